@@ -1,0 +1,7 @@
+"""`python -m lensctl` is `lensctl`."""
+
+import sys
+
+from lensctl.cli.main import main
+
+sys.exit(main())

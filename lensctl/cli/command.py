@@ -1,0 +1,74 @@
+"""What every command shares: its place in the help, and `--config`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lensctl.words import config
+
+app = typer.Typer(
+    name="lensctl",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+TABLES, PIXELS, MODEL, LOOK = "Tables", "Pixels", "Model", "Look around"
+
+
+def _apply(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the settings of a config file the defaults of this run's options; options given win."""
+    if path is not None:
+        options = [p.name for p in context.command.params if p.param_type_name == "option" and p.name]
+        known = [name for name in options if name not in ("config", "help")]
+        values = {name: _as_option(value) for name, value in config.read(path, known).items()}
+        context.default_map = {**(context.default_map or {}), **values}
+    return path
+
+
+def _as_option(value: Any) -> Any:
+    """A YAML value as an option would be typed: a mapping becomes `key=a,b` for each of its keys."""
+    if isinstance(value, dict):
+        return [f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in value.items()]
+    return value
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", help="YAML file of settings; options given here win.", is_eager=True, callback=_apply),
+]
+
+
+def command(name: str, panel: str) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+    """Register a function as `lensctl NAME`, with `--config` added to its options.
+
+    The function's docstring is its help and has an `Example:` line. It returns None, or an exit status.
+    """
+
+    def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
+        signature = inspect.signature(function, eval_str=True)
+        function.__doc__ = (function.__doc__ or "").replace(
+            "\n    Example:", "\n    \b\n    Example:"
+        )  # keep its lines
+        own = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Config)
+
+        @functools.wraps(function)
+        def run(**values: Any) -> int | None:
+            values.pop("config")
+            return function(**values)
+
+        del run.__wrapped__  # or Typer would look past the added option
+        run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore[attr-defined]
+        run.__annotations__ = {**{n: p.annotation for n, p in signature.parameters.items()}, "config": Config}
+        app.command(name, rich_help_panel=panel)(run)
+        return function
+
+    return register

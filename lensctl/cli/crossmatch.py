@@ -1,0 +1,82 @@
+"""`lensctl crossmatch`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lensctl.cli import report
+from lensctl.cli.command import TABLES, command
+from lensctl.cli.options import Format, Output, Overwrite
+
+
+@command("crossmatch", TABLES)
+def crossmatch(
+    catalog: Annotated[str, typer.Argument(metavar="CATALOG", help="lenscat's CSV, or a table with ra, dec, grading.")],
+    tractor: Annotated[list[str], typer.Argument(metavar="TRACTOR...", help="Tractor or sweep files.")],
+    output: Output,
+    radius_arcsec: Annotated[float, typer.Option(min=0, help="Farthest match.")] = 5.0,
+    merge_arcsec: Annotated[float, typer.Option(min=0, help="Candidates this near are one object.")] = 3.0,
+    name_contains: Annotated[str, typer.Option(help="Only rows whose name has this; '' takes all.")] = "DESI-",
+    tier_b_weight: Annotated[float, typer.Option(help="Sample weight of tier B, 0.3 to 0.6.")] = 0.5,
+    unmatched: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Also write the candidates without a match here.", show_default=False),
+    ] = None,
+    format: Format = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Match a lens catalogue to catalogue objects: positives with tiers.
+
+    Duplicate names of one lens are merged. Every positive is centred on the nearest Tractor object, as negatives are.
+
+    Example: lensctl crossmatch sky/lenses.csv 'sky/south/tractor/*/*.fits' positives.parquet
+    """
+    from lensctl.crossmatch import crossmatch, select, summary
+    from lensctl.doors import digests, lens_catalogs, provenance, sweeps, tables
+    from lensctl.doors.whole import refuse_existing
+
+    for path in (output, unmatched):
+        if path:
+            refuse_existing(path, overwrite)
+    listed = lens_catalogs.read(catalog)
+    lenses = select(listed, name_contains=name_contains, merge_arcsec=merge_arcsec)
+    report.say(
+        f"{catalog}: {listed.num_rows:,} rows, {lenses.selected:,} selected, {lenses.ungraded:,} without tier A or B, "
+        f"{lenses.merged:,} merged as duplicates, {lenses.rows.num_rows:,} lenses"
+    )
+    files = sweeps.files(tractor)
+    with report.progress("catalogue files", len(files)) as advance:
+        matched = crossmatch(
+            lenses.rows, files, radius_arcsec=radius_arcsec, tier_b_weight=tier_b_weight, advance=advance
+        )
+    counts = summary(matched.positives)
+    rows = [(*key, count) for key, count in sorted(counts.items(), key=lambda item: tuple(map(str, item[0])))]
+    report.table("Positives", ("tier", "type", "nobs_z bin", "positives"), rows)
+    lacking = matched.positives["unstratified"].to_pylist().count(True)
+    report.say(
+        f"{matched.unmatched.num_rows:,} lenses match nothing; {matched.shared:,} shared an object with another; "
+        f"{lacking:,} positives have a type or nobs_z bin without negatives (column unstratified)"
+    )
+    parameters = {
+        "radius_arcsec": radius_arcsec,
+        "merge_arcsec": merge_arcsec,
+        "name_contains": name_contains,
+        "tier_b_weight": tier_b_weight,
+    }
+    chain = provenance.chain_of(listed, catalog)
+    inputs = (provenance.source("lenses", catalog, digests.of_table(listed), chain), sweeps.source(files))
+    whole = provenance.extend(provenance.Step("crossmatch", parameters, inputs), chain)
+    tables.write(provenance.stamp(matched.positives, whole), output, overwrite=overwrite, format=format)
+    if unmatched:
+        tables.write(provenance.stamp(matched.unmatched, whole), unmatched, overwrite=overwrite)
+    report.receipt(
+        "crossmatch",
+        output,
+        selected=lenses.selected,
+        merged=lenses.merged,
+        rows=matched.positives.num_rows,
+        unmatched=matched.unmatched.num_rows,
+        unstratified=lacking,
+    )

@@ -1,0 +1,88 @@
+"""`lensctl`: finds the command, runs it, and turns every ending into an exit status."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from lensctl import __version__
+from lensctl.cli.command import app
+from lensctl.words.errors import LensctlError, ReaderGone
+
+COMMANDS: tuple[str, ...] = (
+    "sky",
+    "crossmatch",
+    "pool",
+    "sample",
+    "cutout",
+    "pack",
+    "export",
+    "sync",
+    "manifest",
+    "gate",
+    "train",
+    "score",
+    "evaluate",
+    "freeze",
+    "verify",
+    "show",
+    "doctor",
+)
+
+PASSED, CANNOT, BUG, INTERRUPTED, READER_GONE = 0, 2, 3, 130, 141
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lensctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lensctl(
+    version: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """From a survey on disk to a verified, frozen strong-lens finder: one command a step, files in, files out."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line and return its exit status; see README, "What the exit codes mean"."""
+    argv = sys.argv[1:] if argv is None else argv
+    wanted = argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS
+    try:
+        for name in wanted:
+            importlib.import_module(f"lensctl.cli.{name}")
+        return app(argv, standalone_mode=False) or PASSED  # 1 comes from a gate or verify alone
+    except LensctlError as error:
+        return _say(CANNOT, f"error: {error}", error.fix and f"  fix: {error.fix}")
+    except typer.TyperException as error:
+        return _say(CANNOT, f"error: {error.format_message()}", "  fix: see --help")
+    except ReaderGone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    except (KeyboardInterrupt, typer.Abort):
+        return _say(INTERRUPTED, "interrupted")
+    except SystemExit as ending:  # Typer leaves so with 1 where the reader of --help went away
+        return READER_GONE if ending.code == 1 else int(ending.code or 0)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(
+            CANNOT, f"error: {where}{error.strerror or error}", "  fix: check the path, its rights and the disk"
+        )
+    except Exception:
+        traceback.print_exc()
+        return _say(BUG, "error: this is a bug in lensctl; please report the lines above")
+
+
+def _say(status: int, *lines: str) -> int:
+    for line in lines:
+        if line:
+            print(line, file=sys.stderr)
+    return status

@@ -1,0 +1,71 @@
+"""`lensctl manifest`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lensctl.cli import report
+from lensctl.cli.command import TABLES, command
+from lensctl.cli.options import Format, Output, Overwrite, Root
+
+
+@command("manifest", TABLES)
+def manifest(
+    output: Output,
+    positives: Annotated[tuple[str, str], typer.Option(metavar="TABLE STORE", help="Positives and their cutouts.")],
+    negatives: Annotated[tuple[str, str], typer.Option(metavar="TABLE STORE", help="Negatives and their cutouts.")],
+    keep_unstratified: Annotated[
+        bool, typer.Option("--keep-unstratified", help="Keep positives of a type or nobs_z bin no negative has.")
+    ] = False,
+    root: Root = None,
+    format: Format = None,
+    overwrite: Overwrite = False,
+) -> None:
+    r"""Join positives, negatives and their cutouts into a training manifest.
+
+    STORE is a cutout store or a folder of .npz. Where two cutouts of different splits share sky, the negative is left
+    out; so are positives of a stratum without negatives. Both are counted.
+
+    Example: lensctl manifest manifest.parquet \
+        --positives positives.parquet positives.zarr --negatives negatives.parquet negatives.zarr
+    """
+    from pathlib import Path
+
+    from lensctl.doors import cutouts, digests, provenance, tables
+    from lensctl.doors.whole import is_s3, refuse_existing
+    from lensctl.manifest import manifest
+    from lensctl.words.errors import InputError
+
+    refuse_existing(output, overwrite)
+    if root is None and (output == "-" or is_s3(output)):
+        raise InputError("paths in a manifest on stdout or S3 are relative to nothing", "add --root FOLDER")
+    folder = root or Path(output).absolute().parent
+    read, listed, chains, inputs = [], [], [], []
+    for role, (table_path, store_path) in (("positives", positives), ("negatives", negatives)):
+        table = tables.read(table_path)
+        listing = cutouts.listing(store_path, folder)
+        read.append(table)
+        listed.append(listing.rows)
+        chain = provenance.chain_of(table, table_path)
+        chains += [chain, listing.chain]
+        inputs.append(provenance.source(role, table_path, digests.of_table(table), chain))
+        inputs.append(provenance.source(f"{role} cutouts", store_path, listing.digest, listing.chain))
+    made = manifest(read[0], listed[0], read[1], listed[1], keep_unstratified=keep_unstratified)
+    for reason, count in sorted(made.left_out.items()):
+        report.say(f"left out: {count:,} {reason}")
+    step = provenance.Step("manifest", {"keep_unstratified": keep_unstratified}, tuple(inputs))
+    tables.write(
+        provenance.stamp(made.rows, provenance.extend(step, *chains)), output, overwrite=overwrite, format=format
+    )
+    labels = made.rows["label"].to_pylist()
+    report.receipt(
+        "manifest",
+        output,
+        rows=len(labels),
+        positives=sum(labels),
+        negatives=len(labels) - sum(labels),
+        left_out=sum(made.left_out.values()),
+        cutouts_not_ok=made.rows["cutout_ok"].to_pylist().count(False),
+    )

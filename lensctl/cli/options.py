@@ -1,0 +1,33 @@
+"""Options that several commands share: one name, one type, one help text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="Table to write; - is stdout.", show_default=False)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same output.")]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format", help="parquet, arrow, csv or ndjson, instead of what the ending says.", show_default=False
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Processes; one per core if not given.", show_default=False)
+]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        "--root", help="Folder that cutout_path is relative to; the manifest's own if not given.", show_default=False
+    ),
+]
+Lenses = Annotated[
+    list[str],
+    typer.Option(
+        "--lenses", metavar="CATALOG", help="Lens catalogue to keep away from; repeat for several.", show_default=False
+    ),
+]

@@ -1,0 +1,102 @@
+"""What a command says: one JSON line on stdout, everything for people on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from lensctl.words.errors import ReaderGone
+
+STARTED = time.perf_counter()
+PLAIN_LINE_EVERY_SECONDS = 10.0
+
+
+def out(line: str) -> None:
+    """Write one line to stdout, at once; ReaderGone where nobody reads any more."""
+    try:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise ReaderGone from error
+
+
+def say(text: str) -> None:
+    """Write a line for people to stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def receipt(command: str, output: str, **facts: Any) -> None:
+    """Say what was made, as one JSON line: on stdout, or on stderr where the output itself went to stdout."""
+    seconds = round(time.perf_counter() - STARTED, 2)
+    line = json.dumps({"command": command, "output": str(output), **facts, "seconds": seconds})
+    if str(output) == "-":
+        say(line)
+    else:
+        out(line)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Draw a table for people on stderr; numbers stand right, missing values are a dash."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [list(row) for row in rows]
+    drawn = Table(title=title, title_justify="left", title_style="bold")
+    for i, name in enumerate(columns):
+        numeric = bool(cells) and all(isinstance(row[i], int | float) or row[i] is None for row in cells)
+        drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        drawn.add_row(*(Text(_cell(value)) for value in row))
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.width = max(console.width, 140)
+    console.print(drawn)
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show how far a job is: a bar on a terminal, a plain line now and then elsewhere.
+
+    Yields a function to call with the number of things just done.
+    """
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*parts, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.advance(task, done)
+        return
+    started = said = time.monotonic()
+    count = 0
+
+    def advance(done: int) -> None:
+        nonlocal count, said
+        count += done
+        now = time.monotonic()
+        if now - said >= PLAIN_LINE_EVERY_SECONDS:
+            said = now
+            of = f" of {total:,}" if total else ""
+            say(f"{what}: {count:,}{of}, {count / (now - started):,.0f}/s")
+
+    yield advance

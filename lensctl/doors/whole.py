@@ -1,0 +1,144 @@
+"""Outputs that are whole or absent: written beside, flushed to disk, then renamed (or uploaded in one piece)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lensctl.words.errors import InputError
+
+PART = ".part"
+
+
+def is_s3(path: str | Path) -> bool:
+    """Whether a path names an object on S3."""
+    return str(path).startswith(("s3://", "s3a://"))
+
+
+def refuse_existing(path: str | Path, overwrite: bool) -> None:
+    """Raise InputError where an output is there already and may not be replaced, or has nowhere to go."""
+    if str(path) == "-":
+        return
+    if is_s3(path):
+        from lensctl.doors import s3
+
+        there = s3.exists(str(path))
+    else:
+        there = Path(path).exists()
+        parent = Path(path).absolute().parent
+        if not parent.is_dir():
+            raise InputError(f"{path}: there is no folder {parent.name}/ to write it in", "make the folder first")
+    if there and not overwrite:
+        raise InputError(f"{path} exists", "give another name, or --overwrite to replace it")
+
+
+def part_of(path: str | Path) -> Path:
+    """Where an output is built before it is whole: `.NAME.part` beside it."""
+    path = Path(path)
+    return path.with_name(f".{path.name}{PART}")
+
+
+@contextmanager
+def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Write a file that appears only when it is whole.
+
+    Yields the path to write to. On success it is flushed and renamed to `path` (or uploaded, for S3); on any
+    failure it is removed and `path` is as it was.
+    """
+    refuse_existing(path, overwrite)
+    if is_s3(path):
+        from lensctl.doors import s3
+
+        with tempfile.TemporaryDirectory() as folder:
+            part = Path(folder) / str(path).rsplit("/", 1)[-1]
+            yield part
+            s3.upload(part, str(path))
+        return
+    if Path(path).is_dir():
+        raise InputError(f"{path} is a folder", "name a file to write")
+    part = part_of(path)
+    try:
+        yield part
+        sync_to_disk(part)
+        os.replace(part, path)
+        sync_to_disk(Path(path).absolute().parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Write a folder that appears only when it is whole; else like `whole_file`, on local disk only."""
+    if is_s3(path):
+        raise InputError(f"{path}: this output is a folder on disk", "write it locally, then `lensctl sync` it")
+    refuse_existing(path, overwrite)
+    path = Path(path)
+    part = part_of(path)
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir()
+        yield part
+        move_into_place(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def move_into_place(part: Path, path: Path) -> None:
+    """Rename a finished folder to its name; one that stands there steps aside and is removed afterwards."""
+    for file in part.rglob("*"):
+        if file.is_file():
+            sync_to_disk(file)
+    if path.is_dir() and not path.is_symlink():
+        aside = path.with_name(f".{path.name}.old")
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(path, aside)
+        os.replace(part, path)
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        os.replace(part, path)
+    sync_to_disk(path.absolute().parent)
+
+
+def take_up(path: str | Path, job: Mapping[str, Any], overwrite: bool) -> Path:
+    """The part folder of a long job: the one an interrupted run of the same job left, or a new one.
+
+    Parameters
+    ----------
+    job : mapping
+        What makes two runs the same job: its step. Kept as job.json in the folder.
+
+    Raises
+    ------
+    InputError
+        The folder is another job's, and `overwrite` does not say to begin again.
+    """
+    part = part_of(path)
+    if part.exists() and not overwrite:
+        note = part / "job.json"
+        begun = json.loads(note.read_text()) if note.is_file() else None
+        if begun == json.loads(json.dumps(job)):
+            return part
+        changed = [key for key in job if begun and begun.get(key) != json.loads(json.dumps(job))[key]]
+        raise InputError(
+            f"{path}: an unfinished run with another {' and '.join(changed) or 'input'} is in {part.name}",
+            "repeat that command to finish it, or give --overwrite to begin again",
+        )
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    (part / "job.json").write_text(json.dumps(job, indent=1) + "\n")
+    return part
+
+
+def sync_to_disk(path: Path) -> None:
+    """Flush a file or folder, so that a rename never outlives its content."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

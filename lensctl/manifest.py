@@ -1,0 +1,167 @@
+"""The training manifest: every cutout with its label, weight, split and what is known of the galaxy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lensctl.words import geometry, schema
+from lensctl.words.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = (
+    "galaxy_id",
+    "cutout_path",
+    "cutout_index",
+    "label",
+    "sample_weight",
+    "split",
+    "tier",
+    "type",
+    "nobs_z_bin",
+    "healpix_128",
+    "ra",
+    "dec",
+    "confuser_category",
+    "psfsize_z",
+    "psfdepth_z",
+    "flux_r",
+    "flux_z",
+    "g_minus_r",
+    "r_minus_z",
+    "nobs_z",
+    "sampling_weight",
+    "cutout_ok",
+    "status",
+    "ref",
+    "cutout_sha256",
+)
+NEEDED = ("galaxy_id", "ra", "dec", "type", "nobs_z", "nobs_z_bin", "healpix_128", "split")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The rows, sorted by galaxy_id, and what was left out, by reason."""
+
+    rows: pa.Table
+    left_out: Counter[str]
+
+
+def manifest(
+    positives: pa.Table,
+    positive_cutouts: pa.Table,
+    negatives: pa.Table,
+    negative_cutouts: pa.Table,
+    *,
+    keep_unstratified: bool = False,
+    size_arcsec: float = geometry.CUTOUT_ARCSEC,
+) -> Manifest:
+    """Join tables and cutouts into one manifest.
+
+    Parameters
+    ----------
+    positives, negatives : pa.Table
+        Made by `crossmatch` and `sample`.
+    positive_cutouts, negative_cutouts : pa.Table
+        galaxy_id, cutout_path, cutout_index, cutout_ok, status, cutout_sha256 of each cutout.
+    keep_unstratified : bool
+        Keep positives of a type or nobs_z bin that no negative has. Left out by default, because otherwise the
+        type alone would mean "lens".
+    size_arcsec : float
+        Side of a cutout. Of two cutouts that share sky across two splits one is dropped: the negative, or of two
+        alike the one whose galaxy_id comes later; a tier B before a tier A.
+
+    Raises
+    ------
+    InputError
+        Missing columns, null splits, an id that is both positive and negative, cutouts that do not match.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    left_out: Counter[str] = Counter()
+    for name, table in (("positives", positives), ("negatives", negatives)):
+        schema.require(table, *NEEDED, where=name)
+        schema.refuse_nulls(table, "galaxy_id", "split", "healpix_128", where=name)
+        schema.refuse_bad_positions(table, name)
+        schema.refuse_duplicates(table, where=name)
+    schema.require(positives, "tier", "sample_weight", where="positives")
+    schema.require(negatives, "pool", where="negatives")
+    both = positives.filter(pc.is_in(positives["galaxy_id"], negatives["galaxy_id"]))["galaxy_id"]
+    if len(both):
+        raise InputError(
+            f"{len(both)} galaxies are positives and negatives, such as {both[0].as_py()}",
+            "sample again with --positives and every --lenses catalogue",
+        )
+    if not keep_unstratified:
+        known = set(zip(negatives["nobs_z_bin"].to_pylist(), negatives["type"].to_pylist(), strict=True))
+        strata = zip(positives["nobs_z_bin"].to_pylist(), positives["type"].to_pylist(), strict=True)
+        kept = [stratum in known for stratum in strata]
+        left_out["positives without a negative stratum"] = kept.count(False)
+        positives = positives.filter(pa.array(kept))
+    rows = pa.concat_tables(
+        [
+            _labelled(positives, positive_cutouts, 1, positives["tier"], positives["sample_weight"], "positives"),
+            _labelled(
+                negatives,
+                negative_cutouts,
+                0,
+                negatives["pool"],
+                pa.array([1.0] * negatives.num_rows, pa.float64()),
+                "negatives",
+            ),
+        ]
+    ).sort_by("galaxy_id")
+    kept = _without_shared_sky(rows, size_arcsec, left_out)
+    return Manifest(rows.filter(pa.array(kept)), left_out)
+
+
+def _labelled(
+    table: pa.Table, cutouts: pa.Table, label: int, tier: pa.ChunkedArray, weight: pa.ChunkedArray, where: str
+) -> pa.Table:
+    """The manifest's columns of one class: the table's own, the cutout's, and null where there is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    place = pc.index_in(table["galaxy_id"], cutouts["galaxy_id"])
+    if place.null_count:
+        lacking = table["galaxy_id"].filter(pc.is_null(place))
+        raise InputError(
+            f"{where}: {len(lacking)} rows have no cutout, such as {lacking[0].as_py()}",
+            "name the store that was cut from this very table",
+        )
+    cut = cutouts.take(place)
+    given = {
+        "label": pa.array([label] * table.num_rows, pa.int8()),
+        "tier": tier,
+        "sample_weight": weight,
+        **{name: cut[name] for name in ("cutout_path", "cutout_index", "cutout_ok", "status", "cutout_sha256")},
+    }
+    columns = {}
+    for name in COLUMNS:
+        wanted = schema.arrow_type(name)
+        if name in given:
+            columns[name] = given[name].cast(wanted)
+        elif name in table.column_names:
+            columns[name] = table[name].cast(wanted)
+        else:
+            columns[name] = pa.nulls(table.num_rows, wanted)
+    return pa.table(columns)
+
+
+def _without_shared_sky(rows: pa.Table, size_arcsec: float, left_out: Counter[str]) -> list[bool]:
+    """Which rows stay, so that no two cutouts of different splits share pixels."""
+    first, second = geometry.overlapping_pairs(rows["ra"].to_numpy(), rows["dec"].to_numpy(), size_arcsec)
+    splits = rows["split"].to_pylist()
+    tiers = rows["tier"].to_pylist()
+    rank = {"A": 0, "B": 1}
+    kept = [True] * rows.num_rows
+    for i, j in zip(first.tolist(), second.tolist(), strict=True):
+        if splits[i] != splits[j] and kept[i] and kept[j]:
+            loser = max((i, j), key=lambda row: (rank.get(tiers[row], 2), row))
+            kept[loser] = False
+            left_out[f"tier {tiers[loser]}, shares sky with another split"] += 1
+    return kept

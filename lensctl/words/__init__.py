@@ -1,0 +1,1 @@
+"""What things are called and what the rules are: columns, strata, splits, errors. No input, no output."""

@@ -1,0 +1,88 @@
+"""The selection rule of `sample`: how many of each stratum, and which.
+
+Which: ascending hex digits of MD5 of the UTF-8 text "{seed}:{galaxy_id}", ties by galaxy_id. MD5 because
+DuckDB, Spark, Postgres and Python all agree on it, in every version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+def order_key(galaxy_id: str, seed: int) -> str:
+    """Sort key of one galaxy: 32 hex digits."""
+    return hashlib.md5(f"{seed}:{galaxy_id}".encode(), usedforsecurity=False).hexdigest()
+
+
+def order_sql(column: str, seed: int) -> str:
+    """The same key as SQL that DuckDB, Spark and Postgres all understand."""
+    return f"md5(concat('{int(seed)}:', {column}))"
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How many rows of one stratum are wanted, there, and taken.
+
+    `filled_from` names the pool that made up for a shortfall of the other ("" where none did).
+    """
+
+    stratum: tuple[str, ...]
+    positives: int
+    available_n1: int
+    available_n2: int
+    target: int
+    taken_n1: int
+    taken_n2: int
+    filled_from: str
+
+    @property
+    def shortfall(self) -> int:
+        """Rows wanted that the stratum does not have in either pool."""
+        return self.target - self.taken_n1 - self.taken_n2
+
+
+def targets(
+    positives: Mapping[tuple[str, ...], int], *, per_positive: int, cap: int | None
+) -> dict[tuple[str, ...], int]:
+    """Rows wanted per stratum: `per_positive` for each positive, scaled to `cap` in all if that is exceeded.
+
+    Scaling is by largest remainder, equal remainders in the order of the strata, so the sum is `cap` exactly.
+    """
+    wanted = {stratum: per_positive * count for stratum, count in sorted(positives.items())}
+    total = sum(wanted.values())
+    if cap is None or total <= cap:
+        return wanted
+    floors = {stratum: cap * rows // total for stratum, rows in wanted.items()}
+    by_remainder = sorted(wanted, key=lambda stratum: (-(cap * wanted[stratum] % total), stratum))
+    for stratum in by_remainder[: cap - sum(floors.values())]:
+        floors[stratum] += 1
+    return floors
+
+
+def quota(
+    stratum: tuple[str, ...],
+    positives: int,
+    available: Sequence[int],
+    target: int,
+    *,
+    n2_share: float,
+) -> Quota:
+    """Divide a stratum's target between N1 and N2; each makes up for what the other lacks.
+
+    Parameters
+    ----------
+    available : (N1 rows, N2 rows) of this stratum in the pool
+    n2_share : float
+        N2 gets floor(n2_share * target + 0.5) rows, N1 the rest.
+    """
+    n1_there, n2_there = available
+    n2 = math.floor(n2_share * target + 0.5)
+    n1 = target - n2
+    taken_n1, taken_n2 = min(n1, n1_there), min(n2, n2_there)
+    from_n1 = min(n2 - taken_n2, n1_there - taken_n1)
+    from_n2 = min(n1 - taken_n1, n2_there - taken_n2)
+    filled_from = "N1" if from_n1 else "N2" if from_n2 else ""
+    return Quota(stratum, positives, n1_there, n2_there, target, taken_n1 + from_n1, taken_n2 + from_n2, filled_from)

@@ -1,0 +1,58 @@
+"""The split rule: which part of the sky trains, validates and tests. One rule, in Python and in SQL.
+
+It is the existing pool's own rule, kept bit for bit: a HEALPix pixel (nside 128, nested) goes as a whole to
+one split, by u = (first 4 bytes, big-endian, of SHA-256 of the ASCII text "{pixel}_{seed}") / 2**32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+NSIDE = 128
+SEED = 42
+SPLITS = ("train", "val", "test")
+BELOW = {"train": 0.70, "val": 0.85, "test": 1.0}  # upper edge of u, in this order: the first that holds wins
+
+
+def healpix(ra: ArrayLike, dec: ArrayLike, nside: int = NSIDE) -> NDArray[np.int64]:
+    """HEALPix pixel, nested scheme, of positions in degrees (ICRS).
+
+    Parameters
+    ----------
+    ra, dec : (N,) float64
+        Finite; right ascension in [0, 360], declination in [-90, 90].
+    nside : int
+        A power of two; 128 is the split rule's (27.5 arcmin pixels).
+    """
+    import healpy
+    import numpy as np
+
+    pixels = healpy.ang2pix(nside, np.asarray(ra, float), np.asarray(dec, float), nest=True, lonlat=True)
+    return np.asarray(pixels, np.int64)
+
+
+def split_of(pixel: int, seed: int = SEED) -> str:
+    """Split of one HEALPix pixel."""
+    u = int.from_bytes(hashlib.sha256(f"{pixel}_{seed}".encode("ascii")).digest()[:4], "big") / 2**32
+    return next(split for split, upper in BELOW.items() if u < upper)
+
+
+def splits_of(pixels: NDArray[np.int64], seed: int = SEED) -> NDArray[np.str_]:
+    """Splits of many pixels: (N,) int64 in, (N,) text out."""
+    import numpy as np
+
+    unique, inverse = np.unique(np.asarray(pixels, np.int64), return_inverse=True)
+    names = np.array([split_of(int(pixel), seed) for pixel in unique], dtype="U5")
+    return names[inverse]
+
+
+def split_sql(column: str, seed: int = SEED) -> str:
+    """The same rule as a DuckDB expression over an integer pixel column."""
+    u = f"(('0x' || substr(sha256({column}::BIGINT::VARCHAR || '_{seed}'), 1, 8))::BIGINT / 4294967296.0)"
+    cases = " ".join(f"WHEN {u} < {upper} THEN '{split}'" for split, upper in BELOW.items())
+    return f"CASE WHEN {column} IS NULL THEN NULL {cases} END"

@@ -1,0 +1,112 @@
+"""Quality columns against slow, obvious NumPy, and the laws they keep."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lensctl.words import quality
+
+
+def noise(count: int, size: int = 101, seed: int = 0) -> quality.Images:
+    return np.random.default_rng(seed).normal(0.02, 0.1, (count, size, size, 3)).astype(np.float32)
+
+
+def test_the_central_fifth_of_101_is_40_to_60() -> None:
+    assert quality.central(101) == slice(40, 60)
+
+
+@pytest.mark.parametrize("size", [1, 4, 5, 64, 100, 102, 201])
+def test_the_central_fifth_lies_in_the_middle(size: int) -> None:
+    middle = quality.central(size)
+    assert middle.stop - middle.start == max(size // 5, 1)
+    assert abs(middle.start - (size - middle.stop)) <= 1
+
+
+def test_statistics_equal_numpys() -> None:
+    images = noise(5)
+    images[1, :30, :, 0] = np.nan
+    images[2, 3, 4, 1] = np.inf
+    images[3, :, :, 2] = np.nan
+    columns = quality.measure(images)
+    finite = np.where(np.isfinite(images), images, np.nan).astype(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for b, band in enumerate("grz"):
+            plane = finite[..., b].reshape(5, -1)
+            expected = [np.nanmean(plane, 1), np.nanstd(plane, 1), *np.nanpercentile(plane, [1, 50, 99], axis=1)]
+            for name, value in zip(quality.STATISTICS, expected, strict=True):
+                np.testing.assert_allclose(columns[f"{name}_{band}"], value, rtol=2e-6, atol=1e-9, err_msg=name)
+    assert columns["nan_pixel_count"].tolist() == [0, 3030, 0, 10201, 0]
+    assert columns["has_nan"].tolist() == [False, True, False, True, False]
+    np.testing.assert_allclose(columns["bad_pixel_frac"] * 3 * 10201, [0, 3030, 1, 10201, 0], atol=0.01)
+
+
+def test_a_missing_band_is_all_zero_or_has_no_finite_pixel() -> None:
+    images = noise(6)
+    images[1, ..., 0] = 0.0
+    images[2, ..., 1] = np.nan
+    images[3, ..., 2] = np.inf
+    images[4, ..., 0] = 0.0
+    images[4, 0, 0, 0] = 1e-6
+    images[5, ..., 1] = 0.0
+    images[5, 70:, :, 1] = np.nan
+    columns = quality.measure(images)
+    assert columns["status"].tolist() == ["ok", "missing_band", "missing_band", "missing_band", "ok", "missing_band"]
+    assert columns["cutout_ok"].tolist() == [True, False, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "verdict"), [(40, 40, "nan_center"), (59, 59, "nan_center"), (39, 50, "ok"), (50, 60, "ok")]
+)
+def test_one_nan_in_the_centre_spoils_a_cutout_and_one_outside_does_not(y: int, x: int, verdict: str) -> None:
+    images = noise(1)
+    images[0, y, x, 1] = np.nan
+    columns = quality.measure(images)
+    assert columns["status"].tolist() == [verdict]
+    assert columns["cutout_ok"].tolist() == [verdict == "ok"]
+
+
+def test_a_cutout_of_nothing_has_no_statistics() -> None:
+    columns = quality.measure(np.full((1, 101, 101, 3), np.nan, np.float32))
+    assert np.isnan(columns["mean_g"]).all()
+    assert np.isnan(columns["p50_z"]).all()
+    assert columns["bad_pixel_frac"].tolist() == [1.0]
+    assert columns["status"].tolist() == ["missing_band"]
+
+
+def test_no_cutouts_give_empty_columns() -> None:
+    assert {len(column) for column in quality.measure(noise(0)).values()} == {0}
+
+
+@given(st.data())
+def test_a_row_depends_on_its_own_pixels_alone(data: st.DataObject) -> None:
+    count, size = data.draw(st.integers(1, 130)), data.draw(st.integers(1, 12))
+    images = noise(count, size, data.draw(st.integers(0, 9)))
+    holes = data.draw(st.lists(st.integers(0, images.size - 1), max_size=20))
+    images.reshape(-1)[holes] = np.nan
+    together = quality.measure(images)
+    row = data.draw(st.integers(0, count - 1))
+    alone = quality.measure(images[row : row + 1])
+    for name, column in together.items():
+        assert np.array_equal(column[row : row + 1], alone[name], equal_nan=name not in ("status",)), name
+
+
+def test_fingerprints_are_of_the_little_endian_bytes() -> None:
+    images = noise(2)
+    expected = [hashlib.sha256(image.astype("<f4").tobytes()).hexdigest() for image in images]
+    assert quality.fingerprints(images) == expected
+    assert quality.fingerprints(images[:, :, ::-1]) != quality.fingerprints(images)
+
+
+def test_measuring_leaves_the_pixels_alone() -> None:
+    images = noise(3)
+    images[0, 0, 0, 0] = np.nan
+    before = images.copy()
+    quality.measure(images)
+    assert np.array_equal(images, before, equal_nan=True)
