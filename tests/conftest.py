@@ -27,10 +27,19 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def lensctl(tmp_path: Path) -> Run:
     """Run `lensctl ARGS...` as a process in tmp_path; gives returncode, stdout and stderr."""
 
-    def run(*args: object, stdin: bytes | None = None, env: dict[str, str] | None = None, cwd: Path = tmp_path) -> "subprocess.CompletedProcess[str]":
+    def run(
+        *args: object, stdin: bytes | None = None, env: dict[str, str] | None = None, cwd: Path = tmp_path
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "lensctl", *map(str, args)], input=stdin, capture_output=True, cwd=cwd, env=env, check=False
+            [sys.executable, "-m", "lensctl", *map(str, args)],
+            input=stdin,
+            capture_output=True,
+            cwd=cwd,
+            env=env,
+            check=False,
         )
-        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        )
 
     return run

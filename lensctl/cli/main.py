@@ -55,7 +55,7 @@ def lensctl(
 def main(argv: list[str] | None = None) -> int:
     """Run a command line and return its exit status; see README, "What the exit codes mean"."""
     argv = sys.argv[1:] if argv is None else argv
-    wanted = argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS
+    wanted: tuple[str, ...] | list[str] = argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS
     try:
         for name in wanted:
             importlib.import_module(f"lensctl.cli.{name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,6 @@ from lensctl.cli.command import TABLES, command
 from lensctl.cli.options import Format, Lenses, Output, Overwrite, Workers
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -48,13 +48,13 @@ def pool(
 
     Example: lensctl pool 'sky/south/sweep/10.0/*.fits' pool.parquet --lenses sky/lenses.csv
     """
+    import contextlib
     import dataclasses
     import os
-    import shutil
     import tempfile
     from pathlib import Path
 
-    from lensctl.doors import lens_catalogs, provenance, tables, whole
+    from lensctl.doors import jobs, lens_catalogs, provenance, tables, whole
     from lensctl.doors import sweeps as catalogs
     from lensctl.pool import PRESETS, part_name, select_all, validation
     from lensctl.words.config import nearest
@@ -81,31 +81,41 @@ def pool(
         report.say(f"{output} was made by this very command: nothing to do")
         report.receipt("pool", output, files=len(files))
         return
-    whole.refuse_existing(output, overwrite)
-    on_disk = not (output == "-" or whole.is_s3(output))
-    parts = whole.take_up(output, {"step": step.as_dict()}, overwrite) if on_disk else Path(tempfile.mkdtemp())
-    try:
-        with report.progress("catalogue files", len(files)) as advance:
-            funnel = select_all(
-                files, parts, criteria, ra, dec, workers=workers or os.cpu_count() or 1, advance=advance
-            )
-        _show(funnel)
-        if len(funnel.bad) > skip_bad:
-            first = next(iter(funnel.bad.values()))
-            raise InputError(
-                f"{len(funnel.bad)} of {len(files)} files are bad, first {first}", "mend or leave them out"
-            )
-        if not funnel.kept:
-            raise InputError("no catalogue row meets the criteria", "the funnel above says what they were lost to")
+    with contextlib.ExitStack() as stack:
+        if output == "-" or whole.is_s3(output):
+            whole.refuse_existing(output, overwrite)
+            job, parts = None, Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        else:
+            job = stack.enter_context(jobs.job(output, step.as_dict(), overwrite=overwrite, afresh=overwrite))
+            parts = job.built
+        try:
+            with report.progress("catalogue files", len(files)) as advance:
+                cores = workers or os.cpu_count() or 1
+                funnel = select_all(files, parts, criteria, ra, dec, workers=cores, advance=advance)
+            _show(funnel)
+            _refuse(funnel, len(files), skip_bad)
+        except InputError:
+            if job and not any(parts.iterdir()):
+                job.abandon()
+            raise
         made = [parts / part_name(file) for file in files if file not in funnel.bad]
-        counts = _write(made, output, provenance.extend(step), overwrite, format)
-    except BaseException:
-        if not any(parts.glob("*.parquet")):
-            shutil.rmtree(parts, ignore_errors=True)
-        raise
-    shutil.rmtree(parts)
+        target = str(job.folder / "pool.parquet") if job else output
+        counts = _write(made, target, provenance.extend(step), format or (tables.format_of(output) if job else None))
+        if job:
+            job.finish(Path(target))
     report.table("Pool", ("", "value"), validation(counts, funnel.kept))
     report.receipt("pool", output, files=len(files), bad=len(funnel.bad), read=funnel.read, rows=funnel.kept)
+
+
+def _refuse(funnel: Funnel, files: int, skip_bad: int) -> None:
+    """Raise InputError where too many files are bad, or nothing is left."""
+    from lensctl.words.errors import InputError
+
+    if len(funnel.bad) > skip_bad:
+        first = next(iter(funnel.bad.values()))
+        raise InputError(f"{len(funnel.bad)} of {files} files are bad, first {first}", "mend them, or leave them out")
+    if not funnel.kept:
+        raise InputError("no catalogue row meets the criteria", "the funnel above says what they were lost to")
 
 
 def _show(funnel: Funnel) -> None:
@@ -120,10 +130,9 @@ def _show(funnel: Funnel) -> None:
         report.say(f"bad file: {message}")
 
 
-def _write(
-    parts: list[Path], output: str, chain: Chain, overwrite: bool, format: str | None
-) -> dict[str, Counter[str]]:
+def _write(parts: list[Path], output: str, chain: Chain, format: str | None) -> dict[str, Counter[str]]:
     """Join the parts, in their order, into the output; gives how often each class of row came by."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from lensctl.doors import provenance, tables
@@ -138,7 +147,7 @@ def _write(
             for batch in pq.ParquetFile(part).iter_batches():
                 for name, count in counts.items():
                     count.update(filter(None, batch[name].to_pylist()))
-                yield batch.select(schema.names).cast(schema)
+                yield pa.RecordBatch.from_arrays(batch.select(schema.names).columns, schema=schema)
 
-    tables.write_batches(schema, batches(), output, overwrite=overwrite, format=format)
+    tables.write_batches(schema, batches(), output, overwrite=True, format=format)
     return counts

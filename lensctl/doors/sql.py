@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -70,37 +71,32 @@ class Database:
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The rows of one statement, in the order it gives them."""
-        import duckdb
-
-        try:
+        with _plainly():
             return self._connection.execute(sql, parameters or {}).to_arrow_table()
-        except duckdb.HTTPException as error:
-            raise ServiceError(
-                f"S3 says: {str(error).splitlines()[0]}", "check the path and your AWS credentials"
-            ) from error
-        except (duckdb.IOException, duckdb.InvalidInputException, duckdb.OutOfMemoryException) as error:
-            raise InputError(
-                f"a table cannot be read ({str(error).splitlines()[0][:200]})", "is the file whole?"
-            ) from error
+
+    def stream(self, sql: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """The rows of one statement in batches, never all at once."""
+        with _plainly():
+            yield from self._connection.execute(sql).to_arrow_reader(batch_rows)
 
     def run(self, sql: str) -> None:
         """Run a statement that gives no rows."""
         self.query(sql)
 
-    def scan(self, name: str, path: str, format: str | None = None) -> Scan:
+    def scan(self, name: str, path: str, format: str | None = None, *, allow_empty: bool = False) -> Scan:
         """Make the table at a path known under a name, read as the queries need it.
 
-        Raises InputError where there is no table or it has no rows.
+        Raises InputError where there is no table or (unless `allow_empty`) it has no rows.
         """
         if path == "-" or tables.format_of(path, format) != "parquet":
-            table = tables.read(path, format=format)
+            table = tables.read(path, format=format, allow_empty=allow_empty)
             self.register(name, table)
             return Scan(table.schema, digests.of_table(table), table.num_rows, path)
         files = tables.files(path)
         footers, rows = _footers(files)
         with tables.readable(path):
             schema = tables.dataset(path).schema
-        if rows == 0:
+        if rows == 0 and not allow_empty:
             raise InputError(f"{path}: the table has no rows", "see the step that made it")
         if is_s3(files[0]):
             self._load_s3()
@@ -125,6 +121,23 @@ class Database:
             options |= {"ENDPOINT": endpoint, "URL_STYLE": "path", "USE_SSL": str(who.endpoint.startswith("https"))}
         listed = ", ".join(f"{name} '{value}'" for name, value in options.items())
         self._connection.execute(f"CREATE SECRET (TYPE s3, {listed})")
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Turn what DuckDB raises on files it cannot reach or read into one sentence."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.HTTPException as error:
+        raise ServiceError(
+            f"S3 says: {str(error).splitlines()[0]}", "check the path and your AWS credentials"
+        ) from error
+    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.OutOfMemoryException) as error:
+        raise InputError(
+            f"a table cannot be read ({str(error).splitlines()[0][:200]})", "is the file whole?"
+        ) from error
 
 
 def _extension_file(folder: str) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from lensctl.words.errors import InputError
 
@@ -90,8 +88,8 @@ def whole_folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def move_into_place(part: Path, path: Path) -> None:
-    """Rename a finished folder to its name; one that stands there steps aside and is removed afterwards."""
-    for file in part.rglob("*"):
+    """Rename a finished file or folder to its name; what stands there steps aside and is removed afterwards."""
+    for file in [part, *part.rglob("*")]:
         if file.is_file():
             sync_to_disk(file)
     if path.is_dir() and not path.is_symlink():
@@ -103,36 +101,6 @@ def move_into_place(part: Path, path: Path) -> None:
     else:
         os.replace(part, path)
     sync_to_disk(path.absolute().parent)
-
-
-def take_up(path: str | Path, job: Mapping[str, Any], overwrite: bool) -> Path:
-    """The part folder of a long job: the one an interrupted run of the same job left, or a new one.
-
-    Parameters
-    ----------
-    job : mapping
-        What makes two runs the same job: its step. Kept as job.json in the folder.
-
-    Raises
-    ------
-    InputError
-        The folder is another job's, and `overwrite` does not say to begin again.
-    """
-    part = part_of(path)
-    if part.exists() and not overwrite:
-        note = part / "job.json"
-        begun = json.loads(note.read_text()) if note.is_file() else None
-        if begun == json.loads(json.dumps(job)):
-            return part
-        changed = [key for key in job if begun and begun.get(key) != json.loads(json.dumps(job))[key]]
-        raise InputError(
-            f"{path}: an unfinished run with another {' and '.join(changed) or 'input'} is in {part.name}",
-            "repeat that command to finish it, or give --overwrite to begin again",
-        )
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    (part / "job.json").write_text(json.dumps(job, indent=1) + "\n")
-    return part
 
 
 def sync_to_disk(path: Path) -> None:

@@ -1,0 +1,160 @@
+"""Long jobs that can be killed: a folder beside the output, which says what it is to become, and one owner."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lensctl.doors.whole import move_into_place, part_of, refuse_existing, sync_to_disk
+from lensctl.words.errors import InputError
+
+JOB_FILE, LOCK_FILE, BUILT = "job.json", "lock", "whole"
+
+
+@dataclass(frozen=True)
+class Job:
+    """An output that is being made: `folder` is its workplace, `built` what becomes `path` when it is whole."""
+
+    path: Path
+    folder: Path
+    built: Path
+    resumed: bool
+
+    def finish(self, made: Path | None = None) -> None:
+        """Flush the output (`built`, or a file `made` from it) to disk and give it its name; what stood there goes."""
+        move_into_place(made or self.built, self.path)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Leave nothing to go on with: the workplace goes when the job's block ends."""
+        (self.folder / JOB_FILE).unlink()
+
+
+@contextmanager
+def job(
+    path: str | Path, identity: Mapping[str, Any], *, overwrite: bool = False, afresh: bool = False
+) -> Iterator[Job]:
+    """Begin a job, or go on with the one that was begun in the same words.
+
+    The workplace is `.NAME.part` beside `path`, and stays when the job is killed or fails; it goes when the job has
+    finished.
+
+    Parameters
+    ----------
+    path : path
+        The file or folder to make, on local disk.
+    identity : mapping of JSON values
+        What decides the result: command, parameters, digests of the inputs.
+    overwrite : bool
+        `path` may exist: it is replaced when the job finishes.
+    afresh : bool
+        Throw away what an earlier run had done.
+
+    Raises
+    ------
+    InputError
+        `path` exists, another process is at it, or what was begun has another identity.
+    """
+    path = Path(path)
+    refuse_existing(path, overwrite)
+    folder = part_of(path)
+    with _owned(folder, path):
+        note = folder / JOB_FILE
+        if afresh:
+            _empty(folder)
+        begun = _begun(note)
+        if begun is not None and begun != _plain(identity):
+            raise InputError(
+                f"{path} was begun by another run: {difference(begun, _plain(identity))}",
+                f"run that command again to go on, or remove {folder.name} (or --overwrite) to start afresh",
+            )
+        resumed = begun is not None and (folder / BUILT).is_dir()
+        if not resumed:
+            _empty(folder)
+            (folder / BUILT).mkdir()
+            _write_json(note, _plain(identity))
+        yield Job(path, folder, folder / BUILT, resumed)
+
+
+@contextmanager
+def _owned(folder: Path, path: Path) -> Iterator[None]:
+    """Hold a folder's lock, which a process loses however it ends."""
+    while True:
+        folder.mkdir(exist_ok=True)
+        with (folder / LOCK_FILE).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(f"{path} is being made by another process", "wait for it to end, or end it") from error
+            if not _is_still(lock.fileno(), folder / LOCK_FILE):
+                continue  # its owner finished and removed it between our two steps
+            try:
+                yield
+            finally:
+                if not (folder / JOB_FILE).exists():
+                    shutil.rmtree(folder)
+            return
+
+
+def _is_still(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.name == LOCK_FILE:
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _begun(note: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(note.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(identity, sort_keys=True))
+    return plain
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+    sync_to_disk(part)
+    os.replace(part, path)
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What differs between two identities, as `size was 101 and is 64`, at most three things."""
+    old, new = dict(_leaves(before)), dict(_leaves(now))
+    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    said = [f"{name} was {old.get(name, 'not given')} and is {new.get(name, 'not given')}" for name in changed[:3]]
+    return "; ".join(said) + (f" (and {len(changed) - 3} more)" if len(changed) > 3 else "")
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, key if name in ("", "parameters") else f"{name} {key}")
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            label = inner.get("role", str(i)) if isinstance(inner, Mapping) else str(i)
+            yield from _leaves(inner, f"{name} {label}".replace("inputs ", ""))
+    else:
+        yield name, value

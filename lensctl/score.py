@@ -1,0 +1,114 @@
+"""Scores: a model over every cutout of a manifest or a store, block by block."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.learning import predict
+from lensctl.learning.checkpoint import ScoringModel, fold_of
+from lensctl.learning.rows import NOT_OK, refold
+from lensctl.words import schema
+from lensctl.words.errors import InputError
+from lensctl.words.split import SEED
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+BLOCK_ROWS = 1024
+
+Read = Callable[["NDArray[np.int64]"], "NDArray[np.float32]"]
+"""(n,) row numbers to (n, crop, crop, 3) float32 in nanomaggies, in the order asked."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The table with `logit`, `p` and `logit_0`, `logit_1`, ...; and the rows without a score, by reason."""
+
+    rows: pa.Table
+    left_out: Counter[str]
+
+
+def score(
+    model: ScoringModel,
+    table: pa.Table,
+    read: Read,
+    *,
+    device: str = "auto",
+    batch: int = 256,
+    tta: bool = False,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Scores:
+    """Score the rows of a manifest or of a store's index.
+
+    Parameters
+    ----------
+    model : ScoringModel
+    table : pa.Table
+        With `cutout_ok`; every column is carried. For a model trained on a fold, `split` becomes the fold's.
+    read : callable
+        Central `crop` pixels of the cutouts of some rows.
+    tta : bool
+        Average each logit over the eight turns and mirrors.
+    advance : callable
+        Told how many rows were just done.
+
+    Returns
+    -------
+    Scores
+        `logit` is the mean of the members' logits, `p` its logistic function: with the geometric mean of the odds,
+        one sure member cannot drown the others as it would in a mean of p. Both are null for rows without a score.
+
+    Raises
+    ------
+    InputError
+        Columns that are missing or already scored, cutouts smaller than the crop.
+    """
+    import pyarrow as pa
+
+    schema.require(table, "cutout_ok", where="input")
+    added = ["logit", "p", *(f"logit_{k}" for k in range(len(model.members)))]
+    taken = [name for name in added if name in table.column_names]
+    if taken:
+        raise InputError(f"input: it has a column '{taken[0]}' already", "score the manifest, not its scores")
+    fold = fold_of(model.card)
+    if fold is not None and "split" in table.column_names:
+        table = refold(table, fold, SEED)
+
+    ok = np.asarray(table["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
+    left_out = Counter({NOT_OK: int((~ok).sum())})
+    logits = np.full((table.num_rows, len(model.members)), np.nan)
+    place = predict.pick_device(device)
+    networks = predict.modules(model, place)
+    for start in range(0, table.num_rows, BLOCK_ROWS):
+        rows = np.arange(start, min(start + BLOCK_ROWS, table.num_rows))
+        usable = rows[ok[rows]]
+        if usable.size:
+            cutouts = read(usable)
+            if cutouts.shape[1] < model.card.crop:
+                raise InputError(
+                    f"cutouts of {cutouts.shape[1]} px are smaller than the {model.card.crop} px this model sees",
+                    "cut larger ones, or train with a smaller --crop",
+                )
+            finite = np.isfinite(cutouts).all(axis=(1, 2, 3))
+            left_out["NaN in the crop"] += int((~finite).sum())
+            if not finite.all():
+                cutouts, usable = cutouts[finite], usable[finite]
+            logits[usable] = predict.logits(networks, cutouts, place, batch=batch, tta=tta)
+            if not np.isfinite(logits[usable]).all():
+                raise InputError(
+                    f"{model.where}: it gives NaN for good cutouts", "its weights are spoiled; train again"
+                )
+        advance(len(rows))
+
+    mean = logits.mean(axis=1)
+    columns = dict(zip(added, (mean, 1.0 / (1.0 + np.exp(-mean)), *logits.T), strict=True))
+    unscored = np.isnan(mean)
+    for name, values in columns.items():
+        table = table.append_column(name, pa.array(values, pa.float64(), mask=unscored))
+    return Scores(table, +left_out)

@@ -1,0 +1,206 @@
+"""Whether a score says how likely a lens is, and how to make it: calibration errors, Platt scaling, the prior.
+
+`label` is (N,), 1 for a lens; `p` is (N,), the stated probability; `weight` is (N,), how many galaxies a row stands
+for. An error over one class has no meaning and is None.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+BINS = 10
+By = Literal["width", "mass"]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Stated probability against the observed share of lenses, bin by bin; only bins that hold something.
+
+    Attributes
+    ----------
+    low, high : (B,) float64
+        Least and greatest p that the bin may hold (equal width), or holds (equal mass).
+    n, lenses : (B,) int64
+        Rows, and lenses among them.
+    weight, lens_weight : (B,) float64
+        The same by weight.
+    mean_p, observed : (B,) float64
+        Mean p and share of lenses, by weight.
+    """
+
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    n: NDArray[np.int64]
+    lenses: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    lens_weight: NDArray[np.float64]
+    mean_p: NDArray[np.float64]
+    observed: NDArray[np.float64]
+
+
+def bin_of(p: NDArray[np.float64], bins: int = BINS, by: By = "width") -> NDArray[np.int64]:
+    """Bin of each row, from 0: of equal width in p, or of equally many rows (rows of one p share a bin)."""
+    if by == "width":
+        return np.minimum((p * bins).astype(np.int64), bins - 1)
+    rank = np.searchsorted(np.sort(p), p, "left")
+    return rank * bins // max(len(p), 1)
+
+
+def reliability(
+    label: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None, *, bins: int = BINS, by: By = "width"
+) -> Reliability:
+    """The reliability diagram as numbers."""
+    is_lens, p = np.asarray(label).astype(bool), np.asarray(p, np.float64)
+    weight = np.ones(len(p)) if weight is None else np.asarray(weight, np.float64)
+    which = bin_of(p, bins, by)
+    held, which = np.unique(which, return_inverse=True)
+    count = len(held)
+
+    def total(values: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        return np.bincount(which, values, count).astype(np.float64)
+
+    if by == "width":
+        low, high = held / bins, (held + 1) / bins
+    else:
+        low, high = np.full(count, np.inf), np.full(count, -np.inf)
+        np.minimum.at(low, which, p)
+        np.maximum.at(high, which, p)
+    weights, lens_weights = total(weight), total(weight * is_lens)
+    safe = np.where(weights > 0, weights, 1.0)
+    return Reliability(
+        low,
+        high,
+        total(None).astype(np.int64),
+        total(is_lens.astype(np.float64)).astype(np.int64),
+        weights,
+        lens_weights,
+        total(weight * p) / safe,
+        lens_weights / safe,
+    )
+
+
+def ece(
+    label: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None, *, bins: int = BINS, by: By = "width"
+) -> float | None:
+    """Expected calibration error: mean over the rows of |mean p - share of lenses| of their bin."""
+    if not _both(label):
+        return None
+    table = reliability(label, p, weight, bins=bins, by=by)
+    return float((table.weight * np.abs(table.mean_p - table.observed)).sum() / table.weight.sum())
+
+
+def ece_positive(label: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None, *, bins: int = BINS) -> float | None:
+    """Calibration error where the lenses are: the same mean, over the lenses, in bins of equal width.
+
+    The error over all rows is that of the negatives, which are a hundred times as many.
+    """
+    if not _both(label):
+        return None
+    table = reliability(label, p, weight, bins=bins)
+    return float((table.lens_weight * np.abs(table.mean_p - table.observed)).sum() / table.lens_weight.sum())
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """A calibration: p = logistic(slope * logit + bias)."""
+
+    kind: str
+    slope: float
+    bias: float
+
+    def logit(self, logit: ArrayLike) -> NDArray[np.float64]:
+        """Calibrated logit of a raw one."""
+        return self.slope * np.asarray(logit, np.float64) + self.bias
+
+    def p(self, logit: ArrayLike) -> NDArray[np.float64]:
+        """Calibrated probability of a raw logit."""
+        return logistic(self.logit(logit))
+
+    def moved(self, prior: float, new_prior: float) -> Scaling:
+        """The same for a sky with another share of lenses (Saerens, Latinne & Decaestecker 2002)."""
+        shift = math.log(new_prior / (1 - new_prior)) - math.log(prior / (1 - prior))
+        return Scaling(self.kind, self.slope, self.bias + shift)
+
+
+def fit_platt(label: ArrayLike, logit: ArrayLike, weight: ArrayLike | None = None) -> Scaling | None:
+    """Platt scaling with bias: the slope and bias that make the labels most likely.
+
+    As Platt (1999), the target is (lenses + 1) / (lenses + 2) and 1 / (others + 2) rather than 1 and 0, so that classes
+    that part without overlap keep a finite slope. One class: None.
+    """
+    if not _both(label):
+        return None
+    x, target, weight = _fit_columns(label, logit, weight)
+    scale = float(np.std(x)) or 1.0
+    centre = float(np.mean(x))
+    z = (x - centre) / scale
+    prior = float((weight * target).sum() / weight.sum())
+    theta = np.array([1.0, math.log(prior / (1 - prior))])
+    design = np.stack([z, np.ones_like(z)], axis=1)
+    slope, bias = _newton(theta, design, target, weight)
+    return Scaling("platt", slope / scale, bias - slope * centre / scale)
+
+
+def fit_temperature(label: ArrayLike, logit: ArrayLike, weight: ArrayLike | None = None) -> Scaling | None:
+    """Temperature scaling: the one factor on the logit that makes the labels most likely. One class: None."""
+    if not _both(label):
+        return None
+    x, target, weight = _fit_columns(label, logit, weight)
+    scale = float(np.sqrt(np.mean(x**2))) or 1.0
+    (slope,) = _newton(np.array([1.0]), (x / scale)[:, None], target, weight)
+    return Scaling("temperature", slope / scale, 0.0)
+
+
+def logistic(x: ArrayLike) -> NDArray[np.float64]:
+    """1 / (1 + exp(-x)), without overflow."""
+    x = np.asarray(x, np.float64)
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
+def _fit_columns(
+    label: ArrayLike, logit: ArrayLike, weight: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    is_lens = np.asarray(label).astype(bool)
+    lenses, others = int(is_lens.sum()), int((~is_lens).sum())
+    target = np.where(is_lens, (lenses + 1) / (lenses + 2), 1 / (others + 2))
+    weights = np.ones(len(is_lens)) if weight is None else np.asarray(weight, np.float64)
+    return np.asarray(logit, np.float64), target, weights
+
+
+def _newton(
+    theta: NDArray[np.float64],
+    design: NDArray[np.float64],
+    target: NDArray[np.float64],
+    weight: NDArray[np.float64],
+) -> list[float]:
+    """Minimise the weighted cross-entropy, convex in theta, by Newton steps that are halved until they descend."""
+
+    def loss(theta: NDArray[np.float64]) -> float:
+        eta = design @ theta
+        return float((weight * (np.logaddexp(0, eta) - target * eta)).sum())
+
+    now = loss(theta)
+    for _ in range(100):
+        p = logistic(design @ theta)
+        gradient = design.T @ (weight * (p - target))
+        hessian = design.T @ (design * (weight * p * (1 - p))[:, None])
+        step = np.linalg.solve(hessian + 1e-12 * np.trace(hessian) * np.eye(len(theta)), gradient)
+        while (after := loss(theta - step)) > now and np.abs(step).max() > 1e-14:
+            step = step / 2
+        theta, before, now = theta - step, now, min(after, now)
+        if before - now <= 1e-14 * abs(before) and np.abs(step).max() < 1e-9:
+            break
+    return [float(value) for value in theta]
+
+
+def _both(label: ArrayLike) -> bool:
+    is_lens = np.asarray(label).astype(bool)
+    return bool(is_lens.any() and not is_lens.all())

@@ -1,0 +1,99 @@
+"""The manifest: every row once, labelled and weighted; shared sky and lonely strata left out and counted."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from lensctl.manifest import COLUMNS, manifest
+from lensctl.words.errors import InputError
+from tests import toys
+
+POSITIVES = toys.positives(40, width_deg=8.0)
+NEGATIVES = (
+    toys.pool(600, width_deg=8.0)
+    .append_column("sampling_weight", pa.array([2.0] * toys.pool(600).num_rows))
+    .sort_by("galaxy_id")
+)
+
+
+def make(positives=POSITIVES, negatives=NEGATIVES, **options):
+    cut = {"positive_cutouts": toys.listing(positives), "negative_cutouts": toys.listing(negatives)} | options.pop(
+        "cutouts", {}
+    )
+    return manifest(positives, cut["positive_cutouts"], negatives, cut["negative_cutouts"], **options)
+
+
+def put(table, name, row, value):
+    values = table[name].to_pylist()
+    values[row] = value
+    return table.set_column(table.column_names.index(name), name, pa.array(values, table[name].type))
+
+
+def test_columns_labels_tiers_and_weights():
+    rows = make().rows
+    assert rows.column_names == list(COLUMNS)
+    assert rows["galaxy_id"].to_pylist() == sorted(rows["galaxy_id"].to_pylist())
+    seen = {(r["label"], r["tier"], r["sample_weight"]) for r in rows.to_pylist()}
+    assert seen == {(1, "A", 1.0), (1, "B", 0.5), (0, "N1", 1.0), (0, "N2", 1.0)}
+    assert set(rows.filter(pc.equal(rows["label"], 1))["sampling_weight"].to_pylist()) == {None}
+
+
+def test_each_row_points_to_its_own_cutout():
+    shuffled = toys.listing(NEGATIVES).take(pa.array(range(NEGATIVES.num_rows - 1, -1, -1)))
+    rows = make(cutouts={"negative_cutouts": shuffled}).rows
+    place = dict(zip(shuffled["galaxy_id"].to_pylist(), shuffled["cutout_index"].to_pylist(), strict=True))
+    negatives = rows.filter(pc.equal(rows["label"], 0))
+    assert [place[g] for g in negatives["galaxy_id"].to_pylist()] == negatives["cutout_index"].to_pylist()
+
+
+def test_positives_of_a_stratum_without_negatives_are_left_out_and_counted():
+    lonely = put(POSITIVES, "type", 3, "EXP")
+    made = make(positives=lonely)
+    assert made.left_out["positives without a negative stratum"] == 1
+    assert "EXP" not in made.rows["type"].to_pylist()
+    assert "EXP" in make(positives=lonely, keep_unstratified=True).rows["type"].to_pylist()
+
+
+def neighbours(split_of_negative, dec_offset_arcsec):
+    """A negative moved next to the first positive."""
+    near = put(NEGATIVES, "ra", 5, POSITIVES["ra"][0].as_py())
+    near = put(near, "dec", 5, POSITIVES["dec"][0].as_py() + dec_offset_arcsec / 3600)
+    return put(near, "split", 5, split_of_negative), near["galaxy_id"][5].as_py()
+
+
+@pytest.mark.parametrize(("offset", "dropped"), [(20.0, True), (26.0, True), (27.0, False)])
+def test_of_two_cutouts_that_share_sky_across_splits_the_negative_goes(offset, dropped):
+    other = "val" if POSITIVES["split"][0].as_py() != "val" else "test"
+    negatives, lost = neighbours(other, offset)
+    made = make(negatives=negatives)
+    assert (lost not in made.rows["galaxy_id"].to_pylist()) == dropped
+    assert POSITIVES["galaxy_id"][0].as_py() in made.rows["galaxy_id"].to_pylist()
+    assert sum(v for k, v in made.left_out.items() if "shares sky" in k) >= int(dropped)
+
+
+def test_within_one_split_both_stay():
+    negatives, kept = neighbours(POSITIVES["split"][0].as_py(), 20.0)
+    assert kept in make(negatives=negatives).rows["galaxy_id"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"negatives": put(NEGATIVES, "split", 0, None)}, "negatives: column 'split' is null or NaN in 1 rows"),
+        (
+            {"negatives": put(NEGATIVES, "galaxy_id", 0, NEGATIVES["galaxy_id"][1].as_py())},
+            "stand in more than one row",
+        ),
+        (
+            {"positives": put(POSITIVES, "galaxy_id", 0, NEGATIVES["galaxy_id"][1].as_py())},
+            "1 galaxies are positives and negatives",
+        ),
+        ({"positives": POSITIVES.drop_columns(["tier"])}, "column 'tier' is missing"),
+        ({"cutouts": {"negative_cutouts": toys.listing(NEGATIVES.slice(1))}}, "negatives: 1 rows have no cutout"),
+    ],
+)
+def test_what_does_not_fit_is_an_error(options, message):
+    with pytest.raises(InputError, match=message):
+        make(**options)

@@ -1,0 +1,166 @@
+"""Sampling: the same rows whatever the layout, the plan's mix, honest weights, nothing near a lens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lensctl.doors import tables
+from lensctl.doors.sql import Database
+from lensctl.sample import bins_from, sample, strata_table
+from lensctl.words import draw, geometry
+from lensctl.words.errors import InputError
+from tests import toys
+
+BINS = {"nobs_z_bin": ("3-5", "6-10", "11+"), "type": ("SER", "DEV", "REX")}
+POOL = toys.pool(4000)
+POSITIVES = toys.positives(30)
+
+
+def run(pool=POOL, positives=POSITIVES, path=None, **options):
+    with Database(threads=options.pop("threads", None)) as database:
+        if path is None:
+            database.register("pool", pool)
+            scan = type("Scan", (), {"schema": pool.schema})()
+        else:
+            scan = database.scan("pool", str(path))
+        return sample(database, scan, positives, bins=BINS, **{"per_positive": 10, **options})
+
+
+def ids(drawn):
+    return drawn.rows["galaxy_id"].to_pylist()
+
+
+def the_slow_obvious_way(per_positive=10, seed=42):
+    chosen = set()
+    pool = POOL.select(["galaxy_id", "nobs_z_bin", "type", "pool"]).to_pylist()
+    for stratum in {(r["nobs_z_bin"], r["type"]) for r in POSITIVES.to_pylist()}:
+        if stratum[0] not in BINS["nobs_z_bin"]:
+            continue
+        n = sum((r["nobs_z_bin"], r["type"]) == stratum for r in POSITIVES.to_pylist())
+        there = {
+            p: [r["galaxy_id"] for r in pool if (r["nobs_z_bin"], r["type"], r["pool"]) == (*stratum, p)]
+            for p in ("N1", "N2")
+        }
+        quota = draw.quota(stratum, n, (len(there["N1"]), len(there["N2"])), n * per_positive, n2_share=0.15)
+        for p, take in (("N1", quota.taken_n1), ("N2", quota.taken_n2)):
+            chosen |= set(sorted(there[p], key=lambda g: (draw.order_key(g, seed), g))[:take])
+    return sorted(chosen)
+
+
+def test_it_equals_the_slow_obvious_way():
+    assert ids(run()) == the_slow_obvious_way()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_row_order_file_layout_and_threads_do_not_matter(tmp_path, threads):
+    shuffled = POOL.take(pa.array(np.random.default_rng(3).permutation(POOL.num_rows)))
+    for i in range(3):
+        folder = tmp_path / "pool" / f"part={i}"
+        folder.mkdir(parents=True)
+        tables.write(shuffled.slice(i * 1500, 1500), str(folder / "x.parquet"))
+    drawn = run(path=tmp_path / "pool", threads=threads)
+    assert ids(drawn) == ids(run())
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 12), st.integers(0, 12))
+def test_a_larger_sample_contains_the_smaller(seed, small, more):
+    few, many = run(seed=seed, per_positive=small), run(seed=seed, per_positive=small + more)
+    assert set(ids(few)) <= set(ids(many)) or any(q.filled_from for q in many.quotas)
+
+
+def test_another_seed_draws_other_rows():
+    assert ids(run(seed=1)) != ids(run(seed=2))
+
+
+def test_the_weights_give_the_pool_back():
+    drawn = run()
+    for quota in drawn.quotas:
+        mask = pc.and_(
+            pc.equal(drawn.rows["nobs_z_bin"], quota.stratum[0]), pc.equal(drawn.rows["type"], quota.stratum[1])
+        )
+        total = sum(drawn.rows.filter(mask)["sampling_weight"].to_pylist())
+        expected = (quota.available_n1 if quota.taken_n1 else 0) + (quota.available_n2 if quota.taken_n2 else 0)
+        assert total == pytest.approx(expected)
+
+
+def test_all_columns_of_the_pool_are_kept():
+    drawn = run()
+    assert drawn.rows.column_names == [*POOL.column_names, "sampling_weight"]
+    assert drawn.rows.drop_columns(["sampling_weight"]).schema.types == POOL.schema.types
+
+
+def test_nothing_near_a_lens_is_drawn_wherever_it_lies():
+    """Lenses put 10.9 and 11.1 arcsec from pool rows, at RA 0 and near a pole too."""
+    near_zero = toys.pool(300, 5, ra=359.99999 - 4.0, dec=80.0)
+    near_zero = near_zero.set_column(
+        near_zero.schema.get_field_index("ra"),
+        "ra",
+        pa.array(np.where(np.arange(near_zero.num_rows) % 2, 359.9999, 0.0)),
+    )
+    for pool in (POOL, near_zero):
+        ra, dec = pool["ra"].to_numpy(), pool["dec"].to_numpy()
+        for offset, expected in ((10.9, True), (11.1, False)):
+            lenses = pa.table({"ra": ra, "dec": dec + offset / 3600})
+            _, separation = geometry.nearest(ra, dec, lenses["ra"].to_numpy(), lenses["dec"].to_numpy())
+            expected_near = int((separation <= 11.0).sum())
+            with Database() as database:
+                from lensctl.sample import exclude_near
+
+                database.register("pool", pool)
+                found = exclude_near(database, lenses, 11.0)
+            assert found == expected_near
+            assert (found >= pool.num_rows * 0.9) or not expected
+
+
+def test_the_table_of_strata_adds_up():
+    drawn = run()
+    table = strata_table(drawn.quotas, tuple(BINS))
+    assert sum(table["taken_n1"].to_pylist()) + sum(table["taken_n2"].to_pylist()) == drawn.rows.num_rows
+    assert sum(table["positives"].to_pylist()) + drawn.unstratified == POSITIVES.num_rows
+
+
+def test_a_cap_scales_the_targets():
+    assert run(cap=97).rows.num_rows == 97
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n1_n2_ratio": (0.85, 0.25)}, "do not add up to 1"),
+        ({"positives": POSITIVES.drop_columns(["type"])}, "positives: column 'type' is missing"),
+        ({"pool": POOL.drop_columns(["pool"])}, "pool: column 'pool' is missing"),
+        ({"positives": POSITIVES.slice(0, 0)}, "no positive lies in any stratum"),
+    ],
+)
+def test_bad_input_is_named(options, message):
+    with pytest.raises(InputError, match=message):
+        run(**options)
+
+
+def test_null_ids_are_an_error():
+    broken = POOL.set_column(
+        0, "galaxy_id", pc.if_else(pc.equal(POOL["galaxy_id"], POOL["galaxy_id"][7]), None, POOL["galaxy_id"])
+    )
+    with pytest.raises(InputError, match="column 'galaxy_id' is null in 1 rows"):
+        run(pool=broken)
+
+
+def test_doubled_ids_among_the_drawn_are_an_error():
+    with pytest.raises(InputError, match="stand in more than one row"):
+        run(pool=pa.concat_tables([POOL, POOL]))
+
+
+def test_bins_are_read_as_the_plan_writes_them():
+    assert bins_from(["nobs_z=3-5,6-10", "type=SER", "split"]) == {
+        "nobs_z_bin": ("3-5", "6-10"),
+        "type": ("SER",),
+        "split": (),
+    }
+    with pytest.raises(InputError, match=r"no nobs_z bin '3-6' \(did you mean '3-5'\?\)"):
+        bins_from(["nobs_z=3-6"])

@@ -1,0 +1,60 @@
+"""The vocabulary: every column has a type and a meaning, and what is missing or null is named."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from lensctl.words import schema
+from lensctl.words.errors import InputError
+
+
+def test_every_column_is_declared_once_with_type_and_meaning():
+    groups = (
+        schema.IDENTITY,
+        schema.MEASURED,
+        schema.DERIVED,
+        schema.POSITIVE,
+        schema.CUTOUT,
+        schema.MANIFEST,
+        schema.SCORED,
+    )
+    names = [column.name for group in groups for column in group]
+    assert len(names) == len(set(names))
+    for column in schema.COLUMNS.values():
+        assert schema.arrow_type(column.name) is not None
+        assert column.meaning
+
+
+def test_a_missing_column_is_named_with_the_nearest_and_what_it_is():
+    with pytest.raises(
+        InputError, match=r"pool: column 'nobs_z' is missing \(did you mean 'nobsz'\?\) \(found: nobsz, x\)"
+    ) as error:
+        schema.require(pa.table({"nobsz": [1], "x": [1]}), "nobs_z", where="pool")
+    assert error.value.fix == "add nobs_z as int16: Exposures that cover the object in z"
+
+
+def test_nulls_and_nans_are_counted_and_placed():
+    table = pa.table({"split": ["train", None, None], "ra": [1.0, 2.0, float("nan")]})
+    with pytest.raises(InputError, match="column 'split' is null or NaN in 2 rows, first in row 1"):
+        schema.refuse_nulls(table, "split")
+    with pytest.raises(InputError, match="column 'ra' is null or NaN in 1 rows, first in row 2"):
+        schema.refuse_nulls(table, "ra")
+
+
+@pytest.mark.parametrize(
+    ("ra", "dec", "message"), [(361.0, 0.0, "ra = 361.0 in row 1"), (-1.0, 0.0, "ra = -1.0"), (1.0, 91.0, "dec = 91.0")]
+)
+def test_impossible_positions_are_placed(ra, dec, message):
+    with pytest.raises(InputError, match=message):
+        schema.refuse_bad_positions(pa.table({"ra": [0.0, ra], "dec": [0.0, dec]}))
+
+
+def test_repeated_ids_are_named():
+    with pytest.raises(InputError, match="1 values of 'galaxy_id' stand in more than one row: b"):
+        schema.refuse_duplicates(pa.table({"galaxy_id": ["a", "b", "b"]}))
+
+
+def test_values_that_do_not_fit_their_declared_type_are_an_error():
+    with pytest.raises(InputError, match="column 'nobs_z' is int64, and does not fit int16"):
+        schema.conform(pa.table({"nobs_z": [100_000]}))

@@ -1,0 +1,70 @@
+"""The split rule is the existing pool's, bit for bit, and the same in Python and in SQL."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lensctl.doors.sql import query
+from lensctl.words import split
+
+PIXELS = st.integers(0, 12 * 128 * 128 - 1)
+
+# pixel, first 8 hex digits of `printf '{pixel}_42' | sha256sum`, split
+VECTORS = [
+    (0, "859b5a68", "train"),
+    (2, "cb418dee", "val"),
+    (7, "f8fc40e0", "test"),
+    (12345, "eb1aafab", "test"),
+    (100000, "13685aa8", "train"),
+    (196607, "7f7f0418", "train"),
+]
+
+
+@pytest.mark.parametrize(("pixel", "digits", "expected"), VECTORS)
+def test_vectors(pixel, digits, expected):
+    assert hashlib.sha256(f"{pixel}_42".encode()).hexdigest().startswith(digits)
+    assert split.split_of(pixel) == expected
+
+
+@given(PIXELS, st.integers(0, 2**31))
+def test_the_rule_as_it_is_written_down(pixel, seed):
+    u = struct.unpack(">I", hashlib.sha256(f"{pixel}_{seed}".encode("ascii")).digest()[:4])[0] / 2**32
+    assert split.split_of(pixel, seed) == ("train" if u < 0.70 else "val" if u < 0.85 else "test")
+
+
+@given(st.lists(PIXELS, min_size=1, max_size=50), st.integers(0, 2**31))
+def test_python_and_sql_agree(pixels, seed):
+    rows = query(f"SELECT {split.split_sql('pixel', seed)} AS split FROM t", t=pa.table({"pixel": pixels}))
+    assert rows["split"].to_pylist() == [split.split_of(pixel, seed) for pixel in pixels]
+    assert list(split.splits_of(np.array(pixels), seed)) == [split.split_of(pixel, seed) for pixel in pixels]
+
+
+def test_sql_gives_null_for_a_null_pixel():
+    rows = query(
+        f"SELECT {split.split_sql('pixel')} AS split FROM t", t=pa.table({"pixel": pa.array([None], pa.int64())})
+    )
+    assert rows["split"].to_pylist() == [None]
+
+
+def test_shares_of_the_whole_sky():
+    names, counts = np.unique(split.splits_of(np.arange(12 * 128 * 128)), return_counts=True)
+    shares = dict(zip(names, counts / counts.sum(), strict=True))
+    assert shares["train"] == pytest.approx(0.70, abs=0.005)
+    assert shares["val"] == pytest.approx(0.15, abs=0.005)
+    assert shares["test"] == pytest.approx(0.15, abs=0.005)
+
+
+@given(PIXELS)
+def test_healpix_is_nested(pixel):
+    import healpy
+
+    ra, dec = healpy.pix2ang(128, pixel, nest=True, lonlat=True)
+    assert split.healpix(ra, dec) == pixel
+    assert split.healpix(ra, dec, 64) == pixel // 4

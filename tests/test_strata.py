@@ -1,0 +1,104 @@
+"""Bins and confuser classes: the rules of the plan's origin, equal in numpy and in SQL."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lensctl.doors.sql import query
+from lensctl.words import strata
+
+number = st.one_of(
+    st.just(math.nan), st.floats(-5, 30, width=32), st.sampled_from([0.4, 0.5, 0.6, 1.8, 2.0, 3.0, 4.0, 5.0, 20.5])
+)
+galaxy = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["SER", "DEV", "REX", "EXP", "PSF"]),
+        **dict.fromkeys(strata.CONFUSER_COLUMNS[1:], number),
+    }
+)
+
+
+def table(rows):
+    return pa.table(
+        {"type": [r["type"] for r in rows]}
+        | {n: pa.array([r[n] for r in rows], pa.float32()) for n in strata.CONFUSER_COLUMNS[1:]}
+    )
+
+
+def categories(rows):
+    t = table(rows)
+    return list(strata.confuser_category({name: t[name].to_numpy(zero_copy_only=False) for name in t.column_names}))
+
+
+@given(st.lists(galaxy, min_size=1, max_size=30))
+def test_confusers_agree_in_python_and_sql(rows):
+    numbered = table(rows).append_column("i", pa.array(range(len(rows))))
+    found = query(f"SELECT {strata.confuser_sql()} AS c FROM t ORDER BY i", t=numbered)
+    assert found["c"].to_pylist() == categories(rows)
+
+
+@given(st.lists(st.integers(0, 40), min_size=1))
+def test_bins_agree_in_python_and_sql(nobs):
+    found = query(f"SELECT {strata.nobs_z_bin_sql()} AS b FROM t", t=pa.table({"nobs_z": nobs}))
+    assert found["b"].to_pylist() == list(strata.nobs_z_bin(np.array(nobs)))
+
+
+PLAIN = {
+    "type": "SER",
+    "flux_r": 1.0,
+    "mag_r": 22.5,
+    "g_minus_r": 1.0,
+    "shape_r": 0.5,
+    "shape_e1": 0.1,
+    "shape_e2": 0.1,
+    "sersic": 1.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, None),
+        ({"type": "DEV", "flux_r": 5.0}, "ring_proxy"),
+        ({"flux_r": 5.0, "sersic": 4.0}, "ring_proxy"),
+        ({"flux_r": 5.0, "sersic": 3.9}, None),
+        ({"type": "REX", "flux_r": 9.0, "sersic": 5.0}, None),
+        ({"shape_e1": 0.3, "shape_e2": 0.4, "shape_r": 0.6}, "edge_on_proxy"),
+        ({"shape_e1": 0.3, "shape_e2": 0.4, "shape_r": 0.5}, None),
+        ({"type": "REX", "shape_e1": 0.6, "shape_r": 0.9}, None),
+        ({"shape_e1": math.nan, "shape_r": 1.9}, "edge_on_proxy"),
+        ({"shape_e1": math.nan, "shape_r": 1.7}, None),
+        ({"g_minus_r": 0.39, "mag_r": 20.5}, "blue_clumpy"),
+        ({"g_minus_r": math.nan, "mag_r": 20.5}, None),
+        ({"shape_r": 2.0, "flux_r": 3.0}, "large_galaxy"),
+        (
+            {"type": "DEV", "flux_r": 5.0, "shape_e1": 0.9, "shape_r": 3.0, "g_minus_r": 0.0, "mag_r": 19.0},
+            "ring_proxy",
+        ),
+    ],
+)
+def test_confuser_rules(changed, expected):
+    assert categories([{**PLAIN, **changed}]) == [expected]
+
+
+def test_pool_follows_the_class():
+    assert list(strata.pool_of(np.array([None, "ring_proxy"], dtype=object))) == ["N1", "N2"]
+
+
+def test_magnitudes_of_known_fluxes_and_of_none():
+    assert strata.magnitude([10.0, 1.0]).tolist() == [20.0, 22.5]
+    assert np.isnan(strata.magnitude([0.0, -1.0, math.nan])).all()
+
+
+@pytest.mark.parametrize(
+    ("nobs", "expected"),
+    [(0, None), (1, "1-2"), (2, "1-2"), (3, "3-5"), (5, "3-5"), (6, "6-10"), (10, "6-10"), (11, "11+"), (99, "11+")],
+)
+def test_nobs_bins(nobs, expected):
+    assert strata.nobs_z_bin([nobs])[0] == expected
