@@ -1,0 +1,47 @@
+# The two commands are `make demo` and `make test`. Both set up what they need, and both can be run again.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+DEMO ?= demo
+
+.PHONY: demo test soak bench lint types setup clean help
+
+help: ## Say what there is to make
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
+
+demo: setup ## Run the whole pipeline on a mock survey, in demo/
+	@$(MAKE) -f examples/Makefile BIN="$(BIN)" WORK="$(DEMO)" CONFIGS=examples/configs
+
+test: setup ## Run the tests
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadgroup
+
+soak: setup ## Run the long tests too: many kills, thousands of faulty answers
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+bench: setup ## Measure speed and memory beside the peers
+	$(BIN)/python -m tests.benchmarks
+
+lint: setup ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## Check types
+	$(BIN)/mypy
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "lensctl needs Python 3.11 or later; say which with: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 2; }
+	@echo "Installing lensctl and what it needs into $(VENV)/ (once; several GB with torch)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+clean: ## Remove the demo and the caches; the environment stays
+	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
