@@ -33,7 +33,8 @@ def manifest(
     """
     from pathlib import Path
 
-    from lensctl.doors import cutouts, digests, provenance, tables
+    from lensctl.doors import digests, provenance, tables
+    from lensctl.doors.listing import listing
     from lensctl.doors.whole import is_s3, refuse_existing
     from lensctl.manifest import manifest
     from lensctl.words.errors import InputError
@@ -45,13 +46,13 @@ def manifest(
     read, listed, chains, inputs = [], [], [], []
     for role, (table_path, store_path) in (("positives", positives), ("negatives", negatives)):
         table = tables.read(table_path)
-        listing = cutouts.listing(store_path, folder)
+        cutouts = listing(store_path, folder)
         read.append(table)
-        listed.append(listing.rows)
+        listed.append(cutouts.rows)
         chain = provenance.chain_of(table, table_path)
-        chains += [chain, listing.chain]
+        chains += [chain, cutouts.chain]
         inputs.append(provenance.source(role, table_path, digests.of_table(table), chain))
-        inputs.append(provenance.source(f"{role} cutouts", store_path, listing.digest, listing.chain))
+        inputs.append(provenance.source(f"{role} cutouts", store_path, cutouts.digest, cutouts.chain))
     made = manifest(read[0], listed[0], read[1], listed[1], keep_unstratified=keep_unstratified)
     for reason, count in sorted(made.left_out.items()):
         report.say(f"left out: {count:,} {reason}")

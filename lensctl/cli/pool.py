@@ -86,7 +86,7 @@ def pool(
             whole.refuse_existing(output, overwrite)
             job, parts = None, Path(stack.enter_context(tempfile.TemporaryDirectory()))
         else:
-            job = stack.enter_context(jobs.job(output, step.as_dict(), overwrite=overwrite, afresh=overwrite))
+            job = stack.enter_context(jobs.job(output, step.as_dict(), overwrite=overwrite))
             parts = job.built
         try:
             with report.progress("catalogue files", len(files)) as advance:

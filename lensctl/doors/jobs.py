@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lensctl.doors.whole import move_into_place, part_of, refuse_existing, sync_to_disk
+from lensctl.doors.whole import is_s3, move_into_place, part_of, refuse_existing, sync_to_disk
 from lensctl.words.errors import InputError
 
 JOB_FILE, LOCK_FILE, BUILT = "job.json", "lock", "whole"
@@ -27,9 +27,9 @@ class Job:
     built: Path
     resumed: bool
 
-    def finish(self, made: Path | None = None) -> None:
+    def finish(self, made: Path | None = None, *, flushed: bool = False) -> None:
         """Flush the output (`built`, or a file `made` from it) to disk and give it its name; what stood there goes."""
-        move_into_place(made or self.built, self.path)
+        move_into_place(made or self.built, self.path, flushed=flushed)
         self.abandon()
 
     def abandon(self) -> None:
@@ -53,7 +53,7 @@ def job(
     identity : mapping of JSON values
         What decides the result: command, parameters, digests of the inputs.
     overwrite : bool
-        `path` may exist: it is replaced when the job finishes.
+        `path` may exist, and is replaced when the job finishes; what was begun in other words is thrown away.
     afresh : bool
         Throw away what an earlier run had done.
 
@@ -62,6 +62,8 @@ def job(
     InputError
         `path` exists, another process is at it, or what was begun has another identity.
     """
+    if is_s3(path):
+        raise InputError(f"{path}: this output is made on local disk", "make it locally, then `lensctl sync` it")
     path = Path(path)
     refuse_existing(path, overwrite)
     folder = part_of(path)
@@ -70,6 +72,9 @@ def job(
         if afresh:
             _empty(folder)
         begun = _begun(note)
+        if begun is not None and begun != _plain(identity) and overwrite:
+            _empty(folder)
+            begun = None
         if begun is not None and begun != _plain(identity):
             raise InputError(
                 f"{path} was begun by another run: {difference(begun, _plain(identity))}",

@@ -1,0 +1,318 @@
+"""Contracts that every command keeps: its example works, it refuses to overwrite, same bytes twice, errors in a sentence.
+
+The examples of the help texts, run in order, are a pipeline on a small mock sky; the other tests build on its outputs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lensctl.cli.main import COMMANDS
+
+pytestmark = pytest.mark.xdist_group("contracts")  # one worker, so that the pipeline runs once
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).resolve().parents[1]
+BEFORE = {  # what an example needs that no example before it makes
+    "export": ["lensctl cutout positives.parquet positives.zarr --source coadd --root sky"],
+    "pack": ["lensctl export positives.zarr npz"],
+    "freeze": [
+        "lensctl gate pool pool.parquet --set pool.min_rows=10 > gates.jsonl || true",
+        "lensctl gate splits,overlap,pixels,homogeneity,weights,shortcut manifest.parquet >> gates.jsonl || true",
+        "lensctl gate trained evaluation >> gates.jsonl || true",
+    ],
+}
+ORDER = [
+    "sky", "crossmatch", "pool", "sample", "cutout", "export", "pack", "sync", "manifest", "gate", "train", "score",
+    "evaluate", "freeze", "verify", "show", "doctor",
+]  # fmt: skip
+TOO_SMALL = {"freeze": " --allow-failed 'a test on a very small sky'"}
+VERDICT = {"gate"}  # a small sky may fail a gate: 0 and 1 are both an answer
+OUTPUT = {
+    "sky": "sky",
+    "crossmatch": "positives.parquet",
+    "pool": "pool.parquet",
+    "sample": "negatives.parquet",
+    "cutout": "negatives.zarr",
+    "export": "npz",
+    "pack": "packed.zarr",
+    "manifest": "manifest.parquet",
+    "train": "run",
+    "score": "scores.parquet",
+    "evaluate": "evaluation",
+    "freeze": "frozen",
+}
+RESUMED = {"pool", "cutout", "pack", "export", "sync"}  # the same again is "nothing to do", not "exists"
+
+
+def shell(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a line as a person would, with lensctl on the path."""
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "200", **env}
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def example(name: str) -> str:
+    """The example in a command's help, as one line."""
+    text = shell(f"lensctl {name} --help", ROOT).stdout
+    found = re.search(r"Example: (lensctl (?:.|\\\n)*?)\n(?:\n|$)", text)
+    assert found, f"the help of {name} has no example"
+    return re.sub(r"\\\n\s*", "", found.group(1)).strip()
+
+
+@pytest.fixture(scope="session")
+def pipeline(tmp_path_factory):
+    """A folder in which every example has been run, in order, and what each said."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    said = {}
+    for name in ORDER:
+        for line in BEFORE.get(name, []):
+            done = shell(line, folder)
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+        said[name] = shell(example(name) + TOO_SMALL.get(name, ""), folder)
+    return folder, said
+
+
+def test_every_command_is_in_the_order_and_in_the_readme():
+    assert set(ORDER) == set(COMMANDS)
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in COMMANDS if f"`lensctl {name}" not in readme] == []
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_the_example_in_the_help_works_and_stdout_is_json_lines(pipeline, name):
+    _, said = pipeline
+    done = said[name]
+    assert done.returncode in ((0, 1) if name in VERDICT else (0,)), done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines
+    if name not in ("gate", "verify"):
+        assert len(lines) == 1
+        assert lines[0]["command"] == name
+        assert "seconds" in lines[0]
+
+
+def tree(path: Path) -> dict[str, bytes]:
+    """Every file below a path (or the file itself) and its bytes."""
+    if path.is_file():
+        return {"": path.read_bytes()}
+    return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+@pytest.mark.parametrize("name", OUTPUT)
+def test_an_existing_output_is_refused_and_left_alone_or_there_is_nothing_to_do(pipeline, name):
+    folder, _ = pipeline
+    before = tree(folder / OUTPUT[name])
+    again = shell(example(name) + TOO_SMALL.get(name, ""), folder)
+    if name in RESUMED:
+        assert again.returncode == 0, again.stderr
+        assert "nothing to do" in again.stderr
+    else:
+        assert again.returncode == 2
+        assert re.search(r"error: .*exists", again.stderr)
+    assert tree(folder / OUTPUT[name]) == before
+
+
+@pytest.mark.parametrize("name", OUTPUT)
+def test_the_same_command_twice_gives_the_same_bytes(pipeline, name):
+    folder, _ = pipeline
+    first = folder / OUTPUT[name]
+    kept = first.with_name(f"first-{first.name}")
+    if kept.exists():
+        shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
+    first.rename(kept)
+    try:
+        done = shell(example(name) + TOO_SMALL.get(name, ""), folder)
+        assert done.returncode == 0, done.stderr
+        mine, theirs = tree(kept), tree(first)
+        assert mine.keys() == theirs.keys()
+        assert [file for file in mine if mine[file] != theirs[file] and file not in ALLOWED] == []
+    finally:
+        if first.exists():
+            shutil.rmtree(first) if first.is_dir() else first.unlink()
+        kept.rename(first)
+
+
+ALLOWED = {"metrics.jsonl", "metrics.csv"}  # of a run: they tell the seconds of each epoch
+
+
+@pytest.mark.parametrize("name", OUTPUT)
+def test_no_output_holds_an_absolute_path_of_this_machine(pipeline, name):
+    folder, _ = pipeline
+    for file, content in tree(folder / OUTPUT[name]).items():
+        assert str(folder).encode() not in content, file
+        assert str(ROOT).encode() not in content, file
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_unknown_option_is_a_sentence_and_exit_2(name, lensctl):
+    done = lensctl(name, "--no-such-option")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_unknown_config_key_is_a_sentence_and_exit_2(name, lensctl, tmp_path):
+    (tmp_path / "c.yaml").write_text("overwrit: true\nzzz: 1\n")
+    done = lensctl(name, "--config", "c.yaml")
+    assert done.returncode == 2
+    assert "c.yaml: no setting 'overwrit'" in done.stderr
+    assert done.stdout == ""
+
+
+BAD = {
+    "crossmatch": "lensctl crossmatch {bad} 'sky/south/tractor/*/*.fits' out",
+    "pool": "lensctl pool {bad} out --lenses sky/lenses.csv",
+    "sample": "lensctl sample {bad} out --positives positives.parquet",
+    "cutout": "lensctl cutout {bad} out --source coadd --root sky",
+    "pack": "lensctl pack {bad} out",
+    "export": "lensctl export {bad} out",
+    "sync": "lensctl sync {bad} out",
+    "manifest": "lensctl manifest out --positives {bad} positives.zarr --negatives negatives.parquet negatives.zarr",
+    "gate": "lensctl gate splits {bad}",
+    "train": "lensctl train {bad} out",
+    "score": "lensctl score {bad} manifest.parquet out",
+    "evaluate": "lensctl evaluate {bad} out",
+    "freeze": "lensctl freeze {bad} out --evaluation evaluation --gates gates.jsonl",
+    "verify": "lensctl verify {bad}",
+    "show": "lensctl show {bad}",
+}
+
+
+def missing(folder: Path) -> str:
+    return "nowhere/nothing.parquet"
+
+
+def truncated(folder: Path) -> str:
+    (folder / "cut.parquet").write_bytes((folder / "pool.parquet").read_bytes()[:-200])
+    return "cut.parquet"
+
+
+def wrong_columns(folder: Path) -> str:
+    (folder / "wrong.csv").write_text("a,b\n1,2\n")
+    return "wrong.csv"
+
+
+def empty(folder: Path) -> str:
+    (folder / "empty.csv").write_text("galaxy_id,ra,dec\n")
+    return "empty.csv"
+
+
+def empty_folder(folder: Path) -> str:
+    (folder / "hollow").mkdir(exist_ok=True)
+    return "hollow"
+
+
+@pytest.mark.parametrize("make", [missing, truncated, wrong_columns, empty, empty_folder])
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_sentence_exit_2_and_nothing_written(pipeline, name, make):
+    folder, _ = pipeline
+    bad = make(folder)
+    before = {p.name for p in folder.iterdir()}
+    done = shell(BAD[name].format(bad=bad), folder)
+    judged = (name in ("gate", "verify") and make in (empty, empty_folder)) or (
+        name == "verify" and make is not missing
+    )
+    fine = name in ("show", "sync") and make not in (missing, truncated)  # any whole file or folder will do
+    assert done.returncode in ({1, 2} if judged else {0, 2} if fine else {2}), done.stderr
+    if done.returncode == 2:
+        lines = [line for line in done.stderr.splitlines() if line.startswith(("error: ", "  fix: "))]
+        assert lines, done.stderr
+        assert lines[0].startswith("error: ")
+        assert {p.name for p in folder.iterdir()} == before
+    assert "Traceback" not in done.stderr
+    for left in ("out",):
+        if (folder / left).exists():
+            shutil.rmtree(folder / left) if (folder / left).is_dir() else (folder / left).unlink()
+
+
+def test_a_real_shell_pipeline(pipeline):
+    folder, _ = pipeline
+    sample = "lensctl sample pool.parquet - --positives positives.parquet --negatives-per-positive 2"
+    done = shell(f"{sample} | lensctl cutout - piped.zarr --source coadd --root sky", folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["command"] == "cutout"
+    chain = json.loads(shell("lensctl show --json piped.zarr", folder).stdout)
+    assert [step["command"] for step in chain["provenance"]][-2:] == ["sample", "cutout"]
+
+
+def test_a_reader_that_leaves_early_ends_the_writer_with_141(pipeline):
+    folder, _ = pipeline
+    line = "lensctl pool 'sky/south/sweep/10.0/*.fits' - --lenses sky/lenses.csv --format csv 2>/dev/null"
+    done = shell(f"{line} | true; echo ${{PIPESTATUS[0]}}", folder)
+    assert done.stdout.strip() == "141"
+
+
+def test_a_writer_that_dies_is_noticed_by_the_reader(pipeline):
+    folder, _ = pipeline
+    done = shell(
+        "lensctl sample pool.parquet - --positives positives.parquet --negatives-per-positive 3 | head -c 20000"
+        " | lensctl cutout - short.zarr --source coadd --root sky",
+        folder,
+    )
+    assert done.returncode != 0
+    assert "error: stdin" in done.stderr or "error: the stream ended" in done.stderr
+    assert not (folder / "short.zarr").exists()
+
+
+def test_options_win_over_the_config_which_wins_over_defaults(pipeline):
+    folder, _ = pipeline
+    (folder / "s.yaml").write_text(
+        "negatives_per_positive: 2\nn1-n2-ratio: [0.5, 0.5]\nstratification_bins:\n  type: [SER]\n"
+    )
+    base = "lensctl sample pool.parquet s.parquet --positives positives.parquet --overwrite --config s.yaml"
+    steps = []
+    for line in (base, f"{base} --negatives-per-positive 3"):
+        done = shell(line, folder)
+        assert done.returncode == 0, done.stderr
+        steps.append(json.loads(shell("lensctl show --json s.parquet", folder).stdout)["provenance"][-1]["parameters"])
+    assert [step["negatives_per_positive"] for step in steps] == [2, 3]
+    assert steps[0]["n1_n2_ratio"] == [0.5, 0.5]
+    assert steps[0]["stratification_bins"] == ["type=SER"]
+
+
+def test_an_interrupted_command_ends_with_130(pipeline):
+    folder, _ = pipeline
+    done = shell(
+        "timeout --foreground -s INT 3 lensctl train manifest.parquet interrupted --epochs 500; echo $?", folder
+    )
+    assert done.stdout.split()[-1] in ("130", "124"), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_costs_little_more_than_its_libraries():
+    """The heaviest imports of `--help` are typer and rich; the ratio is measured by `make bench`."""
+    code = (
+        "import sys; sys.argv = ['lensctl', '--help']; from lensctl.cli.main import main; main(); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {
+        "numpy",
+        "pyarrow",
+        "duckdb",
+        "torch",
+        "astropy",
+        "healpy",
+        "scipy",
+        "boto3",
+        "zarr",
+        "matplotlib",
+        "aiohttp",
+    }
+    assert heavy & set(done.stdout.split()) == set()
