@@ -11,7 +11,7 @@ import numpy as np
 
 from lensctl.learning import predict
 from lensctl.learning.checkpoint import ScoringModel, fold_of
-from lensctl.learning.rows import NOT_OK, refold
+from lensctl.learning.rows import NAN, NOT_OK, refold
 from lensctl.words import schema
 from lensctl.words.errors import InputError
 from lensctl.words.split import SEED
@@ -40,7 +40,8 @@ def score(
     read: Read,
     *,
     device: str = "auto",
-    batch: int = 256,
+    threads: int | None = None,
+    batch_size: int = 256,
     tta: bool = False,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Scores:
@@ -83,7 +84,7 @@ def score(
     ok = np.asarray(table["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
     left_out = Counter({NOT_OK: int((~ok).sum())})
     logits = np.full((table.num_rows, len(model.members)), np.nan)
-    place = predict.pick_device(device)
+    place = predict.pick_device(device, threads)
     networks = predict.modules(model, place)
     for start in range(0, table.num_rows, BLOCK_ROWS):
         rows = np.arange(start, min(start + BLOCK_ROWS, table.num_rows))
@@ -96,10 +97,10 @@ def score(
                     "cut larger ones, or train with a smaller --crop",
                 )
             finite = np.isfinite(cutouts).all(axis=(1, 2, 3))
-            left_out["NaN in the crop"] += int((~finite).sum())
+            left_out[NAN] += int((~finite).sum())
             if not finite.all():
                 cutouts, usable = cutouts[finite], usable[finite]
-            logits[usable] = predict.logits(networks, cutouts, place, batch=batch, tta=tta)
+            logits[usable] = predict.logits(networks, cutouts, place, batch=batch_size, tta=tta)
             if not np.isfinite(logits[usable]).all():
                 raise InputError(
                     f"{model.where}: it gives NaN for good cutouts", "its weights are spoiled; train again"

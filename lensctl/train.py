@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,24 +15,25 @@ import torch
 from torch import nn
 
 from lensctl.doors import digests, jobs, provenance
-from lensctl.doors.whole import part_of
-from lensctl.learning import architectures, checkpoint, feed, normalise, predict, rows, watch
+from lensctl.doors.whole import part_of, refuse_existing
+from lensctl.learning import architectures, checkpoint, feed, golden, normalise, predict, rows, watch
 from lensctl.learning.augment import BLUR_REACH_PX
-from lensctl.learning.checkpoint import BEST, RUN, ModelCard
+from lensctl.learning.checkpoint import RUN, ModelCard
 from lensctl.learning.feed import Batch, Feed, Pixels
 from lensctl.learning.learner import Learner, Schedule, Step
+from lensctl.learning.measure import epoch_metrics, refuse_nan, refuse_unsound
 from lensctl.learning.randomness import seed_of
-from lensctl.learning.record import Position, Record
+from lensctl.learning.record import Record, gather
 from lensctl.learning.settings import BALANCED, Resources, TrainConfig
-from lensctl.words import calibration, metrics
 from lensctl.words.errors import InputError
 from lensctl.words.split import SEED
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from lensctl.doors.provenance import Chain
-    from lensctl.learning.rows import Selection
+    from lensctl.learning.rows import Rows, Selection
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def train(
     run_dir: str | Path,
     *,
     manifest_name: str = "manifest.parquet",
+    pixel_scale_arcsec: float | None = None,
     resources: Resources = Resources(),  # noqa: B008
     resume: bool = False,
     overwrite: bool = False,
@@ -70,12 +74,14 @@ def train(
         What the run is.
     run_dir : path
         Folder to make. While the run goes on, it is `.NAME.part/whole` beside it.
+    pixel_scale_arcsec : float, optional
+        Of the cutouts, to be told with the model; the survey's 0.262 if not known.
     resources : Resources
         How to compute it.
     resume : bool
         Go on with a run that was begun with the same manifest and config; nothing is done where it has finished.
     overwrite : bool
-        Replace what is there.
+        Replace what is there; with `resume`, only where it is another run.
     advance : callable
         Told how many cutouts were just read, while they are first checked.
 
@@ -88,11 +94,12 @@ def train(
     InputError
         What cannot be trained on, or where it cannot be written; watch.RedFlag where the run went wrong.
     """
-    device = predict.pick_device(resources.device)
     chain = provenance.chain_of(manifest, manifest_name)
     step = _step(manifest, manifest_name, chain, config, resources)
-    if _is_done(Path(run_dir), step, resume, overwrite):
+    stand = _stand(Path(run_dir), step, resume, overwrite)
+    if stand == "done":
         return
+    device = predict.pick_device(resources.device, resources.threads)
     fold = rows.Fold.parse(config.fold) if config.fold else None
     selection = rows.select(
         manifest, fold=fold, fold_seed=SEED, without_ref=config.without_ref, tier_b_target=config.tier_b_target
@@ -102,18 +109,16 @@ def train(
     if side < config.crop:
         raise InputError(f"cutouts of {side} px are smaller than the crop of {config.crop} px", "use a smaller --crop")
     place = feed.choose_place(_pixels(selection, config, side), device, resources.host_bytes, asked=resources.feed)
-    yield Progress(note=f"{len(selection.train):,} rows train, {len(selection.val):,} validate; {place.reason}")
-
-    kept = {"way": place.way, "device": device, "dtype": place.dtype}
     sha256 = manifest["cutout_sha256"].to_pylist() if "cutout_sha256" in manifest.column_names else None
-    training = Feed(pixels, selection.train, _window(config, side), **kept)
-    validation = Feed(pixels, selection.val, config.crop, **kept)
+    training = Feed(pixels, selection.train, _window(config, side), place, device)
+    validation = Feed(pixels, selection.val, config.crop, place, device)
     blocks = _counted(training.fill(sha256), advance)
     normalisation = normalise.fit(config.normalise, config.crop, blocks)
-    for _ in (*blocks, *_counted(validation.fill(sha256), advance)):
+    for _ in itertools.chain(blocks, _counted(validation.fill(sha256), advance)):
         pass
     selection = _without_nan(selection, training, validation)
-    yield Progress(note=_said(selection))
+    training.rows = _weighted(training.rows, config.pos_weight)
+    yield Progress(note=f"{_said(selection)}; {place.reason}")
 
     facts = {
         "kind": "run",
@@ -126,14 +131,22 @@ def train(
         },
         "provenance": provenance.to_list(provenance.extend(step, chain)),
     }
-    card = ModelCard(config.arch, config.crop, normalisation, config.dropout, fold=config.fold)
-    with jobs.job(run_dir, step.as_dict(), overwrite=True, afresh=overwrite and not resume) as job:
+    card = ModelCard(
+        config.arch,
+        config.crop,
+        normalisation,
+        config.dropout,
+        pixel_scale_arcsec=pixel_scale_arcsec or checkpoint.PIXEL_SCALE_ARCSEC,
+        fold=config.fold,
+    )
+    with jobs.job(run_dir, step.as_dict(), overwrite=True, afresh=stand == "free") as job:
         for member, folder in enumerate(checkpoint.member_folders(job.built, config.ensemble)):
             folder.mkdir(exist_ok=True)
             record = Record(folder, card, facts)
             yield from _fit(member, config, resources, training, validation, record, device)
         if config.ensemble > 1:
-            _gather(job.built, replace(card, members=config.ensemble), facts)
+            gather(job.built, replace(card, members=config.ensemble), facts)
+        golden.keep(job.built, manifest, pixels.read, config.crop, config.fold)
         job.finish()
 
 
@@ -178,6 +191,8 @@ def _fit(
     schedule = Schedule(config.lr, config.lr_end, config.warmup, config.epochs * batches)
     verdict = watch.judge(position.history, config.epochs)
     record.publish(learner, position, verdict)
+    if verdict.flag:
+        raise verdict.flag
 
     while position.epoch < config.epochs and verdict.stale < config.patience:
         epoch = position.epoch
@@ -193,25 +208,118 @@ def _fit(
             position.logits.append(step.logits)
 
             # the step before is judged while the device is at this one
-            _refuse_nan(before, epoch, training)
+            refuse_nan(before, epoch, training)
             before = (i, batch, step)
             yield from (Progress(member, epoch + 1, note=notes.pop()) for _ in range(len(notes)))
             yield Progress(member, epoch + 1, i + 1, batches, len(batch.which))
             if resources.checkpoint_every and (i + 1) % resources.checkpoint_every == 0 and i + 1 < batches:
-                _refuse_nan(before, epoch, training)
+                refuse_nan(before, epoch, training)
+                refuse_unsound(learner, epoch, i)
                 position.batch = i + 1
                 record.save(learner, position)
-        _refuse_nan(before, epoch, training)
+        refuse_nan(before, epoch, training)
 
         # judge on val, keep what is needed to go on
-        position.end_epoch(_metrics(learner, position, label[order.ravel()], validation, record.card, config.batch, rate))
+        judged = epoch_metrics(learner, position, label[order.ravel()], validation, record.card, config.batch_size)
+        position.end_epoch({"epoch": epoch + 1, "lr": rate, **judged})
+        verdict = watch.judge(position.history, config.epochs)
         record.save(learner, position)
-        try:
-            verdict = watch.judge(position.history, config.epochs)
-        finally:
-            record.publish(learner, position, _best_so_far(position))
-        yield Progress(member, position.epoch, batches, batches, metrics=position.history[-1], note=verdict.warning)
+        record.publish(learner, position, verdict)
+        yield Progress(member, epoch + 1, batches, batches, metrics=position.history[-1], note=verdict.warning)
+        if verdict.flag:
+            raise verdict.flag
 
     early = f"no gain for {verdict.stale} epochs" if position.epoch < config.epochs else "all epochs done"
     record.publish(learner, position, verdict, stopped=early)
     yield Progress(member, position.epoch, note=f"{early}; best val AUC in epoch {verdict.best}")
+
+
+def _order(label: NDArray[np.float32], config: TrainConfig, seed: int, epoch: int) -> NDArray[np.int64]:
+    return feed.epoch_order(
+        label,
+        config.batch_size,
+        seed=seed,
+        epoch=epoch,
+        positive_share=config.positive_share,
+        samples=config.samples_per_epoch,
+    )
+
+
+def _step(manifest: pa.Table, name: str, chain: Chain, config: TrainConfig, resources: Resources) -> provenance.Step:
+    inputs = [provenance.source("manifest", name, digests.of_table(manifest), chain)]
+    if resources.init is not None:
+        if not resources.init.is_file():
+            raise InputError(f"{resources.init}: no such file", "give a file of weights")
+        inputs.append(provenance.source("init", resources.init, digests.of_file(resources.init)))
+    return provenance.Step("train", config.as_dict(), tuple(inputs))
+
+
+def _stand(run_dir: Path, step: provenance.Step, resume: bool, overwrite: bool) -> str:
+    """What a run finds: itself `done`, itself `begun`, or its place `free`; InputError where it may do nothing."""
+    refuse_existing(run_dir, overwrite=True)  # but it needs a folder to stand in
+    now = json.loads(json.dumps(step.as_dict()))
+    begun = part_of(run_dir) / jobs.JOB_FILE
+    before = _read_note(begun)
+    if before is None and (run_dir / RUN).is_file():
+        before = provenance.from_list(checkpoint.read_json(run_dir / RUN)["provenance"], str(run_dir))[-1].as_dict()
+    if resume and before == now:
+        return "begun" if begun.is_file() else "done"
+    if not overwrite:
+        if resume and before is not None:
+            raise InputError(
+                f"{run_dir} is another run: {jobs.difference(before, now)}",
+                "resume it with what it was begun with, or --overwrite to start again",
+            )
+        if begun.is_file():
+            raise InputError(f"{run_dir} is unfinished", "add --resume to go on with it, or --overwrite to start again")
+        refuse_existing(run_dir, overwrite=False)
+    return "free"
+
+
+def _read_note(path: Path) -> dict[str, Any] | None:
+    """What a job's note says, if it is whole."""
+    try:
+        note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return note
+
+
+def _window(config: TrainConfig, side: int) -> int:
+    """Pixels per side that training may pick from: the crop, and what shifts and blur reach beyond it."""
+    reach = config.shift + (BLUR_REACH_PX if config.blur else 0)
+    return min(side, config.crop + 2 * reach)
+
+
+def _pixels(selection: Selection, config: TrainConfig, side: int) -> int:
+    return len(selection.train) * _window(config, side) ** 2 + len(selection.val) * config.crop**2
+
+
+def _counted(blocks: Iterator[NDArray[np.float32]], advance: Callable[[int], None]) -> Iterator[NDArray[np.float32]]:
+    for block in blocks:
+        advance(len(block))
+        yield block
+
+
+def _without_nan(selection: Selection, training: Feed, validation: Feed) -> Selection:
+    """The selection less the rows whose pixels cannot be used."""
+    lost = len(selection.train) + len(selection.val) - len(training.rows) - len(validation.rows)
+    found = rows.Selection(training.rows, validation.rows, +(selection.left_out + Counter({rows.NAN: lost})))
+    rows.refuse_one_class(found)
+    return found
+
+
+def _weighted(given: Rows, pos_weight: float | str) -> Rows:
+    """The rows with the weight of lenses multiplied."""
+    is_lens = given.label == 1
+    if pos_weight == BALANCED:
+        pos_weight = float(given.weight[~is_lens].sum() / given.weight[is_lens].sum())
+    return replace(given, weight=np.where(is_lens, given.weight * np.float32(pos_weight), given.weight))
+
+
+def _said(selection: Selection) -> str:
+    parts = [
+        f"{counts['positives']:,} lenses and {counts['negatives']:,} others {verb}"
+        for verb, counts in (("train", selection.train.counts()), ("validate", selection.val.counts()))
+    ]
+    return "; ".join([*parts, *(f"{n:,} left out ({why})" for why, n in sorted(selection.left_out.items()))])

@@ -36,7 +36,7 @@ def test_separation_agrees_with_astropy_everywhere(ra1, dec1, ra2, dec2):
     assert geometry.separation_arcsec(ra1, dec1, ra2, dec2)[0] == pytest.approx(theirs, abs=1e-7, rel=1e-12)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(CLUMP)
 def test_pairs_are_those_of_all_pairs_tried(clump):
     ra, dec = spread(clump)
@@ -54,7 +54,7 @@ def test_pairs_are_those_of_all_pairs_tried(clump):
     assert list(zip(i.tolist(), j.tolist(), strict=True)) == [(a, b) for a, b in truth if a < b]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(CLUMP, CLUMP)
 def test_nearest_agrees_with_astropy(clump, other):
     ra, dec = spread(clump)
@@ -65,7 +65,7 @@ def test_nearest_agrees_with_astropy(clump, other):
     assert np.allclose(sep, geometry.separation_arcsec(ra, dec, ra_ref[index], dec_ref[index]), atol=1e-9)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(CLUMP)
 def test_groups_are_the_chains_of_neighbours(clump):
     ra, dec = spread(clump)
@@ -105,7 +105,7 @@ def test_boxes_at_the_wrap_and_the_poles(first, second, shared):
     assert geometry.boxes_overlap(*second, *first)[0] == shared
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(CLUMP)
 def test_overlapping_pairs_are_those_of_all_pairs_tried(clump):
     ra, dec = spread(clump)
@@ -117,6 +117,15 @@ def test_overlapping_pairs_are_those_of_all_pairs_tried(clump):
     ]
     i, j = geometry.overlapping_pairs(ra, dec)
     assert list(zip(i.tolist(), j.tolist(), strict=True)) == truth
+
+
+@pytest.mark.parametrize(("ra", "dec"), [(0.0, 0.0), (359.9999, 45.0), (123.0, -89.99999), (10.0, 90.0)])
+def test_a_radius_includes_its_edge_and_nothing_beyond(ra, dec):
+    for apart, near in ((10.99999, True), (11.00001, False)):
+        other = dec + apart / 3600 if dec < 0 else dec - apart / 3600
+        assert len(geometry.pairs_within([ra], [dec], [ra], [other], 11.0)[0]) == near
+        assert len(geometry.pairs_among([ra, ra], [dec, other], 11.0)[0]) == near
+        assert len(set(geometry.groups_within([ra, ra], [dec, other], 11.0))) == 2 - near
 
 
 def test_nothing_has_no_neighbours():

@@ -5,6 +5,7 @@ The same arrays always give the same bytes: members in the order given, dated 19
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import os
@@ -63,12 +64,13 @@ def read(path: str | Path, data: bytes | None = None) -> Npz:
         raise InputError(f"{path}: no such file", "check the path") from error
     except _Pickled as error:
         raise InputError(f"{path}: '{error}' is pickled, and is not read", "write it without Python objects") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, struct.error, RuntimeError) as error:
+    except _BROKEN as error:
         raise InputError(f"{path}: not a whole .npz file ({error})", "fetch or make it again") from error
     missing = [key for key in REQUIRED if key not in members]
     if missing:
         found = ", ".join(list(members)[:8])
-        raise InputError(f"{path}: key '{missing[0]}' is missing (found: {found})", f"the keys needed: {', '.join(REQUIRED)}")
+        fix = f"the keys needed: {', '.join(REQUIRED)}"
+        raise InputError(f"{path}: key '{missing[0]}' is missing (found: {found})", fix)
     strange = [key for key in members if key != CUTOUT and not key.startswith(META)]
     if strange:
         raise InputError(f"{path}: key '{strange[0]}' is neither cutout nor meta_*", f"name it meta_{strange[0]}")
@@ -86,6 +88,10 @@ def read(path: str | Path, data: bytes | None = None) -> Npz:
 
 class _Pickled(Exception):
     """A member holds Python objects."""
+
+
+_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, RuntimeError)
+"""What a zip or an array that is damaged, encrypted or cut short raises."""
 
 
 def _members(data: bytes) -> dict[str, Array]:
@@ -106,6 +112,8 @@ def _from_npy(raw: bytes, name: str) -> Array:
     shape, fortran, dtype = _header(raw[:start])
     if dtype.hasobject:
         raise _Pickled(name)
+    if dtype.names:
+        raise ValueError(f"member '{name}' is a table, not an array")
     values = np.frombuffer(raw, dtype, offset=start)  # ValueError where bytes are missing
     return values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
 
@@ -171,7 +179,7 @@ def encode(cutout: NDArray[np.float32], meta: Mapping[str, Array], compress: boo
         name = f"{key}.npy".encode()
         header = _header_bytes(values.dtype.str, values.shape)
         plain = np.ascontiguousarray(values)
-        body = memoryview(plain.reshape(-1).view(np.uint8)) if plain.size else memoryview(b"")
+        body = plain.reshape(-1).view(np.uint8).data if plain.nbytes else memoryview(b"")
         check = zlib.crc32(body, zlib.crc32(header))
         length = len(header) + len(body)
         content: list[bytes | memoryview] = [header, body]
@@ -191,19 +199,29 @@ def encode(cutout: NDArray[np.float32], meta: Mapping[str, Array], compress: boo
     return [*pieces, entries, b"PK\x05\x06" + end]
 
 
-def write(path: str | Path, cutout: NDArray[np.float32], meta: Mapping[str, Array], compress: bool = False) -> None:
-    """Write one file, whole or not at all; an existing one is replaced."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
+def write(
+    path: str | Path,
+    cutout: NDArray[np.float32],
+    meta: Mapping[str, Array],
+    compress: bool = False,
+    *,
+    keep: bool = False,
+) -> None:
+    """Write one file, whole or not at all; an existing one is replaced, with `keep` unless it is as long already."""
     pieces = encode(cutout, meta, compress)
+    length = sum(map(len, pieces))
+    if keep and os.path.exists(path) and os.path.getsize(path) == length:
+        return
+    folder, name = os.path.split(path)
+    part = os.path.join(folder, f".{name}.part")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         for start in range(0, len(pieces), 512):  # the system takes at most 1024 pieces at once
-            batch = pieces[start : start + 512]
-            if os.writev(handle, batch) != sum(map(len, batch)):
-                raise OSError(28, "No space left on device", str(path))
+            length -= os.writev(handle, pieces[start : start + 512])
+        if length:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     except OSError:
-        part.unlink()
+        os.unlink(part)
         raise
     finally:
         os.close(handle)

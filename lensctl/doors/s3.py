@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lensctl.words.errors import InputError, ServiceError
+from lensctl.words.errors import InputError, LensctlError, ServiceError
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -31,11 +33,10 @@ def account() -> Account:
 
     Raises InputError where there is no region (it is never guessed) or no credentials.
     """
-    import boto3
     import botocore.exceptions
 
     try:
-        session = boto3.Session()
+        session = _session()
         region = session.region_name
         credentials = session.get_credentials()
     except botocore.exceptions.BotoCoreError as error:
@@ -45,13 +46,17 @@ def account() -> Account:
     if credentials is None:
         raise InputError("no AWS credentials are found", "set AWS_PROFILE, or run where there is an instance role")
     frozen = credentials.get_frozen_credentials()
-    endpoint = session.client("s3").meta.endpoint_url if _custom_endpoint(session) else None
+    endpoint = session.client("s3").meta.endpoint_url
+    if "amazonaws.com" in endpoint:
+        endpoint = None
     return Account(region, endpoint, str(frozen.access_key), str(frozen.secret_key), frozen.token)
 
 
-def _custom_endpoint(session: Any) -> bool:
-    """Whether AWS_ENDPOINT_URL or the profile points somewhere else than AWS."""
-    return "amazonaws.com" not in session.client("s3").meta.endpoint_url
+def _session() -> Any:
+    """A boto3 session; boto3 by itself knows AWS_DEFAULT_REGION alone, other tools AWS_REGION first."""
+    import boto3
+
+    return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
 
 
 def split_url(url: str) -> tuple[str, str]:
@@ -81,16 +86,39 @@ def object_store(bucket: str) -> S3Store:
     from obstore.store import S3Store
 
     who = account()
-    return S3Store(
-        bucket,
-        region=who.region,
-        endpoint=who.endpoint,
-        access_key_id=who.access_key,
-        secret_access_key=who.secret_key,
-        session_token=who.token,
-        virtual_hosted_style_request=False,
-        client_options={"allow_http": bool(who.endpoint and who.endpoint.startswith("http://"))},
+    client = {"allow_http": (who.endpoint or "").startswith("http://"), "timeout": "10min", "read_timeout": "60s"}
+    given: dict[str, Any] = {
+        "region": who.region,
+        "virtual_hosted_style_request": False,
+        "client_options": client,
+    }
+    if who.endpoint:
+        given["endpoint"] = who.endpoint
+    if who.token:  # passing credentials: asked for again when they run out
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        given["credential_provider"] = Boto3CredentialProvider(_session())
+    else:
+        given |= {"access_key_id": who.access_key, "secret_access_key": who.secret_key}
+    return S3Store(bucket, **given)
+
+
+def client() -> Any:
+    """The account as a boto3 client, for what obstore does not do; threads may share it."""
+    return _client(account())
+
+
+@functools.lru_cache(maxsize=4)
+def _client(who: Account) -> Any:
+    from botocore.config import Config
+
+    how = Config(
+        signature_version="s3v4",
+        max_pool_connections=32,
+        retries={"mode": "standard", "max_attempts": 8},
+        s3={"addressing_style": "path", "payload_signing_enabled": True},
     )
+    return _session().client("s3", config=how)
 
 
 def exists(url: str) -> bool:
@@ -122,9 +150,26 @@ def upload(file: Path, url: str) -> None:
         raise unreachable(url, error) from error
 
 
-def unreachable(url: str, error: Exception) -> ServiceError:
-    """What a failure of S3 is called for people: its first line, with the place."""
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+_ANSWERS = (
+    re.compile(r"<Code>(\w+)</Code>.*?<Message>(.*?)</Message>", re.DOTALL),
+    re.compile(r"An error occurred \((\w+)\) when calling the \w+ operation(?: \(.*?\))?: (.*)"),
+)
+
+
+def unreachable(url: str, error: Exception) -> LensctlError:
+    """What a failure of S3 is called for people: its code and message, with the place."""
+    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+    text = str(error).strip()
+    found = next((match for answer in _ANSWERS if (match := answer.search(text))), None)
+    code, message = found.groups() if found else ("", "")
+    if "NoSuchBucket" in (code or text):
+        return InputError(f"{url}: there is no such bucket", "check its name, and the endpoint and region")
+    if "NoSuchKey" in (code or text) or isinstance(error, FileNotFoundError):
+        return InputError(f"{url}: no such object", "check the bucket and the key")
+    reason = f"{code}: {message}" if code else (text.splitlines() or [type(error).__name__])[0]
+    if not code and isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        reason = "access is denied"
     return ServiceError(f"{url}: S3 says: {reason[:200]}", "check the bucket, the key and your AWS credentials")
 
 

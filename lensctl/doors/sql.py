@@ -23,6 +23,29 @@ def query(sql: str, **named: pa.Table) -> pa.Table:
         return database.query(sql)
 
 
+def rows_that(table: pa.Table, condition: str, order: str = "") -> list[int]:
+    """Numbers of the rows that meet a condition someone wrote, in the order they ask for, then in the table's.
+
+    Raises InputError that says what DuckDB makes of the condition or order.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    numbered = table.append_column("__row", pa.array(range(table.num_rows), pa.int64()))
+    first = f"{order}, " if order else ""
+    try:
+        with Database() as database:
+            database.register("rows", numbered)
+            found = database.query(f"SELECT __row FROM rows WHERE ({condition or 'true'}) ORDER BY {first}__row")
+    except duckdb.Error as error:
+        said = f"{condition!r} ordered by {order!r}" if order else repr(condition)
+        raise InputError(
+            f"{said}: {str(error).splitlines()[0][:200]}", "write it as SQL, such as \"tier = 'A' AND flux_z > 1\""
+        ) from error
+    rows: list[int] = found["__row"].to_pylist()
+    return rows
+
+
 class Scan:
     """A table that DuckDB reads where it lies, under a name, without loading it.
 
@@ -100,7 +123,7 @@ class Database:
             raise InputError(f"{path}: the table has no rows", "see the step that made it")
         if is_s3(files[0]):
             self._load_s3()
-        listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+        listed = ", ".join(map(_quoted, files))
         self.run(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], hive_partitioning = true)")
         return Scan(schema, digests.of_parquet(footers), rows, path)
 
@@ -119,8 +142,8 @@ class Database:
             options["SESSION_TOKEN"] = who.token
         if who.endpoint:
             options |= {"ENDPOINT": endpoint, "URL_STYLE": "path", "USE_SSL": str(who.endpoint.startswith("https"))}
-        listed = ", ".join(f"{name} '{value}'" for name, value in options.items())
-        self._connection.execute(f"CREATE SECRET (TYPE s3, {listed})")
+        listed = ", ".join(f"{name} {_quoted(value)}" for name, value in options.items())
+        self._connection.execute(f"CREATE OR REPLACE SECRET (TYPE s3, {listed})")
 
 
 @contextmanager
@@ -138,6 +161,10 @@ def _plainly() -> Iterator[None]:
         raise InputError(
             f"a table cannot be read ({str(error).splitlines()[0][:200]})", "is the file whole?"
         ) from error
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _extension_file(folder: str) -> str:

@@ -6,7 +6,7 @@ import glob
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,16 +85,17 @@ def _s3_files(url: str) -> list[str]:
 
     bucket, key = s3.split_url(url)
     prefix = key[: min((key.index(c) for c in "*?[" if c in key), default=len(key))]
+    store = s3.object_store(bucket)
     try:
-        keys = sorted(
-            o["path"] for page in obstore.list(s3.object_store(bucket), prefix.rpartition("/")[0]) for o in page
-        )
+        if prefix == key and key.rstrip("/"):
+            with suppress(FileNotFoundError):
+                return [f"s3://{bucket}/{obstore.head(store, key)['path']}"]
+        folder = key if prefix == key else prefix.rpartition("/")[0]
+        keys = sorted(o["path"] for page in obstore.list(store, folder) for o in page)
     except (BaseError, OSError) as error:
         raise s3.unreachable(url, error) from error
     if prefix != key:
-        found = [k for k in keys if fnmatch.fnmatch(k, key)]
-    elif key in keys:
-        found = [key]
+        found = [k for k in keys if fnmatch.fnmatchcase(k, key)]
     else:
         below = key.rstrip("/") + "/"
         found = [

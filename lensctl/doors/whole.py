@@ -87,9 +87,12 @@ def whole_folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def move_into_place(part: Path, path: Path) -> None:
-    """Rename a finished file or folder to its name; what stands there steps aside and is removed afterwards."""
-    for file in [part, *part.rglob("*")]:
+def move_into_place(part: Path, path: Path, *, flushed: bool = False) -> None:
+    """Rename a finished file or folder to its name; what stands there steps aside and is removed afterwards.
+
+    It is flushed to disk before, file by file, unless that was done.
+    """
+    for file in () if flushed else (part, *part.rglob("*")):
         if file.is_file():
             sync_to_disk(file)
     if path.is_dir() and not path.is_symlink():

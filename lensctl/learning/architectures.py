@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 
 import torch
-import torchvision
 from torch import nn
 
 from lensctl.words.config import nearest
@@ -45,7 +45,8 @@ class Bottleneck(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, inside, H, W) to (B, outside, H / stride, W / stride)."""
         active = self.activation(x)
-        return self.residual(active) + (x if self.shortcut is None else self.shortcut(active))
+        change: torch.Tensor = self.residual(active)
+        return change + (x if self.shortcut is None else self.shortcut(active))
 
 
 class ShieldedResNet(nn.Module):
@@ -87,26 +88,30 @@ class ShieldedResNet(nn.Module):
 
 
 def _resnet18(dropout: float) -> nn.Module:
-    network = torchvision.models.resnet18(num_classes=1)
+    network: nn.Module = _torchvision("resnet18")
     network.fc = Head(512, dropout)
     return network
 
 
-def _efficientnet(make: Callable[..., nn.Module]) -> Callable[[float], nn.Module]:
-    def build(dropout: float) -> nn.Module:
-        network = make(num_classes=1)
-        network.classifier = nn.Sequential(nn.Identity(), Head(1280, dropout))
-        return network
+def _efficientnet(name: str, dropout: float) -> nn.Module:
+    network = _torchvision(name)
+    network.classifier = nn.Sequential(nn.Identity(), Head(1280, dropout))
+    return network
 
-    return build
+
+def _torchvision(name: str) -> nn.Module:
+    import torchvision  # 2 s of a command that may not need it
+
+    network: nn.Module = getattr(torchvision.models, name)(num_classes=1)
+    return network
 
 
 ARCHITECTURES: Mapping[str, Callable[[float], nn.Module]] = {
     "resnet18": _resnet18,
     "shielded": lambda dropout: ShieldedResNet(32, 16, 32, 16, dropout),
     "shielded_194k": lambda dropout: ShieldedResNet(40, 30, 68, 12, dropout),
-    "efficientnet_b0": _efficientnet(torchvision.models.efficientnet_b0),
-    "efficientnet_v2_s": _efficientnet(torchvision.models.efficientnet_v2_s),
+    "efficientnet_b0": functools.partial(_efficientnet, "efficientnet_b0"),
+    "efficientnet_v2_s": functools.partial(_efficientnet, "efficientnet_v2_s"),
 }
 """Networks by the name that `--arch` takes; each is built from a dropout probability before its last layer."""
 
@@ -126,8 +131,7 @@ def build(arch: str, dropout: float = 0.0) -> nn.Module:
     """
     if arch not in ARCHITECTURES:
         raise InputError(f"no architecture '{arch}'{nearest(arch, ARCHITECTURES)}", f"use {', '.join(ARCHITECTURES)}")
-    network: nn.Module = ARCHITECTURES[arch](dropout)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return ARCHITECTURES[arch](dropout).to(memory_format=torch.channels_last)
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -70,7 +70,7 @@ class Augmentation:
         if self.noise:
             sigma = torch.from_numpy(noises).to(x).view(-1, 1) * background_sigma(x)  # (B, 3)
             grain = torch.empty_like(x).normal_(generator=torch_generator(x.device, "noise", *purpose))
-            grain.view(count, crop, -1).mul_(sigma.repeat(1, crop)[:, None])  # one long inner axis is quick, three bands are not
+            grain.view(count, crop, -1).mul_(sigma.repeat(1, crop)[:, None])  # an inner axis of three would be slow
             x += grain
         return x.permute(0, 3, 1, 2)
 
@@ -152,12 +152,9 @@ def blur(x: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
     weights = torch.exp(-0.5 * (distance / sigma_px.clamp_min(1e-3)[:, None]) ** 2)  # (B, 3): centre, 1 px, 2 px
     weights /= weights[:, :1] + 2 * weights[:, 1:].sum(dim=1, keepdim=True)
     near, next_to, far = (w.to(x).view(-1, 1, 1, 1) for w in weights.T)
-    rows = near * x[:, 2:-2] + next_to * (x[:, 1:-3] + x[:, 3:-1]) + far * (x[:, :-4] + x[:, 4:])
-    return (
-        near * rows[:, :, 2:-2]
-        + next_to * (rows[:, :, 1:-3] + rows[:, :, 3:-1])
-        + far * (rows[:, :, :-4] + rows[:, :, 4:])
-    )
+    rows: torch.Tensor = near * x[:, 2:-2] + next_to * (x[:, 1:-3] + x[:, 3:-1]) + far * (x[:, :-4] + x[:, 4:])
+    near_both: torch.Tensor = near * rows[:, :, 2:-2] + next_to * (rows[:, :, 1:-3] + rows[:, :, 3:-1])
+    return near_both.add_(far * (rows[:, :, :-4] + rows[:, :, 4:]))
 
 
 def background_sigma(x: torch.Tensor) -> torch.Tensor:
@@ -169,4 +166,5 @@ def background_sigma(x: torch.Tensor) -> torch.Tensor:
     ring = annulus(size, *annulus_radii(size))[::4].to(x.device)
     outer = x.reshape(len(x), -1, 3)[:, ring].transpose(1, 2).contiguous()  # (B, 3, K)
     middle = outer.median(dim=2, keepdim=True).values
-    return SIGMA_PER_MAD * (outer - middle).abs().median(dim=2).values
+    deviation: torch.Tensor = (outer - middle).abs().median(dim=2).values
+    return SIGMA_PER_MAD * deviation

@@ -74,7 +74,8 @@ class Normalisation:
         known = {"kind", "mean", "std", "inner_px", "outer_px"}
         if values.get("kind") not in KINDS or set(values) - known:
             raise InputError(f"{where}: its normalisation is not one of {', '.join(KINDS)}", "train the model again")
-        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+        known_values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        return cls(**known_values)
 
 
 def _median_and_mad(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -162,7 +162,8 @@ def logistic(x: ArrayLike) -> NDArray[np.float64]:
     """1 / (1 + exp(-x)), without overflow."""
     x = np.asarray(x, np.float64)
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+    p: NDArray[np.float64] = np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+    return p
 
 
 def _fit_columns(

@@ -8,18 +8,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SOFTENING = 10.0
-STRETCH_NANOMAGGY = 0.05
-BAND_GAIN = (1.6, 1.1, 0.7)  # g, r, z: makes a typical early-type galaxy at z ~ 0.5 look warm white
+SOFTENING = 20.0
+BAND_GAIN = (6.0, 3.4, 2.2)  # g, r, z: with these a cutout looks as it does in the Legacy Survey's sky viewer
+SKY_LEVEL = 0.03
+"""Added to each band, so that the sky is dark grey and its noise can be seen."""
+HOLE = (110, 40, 110)
+"""Where pixels are missing: a muted magenta."""
 
 
 def lupton_rgb(images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Asinh colour images that keep hue where they saturate (Lupton et al. 2004, PASP 116, 133).
+    """Asinh colour images, stretched by their mean so that faint parts keep their hue.
+
+    After Lupton et al. 2004, PASP 116, 133. Bright cores saturate band by band, towards white.
 
     Parameters
     ----------
     images : (..., H, W, 3) float32
-        g, r, z in nanomaggies; NaN is shown as a muted magenta, so that holes are seen.
+        g, r, z in nanomaggies. NaN is shown as a hole, except in a band that has no pixel at all: that band is dark.
 
     Returns
     -------
@@ -28,12 +33,13 @@ def lupton_rgb(images: NDArray[np.float32]) -> NDArray[np.uint8]:
     """
     import numpy as np
 
-    holes = ~np.isfinite(images).all(axis=-1)
-    rgb = np.nan_to_num(images.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)[..., ::-1] * BAND_GAIN[::-1]
-    intensity = np.maximum(rgb.mean(axis=-1, keepdims=True), 1e-6)
-    scaled = np.arcsinh(SOFTENING * intensity / STRETCH_NANOMAGGY / 10) / SOFTENING * 2.6
-    rgb = np.clip(rgb * (scaled / intensity), 0, None)
-    rgb = rgb / np.maximum(rgb.max(axis=-1, keepdims=True), 1.0)
-    picture: NDArray[np.uint8] = (rgb * 255 + 0.5).astype(np.uint8)
-    picture[holes] = (110, 40, 110)
+    bad = ~np.isfinite(images)
+    absent = bad.all(axis=(-3, -2), keepdims=True)
+    holes = np.where(absent.all(axis=-1, keepdims=True), True, bad & ~absent).any(axis=-1)
+    lit = np.where(bad, 0.0, images.astype(np.float32))[..., ::-1] * np.array(BAND_GAIN[::-1], np.float32) + SKY_LEVEL
+    lit = np.maximum(lit, 0.0)
+    mean = np.maximum(lit.mean(axis=-1, keepdims=True), 1e-6)
+    shown = lit * (np.arcsinh(SOFTENING * mean) / np.sqrt(SOFTENING) / mean)
+    picture: NDArray[np.uint8] = (np.clip(shown, 0.0, 1.0) * 255 + 0.5).astype(np.uint8)
+    picture[holes] = HOLE
     return picture

@@ -96,10 +96,15 @@ def placements(
     per_other : (N,) share of the lenses that score above each other galaxy, ties half
     """
     lenses, others = np.sort(lens_score), np.sort(other_score)
-    below = np.searchsorted(others, lens_score, "left") + np.searchsorted(others, lens_score, "right")
-    per_lens = below / (2 * len(others))
-    above = 2 * len(lenses) - np.searchsorted(lenses, other_score, "left") - np.searchsorted(lenses, other_score, "right")
-    return float(below.sum() / (2 * len(lenses) * len(others))), per_lens, above / (2 * len(lenses))
+    below = _below(others, lens_score)
+    above = 2 * len(lenses) - _below(lenses, other_score)
+    auc = float(below.sum() / (2 * len(lenses) * len(others)))
+    return auc, below / (2 * len(others)), above / (2 * len(lenses))
+
+
+def _below(ordered: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Twice the number of `ordered` values below each score, a tie counting once."""
+    return np.searchsorted(ordered, score, "left") + np.searchsorted(ordered, score, "right")
 
 
 class Resampling:

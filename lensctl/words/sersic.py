@@ -115,18 +115,25 @@ class Sersic:
         return result
 
 
+@dataclass(frozen=True)
+class Shapes:
+    """Shapes of many profiles, each (N,) float64: semi-major half-light radius (arcsec), index, axis ratio, angle."""
+
+    r_half: NDArray[np.float64]
+    n: NDArray[np.float64]
+    q: NDArray[np.float64]
+    phi: NDArray[np.float64]
+
+
 def _ellipse_squared(x: NDArray[np.float64], y: NDArray[np.float64], q: float, phi: float) -> NDArray[np.float64]:
     """Square of the semi-major axis of the ellipse, of axis ratio q and angle phi, through each point."""
     c, s = np.cos(phi), np.sin(phi)
     along, across = c * x + s * y, (c * y - s * x) / q
-    return along * along + across * across
+    return np.asarray(along * along + across * across)
 
 
 def stamps(
-    r_half: NDArray[np.float64],
-    n: NDArray[np.float64],
-    q: NDArray[np.float64],
-    phi: NDArray[np.float64],
+    shape: Shapes,
     dx: NDArray[np.float64],
     dy: NDArray[np.float64],
     *,
@@ -137,8 +144,7 @@ def stamps(
 
     Parameters
     ----------
-    r_half, n, q, phi : (N,) float64
-        Semi-major half-light radius (arcsec), Sersic index, axis ratio, angle of the major axis.
+    shape : Shapes
     dx, dy : (N,) float64
         Centre relative to that of the middle pixel, pixels, -0.5 to 0.5.
     size : int
@@ -156,10 +162,10 @@ def stamps(
     A pixel is the mean of the profile at the middles of its parts: one part far out, more near the centre
     (REFINEMENTS), where the profile is steep.
     """
-    drawn = np.empty((len(r_half), size, size), np.float32)
+    drawn = np.empty((len(dx), size, size), np.float32)
     step = max(1, _PIXELS_AT_ONCE // size**2)
-    profile = np.stack([r_half, n, q, phi, dx, dy]).astype(np.float64)
-    for start in range(0, len(r_half), step):
+    profile = np.stack([shape.r_half, shape.n, shape.q, shape.phi, dx, dy]).astype(np.float64)
+    for start in range(0, len(dx), step):
         part = profile[:, start : start + step]
         block = _block(part, size, 1, pixel_scale)
         for side, parts in REFINEMENTS:
@@ -190,7 +196,7 @@ def _block(profile: NDArray[np.float64], side: int, parts: int, pixel_scale: flo
     squared *= peak.astype(np.float32)[:, None, None]
     if parts > 1:
         squared = squared.reshape(-1, side, parts, side, parts).mean(axis=(2, 4), dtype=np.float32)
-    return squared
+    return np.asarray(squared, np.float32)
 
 
 def tractor_ellipticity(q: ArrayLike, phi: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

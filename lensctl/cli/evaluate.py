@@ -1,0 +1,115 @@
+"""`lensctl evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lensctl.cli import report
+from lensctl.cli.command import MODEL, command
+from lensctl.cli.options import Overwrite, Root, Seed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lensctl.evaluate.pictures import Read
+
+
+@command("evaluate", MODEL)
+def evaluate(
+    scores: Annotated[str, typer.Argument(metavar="SCORES", help="Made by `lensctl score`; - is stdin.")],
+    out_dir: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Folder to make.", show_default=False)],
+    root: Root = None,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(
+            "--prevalence", help="Share of lenses on the sky; adds figures for it, such as 1e-4.", show_default=False
+        ),
+    ] = None,
+    calibration: Annotated[
+        str, typer.Option("--calibration", help="platt (slope and bias) or temperature, fitted on val.")
+    ] = "platt",
+    top_k: Annotated[int, typer.Option("--top-k", min=1, help="Length of the list of best candidates.")] = 100,
+    rounds: Annotated[int, typer.Option("--rounds", min=100, help="Bootstrap rounds over HEALPix pixels.")] = 2000,
+    seed: Seed = 42,
+    overwrite: Overwrite = False,
+) -> None:
+    """Say how good a model is, from its scores: figures with intervals, tables, plots and a report.
+
+    Thresholds and calibration come from split=val, headline figures from split=test. OUT_DIR gets metrics.json,
+    report.html, tables/ (parquet and CSV) and plots/ (PNG and PDF). The report shows colour cutouts where the pixels
+    that the manifest names are in reach.
+
+    Example: lensctl evaluate scores.parquet evaluation --prevalence 1e-4
+    """
+    from lensctl.doors import tables
+    from lensctl.doors.whole import refuse_existing, whole_folder
+    from lensctl.evaluate import folder
+    from lensctl.evaluate.calibrating import KINDS
+    from lensctl.evaluate.figures import Choices
+    from lensctl.evaluate.figures import evaluate as evaluated
+    from lensctl.words.config import nearest
+    from lensctl.words.errors import InputError
+
+    if calibration not in KINDS:
+        raise InputError(f"no calibration '{calibration}'{nearest(calibration, KINDS)}", f"use {' or '.join(KINDS)}")
+    refuse_existing(out_dir, overwrite)
+    table = tables.read(scores)
+    choices = Choices(rounds, seed, calibration, top_k, prevalence)
+    name = "stdin" if scores == "-" else Path(scores).name
+    found = evaluated(table, choices, name)
+    read, lacking = _pixels(table, scores, root)
+    with whole_folder(out_dir, overwrite) as part:
+        pictures = folder.write(found, part, read, lacking)
+    if found.metrics["mock"]:
+        report.say(found.metrics["note"])
+    _show(found.metrics)
+    headline = found.metrics["headline"]
+    report.receipt(
+        "evaluate",
+        out_dir,
+        rows=table.num_rows,
+        unscored=sum(split["unscored"] for split in found.metrics["rows"].values()),
+        test_auc=headline["test_auc"]["value"],
+        tier_a_recall=headline["tier_a_recall"]["value"],
+        levels={level: verdict["passed"] for level, verdict in found.metrics["levels"].items()},
+        mock=found.metrics["mock"],
+        pictures=pictures,
+    )
+
+
+def _pixels(table: pa.Table, scores: str, root: Path | None) -> tuple[Read | None, str]:
+    """How to read the cutouts of some rows; None, and why, where they are out of reach and nobody said where."""
+    from lensctl.doors.cutouts import Cutouts
+    from lensctl.doors.whole import is_s3
+    from lensctl.words.errors import LensctlError
+
+    lacking = "The pixels were out of reach, so there are no pictures; evaluate with --root to have them."
+    if root is None and (scores == "-" or is_s3(scores)):
+        return None, lacking
+    try:
+        cutouts = Cutouts(table, root or Path(scores).absolute().parent)
+        cutouts.read([0])
+    except LensctlError:
+        if root is not None:
+            raise
+        return None, lacking
+    return cutouts.read, ""
+
+
+def _show(metrics: dict[str, Any]) -> None:
+    for level, verdict in metrics["levels"].items():
+        rows = []
+        for row in verdict["rows"]:
+            interval = "" if row["low"] is None else f"{row['low']:.4f} to {row['high']:.4f}"
+            answer = "reported" if row["passed"] is None else "yes" if row["passed"] else "NO"
+            remarks = [
+                "the limit lies inside the interval" if row["limit_inside_interval"] else "",
+                "rests on fewer than 10 events" if row["few"] else "",
+            ]
+            remark = "; ".join(filter(None, remarks))
+            rows.append((row["criterion"], row["value"], interval, row["limit"], answer, remark))
+        title = f"Level {level}: {'reached' if verdict['passed'] else 'not reached'}"
+        report.table(title, ("criterion", "value", "95 %", "limit", "reached", "remark"), rows)

@@ -1,0 +1,42 @@
+"""`lensctl pack`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lensctl.cli import report
+from lensctl.cli.command import PIXELS, command
+from lensctl.cli.options import Overwrite, Workers
+
+
+@command("pack", PIXELS)
+def pack(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of .npz files, one cutout each.")],
+    store: Annotated[str, typer.Argument(metavar="STORE", help="Cutout store (a folder) to make.")],
+    shard_rows: Annotated[int, typer.Option(min=1, help="Cutouts in one file of the store.")] = 1024,
+    codec: Annotated[str, typer.Option(help="none, lz4 or zstd.")] = "none",
+    workers: Workers = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Pack a folder of .npz cutouts into a store; `lensctl export` gives the same arrays back, dtypes and all.
+
+    Files are checked and measured on the way, and never unpickled. A run that was killed goes on.
+
+    Example: lensctl pack cutouts/ cutouts.zarr
+    """
+    from lensctl.doors import cutouts
+    from lensctl.pack import pack
+
+    with report.progress(".npz files", len(cutouts.npz_files(folder))) as advance:
+        packed = pack(
+            folder,
+            store,
+            shard_rows=shard_rows,
+            codec=codec,
+            overwrite=overwrite,
+            processes=workers,
+            advance=advance,
+        )
+    report.receipt("pack", store, rows=packed.store.n, status=dict(sorted(packed.statuses.items())))

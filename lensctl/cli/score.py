@@ -1,0 +1,83 @@
+"""`lensctl score`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lensctl.cli import report
+from lensctl.cli.command import MODEL, command
+from lensctl.cli.compute import Device, Threads, be_a_good_neighbour, root_of
+from lensctl.cli.options import Format, Output, Overwrite, Root
+
+
+@command("score", MODEL)
+def score(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a run or a frozen model.")],
+    input: Annotated[str, typer.Argument(metavar="INPUT", help="Manifest or cutout store; - is a manifest on stdin.")],
+    output: Output,
+    root: Root = None,
+    tta: Annotated[bool, typer.Option("--tta", help="Average over eight turns and mirrors of each cutout.")] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Cutouts at a time; no part of the result.")] = 256,
+    device: Device = "auto",
+    threads: Threads = None,
+    format: Format = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Score cutouts with a trained or frozen model.
+
+    The model knows its own crop and normalisation. Every column of INPUT is carried; logit, p and the logits of the
+    members are added, null where there is no good cutout.
+
+    Example: lensctl score run manifest.parquet scores.parquet
+    """
+    be_a_good_neighbour()
+    from lensctl.doors import digests, provenance, tables
+    from lensctl.doors.cutouts import Cutouts
+    from lensctl.doors.store import is_store, open_store
+    from lensctl.doors.whole import refuse_existing
+    from lensctl.learning.checkpoint import load_model
+    from lensctl.score import score
+
+    refuse_existing(output, overwrite)
+    loaded = load_model(model)
+    crop = loaded.card.crop
+    if input != "-" and is_store(input):
+        store = open_store(input)
+        table, chain, digest, role = store.index, store.chain, store.digest, "store"
+
+        def read(rows):  # type: ignore[no-untyped-def]
+            return store.read(rows, crop=crop)
+    else:
+        folder = root_of(input, root)
+        table = tables.read(input, format=format if input == "-" else None)
+        chain, digest, role = provenance.chain_of(table, input), digests.of_table(table), "manifest"
+        cutouts = Cutouts(table, folder)
+
+        def read(rows):  # type: ignore[no-untyped-def]
+            return cutouts.read(rows, crop=crop)
+
+    with report.progress("cutouts scored", table.num_rows) as advance:
+        scored = score(
+            loaded, table, read, device=device, threads=threads, batch_size=batch_size, tta=tta, advance=advance
+        )
+    for reason, count in sorted(scored.left_out.items()):
+        report.say(f"no score for {count:,} rows: {reason}")
+    inputs = (
+        provenance.source("model", str(model), loaded.digest, loaded.chain),
+        provenance.source(role, input, digest, chain),
+    )
+    step = provenance.Step("score", {"tta": tta}, inputs)
+    rows = provenance.stamp(scored.rows, provenance.extend(step, chain, loaded.chain))
+    tables.write(rows, output, overwrite=overwrite, format=format)
+    report.receipt(
+        "score",
+        output,
+        rows=table.num_rows,
+        scored=table.num_rows - sum(scored.left_out.values()),
+        left_out=sum(scored.left_out.values()),
+        members=len(loaded.members),
+        model_digest=loaded.digest,
+    )

@@ -1,0 +1,89 @@
+"""`lensctl sync`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lensctl.cli import report
+from lensctl.cli.command import PIXELS, command
+
+Patterns = list[str]
+
+
+@command("sync", PIXELS)
+def sync(
+    src: Annotated[str, typer.Argument(metavar="SRC", help="Folder, file, glob or s3://bucket/prefix.")],
+    dst: Annotated[str, typer.Argument(metavar="DST", help="Folder or s3://bucket/prefix to copy into.")],
+    include: Annotated[
+        Patterns, typer.Option(metavar="GLOB", help="Copy only what matches; repeat for several.", show_default=False)
+    ] = [],  # noqa: B006
+    exclude: Annotated[
+        Patterns, typer.Option(metavar="GLOB", help="Leave out what matches; repeat for several.", show_default=False)
+    ] = [],  # noqa: B006
+    delete: Annotated[bool, typer.Option("--delete", help="Also remove from DST what SRC does not have.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read every copy again and compare its content; mend what differs.")
+    ] = False,
+    connections: Annotated[int, typer.Option(min=1, max=256, help="Objects underway at a time.")] = 16,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> int | None:
+    """Copy objects between S3 and disk, either way, verified.
+
+    DST is made to hold what SRC holds: what is missing or differs is copied, what differs is replaced, and the same
+    command again goes on where it was cut short. Every byte is summed up on its way; size, SHA-256 and, from S3, the
+    ETag are compared. Files keep their times. DST gets a list of what it was given, .lensctl-sync.jsonl.
+
+    In a GLOB * stands for any letters, / too: s3://survey/south coadds --include '*-image-*.fits.fz'. Unfinished
+    outputs (.NAME.part) are not copied.
+
+    Example: lensctl sync negatives.zarr mirror/negatives.zarr
+    """
+    from lensctl.doors.objects import open_place
+    from lensctl.sync import FAILURES, sync
+    from lensctl.words.keys import Selection
+
+    source, target = open_place(src), open_place(dst, target=True)
+    spoken = {"copy", "mend", "delete"} if dry_run else {"mend"}
+
+    def tell(action: str, key: str) -> None:
+        if action in spoken:
+            report.say(f"{action} {key}")
+
+    with report.progress("objects", None) as advance:
+        outcome = sync(
+            source,
+            target,
+            selection=Selection(include, exclude, source.pattern),
+            delete=delete,
+            dry_run=dry_run,
+            verify=verify,
+            connections=connections,
+            advance=advance,
+            tell=tell,
+        )
+    shown = sorted(outcome.failed.items())[:10]
+    for key, reason in shown:
+        report.say(f"failed: {key}: {reason}")
+    if len(outcome.failed) > len(shown):
+        report.say(f"failed: {len(outcome.failed) - len(shown):,} more")
+    if not (outcome.copied or outcome.deleted or outcome.failed):
+        report.say(f"{dst} holds what {src} holds: nothing to do")
+    facts: dict[str, object] = {
+        "objects": outcome.objects,
+        "bytes": outcome.bytes,
+        "copied": outcome.copied,
+        "copied_bytes": outcome.copied_bytes,
+        "skipped": outcome.skipped,
+        "deleted": outcome.deleted,
+        "failed": len(outcome.failed),
+    }
+    if verify:
+        facts["corrupt"] = len(outcome.corrupt)
+    if dry_run:
+        facts["dry_run"] = True
+    if outcome.failed and not dry_run:
+        facts["failures"] = f"{target.name}/{FAILURES}"
+    report.receipt("sync", dst, **facts)
+    return 2 if outcome.failed else None

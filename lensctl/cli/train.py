@@ -1,0 +1,230 @@
+"""`lensctl train`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lensctl.cli import report
+from lensctl.cli.command import MODEL, command
+from lensctl.cli.compute import Device, Threads, be_a_good_neighbour, root_of
+from lensctl.cli.options import Format, Overwrite, Root, Seed
+
+RECIPE, DATA, CHANGES, MACHINE = "Recipe", "Rows", "Augmentation", "Machine"
+SHOWN = {
+    "train_loss": "train loss",
+    "val_loss": "val loss",
+    "train_auc": "train AUC",
+    "val_auc": "val AUC",
+    "val_precision_at_recall_90": "precision at recall 0.9",
+    "val_recall_at_precision_90": "recall at precision 0.9",
+    "val_ece": "ECE",
+}
+
+
+@command("train", MODEL)
+def train(
+    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="Made by `lensctl manifest`; - is stdin.")],
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder to make.")],
+    root: Root = None,
+    format: Format = None,
+    arch: Annotated[
+        str,
+        typer.Option(
+            help="resnet18, shielded, shielded_194k, efficientnet_b0 or efficientnet_v2_s.", rich_help_panel=RECIPE
+        ),
+    ] = "resnet18",
+    dropout: Annotated[float, typer.Option(help="Dropout before the last layer.", rich_help_panel=RECIPE)] = 0.0,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Weights to start from: safetensors or a torch state_dict.", rich_help_panel=RECIPE
+        ),
+    ] = None,
+    crop: Annotated[int, typer.Option(help="Pixels per side that the network sees.", rich_help_panel=RECIPE)] = 64,
+    normalise: Annotated[str, typer.Option(help="bands, asinh or annulus.", rich_help_panel=RECIPE)] = "bands",
+    epochs: Annotated[int, typer.Option(help="Most epochs.", rich_help_panel=RECIPE)] = 30,
+    patience: Annotated[int, typer.Option(help="Epochs without gain before it stops.", rich_help_panel=RECIPE)] = 8,
+    batch_size: Annotated[int, typer.Option(help="Cutouts per step.", rich_help_panel=RECIPE)] = 256,
+    lr: Annotated[float, typer.Option(help="Highest learning rate.", rich_help_panel=RECIPE)] = 1e-3,
+    lr_end: Annotated[float, typer.Option(help="Last learning rate.", rich_help_panel=RECIPE)] = 1e-5,
+    warmup: Annotated[float, typer.Option(help="Share of the steps in which it rises.", rich_help_panel=RECIPE)] = 0.03,
+    weight_decay: Annotated[float, typer.Option(help="Of AdamW.", rich_help_panel=RECIPE)] = 0.01,
+    clip: Annotated[float, typer.Option(help="Largest gradient norm.", rich_help_panel=RECIPE)] = 1.0,
+    seed: Seed = 42,
+    ensemble: Annotated[int, typer.Option(help="Networks to train, each its own seed.", rich_help_panel=RECIPE)] = 1,
+    pos_weight: Annotated[
+        str, typer.Option(metavar="X|balanced", help="Factor on the weight of lenses.", rich_help_panel=DATA)
+    ] = "1.0",
+    positive_share: Annotated[
+        float | None,
+        typer.Option(help="Share of lenses in each batch; as they come if not given.", rich_help_panel=DATA),
+    ] = None,
+    samples_per_epoch: Annotated[
+        int | None, typer.Option(help="Rows in an epoch; all if not given.", rich_help_panel=DATA)
+    ] = None,
+    tier_b_target: Annotated[
+        float, typer.Option(help="Target of tier B lenses; 0.95 smooths their label.", rich_help_panel=DATA)
+    ] = 1.0,
+    fold: Annotated[
+        str | None,
+        typer.Option(metavar="K/N", help="Test on part K of N of the sky, by HEALPix pixel.", rich_help_panel=DATA),
+    ] = None,
+    without_ref: Annotated[
+        list[str],
+        typer.Option(metavar="REF", help="Discovery catalogue to leave out; repeat for several.", rich_help_panel=DATA),
+    ] = [],  # noqa: B006
+    rotate: Annotated[bool, typer.Option(help="Quarter turns.", rich_help_panel=CHANGES)] = True,
+    flip: Annotated[bool, typer.Option(help="Mirror images.", rich_help_panel=CHANGES)] = True,
+    shift: Annotated[int, typer.Option(help="Largest shift, pixels; at most 5.", rich_help_panel=CHANGES)] = 5,
+    noise: Annotated[
+        float, typer.Option(help="Noise, at most 0.1 of the background's.", rich_help_panel=CHANGES)
+    ] = 0.1,
+    blur: Annotated[float, typer.Option(help="Largest sigma of a blur, pixels.", rich_help_panel=CHANGES)] = 0.5,
+    device: Device = "auto",
+    threads: Threads = None,
+    amp: Annotated[
+        bool, typer.Option(help="bfloat16 where the device computes in it.", rich_help_panel=MACHINE)
+    ] = True,
+    compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.", rich_help_panel=MACHINE)] = False,
+    feed: Annotated[
+        str,
+        typer.Option(help="device, host or stream cutouts; auto goes by size.", rich_help_panel=MACHINE),
+    ] = "auto",
+    checkpoint_every: Annotated[
+        int | None, typer.Option(min=1, help="Save after so many batches too.", rich_help_panel=MACHINE)
+    ] = None,
+    track: Annotated[
+        list[str],
+        typer.Option(help="tensorboard, wandb or mlflow; repeat for several.", rich_help_panel=MACHINE),
+    ] = [],  # noqa: B006
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a network on a manifest and its cutouts.
+
+    Rows whose cutout failed or has a NaN in the crop are left out and counted. The best epoch by validation AUC is
+    kept. A run that was killed goes on with --resume, to the same weights.
+
+    Example: lensctl train manifest.parquet run --epochs 10 --positive-share 0.3
+    """
+    be_a_good_neighbour()
+    from lensctl.doors import tables
+    from lensctl.doors.cutouts import Cutouts
+    from lensctl.learning.checkpoint import RUN, read_json
+    from lensctl.learning.settings import Resources, TrainConfig, weight_from
+    from lensctl.learning.track import TRACKERS, refuse_missing
+    from lensctl.train import train
+
+    config = TrainConfig(
+        arch=arch,
+        dropout=dropout,
+        crop=crop,
+        normalise=normalise,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        lr_end=lr_end,
+        warmup=warmup,
+        weight_decay=weight_decay,
+        clip=clip,
+        patience=patience,
+        pos_weight=weight_from(pos_weight),
+        positive_share=positive_share,
+        samples_per_epoch=samples_per_epoch,
+        tier_b_target=tier_b_target,
+        rotate=rotate,
+        flip=flip,
+        shift=shift,
+        noise=noise,
+        blur=blur,
+        amp=amp,
+        seed=seed,
+        fold=fold,
+        without_ref=tuple(without_ref),
+        ensemble=ensemble,
+    )
+    for name in track:
+        refuse_missing(name)
+    folder = root_of(manifest, root)
+    rows = tables.read(manifest, format=format if manifest == "-" else None)
+    cutouts = Cutouts(rows, folder)
+    scale = Cutouts(rows.slice(0, 1), folder).facts("pixel_scale_arcsec")["pixel_scale_arcsec"][0].as_py()
+    resources = Resources(
+        device=device,
+        threads=threads,
+        feed=feed,
+        host_bytes=free_memory_bytes(),
+        compiled=compile,
+        init=init,
+        checkpoint_every=checkpoint_every,
+    )
+    trackers = []
+    events = train(
+        rows,
+        cutouts,
+        config,
+        run_dir,
+        manifest_name=manifest,
+        pixel_scale_arcsec=scale,
+        resources=resources,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    worked = False
+    with report.progress("cutouts seen", None) as advance:
+        for event in events:
+            if not worked:
+                trackers = [TRACKERS[name](run_dir, config.as_dict()) for name in track]
+            worked = True
+            advance(event.samples)
+            if event.metrics is not None:
+                report.say(_line(event.member, event.metrics, epochs, ensemble))
+                for tracker in trackers:
+                    tracker.log(event.member, event.metrics)
+            if event.note:
+                report.say(event.note)
+    for tracker in trackers:
+        tracker.close()
+    if not worked:
+        report.say(f"{run_dir} has finished already: nothing to do")
+    run = read_json(run_dir / RUN)
+    report.receipt("train", str(run_dir), **_facts(run))
+
+
+def _line(member: int, metrics: dict[str, Any], epochs: int, ensemble: int) -> str:
+    """An epoch's metrics as a line for people."""
+    who = f"member {member}, " if ensemble > 1 else ""
+    parts = [f"{name} {metrics[key]:.3f}" for key, name in SHOWN.items() if metrics[key] is not None]
+    return f"{who}epoch {metrics['epoch']} of {epochs}: {', '.join(parts)}"
+
+
+def _facts(run: dict[str, Any]) -> dict[str, Any]:
+    """What the receipt tells of a run."""
+    members = run.get("members") or [run]
+    best = [member["metrics"]["val_auc"] for member in members if member["metrics"]]
+    return {
+        "members": len(members),
+        "epochs": sum(member["epochs"] for member in members),
+        "val_auc": round(sum(best) / len(best), 6) if best else None,
+        "train_rows": sum(run["rows"]["train"].values()),
+        "val_rows": sum(run["rows"]["val"].values()),
+        "left_out": sum(run["rows"]["left_out"].values()),
+        "model_digest": run["model_digest"],
+    }
+
+
+def free_memory_bytes() -> int:
+    """Host memory that can still be had, here and within the limit of a container."""
+    free = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")] or free
+        group = Path("/sys/fs/cgroup")
+        free.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    except (OSError, ValueError):
+        pass
+    return max(min(free), 0)

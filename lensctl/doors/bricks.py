@@ -1,0 +1,225 @@
+"""Where brick coadds are: folders laid out as the survey's server lays them out, and which brick holds a position."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lensctl.doors import digests, fits_cards, provenance
+from lensctl.doors.whole import is_s3
+from lensctl.words.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BRICK = re.compile(r"[0-9]{4}[pm][0-9]{3}")
+ENDINGS = (".fits.fz", ".fits", ".fits.gz")
+LAYOUTS = ("coadd", "south/coadd")
+BRICK_TABLES = ("survey-bricks.fits.gz", "survey-bricks.fits")
+
+Images = NDArray[np.float32]
+
+
+class Plane(Protocol):
+    """One band of one brick."""
+
+    image: fits_cards.Image
+
+    def whole(self) -> Images:
+        """All pixels, (H, W) float32."""
+
+    def region(self, rows: slice, columns: slice) -> Images:
+        """The pixels of a box that lies within the image."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+class Root(Protocol):
+    """A place with brick coadds."""
+
+    def folder(self, brick: str) -> str | None:
+        """Where a brick's files are, relative to the root; None where there are none."""
+
+    def plane(self, brick: str, band: str) -> Plane | None:
+        """One band of a brick; None where there is no such file. OSError or ValueError where it is not whole."""
+
+
+class Disk:
+    """Brick coadds in a local folder, laid out as on the survey's server, or all in that one folder.
+
+    Raises InputError where the folder does not exist or holds nothing of the kind.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        if is_s3(root) or str(root).startswith(("http://", "https://")):
+            raise InputError(f"{root}: coadds are read from local disk", "copy the bricks you need with `lensctl sync`")
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise InputError(f"{root}: no such folder", "give the folder that holds coadd/, such as .../dr10/south")
+        self.bases = [name for name in LAYOUTS if (self.root / name).is_dir()]
+        self.flat = not self.bases and any(self.root.glob("legacysurvey-*-image-*.fits*"))
+        if not self.bases and not self.flat:
+            raise InputError(
+                f"{root}: holds no coadd/ and no legacysurvey-BRICK-image-*.fits", "give --root .../dr10/south"
+            )
+
+    def folder(self, brick: str) -> str | None:
+        """Where a brick's files are, relative to the root; None where there are none."""
+        if self.flat:
+            return "." if any(self.root.glob(f"legacysurvey-{brick}-image-*.fits*")) else None
+        for base in self.bases:
+            if (self.root / base / brick[:3] / brick).is_dir():
+                return f"{base}/{brick[:3]}/{brick}"
+        return None
+
+    def plane(self, brick: str, band: str) -> Plane | None:
+        """One band of a brick; None where there is no such file."""
+        folder = self.root / (self.folder(brick) or ".")
+        for ending in ENDINGS:
+            file = folder / f"legacysurvey-{brick}-image-{band}{ending}"
+            if file.is_file():
+                return FitsFile(file)
+        return None
+
+    def origin(self) -> tuple[provenance.Source, provenance.Chain] | None:
+        """The root as an input of a step, where a `provenance.json` in it, or in the folder it is in, says how."""
+        for folder in (self.root.absolute(), self.root.absolute().parent):
+            note = folder / "provenance.json"
+            if note.is_file():
+                chain = provenance.from_json(note.read_bytes(), str(note))
+                return provenance.source("root", folder, digests.of_file(note), chain), chain
+        return None
+
+    def brick_table(self) -> pa.Table | None:
+        """The survey's table of bricks, from the root or the folder it is in; None where there is none."""
+        from lensctl.doors import fits_tables
+
+        for folder in (self.root, self.root.absolute().parent):
+            for name in BRICK_TABLES:
+                if (folder / name).is_file():
+                    return fits_tables.read(str(folder / name), ["brickname", "ra1", "ra2", "dec1", "dec2"])
+        return None
+
+
+class FitsFile:
+    """One image on disk, read by fitsio: of a tile-compressed one only the tiles asked for are decompressed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.name.endswith(".gz"):
+            import gzip
+
+            with gzip.open(path, "rb") as file:
+                self.image = fits_cards.find_image(file)  # type: ignore[arg-type]
+        else:
+            with path.open("rb") as file:
+                self.image = fits_cards.find_image(file)
+            needed, there = self.image.data_start + self.image.data_bytes, path.stat().st_size
+            if there < needed:
+                raise ValueError(f"cut short: {there} bytes of {needed}")
+        if len(self.image.shape) != 2:
+            raise ValueError(f"an image of shape {self.image.shape}, not of a plane")
+        self._hdus: Any = None
+
+    def whole(self) -> Images:
+        """All pixels, (H, W) float32."""
+        return np.asarray(self._hdu().read(), np.float32)
+
+    def region(self, rows: slice, columns: slice) -> Images:
+        """The pixels of a box that lies within the image."""
+        return np.asarray(self._hdu()[rows, columns], np.float32)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._hdus is not None:
+            self._hdus.close()
+            self._hdus = None
+
+    def _hdu(self) -> Any:
+        import fitsio
+
+        if self._hdus is None:
+            self._hdus = fitsio.FITS(str(self.path))
+        return self._hdus[self.image.extension]
+
+
+def release_of(header: fits_cards.Header) -> str | None:
+    """Data release of a coadd, as `DR10`."""
+    for key in ("LSDR", "DECALSDR"):
+        found = re.fullmatch(r"DR\d+", str(header.get(key, "")).strip())
+        if found:
+            return found[0]
+    version = header.get("DRVERSIO")
+    return f"DR{version // 1000}" if isinstance(version, int) and version >= 1000 else None
+
+
+def layer_of(header: fits_cards.Header) -> str | None:
+    """The viewer's layer that shows a coadd; DR8 and DR9 have one for the north and one for the south."""
+    release = release_of(header)
+    if release is None:
+        return None
+    half = ""
+    if release in ("DR8", "DR9"):
+        half = "-north" if re.search("BASS|MzLS", str(header.get("SURVEYID", ""))) else "-south"
+    return f"ls-{release.lower()}{half}"
+
+
+def release_of_layer(layer: str) -> str | None:
+    """Data release that a layer shows, as `DR10`; None for a layer that is named otherwise."""
+    found = re.search(r"(?:^|-)dr(\d+)(?:-|$)", layer)
+    return f"DR{found[1]}" if found else None
+
+
+def bricks_of(table: pa.Table, root: Disk) -> list[str | None]:
+    """The brick of each row: its `brickname`, else what `galaxy_id` begins with, else where `ra`, `dec` lie.
+
+    None where the survey's table of bricks has no brick for a position.
+
+    Raises InputError where a row's brick cannot be told.
+    """
+    names: list[str | None] = [None] * table.num_rows
+    if "brickname" in table.column_names:
+        names = table["brickname"].to_pylist()
+    ids = table["galaxy_id"].to_pylist()
+    names = [name or _brick_in(id) for name, id in zip(names, ids, strict=True)]
+    unknown = [row for row, name in enumerate(names) if name is None]
+    if unknown:
+        known = root.brick_table()
+        if known is None:
+            raise InputError(
+                f"row {unknown[0]} ({ids[unknown[0]]}): its brick is not known ({len(unknown)} such rows)",
+                "add column brickname, or put survey-bricks.fits.gz in --root",
+            )
+        rows = np.array(unknown)
+        ra, dec = (np.asarray(table[name].to_numpy(), float)[rows] for name in ("ra", "dec"))
+        for row, name in zip(unknown, bricks_at(known, ra, dec), strict=True):
+            names[row] = name
+    return names
+
+
+def _brick_in(galaxy_id: str) -> str | None:
+    name = galaxy_id.rpartition("_")[0]
+    return name if BRICK.fullmatch(name) else None
+
+
+def bricks_at(bricks: pa.Table, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> list[str | None]:
+    """The brick that holds each position (degrees), from a table with brickname, ra1, ra2, dec1, dec2."""
+    ra1, ra2, dec1, dec2 = (np.asarray(bricks[n].to_numpy(), float) for n in ("ra1", "ra2", "dec1", "dec2"))
+    order = np.lexsort((ra1, dec1))
+    names = np.asarray(bricks["brickname"].to_pylist(), object)[order]
+    ra1, ra2, dec1, dec2 = ra1[order], ra2[order], dec1[order], dec2[order]
+    starts = np.unique(dec1)
+    band = np.searchsorted(starts, dec, "right") - 1
+    found: NDArray[np.object_] = np.full(len(ra), None, object)
+    for index in np.unique(band[band >= 0]):
+        first, last = np.searchsorted(dec1, starts[index], "left"), np.searchsorted(dec1, starts[index], "right")
+        here = np.flatnonzero(band == index)
+        at = first + np.searchsorted(ra1[first:last], ra[here] % 360.0, "right") - 1
+        held = (at >= first) & (ra[here] % 360.0 < ra2[at]) & (dec[here] < dec2[at])
+        found[here[held]] = names[at[held]]
+    return list(found)

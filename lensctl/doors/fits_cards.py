@@ -1,0 +1,111 @@
+"""The header of a FITS image, fast: only the cards, from bytes, without a library's model of them."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import BinaryIO
+
+BLOCK = 2880
+CARD = 80
+MAGIC = b"SIMPLE  ="
+
+Header = dict[str, str | float | int | bool]
+
+
+@dataclass(frozen=True)
+class Image:
+    """Where an image lies in a file, and what its header says.
+
+    Parameters
+    ----------
+    header : dict
+        Values by keyword; of a keyword that stands twice the first.
+    extension : int
+        Number of its HDU.
+    data_start, data_bytes : int
+        Its data, as stored (compressed or not), in bytes.
+    shape : tuple of int
+        As NumPy has it: the last axis is FITS axis 1.
+    tile : tuple of int
+        Shape of a piece that is decompressed at once; a row of pixels where nothing is compressed.
+    """
+
+    header: Header
+    extension: int
+    data_start: int
+    data_bytes: int
+    shape: tuple[int, ...]
+    tile: tuple[int, ...]
+
+
+def find_image(file: BinaryIO, last: int = 1) -> Image:
+    """The first image with pixels among the first HDUs of a file, compressed or not.
+
+    Raises ValueError where there is none, or the file is no FITS file.
+    """
+    start = 0
+    for extension in range(last + 1):
+        file.seek(start)
+        header, length = read_header(file)
+        start += length
+        size = data_bytes(header)
+        compressed = header.get("ZIMAGE") is True
+        if compressed or (header.get("NAXIS", 0) and str(header.get("XTENSION", "IMAGE")).strip() == "IMAGE"):
+            z = "Z" if compressed else ""
+            axes = range(int(header[f"{z}NAXIS"]), 0, -1)
+            shape = tuple(int(header[f"{z}NAXIS{axis}"]) for axis in axes)
+            row = (*(1 for _ in shape[1:]), shape[-1])
+            tile = tuple(int(header.get(f"ZTILE{axis}", row[-axis])) for axis in axes) if compressed else row
+            return Image(header, extension, start, size, shape, tile)
+        start += -(-size // BLOCK) * BLOCK
+    raise ValueError("no image in it")
+
+
+def read_header(file: BinaryIO) -> tuple[Header, int]:
+    """The cards of the header at a file's position, and its length in bytes; ValueError where it has no end."""
+    header: Header = {}
+    length = 0
+    while True:
+        block = file.read(BLOCK)
+        if len(block) < BLOCK:
+            raise ValueError("cut short within a header" if length or block else "the file is empty")
+        if not length and block[: len(MAGIC)] != MAGIC and block[:8] != b"XTENSION":
+            raise ValueError("not FITS")
+        length += BLOCK
+        for at in range(0, BLOCK, CARD):
+            key = block[at : at + 8]
+            if key == b"END     ":
+                return header, length
+            if block[at + 8 : at + 10] == b"= ":
+                name = key.rstrip().decode("ascii", "replace")
+                if name not in header:
+                    header[name] = _value(block[at + 10 : at + CARD].decode("ascii", "replace"))
+
+
+def data_bytes(header: Header) -> int:
+    """Bytes of data that follow a header, without padding."""
+    axes = int(header.get("NAXIS", 0))
+    if not axes:
+        return 0
+    count = 1
+    for axis in range(1, axes + 1):
+        count *= int(header[f"NAXIS{axis}"])
+    return abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * (int(header.get("PCOUNT", 0)) + count)
+
+
+def _value(text: str) -> str | float | int | bool:
+    text = text.strip()
+    if text.startswith("'"):
+        end = text.find("'", 1)
+        while end != -1 and text[end : end + 2] == "''":
+            end = text.find("'", end + 2)
+        return text[1:end].replace("''", "'").rstrip()
+    text = text.split("/", 1)[0].strip()
+    if text in ("T", "F"):
+        return text == "T"
+    with contextlib.suppress(ValueError):
+        return int(text)
+    with contextlib.suppress(ValueError):
+        return float(text.replace("D", "E"))
+    return text

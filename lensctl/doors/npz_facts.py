@@ -1,0 +1,102 @@
+"""What the `meta_*` of one .npz say in the words of a store's index, and the other way round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+KEYS = {
+    "source": ("meta_source",),
+    "release": ("meta_release",),
+    "layer": ("meta_layer",),
+    "pixel_scale_arcsec": ("meta_pixel_scale_arcsec", "meta_pixel_scale"),
+    "url_or_brick": ("meta_url_or_brick", "meta_cutout_url"),
+    "offset_x_px": ("meta_offset_x_px",),
+    "offset_y_px": ("meta_offset_y_px",),
+    "http_status": ("meta_http_status",),
+    "attempts": ("meta_attempts",),
+    "downloaded_at": ("meta_download_timestamp", "meta_timestamp"),
+    "status": ("meta_status",),
+    "error": ("meta_error",),
+}
+"""Index columns, and the keys that may hold them: the first that is there counts."""
+WRITTEN = {
+    "cutout_ok": "meta_cutout_ok",
+    **{name: keys[0] for name, keys in KEYS.items() if name not in ("url_or_brick", "downloaded_at", "attempts")},
+}
+TEXT = ("source", "release", "layer", "url_or_brick", "downloaded_at", "status", "error")
+WHOLE = ("http_status", "attempts")
+CARRIED = ("type", "nobs_z", "psfsize_z", "flux_r")
+"""Columns of a table of objects that travel with its cutouts, as `meta_type` and so on."""
+
+
+def index_values(meta: Mapping[str, Array]) -> dict[str, Any]:
+    """Index columns of one file: those its keys tell of, None for the others.
+
+    Where the layer, pixel scale or source is not said, the URL it was fetched from says it.
+    """
+    values: dict[str, Any] = {
+        "galaxy_id": str(meta["meta_galaxy_id"].item()),
+        "ra": float(meta["meta_ra"]),
+        "dec": float(meta["meta_dec"]),
+    }
+    for name, keys in KEYS.items():
+        given = next((_plain(meta[key], name) for key in keys if key in meta), None)
+        values[name] = given
+    url = values["url_or_brick"] or ""
+    asked = parse_qs(urlsplit(url).query) if url.startswith(("http://", "https://")) else {}
+    values["source"] = values["source"] or ("viewer" if "ra" in asked and "dec" in asked else "npz")
+    values["layer"] = values["layer"] or asked.get("layer", [None])[0]
+    if values["pixel_scale_arcsec"] is None:
+        values["pixel_scale_arcsec"] = _number(asked.get("pixscale", [None])[0])
+    return values
+
+
+def members(row: Mapping[str, Any], carried: Mapping[str, Array]) -> dict[str, Array]:
+    """The `meta_*` for one row of the index of a store that was not packed from files.
+
+    Parameters
+    ----------
+    row : mapping
+        The row's columns.
+    carried : mapping of `meta_*` to arrays
+        What came along with it.
+    """
+    meta: dict[str, Array] = {
+        "meta_galaxy_id": np.array(row["galaxy_id"]),
+        "meta_ra": np.array(row["ra"], np.float64),
+        "meta_dec": np.array(row["dec"], np.float64),
+        **carried,
+        "meta_cutout_url": np.array(row["url_or_brick"] or ""),
+        "meta_download_timestamp": np.array(row["downloaded_at"] or ""),
+    }
+    for name, key in WRITTEN.items():
+        if row[name] is not None:
+            meta[key] = np.array(row[name])
+    return meta
+
+
+def _plain(value: Array, name: str) -> Any:
+    """A scalar as the index holds it; None for what is no such scalar, or empty."""
+    if value.ndim:
+        return None
+    if name in TEXT:
+        return str(value.item()) or None if value.dtype.kind == "U" else None
+    number = _number(value.item()) if value.dtype.kind in "fiu" else None
+    if number is None or name not in WHOLE:
+        return number
+    return int(number) if -(2**15) <= number < 2**15 else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None

@@ -1,0 +1,186 @@
+"""How a cutout store lies on disk: names, columns, shards, codecs, and the Zarr v3 metadata that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from lensctl.words.errors import InputError
+from lensctl.words.schema import arrow_type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KIND, FORMAT = "cutouts", 1
+ATTRIBUTE, INDEX, IMAGES, GROUP = "lensctl", "index.parquet", "images", "zarr.json"
+INDEX_COLUMNS = (
+    "galaxy_id",
+    "ra",
+    "dec",
+    "status",
+    "cutout_ok",
+    "has_nan",
+    "nan_pixel_count",
+    "bad_pixel_frac",
+    *(f"{name}_{band}" for name in ("mean", "std", "p01", "p50", "p99") for band in "grz"),
+    "source",
+    "release",
+    "layer",
+    "pixel_scale_arcsec",
+    "url_or_brick",
+    "offset_x_px",
+    "offset_y_px",
+    "http_status",
+    "attempts",
+    "seconds",
+    "downloaded_at",
+    "error",
+    "cutout_sha256",
+)
+ALIGNED = {"ra": "float64", "dec": "float64", "cutout_ok": "bool"}
+CODECS: dict[str, tuple[dict[str, Any], ...]] = {
+    "none": (),
+    "lz4": (
+        {
+            "name": "blosc",
+            "configuration": {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 4, "blocksize": 0},
+        },
+    ),
+    "zstd": (
+        {
+            "name": "blosc",
+            "configuration": {"cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": 4, "blocksize": 0},
+        },
+    ),
+}
+LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+LARGEST_PX = 3000  # what the cutout service serves
+DIMENSIONS = ("row", "y", "x", "band")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the pixels of a store lie on disk.
+
+    Parameters
+    ----------
+    rows, size : int
+        Number of cutouts, and pixels along a side.
+    bands : str
+        One letter per plane.
+    shard_rows : int
+        Cutouts in one file; each is a chunk of its own in it.
+    codec : str
+        none, lz4 or zstd.
+
+    Raises
+    ------
+    InputError
+        A setting that makes no store.
+    """
+
+    rows: int
+    size: int
+    bands: str = "grz"
+    shard_rows: int = 1024
+    codec: str = "none"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= LARGEST_PX:
+            raise InputError(f"cutouts of {self.size} px cannot be made", f"give a size from 1 to {LARGEST_PX}")
+        if self.shard_rows < 1:
+            raise InputError(f"shards of {self.shard_rows} rows cannot be made", "give 1 or more")
+        if self.codec not in CODECS:
+            raise InputError(f"no codec '{self.codec}'", f"use {', '.join(CODECS)}")
+
+    @property
+    def shards(self) -> int:
+        """Number of files; the last may be short."""
+        return -(-self.rows // self.shard_rows)
+
+    def span(self, shard: int) -> tuple[int, int]:
+        """First row of a shard and the row after its last."""
+        return shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.rows)
+
+    def file(self, shard: int) -> str:
+        """Path of a shard's file within the store."""
+        return f"{IMAGES}/c/{shard}/0/0/0"
+
+    def images_metadata(self) -> dict[str, Any]:
+        """`zarr.json` of `images`."""
+        inner = {
+            "chunk_shape": [1, self.size, self.size, len(self.bands)],
+            "codecs": [LITTLE, *CODECS[self.codec]],
+            "index_codecs": [LITTLE, {"name": "crc32c"}],
+            "index_location": "end",
+        }
+        shape = [self.rows, self.size, self.size, len(self.bands)]
+        sharded = {"name": "sharding_indexed", "configuration": inner}
+        return _array_metadata(shape, [self.shard_rows, *shape[1:]], "float32", "NaN", [sharded], DIMENSIONS)
+
+    def aligned_metadata(self, data_type: str) -> dict[str, Any]:
+        """`zarr.json` of an array with one number per row, in one chunk."""
+        fill: Any = False if data_type == "bool" else "NaN"
+        return _array_metadata([self.rows], [self.rows], data_type, fill, [LITTLE], DIMENSIONS[:1])
+
+
+def _array_metadata(
+    shape: list[int], chunk: list[int], data_type: str, fill: Any, codecs: list[Any], dimensions: tuple[str, ...]
+) -> dict[str, Any]:
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": shape,
+        "data_type": data_type,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": fill,
+        "codecs": codecs,
+        "dimension_names": list(dimensions),
+        "attributes": {},
+    }
+
+
+def group_metadata(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """`zarr.json` of the group, with the metadata of its arrays in it, so that one read opens them all."""
+    arrays = {name: layout.aligned_metadata(data_type) for name, data_type in ALIGNED.items()}
+    inline = {"kind": "inline", "must_understand": False, "metadata": {**arrays, IMAGES: layout.images_metadata()}}
+    named = {ATTRIBUTE: {"kind": KIND, "format": FORMAT, **asdict(layout), **attributes}}
+    return {"zarr_format": 3, "node_type": "group", "attributes": named, "consolidated_metadata": inline}
+
+
+def index_schema(meta: tuple[pa.Field, ...] = ()) -> pa.Schema:
+    """Schema of `index.parquet`: the declared columns, then the `meta_*` of .npz files that came along."""
+    import pyarrow as pa
+
+    return pa.schema([pa.field(name, arrow_type(name)) for name in INDEX_COLUMNS] + list(meta))
+
+
+def index_rows(columns: Mapping[str, Any], meta: pa.Table | None = None) -> pa.Table:
+    """Rows of the index from what is known of them.
+
+    Parameters
+    ----------
+    columns : mapping of (N,) sequences
+        Some of the declared columns; those not given are null, and so is every NaN.
+    meta : pa.Table, optional
+        The `meta_*` that came along, N rows.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    count = len(columns["galaxy_id"])
+    fields = index_schema(tuple(meta.schema) if meta is not None else ())
+    made = []
+    for field in fields:
+        if meta is not None and field.name in meta.column_names:
+            made.append(meta[field.name])
+        elif field.name in columns:
+            values = columns[field.name]
+            plain = values if isinstance(values, (np.ndarray, pa.Array, pa.ChunkedArray)) else list(values)
+            array = pa.array(plain, from_pandas=True) if not isinstance(plain, pa.ChunkedArray) else plain
+            made.append(array.cast(field.type))
+        else:
+            made.append(pa.nulls(count, field.type))
+    return pa.table(made, schema=fields)

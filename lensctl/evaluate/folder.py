@@ -1,0 +1,45 @@
+"""The folder of an evaluation: metrics.json, report.html, tables/ and plots/."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lensctl.doors import tables
+from lensctl.evaluate import pictures, plots, report
+from lensctl.evaluate.figures import Evaluation
+
+PLOT_KINDS = ("png", "pdf")
+TABLE_KINDS = ("parquet", "csv")
+
+
+def write(evaluation: Evaluation, folder: Path, read: pictures.Read | None, no_pictures: str = "") -> int:
+    """Fill an empty folder; the same evaluation and pixels give the same bytes.
+
+    Parameters
+    ----------
+    read : callable, optional
+        Gives cutouts by row of the scores; without it the report has no pictures and says `no_pictures`.
+
+    Returns
+    -------
+    int
+        How many pictures the report shows.
+    """
+    for name in ("tables", "plots"):
+        (folder / name).mkdir()
+    for name, table in sorted(evaluation.tables.items()):
+        for kind in TABLE_KINDS:
+            tables.write(table, str(folder / "tables" / f"{name}.{kind}"))
+    drawn = {}
+    for name in plots.PLOTS:
+        figure = plots.draw(name, evaluation)
+        for kind in PLOT_KINDS:
+            (folder / "plots" / f"{name}.{kind}").write_bytes(plots.render(figure, kind))
+        drawn[name] = pictures.data_uri(plots.render(figure, "svg"), "svg+xml")
+    shown = {name: pictures.colour_pictures(read, part.row) for name, part in report.shown(evaluation).items() if read}
+    html = report.render(evaluation, drawn, shown, no_pictures)
+    (folder / "report.html").write_text(html, encoding="utf-8")
+    text = json.dumps(evaluation.metrics, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
+    return sum(map(len, shown.values()))

@@ -1,0 +1,124 @@
+"""Tables of an evaluation: figures by stratum, the top of the list, the worst mistakes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lensctl.evaluate.operating import share_taken
+from lensctl.evaluate.scored import Scored
+from lensctl.words.intervals import Estimate, delong
+from lensctl.words.strata import CONFUSERS, NOBS_Z_BINS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VIEWER = "https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer=ls-dr10&zoom=16"
+SHOWN = (
+    "galaxy_id",
+    "ra",
+    "dec",
+    "label",
+    "tier",
+    "type",
+    "nobs_z_bin",
+    "confuser_category",
+    "ref",
+    "psfsize_z",
+    "psfdepth_z",
+    "logit",
+    "p",
+)
+
+
+def by_stratum(test: Scored) -> list[dict[str, Any]]:
+    """Recall, false positive rate and AUC of each group of each stratum, with counts; None where there is no meaning.
+
+    A group of lenses alone (a tier, a discovery catalogue) is set against all negatives, and a group of negatives alone
+    (a pool, a confuser category) against all lenses.
+    """
+    rows = []
+    for by, group in test.strata().items():
+        for name in _in_order(set(group.tolist()) - {None}):
+            part = test.where(group == name)
+            lenses, others = part.where(part.is_lens), part.where(~part.is_lens)
+            if not len(others):
+                compared = test.where((group == name) | ~test.is_lens)
+            elif not len(lenses) and by in ("tier", "confuser_category"):
+                compared = test.where((group == name) | test.is_lens)
+            else:
+                compared = part
+            rows.append(
+                {
+                    "by": by,
+                    "group": name,
+                    "lenses": len(lenses),
+                    "others": len(others),
+                    **_named("recall", share_taken(lenses)),
+                    **_named("fpr", share_taken(others)),
+                    **_named("auc", delong(compared.is_lens, compared.logit)),
+                }
+            )
+    return rows
+
+
+def _named(name: str, figure: Estimate) -> dict[str, Any]:
+    few = figure.few if figure.value is not None else None
+    return {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high, f"{name}_few": few}
+
+
+def _in_order(names: set[str]) -> list[str]:
+    """Bins in their natural order, other names by alphabet."""
+    known = (*NOBS_Z_BINS, *CONFUSERS)
+
+    def key(name: str) -> tuple[int, int, float, str]:
+        if name in known:
+            return (0, known.index(name), 0.0, name)
+        number = name.lstrip("<>= ").split("-")[0].split(" ")[0]
+        value = float(number) if number.replace(".", "", 1).isdigit() else 0.0
+        return (1, 0 if name.startswith("<") else 1, value, name)
+
+    return sorted(names, key=key)
+
+
+def ranked(part: Scored, count: int, *, highest: bool = True) -> Scored:
+    """The rows of the highest (or lowest) logits, in that order; ties by galaxy_id."""
+    ids = np.array(part.table["galaxy_id"].to_pylist())
+    order = np.lexsort((ids, -part.logit if highest else part.logit))[:count]
+    return part.take(order)
+
+
+def mistakes(test: Scored, count: int) -> dict[str, Scored]:
+    """The others that score highest, by confuser category, and the lenses that score lowest, by tier.
+
+    Keys such as "false positives: ring_proxy" and "false negatives: tier A".
+    """
+    category = np.where(test.is_lens, "", np.where(test.category.astype(bool), test.category, "N1"))
+    found = {}
+    for name in (*CONFUSERS, "N1"):
+        if (category == name).any():
+            found[f"false positives: {name}"] = ranked(test.where(category == name), count)
+    for tier in ("A", "B"):
+        missed = test.is_lens & (test.tier == tier)
+        if missed.any():
+            found[f"false negatives: tier {tier}"] = ranked(test.where(missed), count, highest=False)
+    return found
+
+
+def as_table(part: Scored) -> pa.Table:
+    """Rank, what is known of each galaxy, its scores, and the address of the sky viewer at its position."""
+    import pyarrow as pa
+
+    names = [name for name in SHOWN if name in part.table.column_names]
+    table = part.table.select(names).replace_schema_metadata()
+    table = table.add_column(0, "rank", pa.array(np.arange(1, len(part) + 1)))
+    return table.append_column("viewer", pa.array(viewer_links(part), pa.string()))
+
+
+def viewer_links(part: Scored) -> list[str]:
+    """Address of the Legacy Survey sky viewer for each row; empty where there is no position."""
+    return [
+        VIEWER.format(ra=ra, dec=dec) if np.isfinite(ra) and np.isfinite(dec) else ""
+        for ra, dec in zip(part.number("ra"), part.number("dec"), strict=True)
+    ]

@@ -1,0 +1,104 @@
+"""Ranking figures of some rows: AUC, recall at low false positive rates, purity against completeness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lensctl.evaluate.scored import Scored
+from lensctl.words import metrics
+from lensctl.words.intervals import Estimate, Resampling, delong, percentile_interval
+from lensctl.words.levels import TARGET_FPRS
+
+RECALLS = (0.5, 0.8, 0.9, 0.95)
+PRECISIONS = (0.1, 0.5, 0.9, 0.99)
+
+
+@dataclass(frozen=True)
+class Auc:
+    """An AUC and its two intervals: DeLong's, which holds rows for independent, and that of resampled pixels."""
+
+    delong: Estimate
+    pixels: tuple[float | None, float | None]
+
+    @property
+    def estimate(self) -> Estimate:
+        """The AUC with the wider of the two intervals at each end."""
+        lows = [low for low in (self.delong.low, self.pixels[0]) if low is not None]
+        highs = [high for high in (self.delong.high, self.pixels[1]) if high is not None]
+        low, high = min(lows, default=None), max(highs, default=None)
+        return Estimate(self.delong.value, low, high, self.delong.n, self.delong.events)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values: the estimate, and both intervals by themselves."""
+        return {
+            **self.estimate.as_dict(),
+            "delong": [self.delong.low, self.delong.high],
+            "pixel_bootstrap": list(self.pixels),
+        }
+
+
+def auc(part: Scored, rounds: int, seed: int) -> Auc:
+    """AUC of some rows."""
+    samples, _ = Resampling(part.pixel, rounds, seed).ranking(part.is_lens, part.logit)
+    return Auc(delong(part.is_lens, part.logit), percentile_interval(samples))
+
+
+def tier_a(part: Scored) -> Scored:
+    """Tier A lenses and every negative: what a tier-A AUC is measured on."""
+    return part.where(~part.is_lens | (part.tier == "A"))
+
+
+def figures(part: Scored, rounds: int, seed: int) -> dict[str, Any]:
+    """Every ranking figure of a split, thresholds read off its own ROC."""
+    samples, recalls = Resampling(part.pixel, rounds, seed).ranking(part.is_lens, part.logit, TARGET_FPRS)
+    points = metrics.curve(part.is_lens, part.logit)
+    return {
+        "lenses": int(points.lenses),
+        "others": int(points.others),
+        "pixels": len(np.unique(part.pixel)),
+        "auc": Auc(delong(part.is_lens, part.logit), percentile_interval(samples)).as_dict(),
+        "recall_at_fpr": [
+            {"fpr": fpr, **_recall(points, metrics.point_at_fpr(points, fpr), recalls[:, k])}
+            for k, fpr in enumerate(TARGET_FPRS)
+        ],
+        "tpr0": _recall(points, metrics.point_before_false_positive(points, 1)),
+        "tpr10": _recall(points, metrics.point_before_false_positive(points, 10)),
+        "precision_at_recall": {f"{r:g}": metrics.precision_at_recall(points, r) for r in RECALLS},
+        "recall_at_precision": {f"{p:g}": metrics.recall_at_precision(points, p) for p in PRECISIONS},
+    }
+
+
+def _recall(points: metrics.Curve, point: metrics.Point | None, samples: Any = None) -> dict[str, Any]:
+    """A recall read off a ROC; it rests on the false positives below it and on the lenses it found."""
+    if point is None:
+        return Estimate(None).as_dict()
+    low, high = (None, None) if samples is None else percentile_interval(samples)
+    n, events = int(points.lenses), int(min(point.false, point.found))
+    return {**Estimate(point.recall, low, high, n, events).as_dict(), "false_positives": int(point.false)}
+
+
+def roc_points(part: Scored) -> dict[str, np.ndarray]:
+    """The corners of the ROC where recall grows, and its ends: enough to draw it."""
+    points = metrics.curve(part.is_lens, part.logit)
+    if not points.has_both:
+        return {"logit": np.empty(0), "fpr": np.empty(0), "recall": np.empty(0)}
+    grows = np.diff(points.found, prepend=0) > 0
+    keep = np.flatnonzero(grows | np.append(grows[1:], True))
+    return {"logit": points.threshold[keep], "fpr": points.fpr[keep], "recall": points.recall[keep]}
+
+
+def purity_points(part: Scored, prevalence: float | None = None) -> dict[str, np.ndarray]:
+    """Purity at each completeness; with a prevalence, as the sky has it and with sampling weights."""
+    weight = None if prevalence is None else part.weight
+    points = metrics.curve(part.is_lens, part.logit, weight)
+    if not points.has_both:
+        return {"logit": np.empty(0), "completeness": np.empty(0), "purity": np.empty(0)}
+    grows = np.diff(points.found, prepend=0) > 0
+    return {
+        "logit": points.threshold[grows],
+        "completeness": points.recall[grows],
+        "purity": points.purity(prevalence)[grows],
+    }

@@ -1,0 +1,231 @@
+"""Scores as arrays, after everything that would make a figure wrong was refused."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.words import schema
+from lensctl.words.calibration import logistic
+from lensctl.words.errors import InputError
+from lensctl.words.split import SPLITS
+from lensctl.words.strata import POOLS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+NEEDED = ("galaxy_id", "label", "split", "tier", "healpix_128", "logit", "p")
+LENS_TIERS = ("A", "B")
+ARRAYS = ("row", "is_lens", "logit", "p", "split", "tier", "pixel", "weight")
+P_TOLERANCE = 1e-6
+
+PSFSIZE_Z_EDGES = (1.0, 1.2, 1.4, 1.6)
+"""Bins of the z-band PSF's FWHM, arcsec."""
+
+DEPTH_Z_EDGES = (22.0, 22.5, 23.0, 23.5)
+"""Bins of the 5-sigma point-source depth in z, AB magnitudes."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows with a score, in the table's order.
+
+    Attributes
+    ----------
+    table : pa.Table
+        All their columns.
+    row : (N,) int64
+        Row of the manifest (of the scores as given) each was.
+    is_lens : (N,) bool
+    logit, p : (N,) float64
+    split, tier : (N,) object
+    pixel : (N,) int64
+        HEALPix, nside 128.
+    weight : (N,) float64
+        Galaxies of the pool that a row stands for; 1 where nothing is said of it.
+    unscored : dict
+        Rows without a score, by split.
+    """
+
+    table: pa.Table
+    row: NDArray[np.int64]
+    is_lens: NDArray[np.bool_]
+    logit: NDArray[np.float64]
+    p: NDArray[np.float64]
+    split: NDArray[np.object_]
+    tier: NDArray[np.object_]
+    pixel: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    unscored: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def where(self, mask: NDArray[np.bool_]) -> Scored:
+        """Some of the rows."""
+        import pyarrow as pa
+
+        kept = {name: getattr(self, name)[mask] for name in ARRAYS}
+        return Scored(table=self.table.filter(pa.array(mask)), unscored=self.unscored, **kept)
+
+    def take(self, order: NDArray[np.int64]) -> Scored:
+        """Rows by number, in the order given."""
+        kept = {name: getattr(self, name)[order] for name in ARRAYS}
+        return Scored(table=self.table.take(order), unscored=self.unscored, **kept)
+
+    def head(self, count: int) -> Scored:
+        """The first rows."""
+        return self.take(np.arange(min(count, len(self))))
+
+    def of(self, split: str) -> Scored:
+        """The rows of one split."""
+        return self.where(self.split == split)
+
+    def text(self, name: str) -> NDArray[np.object_]:
+        """A text column, None where it is null or not there."""
+        if name not in self.table.column_names:
+            return np.full(len(self), None, dtype=object)
+        return np.array(self.table[name].to_pylist(), dtype=object)
+
+    def number(self, name: str) -> NDArray[np.float64]:
+        """A numeric column, NaN where it is null or not there."""
+        if name not in self.table.column_names:
+            return np.full(len(self), np.nan)
+        return np.array(self.table[name].cast("double").to_numpy(zero_copy_only=False), np.float64)
+
+    @cached_property
+    def members(self) -> NDArray[np.float64]:
+        """(N, K) logits of an ensemble's members; (N, 0) where there are none."""
+        names = [f"logit_{k}" for k in range(self.table.num_columns) if f"logit_{k}" in self.table.column_names]
+        return np.stack([self.number(name) for name in names], axis=1) if names else np.empty((len(self), 0))
+
+    @cached_property
+    def category(self) -> NDArray[np.object_]:
+        """Confuser category of each hard confuser; None for the others and for lenses."""
+        return _only(self.text("confuser_category"), ~self.is_lens)
+
+    def strata(self) -> dict[str, NDArray[np.object_]]:
+        """How the rows are grouped, by what: for each the group of each row, None where it is in none."""
+        psf = self.number("psfsize_z")
+        depth_flux = self.number("psfdepth_z")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            depth = 22.5 - 2.5 * np.log10(5 / np.sqrt(np.where(depth_flux > 0, depth_flux, np.nan)))
+        return {
+            "tier": self.tier,
+            "type": self.text("type"),
+            "nobs_z_bin": self.text("nobs_z_bin"),
+            "psfsize_z": _binned(psf, PSFSIZE_Z_EDGES, "arcsec"),
+            "psfdepth_z": _binned(depth, DEPTH_Z_EDGES, "mag"),
+            "confuser_category": self.category,
+            "ref": _only(self.text("ref"), self.is_lens),
+        }
+
+
+def read(scores: pa.Table, where: str = "scores") -> Scored:
+    """Arrays of a table made by `lensctl score`; rows without a score are counted and left out.
+
+    Raises
+    ------
+    InputError
+        Missing columns, nulls where there may be none, scores that are no numbers, ids that stand twice, labels, tiers
+        and splits that contradict each other or are none, no scored row in val or in test.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if scores.num_rows and "label" not in scores.column_names and "logit" in scores.column_names:
+        raise InputError(f"{where}: there are scores but no labels", "score the manifest, not a bare store")
+    schema.require(scores, *NEEDED, where=where)
+    schema.refuse_nulls(scores, "galaxy_id", "label", "split", "tier", "healpix_128", where=where)
+    schema.refuse_duplicates(scores, where=where)
+    for name in ("logit", "p"):
+        odd = pc.fill_null(pc.invert(pc.is_finite(scores[name].cast("double"))), False)
+        if (count := pc.sum(odd).as_py() or 0) > 0:
+            row = pc.index(odd, True).as_py()
+            raise InputError(
+                f"{where}: column '{name}' is no finite number in {count} rows, first in row {row}",
+                "the model is broken, or the cutouts hold NaN: see `lensctl gate pixels`",
+            )
+    label = np.asarray(scores["label"].to_numpy(), np.int64)
+    split = np.array(scores["split"].to_pylist(), dtype=object)
+    tier = np.array(scores["tier"].to_pylist(), dtype=object)
+    _refuse_contradictions(label, split, tier, where)
+    scored = np.asarray(pc.is_valid(scores["logit"]).to_numpy(zero_copy_only=False), bool)
+    kept = scores.filter(pa.array(scored))
+    schema.refuse_nulls(kept, "p", where=where)
+    found = Scored(
+        table=kept,
+        row=np.flatnonzero(scored),
+        is_lens=label[scored] == 1,
+        logit=_doubles(kept, "logit"),
+        p=_doubles(kept, "p"),
+        split=split[scored],
+        tier=tier[scored],
+        pixel=np.asarray(kept["healpix_128"].to_numpy(), np.int64),
+        weight=_weights(kept, label[scored] == 1, where),
+        unscored={name: int(((split == name) & ~scored).sum()) for name in SPLITS},
+    )
+    off = np.flatnonzero(np.abs(found.p - logistic(found.logit)) > P_TOLERANCE)
+    if len(off):
+        raise InputError(
+            f"{where}: p is not the logistic function of logit in {len(off)} rows, first in row {found.row[off[0]]}",
+            "give the scores as `lensctl score` wrote them",
+        )
+    for name in ("val", "test"):
+        if not (found.split == name).any():
+            raise InputError(
+                f"{where}: no scored row has split '{name}'",
+                "thresholds come from val and figures from test: score the whole manifest",
+            )
+    return found
+
+
+def _doubles(table: pa.Table, name: str) -> NDArray[np.float64]:
+    return np.array(table[name].cast("double").to_numpy(zero_copy_only=False), np.float64)
+
+
+def _weights(table: pa.Table, is_lens: NDArray[np.bool_], where: str) -> NDArray[np.float64]:
+    """Sampling weight of the negatives; a lens stands for itself."""
+    if "sampling_weight" not in table.column_names:
+        return np.ones(table.num_rows)
+    weight = np.where(is_lens, 1.0, np.nan_to_num(_doubles(table, "sampling_weight"), nan=1.0))
+    if (weight <= 0).any() or not np.isfinite(weight).all():
+        raise InputError(f"{where}: a sampling_weight is not positive", "make the sample again")
+    return weight
+
+
+def _refuse_contradictions(
+    label: NDArray[np.int64], split: NDArray[np.object_], tier: NDArray[np.object_], where: str
+) -> None:
+    known_tiers = (*LENS_TIERS, *POOLS)
+    for name, values, known in (("label", label, (0, 1)), ("split", split, SPLITS), ("tier", tier, known_tiers)):
+        row = next((i for i, value in enumerate(values.tolist()) if value not in known), None)
+        if row is not None:
+            listed = ", ".join(map(str, known))
+            raise InputError(f"{where}: {name} in row {row} is {str(values[row])!r}", f"it is one of {listed}")
+    against = np.flatnonzero(np.isin(tier, LENS_TIERS) != (label == 1))
+    if len(against):
+        row = against[0]
+        raise InputError(
+            f"{where}: label {label[row]} and tier {tier[row]} in row {row} contradict each other",
+            "tiers A and B are lenses, N1 and N2 are not: score the manifest as it was made",
+        )
+
+
+def _binned(values: NDArray[np.float64], edges: tuple[float, ...], unit: str) -> NDArray[np.object_]:
+    """Names of bins, such as "1.2-1.4 arcsec"; None where the value is NaN."""
+    between = [f"{low:g}-{high:g} {unit}" for low, high in itertools.pairwise(edges)]
+    names = np.array([f"< {edges[0]:g} {unit}", *between, f">= {edges[-1]:g} {unit}"], dtype=object)
+    return _only(names[np.searchsorted(edges, values, side="right").clip(0, len(edges))], ~np.isnan(values))
+
+
+def _only(values: NDArray[np.object_], mask: NDArray[np.bool_]) -> NDArray[np.object_]:
+    """The values where the mask holds, None elsewhere."""
+    kept = np.full(values.shape, None, dtype=object)
+    kept[mask] = values[mask]
+    return kept

@@ -1,0 +1,35 @@
+"""A store into a folder of .npz files, one per galaxy, which `pack` turns into the same pixels and `meta_*` again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lensctl.doors import npz_folder, provenance
+from lensctl.doors.store import Store
+
+
+def export(
+    store: Store,
+    folder: str | Path,
+    *,
+    compress: bool = False,
+    ok_only: bool = False,
+    overwrite: bool = False,
+    processes: int | None = None,
+    advance: Callable[[int], None] = lambda done: None,
+) -> int:
+    """Write one .npz per cutout; see `npz_folder.write`. Returns the number of files."""
+    name = store.path.rsplit("/", 1)[-1]
+    inputs = (provenance.source("store", name, store.digest, store.chain),)
+    step = provenance.Step("export", {"compress": compress, "ok_only": ok_only}, inputs)
+    return npz_folder.write(
+        store,
+        folder,
+        provenance.extend(step, store.chain),
+        compress=compress,
+        ok_only=ok_only,
+        overwrite=overwrite,
+        processes=processes,
+        advance=advance,
+    )

@@ -1,0 +1,243 @@
+"""Freezing: a run, its evaluation and its gates become one folder that proves what it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lensctl.doors import digests, frozen, gate_lines, lineage, provenance, tables
+from lensctl.learning import checkpoint, export, golden, predict
+from lensctl.learning.record import versions
+from lensctl.words import model_card, thresholds
+from lensctl.words.errors import InputError
+
+if TYPE_CHECKING:
+    from lensctl.doors.lineage import Lineage
+    from lensctl.doors.provenance import Chain
+    from lensctl.learning.checkpoint import ScoringModel
+    from lensctl.learning.golden import Golden
+    from lensctl.words.thresholds import Threshold
+
+FORMAT = 1
+TOLERANCE = 1e-3
+"""How far a golden logit may be from the frozen one: other processors and libraries round otherwise."""
+
+VAL_SCORES = "val_scores"
+BOUND_TO_MANIFEST = ("splits", "overlap", "pixels", "homogeneity", "weights", "shortcut")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a model is frozen on: run.json, metrics.json, their chain, and the scores behind the thresholds."""
+
+    run: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    metrics_digest: str
+    chain: Chain
+    steps: Lineage
+    chosen: tuple[Threshold, ...]
+    val_scores: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What was made: digest of the weights, number of members and golden inputs, gates that were let pass."""
+
+    model_digest: str
+    members: int
+    golden: int
+    allowed: tuple[str, ...]
+    mock: bool
+
+
+def freeze(run: Path, evaluation: Path, gates: Sequence[Path], folder: Path, *, allow_failed: str = "") -> Frozen:
+    """Fill an empty folder with a frozen model.
+
+    Parameters
+    ----------
+    run, evaluation : Path
+        Folders made by `train` and `evaluate`.
+    gates : sequence of Path
+        Files of gate lines.
+    folder : Path
+        Empty.
+    allow_failed : str
+        Why gates that failed or are missing do not matter; it is recorded. Empty: they do.
+
+    Raises
+    ------
+    InputError
+        A broken chain, an evaluation of other weights or another manifest, thresholds that are not those of the
+        validation split, gates that did not pass.
+    """
+    model = checkpoint.load_model(run)
+    evidence = gather(run, model, evaluation)
+    lines = [line for path in gates for line in gate_lines.read(path)]
+    failed = gate_lines.problems(lines, gate_digests(evidence))
+    if failed and not allow_failed:
+        raise InputError(
+            f"gates do not allow it: {'; '.join(failed)}",
+            "run the gates on the manifest of this run and on this evaluation, or give --allow-failed REASON",
+        )
+    allowed = {"reason": allow_failed, "gates": failed} if failed else None
+
+    inputs = golden.read(run / golden.NAME)
+    size = inputs.cutouts.shape[1]
+    networks = predict.modules(model, predict.pick_device("cpu"))
+    judged = dataclasses.replace(
+        inputs, logits=predict.logits(networks, inputs.cutouts, predict.pick_device("cpu"), batch=len(inputs.label))
+    )
+    sources = checkpoint.member_folders(run, model.card.members)
+    for source, target, network in zip(
+        sources, checkpoint.member_folders(folder, model.card.members), networks, strict=True
+    ):
+        target.mkdir(exist_ok=True)
+        shutil.copyfile(source / checkpoint.BEST, target / frozen.WEIGHTS)
+        export.write(network, size, target / frozen.PROGRAM)
+    _write_facts(folder, model, evidence, evaluation, lines, gates, judged, allowed)
+    frozen.seal(folder, frozen.expected_files(model.card.members))
+    return Frozen(model.digest, model.card.members, len(judged.label), tuple(failed), bool(evidence.metrics["mock"]))
+
+
+def gather(run: Path, model: ScoringModel, evaluation: Path) -> Evidence:
+    """Read run and evaluation, and refuse what does not belong together."""
+    facts = checkpoint.read_json(run / checkpoint.RUN)
+    if facts.get("kind") != "run" or not facts.get("stopped"):
+        raise InputError(f"{run}: not a finished run", "name a folder made by `lensctl train`")
+    path = evaluation / frozen.METRICS
+    metrics = _metrics(path)
+    for name, own, whose in (
+        ("model_digest", model.digest, "weights"),
+        ("manifest_digest", facts.get("manifest_digest"), "manifest"),
+    ):
+        if metrics[name] != own:
+            raise InputError(
+                f"{path}: it is of other {whose} ({metrics[name]}) than the run's ({own})"
+                if whose == "weights"
+                else f"{path}: it is of another manifest ({metrics[name]}) than the run's ({own})",
+                f"score and evaluate {run.name} on the manifest it was trained on",
+            )
+    chain = provenance.from_list(metrics["provenance"], str(path))
+    steps = lineage.of(chain, str(path))
+    _refuse_other_steps(steps, model, str(path))
+    if steps.digest("evaluate", "scores") != metrics["scores_digest"]:
+        raise InputError(f"{path}: its scores are not those its provenance tells of", "evaluate again")
+    chosen, val_scores = _thresholds(evaluation, metrics)
+    return Evidence(facts, metrics, digests.of_file(path), chain, steps, chosen, val_scores)
+
+
+def gate_digests(evidence: Evidence) -> dict[str, str]:
+    """For each required gate the digest of what it must have judged."""
+    manifest = str(evidence.run["manifest_digest"])
+    return {
+        "pool": evidence.steps.digest("sample", "pool"),
+        **dict.fromkeys(BOUND_TO_MANIFEST, manifest),
+        "trained": evidence.metrics_digest,
+    }
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path.parent}: there is no {path.name} in it", "name a folder made by `lensctl evaluate`")
+    found = checkpoint.read_json(path)
+    needed = ("model_digest", "manifest_digest", "scores_digest", "thresholds", "headline", "levels", "mock", "tables")
+    missing = [name for name in (*needed, "provenance") if not isinstance(found, dict) or name not in found]
+    if missing:
+        raise InputError(f"{path}: it has no '{missing[0]}'", "evaluate again")
+    return dict(found)
+
+
+def _refuse_other_steps(steps: Lineage, model: ScoringModel, where: str) -> None:
+    """The evaluation's training step is the one that made the weights, and it scored those weights."""
+    if not model.chain or steps.train.id != model.chain[-1].id:
+        raise InputError(f"{where}: the provenance chain is broken: another training run stands in it", lineage.FIX)
+    if steps.digest("score", "model") != model.digest:
+        raise InputError(f"{where}: the scores were made by other weights than the run's", "score and evaluate again")
+
+
+def _thresholds(evaluation: Path, metrics: Mapping[str, Any]) -> tuple[tuple[Threshold, ...], dict[str, Any]]:
+    """Thresholds chosen again from the evaluation's validation scores; they must be those it tells of."""
+    where = evaluation / "metrics.json"
+    split = metrics["thresholds"].get("split")
+    if split != "val":
+        raise InputError(f"{where}: its thresholds were chosen on split '{split}'", "evaluate with lensctl")
+    path = evaluation / "tables" / f"{VAL_SCORES}.parquet"
+    scores = tables.read(str(path))
+    if digests.of_table(scores) != metrics["tables"].get(VAL_SCORES, {}).get("digest"):
+        raise InputError(f"{path}: it was changed since the evaluation", "evaluate again")
+    label, logit = scores["label"].to_numpy(), scores["logit"].to_numpy()
+    targets = [p["target_fpr"] for p in metrics["thresholds"]["points"] if p["target_fpr"] is not None]
+    chosen = thresholds.choose(label, logit, targets)
+    told = [(point["name"], point["logit"]) for point in metrics["thresholds"]["points"]]
+    if told != [(threshold.name, threshold.logit) for threshold in chosen]:
+        raise InputError(f"{where}: its thresholds are not those of its validation scores", "evaluate again")
+    return chosen, {"lenses": thresholds.pack(logit[label == 1]), "others": thresholds.pack(logit[label == 0])}
+
+
+def _write_facts(
+    folder: Path,
+    model: ScoringModel,
+    evidence: Evidence,
+    evaluation: Path,
+    lines: list[dict[str, Any]],
+    gates: Sequence[Path],
+    judged: Golden,
+    allowed: dict[str, Any] | None,
+) -> None:
+    """Everything beside the weights; frozen.json last, because it lists the others."""
+    shutil.copyfile(evaluation / frozen.METRICS, folder / frozen.METRICS)
+    golden.write(folder / frozen.GOLDEN, judged)
+    (folder / frozen.GATES).write_text(gate_lines.as_text(lines), encoding="utf-8")
+    points = [vars(threshold) for threshold in evidence.chosen]
+    calibration = evidence.metrics["calibration"]
+    checkpoint.write_json(
+        folder / frozen.THRESHOLDS,
+        {
+            "split": "val",
+            "points": points,
+            "calibration": {name: calibration[name] for name in ("kind", "slope", "bias", "fitted_on")},
+            "val_scores": evidence.val_scores,
+        },
+    )
+    step = provenance.Step(
+        "freeze",
+        {"allow_failed": allowed["reason"] if allowed else ""},
+        (
+            provenance.Source("model", model.where, model.digest, model.chain[-1].id),
+            provenance.Source("evaluation", frozen.METRICS, evidence.metrics_digest, evidence.chain[-1].id),
+            *(provenance.source("gates", path.name, digests.of_file(path)) for path in gates),
+        ),
+    )
+    checkpoint.write_json(folder / frozen.PROVENANCE, provenance.to_list(provenance.extend(step, evidence.chain)))
+    size = judged.cutouts.shape[1]
+    card = model.card.as_dict()
+    (folder / frozen.CARD).write_text(
+        model_card.text(card, model.digest, evidence.metrics, points, allowed, size), encoding="utf-8"
+    )
+    names = [n for n in frozen.expected_files(model.card.members) if n not in frozen.NOT_IN_FROZEN]
+    manifest = evidence.steps.manifest
+    checkpoint.write_json(
+        folder / frozen.FROZEN,
+        {
+            "kind": "frozen",
+            "format": FORMAT,
+            "model": card,
+            "model_digest": model.digest,
+            "manifest_digest": evidence.run["manifest_digest"],
+            "scores_digest": evidence.metrics["scores_digest"],
+            "metrics_digest": evidence.metrics_digest,
+            "made_from": {source.role: source.digest for source in manifest.inputs},
+            "pool_digest": evidence.steps.digest("sample", "pool"),
+            "config": evidence.run["config"],
+            "input": {"shape": ["N", size, size, len(model.card.bands)], "dtype": "float32", "unit": "nanomaggy"},
+            "golden_tolerance": TOLERANCE,
+            "allowed_failures": allowed,
+            "mock": evidence.metrics["mock"],
+            "versions": {"trained": evidence.run["versions"], "frozen": versions()},
+            "files": {name: frozen.sha256(folder / name) for name in names},
+        },
+    )

@@ -1,0 +1,69 @@
+"""Which rows of a table are positives and which negatives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.words.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+POSITIVE, NEGATIVE, UNKNOWN = 1, 0, -1
+NAMES = {POSITIVE: "positives", NEGATIVE: "negatives"}
+
+
+def labels_of(table: pa.Table) -> NDArray[np.int8]:
+    """Class of each row: (N,) int8, 1 positive, 0 negative, -1 unknown.
+
+    `label` says it; in a table without one, tier A or B is a positive, and pool N1 or N2 or the same tier a
+    negative.
+    """
+    columns = table.column_names
+    if "label" in columns:
+        label = numbers(table, "label")
+        return np.select([label == 1, label == 0], [POSITIVE, NEGATIVE], UNKNOWN).astype(np.int8)
+    labels = np.full(table.num_rows, UNKNOWN, np.int8)
+    for name in ("pool", "tier"):
+        if name in columns:
+            text = texts(table, name)
+            labels[np.isin(text, ("N1", "N2"))] = NEGATIVE
+            labels[np.isin(text, ("A", "B"))] = POSITIVE
+    return labels
+
+
+def numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """A numeric column: (N,) float64, NaN where it is null; InputError where it is no number."""
+    import pyarrow as pa
+
+    try:
+        return np.asarray(table[name].cast(pa.float64()).to_numpy(), float)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"column '{name}' is {table[name].type}, not a number", "give it as a number") from error
+
+
+def texts(table: pa.Table, name: str) -> NDArray[np.str_]:
+    """A text column: (N,) text, empty where it is null; whatever is no text is written as one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = pc.fill_null(table[name].cast(pa.string()), "")
+    return np.asarray(column.to_numpy().astype(str)) if len(column) else np.zeros(0, "U1")
+
+
+def whole_numbers(table: pa.Table, name: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """A column of whole numbers: (N,) int64, and (N,) whether it is one (not null, NaN or a fraction)."""
+    values = numbers(table, name)
+    known = np.isfinite(values) & (values == np.round(values))
+    return np.where(known, values, -1).astype(np.int64), known
+
+
+def usable(manifest: pa.Table) -> pa.Table:
+    """The rows that train: those whose cutout is good and whose label is 0 or 1."""
+    import pyarrow as pa
+
+    good = np.asarray(manifest["cutout_ok"].fill_null(False).to_numpy(), bool)
+    return manifest.filter(pa.array(good & (labels_of(manifest) != UNKNOWN)))

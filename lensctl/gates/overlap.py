@@ -1,0 +1,67 @@
+"""The overlap gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.gates.classes import NEGATIVE, POSITIVE, labels_of, numbers, texts
+from lensctl.gates.registry import gate, setting
+from lensctl.words import checks, geometry, schema
+from lensctl.words.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lensctl.gates.inputs import Inputs
+    from lensctl.words.checks import Check
+
+GATE = "overlap"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of the overlap gate."""
+
+    radius_arcsec: float = setting(11.0, "negatives are farther than this from every positive, arcsec")
+
+
+@gate(GATE, inputs="MANIFEST, or POSITIVES NEGATIVES", settings=Settings)
+def overlap(inputs: Inputs, limits: Settings) -> Iterator[Check]:
+    """No positive is among the negatives, by id or within 11 arcsec on the sky."""
+    positives, negatives = _classes(inputs)
+    yield checks.some(GATE, "positives", positives.num_rows)
+    yield checks.some(GATE, "negatives", negatives.num_rows)
+    if not (positives.num_rows and negatives.num_rows):
+        return
+    n = negatives.num_rows
+    ids = texts(positives, "galaxy_id"), texts(negatives, "galaxy_id")
+    yield checks.none(GATE, "no id is positive and negative", np.intersect1d(*ids), n)
+
+    (ra1, dec1), (ra2, dec2) = ((numbers(table, "ra"), numbers(table, "dec")) for table in (positives, negatives))
+    i, j, sep = geometry.pairs_within(ra1, dec1, ra2, dec2, limits.radius_arcsec)
+    near, first = np.unique(j, return_index=True)
+    shown = [
+        f"{ids[1][negative]} is {sep[k]:.2f} arcsec from {ids[0][i[k]]}"
+        for negative, k in zip(near[: checks.OFFENDERS_SHOWN], first[: checks.OFFENDERS_SHOWN], strict=True)
+    ]
+    yield checks.none(GATE, f"no negative within {limits.radius_arcsec:g} arcsec of a positive", shown, n, len(near))
+
+
+def _classes(inputs: Inputs) -> tuple[pa.Table, pa.Table]:
+    import pyarrow as pa
+
+    for name, table in inputs.named_tables():
+        schema.require(table, "galaxy_id", "ra", "dec", where=name)
+        schema.refuse_bad_positions(table, name)
+    if len(inputs.tables) == 2:
+        return inputs.tables[0], inputs.tables[1]
+    if len(inputs.tables) != 1:
+        raise InputError(f"gate overlap judges one manifest or two tables, not {len(inputs.tables)}", "see --help")
+    schema.require(inputs.manifest, "label", where=inputs.path)
+    label = labels_of(inputs.manifest)
+    positives, negatives = (inputs.manifest.filter(pa.array(label == value)) for value in (POSITIVE, NEGATIVE))
+    return positives, negatives

@@ -1,0 +1,163 @@
+"""The pixels gate."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.doors.cutouts import Cutouts
+from lensctl.doors.store import is_store, open_store
+from lensctl.gates.classes import texts
+from lensctl.gates.registry import gate, setting
+from lensctl.words import checks, quality, schema
+from lensctl.words.checks import Check
+from lensctl.words.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from lensctl.gates.inputs import Inputs
+
+    Images = NDArray[np.float32]
+    Ints = NDArray[np.int64]
+
+GATE = "pixels"
+BLOCK_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of the pixels gate."""
+
+    size: int = setting(101, "pixels along a side")
+    max_failed: float = setting(0.01, "greatest share of cutouts marked as failed")
+    crop: int = setting(0, "refuse NaN anywhere in the central pixels of this many a side; 0: only in the centre")
+
+
+@dataclass
+class _Faults:
+    """What was found so far: how many of each fault, and the first few ids."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    ids: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, fault: str, ids: NDArray[np.str_]) -> None:
+        self.counts[fault] += len(ids)
+        kept = self.ids.setdefault(fault, [])
+        kept += ids[: checks.OFFENDERS_SHOWN - len(kept)].tolist()
+
+    def check(self, fault: str, n: int) -> Check:
+        return checks.none(GATE, fault, self.ids.get(fault, []), n, self.counts[fault])
+
+
+SHAPE, MISSING, CENTRE, INFINITE, CHANGED, UNKNOWN = (
+    "cutouts of another shape",
+    "cutouts with a missing band",
+    "cutouts with NaN in the centre",
+    "cutouts with an infinite pixel",
+    "cutouts whose pixels have changed",
+    "cutouts without a recorded SHA-256",
+)
+
+
+@gate(GATE, inputs="MANIFEST or STORE", settings=Settings)
+def pixels(inputs: Inputs, limits: Settings) -> Iterator[Check]:
+    """Every cutout that trains is whole: 101 x 101 float32 in three bands, no NaN in its centre, unchanged.
+
+    Rows marked as failed (cutout_ok false) do not train: their share is limited, and their pixels are not judged.
+    Every other cutout is read, block by block, measured anew, and compared with its recorded SHA-256.
+    """
+    index, read = _open(inputs)
+    schema.require(index, "galaxy_id", "cutout_ok", where=inputs.path)
+    n = index.num_rows
+    yield checks.some(GATE, "cutouts", n)
+    if not n:
+        return
+    good = np.asarray(index["cutout_ok"].fill_null(False).to_numpy(), bool)
+    status = texts(index, "status") if "status" in index.column_names else np.full(n, "failed")
+    told = Counter(status[~good].tolist())
+    note = ", ".join(f"{name or 'unknown'}: {count:,}" for name, count in sorted(told.items()))
+    yield checks.share(GATE, "share marked as failed", int((~good).sum()), n, (0.0, limits.max_failed), note)
+
+    rows = np.flatnonzero(good)
+    yield checks.some(GATE, "good cutouts", len(rows))
+    if not len(rows):
+        return
+    faults, nan_somewhere = _inspect(index, read, rows, limits)
+    for fault in (SHAPE, MISSING, CENTRE, INFINITE):
+        yield faults.check(fault, len(rows))
+    if limits.crop:
+        yield faults.check(_in_crop(limits.crop), len(rows))
+    note = "reported; --crop N judges the crop that trains"
+    yield Check(GATE, "cutouts with NaN anywhere", True, nan_somewhere, n=len(rows), note=note)
+    yield faults.check(CHANGED, len(rows))
+    if "cutout_sha256" in index.column_names:
+        yield faults.check(UNKNOWN, len(rows))
+
+
+def _open(inputs: Inputs) -> tuple[pa.Table, Callable[[Ints], Images]]:
+    """The index or manifest, and what reads the cutouts of some of its rows."""
+    if is_store(inputs.path):
+        store = open_store(inputs.path)
+        inputs.judged(store.digest)
+        return store.index, store.read
+    manifest = inputs.manifest
+    schema.require(manifest, "galaxy_id", "cutout_path", "cutout_index", "cutout_ok", where=inputs.path)
+    if not manifest.num_rows:
+        return manifest, lambda rows: np.empty((0, 0, 0, 0), np.float32)
+    return manifest, Cutouts(manifest, inputs.root).read
+
+
+def _inspect(index: pa.Table, read: Callable[[Ints], Images], rows: Ints, limits: Settings) -> tuple[_Faults, int]:
+    """Faults of the good rows, and how many have NaN anywhere."""
+    ids = texts(index, "galaxy_id")
+    known = texts(index, "cutout_sha256") if "cutout_sha256" in index.column_names else np.full(len(ids), "")
+    faults, nan_somewhere = _Faults(), 0
+    for block in _blocks(index, rows):
+        images = read(block)
+        names = ids[block]
+        if images.shape[1:] != (limits.size, limits.size, len(quality.BANDS)) or images.dtype != np.float32:
+            faults.add(SHAPE, names)
+            continue
+        measured = quality.measure(images)
+        faults.add(MISSING, names[measured["status"] == "missing_band"])
+        middle = quality.central(limits.size)
+        faults.add(CENTRE, names[np.isnan(images[:, middle, middle]).any(axis=(1, 2, 3))])
+        faults.add(INFINITE, names[np.isinf(images).any(axis=(1, 2, 3))])
+        nan_somewhere += int(np.count_nonzero(measured["has_nan"]))
+        if limits.crop:
+            faults.add(_in_crop(limits.crop), names[~np.isfinite(_crop(images, limits.crop)).all(axis=(1, 2, 3))])
+        found = np.array(quality.fingerprints(images))
+        faults.add(CHANGED, names[(known[block] != "") & (known[block] != found)])
+    faults.add(UNKNOWN, ids[rows][known[rows] == ""])
+    return faults, nan_somewhere
+
+
+def _blocks(index: pa.Table, rows: Ints) -> Iterator[Ints]:
+    """Rows to read together; an .npz alone, because each may have a shape of its own."""
+    alone = np.zeros(index.num_rows, bool)
+    if "cutout_path" in index.column_names:
+        alone = np.asarray(index["cutout_index"].is_null().to_numpy(), bool)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS]
+        together = block[~alone[block]]
+        if len(together):
+            yield together
+        yield from np.split(block[alone[block]], int(alone[block].sum())) if alone[block].any() else ()
+
+
+def _in_crop(crop: int) -> str:
+    return f"cutouts with NaN in the central {crop} px"
+
+
+def _crop(images: Images, crop: int) -> Images:
+    size = images.shape[1]
+    if crop > size:
+        raise InputError(f"--crop {crop} is larger than cutouts of {size} px", "give a smaller crop")
+    start = (size - crop) // 2
+    return images[:, start : start + crop, start : start + crop]

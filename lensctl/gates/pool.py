@@ -1,0 +1,120 @@
+"""The pool gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lensctl.doors.sql import Database
+from lensctl.gates.registry import gate, setting
+from lensctl.words import checks, schema, split, strata
+from lensctl.words.checks import Check
+
+if TYPE_CHECKING:
+    from lensctl.gates.inputs import Inputs
+
+GATE = "pool"
+BATCH_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of the pool gate."""
+
+    min_rows: int = setting(200_000, "fewest rows")
+    n2: tuple[float, float] = setting((0.15, 0.25), "least and greatest share of N2, the hard confusers")
+    train: tuple[float, float] = setting((0.65, 0.75), "least and greatest share of train")
+    val: tuple[float, float] = setting((0.12, 0.18), "least and greatest share of val")
+    test: tuple[float, float] = setting((0.12, 0.18), "least and greatest share of test")
+    min_types: int = setting(3, "fewest galaxy types")
+    critical: tuple[str, ...] = setting(
+        ("galaxy_id", "ra", "dec", "type", "nobs_z", "nobs_z_bin", "healpix_128", "split", "pool"),
+        "columns that may hold no null and no NaN",
+    )
+    seed: int = setting(split.SEED, "seed of the split rule")
+
+
+@gate(GATE, inputs="POOL", settings=Settings)
+def pool(inputs: Inputs, limits: Settings) -> Iterator[Check]:
+    """The pool is large, unique, complete and divided as the plan has it; computed by SQL where the pool lies."""
+    with Database() as database:
+        scan = database.scan("pool", inputs.path, allow_empty=True)
+        inputs.judged(scan.digest)
+        needed = dict.fromkeys((*limits.critical, "galaxy_id", "ra", "dec", "type", "healpix_128", "split", "pool"))
+        schema.require(scan.schema, *needed, where=inputs.path)
+        yield checks.some(GATE, "rows", scan.rows, limits.min_rows)
+        if not scan.rows:
+            return
+        yield from _nulls(database, scan.schema, limits, scan.rows)
+        yield _unique(database, scan.rows)
+        yield from _shares(database, limits, scan.rows)
+        yield from _rule(database, limits, scan.rows)
+
+
+def _rows(database: Database, sql: str) -> list[dict[str, Any]]:
+    return list(database.query(sql).to_pylist())
+
+
+def _nulls(database: Database, columns: Any, limits: Settings, n: int) -> Iterator[Check]:
+    import pyarrow as pa
+
+    def missing(name: str) -> str:
+        is_nan = f" OR isnan({name})" if pa.types.is_floating(columns.field(name).type) else ""
+        return f"count(*) FILTER ({name} IS NULL{is_nan}) AS {name}"
+
+    counts = _rows(database, f"SELECT {', '.join(map(missing, limits.critical))} FROM pool")[0]
+    shown = [f"{name}: {count:,}" for name, count in counts.items() if count]
+    yield checks.none(GATE, "no nulls in critical columns", shown, n, sum(counts.values()))
+
+
+def _unique(database: Database, n: int) -> Check:
+    repeated = "SELECT galaxy_id AS id FROM pool GROUP BY 1 HAVING count(*) > 1"
+    few = f"SELECT id, count(*) OVER () AS n FROM ({repeated}) ORDER BY id LIMIT {checks.OFFENDERS_SHOWN}"
+    twice = _rows(database, few)
+    return checks.none(GATE, "galaxy_id is unique", [row["id"] for row in twice], n, twice[0]["n"] if twice else 0)
+
+
+def _shares(database: Database, limits: Settings, n: int) -> Iterator[Check]:
+    def counts(name: str) -> dict[str, int]:
+        rows = _rows(database, f"SELECT {name}::VARCHAR AS value, count(*) AS n FROM pool GROUP BY 1 ORDER BY 1")
+        return {str(row["value"]): int(row["n"]) for row in rows}
+
+    pools = counts("pool")
+    yield checks.share(GATE, "N2 share", pools.get("N2", 0), n, limits.n2)
+    others = {name: count for name, count in pools.items() if name not in strata.POOLS}
+    yield checks.none(GATE, "the rest is N1", others, n, sum(others.values()))
+    splits = counts("split")
+    for name in split.SPLITS:
+        yield checks.share(GATE, f"{name} share", splits.get(name, 0), n, getattr(limits, name))
+    types = [name for name in counts("type") if name != "None"]
+    enough = len(types) >= limits.min_types
+    note = "" if enough else f"found: {', '.join(types)}"
+    yield Check(GATE, "galaxy types", enough, len(types), limit=f">= {limits.min_types}", n=n, note=note)
+
+
+def _rule(database: Database, limits: Settings, n: int) -> Iterator[Check]:
+    """Stored pixels and splits are those of the rule."""
+    rule = split.split_sql("TRY_CAST(healpix_128 AS BIGINT)", limits.seed)
+    by_pixel = "SELECT healpix_128, split, count(*) AS n FROM pool GROUP BY 1, 2"
+    wrong = _rows(
+        database, f"SELECT healpix_128, split, n FROM ({by_pixel}) WHERE split IS DISTINCT FROM ({rule}) ORDER BY 1, 2"
+    )
+    shown = [f"pixel {row['healpix_128']} ({row['split']})" for row in wrong[: checks.OFFENDERS_SHOWN]]
+    yield checks.none(GATE, "split is that of the rule", shown, n, sum(row["n"] for row in wrong))
+
+    offenders: list[str] = []
+    count = 0
+    columns = "galaxy_id, ra::DOUBLE AS ra, dec::DOUBLE AS dec, healpix_128::DOUBLE AS pixel"
+    for batch in database.stream(f"SELECT {columns} FROM pool", BATCH_ROWS):
+        ra, dec, pixel = (batch[name].to_numpy(zero_copy_only=False) for name in ("ra", "dec", "pixel"))
+        on_sky = (ra >= 0) & (ra <= 360) & (np.abs(dec) <= 90)
+        good = on_sky.copy()
+        good[on_sky] = split.healpix(ra[on_sky], dec[on_sky]) == pixel[on_sky]
+        bad = np.flatnonzero(~good)
+        count += len(bad)
+        found = (str(batch["galaxy_id"][int(i)].as_py()) for i in bad)
+        offenders = sorted([*offenders, *found])[: checks.OFFENDERS_SHOWN]
+    yield checks.none(GATE, "healpix_128 is that of ra, dec", offenders, n, count)

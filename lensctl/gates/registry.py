@@ -1,0 +1,184 @@
+"""Which gates there are, their settings, and how one is run.
+
+A gate is a function of its inputs and its settings that yields checks, under `@gate`. Those of this package are
+modules of the gate's own name; others come from packages that declare an entry point in the group
+`lensctl.gates`, whose value is a module (or anything in it) with a decorated function:
+
+    [project.entry-points."lensctl.gates"]
+    bright_stars = "our_package.checks"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lensctl.words.checks import Check
+from lensctl.words.config import nearest
+from lensctl.words.errors import InputError
+
+if TYPE_CHECKING:
+    from lensctl.gates.inputs import Inputs
+
+BUILT_IN = ("pool", "splits", "overlap", "pixels", "homogeneity", "weights", "shortcut", "trained")
+GROUP = "lensctl.gates"
+
+T = TypeVar("T")
+Judge = Callable[["Inputs", Any], Iterator[Check]]
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """The settings of a gate that has none."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate: its name, what it judges, its settings with their defaults, and the function that judges."""
+
+    name: str
+    inputs: str
+    settings: type[Any]
+    judge: Judge
+
+    @property
+    def meaning(self) -> str:
+        """First line of the function's docstring."""
+        return (self.judge.__doc__ or "").strip().split("\n")[0]
+
+    def fields(self) -> Mapping[str, dataclasses.Field[Any]]:
+        """Settings by name."""
+        return {field.name: field for field in dataclasses.fields(self.settings)}
+
+
+_GATES: dict[str, Gate] = {}
+
+
+def setting(default: T, meaning: str, choices: Sequence[str] = ()) -> T:
+    """Declare a setting in a gate's dataclass: its default, what it means, and what it may be."""
+    field: T = dataclasses.field(default=default, metadata={"meaning": meaning, "choices": tuple(choices)})
+    return field
+
+
+def gate(name: str, *, inputs: str = "MANIFEST", settings: type[Any] = NoSettings) -> Callable[[Judge], Judge]:
+    """Register a function as the gate `name`.
+
+    Parameters
+    ----------
+    name : str
+        What people type.
+    inputs : str
+        What it judges, for the help.
+    settings : dataclass
+        Its thresholds, each declared with `setting`; an instance is the function's second argument.
+    """
+
+    def register(judge: Judge) -> Judge:
+        there = _GATES.get(name)
+        if there is not None and there.judge.__module__ != judge.__module__:
+            raise InputError(f"two gates are named '{name}'", "rename the one of the plug-in")
+        _GATES[name] = Gate(name, inputs, settings, judge)
+        return judge
+
+    return register
+
+
+def names() -> list[str]:
+    """Every gate there is: ours in the order of the pipeline, then those of plug-ins."""
+    return [*BUILT_IN, *sorted(set(_plug_ins()) | set(_GATES) - set(BUILT_IN))]
+
+
+def find(name: str) -> Gate:
+    """The gate of a name; InputError, with the nearest name, where there is none."""
+    if name in BUILT_IN:
+        importlib.import_module(f"lensctl.gates.{name}")
+    elif name not in _GATES and name in (plug_ins := _plug_ins()):
+        try:
+            plug_ins[name].load()
+        except (ImportError, AttributeError) as error:
+            raise InputError(f"gate '{name}' cannot be loaded ({error})", "mend or remove its package") from error
+    if name not in _GATES:
+        known = names()
+        raise InputError(f"no gate '{name}'{nearest(name, known)}", f"the gates are {', '.join(known)}")
+    return _GATES[name]
+
+
+def _plug_ins() -> dict[str, Any]:
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
+
+
+def settings_for(gates: Sequence[Gate], given: Iterable[str]) -> dict[str, Any]:
+    """Settings of each gate: its defaults, with `gate.key=value` from `given`; the last of a key wins.
+
+    A setting of a gate that is not run now is checked all the same, so that one list can serve several calls.
+
+    Raises
+    ------
+    InputError
+        No such gate or key (with the nearest one), or a value that is none.
+    """
+    changed: dict[str, dict[str, Any]] = {}
+    for text in given:
+        path, equals, value = text.partition("=")
+        name, dot, key = path.strip().partition(".")
+        if not (equals and dot and key):
+            raise InputError(f"setting '{text}' is not gate.key=value", "such as splits.train=0.6,0.8")
+        fields = find(name).fields()
+        if key not in fields:
+            shown = ", ".join(fields) or "it has none"
+            raise InputError(f"gate {name} has no setting '{key}'{nearest(key, fields)}", f"its settings: {shown}")
+        changed.setdefault(name, {})[key] = _parse(path, value.strip(), fields[key])
+    return {gate.name: gate.settings(**changed.get(gate.name, {})) for gate in gates}
+
+
+def _parse(name: str, text: str, field: dataclasses.Field[Any]) -> Any:
+    """A setting's text as a value of the same type as its default."""
+    default, choices = field.default, field.metadata["choices"]
+    try:
+        if choices:
+            if text not in choices:
+                raise ValueError
+            return text
+        if isinstance(default, bool):
+            return {"true": True, "yes": True, "false": False, "no": False}[text.lower()]
+        if isinstance(default, tuple):
+            parts = tuple(_number_like(default[0], part.strip()) for part in text.strip("[]()").split(","))
+            if isinstance(default[0], float) and len(parts) != len(default):
+                raise ValueError
+            return parts
+        return _number_like(default, text)
+    except (ValueError, KeyError) as error:
+        shown = f"one of {', '.join(choices)}" if choices else f"like {show(default)}"
+        raise InputError(f"setting {name} is '{text}'", f"give {shown}: {field.metadata['meaning']}") from error
+
+
+def _number_like(default: Any, text: str) -> Any:
+    if isinstance(default, float):
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError
+        return value
+    return int(text) if isinstance(default, int) else text
+
+
+def show(value: Any) -> str:
+    """A setting's value as one would type it; NaN stands for what the level says."""
+    if isinstance(value, float) and math.isnan(value):
+        return "the level's"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def run(gate: Gate, inputs: Inputs, settings: Any) -> Iterator[Check]:
+    """Checks of one gate, each bound to the digest of its input; one that says no where the gate made none."""
+    inputs.judged(None)  # or the gate before would have said it
+    made = False
+    for check in gate.judge(inputs, settings):
+        made = True
+        yield check.of(inputs.digest)
+    if not made:
+        yield Check(gate.name, "checks made", False, 0, limit=">= 1").of(inputs.digest)

@@ -1,0 +1,161 @@
+"""The splits gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.gates.classes import NAMES, POSITIVE, labels_of, numbers, texts, whole_numbers
+from lensctl.gates.registry import gate, setting
+from lensctl.words import checks, geometry, schema, split
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lensctl.gates.inputs import Inputs
+    from lensctl.words.checks import Check
+
+GATE = "splits"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of the splits gate."""
+
+    train: tuple[float, float] = setting((0.65, 0.75), "least and greatest share of train")
+    val: tuple[float, float] = setting((0.12, 0.18), "least and greatest share of val")
+    test: tuple[float, float] = setting((0.12, 0.18), "least and greatest share of test")
+    same_arcsec: float = setting(1.0, "objects this near are one object, arcsec")
+    cutout_arcsec: float = setting(geometry.CUTOUT_ARCSEC, "side of a cutout, arcsec")
+    seed: int = setting(split.SEED, "seed of the split rule")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the gate looks at, of all tables together: (N,) arrays."""
+
+    ids: NDArray[np.str_]
+    ra: NDArray[np.float64]
+    dec: NDArray[np.float64]
+    split: NDArray[np.str_]
+    pixel: NDArray[np.int64]
+    pixel_known: NDArray[np.bool_]
+    label: NDArray[np.int8]
+
+    def shown(self, rows: NDArray[np.int64]) -> list[str]:
+        """A few rows as `galaxy_id (split)`."""
+        return [f"{self.ids[i]} ({self.split[i] or 'null'})" for i in rows[: checks.OFFENDERS_SHOWN]]
+
+
+@gate(GATE, inputs="MANIFEST or TABLE...", settings=Settings)
+def splits(inputs: Inputs, limits: Settings) -> Iterator[Check]:
+    """The sky is divided by the split rule, in the right shares, and nothing is on both sides of a border.
+
+    Rows whose cutout failed are judged too. Pixels are those recomputed from ra and dec: a wrong stored one
+    is an offence of its own.
+    """
+    rows = _read(inputs)
+    n = len(rows.ids)
+    yield checks.some(GATE, "rows", n)
+    if not n:
+        return
+    no_split = np.flatnonzero(~np.isin(rows.split, split.SPLITS))
+    yield checks.none(GATE, "split is train, val or test", rows.shown(no_split), n, len(no_split))
+    no_pixel = np.flatnonzero(~rows.pixel_known)
+    yield checks.none(GATE, "healpix_128 is a pixel", rows.shown(no_pixel), n, len(no_pixel))
+    yield from _shares(rows, limits, every_class=any("label" in table.column_names for table in inputs.tables))
+    yield from _rule(rows, limits)
+    yield from _shared(rows, limits)
+
+
+def _read(inputs: Inputs) -> _Rows:
+    parts = []
+    for name, table in inputs.named_tables():
+        schema.require(table, "galaxy_id", "ra", "dec", "split", "healpix_128", where=name)
+        schema.refuse_bad_positions(table, name)
+        ra, dec = numbers(table, "ra"), numbers(table, "dec")
+        pixel, known = whole_numbers(table, "healpix_128")
+        parts.append((texts(table, "galaxy_id"), ra, dec, texts(table, "split"), pixel, known, labels_of(table)))
+    return _Rows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _shares(rows: _Rows, limits: Settings, every_class: bool) -> Iterator[Check]:
+    """Shares of the splits over all rows and over each class; a manifest must have both classes."""
+    parts = {"all rows": np.ones(len(rows.ids), bool)}
+    parts |= {name: rows.label == label for label, name in NAMES.items()}
+    for what, there in parts.items():
+        if not (there.any() or every_class):
+            continue
+        for name in split.SPLITS:
+            count = int((there & (rows.split == name)).sum())
+            yield checks.share(GATE, f"{name} share of {what}", count, int(there.sum()), getattr(limits, name))
+
+
+def _rule(rows: _Rows, limits: Settings) -> Iterator[Check]:
+    """Stored pixels and splits are those of the rule."""
+    n = len(rows.ids)
+    pixel = split.healpix(rows.ra, rows.dec)
+    wrong = np.flatnonzero(pixel != rows.pixel)
+    yield checks.none(GATE, "healpix_128 is that of ra, dec", rows.shown(wrong), n, len(wrong))
+
+    wrong = np.flatnonzero(split.splits_of(pixel, limits.seed) != rows.split)
+    yield checks.none(
+        GATE, "split is that of the rule", rows.shown(wrong), n, len(wrong), _diagnosis(rows, wrong, pixel, limits.seed)
+    )
+
+
+def _diagnosis(rows: _Rows, wrong: NDArray[np.int64], pixel: NDArray[np.int64], seed: int) -> str:
+    """What a known fault leaves behind, in words; empty where it is none of them."""
+    if not len(wrong):
+        return ""
+    if (_alphabetical(pixel, seed) == rows.split).all():
+        return "the shares were laid out in alphabetical order: test, train, val"
+    if (rows.label[wrong] == POSITIVE).all() and (rows.label != POSITIVE).any():
+        return "only positives: they were split by another rule than the negatives"
+    return ""
+
+
+def _alphabetical(pixel: NDArray[np.int64], seed: int) -> NDArray[np.str_]:
+    """The rule with its shares laid out in the order of the names, a fault seen in the wild."""
+    import hashlib
+
+    unique, inverse = np.unique(pixel, return_inverse=True)
+    digests = (hashlib.sha256(f"{p}_{seed}".encode()).digest()[:4] for p in unique.tolist())
+    u = np.array([int.from_bytes(digest, "big") / 2**32 for digest in digests])
+    return np.select([u < 0.15, u < 0.85], ["test", "train"], "val")[inverse]
+
+
+def _shared(rows: _Rows, limits: Settings) -> Iterator[Check]:
+    """Nothing is in two splits: no pixel, no id, no object, no sky."""
+    n = len(rows.ids)
+    pixels = _in_two(split.healpix(rows.ra, rows.dec), rows.split)
+    yield checks.none(GATE, "no pixel in two splits", pixels, n)
+    yield checks.none(GATE, "no galaxy_id in two splits", _in_two(rows.ids, rows.split), n)
+
+    i, j, _ = geometry.pairs_among(rows.ra, rows.dec, limits.same_arcsec)
+    yield _no_pair(rows, f"no object within {limits.same_arcsec:g} arcsec in two splits", i, j)
+
+    i, j = geometry.overlapping_pairs(rows.ra, rows.dec, limits.cutout_arcsec)
+    yield _no_pair(rows, "no sky shared by cutouts of two splits", i, j)
+
+
+def _in_two(keys: NDArray[np.int64] | NDArray[np.str_], splits: NDArray[np.str_]) -> list[str]:
+    """Keys, sorted, whose rows are in more than one split."""
+    _, key = np.unique(keys, return_inverse=True)
+    names, which = np.unique(splits, return_inverse=True)
+    pairs = np.unique(key * len(names) + which)
+    count = np.bincount(pairs // len(names))
+    return [str(k) for k in np.unique(keys)[count > 1]]
+
+
+def _no_pair(rows: _Rows, check: str, i: NDArray[np.int64], j: NDArray[np.int64]) -> Check:
+    apart = rows.split[i] != rows.split[j]
+    i, j = i[apart], j[apart]
+    shown = [
+        f"{rows.ids[a]} ({rows.split[a]}) and {rows.ids[b]} ({rows.split[b]})"
+        for a, b in zip(i[: checks.OFFENDERS_SHOWN], j[: checks.OFFENDERS_SHOWN], strict=True)
+    ]
+    return checks.none(GATE, check, shown, len(rows.ids), len(i))

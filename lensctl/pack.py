@@ -1,0 +1,139 @@
+"""A folder of .npz files into a store, shard by shard, with every `meta_*` they have."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lensctl.doors import cutouts, digests, jobs, npz, npz_columns, npz_facts, npz_folder, provenance, workers
+from lensctl.doors.store import Store, open_store
+from lensctl.doors.store_layout import Layout, index_rows
+from lensctl.doors.store_writer import ShardWriter, StoreWriter
+from lensctl.words import quality, schema
+from lensctl.words.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CHAINS = b"lensctl.chains"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The store, and its rows by status."""
+
+    store: Store
+    statuses: Counter[str]
+
+
+def pack(
+    folder: str | Path,
+    path: str,
+    *,
+    shard_rows: int = 1024,
+    codec: str = "none",
+    overwrite: bool = False,
+    processes: int | None = None,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Packed:
+    """Pack the .npz files of a folder, in the order of their names.
+
+    Parameters
+    ----------
+    folder : path
+    path : str
+        The store to make. A run that was killed goes on when it is called again.
+    shard_rows, codec
+        As in `Layout`.
+    processes : int, optional
+        One per core if not given.
+    advance : callable
+        Called with the number of files just done.
+
+    Raises
+    ------
+    InputError
+        No files, or one that is damaged, pickled, lacks a key, or is of another size than the first; two of one id.
+    """
+    files = cutouts.npz_files(folder)
+    first = npz.read(files[0])
+    if first.cutout.shape[2] != len(quality.BANDS):
+        raise InputError(f"{files[0]}: {first.cutout.shape[2]} bands, not g, r and z", "pack cutouts of three bands")
+    lies = Layout(len(files), first.cutout.shape[0], quality.BANDS, shard_rows, codec)
+    parameters = {"shard_rows": shard_rows, "codec": codec}
+    name = Path(folder).absolute().name
+    stamps = [file.stat() for file in files]
+    fresh = digests.of_many(f"{f.name} {s.st_size} {s.st_mtime_ns}" for f, s in zip(files, stamps, strict=True))
+    identity = {"command": "pack", "parameters": parameters, "inputs": [{"role": "folder", "digest": fresh}]}
+    with jobs.job(path, identity, overwrite=overwrite, afresh=overwrite) as job:
+        writer = StoreWriter(job, lies)
+        missing = writer.missing()
+        tasks = ((shard, [str(file) for file in files[slice(*lies.span(shard))]]) for shard in missing)
+        try:
+            for done in workers.each(functools.partial(_pack_shard, writer.writer), tasks, processes):
+                advance(done)
+            digest = _refuse_bad_ids(writer)
+        except InputError:
+            job.abandon()
+            raise
+        chains = [
+            provenance.from_list(chain, str(folder)) for note in writer.notes(CHAINS) for chain in json.loads(note)
+        ]
+        made_by = cutouts.merged(chains)
+        step = provenance.Step("pack", parameters, (provenance.source("folder", name, digest, made_by),))
+        writer.finish(provenance.extend(step, made_by), {"source": "npz"})
+    store = open_store(path)
+    return Packed(store, Counter(store.columns("status")["status"].to_pylist()))
+
+
+def _refuse_bad_ids(writer: StoreWriter) -> str:
+    """Digest of all that was packed; InputError for an id that stands in two files, or cannot name one."""
+    import pyarrow as pa
+
+    _, parts = writer.index()
+    rows = pa.concat_tables(list(parts))
+    schema.refuse_duplicates(rows, where="the .npz files")
+    npz_folder.refuse_bad_names(rows["galaxy_id"].to_pylist())
+    return digests.of_table(rows)
+
+
+def _pack_shard(writer: ShardWriter, task: tuple[int, Sequence[str]]) -> int:
+    shard, files = task
+    size, planes = writer.layout.size, len(writer.layout.bands)
+    images = np.empty((len(files), size, size, planes), np.float32)
+    metas: list[dict[str, npz.Array]] = []
+    chains: dict[bytes, list[dict[str, Any]]] = {}
+    for image, file in zip(images, files, strict=True):
+        found = npz.read(file)
+        if found.cutout.shape != image.shape:
+            raise InputError(
+                f"{file}: cutout has shape {found.cutout.shape}, the first file {image.shape}", "pack it apart"
+            )
+        image[...] = found.cutout
+        raw = found.meta.get(npz.PROVENANCE)
+        if raw is None or raw.tobytes() not in chains:
+            text, chain = cutouts.carried_chain(found, file)
+            if text:
+                chains[text] = provenance.to_list(chain)
+        if raw is not None and raw.dtype.kind == "S":
+            found.meta.pop(npz.PROVENANCE)
+        metas.append(found.meta)
+    writer.write(shard, images, _rows(images, metas), {CHAINS: json.dumps(list(chains.values())).encode()})
+    return len(files)
+
+
+def _rows(images: quality.Images, metas: Sequence[dict[str, npz.Array]]) -> pa.Table:
+    told = [npz_facts.index_values(meta) for meta in metas]
+    measured = quality.measure(images)
+    found = measured.pop("status")
+    columns: dict[str, Any] = {name: [row[name] for row in told] for name in told[0] if name != "status"}
+    status = [cutouts.verdict(row["status"], str(said)) for row, said in zip(told, found, strict=True)]
+    columns |= {**measured, "status": status, "cutout_sha256": quality.fingerprints(images)}
+    return index_rows(columns, npz_columns.table_of(metas))

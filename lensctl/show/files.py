@@ -1,0 +1,176 @@
+"""Files that are neither tables nor cutouts: FITS, gate lines, JSON, weights, and what is none of ours."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lensctl.doors import fits_cards, gate_lines, provenance
+from lensctl.show.facts import Facts, Listing
+from lensctl.words.errors import InputError
+
+TELLING = (
+    "SURVEY", "VERSION", "RELEASE", "MOCK", "BRICKNAME", "BRICK", "BAND", "FILTER", "BANDS", "IMTYPE", "IMAGETYP",
+    "LAYER", "BUNIT", "CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CD1_1", "CD1_2", "CD2_1", "CD2_2",
+)  # fmt: skip
+"""Cards that say what a FITS file is."""
+FIRST_LINES = 5
+LONGEST_LINE = 160
+
+
+def fits_facts(path: str) -> Facts:
+    """The HDUs of a FITS file, the cards that tell most, and the columns of its tables."""
+    rows, columns = [], []
+    cards: dict[str, Any] = {}
+    for number, (header, whole) in enumerate(_hdus(path)):
+        if not whole:
+            raise InputError(f"{path}: HDU {number} is cut short", "fetch it again")
+        rows.append((number, str(header.get("EXTNAME", "")), *_shape(header)))
+        cards |= {name: header[name] for name in TELLING if name in header and name not in cards}
+        if rows[-1][2] == "table":
+            columns += [
+                (number, str(header[f"TTYPE{i}"]), str(header[f"TFORM{i}"]), str(header.get(f"TUNIT{i}", "")))
+                for i in range(1, int(header.get("TFIELDS", 0)) + 1)
+            ]
+    figures = {"hdus": len(rows), "bytes": Path(path).stat().st_size, **cards}
+    listings = [Listing("HDUs", ("hdu", "name", "kind", "shape", "tiles"), rows)]
+    if columns:
+        listings.append(Listing("Columns", ("hdu", "column", "format", "unit"), columns))
+    names = ("hdu", "name", "kind", "shape", "tiles")
+    details = {
+        "hdu": [dict(zip(names, row, strict=True)) for row in rows],
+        "columns": [dict(zip(("hdu", "name", "format", "unit"), row, strict=True)) for row in columns],
+    }
+    kinds = {row[2] for row in rows}
+    return Facts(
+        "FITS image" if "image" in kinds else "FITS table" if "table" in kinds else "FITS file",
+        figures,
+        listings,
+        details,
+    )
+
+
+def _hdus(path: str) -> Iterator[tuple[fits_cards.Header, bool]]:
+    """The headers of a FITS file, and whether the data that follow each are all there."""
+    opened: Any = gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")  # noqa: SIM115
+    with opened as file:
+        try:
+            start, end = 0, file.seek(0, io.SEEK_END)
+            while start < end:
+                file.seek(start)
+                if start and not file.read(fits_cards.CARD).startswith(b"XTENSION"):
+                    return  # special records may follow the last HDU
+                file.seek(start)
+                header, length = fits_cards.read_header(file)
+                data = fits_cards.data_bytes(header)
+                yield header, start + length + data <= end
+                start += length + -(-data // fits_cards.BLOCK) * fits_cards.BLOCK
+        except (ValueError, EOFError, OSError) as error:
+            raise InputError(f"{path}: cannot be read as FITS ({error})", "is the file whole?") from error
+
+
+def _shape(header: fits_cards.Header) -> tuple[str, str, str]:
+    """Kind, shape and tiles of an HDU."""
+    if header.get("ZIMAGE") is True:
+        axes = range(int(header["ZNAXIS"]), 0, -1)
+        tiles = " × ".join(str(header.get(f"ZTILE{axis}", "")) for axis in axes)
+        return (
+            "image",
+            " × ".join(str(header[f"ZNAXIS{axis}"]) for axis in axes),
+            f"{header.get('ZCMPTYPE', '')} {tiles}",
+        )
+    if str(header.get("XTENSION", "")).strip() in ("BINTABLE", "TABLE"):
+        return "table", f"{int(header['NAXIS2']):,} rows, {header.get('TFIELDS', 0)} columns", ""
+    axes = range(int(header.get("NAXIS", 0)), 0, -1)
+    shape = " × ".join(str(header[f"NAXIS{axis}"]) for axis in axes)
+    return ("image", f"{shape}, {header['BITPIX']} bit", "") if shape else ("empty", "", "")
+
+
+def lines_facts(path: str) -> Facts | None:
+    """Gate lines, where these are some; else None."""
+    try:
+        lines = gate_lines.read(Path(path))
+    except InputError:
+        return None
+    failed = [line for line in lines if not line["passed"]]
+    rows = [
+        (line["gate"], line["check"], "yes" if line["passed"] else "NO", line["value"], line["limit"], line["n"])
+        for line in lines
+    ]
+    figures = {"lines": len(lines), "passed": len(lines) - len(failed), "failed": len(failed)}
+    columns = ("gate", "check", "passed", "value", "limit", "n")
+    return Facts("gate lines", figures, [Listing("Checks", columns, rows)], {"checks": lines})
+
+
+def json_facts(path: str) -> Facts:
+    """A JSON file: a provenance chain, or the keys of what else it holds."""
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid JSON ({error})", "is the file whole?") from error
+    if isinstance(found, list) and found and isinstance(found[0], dict) and {"id", "command"} <= found[0].keys():
+        chain = provenance.from_list(found, path)
+        return Facts("provenance chain", {"steps": len(chain), "made_by": chain[-1].command}, chain=chain)
+    if isinstance(found, dict):
+        rows = [(key, type(value).__name__, _brief(value)) for key, value in found.items()]
+        chain = provenance.from_list(found["provenance"], path) if isinstance(found.get("provenance"), list) else ()
+        return Facts(
+            "JSON",
+            {"keys": len(found)},
+            [Listing("Keys", ("key", "type", "value"), rows)],
+            {"names": list(found)},
+            chain,
+        )
+    return Facts("JSON", {"type": type(found).__name__, "values": len(found) if isinstance(found, list) else 1})
+
+
+def weights_facts(path: str) -> Facts:
+    """A safetensors file: its tensors and its notes, from the header alone."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names = list(file.keys())
+            shapes = [(name, file.get_slice(name).get_dtype(), file.get_slice(name).get_shape()) for name in names]
+            notes = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as safetensors ({error})", "is the file whole?") from error
+    values = 0
+    for _, _, shape in shapes:
+        count = 1
+        for side in shape:
+            count *= side
+        values += count
+    rows = [(name, dtype, " × ".join(map(str, shape))) for name, dtype, shape in shapes]
+    figures = {"tensors": len(rows), "values": values, "bytes": Path(path).stat().st_size}
+    return Facts(
+        "weights (safetensors)", figures, [Listing("Tensors", ("name", "dtype", "shape"), rows)], {"notes": notes}
+    )
+
+
+def other_facts(path: str) -> Facts:
+    """What can be said of a file that is none of ours."""
+    size = Path(path).stat().st_size
+    with open(path, "rb") as file:
+        begin = file.read(1 << 16)
+    try:
+        text = begin.decode("utf-8", errors="strict" if size <= len(begin) else "ignore")
+    except UnicodeDecodeError:
+        text = "\0"
+    if not size:
+        return Facts("empty file", {"bytes": 0})
+    if "\0" in text:
+        return Facts("binary file", {"bytes": size, "begins_with": begin[:16].hex(" ")})
+    with open(path, "rb") as file:
+        lines = sum(1 for _ in file)
+    rows = [(number, line[:LONGEST_LINE]) for number, line in enumerate(text.splitlines()[:FIRST_LINES], start=1)]
+    return Facts("text", {"bytes": size, "lines": lines}, [Listing("First lines", ("line", "text"), rows)])
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 100 else text[:99] + "…"

@@ -1,0 +1,180 @@
+"""Folders: a run, an evaluation, a frozen model, a mock sky, something unfinished, a Zarr group, or just files."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lensctl.doors import provenance
+from lensctl.show.facts import Facts, Listing
+from lensctl.words.errors import InputError
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A JSON object; InputError where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})", "is the file whole?") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: not what lensctl writes", "name a folder that lensctl made")
+    return found
+
+
+def run_facts(folder: Path) -> Facts:
+    """A training run."""
+    run = read(folder / "run.json")
+    model = run.get("model") or {}
+    members = run.get("members") or [run]
+    figures = {
+        "arch": model.get("arch"),
+        "crop_px": model.get("crop"),
+        "members": len(members),
+        "epochs": max((member.get("epochs") or 0 for member in members), default=0),
+        "best_epoch": [member.get("best_epoch") for member in members] if run.get("members") else run.get("best_epoch"),
+        "finished": bool(run.get("stopped")),
+        "stopped": run.get("stopped"),
+        "model_digest": run.get("model_digest"),
+        "manifest_digest": run.get("manifest_digest"),
+        "warnings": [text for member in members for text in member.get("warnings") or []],
+    }
+    best = [(i, *pair) for i, member in enumerate(members) for pair in _numbers(member.get("metrics"))]
+    listings = [
+        Listing("At its best epoch", ("member", "metric", "value"), best),
+        Listing("Config", ("setting", "value"), [(k, _text(v)) for k, v in (run.get("config") or {}).items()]),
+    ]
+    chain = provenance.from_list(run.get("provenance") or [], str(folder / "run.json"))
+    details = {"metrics": [member.get("metrics") for member in members], "config": run.get("config")}
+    return Facts("run", figures, listings, details, chain)
+
+
+def evaluation_facts(folder: Path) -> Facts:
+    """An evaluation."""
+    metrics = read(folder / "metrics.json")
+    figures = {
+        "mock": metrics.get("mock"),
+        "note": metrics.get("note") or None,
+        "scores_digest": metrics.get("scores_digest"),
+        "manifest_digest": metrics.get("manifest_digest"),
+        "model_digest": metrics.get("model_digest"),
+        "report": "report.html" if (folder / "report.html").is_file() else None,
+    }
+    chain = provenance.from_list(metrics.get("provenance") or [], str(folder / "metrics.json"))
+    details = {"headline": metrics.get("headline"), "levels": metrics.get("levels"), "rows": metrics.get("rows")}
+    return Facts("evaluation", figures, [_headline(metrics)], details, chain)
+
+
+def _headline(metrics: Mapping[str, Any]) -> Listing:
+    rows = []
+    for name, value in (metrics.get("headline") or {}).items():
+        if isinstance(value, Mapping) and "value" in value:
+            rows.append((name, value.get("value"), value.get("low"), value.get("high"), value.get("n")))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            rows.append((name, value, None, None, None))
+    return Listing("Headline figures, from split=test", ("figure", "value", "low", "high", "n"), rows)
+
+
+def frozen_facts(folder: Path) -> Facts:
+    """A frozen model: what it says of itself. Whether that is true, `lensctl verify` says."""
+    frozen = read(folder / "frozen.json")
+    thresholds = read(folder / "thresholds.json")
+    model = frozen.get("model") or {}
+    figures = {
+        "arch": model.get("arch"),
+        "members": model.get("members"),
+        "input": f"{frozen.get('input', {}).get('shape')} {frozen.get('input', {}).get('unit', '')}",
+        "mock": frozen.get("mock"),
+        "model_digest": frozen.get("model_digest"),
+        "manifest_digest": frozen.get("manifest_digest"),
+        "pool_digest": frozen.get("pool_digest"),
+        "gates_let_pass": (frozen.get("allowed_failures") or {}).get("gates") or None,
+        "files": len(frozen.get("files") or {}) + 2,
+    }
+    points = [(p.get("name"), p.get("target_fpr"), p.get("logit"), p.get("p")) for p in thresholds.get("points") or []]
+    listings = [Listing("Thresholds, from split=val", ("name", "target fpr", "logit", "p"), points)]
+    if (folder / "metrics.json").is_file():
+        listings.append(_headline(read(folder / "metrics.json")))
+    text = (folder / "provenance.json").read_text(encoding="utf-8") if (folder / "provenance.json").is_file() else "[]"
+    details = {
+        "thresholds": thresholds.get("points"),
+        "versions": frozen.get("versions"),
+        "names": list(frozen["files"]),
+    }
+    return Facts(
+        "frozen model", figures, listings, details, provenance.from_json(text, str(folder / "provenance.json"))
+    )
+
+
+def sky_facts(folder: Path) -> Facts:
+    """A mock survey."""
+    import pyarrow.parquet as pq
+
+    chain = provenance.from_json((folder / "provenance.json").read_text(encoding="utf-8"), str(folder))
+    truth = pq.read_table(folder / "truth.parquet", columns=["kind", "split"])
+    kinds = Counter(zip(truth["kind"].to_pylist(), truth["split"].to_pylist(), strict=True))
+    splits = ("train", "val", "test")
+    rows = [(kind, *(kinds[kind, split] for split in splits)) for kind in sorted({kind for kind, _ in kinds})]
+    coadds = sorted(folder.glob("*/coadd/*/*/*.fits.fz"))
+    figures = {
+        "mock": True,
+        "bricks": len({file.parent.name for file in coadds}),
+        "coadds": len(coadds),
+        "tractor_catalogues": len(list(folder.glob("*/tractor/*/*.fits"))),
+        "sweeps": len(list(folder.glob("*/sweep/*/*.fits"))),
+        "objects": truth.num_rows,
+        "bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+    }
+    listings = [Listing("What is in it, by split", ("kind", *splits), rows)]
+    counts = [{"kind": kind, "split": split, "objects": n} for (kind, split), n in sorted(kinds.items())]
+    return Facts("mock sky", figures, listings, {"counts": counts}, chain)
+
+
+def zarr_facts(folder: Path) -> Facts:
+    """A Zarr group or array that is none of ours."""
+    found = read(folder / "zarr.json")
+    figures = {
+        "node": found.get("node_type"),
+        "zarr_format": found.get("zarr_format"),
+        "shape": found.get("shape"),
+        "data_type": found.get("data_type"),
+        "members": sorted(p.parent.name for p in folder.glob("*/zarr.json")),
+    }
+    rows = [(key, _text(value)) for key, value in (found.get("attributes") or {}).items()]
+    return Facts(
+        "Zarr", figures, [Listing("Attributes", ("name", "value"), rows)], {"attributes": found.get("attributes")}
+    )
+
+
+def unfinished_facts(folder: Path) -> Facts:
+    """The workplace of a command that has not finished, or was cut short."""
+    job = read(folder / "job.json")
+    step = job.get("step") if isinstance(job.get("step"), dict) else job
+    names = sorted(path.name for path in folder.iterdir() if path.name != "job.json")
+    made_by = (step or {}).get("command")
+    figures = {"command": made_by, "becomes": folder.name.removeprefix(".").removesuffix(".part"), "parts": len(names)}
+    fix = "the same command again finishes it"
+    return Facts("unfinished output", {**figures, "note": fix}, details={"job": job, "names": names})
+
+
+def other_facts(folder: Path) -> Facts:
+    """What can be said of any folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    endings = Counter("".join(path.suffixes[-2:]) or "(none)" for path in files)
+    sizes = Counter[str]()
+    for path in files:
+        sizes["".join(path.suffixes[-2:]) or "(none)"] += path.stat().st_size
+    rows = [(ending, count, sizes[ending]) for ending, count in endings.most_common(20)]
+    listings = [Listing("By ending", ("ending", "files", "bytes"), rows)]
+    return Facts("folder", {"files": len(files), "bytes": sum(sizes.values())}, listings, {"endings": dict(endings)})
+
+
+def _numbers(metrics: Any) -> list[tuple[str, Any]]:
+    return [(key, value) for key, value in (metrics or {}).items() if isinstance(value, int | float)]
+
+
+def _text(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+    return text if len(text) <= 100 else text[:99] + "…"

@@ -1,0 +1,218 @@
+"""A montage: cutouts in colour, in rows under headings, with a line or two of text below each."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lensctl.doors import cutouts, npz, sql, tables
+from lensctl.doors.store import is_store, open_store
+from lensctl.doors.whole import is_s3
+from lensctl.words import schema
+from lensctl.words.colour import lupton_rgb
+from lensctl.words.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS, WIDTH_PX, GAP_PX, MOST_ZOOM = 8, 1000, 6, 4
+LINE_PX, HEADING_PX, TEXT_PX, HEADING_TEXT_PX = 12, 26, 9, 14
+DPI = 100
+_HEADED = re.compile(r"([^:'\"=<>()]+):\s+(.+)", re.DOTALL)
+
+Read = Callable[[Sequence[int]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Cutouts to choose from: what is known of each, and how to read some of them."""
+
+    table: pa.Table
+    read: Read
+
+
+@dataclass(frozen=True)
+class Band:
+    """Cutouts under one heading: pixels (n, S, S, 3) float32 in nanomaggies, and the lines of text below each."""
+
+    heading: str
+    images: NDArray[np.float32]
+    labels: Sequence[Sequence[str]]
+
+
+def open_source(path: str, root: str | None = None) -> Source:
+    """The cutouts of a store, a manifest or table of scores, an .npz, or a folder of .npz.
+
+    Parameters
+    ----------
+    root : str, optional
+        What the `cutout_path` of a manifest is relative to; its own folder if not given.
+    """
+    if is_store(path):
+        store = open_store(path)
+        return Source(store.index, store.read)
+    if not is_s3(path) and (path.endswith(".npz") or _holds_npz(path)):
+        return _npz_source(path)
+    manifest = tables.read(path)
+    schema.require(manifest, "galaxy_id", "cutout_path", where=path)
+    base = root or (path.rstrip("/").rpartition("/")[0] if is_s3(path) else str(Path(path).parent))
+
+    def read(rows: Sequence[int]) -> NDArray[np.float32]:
+        return cutouts.Cutouts(manifest.take(rows), base).read(range(len(rows)))
+
+    return Source(manifest, read)
+
+
+def _holds_npz(path: str) -> bool:
+    return Path(path).is_dir() and any(Path(path).glob("*.npz"))
+
+
+def _npz_source(path: str) -> Source:
+    import pyarrow as pa
+
+    files = cutouts.npz_files(path) if Path(path).is_dir() else [Path(path)]
+    table = pa.table({"galaxy_id": [file.stem for file in files]})
+
+    def read(rows: Sequence[int]) -> NDArray[np.float32]:
+        found = [npz.read(files[row]).cutout for row in rows]
+        if len({image.shape for image in found}) > 1:
+            raise InputError(f"{path}: its cutouts are of different sizes", "choose some with --ids")
+        return np.stack(found)
+
+    return Source(table, read)
+
+
+def choose(
+    source: Source,
+    conditions: Sequence[str],
+    n: int,
+    *,
+    where: str = "",
+    ids: Sequence[str] = (),
+    order: str = "",
+    label: Sequence[str] = ("galaxy_id",),
+) -> list[Band]:
+    """Up to `n` cutouts for each condition, in the order of the table.
+
+    Parameters
+    ----------
+    conditions : sequence of str
+        SQL over the table's columns, each as `condition` or `heading: condition`; one that is empty takes all.
+    where : str
+        SQL that all of them meet too.
+    ids : sequence of str
+        Take these galaxies, in this order, instead.
+    order : str
+        SQL to order by.
+    label : sequence of str
+        Columns to write below each cutout; its status is added where that is not ok.
+
+    Raises
+    ------
+    InputError
+        A condition that is no SQL, a galaxy or column that is not there, nothing to draw.
+    """
+    table = source.table
+    if label:
+        schema.require(table, *label)
+    if ids:
+        number = {id: row for row, id in enumerate(table["galaxy_id"].to_pylist())}
+        missing = [id for id in ids if id not in number]
+        if missing:
+            raise InputError(f"there is no galaxy {', '.join(missing[:5])} in it", "check --ids")
+        chosen = [("", [number[id] for id in ids])]
+    else:
+        chosen = []
+        for condition in conditions or [""]:
+            headed = _HEADED.fullmatch(condition)
+            heading, rule = (headed[1].strip(), headed[2]) if headed else (condition, condition)
+            heading = heading if len(conditions) > 1 or headed else ""
+            both = " AND ".join(f"({part})" for part in (rule, where) if part)
+            chosen.append((heading, sql.rows_that(table, both, order)[:n]))
+    if not any(rows for _, rows in chosen):
+        raise InputError("no cutout meets the conditions", "see `lensctl show` for what is in it")
+    return [Band(heading, source.read(rows), _labels(table, rows, label)) for heading, rows in chosen if rows]
+
+
+def _labels(table: pa.Table, rows: Sequence[int], columns: Sequence[str]) -> list[list[str]]:
+    few = table.take(rows)
+    texts = [[_text(value) for value in few[name].to_pylist()] for name in columns]
+    status = few["status"].to_pylist() if "status" in few.column_names and "status" not in columns else []
+    lines = [list(text) for text in zip(*texts, strict=True)] if texts else [[] for _ in rows]
+    for line, state in zip(lines, status, strict=False):
+        if state not in (None, "ok"):
+            line.append(state)
+    return lines
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def draw(bands: Sequence[Band], columns: int | None = None) -> bytes:
+    """Draw a montage as PNG: the same cutouts give the same bytes.
+
+    Parameters
+    ----------
+    bands : sequence of Band
+        Each begins a new row.
+    columns : int, optional
+        Cutouts side by side; at most 8 if not given.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = columns or min(COLUMNS, max(len(band.images) for band in bands))
+    size = max(band.images.shape[1] for band in bands)
+    zoom = max(1, min(MOST_ZOOM, WIDTH_PX // (columns * (size + GAP_PX))))
+    cell = size * zoom
+    lines = max((len(label) for band in bands for label in band.labels), default=0)
+    step_x, step_y = cell + GAP_PX, cell + GAP_PX + lines * LINE_PX
+    heights = [HEADING_PX * bool(band.heading) + step_y * -(-len(band.images) // columns) for band in bands]
+    width, height = columns * step_x + GAP_PX, sum(heights) + GAP_PX
+    canvas = np.full((height, width, 3), 255, np.uint8)
+    texts: list[tuple[float, float, str, dict[str, Any]]] = []
+    top = GAP_PX
+    for band, used in zip(bands, heights, strict=True):
+        start = top
+        if band.heading:
+            style: dict[str, Any] = {"size": _points(HEADING_TEXT_PX), "weight": "bold", "va": "center"}
+            texts.append((GAP_PX, start + HEADING_PX / 2 - 2, band.heading, style))
+            start += HEADING_PX
+        pictures = lupton_rgb(band.images)[:, ::-1]  # row 0 is south: turn north up
+        for i, (picture, label) in enumerate(zip(pictures, band.labels, strict=True)):
+            y, x = start + i // columns * step_y, GAP_PX + i % columns * step_x
+            large = picture.repeat(zoom, axis=0).repeat(zoom, axis=1)
+            canvas[y : y + large.shape[0], x : x + large.shape[1]] = large
+            for k, line in enumerate(label):
+                style = {"size": _points(TEXT_PX), "family": "monospace", "va": "center", "ha": "center"}
+                texts.append((x + cell / 2, y + cell + (k + 0.5) * LINE_PX + 1, _fitted(line, cell), style))
+        top += used
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    FigureCanvasAgg(figure)
+    figure.figimage(canvas, origin="upper")
+    for x, y, text, style in texts:
+        figure.text(x / width, 1 - y / height, text, color="#222222", parse_math=False, **style)
+    buffer = io.BytesIO()
+    nameless: Any = {"Software": None}
+    figure.savefig(buffer, format="png", dpi=DPI, metadata=nameless)
+    return buffer.getvalue()
+
+
+def _points(pixels: float) -> float:
+    return pixels * 72 / DPI
+
+
+def _fitted(text: str, width_px: int) -> str:
+    """Text cut to what fits in a width, in letters of 0.602 of their size."""
+    letters = int(width_px / (0.602 * TEXT_PX))
+    return text if len(text) <= letters else text[: letters - 1] + "…"

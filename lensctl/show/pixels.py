@@ -1,0 +1,162 @@
+"""Cutouts: a store, a single .npz, a folder of them."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lensctl.doors import cutouts, npz, provenance
+from lensctl.doors.store import Store, open_store
+from lensctl.show.facts import Facts, Listing, as_text, counted
+from lensctl.words import quality
+from lensctl.words.errors import InputError
+
+COUNTED = ("status", "source", "release", "layer", "pixel_scale_arcsec")
+KEYS = ("key", "dtype", "shape", "value")
+SPREAD = (("least", 0), ("p05", 5), ("median", 50), ("p95", 95), ("most", 100))
+
+
+def store_facts(path: str) -> Facts:
+    """What a cutout store holds."""
+    store = open_store(path)
+    index = store.index
+    counts = {name: counted(index[name].to_pylist()) for name in COUNTED if name in index.column_names}
+    usable = int(np.count_nonzero(index["cutout_ok"].to_numpy(zero_copy_only=False).astype(bool)))
+    figures = {
+        "rows": store.n,
+        "usable": usable,
+        "size_px": store.size,
+        "bands": store.bands,
+        "dtype": "float32",
+        "unit": "nanomaggy",
+        "shards": store.layout.shards,
+        "shard_rows": store.layout.shard_rows,
+        "codec": store.layout.codec,
+        "bytes": sum(int(size) for size in store.attributes["shard_bytes"]),
+        "digest": store.digest,
+    }
+    spread = _spread(store)
+    listings = [
+        Listing("Where its cutouts come from, and how they are", ("column", "cutouts"), _counts(counts)),
+        Listing("Quality of its cutouts", ("column", *(name for name, _ in SPREAD)), spread),
+    ]
+    details = {
+        "counts": counts,
+        "quality": [dict(zip(("column", *(name for name, _ in SPREAD)), row, strict=True)) for row in spread],
+        "index_columns": index.column_names,
+        "attributes": {key: value for key, value in store.attributes.items() if key != "provenance"},
+    }
+    return Facts("cutout store", figures, listings, details, store.chain)
+
+
+def _counts(counts: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
+    return [(name, as_text(values)) for name, values in counts.items()]
+
+
+def _spread(store: Store) -> list[tuple[Any, ...]]:
+    """How each quality column is spread over the cutouts."""
+    names = ["bad_pixel_frac", *(f"{what}_{band}" for what in quality.STATISTICS for band in store.bands)]
+    rows: list[tuple[Any, ...]] = []
+    for name in names:
+        if name not in store.index.column_names:
+            continue
+        values = store.index[name].to_numpy(zero_copy_only=False).astype(float)
+        known = values[np.isfinite(values)]
+        found = np.percentile(known, [share for _, share in SPREAD]) if known.size else [np.nan] * len(SPREAD)
+        rows.append((name, *(float(value) for value in found)))
+    return rows
+
+
+def npz_facts(path: str) -> Facts:
+    """What a single cutout holds; of an .npz without one, its arrays."""
+    keys = _keys(path)
+    if npz.CUTOUT not in keys:
+        return _arrays_facts(path, keys)
+    found = npz.read(path)
+    members = {npz.CUTOUT: found.cutout, **found.meta}
+    measured = quality.measure(found.cutout[None], _bands(found.cutout.shape[2]))
+    plain = {name: values[0] for name, values in measured.items()}
+    figures = {
+        "galaxy_id": str(found.meta["meta_galaxy_id"].item()),
+        "ra": float(found.meta["meta_ra"]),
+        "dec": float(found.meta["meta_dec"]),
+        "size_px": found.cutout.shape[0],
+        "status": str(plain["status"]),
+        "cutout_ok": bool(plain["cutout_ok"]),
+        "bytes": os.path.getsize(path),
+        "cutout_sha256": quality.fingerprints(found.cutout[None])[0],
+    }
+    rows = [(name, values.dtype.str, str(values.shape), _value(name, values)) for name, values in members.items()]
+    per_band = [
+        (band, *(float(plain[f"{what}_{band}"]) for what in quality.STATISTICS))
+        for band in _bands(found.cutout.shape[2])
+    ]
+    listings = [
+        Listing("Keys", KEYS, rows),
+        Listing("Pixels, nanomaggies", ("band", *quality.STATISTICS), per_band),
+    ]
+    details = {
+        "keys": [dict(zip(KEYS, row, strict=True)) for row in rows],
+        "quality": {name: value.item() if hasattr(value, "item") else value for name, value in plain.items()},
+    }
+    chain: provenance.Chain = cutouts.carried_chain(found, path)[1]
+    return Facts("cutout (.npz)", figures, listings, details, chain)
+
+
+def _keys(path: str) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise InputError(f"{path}: not a whole .npz file ({error})", "fetch or make it again") from error
+
+
+def _arrays_facts(path: str, keys: list[str]) -> Facts:
+    """The arrays of an .npz that is no cutout; those that would have to be unpickled are refused."""
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            members = {key: found[key] for key in keys}
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error})", "it must be whole, and hold no Python objects") from error
+    rows = [(name, values.dtype.str, str(values.shape), _value(name, values)) for name, values in members.items()]
+    figures = {"arrays": len(rows), "bytes": os.path.getsize(path)}
+    return Facts(
+        "arrays (.npz)",
+        figures,
+        [Listing("Keys", KEYS, rows)],
+        {"keys": [dict(zip(KEYS, row, strict=True)) for row in rows]},
+    )
+
+
+def _bands(count: int) -> list[str]:
+    return list(quality.BANDS) if count == len(quality.BANDS) else [str(band) for band in range(count)]
+
+
+def _value(name: str, values: Any) -> str:
+    if name == npz.PROVENANCE:
+        return "(below)"
+    return str(values.item())[:100] if values.ndim == 0 else ""
+
+
+def npz_folder_facts(path: str) -> Facts:
+    """What a folder of single cutouts holds; the first one speaks for all."""
+    files = cutouts.npz_files(path)
+    first = npz_facts(str(files[0]))
+    figures = {
+        "files": len(files),
+        "bytes": sum(file.stat().st_size for file in files),
+        "first": files[0].name,
+        "last": files[-1].name,
+    }
+    return Facts("folder of cutouts (.npz)", figures, first.listings[:1], first.details, first.chain)
+
+
+def holds_npz(path: Path) -> bool:
+    """Whether a folder has .npz files in it."""
+    with os.scandir(path) as entries:
+        return any(entry.name.endswith(".npz") and not entry.name.startswith(".") for entry in entries)

@@ -1,0 +1,96 @@
+"""Tables: rows, schema with units and meanings, how the classes are filled, the first rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lensctl.doors import digests, provenance, sql
+from lensctl.doors import tables as door
+from lensctl.show.facts import Facts, Listing, as_text, counted
+from lensctl.words import schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CLASSES = (
+    "label",
+    "tier",
+    "split",
+    "pool",
+    "confuser_category",
+    "type",
+    "nobs_z_bin",
+    "status",
+    "cutout_ok",
+    "grading",
+)
+"""Columns whose values are counted."""
+DIGESTED_ROWS = 1_000_000
+"""Tables of more rows are not read for a digest."""
+
+
+def table_facts(path: str, head: int, where: str = "", format: str | None = None) -> Facts:
+    """What a table holds, without reading more of a large one than that takes.
+
+    Parameters
+    ----------
+    head : int
+        Rows to show.
+    where : str
+        SQL condition for the rows to show; they are counted too.
+    """
+    kind = door.format_of(path, format)
+    if path != "-" and kind == "parquet":
+        with door.readable(path):
+            found = door.dataset(path)
+            columns = found.schema
+            rows = found.count_rows()
+            table = found.to_table() if rows <= DIGESTED_ROWS else None
+            classes = found.to_table(columns=[name for name in CLASSES if name in columns.names])
+            first = found.head(head) if table is None else table.slice(0, head)
+    else:
+        table = door.read(path, format=format, allow_empty=True)
+        columns, rows, classes, first = table.schema, table.num_rows, table, table.slice(0, head)
+    figures: dict[str, Any] = {"rows": rows, "columns": len(columns), "format": kind}
+    if table is not None:
+        figures["digest"] = digests.of_table(table)
+    if where:
+        whole = door.read(path, format=format) if table is None else table
+        chosen = sql.rows_that(whole, where)
+        figures["matching"] = len(chosen)
+        first = whole.take(chosen[:head])
+    counts = {name: counted(classes[name].to_pylist()) for name in CLASSES if name in classes.column_names}
+    listings = [_columns(columns, first)]
+    if counts:
+        listings.insert(0, Listing("How its classes are filled", ("column", "rows"), _counts(counts)))
+    listed = schema.describe(columns.names)
+    details = {
+        "schema": [
+            {"name": name, "type": str(columns.field(name).type), "unit": unit, "meaning": meaning}
+            for name, _, unit, meaning in listed
+        ],
+        "counts": counts,
+        "head": first.to_pylist(),
+    }
+    return Facts("table", figures, listings, details, provenance.chain_of(columns, path))
+
+
+def _counts(counts: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
+    return [(name, as_text(values)) for name, values in counts.items()]
+
+
+def _columns(columns: pa.Schema, first: pa.Table) -> Listing:
+    """A row for each column: what it is, and its first values."""
+    rows = []
+    for name, _, unit, meaning in schema.describe(columns.names):
+        values = [_cell(value) for value in first[name].to_pylist()]
+        rows.append((name, str(columns.field(name).type), unit, *values, meaning))
+    shown = [f"row {i}" for i in range(first.num_rows)]
+    return Listing("Columns", ("column", "type", "unit", *shown, "meaning"), rows)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 24 else text[:23] + "…"

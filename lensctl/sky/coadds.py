@@ -1,0 +1,120 @@
+"""Windows as the survey's coadd files: image, invvar, nexp and maskbits, tile-compressed, in HDU 1."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lensctl.sky.pointings import BANDS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from lensctl.sky.bricks import Brick
+    from lensctl.sky.dirt import Planes
+    from lensctl.sky.pointings import Pointing
+
+TILE_PX = 100
+IMAGE_STEP_NANOMAGGY = 1e-4
+"""Quantisation of images, the survey's own; cfitsio takes an absolute step as a negative quantisation level."""
+
+INVVAR_LEVEL = 16.0
+DR_VERSION = 10000
+
+MOCK_COMMENTS = (
+    "A MOCK made by lensctl sky: nothing in this file was observed.",
+    "Its layout follows that of DESI Legacy Imaging Surveys DR10.",
+)
+
+Card = dict[str, Any]
+
+
+def mock_cards() -> list[Card]:
+    """Header cards that say that a file is a mock."""
+    said: list[Card] = [{"name": "MOCK", "value": True, "comment": "made by lensctl sky, not observed"}]
+    return said + [{"name": "COMMENT", "value": text} for text in MOCK_COMMENTS]
+
+
+def folder(root: Path, brick: Brick) -> Path:
+    """Where the server keeps a brick's coadds."""
+    return root / "south" / "coadd" / brick.folder / brick.name
+
+
+def write(root: Path, pointing: Pointing, planes: Planes) -> None:
+    """Write a window's coadds; a band that is missing has no files."""
+    place = folder(root, pointing.brick)
+    place.mkdir(parents=True, exist_ok=True)
+    for i, band in enumerate(BANDS):
+        if band == pointing.dirt.missing_band:
+            continue
+        _write(place, pointing, "image", band, planes.image[i], -IMAGE_STEP_NANOMAGGY)
+        _write(place, pointing, "invvar", band, planes.invvar[i], INVVAR_LEVEL)
+        _write(place, pointing, "nexp", band, planes.nexp[i], None)
+    _write(place, pointing, "maskbits", "", planes.maskbits, None)
+
+
+def _write(place: Path, pointing: Pointing, kind: str, band: str, data: NDArray[Any], level: float | None) -> None:
+    import fitsio
+
+    name = f"legacysurvey-{pointing.brick.name}-{kind}{'-' if band else ''}{band}.fits.fz"
+    compression: dict[str, Any] = {"compress": "RICE", "tile_dims": (TILE_PX, TILE_PX)}
+    if level is not None:
+        dither = 1 + zlib.crc32(name.encode()) % 10000
+        compression |= {"qlevel": level, "qmethod": "SUBTRACTIVE_DITHER_2", "dither_seed": dither}
+    with fitsio.FITS(str(place / name), "rw", clobber=True) as file:
+        file.write_image(np.ascontiguousarray(data), header=_header(pointing, kind, band), **compression)
+        file[0].write_keys(mock_cards(), clean=False)
+
+
+_MEANING = {"image": "image", "invvar": "wtmap", "nexp": "expmap", "maskbits": "maskbits"}
+
+
+def _header(pointing: Pointing, kind: str, band: str) -> list[Card]:
+    brick, wcs = pointing.brick, pointing.wcs().wcs
+    values: list[tuple[str, Any, str]] = [
+        ("SURVEY", "DECaLS", "mock of the DECam Legacy Survey"),
+        ("LSDR", "DR10", "Data release whose layout this follows"),
+        ("DRVERSIO", DR_VERSION, "Survey data release number"),
+        ("LEGPIPEV", "lensctl", "no legacypipe: see MOCK"),
+        ("BRICKNAM", brick.name, "LegacySurvey brick RRRr[pm]DDd"),
+        ("BRICKID", brick.id, "LegacySurvey brick id"),
+        ("RAMIN", brick.ra1, "Brick RA min"),
+        ("RAMAX", brick.ra2, "Brick RA max"),
+        ("DECMIN", brick.dec1, "Brick Dec min"),
+        ("DECMAX", brick.dec2, "Brick Dec max"),
+        ("BRICKRA", brick.ra, "Brick center"),
+        ("BRICKDEC", brick.dec, "Brick center"),
+        ("WINDOWX0", pointing.x0, "[pix] window's first column in the brick"),
+        ("WINDOWY0", pointing.y0, "[pix] window's first row in the brick"),
+        ("CTYPE1", "RA---TAN", "TANgent plane"),
+        ("CTYPE2", "DEC--TAN", "TANgent plane"),
+        ("CRVAL1", float(wcs.crval[0]), "Reference RA"),
+        ("CRVAL2", float(wcs.crval[1]), "Reference Dec"),
+        ("CRPIX1", float(wcs.crpix[0]), "Reference x"),
+        ("CRPIX2", float(wcs.crpix[1]), "Reference y"),
+        ("CD1_1", float(wcs.cd[0, 0]), "CD matrix"),
+        ("CD1_2", 0.0, "CD matrix"),
+        ("CD2_1", 0.0, "CD matrix"),
+        ("CD2_2", float(wcs.cd[1, 1]), "CD matrix"),
+        ("EQUINOX", 2000.0, "Equinox"),
+        ("IMTYPE", kind, "LegacySurvey image type"),
+        ("PRODTYPE", _MEANING[kind], "NOAO image type"),
+    ]
+    if band:
+        i = BANDS.index(band)
+        values += [
+            ("FILTER", band, "Band"),
+            ("PSFFWHM", pointing.seeing[i], "[arcsec] FWHM of the mock PSF, a Moffat"),
+        ]
+    if kind == "image":
+        values += [
+            ("MAGZERO", 22.5, "Magnitude zeropoint"),
+            ("BUNIT", "nanomaggy", "AB mag = 22.5 - 2.5*log10(nanomaggy)"),
+        ]
+    if kind == "invvar":
+        values += [("BUNIT", "1/nanomaggy^2", "Inverse variance of the sky alone")]
+    return [{"name": name, "value": value, "comment": comment} for name, value, comment in values] + mock_cards()

@@ -1,0 +1,137 @@
+"""From light to what a survey delivers: exposures, noise, saturated and masked stars, holes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.sky.pointings import BANDS
+from lensctl.words.sersic import PIXEL_SCALE_ARCSEC
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lensctl.sky.pointings import Pointing
+
+ELECTRONS_PER_NANOMAGGY = (3100.0, 2600.0, 3300.0)
+"""Of one exposure in g, r, z: what the photon noise of bright things follows from."""
+
+SATURATION_NANOMAGGY = (22.0, 22.0, 32.0)
+FEWEST_IN_POOL = 3
+"""A chip edge takes no pointing from as many exposures as the pool asks for to fewer."""
+
+BIT_BRIGHT, BITS_SATURATED, BIT_MEDIUM = 1, (2, 3, 4), 11
+BRIGHT_MAG, MEDIUM_MAG = 13.0, 16.0
+
+
+@dataclass
+class Planes:
+    """One window as delivered: (3, S, S) image, invvar and nexp, and (S, S) maskbits."""
+
+    image: NDArray[np.float32]
+    invvar: NDArray[np.float32]
+    nexp: NDArray[np.int16]
+    maskbits: NDArray[np.int32]
+
+
+def exposures(rng: np.random.Generator, pointing: Pointing) -> NDArray[np.int16]:
+    """Number of exposures of each pixel: (3, S, S) int16.
+
+    One more or one fewer beyond a straight chip edge; none in the band that has no file, and none on a strip along
+    one edge of the window in the band that lacks exposures there.
+    """
+    side = pointing.size
+    nexp = np.empty((3, side, side), np.int16)
+    nexp[:] = np.array(pointing.nobs)[:, None, None]
+    for band, name in enumerate(BANDS):
+        view = nexp[band].T if rng.random() < 0.5 else nexp[band]
+        edge = int(rng.integers(side // 5, side - side // 5))
+        fewer = 0 if pointing.nobs[band] == FEWEST_IN_POOL else -1
+        view[edge:] = max(1, pointing.nobs[band] + int(rng.integers(fewer, 2)))
+        width = int(rng.uniform(0.14, 0.26) * side)
+        if name == pointing.dirt.unexposed_band:
+            view[side - width :] = 0
+        if name == pointing.dirt.missing_band:
+            view[:] = 0
+    return nexp
+
+
+def star_mask(
+    x: NDArray[np.float64], y: NDArray[np.float64], magnitude: NDArray[np.float64], side: int
+) -> NDArray[np.int32]:
+    """maskbits around stars at window pixels (x, y): (S, S) int32.
+
+    The survey's own relation, radius = 1630 arcsec x 1.396^-G, for G < 16 (bit 11), and half of it for G < 13
+    (bit 1).
+    """
+    bits = np.zeros((side, side), np.int32)
+    rows, columns = np.mgrid[:side, :side]
+    for i in np.flatnonzero(magnitude < MEDIUM_MAG):
+        radius = 1630 * 1.396 ** -magnitude[i] / PIXEL_SCALE_ARCSEC
+        squared = (columns - x[i]) ** 2 + (rows - y[i]) ** 2
+        bits[squared < radius**2] |= 1 << BIT_MEDIUM
+        if magnitude[i] < BRIGHT_MAG:
+            bits[squared < (radius / 2) ** 2] |= 1 << BIT_BRIGHT
+    return bits
+
+
+def expose(
+    rng: np.random.Generator, light: NDArray[np.float32], nexp: NDArray[np.int16], bits: NDArray[np.int32], p: Pointing
+) -> Planes:
+    """Noise, saturation and zeros: the window as the survey would deliver it.
+
+    Noise is Gaussian and independent from pixel to pixel: the sky's, noise_1^2/nexp, and the photons' own; invvar
+    is the sky's alone, as in the survey's coadds. Where there is no exposure image and invvar are exactly 0.
+    """
+    image = np.empty_like(light)
+    invvar = np.empty_like(light)
+    for band in range(3):
+        light[band], saturated = _saturate(light[band], SATURATION_NANOMAGGY[band])
+        bits[saturated] |= 1 << BITS_SATURATED[band]
+        exposed = nexp[band] > 0
+        count = np.maximum(nexp[band], 1).astype(np.float32)
+        sky = np.float32(p.noise[band] ** 2)
+        variance = (sky + np.maximum(light[band], 0) / np.float32(ELECTRONS_PER_NANOMAGGY[band])) / count
+        noise = rng.standard_normal(light[band].shape, dtype=np.float32) * np.sqrt(variance)
+        offset = np.float32(rng.normal(0, 0.03) * p.noise[band] / np.sqrt(p.nobs[band]))
+        image[band] = np.where(exposed, light[band] + noise + offset, 0)
+        invvar[band] = np.where(exposed & ~saturated, count / sky, 0)
+    return Planes(image, invvar, nexp, bits)
+
+
+def _saturate(light: NDArray[np.float32], level: float) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Cut cores at the level and let them bleed along their row, the further the more there was."""
+    over = light > level
+    if not over.any():
+        return light, over
+    bleeding = over.copy()
+    for row in np.flatnonzero(over.any(axis=1)):
+        columns = np.flatnonzero(over[row])
+        excess = float(np.minimum(light[row, columns] / level, 40).sum())
+        if len(columns) >= 5 and excess > 60:
+            reach = int(min(excess / 3, 80))
+            bleeding[row, max(columns[0] - reach, 0) : columns[-1] + reach + 1] = True
+    return np.where(bleeding, np.float32(level), light), bleeding
+
+
+def punch_holes(
+    rng: np.random.Generator, planes: Planes, x: NDArray[np.float64], y: NDArray[np.float64], centres: int, edges: int
+) -> None:
+    """Put patches of NaN on (`centres`) or 36-48 px beside (`edges`) objects taken at random, in one band or all.
+
+    x, y : (N,) window pixels of the catalogued objects, lenses and others alike.
+    """
+    side = planes.image.shape[1]
+    for which in range(centres + edges):
+        target = int(rng.integers(len(x)))
+        away = (rng.uniform(36, 48) if which >= centres else 0.0) * rng.choice([-1, 1])
+        across = rng.uniform(-4, 4)
+        at_x, at_y = (away, across) if rng.random() < 0.5 else (across, away)
+        width, height = rng.integers(2, 7, 2)
+        left, top = (int(np.clip(round(v), 0, side - 8)) for v in (x[target] + at_x, y[target] + at_y))
+        bands = slice(None) if rng.random() < 0.5 else slice(int(rng.integers(3)), None, 3)
+        hole = planes.image[bands, top : top + height, left : left + width]
+        hole[planes.nexp[bands, top : top + height, left : left + width] > 0] = np.nan
+        planes.invvar[bands, top : top + height, left : left + width] = 0

@@ -1,0 +1,206 @@
+"""Lensed arcs behind an early galaxy: drawn, ray-traced, graded by how clear they are, and mock-measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.sky import population
+from lensctl.words import lensing, sersic
+from lensctl.words.sersic import PIXEL_SCALE_ARCSEC
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from lensctl.sky.psf import Psf
+
+STAMP_PX = 41
+OVERSAMPLE = 4
+KERNEL_PX = 33
+
+EINSTEIN_RANGE_ARCSEC = (0.7, 2.5)
+SOURCE_MAG_R_RANGE, SOURCE_SLOPE = (21.3, 25.0), 0.3
+SOURCE_R_HALF_RANGE_ARCSEC = (0.10, 0.45)
+
+ABSORBED_SHARE = 0.75
+"""A catalogue models bright arcs as sources of their own, so the galaxy takes part of what it would alone."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """What makes a lens of a grade: median Einstein radius, arcs' peak signal to noise and contrast to the galaxy.
+
+    Signal to noise is that of the brightest arc pixel in g or r over the sky noise; contrast is arc over galaxy at
+    the brightest arc pixel in g. `reach` is the largest distance of source from lens, in Einstein radii.
+    """
+
+    einstein_median_arcsec: float
+    peak_snr: tuple[float, float]
+    contrast: float
+    reach: float
+
+
+TIERS = {
+    "confident": Tier(1.80, (15.0, 70.0), 1.0, 0.40),
+    "probable": Tier(1.50, (6.0, 20.0), 0.6, 0.55),
+}
+
+
+@dataclass(frozen=True)
+class Arcs:
+    """One lensed source: `image` (3, 41, 41) nanomaggies before the PSF, and what it came from."""
+
+    image: NDArray[np.float32]
+    seen: NDArray[np.float64]
+    facts: Mapping[str, float]
+
+
+def draw(
+    rng: np.random.Generator,
+    host: Mapping[str, float],
+    tier: Tier,
+    psfs: tuple[Psf, Psf, Psf],
+    sigma: NDArray[np.float64],
+    offset_px: tuple[float, float],
+) -> tuple[Arcs, NDArray[np.float64]]:
+    """Draw lens and source until the arcs are as clear as the tier asks, and ray-trace them.
+
+    Parameters
+    ----------
+    host : mapping
+        flux_g, flux_r, flux_z, r_half, n, q, phi of the lens galaxy.
+    sigma : (3,) float64
+        Sky noise per pixel, nanomaggies.
+    offset_px : (dx, dy)
+        Centre of the galaxy relative to that of the stamp's middle pixel.
+
+    Returns
+    -------
+    arcs : Arcs
+    model : (3, 41, 41) float64
+        The galaxy alone, of unit flux, seen through each band's PSF.
+    """
+    model = _seen(_host_stamp(host, offset_px)[None].repeat(3, axis=0), psfs)
+    flux = np.array([host[f"flux_{band}"] for band in "grz"])
+    best: Arcs | None = None
+    for _ in range(40):
+        lens, source = _geometry(rng, host, tier, offset_px)
+        unit = lensing.lensed_image(
+            lens, source.brightness, size=STAMP_PX, pixel_scale=PIXEL_SCALE_ARCSEC, oversample=OVERSAMPLE
+        )
+        colours = np.clip(rng.normal((0.18, 0.22), (0.15, 0.16)), (-0.15, -0.15), (0.6, 0.7))
+        relative = np.array([10 ** (-0.4 * colours[0]), 1.0, 10 ** (0.4 * colours[1])])
+        seen = _seen(unit[None].repeat(3, axis=0), psfs) * relative[:, None, None]
+        peak = np.unravel_index(np.argmax(seen[0]), seen[0].shape)
+        snr_of_unit = max(seen[0].max() / sigma[0], seen[1].max() / sigma[1])
+        contrast_of_unit = seen[0][peak] / (flux[0] * model[0][peak])
+        least = max(tier.peak_snr[0] / snr_of_unit, tier.contrast / contrast_of_unit)
+        most = tier.peak_snr[1] / snr_of_unit
+        bright, faint = (22.5 - 2.5 * np.log10(limit) for limit in (most, least))
+        limits = max(bright, SOURCE_MAG_R_RANGE[0]), min(faint, SOURCE_MAG_R_RANGE[1])
+        possible = limits[0] < limits[1]
+        mag_r = population.magnitudes(rng, 1, limits if possible else (faint - 0.01, faint), SOURCE_SLOPE)[0]
+        flux_r = float(population.flux(np.float64(mag_r)))  # type: ignore[arg-type]
+        facts = {
+            "theta_e": lens.theta_e,
+            "lens_q": lens.q,
+            "lens_phi": lens.phi,
+            "gamma1": lens.gamma1,
+            "gamma2": lens.gamma2,
+            "source_x": source.x - lens.x,
+            "source_y": source.y - lens.y,
+            "source_r_half": source.r_half,
+            "source_n": source.n,
+            "source_q": source.q,
+            "source_phi": source.phi,
+            **{f"source_flux_{band}": flux_r * r for band, r in zip("grz", relative, strict=True)},
+            "magnification": float(unit.sum()),
+            "arc_peak_snr": flux_r * snr_of_unit,
+            "arc_contrast": flux_r * contrast_of_unit,
+        }
+        image = (unit[None] * (flux_r * relative)[:, None, None]).astype(np.float32)
+        best = Arcs(image, seen * flux_r, facts)
+        if possible:
+            break
+    assert best is not None
+    return best, model
+
+
+def _geometry(
+    rng: np.random.Generator, host: Mapping[str, float], tier: Tier, offset_px: tuple[float, float]
+) -> tuple[lensing.Lens, sersic.Sersic]:
+    theta_e = float(np.clip(tier.einstein_median_arcsec * np.exp(rng.normal(0, 0.24)), *EINSTEIN_RANGE_ARCSEC))
+    shear, shear_angle = min(abs(rng.normal(0, 0.05)), 0.15), rng.uniform(0, 2 * np.pi)
+    x, y = (v * PIXEL_SCALE_ARCSEC for v in offset_px)
+    lens = lensing.Lens(
+        theta_e=theta_e,
+        q=float(np.clip(host["q"] + rng.normal(0.05, 0.07), 0.5, 0.97)),
+        phi=float(host["phi"] + rng.normal(0, 0.15)),
+        gamma1=float(shear * np.cos(shear_angle)),
+        gamma2=float(shear * np.sin(shear_angle)),
+        x=x,
+        y=y,
+    )
+    distance, angle = tier.reach * theta_e * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
+    source = sersic.Sersic(
+        x=float(x + distance * np.cos(angle)),
+        y=float(y + distance * np.sin(angle)),
+        flux=1.0,
+        r_half=float(np.clip(np.exp(rng.normal(np.log(0.22), 0.35)), *SOURCE_R_HALF_RANGE_ARCSEC)),
+        n=float(rng.uniform(0.7, 1.6)),
+        q=float(rng.uniform(0.45, 1.0)),
+        phi=float(rng.uniform(0, np.pi)),
+    )
+    return lens, source
+
+
+def _host_stamp(host: Mapping[str, float], offset_px: tuple[float, float]) -> NDArray[np.float32]:
+    shape = sersic.Shapes(*(np.array([host[name]]) for name in ("r_half", "n", "q", "phi")))
+    dx, dy = (np.array([offset]) for offset in offset_px)
+    return np.asarray(sersic.stamps(shape, dx, dy, size=STAMP_PX)[0], np.float32)
+
+
+def _seen(images: NDArray[np.floating], psfs: tuple[Psf, Psf, Psf]) -> NDArray[np.float64]:
+    """(3, S, S) images through the PSF of each band."""
+    from scipy.signal import fftconvolve
+
+    kernels = np.stack([psf.kernel(KERNEL_PX) for psf in psfs])
+    return np.asarray(fftconvolve(images, kernels, mode="same", axes=(1, 2)), np.float64)
+
+
+def absorbed(
+    arcs: NDArray[np.float64], model: NDArray[np.float64], flux: NDArray[np.float64], sigma: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """What a catalogue that fits the galaxy alone makes of the arcs: ABSORBED_SHARE of a least-squares step.
+
+    The galaxy's model m keeps its shape; its flux in each band and its position are free. The step would add
+    sum(a m)/sum(m m) of the arcs a to the flux of each band, and move the position by the projection of a onto the
+    gradient of m, all bands together with weights 1/sigma^2.
+
+    Parameters
+    ----------
+    arcs, model : (3, S, S) float64
+        Arcs in nanomaggies and galaxy of unit flux, both as seen through the PSF.
+    flux, sigma : (3,) float64
+        True flux of the galaxy and sky noise per pixel, nanomaggies.
+
+    Returns
+    -------
+    flux : (3,) float64
+        Added to the galaxy's, nanomaggies.
+    shift : (dx, dy)
+        Pixels.
+    """
+    added = (arcs * model).sum(axis=(1, 2)) / (model * model).sum(axis=(1, 2))
+    slope_y, slope_x = np.gradient(model, axis=(1, 2))
+    weight = flux / sigma**2
+    shift = [
+        -float((weight * (arcs * slope).sum(axis=(1, 2))).sum())
+        / float((weight * flux * (slope * slope).sum(axis=(1, 2))).sum())
+        for slope in (slope_x, slope_y)
+    ]
+    return ABSORBED_SHARE * added, (ABSORBED_SHARE * shift[0], ABSORBED_SHARE * shift[1])

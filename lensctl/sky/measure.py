@@ -1,0 +1,217 @@
+"""The mock measurement: what a Tractor fit would write down of an object, with its errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lensctl.sky import dirt
+from lensctl.words import sersic
+from lensctl.words.sersic import PIXEL_SCALE_ARCSEC
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lensctl.sky.pointings import Pointing
+    from lensctl.sky.population import Table
+    from lensctl.sky.psf import Psf
+
+RELEASE = 10000
+"""DR10 south."""
+
+MISTYPED_EARLY = {"EXP": 0.02, "PSF": 0.012}
+"""Share of early galaxies, lenses or not, whose fit settles on another type."""
+
+EXTINCTION_PER_EBV = {
+    "g": 3.214,
+    "r": 2.165,
+    "i": 1.592,
+    "z": 1.211,
+    "w1": 0.184,
+    "w2": 0.113,
+    "w3": 0.0241,
+    "w4": 0.00910,
+}
+"""A/E(B-V) as the Legacy Surveys' catalogue page gives them."""
+
+INDEX_OF_TYPE = {"PSF": 0.0, "REX": 1.0, "EXP": 1.0, "DEV": 4.0}
+APERTURES_ARCSEC = (0.5, 0.75, 1.0, 1.5, 2.0, 3.5, 5.0, 7.0)
+_GAUSSIAN_HALF = 1.1774  # half-light radius of a round Gaussian in sigmas
+_GALDEPTH_SIGMA_PX = 0.45 / _GAUSSIAN_HALF / PIXEL_SCALE_ARCSEC
+
+
+def mistype(rng: np.random.Generator, types: NDArray[np.str_], kind: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Types as fitted: some early galaxies become EXP or PSF."""
+    draw = rng.random(len(types))
+    fitted = types.copy()
+    below = 0.0
+    for name, share in MISTYPED_EARLY.items():
+        fitted[(kind == "early") & (draw >= below) & (draw < below + share)] = name
+        below += share
+    return fitted
+
+
+def measure(
+    rng: np.random.Generator,
+    pointing: Pointing,
+    true: Table,
+    types: NDArray[np.str_],
+    planes: dirt.Planes,
+    psfs: tuple[Psf, Psf, Psf],
+) -> dict[str, NDArray[Any]]:
+    """Catalogue columns of objects, in DR10's names and units; those not given are zero in the files.
+
+    Parameters
+    ----------
+    true : mapping of (N,) float64
+        x, y (window pixels, moved by what arcs did to the fit), flux_g, flux_r, flux_z (what the fit takes in),
+        r_half, n, q, phi; mag_r of stars, NaN for galaxies.
+    types : (N,) text
+        As fitted.
+    """
+    count = len(types)
+    is_point = types == "PSF"
+    column, row = (np.clip(np.rint(true[name]).astype(int), 0, pointing.size - 1) for name in ("x", "y"))
+    size_px = np.where(is_point, 0, true["r_half"] / _GAUSSIAN_HALF / PIXEL_SCALE_ARCSEC)
+    out: dict[str, NDArray[Any]] = {
+        "release": np.full(count, RELEASE),
+        "brickid": np.full(count, pointing.brick.id),
+        "brickname": np.full(count, pointing.brick.name),
+        "brick_primary": np.ones(count, bool),
+        "maskbits": planes.maskbits[row, column],
+        "type": types,
+        "ebv": np.full(count, pointing.ebv),
+        "mjd_min": np.full(count, 56900.0 + pointing.index),
+        "mjd_max": np.full(count, 58100.0 + pointing.index),
+    }
+    for band, per_ebv in EXTINCTION_PER_EBV.items():
+        out[f"mw_transmission_{band}"] = np.full(count, 10 ** (-0.4 * per_ebv * pointing.ebv))
+    scatter = 1 + rng.normal(0, 0.02, count)
+    snr = {}
+    for i, band in enumerate("grz"):
+        nexp = planes.nexp[i, row, column]
+        area = psfs[i].noise_equivalent_area_px
+        per_px = nexp / pointing.noise[i] ** 2
+        extended = area + 4 * np.pi * size_px**2 * true["q"]
+        ivar = per_px / extended
+        error = np.where(ivar > 0, 1 / np.sqrt(np.maximum(ivar, 1e-12)), 0)
+        flux = true[f"flux_{band}"] * scatter * (1 + rng.normal(0, 0.01, count)) + error * rng.normal(0, 1, count)
+        flux = np.where(nexp > 0, flux, 0)
+        snr[band] = np.abs(flux) * np.sqrt(ivar)
+        out |= {
+            f"flux_{band}": flux,
+            f"flux_ivar_{band}": ivar,
+            f"nobs_{band}": nexp,
+            f"ngood_{band}": nexp,
+            f"psfsize_{band}": np.where(nexp > 0, psfs[i].fwhm * (1 + rng.normal(0, 0.008, count)), 0),
+            f"psfdepth_{band}": per_px / area,
+            f"galdepth_{band}": per_px / (area + 4 * np.pi * _GALDEPTH_SIGMA_PX**2),
+            f"nea_{band}": np.full(count, area * PIXEL_SCALE_ARCSEC**2),
+            f"blob_nea_{band}": np.full(count, area * PIXEL_SCALE_ARCSEC**2),
+            f"rchisq_{band}": np.where(nexp > 0, 1 + np.abs(rng.normal(0, 0.05, count)), 0),
+            f"fracflux_{band}": np.abs(rng.normal(0, 0.03, count)),
+            f"fracin_{band}": np.full(count, 0.99),
+        }
+        out |= _apertures(band, flux, ivar, psfs[i], np.where(is_point, 0, true["r_half"]))
+    out |= _infrared(rng, out["flux_z"], out["flux_r"])
+    best = np.maximum(np.maximum(snr["g"], snr["r"]), np.maximum(snr["z"], 1))
+    return out | _place(rng, pointing, true, psfs[1].fwhm, best) | _shape(rng, true, types, best)
+
+
+def _place(
+    rng: np.random.Generator, pointing: Pointing, true: Table, fwhm: float, snr: NDArray[np.float64]
+) -> dict[str, NDArray[Any]]:
+    """Positions with an error of 0.02 arcsec and 0.45 FWHM/SNR in quadrature, the same for every object."""
+    error_px = np.hypot(0.02, 0.45 * fwhm / snr) / PIXEL_SCALE_ARCSEC
+    x, y = (true[name] + error_px * rng.normal(0, 1, len(snr)) for name in ("x", "y"))
+    ra, dec = pointing.wcs().all_pix2world(x, y, 0)
+    ivar = 1 / (error_px * PIXEL_SCALE_ARCSEC / 3600) ** 2
+    return {"ra": np.asarray(ra) % 360, "dec": np.asarray(dec), "bx": x, "by": y, "ra_ivar": ivar, "dec_ivar": ivar}
+
+
+def _shape(
+    rng: np.random.Generator, true: Table, types: NDArray[np.str_], snr: NDArray[np.float64]
+) -> dict[str, NDArray[Any]]:
+    error = np.hypot(0.03, 1.2 / snr)
+    count = len(types)
+    is_point, is_round, is_free = types == "PSF", types == "REX", types == "SER"
+    r_half = np.where(is_point, 0, true["r_half"] * np.exp(np.clip(error * rng.normal(0, 1, count), -1, 1)))
+    e1, e2 = sersic.tractor_ellipticity(true["q"], true["phi"])
+    free = ~is_point & ~is_round
+    e1, e2 = (np.where(free, np.clip(e + 0.4 * error * rng.normal(0, 1, count), -0.7, 0.7), 0) for e in (e1, e2))
+    index = np.array([INDEX_OF_TYPE.get(str(name), 0.0) for name in types])
+    fitted = np.clip(true["n"] * np.exp(2 * error * rng.normal(0, 1, count)), 0.5, 6.0)
+    ivar = 1 / error**2
+    dchisq = snr**2
+    steps = np.stack([dchisq * f for f in (0.9, 0.97, 0.98, 0.985, 0.99)], axis=1)
+    return {
+        "shape_r": r_half,
+        "shape_r_ivar": np.where(is_point, 0, ivar / np.maximum(true["r_half"], 0.1) ** 2),
+        "shape_e1": e1,
+        "shape_e1_ivar": np.where(free, 6 * ivar, 0),
+        "shape_e2": e2,
+        "shape_e2_ivar": np.where(free, 6 * ivar, 0),
+        "sersic": np.where(is_free, fitted, index),
+        "sersic_ivar": np.where(is_free, ivar / 4 / true["n"].clip(0.5) ** 2, 0),
+        "dchisq": steps,
+    }
+
+
+def _apertures(
+    band: str, flux: NDArray[np.float64], ivar: NDArray[np.float64], psf: Psf, r_half: NDArray[np.float64]
+) -> dict[str, NDArray[Any]]:
+    """Fibre and aperture fluxes, of a Gaussian as wide as PSF and galaxy together."""
+
+    def within(radius: float, seeing_fwhm: float) -> NDArray[np.float64]:
+        squared = (seeing_fwhm / 2.3548) ** 2 + (r_half / _GAUSSIAN_HALF) ** 2
+        return np.asarray(1 - np.exp(-(radius**2) / 2 / squared))
+
+    fibre = flux * within(0.75, 1.0)
+    return {
+        f"fiberflux_{band}": fibre,
+        f"fibertotflux_{band}": fibre,
+        f"apflux_{band}": np.stack([flux * within(radius, psf.fwhm) for radius in APERTURES_ARCSEC], axis=1),
+        f"apflux_ivar_{band}": np.stack([ivar * (1.5 / radius) ** 2 for radius in APERTURES_ARCSEC], axis=1),
+    }
+
+
+def _infrared(
+    rng: np.random.Generator, flux_z: NDArray[np.float64], flux_r: NDArray[np.float64]
+) -> dict[str, NDArray[Any]]:
+    """WISE fluxes: brighter than z for red objects, with errors of the all-sky survey's size."""
+    count = len(flux_z)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        red = np.where((flux_z > 0) & (flux_r > 0), 2.5 * np.log10(flux_z / flux_r), 0.5)
+    w1 = np.maximum(flux_z, 0) * 10 ** (0.4 * (0.9 * red - 0.35))
+    table: dict[str, NDArray[Any]] = {}
+    for band, error, ratio in (("w1", 0.5, 1.0), ("w2", 1.2, 0.65), ("w3", 60.0, 0.5), ("w4", 600.0, 0.5)):
+        table[f"flux_{band}"] = ratio * w1 + rng.normal(0, error, count)
+        table[f"flux_ivar_{band}"] = np.full(count, 1 / error**2)
+        table[f"nobs_{band}"] = np.full(count, 160 if band in ("w1", "w2") else 20)
+        table[f"psfdepth_{band}"] = np.full(count, 1 / error**2)
+        table[f"rchisq_{band}"] = np.ones(count)
+    return table
+
+
+def star_columns(rng: np.random.Generator, pointing: Pointing, mag_r: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """Gaia columns: the star's where there is one (mag_r not NaN), zero for galaxies."""
+    is_gaia = np.nan_to_num(mag_r, nan=99.0) < 20.5
+    count = len(mag_r)
+    number = np.int64(pointing.brick.id) * 1_000_000 + np.arange(count)
+    g = np.nan_to_num(mag_r, nan=0.0)
+    return {
+        "ref_cat": np.where(is_gaia, "GE", ""),
+        "ref_id": np.where(is_gaia, number, 0),
+        "ref_epoch": np.where(is_gaia, 2016.0, 0),
+        "gaia_phot_g_mean_mag": np.where(is_gaia, g, 0),
+        "gaia_phot_bp_mean_mag": np.where(is_gaia, g + 0.4, 0),
+        "gaia_phot_rp_mean_mag": np.where(is_gaia, g - 0.5, 0),
+        "gaia_phot_g_mean_flux_over_error": np.where(is_gaia, 1000.0, 0),
+        "pmra": np.where(is_gaia, rng.normal(0, 6, count), 0),
+        "pmdec": np.where(is_gaia, rng.normal(0, 6, count), 0),
+        "pmra_ivar": np.where(is_gaia, 25.0, 0),
+        "pmdec_ivar": np.where(is_gaia, 25.0, 0),
+        "parallax": np.where(is_gaia, rng.gamma(2, 0.4, count), 0),
+        "parallax_ivar": np.where(is_gaia, 25.0, 0),
+    }

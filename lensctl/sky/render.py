@@ -1,0 +1,125 @@
+"""From profiles, arcs and stars to the light that falls on each pixel of a window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.words import sersic
+from lensctl.words.sersic import PIXEL_SCALE_ARCSEC
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lensctl.sky.features import Components
+    from lensctl.sky.psf import Psf
+
+PAD_PX = 40
+"""Rim around a window on which light is drawn too, so that the PSF brings some of it in."""
+
+STAMP_SIDES = (9, 13, 19, 27, 37, 51, 71, 101, 151, 221, 321, 451)
+FAINTEST_SIGMA = 0.08
+"""A profile is drawn out to where it adds this many sky sigmas to a pixel."""
+
+KERNEL_PX = 65
+
+
+@dataclass
+class Canvas:
+    """Light in a window and its rim: (3, S + 2 PAD, S + 2 PAD) float32 nanomaggies, before the PSF."""
+
+    light: NDArray[np.float32]
+
+    @classmethod
+    def blank(cls, side: int) -> Canvas:
+        """Nothing yet, for a window of `side` pixels."""
+        return cls(np.zeros((3, side + 2 * PAD_PX, side + 2 * PAD_PX), np.float32))
+
+    def add(self, x: float, y: float, stamp: NDArray[np.float32]) -> None:
+        """Add a (3, s, s) stamp whose middle pixel is the window's pixel nearest to (x, y); what falls off is lost."""
+        _add(self.light, round(x) + PAD_PX, round(y) + PAD_PX, stamp)
+
+    def add_profiles(
+        self,
+        x: NDArray[np.float64],
+        y: NDArray[np.float64],
+        table: Components,
+        sigma: NDArray[np.float64],
+    ) -> None:
+        """Add Sersic profiles.
+
+        Parameters
+        ----------
+        x, y : (C,) float64
+            Centres in window pixels, 0-based.
+        table : mapping of (C,) float64
+            flux_g, flux_r, flux_z, r_half, n, q, phi.
+        sigma : (3,) float64
+            Sky noise per pixel, nanomaggies: sets how far out a profile is worth drawing.
+        """
+        fluxes = np.stack([table[f"flux_{band}"] for band in "grz"])
+        loudest = (fluxes / sigma[:, None]).max(axis=0)
+        faintest = FAINTEST_SIGMA / PIXEL_SCALE_ARCSEC**2
+        reach = sersic.radius_at(faintest, np.maximum(loudest, 1e-9), table["r_half"], table["n"], table["q"])
+        reach = np.minimum(reach, 10 * table["r_half"]) / PIXEL_SCALE_ARCSEC + 2
+        sides = np.array(STAMP_SIDES)
+        side = sides[np.minimum(np.searchsorted(sides, 2 * reach + 1), len(sides) - 1)]
+        column, row = np.rint(x).astype(int), np.rint(y).astype(int)
+        for size in np.unique(side):
+            which = np.flatnonzero(side == size)
+            shape = sersic.Shapes(*(table[name][which] for name in ("r_half", "n", "q", "phi")))
+            stamps = sersic.stamps(shape, (x - column)[which], (y - row)[which], size=int(size))
+            for i, stamp in zip(which, stamps, strict=True):
+                light = fluxes[:, i, None, None].astype(np.float32) * stamp
+                _add(self.light, int(column[i]) + PAD_PX, int(row[i]) + PAD_PX, light)
+
+    def seen(self, psfs: tuple[Psf, Psf, Psf]) -> NDArray[np.float32]:
+        """The window through each band's PSF: (3, S, S) float32."""
+        from scipy import fft
+
+        side = self.light.shape[1]
+        padded = fft.next_fast_len(side + KERNEL_PX, real=True)
+        at = KERNEL_PX // 2 + PAD_PX
+        seen = np.empty((3, side - 2 * PAD_PX, side - 2 * PAD_PX), np.float32)
+        for band, psf in enumerate(psfs):
+            kernel = fft.rfft2(psf.kernel(KERNEL_PX), (padded, padded), workers=1)
+            kernel *= fft.rfft2(self.light[band], (padded, padded), workers=1)
+            whole = fft.irfft2(kernel, (padded, padded), workers=1, overwrite_x=True)
+            seen[band] = whole[at : at + seen.shape[1], at : at + seen.shape[2]]
+        return seen
+
+
+def _add(canvas: NDArray[np.float32], column: int, row: int, stamp: NDArray[np.float32]) -> None:
+    half = stamp.shape[1] // 2
+    height, width = canvas.shape[1:]
+    top, left = max(row - half, 0), max(column - half, 0)
+    bottom, right = min(row + half + 1, height), min(column + half + 1, width)
+    if top < bottom and left < right:
+        y, x = row - half, column - half
+        canvas[:, top:bottom, left:right] += stamp[:, top - y : bottom - y, left - x : right - x]
+
+
+def add_stars(
+    image: NDArray[np.float32],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    fluxes: NDArray[np.float64],
+    psfs: tuple[Psf, Psf, Psf],
+    sigma: NDArray[np.float64],
+) -> None:
+    """Add stars to a (3, S, S) image as seen: the PSF itself at their places, (N,) window pixels.
+
+    Each is drawn out to where it adds FAINTEST_SIGMA to a pixel; fluxes are (3, N) nanomaggies, sigma (3,).
+    """
+    side = image.shape[1]
+    for band, psf in enumerate(psfs):
+        for i, flux in enumerate(fluxes[band]):
+            reach = min(psf.reach_px(flux, FAINTEST_SIGMA * sigma[band]), side)
+            left, right = max(round(x[i]) - reach, 0), min(round(x[i]) + reach + 1, side)
+            top, bottom = max(round(y[i]) - reach, 0), min(round(y[i]) + reach + 1, side)
+            if left < right and top < bottom:
+                dx = (np.arange(left, right) - x[i]).astype(np.float32)
+                dy = (np.arange(top, bottom) - y[i]).astype(np.float32)
+                image[band, top:bottom, left:right] += flux * psf.at(dx[None, :], dy[:, None])

@@ -1,0 +1,252 @@
+"""One pointing, from the draw to its delivered planes, its catalogue rows and the truth about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lensctl.sky import dirt, features, lenses, measure, population, render
+from lensctl.sky.pointings import BANDS, MARGIN_PX, Pointing, generator
+from lensctl.sky.psf import Psf
+from lensctl.words.sersic import PIXEL_SCALE_ARCSEC
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SEPARATION_PX = 9.0
+"""Least distance between catalogued objects: nearer ones would be one blend."""
+
+LENS_FACTS = (
+    "theta_e",
+    "lens_q",
+    "lens_phi",
+    "gamma1",
+    "gamma2",
+    "source_x",
+    "source_y",
+    "source_r_half",
+    "source_n",
+    "source_q",
+    "source_phi",
+    "source_flux_g",
+    "source_flux_r",
+    "source_flux_z",
+    "magnification",
+    "arc_peak_snr",
+    "arc_contrast",
+    "absorbed_flux_g",
+    "absorbed_flux_r",
+    "absorbed_flux_z",
+)
+
+Columns = dict[str, "NDArray[Any]"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one pointing yields: planes, Tractor columns and the truth, objects in the same order."""
+
+    planes: dirt.Planes
+    catalog: Columns
+    truth: Columns
+
+
+def psfs_of(rng: np.random.Generator, pointing: Pointing) -> tuple[Psf, Psf, Psf]:
+    """The pointing's PSFs: Moffats of beta 2.8-4 with up to a few per cent of ellipticity."""
+    beta = rng.uniform(2.8, 4.0)
+    e1, e2 = rng.normal(0, 0.015, (2, 3))
+    g, r, z = (Psf(pointing.seeing[i], float(beta), float(e1[i]), float(e2[i])) for i in range(3))
+    return g, r, z
+
+
+def build(seed: int, pointing: Pointing) -> Window:
+    """Draw, render, expose and measure one pointing; its random numbers depend on (seed, pointing) alone."""
+    rng = generator(seed, pointing.index)
+    psfs = psfs_of(rng, pointing)
+    nexp = dirt.exposures(rng, pointing)
+    sigma = np.array([n / np.sqrt(max(k, 1)) for n, k in zip(pointing.noise, pointing.nobs, strict=True)])
+
+    # what is there
+    galaxies, kind, types = population.galaxies(rng, pointing.galaxies, pointing.host_types)
+    stars = population.stars(rng, rng.poisson(pointing.galaxies * population.STARS_PER_GALAXY), False)
+    x, y = _places(rng, pointing, len(kind) + len(stars["mag_r"]))
+    count = len(kind)
+
+    # light of galaxies, catalogued or too faint or in the rim, and of arcs
+    canvas = render.Canvas.blank(pointing.size)
+    _draw_galaxies(rng, canvas, galaxies, kind, x[:count], y[:count], sigma)
+    _draw_surroundings(rng, canvas, pointing, sigma)
+    facts, seen_as = _draw_arcs(rng, canvas, pointing, galaxies, (x, y), psfs, sigma)
+    light = canvas.seen(psfs)
+
+    # stars; a bright one may stand anywhere, also on a galaxy
+    bright = population.stars(rng, 0, pointing.dirt.bright_star)
+    stars = {name: np.concatenate([stars[name], bright[name]]) for name in stars}
+    star_x = np.concatenate([x[count:], rng.uniform(0.12, 0.88, len(bright["mag_r"])) * pointing.size])
+    star_y = np.concatenate([y[count:], rng.uniform(0.12, 0.88, len(bright["mag_r"])) * pointing.size])
+    fluxes = np.stack([stars[f"flux_{band}"] for band in BANDS])
+    render.add_stars(light, star_x, star_y, fluxes, psfs, sigma)
+    bits = dirt.star_mask(star_x, star_y, stars["mag_r"], pointing.size)
+
+    # what is delivered
+    planes = dirt.expose(rng, light, nexp, bits, pointing)
+    dirt.punch_holes(rng, planes, x[:count], y[:count], pointing.dirt.nan_centres, pointing.dirt.nan_edges)
+    true, true_kind, true_types = _all_objects(galaxies, kind, types, stars, (x[:count], y[:count]), (star_x, star_y))
+    fitted = measure.mistype(rng, true_types, true_kind)
+    as_fitted = dict(true)
+    for name, values in seen_as.items():
+        as_fitted[name] = true[name] + np.pad(values, (0, len(true_types) - len(values)))
+    catalog = measure.measure(rng, pointing, as_fitted, fitted, planes, psfs)
+    catalog |= measure.star_columns(rng, pointing, true["mag_r"])
+    owned = _inside(pointing, true["x"], true["y"])
+    truth = _truth(pointing, true, true_kind, fitted, facts)
+    catalog, truth = ({name: values[owned] for name, values in table.items()} for table in (catalog, truth))
+    objid = np.arange(int(owned.sum()))
+    return Window(planes, {**catalog, "objid": objid}, {**truth, "objid": objid})
+
+
+def _inside(pointing: Pointing, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where an object may be catalogued: a cutout's half from the edge, and in the brick's own area."""
+    low, high = MARGIN_PX, pointing.size - 1 - MARGIN_PX
+    on_window = (x >= low) & (x <= high) & (y >= low) & (y <= high)
+    ra, dec = pointing.wcs().all_pix2world(x, y, 0)
+    ra = np.asarray(ra) % 360
+    brick = pointing.brick
+    owned = (ra >= brick.ra1) & (ra < brick.ra2) & (dec >= brick.dec1) & (dec < brick.dec2)
+    return np.asarray(on_window & owned)
+
+
+def _places(
+    rng: np.random.Generator, pointing: Pointing, count: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Places for catalogued objects, at random but no two nearer than SEPARATION_PX, as far as there is room."""
+    from scipy.spatial import cKDTree
+
+    low, high = MARGIN_PX + 1, pointing.size - 2 - MARGIN_PX
+    place = rng.uniform(low, high, (count, 2))
+    redraw = np.ones(count, bool)
+    for _ in range(60):
+        pairs = cKDTree(place).query_pairs(SEPARATION_PX, output_type="ndarray")
+        redraw[:] = False
+        redraw[pairs.max(axis=1, initial=0)] = len(pairs) > 0
+        redraw |= ~_inside(pointing, place[:, 0], place[:, 1])
+        if not redraw.any():
+            break
+        place[redraw] = rng.uniform(low, high, (int(redraw.sum()), 2))
+    return place[:, 0], place[:, 1]
+
+
+def _draw_galaxies(
+    rng: np.random.Generator,
+    canvas: render.Canvas,
+    galaxies: population.Table,
+    kind: NDArray[np.str_],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+) -> None:
+    parts, owner = features.components(rng, galaxies, kind)
+    at_x, at_y = (v[owner] + parts[name] / PIXEL_SCALE_ARCSEC for v, name in ((x, "x"), (y, "y")))
+    canvas.add_profiles(at_x, at_y, parts, sigma)
+
+
+def _draw_surroundings(
+    rng: np.random.Generator, canvas: render.Canvas, pointing: Pointing, sigma: NDArray[np.float64]
+) -> None:
+    """Galaxies that no catalogue lists: too faint anywhere, and of every brightness in the window's rim."""
+    side = pointing.size
+    arcmin2 = (side * PIXEL_SCALE_ARCSEC / 60) ** 2
+    faint = population.faint_galaxies(rng, rng.poisson(population.FAINT_PER_SQ_ARCMIN * arcmin2))
+    x, y = rng.uniform(-10, side + 10, (2, len(faint["n"])))
+    canvas.add_profiles(x, y, faint, sigma)
+
+    density = pointing.galaxies / (side - 2 * MARGIN_PX) ** 2
+    drawn = rng.uniform(-20, side + 20, (2, rng.poisson(density * (side + 40) ** 2)))
+    in_rim = (np.abs(drawn - (side - 1) / 2) > (side - 1) / 2 - MARGIN_PX + 5).any(axis=0)
+    x, y = drawn[:, in_rim]
+    others, kind, _ = population.galaxies(rng, len(x))
+    _draw_galaxies(rng, canvas, others, kind, x, y, sigma)
+
+
+def _draw_arcs(
+    rng: np.random.Generator,
+    canvas: render.Canvas,
+    pointing: Pointing,
+    galaxies: population.Table,
+    place: tuple[NDArray[np.float64], NDArray[np.float64]],
+    psfs: tuple[Psf, Psf, Psf],
+    sigma: NDArray[np.float64],
+) -> tuple[list[dict[str, float]], dict[str, NDArray[np.float64]]]:
+    """Add arcs around the first galaxies; give each lens's facts, and what the arcs add to its fit."""
+    facts = []
+    tiers = ["confident"] * pointing.confident + ["probable"] * pointing.probable
+    rows: dict[str, list[float]] = {name: [] for name in ("x", "y", *(f"flux_{band}" for band in BANDS))}
+    for i, grade in enumerate(tiers):
+        host = {name: float(galaxies[name][i]) for name in galaxies}
+        x, y = float(place[0][i]), float(place[1][i])
+        offset = (x - round(x), y - round(y))
+        arcs, model = lenses.draw(rng, host, lenses.TIERS[grade], psfs, sigma, offset)
+        canvas.add(x, y, arcs.image)
+        flux = np.array([host[f"flux_{band}"] for band in BANDS])
+        added, shift = lenses.absorbed(arcs.seen, model, flux, sigma)
+        absorbed = {f"absorbed_flux_{band}": float(v) for band, v in zip(BANDS, added, strict=True)}
+        facts.append({**arcs.facts, **absorbed})
+        for name, value in zip(rows, (*shift, *added), strict=True):
+            rows[name].append(float(value))
+    return facts, {name: np.array(values) for name, values in rows.items()}
+
+
+def _all_objects(
+    galaxies: population.Table,
+    kind: NDArray[np.str_],
+    types: NDArray[np.str_],
+    stars: population.Table,
+    galaxies_at: tuple[NDArray[np.float64], NDArray[np.float64]],
+    stars_at: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> tuple[population.Table, NDArray[np.str_], NDArray[np.str_]]:
+    """Galaxies and stars as one table."""
+    count = len(stars["mag_r"])
+    blank = {"r_half": 0.0, "n": 0.0, "q": 1.0, "phi": 0.0}
+    true = {name: np.concatenate([galaxies[name], np.full(count, value)]) for name, value in blank.items()}
+    for band in BANDS:
+        true[f"flux_{band}"] = np.concatenate([galaxies[f"flux_{band}"], stars[f"flux_{band}"]])
+    true["mag_r"] = np.concatenate([np.full(len(kind), np.nan), stars["mag_r"]])
+    for i, name in enumerate(("x", "y")):
+        true[name] = np.concatenate([galaxies_at[i], stars_at[i]])
+    kinds = np.concatenate([kind, np.full(count, "star")])
+    return true, kinds, np.concatenate([types, np.full(count, "PSF")])
+
+
+def _truth(
+    pointing: Pointing,
+    true: population.Table,
+    kind: NDArray[np.str_],
+    fitted: NDArray[np.str_],
+    facts: list[dict[str, float]],
+) -> Columns:
+    """The truth table's columns; what only lenses have is NaN elsewhere."""
+    count, lenses_ = len(kind), len(facts)
+    ra, dec = pointing.wcs().all_pix2world(true["x"], true["y"], 0)
+    grade = np.full(count, "", "U9")
+    grade[: pointing.confident], grade[pointing.confident : lenses_] = "confident", "probable"
+    truth: Columns = {
+        "brickname": np.full(count, pointing.brick.name),
+        "split": np.full(count, pointing.split),
+        "healpix_128": np.full(count, pointing.healpix),
+        "kind": kind,
+        "type": fitted,
+        "is_lens": np.arange(count) < lenses_,
+        "is_confuser": np.isin(kind, [name for name in population.KINDS if name not in ("early", "disc")]),
+        "grade": grade,
+        "ra": np.asarray(ra) % 360,
+        "dec": np.asarray(dec),
+    }
+    for name in ("x", "y", "flux_g", "flux_r", "flux_z", "r_half", "n", "q", "phi"):
+        truth[name] = true[name]
+    for name in LENS_FACTS:
+        values = np.full(count, np.nan)
+        values[:lenses_] = [lens[name] for lens in facts]
+        truth[name] = values
+    return truth

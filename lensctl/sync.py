@@ -1,0 +1,403 @@
+"""Copies objects from one place to another, S3 or disk, verified, and goes on where it was cut short."""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from lensctl.doors import content
+from lensctl.doors.content import Content
+from lensctl.doors.ledger import Ledger, Record
+from lensctl.doors.objects import Changed, DiskFull, Entry, Place
+from lensctl.words import keys
+from lensctl.words.errors import InputError, LensctlError, ServiceError
+
+FAILURES = f"{keys.SYNC}.failed.jsonl"
+"""File in the target that lists what could not be copied, and why; absent where nothing failed."""
+ATTEMPTS = 3
+PAUSE_SECONDS = 0.2
+"""Before an object is asked for again after the libraries gave it up; doubles."""
+NAMES_SHOWN = 10
+
+
+@dataclass
+class Outcome:
+    """What a sync found and did; of a dry run, what it would do."""
+
+    objects: int = 0
+    bytes: int = 0
+    copied: int = 0
+    copied_bytes: int = 0
+    skipped: int = 0
+    deleted: int = 0
+    corrupt: list[str] = field(default_factory=list)
+    """Copies whose content was no longer what was copied, though size and time were."""
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def sync(
+    source: Place,
+    target: Place,
+    *,
+    selection: keys.Selection,
+    delete: bool = False,
+    dry_run: bool = False,
+    verify: bool = False,
+    connections: int = 16,
+    advance: Callable[[int], None] = lambda done: None,
+    tell: Callable[[str, str], None] = lambda action, key: None,
+) -> Outcome:
+    """Make a target hold what a source holds, object by object.
+
+    Listing and transfer run together. On disk nothing appears before the listing has shown that every name may be
+    laid there and that there is room; S3 takes uploads from then on.
+
+    Parameters
+    ----------
+    selection : Selection
+        Objects to copy, and with `delete` to remove; others are let be.
+    delete : bool
+        Remove objects of the target that the source does not have, once all others are copied without a failure.
+    verify : bool
+        Read every copy again, those made before too, and compare it with what was copied; mend what differs.
+    connections : int
+        Objects underway at a time.
+    advance : callable
+        Called with the number of objects just dealt with.
+    tell : callable
+        Called with what was done, or in a dry run would be, and the name of the object: copy, mend or delete.
+
+    Raises
+    ------
+    InputError
+        Nothing to copy, a name that may not be written, no room. Nothing has changed then.
+    """
+    if (source.holds(target) and not source.only) or (target.holds(source) and not source.only):
+        raise InputError(f"{source.name} and {target.name} lie in each other", "give places that are apart")
+    if delete and (source.only or source.pattern):
+        raise InputError("--delete compares folders", "name the folder, and choose objects with --include")
+    run = _Run(source, target, Ledger(target), verify, dry_run, connections, advance, tell)
+    try:
+        run.go(selection, delete)
+        if delete and not run.outcome.failed:
+            run.remove(selection)
+    finally:
+        run.close()
+    return run.outcome
+
+
+class _Stopped(Exception):
+    """The run is over; this object does not matter any more."""
+
+
+class _Run:
+    """One sync: a thread that lists, some that copy, and what they share."""
+
+    def __init__(
+        self,
+        source: Place,
+        target: Place,
+        ledger: Ledger,
+        verify: bool,
+        dry_run: bool,
+        connections: int,
+        advance: Callable[[int], None],
+        tell: Callable[[str, str], None],
+    ) -> None:
+        self.source, self.target, self.ledger = source, target, ledger
+        self.verify, self.dry_run = verify, dry_run
+        self.outcome = Outcome()
+        self._advance, self._tell = advance, tell
+        self._pool = ThreadPoolExecutor(connections)
+        self._room = threading.BoundedSemaphore(4 * connections)
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._waiting: list[Callable[[], None]] | None = []  # None once copies may appear
+        self._broken: BaseException | None = None
+        self._doubts: dict[str, str] = {}
+        self._etags_fit = False
+        self._target_etags_tell = True
+        self._seen: set[int] = set()
+        self._begun = self._whole = False
+
+    # the thread that lists
+
+    def go(self, selection: keys.Selection, delete: bool) -> None:
+        """List, copy, and wait until all is done."""
+        begun = self._pool.submit(self._begin)
+        if self.target.stages:
+            begun.result()
+            for entry in self._listed(selection, delete):
+                self._submit(functools.partial(self._deal_with, entry))
+            with self._lock:
+                waiting, self._waiting = self._waiting or [], None
+            for appear in waiting:
+                self._submit(appear)
+        else:
+            entries = list(self._listed(selection, delete))
+            begun.result()
+            self._waiting = None
+            for entry in entries:
+                self._submit(functools.partial(self._deal_with, entry))
+        self._pool.shutdown()
+        if self._broken:
+            raise self._broken
+        self._whole = True
+
+    def _begin(self) -> None:
+        self.target.begin(self.dry_run)
+        self._begun = True
+
+    def _listed(self, selection: keys.Selection, delete: bool) -> Iterator[Entry]:
+        """The objects to deal with; at the end InputError if one of them may not be written, or all do not fit."""
+        room = self.target.free_bytes()
+        refused: dict[str, str] = {}
+        clashes = keys.Clashes()
+        clash = False
+        needed = passed_over = 0
+        for entry in self.source.entries():
+            if not selection.takes(entry.key):
+                passed_over += 1
+                continue
+            if wrong := keys.problem(entry.key):
+                refused[entry.key] = wrong
+            clash |= clashes.add(entry.key)
+            if refused or clash:
+                self._stop.set()
+                continue
+            if delete:
+                self._seen.add(hash(entry.key))
+            self.outcome.objects += 1
+            self.outcome.bytes += entry.size
+            if room is not None:
+                there = self.target.find(entry.key)
+                needed += entry.size if there is None or there.size != entry.size else 0
+                if needed > room:
+                    raise DiskFull(
+                        f"{self.target.name}: {room:,} bytes are free, and {needed:,} or more are needed",
+                        "make room, or choose less with --include",
+                    )
+            if self._broken:
+                raise self._broken
+            yield entry
+        if clash:
+            why = "differs from another only in case, or as file and folder"
+            found = (entry.key for entry in self.source.entries() if clashes.involves(entry.key))
+            refused |= {key: why for key in found if selection.takes(key)}
+        if refused:
+            shown = ", ".join(f"{key!r} {why}" for key, why in sorted(refused.items())[:NAMES_SHOWN])
+            more = f", and {len(refused) - NAMES_SHOWN:,} more" if len(refused) > NAMES_SHOWN else ""
+            raise InputError(
+                f"{self.source.name}: {len(refused):,} names may not be written: {shown}{more}",
+                "rename them, or leave them out with --exclude",
+            )
+        if not self.outcome.objects:
+            why = f"none of {passed_over:,} objects is chosen" if passed_over else "there is nothing to copy"
+            raise InputError(f"{self.source.name}: {why}", "check the path and the patterns")
+
+    def _submit(self, job: Callable[[], None]) -> None:
+        self._room.acquire()
+        self._pool.submit(job).add_done_callback(self._ended)
+
+    def _ended(self, job: Future[None]) -> None:
+        self._room.release()
+        if not job.cancelled() and (error := job.exception()):
+            self._broken = self._broken or error
+            self._stop.set()
+
+    # the threads that copy
+
+    def _deal_with(self, entry: Entry) -> None:
+        if self._stop.is_set():
+            return
+        if entry.problem:
+            self._fail(entry.key, entry.problem)
+            return
+        key, why = entry.key, "was another each time it was read, or does not fit its ETag"
+        for attempt in range(ATTEMPTS):
+            try:
+                self._decide(entry)
+                return
+            except _Stopped:
+                return
+            except Changed:
+                found = self.source.find(key)
+                if found is None:
+                    why = "went away while it was read"
+                    break
+                entry = found
+            except ServiceError as error:
+                why = _reason(error)
+                self._stop.wait(PAUSE_SECONDS * 2**attempt)
+            except (InputError, OSError) as error:
+                if isinstance(error, DiskFull):
+                    raise
+                why = _reason(error)
+                break
+        self._fail(key, why)
+
+    def _decide(self, entry: Entry) -> None:
+        """Skip an object whose copy is right, else copy it."""
+        there = self.target.find(entry.key)
+        action = "copy"
+        if there is not None and there.size == entry.size:
+            known = self.ledger.get(entry.key)
+            if known and (known.size, known.source, known.target) == (entry.size, entry.stamp, there.mark):
+                if not self.verify or self._still(known, entry, there):
+                    self._count(skipped=1)
+                    return
+                action = "mend"
+            elif same := self._compared(entry, there):
+                if not self.dry_run:
+                    there = self.target.settle(there, entry.modified_ns)
+                    self.ledger.put(entry.key, Record(entry.size, same.sha256, entry.stamp, there.mark))
+                self._count(skipped=1)
+                return
+        if self.dry_run:
+            self._tell(action, entry.key)
+            self._count(copied=1, copied_bytes=entry.size)
+            return
+        self._copy(entry, action)
+
+    def _still(self, known: Record, entry: Entry, there: Entry) -> bool:
+        """Whether a copy made before still has the content it had; ServiceError where the source has not."""
+        right = self._sum(self.target, there).sha256 == known.sha256
+        # S3 gives an object another ETag when it is written: only a source on disk has to be read again
+        if not entry.etag and self._sum(self.source, entry).sha256 != known.sha256:
+            raise ServiceError("the source changed in content but not in size and times; the copy was let be")
+        if not right:
+            with self._lock:
+                self.outcome.corrupt.append(entry.key)
+        return right
+
+    def _compared(self, entry: Entry, there: Entry) -> Content | None:
+        """The content of two objects of one size if it is the same for certain, by one ETag or both contents."""
+        if not entry.etag and not there.etag:
+            ours = self._sum(self.source, entry)
+            return ours if ours.sha256 == self._sum(self.target, there).sha256 else None
+        near, far = (self.source, entry), (self.target, there)
+        if entry.etag and not there.etag:
+            near, far = far, near
+        if near[1].etag and near[1].etag != far[1].etag:
+            return None
+        ours = self._sum(*near, parts=content.parts_of(far[1].etag, entry.size))
+        return ours if ours.agrees(far[1].etag) else None
+
+    def _sum(self, place: Place, entry: Entry, parts: int | None = None) -> Content:
+        total = Content(parts)
+        for chunk in place.read(entry):
+            if self._stop.is_set():
+                raise _Stopped
+            total.update(chunk)
+        return total
+
+    def _copy(self, entry: Entry, action: str) -> None:
+        """Read an object once, on its way to the target, and see that it came through."""
+        if entry.etag:
+            total = Content(content.parts_of(entry.etag, entry.size))
+        else:
+            total = Content(None if self.target.stages else content.parts_for(entry.size))
+
+        def passing() -> Iterator[bytes]:
+            for chunk in self.source.read(entry):
+                if self._stop.is_set():
+                    raise _Stopped
+                total.update(chunk)
+                yield chunk
+            if not self._fits(entry, total):
+                raise Changed(entry.key)
+
+        appear = self.target.put(entry.key, passing(), entry.size, entry.modified_ns)
+        finish = functools.partial(self._finish, entry, total, appear, action)
+        with self._lock:
+            if self._waiting is not None:
+                self._waiting.append(finish)
+                return
+        finish()
+
+    def _fits(self, entry: Entry, total: Content) -> bool:
+        """Whether what was read is the object that was listed.
+
+        Bytes that do not fit their ETag are read again. If they come twice alike, the ETag may be no digest: S3 says
+        so of an object encrypted with a key of its own, and where no ETag ever fitted none is taken to be one.
+        """
+        if total.size != entry.size:
+            return False
+        agrees = total.agrees(entry.etag)
+        if agrees is not False:
+            self._etags_fit = self._etags_fit or agrees is True
+            return True
+        twice = self._doubts.get(entry.key) == total.sha256
+        self._doubts[entry.key] = total.sha256
+        return twice and (not self._etags_fit or self.source.is_sealed(entry.key))
+
+    def _finish(self, entry: Entry, total: Content, appear: Callable[[], Entry], action: str) -> None:
+        """Let a copy appear, and note it."""
+        try:
+            made = appear()
+            doubtful = self._target_etags_tell and total.agrees(made.etag) is False
+            if made.size != entry.size:
+                raise ServiceError(f"the copy has {made.size:,} bytes, not {entry.size:,}")
+            if doubtful or self.verify:
+                if self._sum(self.target, made).sha256 != total.sha256:
+                    self.target.delete([entry.key])
+                    raise ServiceError("the copy did not read back as what was copied, and was removed")
+                if doubtful:
+                    self._target_etags_tell = False
+            self.ledger.put(entry.key, Record(entry.size, total.sha256, entry.stamp, made.mark))
+        except _Stopped:
+            return
+        except (LensctlError, OSError) as error:
+            self._fail(entry.key, _reason(error))
+            return
+        self._tell(action, entry.key)
+        self._count(copied=1, copied_bytes=entry.size)
+
+    def _count(self, skipped: int = 0, copied: int = 0, copied_bytes: int = 0) -> None:
+        with self._lock:
+            self.outcome.skipped += skipped
+            self.outcome.copied += copied
+            self.outcome.copied_bytes += copied_bytes
+            self._advance(1)
+
+    def _fail(self, key: str, reason: str) -> None:
+        with self._lock:
+            self.outcome.failed[key] = reason
+            self._advance(1)
+
+    # afterwards
+
+    def remove(self, selection: keys.Selection) -> None:
+        """Delete what the source does not have."""
+        listed = (entry.key for entry in self.target.entries() if selection.takes(entry.key))
+        surplus = sorted(key for key in listed if hash(key) not in self._seen)
+        for key in surplus:
+            self._tell("delete", key)
+        if surplus and not self.dry_run:
+            self.ledger.changed = True
+            self.target.delete(surplus)
+        self.outcome.deleted = len(surplus)
+
+    def close(self) -> None:
+        """Stop what still runs, and leave the ledger and the list of failures."""
+        self._stop.set()
+        self._pool.shutdown(cancel_futures=True)
+        self.outcome.corrupt.sort()
+        if self.dry_run or not self._begun:
+            return
+        try:
+            self.ledger.save(lambda key: self.target.find(key) is not None)
+            failed = [json.dumps({"key": key, "reason": why}) for key, why in sorted(self.outcome.failed.items())]
+            if failed or (self._whole and self.target.read_note(FAILURES)):
+                self.target.write_note(FAILURES, failed)
+        finally:
+            self.target.end()
+
+
+def _reason(error: Exception) -> str:
+    """An error in a few words."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -1,0 +1,21 @@
+"""What a trained model must reach: the plan's two levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+P_OPERATING = 0.5
+"""The probability at which recall and false positive rate are judged."""
+
+TARGET_FPRS = (1e-2, 1e-3, 1e-4)
+"""False positive rates for which thresholds are chosen on validation."""
+
+LEVELS: Mapping[str, Mapping[str, float]] = {
+    "mvp": {"min_recall": 0.75, "min_auc": 0.90, "max_fpr": 0.10, "max_ece": 0.10, "max_ece_positive": 0.10},
+    "publication": {"min_recall": 0.85},
+}
+"""Limits of each level: tier-A recall at p = 0.5, tier-A AUC, FPR of the worst confuser category, calibration
+errors over all rows and over the lenses. What a level does not name is reported, not judged."""
+
+COLLAPSED_BELOW = 1e-3
+"""A model whose logits scatter less than this gives every galaxy the same score."""

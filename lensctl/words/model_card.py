@@ -1,0 +1,166 @@
+"""The README.md of a frozen model, in the format of Hugging Face's model cards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MOCK = (
+    "> **This model was trained and judged on a mock survey.** It shows that the machinery works. It has learned\n"
+    "> nothing about the sky: do not search with it.\n"
+)
+
+
+def text(
+    model: Mapping[str, Any],
+    digest: str,
+    metrics: Mapping[str, Any],
+    thresholds: Sequence[Mapping[str, Any]],
+    allowed: Mapping[str, Any] | None,
+    size: int,
+) -> str:
+    """The model card.
+
+    Parameters
+    ----------
+    model : mapping
+        The `model` block of frozen.json.
+    digest : str
+        Of the weights.
+    metrics : mapping
+        metrics.json of the evaluation.
+    thresholds : sequence of mappings
+        name, logit, p and counts on validation.
+    allowed : mapping, optional
+        reason and gates, where the model was frozen in spite of failed gates.
+    size : int
+        Pixels along a side of the cutouts that model.pt2 takes.
+    """
+    headline = metrics["headline"]
+    mock = MOCK + "\n" if metrics["mock"] else ""
+    failed = _allowed(allowed) + "\n" if allowed else ""
+    members = int(model["members"])
+    program = "model.pt2" if members == 1 else "member-0/model.pt2"
+    average = "" if members == 1 else f"\nAn ensemble of {members}: the logit is the mean of the members' logits.\n"
+    return f"""---
+{_front_matter(model, digest, metrics)}---
+
+# Strong-lens finder {_name(model, digest)}
+
+{mock}{failed}A {model["arch"]} that gives each galaxy cutout one logit: how lens-like it looks in g, r and z of the
+DESI Legacy Imaging Surveys. p is the logistic function of the logit.
+{average}
+## Input
+
+Cutouts in nanomaggies, float32, shape (N, {size}, {size}, 3), bands {", ".join(model["bands"])}, \
+{model["pixel_scale_arcsec"]:g} arcsec per pixel, the galaxy in the middle.
+The model itself takes the central {model["crop"]} pixels and normalises them ({model["normalisation"]["kind"]}).
+
+## Use
+
+```sh
+lensctl verify FOLDER
+lensctl score FOLDER manifest.parquet scores.parquet
+```
+
+```python
+import torch
+
+finder = torch.export.load("{program}").module()
+logit = finder(cutouts)  # (N, {size}, {size}, 3) float32 in nanomaggies
+```
+
+## How good it is
+
+On held-out sky (split `test`), with 95 % intervals; * marks figures that rest on fewer than ten events.
+
+| figure | value | interval | n |
+|---|---|---|---|
+{_figures(headline)}
+
+Level mvp of the plan: {_reached(metrics, "mvp")}. Level publication: {_reached(metrics, "publication")}.
+
+## Thresholds
+
+Chosen on validation. A galaxy is a candidate where its logit is at least the threshold.
+
+| threshold | logit | p | lenses found on validation | others taken on validation |
+|---|---|---|---|---|
+{_thresholds(thresholds)}
+
+## Limits
+
+Training prevalence is not the sky's: p is no probability for a galaxy of the sky. Positives are candidates found by
+earlier searches, so recall is recall of lenses like those. Everything else that is known of this model is in
+`metrics.json`, `frozen.json` and `provenance.json`.
+"""
+
+
+def _name(model: Mapping[str, Any], digest: str) -> str:
+    return f"{model['arch']}-{digest.removeprefix('sha256:')[:12]}"
+
+
+def _front_matter(model: Mapping[str, Any], digest: str, metrics: Mapping[str, Any]) -> str:
+    import yaml
+
+    headline = metrics["headline"]
+    results = [
+        {"type": kind, "name": name, "value": headline[key]["value"]}
+        for kind, name, key in (
+            ("recall", "tier-A recall at p = 0.5", "tier_a_recall"),
+            ("roc_auc", "tier-A AUC", "tier_a_auc"),
+            ("roc_auc", "AUC", "test_auc"),
+            ("ece", "ECE, bins of equal mass", "ece_equal_mass"),
+        )
+        if headline[key]["value"] is not None
+    ]
+    dataset = {"type": "legacy-survey-cutouts", "name": f"manifest {metrics['manifest_digest']}", "split": "test"}
+    values = {
+        "library_name": "pytorch",
+        "pipeline_tag": "image-classification",
+        "tags": ["astronomy", "strong-gravitational-lensing", "lensctl", *(["mock-data"] if metrics["mock"] else [])],
+        "model-index": [
+            {
+                "name": _name(model, digest),
+                "results": [{"task": {"type": "image-classification"}, "dataset": dataset, "metrics": results}],
+            }
+        ],
+    }
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def _figures(headline: Mapping[str, Any]) -> str:
+    rows = [
+        ("tier-A recall at p = 0.5", headline["tier_a_recall"]),
+        ("tier-A AUC", headline["tier_a_auc"]),
+        ("AUC, all lenses", headline["test_auc"]),
+        ("false positive rate at p = 0.5", headline["fpr"]),
+        *((f"false positive rate, {name}", rate) for name, rate in headline["fpr_by_category"].items()),
+        ("ECE, bins of equal width", headline["ece_equal_width"]),
+        ("ECE, bins of equal mass", headline["ece_equal_mass"]),
+        ("ECE where the lenses are", headline["ece_positive"]),
+    ]
+    return "\n".join(_figure(name, figure) for name, figure in rows)
+
+
+def _figure(name: str, figure: Mapping[str, Any]) -> str:
+    value = "–" if figure["value"] is None else f"{figure['value']:.4f}{'*' if figure['few'] else ''}"
+    interval = "–" if figure["low"] is None else f"{figure['low']:.4f} to {figure['high']:.4f}"
+    return f"| {name} | {value} | {interval} | {figure['n']:,} |"
+
+
+def _thresholds(thresholds: Sequence[Mapping[str, Any]]) -> str:
+    return "\n".join(
+        f"| {t['name'].replace('=', ' = ').replace('fpr', 'FPR')} | {t['logit']:.4f} | {t['p']:.4f} "
+        f"| {t['found']:,} of {t['lenses']:,} | {t['false']:,} of {t['others']:,} |"
+        for t in thresholds
+    )
+
+
+def _reached(metrics: Mapping[str, Any], level: str) -> str:
+    return "reached" if metrics["levels"][level]["passed"] else "not reached"
+
+
+def _allowed(allowed: Mapping[str, Any]) -> str:
+    listed = "".join(f"\n> - {problem}" for problem in allowed["gates"])
+    return f"> **Frozen in spite of gates that did not pass.** Reason given: {allowed['reason']}\n>{listed}\n"

@@ -1,0 +1,41 @@
+"""Scores as `lensctl score` writes them, of a model that is good but not perfect."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from lensctl.doors import digests, provenance
+from lensctl.words.calibration import logistic
+from tests.gate_toys import toy_manifest
+
+MODEL_DIGEST = "sha256:" + "5" * 64
+
+
+def toy_scores(
+    positives: int = 400, negatives: int = 2000, seed: int = 0, members: int = 1, commands: tuple[str, ...] = ("pool",)
+) -> pa.Table:
+    """A manifest with `logit` and `p`; its chain has `commands`, manifest, train and score."""
+    random = np.random.default_rng(seed + 100)
+    manifest = toy_manifest(positives, negatives, seed)
+    label = manifest["label"].to_numpy()
+    sure = np.where(np.array(manifest["tier"].to_pylist()) == "A", 5.0, 4.0) * label - 3.0
+    logits = (sure + 1.4 * random.normal(size=len(label)))[:, None] + 0.3 * random.normal(size=(len(label), members))
+    logits = logits.astype(np.float32).astype(np.float64)
+    mean = logits.mean(axis=1)
+    scores = manifest.append_column("logit", pa.array(mean)).append_column("p", pa.array(logistic(mean)))
+    for k in range(members):
+        scores = scores.append_column(f"logit_{k}", pa.array(logits[:, k]))
+    return provenance.stamp(scores, toy_chain(manifest, commands))
+
+
+def toy_chain(manifest: pa.Table, commands: tuple[str, ...] = ("pool",)) -> provenance.Chain:
+    """Steps to scores of a manifest, each the parent of the next."""
+    chain: provenance.Chain = ()
+    for command in (*commands, "manifest"):
+        inputs = (provenance.source("table", f"before_{command}", "sha256:" + "0" * 64, chain),)
+        chain = provenance.extend(provenance.Step(command, {}, inputs), chain)
+    source = provenance.source("manifest", "manifest.parquet", digests.of_table(manifest), chain)
+    trained = provenance.extend(provenance.Step("train", {"epochs": 1}, (source,)), chain)
+    model = provenance.source("model", "run", MODEL_DIGEST, trained)
+    return provenance.extend(provenance.Step("score", {}, (model, source)), trained)

@@ -1,0 +1,62 @@
+"""Small made-up cutouts and stores of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from lensctl.doors import jobs, npz, provenance, store_layout
+from lensctl.doors.store import Store, open_store
+from lensctl.doors.store_layout import Layout
+from lensctl.doors.store_writer import StoreWriter
+from lensctl.words import quality
+
+CHAIN = (provenance.Step("cutout", {"made": "up"}),)
+
+
+def images(count: int, size: int = 9, seed: int = 0) -> quality.Images:
+    """Noise; each cutout is another."""
+    return np.random.default_rng(seed).normal(0.02, 0.1, (count, size, size, 3)).astype(np.float32)
+
+
+def ids(count: int) -> list[str]:
+    return [f"{1500 + i // 500:04d}p020_{i % 500}" for i in range(count)]
+
+
+def index(pixels: quality.Images, first: int = 0, meta: pa.Table | None = None) -> pa.Table:
+    """Rows of the index for some pixels, whose first is row `first` of a table."""
+    count = len(pixels)
+    number = np.arange(first, first + count)
+    columns = {
+        **quality.measure(pixels),
+        "galaxy_id": ids(first + count)[first:],
+        "ra": 150 + number * 0.01,
+        "dec": 2 + number * 0.001,
+        "source": ["coadd"] * count,
+        "cutout_sha256": quality.fingerprints(pixels),
+    }
+    return store_layout.index_rows(columns, meta)
+
+
+def make_store(
+    path: Path,
+    pixels: quality.Images,
+    *,
+    shard_rows: int = 4,
+    codec: str = "none",
+    metas: list[dict[str, npz.Array]] | None = None,
+) -> Store:
+    """A finished store of some pixels."""
+    from lensctl.doors import npz_columns
+
+    layout = Layout(len(pixels), pixels.shape[1], "grz", shard_rows, codec)
+    with jobs.job(path, {"made": "up"}) as job:
+        writer = StoreWriter(job, layout)
+        for shard in range(layout.shards):
+            start, stop = layout.span(shard)
+            meta = npz_columns.table_of(metas[start:stop]) if metas else None
+            writer.writer.write(shard, pixels[start:stop], index(pixels[start:stop], start, meta))
+        writer.finish(CHAIN, {})
+    return open_store(path)

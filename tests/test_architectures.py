@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from lensctl.learning import architectures
+from lensctl.learning.architectures import ARCHITECTURES, build, parameter_count
+from lensctl.words.errors import InputError
+
+COUNTS = {
+    "resnet18": 11_177_025,
+    "shielded": 59_905,
+    "shielded_194k": 194_433,
+    "efficientnet_b0": 4_008_829,
+    "efficientnet_v2_s": 20_178_769,
+}
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_parameter_counts_are_those_published(arch):
+    assert parameter_count(build(arch)) == COUNTS[arch]
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("size", [64, 101])
+def test_any_crop_gives_one_logit_each(arch, size):
+    network = build(arch).eval()
+    with torch.inference_mode():
+        logits = network(torch.zeros(2, 3, size, size).to(memory_format=torch.channels_last))
+    assert logits.shape == (2, 1)
+    assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_weights_lie_channels_last_as_the_pixels_do(arch):
+    kernels = [p for p in build(arch).parameters() if p.dim() == 4]
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_last_layer_is_found_by_its_name(arch):
+    heads = [name for name in build(arch).state_dict() if name.startswith(architectures.HEADS)]
+    assert len(heads) == 2
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_dropout_acts_in_training_only_and_keeps_the_names_of_the_weights(arch):
+    plain, dropping = build(arch, 0.0), build(arch, 0.9)
+    assert list(plain.state_dict()) == list(dropping.state_dict())
+    head = next(module for module in dropping.modules() if isinstance(module, architectures.Head))
+    x = torch.ones(1, head.in_features)
+    assert not torch.equal(head.train()(x), head(x))
+    assert torch.equal(head.eval()(x), head(x))
+
+
+def test_an_unknown_architecture_is_named_with_the_near_one():
+    with pytest.raises(InputError, match="did you mean 'resnet18'"):
+        build("resnet81")

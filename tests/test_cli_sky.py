@@ -1,0 +1,111 @@
+"""`lensctl sky`: the receipt, refusals, and the same bytes twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from lensctl.cli.main import main
+
+
+def digests(place: Path) -> dict[str, str]:
+    files = sorted(file for file in place.rglob("*") if file.is_file())
+    return {str(file.relative_to(place)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("made") / "sky"
+    assert main(["sky", str(place), "--galaxies", "40", "--lenses", "4", "--workers", "1"]) == 0
+    return place
+
+
+def test_a_sky_is_made_and_the_receipt_is_one_line_of_json(lensctl, tmp_path):
+    (tmp_path / "sky.yaml").write_text("galaxies: 40\nlenses: 4\nworkers: 1\n")
+    done = lensctl("sky", "sky", "--config", "sky.yaml", "--seed", 5)
+    assert done.returncode == 0, done.stderr
+    receipt = json.loads(done.stdout)
+    assert done.stdout.count("\n") == 1
+    assert (receipt["command"], receipt["output"], receipt["bricks"], receipt["lenses"]) == ("sky", "sky", 20, 4)
+    steps = json.loads((tmp_path / "sky" / "provenance.json").read_text())
+    assert [step["command"] for step in steps] == ["sky"]
+    assert steps[0]["parameters"] == {
+        "galaxies": 40,
+        "lenses": 4,
+        "window_px": None,
+        "full_bricks": False,
+        "seed": 5,
+    }
+    assert "nothing in it is real" in done.stderr.lower()
+    assert {p.name for p in (tmp_path / "sky").iterdir()} == {
+        "README.md",
+        "lenses.csv",
+        "provenance.json",
+        "south",
+        "survey-bricks.fits.gz",
+        "truth.parquet",
+    }
+
+
+def test_the_same_command_gives_the_same_bytes_and_replaces_with_overwrite(made, capsys):
+    before = digests(made)
+    assert main(["sky", str(made), "--galaxies", "40", "--lenses", "4", "--workers", "1", "--overwrite"]) == 0
+    assert digests(made) == before
+
+
+def test_a_sky_that_exists_is_refused_and_left_alone(made, capsys):
+    before = digests(made)
+    assert main(["sky", str(made), "--galaxies", "40"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert digests(made) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--galaxies", "5"], "20"),
+        (["--galaxies", "40", "--lenses", "30"], "do not fit"),
+        (["--window-px", "400", "--full-bricks"], "exclude each other"),
+        (["--window-px", "120"], "300"),
+        (["--galaxys", "40"], "--galaxys"),
+    ],
+)
+def test_a_bad_option_is_exit_2_with_one_sentence_and_nothing_written(tmp_path, capsys, options, said):
+    assert main(["sky", str(tmp_path / "sky"), *options]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_setting_is_refused_with_the_near_one(tmp_path, capsys):
+    (tmp_path / "sky.yaml").write_text("galaxie: 40\n")
+    assert main(["sky", str(tmp_path / "sky"), "--config", str(tmp_path / "sky.yaml")]) == 2
+    assert "did you mean 'galaxies'" in capsys.readouterr().err
+    assert not (tmp_path / "sky").exists()
+
+
+def test_a_sky_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch, capsys):
+    from lensctl.sky import mock
+
+    write, written = mock.coadds.write, []
+
+    def fails_at_the_second(*window: object) -> None:
+        write(*window)
+        written.append(window)
+        if len(written) == 2:
+            raise OSError(28, "No space left on device", "image")
+
+    monkeypatch.setattr(mock.coadds, "write", fails_at_the_second)
+    assert main(["sky", str(tmp_path / "sky"), "--galaxies", "20", "--lenses", "0", "--workers", "1"]) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert len(written) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_has_an_example(capsys):
+    assert main(["sky", "--help"]) == 0
+    assert "Example: lensctl sky sky --galaxies 2000" in capsys.readouterr().out

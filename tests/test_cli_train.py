@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lensctl.cli.main import main
+from lensctl.doors import provenance, tables
+from lensctl.learning import track
+from tests import pixels, rings
+
+RECIPE = ["--arch", "shielded", "--crop", "16", "--epochs", "2", "--batch-size", "16", "--lr", "0.003", "--shift", "2"]
+RECIPE += ["--threads", "1"]
+PART = ".run.part/whole"
+
+
+def make(folder: Path, count: int = 64) -> pa.Table:
+    """A manifest and its store in a folder."""
+    table, cutouts = rings.manifest(count, path="s.zarr")
+    store = pixels.make_store(folder / "s.zarr", cutouts.images, shard_rows=16)
+    table = table.set_column(0, "galaxy_id", store.index["galaxy_id"])
+    table = provenance.stamp(table, provenance.extend(provenance.Step("manifest", {}), store.chain))
+    tables.write(table, str(folder / "m.parquet"))
+    return table
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    make(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory) -> Path:
+    """A run that nothing interrupted, and what it said: `out` and `err`."""
+    folder = tmp_path_factory.mktemp("straight")
+    make(folder)
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        assert within(folder, "m.parquet", "run") == 0, err.getvalue()
+    (folder / "out").write_text(out.getvalue())
+    (folder / "err").write_text(err.getvalue())
+    return folder
+
+
+def within(folder: Path, *args: object) -> int:
+    """Run the training command in a folder, within this process: its status."""
+    with contextlib.chdir(folder):
+        return main(command(*args)[3:])
+
+
+def command(*args: object) -> list[str]:
+    return [sys.executable, "-m", "lensctl", "train", *map(str, args), *RECIPE]
+
+
+@pytest.fixture
+def here(folder, monkeypatch, capsys):
+    """Run a command line in `folder`, within this process: status, stdout, stderr."""
+
+    def run(*args: object) -> tuple[int, str, str]:
+        monkeypatch.chdir(folder)
+        status = main([str(arg) for arg in args])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_it_makes_the_folder_and_says_so_in_one_line_of_json(straight):
+    (line,) = (straight / "out").read_text().splitlines()
+    told = json.loads(line)
+    assert told["command"] == "train"
+    assert told["output"] == "run"
+    assert (told["train_rows"], told["val_rows"], told["left_out"], told["epochs"]) == (32, 16, 0, 2)
+    said = (straight / "err").read_text()
+    assert "epoch 2 of 2: train loss" in said
+    assert "kept in host memory" in said
+    run = json.loads((straight / "run" / "run.json").read_text())
+    assert run["model_digest"] == told["model_digest"]
+    assert [step["command"] for step in run["provenance"]] == ["cutout", "manifest", "train"]
+
+
+def test_the_same_command_twice_gives_the_same_bytes_also_from_a_pipe_and_a_config(straight, folder):
+    (folder / "c.yaml").write_text(
+        "arch: shielded\ncrop: 16\nepochs: 2\nbatch_size: 16\nlr: 0.003\nshift: 2\nthreads: 1\npos-weight: 1.0\n"
+    )
+    line = f"{sys.executable} -m lensctl train m.parquet run --config c.yaml"
+    done = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert content(folder / "run") == content(straight / "run")
+
+
+def test_options_win_over_the_config(here, folder):
+    (folder / "c.yaml").write_text("arch: nonsense\n")
+    status, _, err = here("train", "m.parquet", "run", "--config", "c.yaml", "--arch", "resnet81")
+    assert status == 2
+    assert "no arch 'resnet81'" in err
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.3])
+def test_killed_it_goes_on_to_the_same_bytes(straight, folder, seconds):
+    killed_then_resumed(folder, seconds)
+    assert content(folder / "run") == content(straight / "run")
+
+
+@pytest.mark.soak
+def test_killed_many_times_anywhere_it_ends_in_the_same_bytes(straight, tmp_path):
+    random = np.random.default_rng(0)
+    for k in range(40):
+        here = tmp_path / str(k)
+        here.mkdir()
+        make(here)
+        for _ in range(random.integers(1, 4)):
+            killed_then_resumed(here, random.uniform(0, 2.5), finish=False)
+        killed_then_resumed(here, 0.0)
+        assert content(here / "run") == content(straight / "run")
+
+
+def killed_then_resumed(folder: Path, seconds: float, *, finish: bool = True) -> None:
+    """kill -9 so long after the run's folder appears; then the same command with --resume."""
+    every = ("--checkpoint-every", "1")
+    process = subprocess.Popen(
+        command("m.parquet", "run", "--resume", *every),
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not (folder / PART / "run.json").exists():
+        time.sleep(0.005)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    if finish:
+        assert within(folder, "m.parquet", "run", "--resume") == 0
+
+
+def test_a_finished_run_is_resumed_by_doing_nothing_and_else_refused(here, straight, folder):
+    shutil.copytree(straight / "run", folder / "run")
+    before = content(folder)
+    status, out, err = here("train", "m.parquet", "run", *RECIPE, "--resume")
+    assert status == 0, err
+    assert "nothing to do" in err
+    assert json.loads(out)["epochs"] == 2
+    status, _, err = here("train", "m.parquet", "run", *RECIPE)
+    assert status == 2
+    assert "run exists" in err
+    status, _, err = here("train", "m.parquet", "run", *RECIPE, "--resume", "--dropout", "0.5")
+    assert status == 2
+    assert "dropout was 0.0 and is 0.5" in err
+    assert content(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.parquet", "run"], "nowhere.parquet: no such file"),
+        (["-", "run"], "add --root"),
+        (["m.parquet", "run", "--fold", "1/2"], "not a fold"),
+        (["m.parquet", "run", "--crop", "48"], "smaller than the crop"),
+        (["m.parquet", "run", "--init", "w.pth"], "w.pth: no such file"),
+        (["m.parquet", "run", "--pos-weight", "heavy"], "pos_weight = heavy"),
+        (["m.parquet", "run", "--epoch", "3"], "--epoch"),
+        (["m.parquet", "run", "--config", "typo.yaml"], "no setting 'epoch' (did you mean 'epochs'?)"),
+        (["m.parquet", "run", "--track", "tensorbord"], "did you mean 'tensorboard'"),
+        (["m.parquet", "nowhere/run"], "there is no folder nowhere/"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(here, folder, arguments, message):
+    (folder / "typo.yaml").write_text("epoch: 3\n")
+    before = content(folder)
+    status, out, err = here("train", *arguments)
+    assert status == 2, err
+    assert message in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert content(folder) == before
+
+
+def test_a_missing_store_is_named(here, folder):
+    (folder / "s.zarr").rename(folder / "gone.zarr")
+    status, _, err = here("train", "m.parquet", "run")
+    assert status == 2
+    assert "s.zarr: no such store" in err
+    assert not (folder / "run").exists()
+
+
+def test_one_class_is_refused(here, folder):
+    table = tables.read(str(folder / "m.parquet"))
+    none = table.set_column(table.column_names.index("label"), "label", pa.array([0] * table.num_rows, pa.int8()))
+    tables.write(none, str(folder / "m.parquet"), overwrite=True)
+    status, _, err = here("train", "m.parquet", "run")
+    assert status == 2
+    assert "no usable positives" in err
+
+
+def test_a_tracker_that_is_not_installed_is_said_plainly(here, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    status, _, err = here("train", "m.parquet", "run", "--track", "wandb")
+    assert status == 2
+    assert "pip install 'lensctl[track]'" in err
+
+
+def test_a_tracker_gets_the_metrics_of_each_epoch(here, monkeypatch):
+    told: list[tuple[int, int]] = []
+
+    class Told:
+        def __init__(self, run_dir, config):
+            assert config["arch"] == "shielded"
+
+        def log(self, member, metrics):
+            told.append((member, metrics["epoch"]))
+
+        def close(self):
+            told.append((-1, -1))
+
+    monkeypatch.setitem(track.TRACKERS, "json", Told)
+    status, _, err = here("train", "m.parquet", "run", *RECIPE, "--track", "json")
+    assert status == 0, err
+    assert told == [(0, 1), (0, 2), (-1, -1)]
+
+
+def test_the_options_are_the_recipes_fields_with_its_defaults():
+    from lensctl.cli.train import train
+    from lensctl.learning.settings import TrainConfig, weight_from
+
+    options = inspect.signature(train).parameters
+    for field in fields(TrainConfig):
+        given = options[field.name].default
+        given = weight_from(given) if field.name == "pos_weight" else given
+        assert (tuple(given) if isinstance(given, list) else given) == field.default, field.name
+
+
+def test_free_memory_is_a_number_of_bytes():
+    from lensctl.cli.train import free_memory_bytes
+
+    assert 1 << 20 < free_memory_bytes() < 1 << 50
