@@ -163,7 +163,7 @@ class _Run:
             if not selection.takes(entry.key):
                 passed_over += 1
                 continue
-            if wrong := keys.problem(entry.key):
+            if not entry.problem and (wrong := keys.problem(entry.key)):
                 refused[entry.key] = wrong
             clash |= clashes.add(entry.key)
             if refused or clash:
@@ -390,7 +390,8 @@ class _Run:
         if self.dry_run or not self._begun:
             return
         try:
-            self.ledger.save(lambda key: self.target.find(key) is not None)
+            if self._waiting is None:
+                self.ledger.save(lambda key: self.target.find(key) is not None)
             failed = [json.dumps({"key": key, "reason": why}) for key, why in sorted(self.outcome.failed.items())]
             if failed or (self._whole and self.target.read_note(FAILURES)):
                 self.target.write_note(FAILURES, failed)

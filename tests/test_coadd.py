@@ -105,9 +105,29 @@ def test_missing_bricks_are_named_and_the_others_are_cut(root: Path) -> None:
     assert np.isnan(found.images[1]).all()
 
 
-def test_a_brick_name_is_never_a_path(root: Path) -> None:
-    table = objects("1500p020", 1).append_column("brickname", pa.array(["../../../etc"]))
-    assert cut(root, table).columns["status"] == ["missing_brick"]
+def test_a_brick_name_is_never_a_path(tmp_path: Path) -> None:
+    make_brick(tmp_path / "survey", "1500p020", base="coadd")
+    (tmp_path / "secret").mkdir()
+    table = objects("1500p020", 1).append_column("brickname", pa.array(["../secret"]))
+    assert (tmp_path / "survey/coadd/../../secret").is_dir()
+    assert cut(tmp_path / "survey", table).columns["status"] == ["missing_brick"]
+
+
+@pytest.mark.parametrize(("count", "whole", "regions"), [(2, 0, 6), (60, 3, 0)])
+def test_few_cutouts_are_read_by_tiles_and_many_by_planes(
+    root: Path, monkeypatch: pytest.MonkeyPatch, count: int, whole: int, regions: int
+) -> None:
+    calls = {"whole": 0, "region": 0}
+    for name in calls:
+        read = getattr(bricks.FitsFile, name)
+
+        def counted(self: bricks.FitsFile, *place: slice, name: str = name, read=read) -> np.ndarray:
+            calls[name] += 1
+            return read(self, *place)
+
+        monkeypatch.setattr(bricks.FitsFile, name, counted)
+    cut(root, objects("1500p020", count), size=31)
+    assert calls == {"whole": whole, "region": regions}
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole planes", "sub-regions"])
@@ -135,6 +155,7 @@ def test_a_damaged_table_of_tiles_is_named(root: Path, tmp_path: Path) -> None:
     found = cut(tmp_path / "survey", objects("1500p020", 1))
     assert found.columns["status"] == ["bad_file"]
     assert "1500p020, z" in found.columns["error"][0]
+    assert np.isnan(found.images).all()
 
 
 def test_bands_on_different_grids_are_refused(tmp_path: Path) -> None:

@@ -150,6 +150,7 @@ def test_coadds_are_compressed_as_the_survey_compresses_them(root, plan):
     assert raw["ZQUANTIZ"] == "SUBTRACTIVE_DITHER_2"
     header = fits.open(file)[1].header
     assert (header["BUNIT"], header["LSDR"], header["BRICKNAM"]) == ("nanomaggy", "DR10", p.brick.name)
+    assert (header["CRPIX1"], header["CRPIX2"]) == (1800.5 - p.x0, 1800.5 - p.y0)
     assert header["CRVAL1"] == pytest.approx(p.brick.ra, abs=1e-9)
     assert header["CD2_2"] == -header["CD1_1"] == pytest.approx(0.262 / 3600)
 
@@ -519,6 +520,12 @@ def test_a_plan_holds_what_was_asked_for(size):
     assert any(p.dirt.unexposed_band for p in plan)
     assert any(p.dirt.nan_centres for p in plan)
     assert any(p.dirt.nan_edges for p in plan)
+
+
+def test_no_two_windows_of_the_default_sky_share_a_brick():
+    """Two HEALPix pixels may meet in one brick; galaxy_id, which names the brick, must stay unique."""
+    plan = pointings.plan(42, Size(12_000, 372))
+    assert len({p.brick.name for p in plan}) == len(plan) == 120
 
 
 def test_whole_bricks_are_3600_px_and_lie_in_one_healpix_pixel():

@@ -253,7 +253,11 @@ def test_all_zero_and_all_nan_cutouts_are_really_written(tmp_path: Path) -> None
     strange = images(3)
     strange[0] = 0.0
     strange[1].view(np.uint32)[:] = 0x7FC00001  # a NaN with something in it
-    assert same(make_store(tmp_path / "a.zarr", strange).read([0, 1, 2]), strange)
+    strange[2] = np.nan
+    store = make_store(tmp_path / "a.zarr", strange)
+    assert same(store.read([0, 1, 2]), strange)
+    index_bytes = 4 * 16 + 4
+    assert (tmp_path / "a.zarr/images/c/0/0/0/0").stat().st_size == strange.nbytes + index_bytes
 
 
 @given(rows=st.integers(1, 40), shard_rows=st.integers(1, 12))

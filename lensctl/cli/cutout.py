@@ -66,7 +66,7 @@ def cutout(
     What fails is flagged with the reason, never left out. The same command again goes on where it was, takes up what
     failed for a passing reason (service down, file not there yet), or finds nothing to do.
 
-    Example: lensctl cutout positives.parquet positives.zarr --source coadd --root sky/
+    Example: lensctl cutout positives.parquet positives.zarr --source coadd --root sky
     """
     from lensctl.cutout import ahead, checked
     from lensctl.cutout import cutout as cut

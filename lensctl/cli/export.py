@@ -24,7 +24,7 @@ def export(
 
     Cutouts that failed are written too, NaN and flagged (`meta_status`), unless --ok-only. A killed run goes on.
 
-    Example: lensctl export cutouts.zarr cutouts/ --compress
+    Example: lensctl export positives.zarr npz --compress
     """
     from lensctl.doors.store import open_store
     from lensctl.export import export

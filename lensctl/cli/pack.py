@@ -24,7 +24,7 @@ def pack(
 
     Files are checked and measured on the way, and never unpickled. A run that was killed goes on.
 
-    Example: lensctl pack cutouts/ cutouts.zarr
+    Example: lensctl pack npz packed.zarr
     """
     from lensctl.doors import cutouts
     from lensctl.pack import pack

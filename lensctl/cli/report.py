@@ -31,10 +31,14 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def seconds() -> float:
+    """Seconds since the command began."""
+    return round(time.perf_counter() - STARTED, 2)
+
+
 def receipt(command: str, output: str, **facts: Any) -> None:
     """Say what was made, as one JSON line: on stdout, or on stderr where the output itself went to stdout."""
-    seconds = round(time.perf_counter() - STARTED, 2)
-    line = json.dumps({"command": command, "output": str(output), **facts, "seconds": seconds})
+    line = json.dumps({"command": command, "output": str(output), **facts, "seconds": seconds()})
     if str(output) == "-":
         say(line)
     else:

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lensctl.doors import ledger
+
 SUMS = "SHA256SUMS"
 FROZEN, THRESHOLDS, METRICS, PROVENANCE, GATES, CARD = (
     "frozen.json",
@@ -62,7 +64,7 @@ class Listing:
 
 
 def listing(folder: Path) -> Listing:
-    """Everything below a folder, relative to it; links are not followed."""
+    """Everything below a folder, relative to it, but the note `lensctl sync` leaves; links are not followed."""
     files, odd = [], []
     for root, folders, names in os.walk(folder):
         for name in [*folders, *names]:
@@ -70,9 +72,9 @@ def listing(folder: Path) -> Listing:
             relative = path.relative_to(folder).as_posix()
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
                 odd.append(relative)
-            elif path.is_file():
+            elif path.is_file() and relative != ledger.NOTE:
                 files.append(relative)
-            elif not any(path.iterdir()):
+            elif path.is_dir() and not any(path.iterdir()):
                 odd.append(f"{relative}/")
     return Listing(sorted(files), sorted(odd))
 

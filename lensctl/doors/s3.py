@@ -59,6 +59,42 @@ def _session() -> Any:
     return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What the AWS configuration says, as far as it says anything; no secrets."""
+
+    region: str | None
+    endpoint: str | None
+    credentials_from: str | None
+
+
+def setting() -> Setting:
+    """Region, endpoint and where credentials come from; InputError where the configuration is broken."""
+    import botocore.exceptions
+
+    try:
+        session = _session()
+        found = session.get_credentials()
+        region = session.region_name
+        endpoint = session.client("s3").meta.endpoint_url if region else os.environ.get("AWS_ENDPOINT_URL")
+    except botocore.exceptions.BotoCoreError as error:
+        raise InputError(f"AWS configuration: {error}", "see `aws configure list`") from error
+    return Setting(region, endpoint, found.method if found else None)
+
+
+def answers(bucket: str, seconds: float = 5.0) -> None:
+    """Ask for a bucket once, without patience; raises what S3 says, or that it says nothing."""
+    import botocore.exceptions
+    from botocore.config import Config
+
+    account()
+    hasty = Config(connect_timeout=seconds, read_timeout=seconds, retries={"total_max_attempts": 1})
+    try:
+        _session().client("s3", config=hasty).list_objects_v2(Bucket=bucket, MaxKeys=1)
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        raise unreachable(f"s3://{bucket}", error) from error
+
+
 def split_url(url: str) -> tuple[str, str]:
     """Bucket and key of `s3://bucket/key` or `s3a://bucket/key`."""
     bucket, _, key = url.split("://", 1)[1].partition("/")

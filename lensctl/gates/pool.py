@@ -62,8 +62,9 @@ def _nulls(database: Database, columns: Any, limits: Settings, n: int) -> Iterat
     import pyarrow as pa
 
     def missing(name: str) -> str:
-        is_nan = f" OR isnan({name})" if pa.types.is_floating(columns.field(name).type) else ""
-        return f"count(*) FILTER ({name} IS NULL{is_nan}) AS {name}"
+        quoted = '"' + name.replace('"', '""') + '"'
+        is_nan = f" OR isnan({quoted})" if pa.types.is_floating(columns.field(name).type) else ""
+        return f"count(*) FILTER ({quoted} IS NULL{is_nan}) AS {quoted}"
 
     counts = _rows(database, f"SELECT {', '.join(map(missing, limits.critical))} FROM pool")[0]
     shown = [f"{name}: {count:,}" for name, count in counts.items() if count]
