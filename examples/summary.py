@@ -34,7 +34,8 @@ def main(work: Path) -> None:
         made.add_column(name, justify="right" if name == "seconds" else "left")
     for step in steps(work):
         facts = {k: v for k, v in step.items() if k not in ("command", "output", "seconds")}
-        said = ", ".join(f"{k} {v:,}" if isinstance(v, int) else f"{k} {v}" for k, v in facts.items() if not isinstance(v, dict))
+        counts = {k: v for k, v in facts.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+        said = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
         made.add_row(str(step["command"]), str(step["output"]), said, f"{step['seconds']:.1f}")
     console = Console(width=max(100, Console().width))
     console.print(made)

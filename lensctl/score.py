@@ -11,6 +11,7 @@ import numpy as np
 
 from lensctl.learning import predict
 from lensctl.learning.checkpoint import ScoringModel, fold_of
+from lensctl.learning.feed import read_ahead
 from lensctl.learning.rows import NAN, NOT_OK, refold
 from lensctl.words import schema
 from lensctl.words.errors import InputError
@@ -86,25 +87,21 @@ def score(
     logits = np.full((table.num_rows, len(model.members)), np.nan)
     place = predict.pick_device(device, threads)
     networks = predict.modules(model, place)
-    for start in range(0, table.num_rows, BLOCK_ROWS):
-        rows = np.arange(start, min(start + BLOCK_ROWS, table.num_rows))
-        usable = rows[ok[rows]]
-        if usable.size:
-            cutouts = read(usable)
-            if cutouts.shape[1] < model.card.crop:
-                raise InputError(
-                    f"cutouts of {cutouts.shape[1]} px are smaller than the {model.card.crop} px this model sees",
-                    "cut larger ones, or train with a smaller --crop",
-                )
-            finite = np.isfinite(cutouts).all(axis=(1, 2, 3))
-            left_out[NAN] += int((~finite).sum())
-            if not finite.all():
-                cutouts, usable = cutouts[finite], usable[finite]
-            logits[usable] = predict.logits(networks, cutouts, place, batch=batch_size, tta=tta)
-            if not np.isfinite(logits[usable]).all():
-                raise InputError(
-                    f"{model.where}: it gives NaN for good cutouts", "its weights are spoiled; train again"
-                )
+    good = np.flatnonzero(ok)
+    blocks = [good[start : start + BLOCK_ROWS] for start in range(0, len(good), BLOCK_ROWS)]
+    advance(table.num_rows - len(good))
+    for rows, cutouts in read_ahead(read, blocks):
+        if cutouts.shape[1] < model.card.crop:
+            raise InputError(
+                f"cutouts of {cutouts.shape[1]} px are smaller than the {model.card.crop} px this model sees",
+                "cut larger ones, or train with a smaller --crop",
+            )
+        finite = np.isfinite(cutouts).all(axis=(1, 2, 3))
+        found = predict.logits(networks, cutouts[finite], place, batch=batch_size, tta=tta)
+        if not np.isfinite(found).all():
+            raise InputError(f"{model.where}: it gives NaN for good cutouts", "its weights are spoiled; train again")
+        logits[rows[finite]] = found
+        left_out[NAN] += int((~finite).sum())
         advance(len(rows))
 
     mean = logits.mean(axis=1)

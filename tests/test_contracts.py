@@ -1,4 +1,4 @@
-"""Contracts that every command keeps: its example works, nothing is overwritten, same bytes twice, errors in a sentence.
+"""Contracts every command keeps: its example works, nothing is overwritten, same bytes twice, errors in a sentence.
 
 The examples of the help texts, run in order, are a pipeline on a small mock sky; the other tests build on its outputs.
 """

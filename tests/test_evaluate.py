@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from lensctl.doors import digests, provenance, tables
-from lensctl.evaluate import calibrating, figures, folder, listings, plots, report, scored
+from lensctl.evaluate import calibrating, figures, folder, listings, operating, plots, report, scored
 from lensctl.evaluate.figures import Choices
 from lensctl.words import calibration, metrics
 from lensctl.words.calibration import logistic
@@ -234,9 +234,12 @@ def test_on_the_sky_calibrated_p_is_of_the_right_size(scores):
 def test_no_false_positive_seen_is_not_none_there(scores):
     test_others = (column(scores, "split") == "test") & (scores["label"].to_numpy() == 0)
     clean = rescored(scores, test_others, -20.0)
+    clean = rescored(clean, (column(scores, "split") == "val") & (scores["label"].to_numpy() == 0), 40.0)
     found = figures.evaluate(clean, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]["at_thresholds"]
     assert all(point["fpr_weighted"]["high"] > 0 for point in found)
-    assert all(point["purity_at_prevalence"]["low"] < 1 for point in found)
+    assert all(point["fpr_weighted"]["value"] == 0 for point in found)
+    assert found[0]["purity_at_prevalence"]["low"] < 1
+    assert found[1]["purity_at_prevalence"]["value"] is None  # val's threshold is so high that nothing is found
 
 
 def test_an_ensembles_spread_is_shown_beside_the_interval():
@@ -283,6 +286,23 @@ def test_the_list_is_ranked_by_score_with_ties_by_id(scores):
     assert [row["galaxy_id"] for row in first] == [row["galaxy_id"] for row in second]
     assert first == sorted(first, key=lambda row: (-row["logit"], row["galaxy_id"]))
     assert first[0]["viewer"].startswith("https://www.legacysurvey.org/viewer?ra=")
+
+
+def test_a_score_at_the_threshold_is_taken():
+    part = scored.read(toy_scores(60, 300)).of("test")
+    logit = float(np.sort(part.logit)[-5])
+    assert operating.share_taken(part, logit).events == 5
+    assert operating.share_taken(part, float(np.nextafter(logit, np.inf))).events == 4
+
+
+def test_a_lens_of_several_catalogues_counts_in_each(scores):
+    test = np.flatnonzero((column(scores, "split") == "test") & (scores["label"].to_numpy() == 1))
+    shared = with_rows(scores, test[:5].tolist(), ref="paper | other search")
+    rows = figures.evaluate(shared, QUICK).tables["strata"].to_pylist()
+    assert {row["group"]: row["lenses"] for row in rows if row["by"] == "ref"} == {
+        "other search": 5,
+        "paper": len(test),
+    }
 
 
 def test_mistakes_are_the_worst_of_each_kind(found):

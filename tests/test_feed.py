@@ -59,6 +59,13 @@ def test_the_order_is_a_function_of_seed_and_epoch():
     assert not np.array_equal(one, epoch_order(truth, 16, seed=2, epoch=0))
 
 
+def test_lenses_are_spread_over_the_batches_of_an_epoch():
+    truth = np.arange(1000) < 100
+    per_batch = truth[epoch_order(truth, 50, seed=1, epoch=0)].sum(axis=1)
+    assert per_batch.sum() == 100
+    assert per_batch.max() <= 15
+
+
 def test_an_epoch_may_be_shorter_or_longer_than_the_set():
     truth = np.arange(100) % 10 == 0
     short = epoch_order(truth, 10, seed=1, epoch=0, samples=40)

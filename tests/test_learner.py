@@ -124,6 +124,14 @@ def test_no_memory_for_a_single_cutout_is_said():
         one.step(X, Y, W, lr=1e-3, purpose="0")
 
 
+def test_a_gradient_that_is_no_number_is_told_though_the_loss_is_one():
+    one = learner()
+    next(one.network.parameters()).register_hook(lambda gradient: gradient * float("inf"))
+    step = one.step(X, Y, W, lr=1e-3, purpose="0")
+    assert torch.isfinite(step.loss)
+    assert not bool(step.finite)
+
+
 def test_a_step_that_is_no_number_is_told():
     one = learner()
     assert not bool(one.step(X * float("nan"), Y, W, lr=1e-3, purpose="0").finite)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -143,6 +143,7 @@ METAS = st.lists(KEYS.map(lambda keys: {"meta_galaxy_id": np.array("x"), **keys}
 
 
 @given(METAS)
+@settings(deadline=None)
 def test_meta_comes_back_from_columns_with_dtype_shape_and_bytes(metas: list[dict[str, npz.Array]]) -> None:
     back = npz_columns.metas_of(npz_columns.table_of(metas))
     assert len(back) == len(metas)
@@ -153,6 +154,7 @@ def test_meta_comes_back_from_columns_with_dtype_shape_and_bytes(metas: list[dic
 
 
 @given(METAS, METAS)
+@settings(deadline=None)
 def test_columns_of_two_folders_join_without_loss(first: list[Any], second: list[Any]) -> None:
     tables = [npz_columns.table_of(first), npz_columns.table_of(second)]
     fields = npz_columns.joined(table.schema for table in tables)

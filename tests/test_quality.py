@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensctl.words import quality
@@ -85,6 +85,7 @@ def test_no_cutouts_give_empty_columns() -> None:
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_a_row_depends_on_its_own_pixels_alone(data: st.DataObject) -> None:
     count, size = data.draw(st.integers(1, 130)), data.draw(st.integers(1, 12))
     images = noise(count, size, data.draw(st.integers(0, 9)))

@@ -261,6 +261,7 @@ def test_all_zero_and_all_nan_cutouts_are_really_written(tmp_path: Path) -> None
 
 
 @given(rows=st.integers(1, 40), shard_rows=st.integers(1, 12))
+@settings(deadline=None)
 def test_shards_cover_every_row_once(rows: int, shard_rows: int) -> None:
     layout = Layout(rows, 9, "grz", shard_rows)
     covered = [row for shard in range(layout.shards) for row in range(*layout.span(shard))]

@@ -461,6 +461,39 @@ def test_a_file_that_grows_while_it_is_read_is_copied_whole_or_not_at_all(source
     assert (tmp_path / "target/a.parquet").read_bytes() == b"more rows"
 
 
+def test_a_file_rewritten_in_place_while_it_is_read_is_not_a_mixture(tmp_path, monkeypatch):
+    old, new = b"a" * (3 * MIB), b"b" * (3 * MIB)
+    source = fill(tmp_path / "source", {"big": old})
+    read, written = Disk.read, []
+
+    def racing(self, entry):
+        for chunk in read(self, entry):
+            yield chunk
+            if not written:
+                written.append((source / "big").write_bytes(new))
+
+    monkeypatch.setattr(Disk, "read", racing)
+    assert run(source, tmp_path / "target").failed == {}
+    assert (tmp_path / "target/big").read_bytes() == new
+
+
+def test_a_refusal_leaves_no_note_either(source, tmp_path):
+    shutil.copytree(source, tmp_path / "target")
+    fill(source, {"A": b"1", "a": b"2"})
+    before = everything(tmp_path / "target")
+    with pytest.raises(InputError, match="2 names"):
+        run(source, tmp_path / "target")
+    assert everything(tmp_path / "target") == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
+def test_a_folder_that_cannot_be_read_is_a_failure(source, tmp_path):
+    (source / "images").chmod(0)
+    outcome = run(source, tmp_path / "target")
+    (source / "images").chmod(0o755)
+    assert outcome.failed == {"images": "Permission denied"}
+
+
 def test_a_file_that_never_rests_is_a_failure(source, tmp_path, monkeypatch):
     read = Disk.read
 

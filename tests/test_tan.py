@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io.fits import Header
 from astropy.wcs import WCS
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensctl.words.tan import Tan, nearest_pixel
@@ -29,6 +29,7 @@ def header(ra: float, dec: float, angle: float = 0.0, side: int = 3600) -> Heade
     x=st.floats(0, 3599),
     y=st.floats(0, 3599),
 )
+@settings(deadline=None)
 def test_positions_equal_astropys(ra: float, dec: float, angle: float, x: float, y: float) -> None:
     cards = header(ra, dec, angle)
     wcs = WCS(cards)

@@ -157,6 +157,16 @@ def test_within_an_epoch_it_goes_on_from_the_batch_it_was_at(tmp_path):
     assert any("0 epochs and 1 batches" in event.note for event in events)
 
 
+def test_resumed_within_an_epoch_the_best_weights_are_still_those_of_the_best_epoch(tmp_path, monkeypatch):
+    real = lensctl.train.epoch_metrics
+    falling = lambda learner, position, *a: {**real(learner, position, *a), "val_auc": 0.9 - 0.05 * position.epoch}  # noqa: E731
+    monkeypatch.setattr(lensctl.train, "epoch_metrics", falling)
+    run(tmp_path, stop_after=6, resources=Resources(checkpoint_every=1))  # within the second epoch
+    best = (tmp_path / PART / "best.safetensors").read_bytes()
+    run(tmp_path, resume=True)
+    assert (tmp_path / "run" / "best.safetensors").read_bytes() == best
+
+
 def test_a_finished_run_resumed_has_nothing_to_do(straight, tmp_path):
     shutil.copytree(straight, tmp_path / "run")
     table, pixels = toy_of()

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lensctl.cutout import Made, cutout
 from lensctl.doors import digests, provenance
@@ -122,6 +124,7 @@ LASTING = {
     "ints": ("bad_file", 6, "BITPIX"),
     "slow 1": ("timeout", 6, "no answer within"),
     "shape": ("wrong_shape", 2, "10x10 px, not 15x15"),
+    "planes": ("wrong_shape", 2, "4 planes, not 3"),
     "bands": ("wrong_bands", 2, "'griz', not 'grz'"),
     "position": ("wrong_position", 2, "px off"),
     "scale": ("wrong_position", 2, "0.5000 arcsec per pixel"),
@@ -388,3 +391,13 @@ def test_backoff_grows_with_full_jitter_up_to_a_limit() -> None:
     pace = Pace(time.monotonic, lambda: 1.0, backoff=0.5, longest_backoff=30.0)
     assert [pace.before_try(n) for n in (1, 2, 3, 4, 9, 99)] == [0.5, 1.0, 2.0, 4.0, 30.0, 30.0]
     assert Pace(time.monotonic, lambda: 0.0).before_try(5) == 0.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 5759), st.integers(0, 255)), min_size=1, max_size=12))
+@settings(deadline=None)
+def test_no_answer_however_broken_is_more_than_a_failure(changes: list[tuple[int, int]]) -> None:
+    body = bytearray(answer(10.0, 2.0, SIZE, "grz", "ls-dr10", 0.262))
+    for place, value in changes:
+        body[place] = value
+    found = judge(asked(), 10.0, 2.0, 200, bytes(body))
+    assert (found.image is None) == (found.status is not None)

@@ -122,6 +122,8 @@ class Service:
             what = (ra, dec, size, bands, layer, 0.5)
         elif name == "release":
             spoiled = {"VERSION": "DR8"}
+        elif name == "planes":
+            spoiled = {"planes": pixels(ra, dec, size, "griz")}
         elif name == "ints":
             spoiled = {"planes": np.ones((3, size, size), np.int16)}
         elif name in ("zero", "nan", "hole"):

@@ -39,14 +39,15 @@ def by_stratum(test: Scored) -> list[dict[str, Any]]:
     (a pool, a confuser category) against all lenses.
     """
     rows = []
-    for by, group in test.strata().items():
-        for name in _in_order(set(group.tolist()) - {None}):
-            part = test.where(group == name)
+    for by, groups in test.strata().items():
+        for name in _in_order(set(groups)):
+            mask = groups[name]
+            part = test.where(mask)
             lenses, others = part.where(part.is_lens), part.where(~part.is_lens)
             if not len(others):
-                compared = test.where((group == name) | ~test.is_lens)
+                compared = test.where(mask | ~test.is_lens)
             elif not len(lenses) and by in ("tier", "confuser_category"):
-                compared = test.where((group == name) | test.is_lens)
+                compared = test.where(mask | test.is_lens)
             else:
                 compared = part
             rows.append(

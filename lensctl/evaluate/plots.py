@@ -67,7 +67,8 @@ def draw(name: str, evaluation: Evaluation) -> Figure:
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
         PLOTS[name](figure, evaluation)
         if evaluation.metrics["mock"]:
-            figure.text(0.995, 0.005, "mock survey", ha="right", va="bottom", fontsize=8, color=RED)
+            figure.set_layout_engine("constrained", rect=(0, 0, 1, 0.96))
+            figure.text(0.995, 0.99, "mock survey", ha="right", va="top", fontsize=8, color=RED)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, not for each format
     return figure
@@ -104,16 +105,14 @@ def _roc(figure: Figure, evaluation: Evaluation) -> None:
             spots.setdefault(near, []).append(_named(point))
     for spot, names in spots.items():
         axes.annotate(", ".join(names), spot, (7, -10), textcoords="offset points", fontsize=8)
-    axes.axvspan(floor, FEW / max(others, 1), color="#f3ece0", lw=0, zorder=0)
-    axes.text(
-        floor * 1.1, 0.02, "fewer than 10\nfalse positives\n(none: left edge)", fontsize=7, color="#8a6d3b", va="bottom"
-    )
+    few = FEW / max(others, 1)
+    axes.axvspan(floor, few, color="#f3ece0", lw=0, zorder=0, label=f"fewer than {FEW} false positives")
     axes.plot(np.geomspace(floor, 1, 200), np.geomspace(floor, 1, 200), color=GREY, lw=0.8, ls=":")
     axes.set(
         xscale="log",
         xlim=(floor, 1),
         ylim=(0, 1.02),
-        xlabel="false positive rate",
+        xlabel="false positive rate (left edge: none)",
         ylabel="recall",
         title="ROC; circles: thresholds chosen on val, as they do on test",
     )
@@ -127,9 +126,11 @@ def _purity(figure: Figure, evaluation: Evaluation) -> None:
         if name in evaluation.tables:
             table = evaluation.tables[name].to_pydict()
             axes.plot(table["completeness"], table["purity"], color=colour, label=label)
+    on_sky = evaluation.metrics["sky"] is not None
     axes.set(
         xlim=(0, 1.01),
-        ylim=(0, 1.02),
+        yscale="log" if on_sky else "linear",
+        ylim=(evaluation.metrics["sky"]["prevalence"], 1.2) if on_sky else (0, 1.02),
         xlabel="completeness (share of the lenses found)",
         ylabel="purity (share of lenses in the list)",
         title="Purity against completeness on test",
@@ -219,6 +220,7 @@ def _strata(figure: Figure, evaluation: Evaluation) -> None:
 
 
 def _short(name: str) -> str:
+    name = name.split(" - ")[0]
     return name if len(name) <= 28 else name[:27] + "…"
 
 

@@ -78,11 +78,12 @@ def _at_thresholds(
         (rate, purity), (rate_samples, purity_samples) = both
         n = int(others.sum())
         rate_range, purity_range = percentile_interval(rate_samples), percentile_interval(purity_samples)
-        if not false and found and n:  # no round can draw what no row shows
+        if not false and n:  # no round can draw what no row shows
             high = _none_of(test.weight[others])
-            recall = found / lenses.sum()
             rate_range = (0.0, high)
-            purity_range = (prevalence * recall / (prevalence * recall + (1 - prevalence) * high), 1.0)
+            if found:
+                recall = found / lenses.sum()
+                purity_range = (prevalence * recall / (prevalence * recall + (1 - prevalence) * high), 1.0)
         rows.append(
             {
                 "name": threshold.name,

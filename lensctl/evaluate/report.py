@@ -63,7 +63,7 @@ def render(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(number=number, interval=interval)
+    environment.filters.update(number=number, interval=interval, begin=lambda text: text[:1].upper() + text[1:])
     return environment.get_template("report.html").render(
         m=evaluation.metrics,
         h=evaluation.metrics["headline"],

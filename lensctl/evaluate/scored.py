@@ -109,21 +109,25 @@ class Scored:
         """Confuser category of each hard confuser; None for the others and for lenses."""
         return _only(self.text("confuser_category"), ~self.is_lens)
 
-    def strata(self) -> dict[str, NDArray[np.object_]]:
-        """How the rows are grouped, by what: for each the group of each row, None where it is in none."""
+    def strata(self) -> dict[str, dict[str, NDArray[np.bool_]]]:
+        """How the rows are grouped, by what: the rows of each group by its name.
+
+        A lens that several discovery catalogues name (`ref` joins them by |) belongs to each of them.
+        """
         psf = self.number("psfsize_z")
         depth_flux = self.number("psfdepth_z")
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = 22.5 - 2.5 * np.log10(5 / np.sqrt(np.where(depth_flux > 0, depth_flux, np.nan)))
-        return {
+        groups = {
             "tier": self.tier,
             "type": self.text("type"),
             "nobs_z_bin": self.text("nobs_z_bin"),
             "psfsize_z": _binned(psf, PSFSIZE_Z_EDGES, "arcsec"),
             "psfdepth_z": _binned(depth, DEPTH_Z_EDGES, "mag"),
             "confuser_category": self.category,
-            "ref": _only(self.text("ref"), self.is_lens),
         }
+        found = {by: {name: group == name for name in set(group.tolist()) - {None}} for by, group in groups.items()}
+        return {**found, "ref": _by_part(_only(self.text("ref"), self.is_lens))}
 
 
 def read(scores: pa.Table, where: str = "scores") -> Scored:
@@ -229,3 +233,12 @@ def _only(values: NDArray[np.object_], mask: NDArray[np.bool_]) -> NDArray[np.ob
     kept = np.full(values.shape, None, dtype=object)
     kept[mask] = values[mask]
     return kept
+
+
+def _by_part(values: NDArray[np.object_]) -> dict[str, NDArray[np.bool_]]:
+    """Rows by each of the parts that | joins; None has no part."""
+    found: dict[str, NDArray[np.bool_]] = {}
+    for row, value in enumerate(values):
+        for part in filter(None, (text.strip() for text in (value or "").split("|"))):
+            found.setdefault(part, np.zeros(len(values), bool))[row] = True
+    return found

@@ -6,6 +6,7 @@ Brightness, colour and scale are what tells an arc from a galaxy, so nothing her
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import torch
@@ -109,19 +110,21 @@ def move(
     -------
     (B, size, size, 3) float32
     """
-    side = cutouts.shape[1]
-    table = _pick_tables(size)[turns * 4 + flip_y * 2 + flip_x]  # (B, 2, size, size): row and column to pick
+    side, device = cutouts.shape[1], cutouts.device
+    which, dy, dx = (turns * 4 + flip_y * 2 + flip_x).to(device), dy.to(device), dx.to(device)
+    table = _pick_tables(size, device)[which]  # (B, 2, size, size): row and column to pick
     start = side // 2 - size // 2
     rows = _mirror_at_edges(table[:, 0] + (dy + start)[:, None, None], side)
     columns = _mirror_at_edges(table[:, 1] + (dx + start)[:, None, None], side)
-    flat = (torch.arange(len(cutouts))[:, None, None] * side + rows) * side + columns
-    picked = cutouts.reshape(-1, 3).index_select(0, flat.flatten().to(cutouts.device))
+    flat = (torch.arange(len(cutouts), device=device)[:, None, None] * side + rows) * side + columns
+    picked = cutouts.reshape(-1, 3).index_select(0, flat.flatten())
     return picked.to(torch.float32).view(len(cutouts), size, size, 3)
 
 
-def _pick_tables(size: int) -> torch.Tensor:
+@functools.lru_cache(maxsize=16)
+def _pick_tables(size: int, device: torch.device) -> torch.Tensor:
     """(16, 2, size, size): for each turn and mirror, which row and column stands at each place."""
-    row, column = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    row, column = torch.meshgrid(torch.arange(size, device=device), torch.arange(size, device=device), indexing="ij")
     where = torch.stack([row, column])
     tables = []
     for turn in range(4):
@@ -163,7 +166,7 @@ def background_sigma(x: torch.Tensor) -> torch.Tensor:
     (B, S, S, 3) to (B, 3), in the pixels' unit; good to some 5 % at S = 64.
     """
     size = x.shape[1]
-    ring = annulus(size, *annulus_radii(size))[::4].to(x.device)
+    ring = torch.from_numpy(annulus(size, *annulus_radii(size))[::4].copy()).to(x.device)
     outer = x.reshape(len(x), -1, 3)[:, ring].transpose(1, 2).contiguous()  # (B, 3, K)
     middle = outer.median(dim=2, keepdim=True).values
     deviation: torch.Tensor = (outer - middle).abs().median(dim=2).values

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,10 @@ BUFFER_ROWS = 8192
 READ_ROWS = 256
 MEMORY_SHARE = 0.5
 """Share of free memory that cutouts may take."""
+
+
+Part = TypeVar("Part")
+Found = TypeVar("Found")
 
 
 class Pixels(Protocol):
@@ -64,6 +68,16 @@ class Place:
 
 
 HOST = Place("host", torch.float32, "kept in host memory")
+
+
+def read_ahead(read: Callable[[Part], Found], parts: Sequence[Part]) -> Iterator[tuple[Part, Found]]:
+    """Each part and what was read of it; the next one is read meanwhile."""
+    with ThreadPoolExecutor(1) as reader:
+        ahead = [reader.submit(read, part) for part in parts[:1]]
+        for number, part in enumerate(parts, start=1):
+            found = ahead.pop().result()
+            ahead += [reader.submit(read, following) for following in parts[number : number + 1]]
+            yield part, found
 
 
 class Feed:
@@ -113,9 +127,9 @@ class Feed:
         memory = torch.empty(shape, dtype=self.place.dtype, device=where)
         good = np.zeros(len(self.rows), bool)
         count = 0
-        for start in range(0, len(self.rows), READ_ROWS):
-            part = slice(start, min(start + READ_ROWS, len(self.rows)))
-            whole = self.pixels.read(self.rows.at[part])
+        starts = range(0, len(self.rows), READ_ROWS)
+        parts = [slice(start, min(start + READ_ROWS, len(self.rows))) for start in starts]
+        for part, whole in read_ahead(lambda part: self.pixels.read(self.rows.at[part]), parts):
             if sha256 is not None:
                 self._verify(whole, part, sha256)
             inner = self._central(whole)
@@ -155,14 +169,9 @@ class Feed:
         """The same batches from the store: a group of them is read, sorted, while the one before it is used."""
         per_group = max(1, BUFFER_ROWS // len(order[0])) if len(order) else 1
         groups = [order[i : i + per_group] for i in range(0, len(order), per_group)]
-        with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self._read, groups[0]) if groups else None
-            for number, group in enumerate(groups, start=1):
-                assert ahead is not None
-                places, block = ahead.result()
-                ahead = reader.submit(self._read, groups[number]) if number < len(groups) else None
-                for which in group:
-                    yield self._batch(block[torch.from_numpy(np.searchsorted(places, which))], which)
+        for group, (places, block) in read_ahead(self._read, groups):
+            for which in group:
+                yield self._batch(block[torch.from_numpy(np.searchsorted(places, which))], which)
 
     def _read(self, group: Sequence[NDArray[np.int64]] | NDArray[np.int64]) -> tuple[NDArray[np.int64], torch.Tensor]:
         places = np.unique(np.concatenate(group))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,7 @@ class Normalisation:
             middle, deviation = _median_and_mad(x.flatten(2))
             noise = SIGMA_PER_MAD * deviation.mean(dim=1, keepdim=True).clamp_min(TINY)
             return torch.asinh((x - middle[..., None, None]) / noise[..., None, None])
-        ring = annulus(x.shape[-1], self.inner_px, self.outer_px).to(x.device)
+        ring = torch.from_numpy(annulus(x.shape[-1], self.inner_px, self.outer_px)).to(x.device)
         middle, deviation = _median_and_mad(x.flatten(2)[:, :, ring])
         scaled = (x - middle[..., None, None]) / deviation.clamp_min(TINY)[..., None, None]
         return scaled.clamp(-CLIP, CLIP)
@@ -84,11 +85,14 @@ def _median_and_mad(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return middle, (x - middle[..., None]).abs().median(dim=-1).values
 
 
-def annulus(size: int, inner_px: float, outer_px: float) -> torch.Tensor:
+@functools.lru_cache(maxsize=16)
+def annulus(size: int, inner_px: float, outer_px: float) -> NDArray[np.int64]:
     """Flat indices, into size x size pixels, of those with inner <= r < outer about pixel (size//2, size//2)."""
-    offset = torch.arange(size, dtype=torch.float32) - size // 2
-    r = torch.hypot(offset[:, None], offset[None, :])
-    return ((r >= inner_px) & (r < outer_px)).flatten().nonzero().squeeze(1)
+    import numpy as np
+
+    offset = np.arange(size) - size // 2
+    r = np.hypot(offset[:, None], offset[None, :])
+    return np.flatnonzero((r >= inner_px) & (r < outer_px))
 
 
 def annulus_radii(crop: int) -> tuple[float, float]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LENS_SHARE = 0.031
-"""Lenses among galaxies where no number is given: some hundred times the real sky's."""
+"""Lenses among galaxies where no number is given: far more than on the real sky."""
 
 GALAXIES_PER_PROCESS = 1000
 """A process takes as long to start as a few hundred galaxies to make."""

@@ -13,6 +13,8 @@ from lensctl.doors import content
 from lensctl.doors.content import Content
 from lensctl.doors.ledger import Ledger, Record
 from lensctl.doors.objects import Changed, DiskFull, Entry, Place
+from lensctl.sync.alike import Comparer, Stopped
+from lensctl.sync.listed import Listed
 from lensctl.words import keys
 from lensctl.words.errors import InputError, LensctlError, ServiceError
 
@@ -21,7 +23,6 @@ FAILURES = f"{keys.SYNC}.failed.jsonl"
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.2
 """Before an object is asked for again after the libraries gave it up; doubles."""
-NAMES_SHOWN = 10
 
 
 @dataclass
@@ -80,18 +81,14 @@ def sync(
         raise InputError(f"{source.name} and {target.name} lie in each other", "give places that are apart")
     if delete and (source.only or source.pattern):
         raise InputError("--delete compares folders", "name the folder, and choose objects with --include")
-    run = _Run(source, target, Ledger(target), verify, dry_run, connections, advance, tell)
+    run = _Run(source, target, selection, verify, dry_run, connections, advance, tell)
     try:
-        run.go(selection, delete)
+        run.go()
         if delete and not run.outcome.failed:
             run.remove(selection)
     finally:
         run.close()
     return run.outcome
-
-
-class _Stopped(Exception):
-    """The run is over; this object does not matter any more."""
 
 
 class _Run:
@@ -101,14 +98,14 @@ class _Run:
         self,
         source: Place,
         target: Place,
-        ledger: Ledger,
+        selection: keys.Selection,
         verify: bool,
         dry_run: bool,
         connections: int,
         advance: Callable[[int], None],
         tell: Callable[[str, str], None],
     ) -> None:
-        self.source, self.target, self.ledger = source, target, ledger
+        self.source, self.target, self.ledger = source, target, Ledger(target)
         self.verify, self.dry_run = verify, dry_run
         self.outcome = Outcome()
         self._advance, self._tell = advance, tell
@@ -116,29 +113,30 @@ class _Run:
         self._room = threading.BoundedSemaphore(4 * connections)
         self._stop = threading.Event()
         self._lock = threading.Lock()
+        self._listed = Listed(source, target, selection)
+        self._alike = Comparer(source, target, self._stop.is_set)
         self._waiting: list[Callable[[], None]] | None = []  # None once copies may appear
         self._broken: BaseException | None = None
         self._doubts: dict[str, str] = {}
         self._etags_fit = False
         self._target_etags_tell = True
-        self._seen: set[int] = set()
         self._begun = self._whole = False
 
     # the thread that lists
 
-    def go(self, selection: keys.Selection, delete: bool) -> None:
+    def go(self) -> None:
         """List, copy, and wait until all is done."""
         begun = self._pool.submit(self._begin)
         if self.target.stages:
             begun.result()
-            for entry in self._listed(selection, delete):
+            for entry in self._entries():
                 self._submit(functools.partial(self._deal_with, entry))
             with self._lock:
                 waiting, self._waiting = self._waiting or [], None
             for appear in waiting:
                 self._submit(appear)
         else:
-            entries = list(self._listed(selection, delete))
+            entries = list(self._entries())
             begun.result()
             self._waiting = None
             for entry in entries:
@@ -147,57 +145,17 @@ class _Run:
         if self._broken:
             raise self._broken
         self._whole = True
+        self.outcome.objects, self.outcome.bytes = self._listed.objects, self._listed.bytes
 
     def _begin(self) -> None:
         self.target.begin(self.dry_run)
         self._begun = True
 
-    def _listed(self, selection: keys.Selection, delete: bool) -> Iterator[Entry]:
-        """The objects to deal with; at the end InputError if one of them may not be written, or all do not fit."""
-        room = self.target.free_bytes()
-        refused: dict[str, str] = {}
-        clashes = keys.Clashes()
-        clash = False
-        needed = passed_over = 0
-        for entry in self.source.entries():
-            if not selection.takes(entry.key):
-                passed_over += 1
-                continue
-            if not entry.problem and (wrong := keys.problem(entry.key)):
-                refused[entry.key] = wrong
-            clash |= clashes.add(entry.key)
-            if refused or clash:
-                self._stop.set()
-                continue
-            if delete:
-                self._seen.add(hash(entry.key))
-            self.outcome.objects += 1
-            self.outcome.bytes += entry.size
-            if room is not None:
-                there = self.target.find(entry.key)
-                needed += entry.size if there is None or there.size != entry.size else 0
-                if needed > room:
-                    raise DiskFull(
-                        f"{self.target.name}: {room:,} bytes are free, and {needed:,} or more are needed",
-                        "make room, or choose less with --include",
-                    )
+    def _entries(self) -> Iterator[Entry]:
+        for entry in self._listed:
             if self._broken:
                 raise self._broken
             yield entry
-        if clash:
-            why = "differs from another only in case, or as file and folder"
-            found = (entry.key for entry in self.source.entries() if clashes.involves(entry.key))
-            refused |= {key: why for key in found if selection.takes(key)}
-        if refused:
-            shown = ", ".join(f"{key!r} {why}" for key, why in sorted(refused.items())[:NAMES_SHOWN])
-            more = f", and {len(refused) - NAMES_SHOWN:,} more" if len(refused) > NAMES_SHOWN else ""
-            raise InputError(
-                f"{self.source.name}: {len(refused):,} names may not be written: {shown}{more}",
-                "rename them, or leave them out with --exclude",
-            )
-        if not self.outcome.objects:
-            why = f"none of {passed_over:,} objects is chosen" if passed_over else "there is nothing to copy"
-            raise InputError(f"{self.source.name}: {why}", "check the path and the patterns")
 
     def _submit(self, job: Callable[[], None]) -> None:
         self._room.acquire()
@@ -222,7 +180,7 @@ class _Run:
             try:
                 self._decide(entry)
                 return
-            except _Stopped:
+            except Stopped:
                 return
             except Changed:
                 found = self.source.find(key)
@@ -247,11 +205,13 @@ class _Run:
         if there is not None and there.size == entry.size:
             known = self.ledger.get(entry.key)
             if known and (known.size, known.source, known.target) == (entry.size, entry.stamp, there.mark):
-                if not self.verify or self._still(known, entry, there):
+                if not self.verify or self._alike.still(known, entry, there):
                     self._count(skipped=1)
                     return
                 action = "mend"
-            elif same := self._compared(entry, there):
+                with self._lock:
+                    self.outcome.corrupt.append(entry.key)
+            elif same := self._alike.same(entry, there):
                 if not self.dry_run:
                     there = self.target.settle(there, entry.modified_ns)
                     self.ledger.put(entry.key, Record(entry.size, same.sha256, entry.stamp, there.mark))
@@ -263,38 +223,6 @@ class _Run:
             return
         self._copy(entry, action)
 
-    def _still(self, known: Record, entry: Entry, there: Entry) -> bool:
-        """Whether a copy made before still has the content it had; ServiceError where the source has not."""
-        right = self._sum(self.target, there).sha256 == known.sha256
-        # S3 gives an object another ETag when it is written: only a source on disk has to be read again
-        if not entry.etag and self._sum(self.source, entry).sha256 != known.sha256:
-            raise ServiceError("the source changed in content but not in size and times; the copy was let be")
-        if not right:
-            with self._lock:
-                self.outcome.corrupt.append(entry.key)
-        return right
-
-    def _compared(self, entry: Entry, there: Entry) -> Content | None:
-        """The content of two objects of one size if it is the same for certain, by one ETag or both contents."""
-        if not entry.etag and not there.etag:
-            ours = self._sum(self.source, entry)
-            return ours if ours.sha256 == self._sum(self.target, there).sha256 else None
-        near, far = (self.source, entry), (self.target, there)
-        if entry.etag and not there.etag:
-            near, far = far, near
-        if near[1].etag and near[1].etag != far[1].etag:
-            return None
-        ours = self._sum(*near, parts=content.parts_of(far[1].etag, entry.size))
-        return ours if ours.agrees(far[1].etag) else None
-
-    def _sum(self, place: Place, entry: Entry, parts: int | None = None) -> Content:
-        total = Content(parts)
-        for chunk in place.read(entry):
-            if self._stop.is_set():
-                raise _Stopped
-            total.update(chunk)
-        return total
-
     def _copy(self, entry: Entry, action: str) -> None:
         """Read an object once, on its way to the target, and see that it came through."""
         if entry.etag:
@@ -305,7 +233,7 @@ class _Run:
         def passing() -> Iterator[bytes]:
             for chunk in self.source.read(entry):
                 if self._stop.is_set():
-                    raise _Stopped
+                    raise Stopped
                 total.update(chunk)
                 yield chunk
             if not self._fits(entry, total):
@@ -343,13 +271,13 @@ class _Run:
             if made.size != entry.size:
                 raise ServiceError(f"the copy has {made.size:,} bytes, not {entry.size:,}")
             if doubtful or self.verify:
-                if self._sum(self.target, made).sha256 != total.sha256:
+                if self._alike.read(self.target, made).sha256 != total.sha256:
                     self.target.delete([entry.key])
                     raise ServiceError("the copy did not read back as what was copied, and was removed")
                 if doubtful:
                     self._target_etags_tell = False
             self.ledger.put(entry.key, Record(entry.size, total.sha256, entry.stamp, made.mark))
-        except _Stopped:
+        except Stopped:
             return
         except (LensctlError, OSError) as error:
             self._fail(entry.key, _reason(error))
@@ -374,7 +302,7 @@ class _Run:
     def remove(self, selection: keys.Selection) -> None:
         """Delete what the source does not have."""
         listed = (entry.key for entry in self.target.entries() if selection.takes(entry.key))
-        surplus = sorted(key for key in listed if hash(key) not in self._seen)
+        surplus = sorted(key for key in listed if key not in self._listed)
         for key in surplus:
             self._tell("delete", key)
         if surplus and not self.dry_run:

@@ -1,0 +1,52 @@
+"""Whether two objects are alike, and whether a copy still is what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lensctl.doors import content
+from lensctl.doors.content import Content
+from lensctl.doors.ledger import Record
+from lensctl.doors.objects import Entry, Place
+from lensctl.words.errors import InputError
+
+
+class Stopped(Exception):
+    """The run is over; this object does not matter any more."""
+
+
+class Comparer:
+    """Reads objects of a source and a target; raises Stopped once `stop` says so."""
+
+    def __init__(self, source: Place, target: Place, stop: Callable[[], bool]) -> None:
+        self._source, self._target, self._stop = source, target, stop
+
+    def read(self, place: Place, entry: Entry, parts: int | None = None) -> Content:
+        """Size, SHA-256 and ETag of an object, read now."""
+        total = Content(parts)
+        for chunk in place.read(entry):
+            if self._stop():
+                raise Stopped
+            total.update(chunk)
+        return total
+
+    def still(self, known: Record, entry: Entry, there: Entry) -> bool:
+        """Whether a copy made before still has the content it had; InputError where the source has not."""
+        right = self.read(self._target, there).sha256 == known.sha256
+        # S3 gives an object another ETag when it is written: only a source on disk has to be read again
+        if not entry.etag and self.read(self._source, entry).sha256 != known.sha256:
+            raise InputError("the source changed in content but not in size and times; the copy was let be")
+        return right
+
+    def same(self, entry: Entry, there: Entry) -> Content | None:
+        """The content of two objects of one size if it is the same for certain, by an ETag or by both contents."""
+        if not entry.etag and not there.etag:
+            ours = self.read(self._source, entry)
+            return ours if ours.sha256 == self.read(self._target, there).sha256 else None
+        near, far = (self._source, entry), (self._target, there)
+        if entry.etag and not there.etag:
+            near, far = far, near
+        if near[1].etag and near[1].etag != far[1].etag:
+            return None
+        ours = self.read(*near, parts=content.parts_of(far[1].etag, entry.size))
+        return ours if ours.agrees(far[1].etag) else None
