@@ -18,10 +18,10 @@ demo: setup ## Run the whole pipeline on a mock survey, in demo/
 	@$(MAKE) -f examples/Makefile BIN="$(BIN)" WORK="$(DEMO)" CONFIGS=examples/configs
 
 test: setup ## Run the tests
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
 
 soak: setup ## Run the long tests too: many kills, thousands of faulty answers
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: setup ## Measure speed and memory beside the peers
 	$(BIN)/python -m tests.benchmarks

@@ -1,7 +1,5 @@
 """`python -m lensctl` is `lensctl`."""
 
-import sys
+from lensctl.cli.main import run
 
-from lensctl.cli.main import main
-
-sys.exit(main())
+run()

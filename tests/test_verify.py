@@ -108,6 +108,12 @@ def test_every_flip_in_the_sums_is_found(folder):
         assert frozen.SUMS in found_after_flip(folder, frozen.SUMS, place, place % 8), place
 
 
+def test_a_line_end_that_became_another_line_end_is_found(folder):
+    for place, byte in enumerate((folder / frozen.SUMS).read_bytes()):
+        if byte == ord("\n"):
+            assert found_after_flip(folder, frozen.SUMS, place, 0) == {frozen.SUMS}  # a vertical tab
+
+
 def names(folder):
     return sorted(content(folder))
 

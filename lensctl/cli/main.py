@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -79,6 +79,21 @@ def main(argv: list[str] | None = None) -> int:
     except Exception:
         traceback.print_exc()
         return _say(BUG, "error: this is a bug in lensctl; please report the lines above")
+
+
+def run() -> NoReturn:
+    """Be the process `lensctl`: run the command line and end with its status, whatever threads of libraries do.
+
+    The process ends at once. Everything is flushed and closed by now, and native threads that outlive Python's own
+    end would otherwise abort it now and then (status 134), after its work was done.
+    """
+    status = main()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            status = READER_GONE
+    os._exit(status)
 
 
 def _say(status: int, *lines: str) -> int:
