@@ -81,7 +81,8 @@ def files(folder: Path) -> Iterator[Check]:
     yield Check(GATE, "SHA256SUMS can be read", True, "as written", limit="as written", n=1)
     there = set(found.files) - {frozen.SUMS}
     own = _own_list(folder)
-    sealed = frozen.FROZEN in there and sums.get(frozen.FROZEN) == frozen.sha256(folder / frozen.FROZEN)
+    unlisted = frozen.FROZEN not in sums  # then it is the sums that were touched
+    sealed = frozen.FROZEN in there and (unlisted or sums[frozen.FROZEN] == frozen.sha256(folder / frozen.FROZEN))
     expected = {*own, frozen.FROZEN} if sealed else set(sums)
     yield _none("no file is missing", sorted(expected - there), len(expected))
     yield _none("no file is extra", sorted(there - expected), len(there))
@@ -111,7 +112,8 @@ def _touched(folder: Path, sums: dict[str, str], own: dict[str, str], names: set
             found.add(frozen.FROZEN)
     own_is_there = (folder / frozen.FROZEN).is_file()
     if not found and own_is_there and sums.get(frozen.FROZEN) != frozen.sha256(folder / frozen.FROZEN):
-        found = {frozen.FROZEN, frozen.SUMS}  # one of the two; nothing third tells which
+        either = {frozen.FROZEN, frozen.SUMS}  # nothing third tells which, unless one does not know the other
+        found = either if frozen.FROZEN in sums else {frozen.SUMS}
     return sorted(found)
 
 

@@ -114,6 +114,13 @@ def test_a_line_end_that_became_another_line_end_is_found(folder):
             assert found_after_flip(folder, frozen.SUMS, place, 0) == {frozen.SUMS}  # a vertical tab
 
 
+def test_a_name_that_was_touched_in_the_sums_names_the_sums_alone(folder):
+    text = (folder / frozen.SUMS).read_text()
+    for name in ("frozen.json", "model.pt2"):
+        place = text.index(name) + 2
+        assert found_after_flip(folder, frozen.SUMS, place, 4) == {frozen.SUMS}, name
+
+
 def names(folder):
     return sorted(content(folder))
 
