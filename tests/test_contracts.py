@@ -5,6 +5,7 @@ The examples of the help texts, run in order, are a pipeline on a small mock sky
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -92,6 +93,12 @@ def test_every_command_is_in_the_order_and_in_the_readme():
     assert set(ORDER) == set(COMMANDS)
     readme = (ROOT / "README.md").read_text()
     assert [name for name in COMMANDS if f"`lensctl {name}" not in readme] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_of_itself(name):
+    function = getattr(importlib.import_module(f"lensctl.cli.{name}"), name)
+    assert function.__doc__.strip().splitlines()[0] == COMMANDS[name]
 
 
 @pytest.mark.parametrize("name", ORDER)

@@ -27,7 +27,7 @@ def crossmatch(
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Match a lens catalogue to catalogue objects: positives with tiers.
+    """Match a lens catalogue to the survey: positives with tiers.
 
     Duplicate names of one lens are merged. Every positive is centred on the nearest Tractor object, as negatives are.
 

@@ -61,7 +61,7 @@ def cutout(
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Cut the objects of a table into a store of pixels, from the cutout service or from brick coadds.
+    """Cut the galaxies of a table into a store of pixels.
 
     What fails is flagged with the reason, never left out. The same command again goes on where it was, takes up what
     failed for a passing reason (service down, file not there yet), or finds nothing to do.

@@ -27,7 +27,7 @@ def doctor(
     seconds: Annotated[float, typer.Option(min=0.1, help="How long to wait for a server.")] = 5.0,
     folder: Annotated[Path, typer.Option(metavar="DIR", help="Where there has to be room.")] = Path(),
 ) -> None:
-    """Say what works here: versions, GPU, memory, disk, AWS, S3 and the cutout service.
+    """Say what works here: versions, GPU, AWS, services.
 
     Being offline, or without AWS or a GPU, is an answer and no failure. Secrets are not shown.
 

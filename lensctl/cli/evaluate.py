@@ -36,7 +36,7 @@ def evaluate(
     seed: Seed = 42,
     overwrite: Overwrite = False,
 ) -> None:
-    """Say how good a model is, from its scores: figures with intervals, tables, plots and a report.
+    """Say how good a model is: figures, tables, plots, report.
 
     Thresholds and calibration come from split=val, headline figures from split=test. OUT_DIR gets metrics.json,
     report.html, tables/ (parquet and CSV) and plots/ (PNG and PDF). The report shows colour cutouts where the pixels

@@ -20,7 +20,7 @@ def export(
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Write the cutouts of a store as .npz files, one per galaxy.
+    """Write the cutouts of a store as .npz files.
 
     Cutouts that failed are written too, NaN and flagged (`meta_status`), unless --ok-only. A killed run goes on.
 

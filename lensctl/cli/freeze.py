@@ -33,7 +33,7 @@ def freeze(
     ] = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Freeze a trained model: weights, thresholds, evidence and proof in one read-only folder.
+    """Freeze a model: weights, thresholds, evidence and proof.
 
     Refused where the provenance from the pool to the evaluation has a gap, the evaluation is of other weights or
     another manifest, or one of the gates pool, splits, overlap, pixels, homogeneity, weights, shortcut and trained did

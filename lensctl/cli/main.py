@@ -14,25 +14,26 @@ from lensctl import __version__
 from lensctl.cli.command import app
 from lensctl.words.errors import LensctlError, ReaderGone
 
-COMMANDS: tuple[str, ...] = (
-    "sky",
-    "crossmatch",
-    "pool",
-    "sample",
-    "cutout",
-    "pack",
-    "export",
-    "sync",
-    "manifest",
-    "gate",
-    "train",
-    "score",
-    "evaluate",
-    "freeze",
-    "verify",
-    "show",
-    "doctor",
-)
+COMMANDS = {
+    "sky": "Make a mock survey, laid out like the Legacy Survey's.",
+    "crossmatch": "Match a lens catalogue to the survey: positives with tiers.",
+    "pool": "Make the pool of negatives from sweeps or Tractor files.",
+    "sample": "Draw stratified negatives from a pool, reproducibly.",
+    "cutout": "Cut the galaxies of a table into a store of pixels.",
+    "pack": "Pack a folder of .npz cutouts into a store.",
+    "export": "Write the cutouts of a store as .npz files.",
+    "sync": "Copy objects between S3 and disk, either way, verified.",
+    "manifest": "Join positives, negatives and cutouts into a manifest.",
+    "gate": "Judge a data set or a model; exit status 1 means no.",
+    "train": "Train a network on a manifest and its cutouts.",
+    "score": "Score cutouts with a trained or frozen model.",
+    "evaluate": "Say how good a model is: figures, tables, plots, report.",
+    "freeze": "Freeze a model: weights, thresholds, evidence and proof.",
+    "verify": "Prove that a frozen model is the one that was frozen.",
+    "show": "Say what a file is and how it came about; draw cutouts.",
+    "doctor": "Say what works here: versions, GPU, AWS, services.",
+}
+"""Commands and the first line of their help, so that listing them needs to import none."""
 
 PASSED, CANNOT, BUG, INTERRUPTED, READER_GONE = 0, 2, 3, 130, 141
 
@@ -54,11 +55,13 @@ def lensctl(
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command line and return its exit status; see README, "What the exit codes mean"."""
-    argv = sys.argv[1:] if argv is None else argv
-    wanted: tuple[str, ...] | list[str] = argv[:1] if argv[:1] and argv[0] in COMMANDS else COMMANDS
+    argv = (sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
-        for name in wanted:
-            importlib.import_module(f"lensctl.cli.{name}")
+        if argv and argv[0] in COMMANDS:
+            importlib.import_module(f"lensctl.cli.{argv[0]}")
+        else:
+            for name, summary in COMMANDS.items():
+                app.command(name, help=summary)(lambda: None)  # only to be listed
         return app(argv, standalone_mode=False) or PASSED  # 1 comes from a gate or verify alone
     except LensctlError as error:
         return _say(CANNOT, f"error: {error}", error.fix and f"  fix: {error.fix}")

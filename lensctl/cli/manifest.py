@@ -23,7 +23,7 @@ def manifest(
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
-    r"""Join positives, negatives and their cutouts into a training manifest.
+    r"""Join positives, negatives and cutouts into a manifest.
 
     STORE is a cutout store or a folder of .npz. Where two cutouts of different splits share sky, the negative is left
     out; so are positives of a stratum without negatives. Both are counted.

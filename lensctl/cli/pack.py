@@ -20,7 +20,9 @@ def pack(
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Pack a folder of .npz cutouts into a store; `lensctl export` gives the same arrays back, dtypes and all.
+    """Pack a folder of .npz cutouts into a store.
+
+    `lensctl export` gives the same arrays back, dtypes and all.
 
     Files are checked and measured on the way, and never unpickled. A run that was killed goes on.
 

@@ -41,7 +41,7 @@ def pool(
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make the pool of negatives from sweep or Tractor catalogues.
+    """Make the pool of negatives from sweeps or Tractor files.
 
     Rows that meet the criteria and lie far from every lens get their pool (N1, or N2 with a confuser class), bins,
     HEALPix pixels and split. An interrupted run goes on where it was when the command is given again.

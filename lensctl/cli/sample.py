@@ -45,7 +45,7 @@ def sample(
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw stratified negatives from a pool, the same rows every time.
+    """Draw stratified negatives from a pool, reproducibly.
 
     Each positive asks for a number of negatives of its own stratum (nobs_z bin and type), 85 % N1 and 15 % N2. Rows are
     taken in the order of MD5("seed:galaxy_id"), and carry the number of pool rows they stand for (sampling_weight).

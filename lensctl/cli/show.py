@@ -53,7 +53,7 @@ def show(
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Say what a file is: what it holds, in which units, how it came about; and draw cutouts.
+    """Say what a file is and how it came about; draw cutouts.
 
     Tables, cutout stores, single cutouts, runs, evaluations, frozen models, gate lines, mock skies, FITS files; of
     anything else, what can be said. Cutouts of a manifest or of scores are found as `train` finds them.

@@ -28,7 +28,7 @@ def sky(
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make a mock survey with known lenses, laid out like the Legacy Survey's data server.
+    """Make a mock survey, laid out like the Legacy Survey's.
 
     Coadds, Tractor catalogues, sweeps, a lens catalogue and the truth, for demos and tests. Nothing in it is real, and
     its README and every header say so. The same seed and size give the same bytes.

@@ -19,7 +19,9 @@ def verify(
     frozen_dir: Annotated[Path, typer.Argument(metavar="FROZEN_DIR", help="Made by `lensctl freeze`.")],
     device: Device = "cpu",
 ) -> int:
-    """Prove that a frozen model is the one that was frozen; exit status 1 means it is not.
+    """Prove that a frozen model is the one that was frozen.
+
+    Exit status 1 means that it is not.
 
     One JSON line for each check on stdout, like those of `lensctl gate`: no file missing, extra or touched, digests and
     steps that name each other, thresholds that come out again from the stored scores, and golden inputs to which the
