@@ -34,7 +34,7 @@ def manifest(
     from pathlib import Path
 
     from lensctl.doors import digests, provenance, tables
-    from lensctl.doors.listing import listing
+    from lensctl.doors.cutouts import listing
     from lensctl.doors.whole import is_s3, refuse_existing
     from lensctl.manifest import manifest
     from lensctl.words.errors import InputError
