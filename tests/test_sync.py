@@ -98,7 +98,7 @@ def fake(server, monkeypatch):
 def test_a_name_without_a_problem_stays_below_the_folder(key):
     if not keys.problem(key):
         assert key
-        assert os.path.normpath(f"/root/{key}") == f"/root/{key}"
+        assert os.path.normpath(f"/target/{key}") == f"/target/{key}"
         assert all(0 < len(part.encode()) <= 255 for part in key.split("/"))
         assert all(ord(letter) >= 32 and ord(letter) != 127 for letter in key)
 
