@@ -17,6 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("lensctl", deadline=None)  # a busy machine is slow, not wrong
+settings.load_profile("lensctl")
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
