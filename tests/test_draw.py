@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,17 +12,12 @@ from hypothesis import strategies as st
 
 from lensctl.words import draw
 
-# `printf '42:0001m002_17' | md5sum`, and so on
-VECTORS = [
-    ("0001m002_17", 42, "62edbd0ae895dbca46da60a1f5536dc8"),
-    ("3599p325_1", 42, "d9add08ad942f74ad838bdd79ad1553f"),
-    ("0001m002_17", 7, "7ae233c0562124dd4de79ca1ae947cb8"),
-]
+VECTORS = json.loads((Path(__file__).parent / "vectors" / "selection.json").read_text())
 
 
-@pytest.mark.parametrize(("galaxy_id", "seed", "digits"), VECTORS)
-def test_key_vectors(galaxy_id, seed, digits):
-    assert draw.order_key(galaxy_id, seed) == digits
+@pytest.mark.parametrize("vector", VECTORS["keys"], ids=lambda vector: f"{vector['seed']}:{vector['galaxy_id']}")
+def test_key_vectors(vector):
+    assert draw.order_key(vector["galaxy_id"], vector["seed"]) == vector["key"]
 
 
 counts = st.dictionaries(st.tuples(st.text("ab", min_size=1, max_size=3)), st.integers(0, 50), min_size=1)

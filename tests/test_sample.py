@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,8 +16,8 @@ from hypothesis import strategies as st
 
 from lensctl.doors import tables
 from lensctl.doors.sql import Database
-from lensctl.sample import bins_from, sample, strata_table
-from lensctl.words import draw, geometry
+from lensctl.sample import CHOSEN, Plan, exclude_near, plan
+from lensctl.words import bins, draw, geometry
 from lensctl.words.errors import InputError
 from tests import toys
 
@@ -21,14 +26,24 @@ POOL = toys.pool(4000)
 POSITIVES = toys.positives(30)
 
 
+@dataclass
+class Drawn:
+    rows: pa.Table
+    plan: Plan
+
+
 def run(pool=POOL, positives=POSITIVES, path=None, **options):
     with Database(threads=options.pop("threads", None)) as database:
         if path is None:
-            database.register("pool", pool)
-            scan = type("Scan", (), {"schema": pool.schema})()
+            database.register("pool", pool, located=True)
+            columns = pool.schema
         else:
-            scan = database.scan("pool", str(path))
-        return sample(database, scan, positives, bins=BINS, **{"per_positive": 10, **options})
+            columns = database.scan("pool", str(path), located=True).schema
+        planned = plan(database, columns, positives, **{"by": BINS, "per_positive": 10, **options})
+        database.keep(CHOSEN, planned.sql)
+        with tempfile.TemporaryDirectory() as folder:
+            database.write_located(CHOSEN, f"{folder}/drawn.arrow", (), rows=planned.rows, overwrite=False, format=None)
+            return Drawn(tables.read(f"{folder}/drawn.arrow"), planned)
 
 
 def ids(drawn):
@@ -56,6 +71,22 @@ def test_it_equals_the_slow_obvious_way():
     assert ids(run()) == the_slow_obvious_way()
 
 
+def of_vectors():
+    """The pool and positives of the written-out vectors, and what is drawn of them."""
+    vectors = json.loads((Path(__file__).parent / "vectors" / "selection.json").read_text())
+    strata = [name.split("/") for name, count in vectors["positives"].items() for _ in range(count)]
+    positives = pa.table({name: [row[i] for row in strata] for i, name in enumerate(("nobs_z_bin", "type"))})
+    how = {"by": {"nobs_z_bin": (), "type": ()}, "seed": vectors["seed"]}
+    how |= {"per_positive": vectors["negatives_per_positive"], "n1_n2_ratio": tuple(vectors["n1_n2_ratio"])}
+    return pa.Table.from_pylist(vectors["pool"]), positives, how, vectors["drawn"]
+
+
+def test_the_rule_is_that_of_the_vectors():
+    pool, positives, how, expected = of_vectors()
+    drawn = run(pool=pool, positives=positives, **how).rows
+    assert dict(zip(drawn["galaxy_id"].to_pylist(), drawn["sampling_weight"].to_pylist(), strict=True)) == expected
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_row_order_file_layout_and_threads_do_not_matter(tmp_path, threads):
     shuffled = POOL.take(pa.array(np.random.default_rng(3).permutation(POOL.num_rows)))
@@ -71,7 +102,7 @@ def test_row_order_file_layout_and_threads_do_not_matter(tmp_path, threads):
 @given(st.integers(0, 2**31), st.integers(1, 12), st.integers(0, 12))
 def test_a_larger_sample_contains_the_smaller(seed, small, more):
     few, many = run(seed=seed, per_positive=small), run(seed=seed, per_positive=small + more)
-    assert set(ids(few)) <= set(ids(many)) or any(q.filled_from for q in many.quotas)
+    assert set(ids(few)) <= set(ids(many)) or any(q.filled_from for q in many.plan.quotas)
 
 
 def test_another_seed_draws_other_rows():
@@ -80,7 +111,7 @@ def test_another_seed_draws_other_rows():
 
 def test_the_weights_give_the_pool_back():
     drawn = run()
-    for quota in drawn.quotas:
+    for quota in drawn.plan.quotas:
         mask = pc.and_(
             pc.equal(drawn.rows["nobs_z_bin"], quota.stratum[0]), pc.equal(drawn.rows["type"], quota.stratum[1])
         )
@@ -110,19 +141,17 @@ def test_nothing_near_a_lens_is_drawn_wherever_it_lies():
             _, separation = geometry.nearest(ra, dec, lenses["ra"].to_numpy(), lenses["dec"].to_numpy())
             expected_near = int((separation <= 11.0).sum())
             with Database() as database:
-                from lensctl.sample import exclude_near
-
-                database.register("pool", pool)
-                found = exclude_near(database, lenses, 11.0)
+                database.register("pool", pool, located=True)
+                found = exclude_near(database, lenses, 11.0, ())
             assert found == expected_near
             assert (found >= pool.num_rows * 0.9) or not expected
 
 
 def test_the_table_of_strata_adds_up():
     drawn = run()
-    table = strata_table(drawn.quotas, tuple(BINS))
+    table = drawn.plan.strata
     assert sum(table["taken_n1"].to_pylist()) + sum(table["taken_n2"].to_pylist()) == drawn.rows.num_rows
-    assert sum(table["positives"].to_pylist()) + drawn.unstratified == POSITIVES.num_rows
+    assert sum(table["positives"].to_pylist()) + drawn.plan.unstratified == POSITIVES.num_rows
 
 
 def test_a_cap_scales_the_targets():
@@ -151,16 +180,66 @@ def test_null_ids_are_an_error():
         run(pool=broken)
 
 
-def test_doubled_ids_among_the_drawn_are_an_error():
-    with pytest.raises(InputError, match="stand in more than one row"):
-        run(pool=pa.concat_tables([POOL, POOL]))
+def test_one_doubled_id_among_all_is_named_though_it_would_not_be_drawn():
+    drawn = set(ids(run()))
+    row = next(i for i, name in enumerate(POOL["galaxy_id"].to_pylist()) if name not in drawn)
+    with pytest.raises(InputError, match=f"1 values of 'galaxy_id' .* row: {POOL['galaxy_id'][row]}"):
+        run(pool=pa.concat_tables([POOL, POOL.slice(row, 1)]))
+
+
+@pytest.mark.parametrize(("axis", "value"), [("ra", float("nan")), ("dec", None), ("dec", 91.0), ("ra", -1.0)])
+def test_a_position_that_is_none_is_an_error(axis, value):
+    place = POOL.schema.get_field_index(axis)
+    spoiled = pa.array([value if i == 5 else v for i, v in enumerate(POOL[axis].to_pylist())], pa.float64())
+    with pytest.raises(InputError, match="1 rows have a position that is null, NaN or impossible"):
+        run(pool=POOL.set_column(place, axis, spoiled), lenses=pa.table({"ra": [10.0], "dec": [0.0]}))
+
+
+def test_a_stratum_the_pool_has_not_is_named():
+    pool = POOL.filter(pc.invert(pc.and_(pc.equal(POOL["type"], "DEV"), pc.equal(POOL["nobs_z_bin"], "11+"))))
+    with pytest.raises(InputError, match=r"no row of stratum 11\+/DEV, which \d+ positives? needs?"):
+        run(pool=pool)
 
 
 def test_bins_are_read_as_the_plan_writes_them():
-    assert bins_from(["nobs_z=3-5,6-10", "type=SER", "split"]) == {
+    assert bins.read(["nobs_z=3-5,6-10", "type=SER", "split"]) == {
         "nobs_z_bin": ("3-5", "6-10"),
         "type": ("SER",),
         "split": (),
     }
     with pytest.raises(InputError, match=r"no nobs_z bin '3-6' \(did you mean '3-5'\?\)"):
-        bins_from(["nobs_z=3-6"])
+        bins.read(["nobs_z=3-6"])
+
+
+def test_numbers_divide_by_edges_and_python_and_sql_agree_at_them():
+    """A value on an edge belongs to the bin above; NaN, null and what lies outside have no stratum."""
+    magnitude = pa.array([17.9, 18.0, 18.999, 19.0, 20.0, None, float("nan"), 18.1], pa.float32())
+    table = pa.table({"mag_z": magnitude})
+    (division,) = bins.divisions({"mag_z": ("18", "19", "20")}, table.schema, "pool")
+    expected = [None, "18 to 19", "18 to 19", "19 to 20", None, None, None, "18 to 19"]
+    assert division.of(table) == expected
+    with Database(threads=1) as database:
+        database.register("t", table, located=True)
+        found = database.query(f"SELECT {division.sql} AS bin FROM t ORDER BY __row")["bin"].to_pylist()
+    assert found == expected
+
+
+def test_a_magnitude_can_be_a_stratum_too():
+    drawn = run(by={"type": (), "mag_r": ("17", "20", "21.5", "25")}, per_positive=2)
+    assert drawn.plan.strata.column_names[:2] == ["type", "mag_r_bin"]
+    for quota in drawn.plan.quotas:
+        low, high = (float(edge) for edge in quota.stratum[1].split(" to "))
+        rows = drawn.rows.filter(pc.equal(drawn.rows["type"], quota.stratum[0]))
+        inside = [low <= mag < high for mag in rows["mag_r"].to_pylist()]
+        assert sum(inside) == quota.taken_n1 + quota.taken_n2
+
+
+@pytest.mark.parametrize("edges", [(), ("18",), ("19", "18"), ("a", "b"), ("18", "inf")])
+def test_a_number_without_edges_is_no_stratum(edges):
+    with pytest.raises(InputError, match="column 'mag_z' holds numbers"):
+        bins.divisions({"mag_z": edges}, POOL.schema, "pool")
+
+
+def test_what_would_break_the_sql_is_refused():
+    with pytest.raises(InputError, match="cannot be the value of a stratum"):
+        bins.read(["type=SER' OR 1=1 --"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,19 @@ from lensctl.cli import report
 from lensctl.cli.command import TABLES, command
 from lensctl.cli.options import Format, Lenses, Output, Overwrite, Seed
 
+if TYPE_CHECKING:
+    import contextlib
+
+    import pyarrow as pa
+
+    from lensctl.doors.provenance import Source
+    from lensctl.doors.spark import Cluster
+    from lensctl.doors.sql import Database, Scan
+    from lensctl.sample import Plan
+
 PLAN_BINS = ["nobs_z=3-5,6-10,11+", "type=SER,DEV,REX"]
+ENGINES = ("duckdb", "spark")
+MEMORY_MB_PER_THREAD = 450
 
 
 @command("sample", TABLES)
@@ -40,6 +52,7 @@ def sample(
     ] = PLAN_BINS,
     exclude_arcsec: Annotated[float, typer.Option(min=0, help="Draw no row this near to a lens or positive.")] = 11.0,
     strict: Annotated[bool, typer.Option("--strict", help="A stratum that falls short is an error.")] = False,
+    engine: Annotated[str, typer.Option(help="duckdb, or spark where the pool outgrows one machine.")] = "duckdb",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the table of strata.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show the SQL that chooses the rows.")] = False,
     format: Format = None,
@@ -52,32 +65,29 @@ def sample(
 
     Example: lensctl sample pool.parquet negatives.parquet --positives positives.parquet --negatives-per-positive 5
     """
-    import numpy as np
-    import pyarrow as pa
+    import contextlib
 
-    from lensctl.doors import digests, lens_catalogs, provenance, tables
-    from lensctl.doors.sql import Database
+    from lensctl.doors import provenance, tables
     from lensctl.doors.whole import refuse_existing
-    from lensctl.sample import bins_from, sample, strata_table
-    from lensctl.words import schema
+    from lensctl.sample import CHOSEN, plan
+    from lensctl.words import bins
     from lensctl.words.errors import InputError
+
+    if engine not in ENGINES:
+        raise InputError(f"no engine '{engine}'", f"use {' or '.join(ENGINES)}")
 
     for path in (output, strata):
         if path and not dry_run:
             refuse_existing(path, overwrite)
-    wanted = tables.read(positives)
-    schema.require(wanted, "ra", "dec", where=positives)
-    schema.refuse_bad_positions(wanted, where=positives)
-    ra, dec, sources = lens_catalogs.positions([positives, *lenses])
-    avoid = pa.table({"ra": np.r_[wanted["ra"].to_numpy(), ra], "dec": np.r_[wanted["dec"].to_numpy(), dec]})
-    bins = bins_from(stratification_bins)
-    with Database() as database:
-        scan = database.scan("pool", pool, format if pool == "-" else None)
-        drawn = sample(
-            database,
-            scan,
+    by = bins.read(stratification_bins)
+    wanted, avoid, sources = _lenses(positives, lenses)
+    with contextlib.ExitStack() as held:
+        runs, scan = _begin(engine, held, pool, by, format)
+        planned = plan(
+            runs,
+            scan.schema,
             wanted,
-            bins=bins,
+            by=by,
             seed=seed,
             per_positive=negatives_per_positive,
             n1_n2_ratio=n1_n2_ratio,
@@ -85,47 +95,82 @@ def sample(
             lenses=avoid,
             exclude_arcsec=exclude_arcsec,
         )
-    by_stratum = strata_table(drawn.quotas, tuple(bins))
-    report.table("Strata", by_stratum.column_names, (row.values() for row in by_stratum.to_pylist()))
-    if drawn.unstratified:
-        report.say(f"{drawn.unstratified} positives have no stratum and ask for no negatives")
-    if explain:
-        report.say(drawn.sql)
-    short = [quota for quota in drawn.quotas if quota.shortfall]
-    if short and strict:
-        names = ", ".join(f"{'/'.join(q.stratum)} by {q.shortfall}" for q in short)
-        raise InputError(
-            f"pool: strata fall short: {names}", "ask for fewer negatives per positive, or leave out --strict"
-        )
-    if dry_run:
-        return
-    chain = provenance.chain_of(wanted, positives)
-    step = provenance.Step(
-        "sample",
-        {
+        _say(planned, strict=strict, explain=explain)
+        if dry_run:
+            return
+        parameters = {
             "seed": seed,
             "negatives_per_positive": negatives_per_positive,
             "target_negative_count": target_negative_count,
             "n1_n2_ratio": list(n1_n2_ratio),
             "stratification_bins": list(stratification_bins),
             "exclude_arcsec": exclude_arcsec,
-            "sql": drawn.sql,
-        },
-        (
-            provenance.source("pool", pool, scan.digest, scan.chain),
-            provenance.source("positives", positives, digests.of_table(wanted), chain),
-            *sources[1:],
-        ),
-    )
-    whole = provenance.extend(step, scan.chain, chain)
-    tables.write(provenance.stamp(drawn.rows, whole), output, overwrite=overwrite, format=format)
+            "sql": planned.sql,
+        }
+        inputs = (provenance.source("pool", pool, scan.digest, scan.chain), *sources)
+        chain = provenance.extend(
+            provenance.Step("sample", parameters, inputs), scan.chain, provenance.chain_of(wanted, positives)
+        )
+        runs.keep(CHOSEN, planned.sql)
+        runs.write_located(CHOSEN, output, chain, rows=planned.rows, overwrite=overwrite, format=format)
     if strata:
-        tables.write(provenance.stamp(by_stratum, whole), strata, overwrite=overwrite)
+        tables.write(provenance.stamp(planned.strata, chain), strata, overwrite=overwrite)
     report.receipt(
         "sample",
         output,
-        rows=drawn.rows.num_rows,
-        strata=len(drawn.quotas),
-        short=sum(quota.shortfall for quota in drawn.quotas),
-        near_lenses=drawn.near_lenses,
+        rows=planned.rows,
+        strata=len(planned.quotas),
+        short=sum(quota.shortfall for quota in planned.quotas),
+        near_lenses=planned.near_lenses,
     )
+
+
+def _begin(
+    engine: str, held: contextlib.ExitStack, pool: str, by: dict[str, tuple[str, ...]], format: str | None
+) -> tuple[Database | Cluster, Scan]:
+    """An engine that knows the pool, until what holds it is closed."""
+    if engine == "spark":
+        from lensctl.doors.spark import Cluster
+        from lensctl.sample import NEEDED
+
+        cluster = held.enter_context(Cluster())
+        return cluster, cluster.scan("pool", pool, (*NEEDED, *by))
+    from lensctl.doors.sql import Database
+
+    database = held.enter_context(Database(memory_mb_per_thread=MEMORY_MB_PER_THREAD))
+    return database, database.scan("pool", pool, format if pool == "-" else None, located=True)
+
+
+def _lenses(positives: str, lenses: list[str]) -> tuple[pa.Table, pa.Table, tuple[Source, ...]]:
+    """The positives; positions to stay away from: theirs and those of every catalogue; and all of them as inputs."""
+    import numpy as np
+    import pyarrow as pa
+
+    from lensctl.doors import digests, lens_catalogs, provenance, tables
+    from lensctl.words import schema
+
+    wanted = schema.conform(tables.read(positives), positives)
+    schema.require(wanted, "ra", "dec", where=positives)
+    schema.refuse_bad_positions(wanted, where=positives)
+    ra, dec, sources = lens_catalogs.positions([positives, *lenses])
+    avoid = pa.table({"ra": np.r_[wanted["ra"].to_numpy(), ra], "dec": np.r_[wanted["dec"].to_numpy(), dec]})
+    own = provenance.source("positives", positives, digests.of_table(wanted), provenance.chain_of(wanted, positives))
+    return wanted, avoid, (own, *sources[1:])
+
+
+def _say(planned: Plan, *, strict: bool, explain: bool) -> None:
+    """Show the table of strata and what was left out; an error where one falls short and that is not allowed."""
+    from lensctl.words.errors import InputError
+
+    by_stratum = planned.strata
+    report.table("Strata", by_stratum.column_names, (row.values() for row in by_stratum.to_pylist()))
+    if planned.unstratified:
+        report.say(f"{planned.unstratified} positives have no stratum and ask for no negatives")
+    if explain:
+        report.say(planned.sql)
+    short = [quota for quota in planned.quotas if quota.shortfall]
+    if short and strict:
+        names = ", ".join(f"{'/'.join(q.stratum)} by {q.shortfall}" for q in short)
+        raise InputError(
+            f"pool: strata fall short: {names}", "ask for fewer negatives per positive, or leave out --strict"
+        )

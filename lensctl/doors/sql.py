@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from lensctl.doors import digests, provenance, tables
+from lensctl.doors import digests, provenance, tables, workers
 from lensctl.doors.whole import is_s3
 from lensctl.words.errors import InputError, ServiceError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+LOCATED_BATCH_ROWS = 65_536
 
 
 def query(sql: str, **named: pa.Table) -> pa.Table:
@@ -58,26 +61,74 @@ class Scan:
     chain : Chain
         Its provenance.
     rows : int
+    files : tuple of str
+        The parquet files it is; none where it is in memory.
     """
 
-    def __init__(self, schema: pa.Schema, digest: str, rows: int, where: str) -> None:
+    def __init__(self, schema: pa.Schema, digest: str, rows: int, where: str, files: Sequence[str] = ()) -> None:
         self.schema = schema
         self.digest = digest
         self.rows = rows
+        self.files = tuple(files)
         self.chain = provenance.chain_of(schema, where)
 
 
-class Database:
-    """A DuckDB connection in memory that spills to disk; closed at the end of its `with` block."""
+def scan_parquet(path: str, *, allow_empty: bool = False) -> Scan:
+    """What the parquet files at a path are, by their footers.
 
-    def __init__(self, *, threads: int | None = None, memory_limit: str | None = None) -> None:
+    Raises InputError where there is none, one is not whole, or (unless `allow_empty`) they have no rows.
+    """
+    files = tables.files(path)
+    footers, rows = _footers(files)
+    with tables.readable(path):
+        schema = tables.dataset(path).schema
+    if rows == 0 and not allow_empty:
+        raise InputError(f"{path}: the table has no rows", "see the step that made it")
+    return Scan(schema, digests.of_parquet(footers), rows, path, files)
+
+
+def counted(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """The batches; at their end an InputError where they were not as many rows as they should be."""
+    count = 0
+    for batch in batches:
+        count += batch.num_rows
+        yield batch
+    if count != rows:
+        raise InputError(f"{rows} rows should be drawn, {count} were", "is the table being written just now?")
+
+
+class Database:
+    """A DuckDB connection in memory that spills to a temporary folder; closed at the end of its `with` block.
+
+    Parameters
+    ----------
+    threads : int, optional
+        One per core if not given.
+    memory_mb_per_thread : int, optional
+        What it may hold before it spills; most of the machine's memory if not given.
+
+    Attributes
+    ----------
+    locator : tuple of str
+        Columns that say which row of a located table (see `scan`) a row is.
+    hash64 : str
+        Name of its function that makes a 64-bit hash of a text.
+    """
+
+    locator: tuple[str, ...] = ("__file", "__row")
+    hash64 = "hash"
+
+    def __init__(self, *, threads: int | None = None, memory_mb_per_thread: int | None = None) -> None:
+        import tempfile
+
         import duckdb
 
-        settings: dict[str, Any] = {"preserve_insertion_order": False}
-        if threads:
-            settings["threads"] = threads
-        if memory_limit:
-            settings["memory_limit"] = memory_limit
+        self._spill = tempfile.TemporaryDirectory(prefix="lensctl-sql-")
+        settings: dict[str, Any] = {"preserve_insertion_order": False, "temp_directory": self._spill.name}
+        threads = threads or workers.cores()
+        settings["threads"] = threads
+        if memory_mb_per_thread:
+            settings["memory_limit"] = f"{memory_mb_per_thread * threads}MB"
         self._connection = duckdb.connect(config=settings)
 
     def __enter__(self) -> Database:
@@ -87,45 +138,89 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+        self._spill.cleanup()
 
-    def register(self, name: str, table: pa.Table) -> None:
-        """Make a table in memory known under a name."""
+    def register(self, name: str, table: pa.Table, *, located: bool = False) -> None:
+        """Make a table in memory known under a name, with the columns of `locator` if asked."""
+        if located:
+            import pyarrow as pa
+
+            table = table.append_column("__file", pa.array([0] * table.num_rows, pa.int64()))
+            table = table.append_column("__row", pa.array(range(table.num_rows), pa.int64()))
         self._connection.register(name, table)
+
+    def keep(self, name: str, sql: str) -> None:
+        """Run a statement once and keep its rows as a table of this name."""
+        self.run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The rows of one statement, in the order it gives them."""
         with _plainly():
             return self._connection.execute(sql, parameters or {}).to_arrow_table()
 
-    def stream(self, sql: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """The rows of one statement in batches, never all at once."""
+    def stream(self, sql: str, batch_rows: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        """The columns of one statement, and its rows in batches, never all at once."""
         with _plainly():
-            yield from self._connection.execute(sql).to_arrow_reader(batch_rows)
+            reader = self._connection.execute(sql).to_arrow_reader(batch_rows)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with _plainly():
+                yield from reader
+
+        return reader.schema, batches()
 
     def run(self, sql: str) -> None:
         """Run a statement that gives no rows."""
         self.query(sql)
 
-    def scan(self, name: str, path: str, format: str | None = None, *, allow_empty: bool = False) -> Scan:
+    def scan(
+        self, name: str, path: str, format: str | None = None, *, allow_empty: bool = False, located: bool = False
+    ) -> Scan:
         """Make the table at a path known under a name, read as the queries need it.
+
+        A located one has the columns of `locator` as well.
 
         Raises InputError where there is no table or (unless `allow_empty`) it has no rows.
         """
         if path == "-" or tables.format_of(path, format) != "parquet":
             table = tables.read(path, format=format, allow_empty=allow_empty)
-            self.register(name, table)
+            self.register(name, table, located=located)
             return Scan(table.schema, digests.of_table(table), table.num_rows, path)
-        files = tables.files(path)
-        footers, rows = _footers(files)
-        with tables.readable(path):
-            schema = tables.dataset(path).schema
-        if rows == 0 and not allow_empty:
-            raise InputError(f"{path}: the table has no rows", "see the step that made it")
-        if is_s3(files[0]):
+        found = scan_parquet(path, allow_empty=allow_empty)
+        if is_s3(found.files[0]):
             self._load_s3()
-        listed = ", ".join(map(_quoted, files))
-        self.run(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], hive_partitioning = true)")
-        return Scan(schema, digests.of_parquet(footers), rows, path)
+        listed = ", ".join(map(_quoted, found.files))
+        columns = "*, file_index AS __file, file_row_number AS __row" if located else "*"
+        self.run(f"CREATE VIEW {name} AS SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = true)")
+        return found
+
+    def write_located(
+        self, chosen: str, output: str, chain: provenance.Chain, *, rows: int, overwrite: bool, format: str | None
+    ) -> None:
+        """Write all columns of those rows of the located table `pool` that another table points at.
+
+        Parameters
+        ----------
+        chosen : str
+            Table with the columns of `locator` and others, which are carried.
+        output : str
+            File, or - for stdout; its rows are in the order of galaxy_id.
+        chain : Chain
+            The output's provenance.
+        rows : int
+            How many there must be; nothing is written where there are more or fewer.
+        """
+        import pyarrow as pa
+
+        columns, batches = self.stream(
+            f"SELECT pool.*, chosen.* EXCLUDE ({', '.join(self.locator)})"
+            f" FROM pool JOIN {chosen} AS chosen USING ({', '.join(self.locator)}) ORDER BY galaxy_id",
+            LOCATED_BATCH_ROWS,
+        )
+        schema = pa.schema([field for field in columns if field.name not in self.locator])
+        schema = provenance.stamp(schema.empty_table(), chain).schema
+        batches = (batch.select(schema.names) for batch in batches)
+        tables.write_batches(schema, counted(batches, rows), output, overwrite=overwrite, format=format)
 
     def _load_s3(self) -> None:
         """Load the httpfs extension from its package and hand it the account."""
@@ -136,6 +231,7 @@ class Database:
         who = s3.account()
         extension = next(iter(duckdb_extension_httpfs.__path__))
         self._connection.execute(f"LOAD '{_extension_file(extension)}'")
+        self._connection.execute("SET enable_external_file_cache = false")  # each query reads other columns: no use
         endpoint = (who.endpoint or "").split("://")[-1]
         options = {"KEY_ID": who.access_key, "SECRET": who.secret_key, "REGION": who.region}
         if who.token:

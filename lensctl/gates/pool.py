@@ -109,7 +109,8 @@ def _rule(database: Database, limits: Settings, n: int) -> Iterator[Check]:
     offenders: list[str] = []
     count = 0
     columns = "galaxy_id, ra::DOUBLE AS ra, dec::DOUBLE AS dec, healpix_128::DOUBLE AS pixel"
-    for batch in database.stream(f"SELECT {columns} FROM pool", BATCH_ROWS):
+    _, batches = database.stream(f"SELECT {columns} FROM pool", BATCH_ROWS)
+    for batch in batches:
         ra, dec, pixel = (batch[name].to_numpy(zero_copy_only=False) for name in ("ra", "dec", "pixel"))
         on_sky = (ra >= 0) & (ra <= 360) & (np.abs(dec) <= 90)
         good = on_sky.copy()
