@@ -56,7 +56,7 @@ for need in importlib.metadata.requires("lensctl") or ():
     if name not in ("torch", "torchvision", "pyspark") and (not marker or 'extra == "spark"' in marker):
         print(requirement.strip())
 PYTHON
-pip install --constraint "./$(basename "$constraints")" --requirement needs.txt py4j
+pip install --no-warn-conflicts --constraint "./$(basename "$constraints")" --requirement needs.txt py4j
 
 # EMR's PySpark, found when it is there.
 site=$("$prefix/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')

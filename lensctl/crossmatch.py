@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lensctl.doors import sweeps
+from lensctl.doors import sweeps, workers
 from lensctl.doors.lens_catalogs import TIERS
 from lensctl.words import derived, geometry, schema, strata
 from lensctl.words.errors import InputError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 FOOTPRINT_ARCSEC = 60.0  # nothing catalogued this near: the files given do not cover the place
 
@@ -33,11 +35,16 @@ class Lenses:
 
 @dataclass(frozen=True)
 class Matched:
-    """Positives, the candidates that matched nothing (with the reason), and objects matched by two of them."""
+    """Positives; the candidates that give none with a stratum, each with the reason; and candidates that share one.
+
+    A candidate whose object has a type or nobs_z bin without negatives is a positive (`unstratified`) and is listed
+    with the reason as well. `digests` are those of the catalogue files.
+    """
 
     positives: pa.Table
     unmatched: pa.Table
     shared: int
+    digests: tuple[str, ...] = ()
 
 
 def select(catalog: pa.Table, *, name_contains: str = "DESI-", merge_arcsec: float = 3.0) -> Lenses:
@@ -72,7 +79,7 @@ def select(catalog: pa.Table, *, name_contains: str = "DESI-", merge_arcsec: flo
     return Lenses(rows, selected, int(graded.sum()) - len(first), int((~graded).sum()))
 
 
-def _joined(names: Sequence[str | None], labels: np.ndarray) -> list[str]:
+def _joined(names: Sequence[str | None], labels: NDArray[np.int64]) -> list[str]:
     groups: dict[int, dict[str, None]] = {}
     for name, label in zip(names, labels, strict=True):
         groups.setdefault(int(label), {}).update(dict.fromkeys((name or "").split("|")))
@@ -85,6 +92,7 @@ def crossmatch(
     *,
     radius_arcsec: float = 5.0,
     tier_b_weight: float = 0.5,
+    count: int | None = 1,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Matched:
     """Match each candidate to the nearest catalogue object.
@@ -94,11 +102,13 @@ def crossmatch(
     lenses : pa.Table
         `Lenses.rows`: one row per candidate.
     files : sequence of str
-        Sweep or Tractor files; two columns of each are read whole, the rest only for the matches.
+        Sweep or Tractor files; each is read once, and objects far from every candidate are passed over.
     radius_arcsec : float
         Farthest match.
     tier_b_weight : float
         `sample_weight` of tier B; tier A has 1.
+    count : int, optional
+        Processes; None is one per core.
 
     Returns
     -------
@@ -116,45 +126,97 @@ def crossmatch(
     if not 0.3 <= tier_b_weight <= 0.6:
         raise InputError(f"tier_b_weight is {tier_b_weight:g}", "the plan allows 0.3 to 0.6")
     ra, dec = lenses["ra"].to_numpy(), lenses["dec"].to_numpy()
+    job = functools.partial(_near, ra=ra, dec=dec, radius_arcsec=radius_arcsec)
+    found: dict[str, Neighbours] = {}
+    for neighbours in workers.each(job, files, count):
+        found[neighbours.file] = neighbours
+        advance(1)
     best = np.full(len(ra), np.inf)
     where: list[tuple[str, int] | None] = [None] * len(ra)
-    for file in files:
-        sweeps.require_columns(file, derived.REQUIRED)
-        objects = sweeps.read(file, ("ra", "dec"))
-        schema.refuse_bad_positions(objects, file)
-        index, separation = geometry.nearest(ra, dec, objects["ra"].to_numpy(), objects["dec"].to_numpy())
-        rows = objects["row_index"].to_numpy()
-        for i in np.flatnonzero(separation < best):
-            best[i], where[i] = separation[i], (file, int(rows[index[i]]))
-        advance(1)
-    near = best <= radius_arcsec
-    if not near.any():
+    for file in files:  # of objects equally near the one in the first file counts
+        near = found[file]
+        for i in np.flatnonzero(near.separation < best):
+            best[i] = near.separation[i]
+            where[i] = (file, int(near.row[i])) if near.row[i] >= 0 else None
+    matches = np.array([place is not None for place in where], bool)
+    if not matches.any():
         raise InputError(
             f"no lens lies within {radius_arcsec:g} arcsec of a catalogue object", "do the files cover them?"
         )
-    positives, shared = _merge(lenses, where, best, near, tier_b_weight)
-    return Matched(positives, _unmatched(lenses, best, near, radius_arcsec), shared)
+    positives, object_of, shared = _merge(lenses, where, best, found, tier_b_weight)
+    unmatched = _unmatched(lenses, best, object_of, positives, radius_arcsec)
+    return Matched(positives, unmatched, shared, tuple(found[file].digest for file in files))
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """What one catalogue file has near the candidates.
+
+    Attributes
+    ----------
+    separation : (L,) float64
+        Of each candidate to the nearest object, arcsec; infinite where nothing is as near as matters.
+    row : (L,) int64
+        Number in `objects` of the object that a candidate may match; -1 where there is none.
+    objects : pa.Table
+        These objects.
+    digest : str
+        SHA-256 of the file.
+    """
+
+    file: str
+    separation: NDArray[np.float64]
+    row: NDArray[np.int64]
+    objects: pa.Table
+    digest: str
+
+
+def _near(file: str, ra: NDArray[np.float64], dec: NDArray[np.float64], radius_arcsec: float) -> Neighbours:
+    """The nearest object of one file to each candidate."""
+    import numpy as np
+    import pyarrow as pa
+
+    reach = max(FOOTPRINT_ARCSEC, radius_arcsec)
+    places = geometry.Neighbourhood(ra, dec, reach)
+    scan = sweeps.Scan(file)
+
+    def keep(values: sweeps.Values) -> NDArray[np.bool_]:
+        sweeps.refuse_bad_positions(scan, values)
+        return places.may_hold(values("ra"), values("dec"))
+
+    objects = pa.concat_tables(list(scan.rows(derived.REQUIRED, derived.OPTIONAL, keep)))
+    index, separation = geometry.nearest(ra, dec, objects["ra"].to_numpy(), objects["dec"].to_numpy())
+    separation = np.where(separation <= reach, separation, np.inf)
+    matching = np.flatnonzero(separation <= radius_arcsec)
+    chosen, numbers = np.unique(index[matching], return_inverse=True)
+    row = np.full(len(ra), -1, np.int64)
+    row[matching] = numbers
+    return Neighbours(file, separation, row, objects.take(pa.array(chosen)), scan.digest)
 
 
 def _merge(
     lenses: pa.Table,
     where: Sequence[tuple[str, int] | None],
-    separation: np.ndarray,
-    near: np.ndarray,
+    separation: NDArray[np.float64],
+    found: Mapping[str, Neighbours],
     tier_b_weight: float,
-) -> tuple[pa.Table, int]:
-    """Catalogue rows of the matches with what the lens catalogue says of them, one row per object."""
+) -> tuple[pa.Table, list[str | None], int]:
+    """Catalogue rows of the matches with what the lens catalogue says of them, one row per object.
+
+    Gives them, the id of each candidate's object, and how many candidates share another's.
+    """
     import pyarrow as pa
 
     candidates = lenses.to_pylist()
     by_object: dict[tuple[str, int], list[int]] = {}
     for i, place in enumerate(where):
-        if place is not None and near[i]:
+        if place is not None:
             by_object.setdefault(place, []).append(i)
     tables = []
+    object_of: list[str | None] = [None] * len(candidates)
     for file in sorted({file for file, _ in by_object}):
         rows = sorted(row for f, row in by_object if f == file)
-        objects = sweeps.read(file, (*derived.REQUIRED, *derived.OPTIONAL), rows)
+        objects = found[file].objects.take(pa.array(rows, pa.int64()))
         groups = [by_object[file, row] for row in rows]
         chosen = [min(group, key=lambda i: (candidates[i]["tier"], separation[i], i)) for group in groups]
         tiers = [candidates[i]["tier"] for i in chosen]
@@ -168,25 +230,56 @@ def _merge(
             "tier": tiers,
             "sample_weight": [1.0 if tier == "A" else tier_b_weight for tier in tiers],
         }.items():
-            objects = objects.append_column(name, pa.array(values))
-        tables.append(derived.with_derived(objects))
+            objects = objects.append_column(name, pa.array(values, schema.arrow_type(name)))
+        made = derived.with_derived(objects)
+        tables.append(made)
+        for id, group in zip(made["galaxy_id"].to_pylist(), groups, strict=True):
+            for i in group:
+                object_of[i] = id
     positives = pa.concat_tables(tables, promote_options="default").sort_by("galaxy_id")
-    kinds, bins = positives["type"].to_pylist(), positives["nobs_z_bin"].to_pylist()
-    lacking = [kind not in strata.TYPES or bin in (None, "1-2") for kind, bin in zip(kinds, bins, strict=True)]
+    lacking = [reason is not None for reason in _reasons(positives)]
     shared = sum(len(group) - 1 for group in by_object.values())
-    return positives.append_column("unstratified", pa.array(lacking)), shared
+    return positives.append_column("unstratified", pa.array(lacking)), object_of, shared
 
 
-def _unmatched(lenses: pa.Table, separation: np.ndarray, near: np.ndarray, radius_arcsec: float) -> pa.Table:
+def _reasons(positives: pa.Table) -> list[str | None]:
+    """Why each positive has no stratum among the negatives; None where it has one."""
+    kinds, bins = positives["type"].to_pylist(), positives["nobs_z_bin"].to_pylist()
+    return [
+        f"type {kind} has no stratum"
+        if kind not in strata.TYPES
+        else f"nobs_z bin {bin or '0'} has no stratum"
+        if bin in (None, "1-2")
+        else None
+        for kind, bin in zip(kinds, bins, strict=True)
+    ]
+
+
+def _unmatched(
+    lenses: pa.Table,
+    separation: NDArray[np.float64],
+    object_of: Sequence[str | None],
+    positives: pa.Table,
+    radius_arcsec: float,
+) -> pa.Table:
+    """Every candidate that gives no positive with a stratum, why, and the object it is, if it is one."""
+    import numpy as np
     import pyarrow as pa
 
-    reasons = [
-        f"nearest object at {sep:.1f} arcsec, beyond {radius_arcsec:g}"
-        if sep <= FOOTPRINT_ARCSEC
-        else "outside the footprint of the files given"
-        for sep in separation[~near]
-    ]
-    return lenses.filter(pa.array(~near)).append_column("reason", pa.array(reasons, pa.string()))
+    lacking = dict(zip(positives["galaxy_id"].to_pylist(), _reasons(positives), strict=True))
+    reasons: list[str | None] = []
+    for id, sep in zip(object_of, separation, strict=True):
+        if id is not None:
+            reasons.append(lacking[id])
+        elif sep <= FOOTPRINT_ARCSEC:
+            reasons.append(f"nearest object at {sep:.1f} arcsec, beyond {radius_arcsec:g}")
+        else:
+            reasons.append("outside the footprint of the files given")
+    seen = [None if np.isinf(sep) else float(sep) for sep in separation]
+    listed = lenses.append_column("sep_arcsec", pa.array(seen, pa.float64()))
+    listed = listed.append_column("galaxy_id", pa.array(object_of, pa.string()))
+    listed = listed.append_column("reason", pa.array(reasons, pa.string()))
+    return listed.filter(listed["reason"].is_valid())
 
 
 def summary(positives: pa.Table) -> Counter[tuple[str, str, str]]:

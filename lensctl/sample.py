@@ -214,7 +214,7 @@ def exclude_near(engine: Engine, lenses: pa.Table | None, radius_arcsec: float, 
     engine.keep(
         "near",
         f"SELECT DISTINCT {columns}, zone = {NOWHERE} AS nowhere\n"
-        f"FROM (SELECT *, CASE WHEN ra >= 0 AND ra <= 360 AND dec >= -90 AND dec <= 90\n"
+        f"FROM (SELECT *, CASE WHEN ra >= 0 AND ra <= 360 AND dec >= -90 AND dec <= 90 AND {_numbers('ra', 'dec')}\n"
         f"    THEN CAST(floor(dec * {ZONES_PER_DEGREE}) AS BIGINT) ELSE {NOWHERE} END AS zone FROM pool) AS pool\n"
         f"JOIN lens USING (zone)\n"
         f"WHERE zone = {NOWHERE} OR pow(sin(radians(dec - lens_dec) / 2), 2)\n"
@@ -228,6 +228,11 @@ def exclude_near(engine: Engine, lenses: pa.Table | None, radius_arcsec: float, 
             f"pool: {number[True]} rows have a position that is null, NaN or impossible", "make the pool again"
         )
     return int(number.get(False, 0))
+
+
+def _numbers(*columns: str) -> str:
+    """Condition that columns are not NaN: DuckDB believes parquet's least and greatest values, which leave NaN out."""
+    return " AND ".join(f"NOT isnan(CAST({column} AS DOUBLE))" for column in columns)
 
 
 def _counts(engine: Engine, table: str, by: Sequence[Division]) -> Counter[tuple[tuple[str, ...], str]]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import fitsio
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from lensctl.crossmatch import crossmatch, select
+from lensctl.doors import s3, tables
+from lensctl.words import geometry
 from lensctl.words.errors import InputError
 from tests import toys
 
@@ -82,9 +88,15 @@ def test_the_unmatched_are_listed_with_the_reason(objects):
     matched = crossmatch(select(catalog(far)).rows, objects)
     reasons = dict(zip(matched.unmatched["name"].to_pylist(), matched.unmatched["reason"].to_pylist(), strict=True))
     assert reasons == {
+        "DESI-2": "nobs_z bin 1-2 has no stratum",
         "DESI-4": "outside the footprint of the files given",
         "DESI-5": "nearest object at 20.0 arcsec, beyond 5",
     }
+    assert matched.unmatched.select(["name", "galaxy_id"]).to_pylist()[0] == {
+        "name": "DESI-2",
+        "galaxy_id": "1600p020_1",
+    }
+    assert matched.unmatched["sep_arcsec"].to_pylist() == pytest.approx([1.0, None, 20.0], abs=0.01)
 
 
 def test_two_lenses_of_one_object_are_one_positive_with_both_names(objects):
@@ -111,6 +123,85 @@ def test_positives_without_a_negative_stratum_are_flagged_not_dropped(objects, t
     place = (raw["ra"][0].as_py(), raw["dec"][0].as_py())
     matched = crossmatch(select(catalog([("DESI-0", *place, "probable", "x")])).rows, [str(path)])
     assert matched.positives.select(["type", "unstratified"]).to_pylist() == [{"type": "PSF", "unstratified": True}]
+
+
+def test_every_lens_that_gives_no_stratified_positive_is_listed_with_the_reason(tmp_path):
+    raw = toys.rows(5)
+    raw = raw.set_column(2, "type", pa.array(["PSF", "EXP", "SER", "SER", "DUP"]))
+    nobs = raw.column_names.index("nobs_z")
+    raw = raw.set_column(nobs, "nobs_z", pa.array([5, 5, 2, 5, 0], pa.int16()))
+    path = str(toys.write_fits(raw, tmp_path / "c.fits"))
+    places = list(zip(raw["ra"].to_pylist(), raw["dec"].to_pylist(), strict=True))
+    rows = [(f"DESI-{i}", *place, "probable", "x") for i, place in enumerate(places)]
+    rows.append(("DESI-0b", places[0][0], places[0][1] + 4 / 3600, "probable", "x"))  # another lens of the same object
+    matched = crossmatch(select(catalog(rows)).rows, [path])
+    assert matched.positives["unstratified"].to_pylist() == [True, True, True, False, True]
+    reasons = zip(matched.unmatched["name"].to_pylist(), matched.unmatched["reason"].to_pylist(), strict=True)
+    assert sorted(reasons) == [
+        ("DESI-0", "type PSF has no stratum"),
+        ("DESI-0b", "type PSF has no stratum"),
+        ("DESI-1", "type EXP has no stratum"),
+        ("DESI-2", "nobs_z bin 1-2 has no stratum"),
+        ("DESI-4", "type DUP has no stratum"),
+    ]
+
+
+def test_a_catalogue_in_any_format_gives_the_same_positives_with_any_number_of_workers(objects, tmp_path, lensctl):
+    listed = catalog(LISTED)
+    tables.write(listed, str(tmp_path / "l.csv"))
+    tables.write(listed, str(tmp_path / "l.parquet"))
+    columns = {name: listed[name].to_numpy(zero_copy_only=False) for name in listed.column_names}
+    columns = {name: v.astype("S20") if v.dtype == object else v for name, v in columns.items()}
+    columns["grade"] = columns.pop("grading")
+    fitsio.write(str(tmp_path / "l.fits"), list(columns.values()), names=list(columns))
+    found = []
+    for i, name in enumerate(("l.csv", "l.parquet", "l.fits")):
+        options = ("--workers", 1 + i % 2, "--unmatched", f"{i}-left.csv")
+        done = lensctl("crossmatch", name, *objects, f"{i}.parquet", *options)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["unmatched"] == 1
+        left = tables.read(str(tmp_path / f"{i}-left.csv"))["reason"].to_pylist()
+        assert left == ["nobs_z bin 1-2 has no stratum", "outside the footprint of the files given"]
+        found.append(tables.read(str(tmp_path / f"{i}.parquet")).replace_schema_metadata())
+    assert found[0].equals(found[1])
+    assert found[0].equals(found[2])
+
+
+def test_the_nearest_is_found_as_by_looking_at_all_objects(tmp_path):
+    random = np.random.default_rng(7)
+    raw = toys.rows(4000, width_deg=0.5)
+    path = str(toys.write_fits(raw, tmp_path / "a.fits"))
+    ra, dec = 150 + random.uniform(-0.05, 0.55, 300), 2 + random.uniform(-0.05, 0.55, 300)
+    lenses = select(catalog([(f"DESI-{i}", ra[i], dec[i], "A", "x") for i in range(300)]), merge_arcsec=0)
+    matched = crossmatch(lenses.rows, [path], radius_arcsec=15.0)
+    index, separation = geometry.nearest(ra, dec, raw["ra"].to_numpy(), raw["dec"].to_numpy())
+    near = separation <= 15
+    ids = {f"{raw['brickname'][int(i)]}_{raw['objid'][int(i)]}" for i in index[near]}
+    assert set(matched.positives["galaxy_id"].to_pylist()) == ids
+    assert matched.shared == near.sum() - len(ids)
+    outside = matched.unmatched["reason"].to_pylist().count("outside the footprint of the files given")
+    assert outside == (separation > 60).sum() > 0
+
+
+def test_from_s3_and_what_s3_refuses(objects, tmp_path, bucket, lensctl, monkeypatch):
+    for path in objects:
+        s3.upload(Path(path), f"s3://{bucket}/tractor/{Path(path).name}")
+    tables.write(catalog(LISTED), f"s3://{bucket}/lenses.csv")
+    here = ("crossmatch", f"s3://{bucket}/lenses.csv", f"s3://{bucket}/tractor/*.fits")
+    assert lensctl(*here, f"s3://{bucket}/positives.parquet", "--workers", 1).returncode == 0
+    assert lensctl(*here[:2], *objects, "positives.parquet").returncode == 0
+    assert s3.read(f"s3://{bucket}/positives.parquet") == (tmp_path / "positives.parquet").read_bytes()
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    refused = lensctl(*here, "others.parquet")
+    assert (refused.returncode, "S3 says" in refused.stderr) == (2, True)
+    assert not (tmp_path / "others.parquet").exists()
+
+
+def test_a_missing_column_of_a_catalogue_is_named_with_the_nearest(objects, tmp_path, lensctl):
+    (tmp_path / "l.csv").write_text("name,raa,dec,grade\nDESI-1,150.0,2.0,A\n")
+    done = lensctl("crossmatch", "l.csv", *objects, "positives.parquet")
+    assert done.returncode == 2
+    assert "l.csv: column 'ra' is missing (did you mean 'raa'?)" in done.stderr
 
 
 def test_what_cannot_be_is_an_error(objects):

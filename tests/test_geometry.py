@@ -143,3 +143,29 @@ def test_nothing_has_no_neighbours():
 def test_a_position_that_is_none_is_refused_with_its_row(ra, dec):
     with pytest.raises(InputError, match="row 1 is no position"):
         geometry.unit_vectors([0.0, ra], [0.0, dec])
+
+
+@settings(deadline=None, max_examples=60)
+@given(CLUMP, CLUMP, st.floats(0.1, 4000))
+def test_a_neighbourhood_holds_what_is_near_its_positions(clump, other, radius_arcsec):
+    ra, dec = spread(clump)
+    ra_ref, dec_ref = spread(other)
+    _, sep = geometry.nearest(ra, dec, ra_ref, dec_ref)
+    sky = geometry.Neighbourhood(ra_ref, dec_ref, radius_arcsec)
+    assert sky.holds(ra, dec).tolist() == (sep <= radius_arcsec).tolist()
+    assert sky.may_hold(ra, dec)[sep <= radius_arcsec].all()
+
+
+@pytest.mark.parametrize("radius_arcsec", [11.0, 60.0, 700.0])
+def test_a_neighbourhood_passes_over_nothing_anywhere_on_the_sky(radius_arcsec):
+    random = np.random.default_rng(3)
+    ra_ref = np.r_[random.uniform(0, 360, 3000), 0.0, 360.0, 10.0]
+    dec_ref = np.r_[np.degrees(np.arcsin(random.uniform(-1, 1, 3000))), 89.97, -89.9, 90.0]
+    angle, share = random.uniform(0, 360, len(ra_ref)), random.uniform(0, 1.5, len(ra_ref))
+    near = SkyCoord(ra_ref * u.deg, dec_ref * u.deg).directional_offset_by(
+        angle * u.deg, share * radius_arcsec * u.arcsec
+    )
+    ra, dec = near.ra.deg, near.dec.deg
+    _, sep = geometry.nearest(ra, dec, ra_ref, dec_ref)
+    held = geometry.Neighbourhood(ra_ref, dec_ref, radius_arcsec).holds(ra, dec)
+    assert (held == (sep <= radius_arcsec)).all()

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lensctl.doors import provenance, tables
+from lensctl.doors import provenance, s3, tables
 from lensctl.doors.spark import Cluster
 from lensctl.sample import CHOSEN, NEEDED, plan
 from lensctl.words.errors import InputError, LensctlError
 from tests import toys
-from tests.benchmarks import survey_pool
+from tests.benchmarks import pool_speed, survey_pool
 from tests.test_sample import of_vectors
 
 JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ
@@ -122,3 +122,45 @@ def test_pool_and_sample_are_on_s3(lensctl, bucket, tmp_path):
         done = lensctl(*command.format(output).split(), "--engine", engine)
         assert done.returncode == 0, done.stderr
     assert tables.read(f"s3://{bucket}/drawn.parquet").equals(tables.read(str(tmp_path / "here.parquet")))
+
+
+@needs_java
+def test_a_pool_of_two_million_catalogue_rows_is_that_of_one_machine(lensctl, tmp_path):
+    pool_speed.write_sweeps(tmp_path, files=4, rows=ROWS // 4)
+    tables.write(pa.table({"ra": [5.0, 15.0], "dec": [2.5, 2.5], "name": ["a", "b"]}), str(tmp_path / "lenses.csv"))
+    said = {}
+    for engine, output in (("local", "here.parquet"), ("spark", "there")):
+        done = lensctl("pool", "sweep-*.fits", output, "--lenses", "lenses.csv", "--engine", engine)
+        assert done.returncode == 0, done.stderr
+        said[engine] = {**json.loads(done.stdout), "output": "", "seconds": 0}
+    assert said["spark"] == said["local"]
+    assert said["local"]["read"] == ROWS
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [f"part-{n:05d}.parquet" for n in range(4)]
+    here, there = (tables.read(str(tmp_path / name)) for name in ("here.parquet", "there"))
+    assert there.equals(here), "row for row"
+    ids = [provenance.chain_of(table)[-1].id for table in (here, there)]
+    assert ids[0] == ids[1], "one step, whoever ran it"
+    again = lensctl("pool", "sweep-*.fits", "there", "--lenses", "lenses.csv", "--engine", "spark")
+    assert (again.returncode, "nothing to do" in again.stderr) == (0, True), again.stderr
+
+
+@needs_java
+def test_a_pool_in_partitions_goes_straight_to_s3_and_a_bad_file_is_named(lensctl, bucket, tmp_path):
+    for n in range(3):
+        toys.write_fits(toys.rows(900, n, ra=100.0 + 10 * n), tmp_path / f"sweep-{n}.fits")
+    bad = tmp_path / "sweep-3.fits"
+    bad.write_bytes((tmp_path / "sweep-0.fits").read_bytes()[:50_000])
+    tables.write(pa.table({"ra": [5.0], "dec": [2.5]}), str(tmp_path / "lenses.csv"))
+    url = f"s3://{bucket}/pool"
+    command = ["pool", "sweep-*.fits", "--lenses", "lenses.csv", "--partition-by", "split"]
+    refused = lensctl(*command, url, "--engine", "spark")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "1 of 4 files are bad" in refused.stderr
+    assert "sweep-3.fits" in refused.stderr
+    assert lensctl("show", url).returncode == 2, "nobody reads it before it is whole"
+    for output, engine in ((url, "spark"), ("here", "local")):
+        done = lensctl(*command, output, "--engine", engine, "--skip-bad", "1")
+        assert done.returncode == 0, done.stderr
+    here, there = (tables.read(path).sort_by("galaxy_id") for path in (str(tmp_path / "here"), url))
+    assert there.equals(here)
+    assert not [name for name in s3.listed(url) if "/_" in name]

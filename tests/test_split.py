@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -68,3 +70,23 @@ def test_healpix_is_nested(pixel):
     ra, dec = healpy.pix2ang(128, pixel, nest=True, lonlat=True)
     assert split.healpix(ra, dec) == pixel
     assert split.healpix(ra, dec, 64) == pixel // 4
+
+
+def test_pixels_are_healpys_to_the_last_edge_without_importing_all_of_it():
+    import healpy
+
+    random = np.random.default_rng(5)
+    edges = np.degrees(np.arcsin(np.r_[np.linspace(-1, 1, 1537), np.linspace(-2 / 3, 2 / 3, 1025)]))
+    ra = np.r_[random.uniform(0, 360, 200_000), np.linspace(0, 360, len(edges)), np.zeros(len(edges))]
+    dec = np.r_[np.degrees(np.arcsin(random.uniform(-1, 1, 200_000))), edges, edges]
+    for nside in (1, 64, 128):
+        assert (split.healpix(ra, dec, nside) == healpy.ang2pix(nside, ra, dec, nest=True, lonlat=True)).all()
+    code = "import sys; from lensctl.words import split; print(split.healpix(5.0, 5.0), 'healpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(healpy.ang2pix(128, 5.0, 5.0, nest=True, lonlat=True)), "False"]
+
+
+@pytest.mark.parametrize("dec", [np.nan, 90.001, -91.0])
+def test_a_declination_beyond_a_pole_has_no_pixel(dec):
+    with pytest.raises(ValueError, match="beyond a pole"):
+        split.healpix(10.0, dec)

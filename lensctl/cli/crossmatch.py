@@ -8,7 +8,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import TABLES, command
-from lensctl.cli.options import Format, Output, Overwrite
+from lensctl.cli.options import Format, Output, Overwrite, Workers
 
 
 @command("crossmatch", TABLES)
@@ -22,8 +22,13 @@ def crossmatch(
     tier_b_weight: Annotated[float, typer.Option(help="Sample weight of tier B, 0.3 to 0.6.")] = 0.5,
     unmatched: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Also write the candidates without a match here.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Also write the candidates without a match, or without a stratum, here, with the reason.",
+            show_default=False,
+        ),
     ] = None,
+    workers: Workers = None,
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -49,14 +54,20 @@ def crossmatch(
     files = sweeps.files(tractor)
     with report.progress("catalogue files", len(files)) as advance:
         matched = crossmatch(
-            lenses.rows, files, radius_arcsec=radius_arcsec, tier_b_weight=tier_b_weight, advance=advance
+            lenses.rows,
+            files,
+            radius_arcsec=radius_arcsec,
+            tier_b_weight=tier_b_weight,
+            count=workers,
+            advance=advance,
         )
     counts = summary(matched.positives)
     rows = [(*key, count) for key, count in sorted(counts.items(), key=lambda item: tuple(map(str, item[0])))]
     report.table("Positives", ("tier", "type", "nobs_z bin", "positives"), rows)
     lacking = matched.positives["unstratified"].to_pylist().count(True)
+    nothing = matched.unmatched["galaxy_id"].null_count
     report.say(
-        f"{matched.unmatched.num_rows:,} lenses match nothing; {matched.shared:,} shared an object with another; "
+        f"{nothing:,} lenses match nothing; {matched.shared:,} shared an object with another; "
         f"{lacking:,} positives have a type or nobs_z bin without negatives (column unstratified)"
     )
     parameters = {
@@ -66,7 +77,10 @@ def crossmatch(
         "tier_b_weight": tier_b_weight,
     }
     chain = provenance.chain_of(listed, catalog)
-    inputs = (provenance.source("lenses", catalog, digests.of_table(listed), chain), sweeps.source(files))
+    inputs = (
+        provenance.source("lenses", catalog, digests.of_table(listed), chain),
+        sweeps.source(files, matched.digests),
+    )
     whole = provenance.extend(provenance.Step("crossmatch", parameters, inputs), chain)
     tables.write(provenance.stamp(matched.positives, whole), output, overwrite=overwrite, format=format)
     if unmatched:
@@ -77,6 +91,6 @@ def crossmatch(
         selected=lenses.selected,
         merged=lenses.merged,
         rows=matched.positives.num_rows,
-        unmatched=matched.unmatched.num_rows,
+        unmatched=nothing,
         unstratified=lacking,
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,13 +11,12 @@ from lensctl.cli.command import TABLES, command
 from lensctl.cli.options import Format, Lenses, Output, Overwrite, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    import pyarrow as pa
-
-    from lensctl.doors.provenance import Chain
-    from lensctl.pool import Funnel
+    from lensctl.doors.jobs import Job
+    from lensctl.doors.provenance import Chain, Source, Step
+    from lensctl.pool import Criteria, Funnel, Part
 
 
 @command("pool", TABLES)
@@ -36,7 +34,18 @@ def pool(
     exclude_arcsec: Annotated[
         float | None, typer.Option(min=0, help="Keep this far from every lens (11).", show_default=False)
     ] = None,
+    partition_by: Annotated[
+        list[str],
+        typer.Option(
+            metavar="COLUMN",
+            help="Make OUTPUT a folder of COLUMN=value/part-*.parquet: split, pool, type, nobs_z_bin; repeat for more.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
     skip_bad: Annotated[int, typer.Option(min=0, help="How many unreadable files may be passed over.")] = 0,
+    engine: Annotated[
+        str, typer.Option(help="local, or spark: OUTPUT is a folder that executors fill, a file or more a sweep.")
+    ] = "local",
     workers: Workers = None,
     format: Format = None,
     overwrite: Overwrite = False,
@@ -44,19 +53,19 @@ def pool(
     """Make the pool of negatives from sweeps or Tractor files.
 
     Rows that meet the criteria and lie far from every lens get their pool (N1, or N2 with a confuser class), bins,
-    HEALPix pixels and split. An interrupted run goes on where it was when the command is given again.
+    HEALPix pixels and split. An interrupted run goes on where it was when the command is given again; for an output on
+    S3 its work lies in lensctl/ in the cache folder (XDG_CACHE_HOME, else ~/.cache) until then.
 
     Example: lensctl pool 'sky/south/sweep/10.0/*.fits' pool.parquet --lenses sky/lenses.csv
     """
     import contextlib
     import dataclasses
-    import os
     import tempfile
     from pathlib import Path
 
-    from lensctl.doors import jobs, lens_catalogs, provenance, tables, whole
+    from lensctl.doors import jobs, lens_catalogs, provenance, tables
     from lensctl.doors import sweeps as catalogs
-    from lensctl.pool import PRESETS, part_name, select_all, validation
+    from lensctl.pool import PRESETS, Funnel, in_order, repeated_between, select_all
     from lensctl.words.config import nearest
     from lensctl.words.errors import InputError
 
@@ -70,41 +79,205 @@ def pool(
         "exclude_arcsec": exclude_arcsec,
     }
     criteria = dataclasses.replace(PRESETS[preset], **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
+    kind = tables.format_of(output, format)
+    _refuse_partitions(partition_by, output, kind)
     if not lenses:
         raise InputError("no lens catalogue is given", "add --lenses CATALOG, once for each catalogue")
     files = catalogs.files(sweeps)
     ra, dec, sources = lens_catalogs.positions(lenses)
-    step = provenance.Step(
-        "pool", {"preset": preset, **dataclasses.asdict(criteria)}, (catalogs.source(files), *sources)
-    )
-    if tables.made_by(output, step.id):
-        report.say(f"{output} was made by this very command: nothing to do")
-        report.receipt("pool", output, files=len(files))
+    parameters = {"preset": preset, **dataclasses.asdict(criteria), "partition_by": partition_by}
+    if engine != "local":
+        _by_spark(engine, files, output, kind, criteria, (ra, dec), parameters, sources, skip_bad, overwrite)
         return
+    begun = provenance.Step("pool", parameters, (catalogs.stamped(files), *sources))
+    if _is_alike(tables.chain_at(output), begun):
+        digests = catalogs.digests_of(files, workers)
+        done = provenance.Step("pool", parameters, (catalogs.source(files, digests), *sources))
+        if tables.made_by(output, done.id):
+            report.say(f"{output} was made by this very command: nothing to do")
+            report.receipt("pool", output, files=len(files))
+            return
     with contextlib.ExitStack() as stack:
-        if output == "-" or whole.is_s3(output):
-            whole.refuse_existing(output, overwrite)
-            job, parts = None, Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        else:
-            job = stack.enter_context(jobs.job(output, step.as_dict(), overwrite=overwrite))
-            parts = job.built
+        job = None
+        if output != "-":
+            place = _place(output, begun.id, overwrite, bool(partition_by))
+            job = stack.enter_context(jobs.job(place, begun.as_dict(), overwrite=overwrite))
+        folder = job.built if job else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        target = str(job.folder / "made") if job else output
+        funnel, parts = Funnel(), list["Part"]()
         try:
             with report.progress("catalogue files", len(files)) as advance:
-                cores = workers or os.cpu_count() or 1
-                funnel = select_all(files, parts, criteria, ra, dec, workers=cores, advance=advance)
+                chosen = select_all(files, folder, criteria, ra, dec, count=workers)
+                told = _told(in_order(_advancing(chosen, advance), files), funnel, parts)
+                finish = _written(told, target, partition_by, kind)
             _show(funnel)
             _refuse(funnel, len(files), skip_bad)
         except InputError:
-            if job and not any(parts.iterdir()):
+            if job and not any(folder.iterdir()):
                 job.abandon()
             raise
-        made = [parts / part_name(file) for file in files if file not in funnel.bad]
-        target = str(job.folder / "pool.parquet") if job else output
-        counts = _write(made, target, provenance.extend(step), format or (tables.format_of(output) if job else None))
+        digests = [part.digest or catalogs.digest(part.file) for part in parts]
+        step = provenance.Step("pool", parameters, (catalogs.source(files, digests), *sources))
+        finish(provenance.extend(step))
+        funnel.repeated += repeated_between(parts)
         if job:
-            job.finish(Path(target))
-    report.table("Pool", ("", "value"), validation(counts, funnel.kept))
-    report.receipt("pool", output, files=len(files), bad=len(funnel.bad), read=funnel.read, rows=funnel.kept)
+            _put(job, Path(target), output, begun.id, overwrite)
+    _receipt(output, funnel, len(files))
+
+
+def _receipt(output: str, funnel: Funnel, files: int) -> None:
+    """What the pool is, for people and for programs."""
+    from lensctl.gates.pool import Settings
+    from lensctl.pool import classes, validation
+
+    report.table("The plan's validation (2.1)", ("metric", "value", "target", "met"), validation(funnel, Settings()))
+    report.table("Classes", ("column", "value", "rows", "%"), classes(funnel))
+    report.receipt("pool", output, files=files, bad=len(funnel.bad), read=funnel.read, rows=funnel.kept)
+
+
+def _by_spark(
+    engine: str,
+    files: list[str],
+    output: str,
+    kind: str,
+    criteria: Criteria,
+    lenses: tuple[Any, Any],
+    parameters: dict[str, Any],
+    sources: tuple[Source, ...],
+    skip_bad: int,
+    overwrite: bool,
+) -> None:
+    """Make the pool on a cluster: nothing but the funnels comes back to this machine."""
+    from lensctl.doors import growing, provenance, tables
+    from lensctl.doors import sweeps as catalogs
+    from lensctl.doors.spark import Cluster
+    from lensctl.pool import Elsewhere, Funnel
+    from lensctl.words.errors import InputError
+
+    if engine != "spark":
+        raise InputError(f"no engine '{engine}'", "use local or spark")
+    if kind != "parquet":
+        raise InputError(f"{output}: Spark writes a folder of parquet files", "name a folder, best on s3://")
+    with Cluster() as cluster:
+        for path in (output, *files[:1]):
+            cluster.refuse_unseen(path)
+        digests = cluster.each(catalogs.digest, files)
+        step = provenance.Step("pool", parameters, (catalogs.source(files, digests), *sources))
+        chain = provenance.extend(step)
+        if tables.made_by(output, step.id):
+            report.say(f"{output} was made by this very command: nothing to do")
+            report.receipt("pool", output, files=len(files))
+            return
+        with growing.begin(output, step.as_dict(), overwrite=overwrite, afresh=overwrite) as place:
+            part = Elsewhere(place, criteria, *lenses, tuple(parameters["partition_by"]), chain)
+            funnel = Funnel()
+            for one in cluster.each(part, enumerate(files)):
+                funnel.add(one)
+            _show(funnel)
+            _refuse(funnel, len(files), skip_bad)
+            place.finish()
+        cluster.scan("made", output, ("galaxy_id",))
+        counted = cluster.query("SELECT count(*) - count(DISTINCT galaxy_id) AS repeated FROM made")
+        funnel.repeated = counted["repeated"][0].as_py()
+    _receipt(output, funnel, len(files))
+
+
+def _refuse_partitions(names: list[str], output: str, kind: str) -> None:
+    """Raise InputError where a pool cannot be divided so."""
+    from lensctl.pool import PARTITIONS
+    from lensctl.words.config import nearest
+    from lensctl.words.errors import InputError
+
+    for name in names:
+        if name not in PARTITIONS:
+            raise InputError(f"no partitions by '{name}'{nearest(name, PARTITIONS)}", f"use {', '.join(PARTITIONS)}")
+    if len(set(names)) < len(names):
+        raise InputError("a column is given twice to --partition-by", "name each once")
+    if names and (output == "-" or kind != "parquet"):
+        raise InputError(f"{output} cannot be a folder of parquet files", "leave out --partition-by, or name a folder")
+
+
+def _is_alike(chain: Chain, begun: Step) -> bool:
+    """Whether what is there was made in these words, as far as can be told without reading the catalogue files."""
+    import json
+
+    def words(step: Step) -> str:
+        told = step.as_dict()
+        told["inputs"] = [(source.role, source.name) for source in step.inputs[:1]], [vars(s) for s in step.inputs[1:]]
+        return json.dumps(told, sort_keys=True)
+
+    return bool(chain) and words(chain[-1]) == words(begun)
+
+
+def _place(output: str, by: str, overwrite: bool, folder: bool) -> str | Path:
+    """Where the output is made: itself on disk, a place in the cache for S3; InputError where it may not be."""
+    from lensctl.doors import jobs, remote_folders, whole
+
+    if not whole.is_s3(output):
+        return output
+    if folder:
+        remote_folders.refuse_existing(output, by, overwrite)
+    else:
+        whole.refuse_existing(output, overwrite)
+    return jobs.workplace(output)
+
+
+def _put(job: Job, made: Path, output: str, by: str, overwrite: bool) -> None:
+    """Give the output its place, and remove the workplace."""
+    from lensctl.doors import remote_folders, s3, whole
+
+    if not whole.is_s3(output):
+        job.finish(made)
+        return
+    if made.is_dir():
+        remote_folders.upload(made, output, by, overwrite)
+    else:
+        s3.upload(made, output)
+    job.abandon()
+
+
+def _advancing(parts: Iterable[Part], advance: Callable[[int], None]) -> Iterator[Part]:
+    for part in parts:
+        advance(1)
+        yield part
+
+
+def _told(parts: Iterable[Part], funnel: Funnel, seen: list[Part]) -> Iterator[Part]:
+    for part in parts:
+        funnel.add(part.funnel)
+        seen.append(part)
+        yield part
+
+
+def _written(parts: Iterable[Part], target: str, partition_by: list[str], kind: str) -> Callable[[Chain], None]:
+    """Take in the parts as they come; gives what finishes the output once its provenance is known.
+
+    Parquet is written at once, other formats (whose provenance stands at their beginning) when all parts are there.
+    """
+    import shutil
+    from pathlib import Path
+
+    from lensctl.doors import partitions, provenance, tables
+    from lensctl.pool import batches
+
+    if kind != "parquet" or target == "-":
+        waiting = list(parts)
+
+        def write(chain: Chain) -> None:
+            schema = next(batch.schema for part in waiting for batch in batches(part))
+            stamped = provenance.stamp(schema.empty_table(), chain).schema
+            rows = (batch.replace_schema_metadata(stamped.metadata) for part in waiting for batch in batches(part))
+            tables.write_batches(stamped, rows, target, overwrite=True, format=kind)
+
+        return write
+    path, writer = Path(target), None
+    if path.is_dir():
+        shutil.rmtree(path)
+    for part in parts:
+        for batch in batches(part):
+            writer = writer or partitions.Writer(path, batch.schema, partition_by)
+            writer.write(batch)
+    return writer.close if writer else lambda chain: None
 
 
 def _refuse(funnel: Funnel, files: int, skip_bad: int) -> None:
@@ -125,29 +298,6 @@ def _show(funnel: Funnel) -> None:
     for name, lost in funnel.lost.items():
         left -= lost
         rows.append((name, lost, left))
-    report.table("Funnel", ("criterion", "lost", "left"), rows)
+    report.table("Funnel", ("criterion", "lost", "left"), [*rows, ("kept", 0, funnel.kept)])
     for message in funnel.bad.values():
         report.say(f"bad file: {message}")
-
-
-def _write(parts: list[Path], output: str, chain: Chain, format: str | None) -> dict[str, Counter[str]]:
-    """Join the parts, in their order, into the output; gives how often each class of row came by."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from lensctl.doors import provenance, tables
-
-    counts: dict[str, Counter[str]] = {
-        name: Counter() for name in ("pool", "confuser_category", "split", "nobs_z_bin", "type")
-    }
-    schema = provenance.stamp(pq.read_schema(parts[0]).remove_metadata().empty_table(), chain).schema
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for part in parts:
-            for batch in pq.ParquetFile(part).iter_batches():
-                for name, count in counts.items():
-                    count.update(filter(None, batch[name].to_pylist()))
-                yield pa.RecordBatch.from_arrays(batch.select(schema.names).columns, schema=schema)
-
-    tables.write_batches(schema, batches(), output, overwrite=True, format=format)
-    return counts

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from lensctl.doors.whole import is_s3, move_into_place, part_of, refuse_existing, sync_to_disk
 from lensctl.words.errors import InputError
 
-JOB_FILE, LOCK_FILE, BUILT = "job.json", "lock", "whole"
+JOB_FILE, LOCK_FILE, BEGIN_FILE, BUILT = "job.json", "lock", "begin", "whole"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,12 @@ class Job:
 
 @contextmanager
 def job(
-    path: str | Path, identity: Mapping[str, Any], *, overwrite: bool = False, afresh: bool = False
+    path: str | Path,
+    identity: Mapping[str, Any],
+    *,
+    overwrite: bool = False,
+    afresh: bool = False,
+    part: str | None = None,
 ) -> Iterator[Job]:
     """Begin a job, or go on with the one that was begun in the same words.
 
@@ -56,6 +62,8 @@ def job(
         `path` may exist, and is replaced when the job finishes; what was begun in other words is thrown away.
     afresh : bool
         Throw away what an earlier run had done.
+    part : str, optional
+        Name of the part that this process makes, beside others that make other parts in the same words.
 
     Raises
     ------
@@ -67,45 +75,92 @@ def job(
     path = Path(path)
     refuse_existing(path, overwrite)
     folder = part_of(path)
-    with _owned(folder, path):
-        note = folder / JOB_FILE
-        if afresh:
-            _empty(folder)
-        begun = _begun(note)
-        if begun is not None and begun != _plain(identity) and overwrite:
-            _empty(folder)
-            begun = None
-        if begun is not None and begun != _plain(identity):
-            raise InputError(
-                f"{path} was begun by another run: {difference(begun, _plain(identity))}",
-                f"run that command again to go on, or remove {folder.name} (or --overwrite) to start afresh",
-            )
-        resumed = begun is not None and (folder / BUILT).is_dir()
-        if not resumed:
-            _empty(folder)
-            (folder / BUILT).mkdir()
-            _write_json(note, _plain(identity))
+    with held(folder, path, part):
+        with _alone(folder / BEGIN_FILE):
+            resumed = _begin(folder, path, _plain(identity), overwrite=overwrite, afresh=afresh)
         yield Job(path, folder, folder / BUILT, resumed)
 
 
+def _begin(folder: Path, path: Path, words: dict[str, Any], *, overwrite: bool, afresh: bool) -> bool:
+    """Make the workplace ready; gives whether there is something to go on with."""
+    note = folder / JOB_FILE
+    if afresh:
+        _empty(folder)
+    begun = read_words(note.read_bytes() if note.exists() else None)
+    if begun is not None and begun != words:
+        if not overwrite:
+            raise other_words(path, begun, words, f"remove {folder.name} (or --overwrite) to start afresh")
+        _empty(folder)
+        begun = None
+    if begun is not None and (folder / BUILT).is_dir():
+        return True
+    _empty(folder)
+    (folder / BUILT).mkdir()
+    _write_json(note, words)
+    return False
+
+
+def other_words(path: str | Path, begun: Mapping[str, Any], words: Mapping[str, Any], fix: str) -> InputError:
+    """The error for an output that was begun with other parameters or inputs."""
+    return InputError(
+        f"{path} was begun by another run: {difference(begun, words)}", f"run that command again to go on, or {fix}"
+    )
+
+
+def workplace(url: str) -> Path:
+    """Where an output on S3 is built on this machine: found again by the same url, whatever becomes of the process.
+
+    It is `lensctl/` in the user's cache folder ($XDG_CACHE_HOME, or ~/.cache), and holds the output once.
+    """
+    name = url.rstrip("/").rsplit("/", 1)[-1]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lensctl"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{cache}: no folder to build {url} in ({error.strerror})", "set XDG_CACHE_HOME") from error
+    return cache / f"{hashlib.sha256(url.rstrip('/').encode()).hexdigest()[:16]}-{name}"
+
+
 @contextmanager
-def _owned(folder: Path, path: Path) -> Iterator[None]:
-    """Hold a folder's lock, which a process loses however it ends."""
+def held(folder: Path, path: str | Path, part: str | None = None) -> Iterator[None]:
+    """Hold a folder's lock, which a process loses however it ends; makers of parts hold it together.
+
+    The folder is made, and it goes in the end unless a job stands in it.
+
+    Raises InputError where another process has it, or makes this very part.
+    """
     while True:
         folder.mkdir(exist_ok=True)
         with (folder / LOCK_FILE).open("w") as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, (fcntl.LOCK_SH if part else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise InputError(f"{path} is being made by another process", "wait for it to end, or end it") from error
             if not _is_still(lock.fileno(), folder / LOCK_FILE):
                 continue  # its owner finished and removed it between our two steps
-            try:
-                yield
-            finally:
-                if not (folder / JOB_FILE).exists():
-                    shutil.rmtree(folder)
+            with ExitStack() as own:
+                if part:
+                    mine = own.enter_context((folder / f"{LOCK_FILE}-{part}").open("w"))
+                    try:
+                        fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError as error:
+                        raise InputError(
+                            f"part {part} of {path} is being made by another process", "wait for it to end, or end it"
+                        ) from error
+                try:
+                    yield
+                finally:
+                    if not part and not (folder / JOB_FILE).exists():
+                        shutil.rmtree(folder)
             return
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Wait for other makers of parts that are beginning just now."""
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _is_still(handle: int, path: Path) -> bool:
@@ -117,7 +172,7 @@ def _is_still(handle: int, path: Path) -> bool:
 
 def _empty(folder: Path) -> None:
     for entry in folder.iterdir():
-        if entry.name == LOCK_FILE:
+        if entry.name.startswith((LOCK_FILE, BEGIN_FILE)):
             continue
         if entry.is_dir():
             shutil.rmtree(entry)
@@ -125,10 +180,11 @@ def _empty(folder: Path) -> None:
             entry.unlink()
 
 
-def _begun(note: Path) -> dict[str, Any] | None:
+def read_words(text: bytes | None) -> dict[str, Any] | None:
+    """The words that a job was begun in; None where it was not, or they cannot be read."""
     try:
-        found = json.loads(note.read_text())
-    except (FileNotFoundError, ValueError):
+        found = json.loads(text or b"")
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None
 

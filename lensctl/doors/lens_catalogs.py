@@ -48,7 +48,8 @@ def read(path: str) -> pa.Table:
         actual = next((found[name] for name in names if name in found), None)
         if actual is not None:
             columns[wanted] = table[actual]
-    schema.require(pa.table(columns), "ra", "dec", where=path)
+    known = dict.fromkeys((*columns, *table.column_names))
+    schema.require(pa.schema([(name, pa.null()) for name in known]), "ra", "dec", where=path)
     for axis in ("ra", "dec"):
         columns[axis] = _degrees(columns[axis], axis, path)
     for text in ("name", "grading", "ref"):

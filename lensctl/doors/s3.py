@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,6 +173,88 @@ def exists(url: str) -> bool:
             return any(page for page in obstore.list(store, prefix=key.rstrip("/") + "/", chunk_size=1))
     except (BaseError, OSError) as error:
         raise unreachable(url, error) from error
+
+
+def stamp(url: str) -> str:
+    """What an object is without reading it: its size and ETag, another one when it is written again."""
+    import obstore
+    from obstore.exceptions import BaseError
+
+    bucket, key = split_url(url)
+    try:
+        facts = obstore.head(object_store(bucket), key)
+    except (BaseError, OSError) as error:
+        raise unreachable(url, error) from error
+    return f"{facts['size']} bytes, {facts['e_tag']}"
+
+
+def size(url: str) -> int:
+    """Bytes of an object; FileNotFoundError where there is none."""
+    import obstore
+    from obstore.exceptions import BaseError
+
+    bucket, key = split_url(url)
+    try:
+        return int(obstore.head(object_store(bucket), key)["size"])
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError) as error:
+        raise unreachable(url, error) from error
+
+
+def read(url: str) -> bytes:
+    """A small object; FileNotFoundError where there is none."""
+    import obstore
+    from obstore.exceptions import BaseError
+
+    bucket, key = split_url(url)
+    try:
+        return bytes(obstore.get(object_store(bucket), key).bytes())
+    except FileNotFoundError:
+        raise
+    except (BaseError, OSError) as error:
+        raise unreachable(url, error) from error
+
+
+def write(url: str, data: bytes) -> None:
+    """Put a small object."""
+    import obstore
+    from obstore.exceptions import BaseError
+
+    bucket, key = split_url(url)
+    try:
+        obstore.put(object_store(bucket), key, data)
+    except (BaseError, OSError) as error:
+        raise unreachable(url, error) from error
+
+
+def listed(url: str) -> list[str]:
+    """Every object in a folder and below it."""
+    import obstore
+    from obstore.exceptions import BaseError
+
+    bucket, key = split_url(url)
+    try:
+        pages = obstore.list(object_store(bucket), key.rstrip("/") + "/")
+        return sorted(f"s3://{bucket}/{entry['path']}" for page in pages for entry in page)
+    except (BaseError, OSError) as error:
+        raise unreachable(url, error) from error
+
+
+def delete(urls: Sequence[str]) -> None:
+    """Remove objects of one bucket; those that are not there are no matter."""
+    import obstore
+    from obstore.exceptions import BaseError
+
+    if not urls:
+        return
+    bucket, _ = split_url(urls[0])
+    try:
+        obstore.delete(object_store(bucket), [split_url(url)[1] for url in urls])
+    except FileNotFoundError:
+        return
+    except (BaseError, OSError) as error:
+        raise unreachable(urls[0], error) from error
 
 
 def upload(file: Path, url: str) -> None:

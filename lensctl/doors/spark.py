@@ -72,8 +72,7 @@ class Cluster:
         """
         if path == "-" or tables.format_of(path) != "parquet":
             raise InputError(f"{path}: Spark reads parquet files", "give a parquet file, glob, folder or s3:// path")
-        if not is_s3(path) and not self.is_local:
-            raise InputError(f"{path} is on this machine's disk, unseen by the cluster", "put it on s3://")
+        self.refuse_unseen(path)
         found = scan_parquet(path)
         self._files, self._schema = list(found.files), found.schema
         groups = [(n, g, first) for n, file in enumerate(found.files) for g, first in _groups(file)]
@@ -139,13 +138,20 @@ class Cluster:
         with _plainly():
             fetched.repartition(1).sortWithinPartitions("galaxy_id").mapInArrow(write, "rows long").collect()
 
-    def each(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-        """Results of a function over tasks, one task an executor at a time, in the order of the tasks."""
+    def each(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Result]:
+        """Results of a function over tasks, each a task of Spark's own, in the order of the tasks."""
         listed = list(tasks)
+        if not listed:
+            return []
         with _plainly():
-            yield from (
-                self._session.sparkContext.parallelize(listed, max(1, len(listed))).map(function).toLocalIterator()
-            )
+            return list(self._session.sparkContext.parallelize(listed, len(listed)).map(function).collect())
+
+    def refuse_unseen(self, path: str) -> None:
+        """Raise InputError for a path that executors do not see."""
+        if path == "-":
+            raise InputError("with Spark the rows never come to this machine", "give a file, best on s3://")
+        if not is_s3(path) and not self.is_local:
+            raise InputError(f"{path} is on this machine's disk, unseen by the cluster", "give an s3:// path")
 
     def _types(self, fields: Sequence[pa.Field]) -> Any:
         import pyarrow as pa

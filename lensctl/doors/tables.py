@@ -10,13 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lensctl.doors.whole import is_s3, whole_file
+from lensctl.doors.whole import INCOMPLETE, is_s3, whole_file
 from lensctl.words.errors import InputError, LensctlError, ReaderGone
 from lensctl.words.schema import COLUMNS, arrow_type, conform
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.fs
+
+    from lensctl.doors.provenance import Chain
 
 ENDINGS = {
     ".parquet": "parquet",
@@ -59,6 +61,8 @@ def files(path: str) -> list[str]:
     if is_s3(path):
         return _s3_files(path)
     if Path(path).is_dir():
+        if (Path(path) / INCOMPLETE).exists():
+            raise _not_whole(path)
         found = [str(p) for p in sorted(Path(path).rglob("*.parquet")) if not _hidden(p.relative_to(path))]
         if not found:
             raise InputError(f"{path} is a folder without parquet files", "name a table, or a folder of parquet files")
@@ -69,6 +73,12 @@ def files(path: str) -> list[str]:
     if not found:
         raise InputError(f"{path}: no such file", "check the path")
     return [file for match in found for file in (files(match) if Path(match).is_dir() else [match])]
+
+
+def _not_whole(path: str) -> InputError:
+    return InputError(
+        f"{path} is not whole: what writes it is at work, or died", "wait for it, or run the command again"
+    )
 
 
 def _hidden(relative: Path) -> bool:
@@ -94,6 +104,7 @@ def _s3_files(url: str) -> list[str]:
         keys = sorted(o["path"] for page in obstore.list(store, folder) for o in page)
     except (BaseError, OSError) as error:
         raise s3.unreachable(url, error) from error
+    unfinished = [k.removesuffix(INCOMPLETE) for k in keys if k.rpartition("/")[2] == INCOMPLETE]
     if prefix != key:
         found = [k for k in keys if fnmatch.fnmatchcase(k, key)]
     else:
@@ -101,6 +112,9 @@ def _s3_files(url: str) -> list[str]:
         found = [
             k for k in keys if k.startswith(below) and k.endswith(".parquet") and not _hidden(Path(k[len(below) :]))
         ]
+    for begun in unfinished:
+        if any(k.startswith(begun) for k in found) or (prefix == key and begun == below):
+            raise _not_whole(f"s3://{bucket}/{begun}")
     if not found:
         raise InputError(f"{url}: no such object", "check the bucket and the key")
     return [f"s3://{bucket}/{k}" for k in found]
@@ -274,16 +288,21 @@ _READERS: dict[str, Callable[[bytes], pa.Table]] = {
 
 def made_by(path: str, step: str) -> bool:
     """Whether a table stands at a path that the step of this id made: then there is nothing left to do."""
+    chain = chain_at(path)
+    return bool(chain) and chain[-1].id == step
+
+
+def chain_at(path: str) -> Chain:
+    """The provenance of the parquet table at a path; empty where there is none."""
     from lensctl.doors import provenance
 
     if path == "-" or format_of(path) != "parquet" or not (is_s3(path) or Path(path).exists()):
-        return False
+        return ()
     try:
         with readable(path):
-            chain = provenance.chain_of(dataset(path).schema, path)
+            return provenance.chain_of(dataset(path).schema, path)
     except InputError:
-        return False
-    return bool(chain) and chain[-1].id == step
+        return ()
 
 
 def write(table: pa.Table, path: str, *, overwrite: bool = False, format: str | None = None) -> None:
@@ -320,11 +339,23 @@ def write_batches(
 
 
 def _to_parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    with parquet_writer(file, schema) as writer:
         for batch in batches:
             writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
+
+
+def parquet_writer(file: Any, schema: pa.Schema, *, told_last: bool = False) -> Any:
+    """A writer of parquet as lensctl has it; measured numbers hardly repeat, and are stored without a dictionary.
+
+    Where the metadata is `told_last` (by `add_key_value_metadata`), Arrow's own copy of the schema is left out, because
+    it would hide it.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    own = ("galaxy_id", "row_index")
+    repeating = [f.name for f in schema if not pa.types.is_floating(f.type) and f.name not in own]
+    return pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating, store_schema=not told_last)
 
 
 def _to_arrow(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from lensctl.words.errors import InputError
 
 PART = ".part"
+INCOMPLETE = "_INCOMPLETE"
+"""Name of what lies in a folder on S3 as long as it is being written: it cannot be renamed when it is whole."""
 
 
 def is_s3(path: str | Path) -> bool:
@@ -102,6 +104,8 @@ def move_into_place(part: Path, path: Path, *, flushed: bool = False) -> None:
         os.replace(part, path)
         shutil.rmtree(aside, ignore_errors=True)
     else:
+        if part.is_dir():
+            path.unlink(missing_ok=True)  # no folder takes the place of a file
         os.replace(part, path)
     sync_to_disk(path.absolute().parent)
 

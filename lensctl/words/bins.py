@@ -51,7 +51,7 @@ class Division:
             f"WHEN {number} >= {low:.17e} AND {number} < {high:.17e} THEN '{label}'"
             for label, (low, high) in zip(self._labels, itertools.pairwise(self.edges), strict=True)
         )
-        return f"CASE {cases} END"
+        return f"CASE WHEN isnan({number}) THEN NULL {cases} END"  # or DuckDB trusts parquet's statistics, without NaN
 
     @property
     def _labels(self) -> list[str]:

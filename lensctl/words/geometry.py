@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
 ARCSEC = 3600.0  # in a degree
+CELLS_PER_DEGREE = 20
 CUTOUT_ARCSEC = 26.5  # side of a 101 px cutout at 0.262 arcsec
 
 
@@ -81,6 +82,74 @@ def nearest(
     _, index = _tree(reference).query(here)
     index = np.asarray(index, np.int64)
     return index, _angle(here, reference[index])
+
+
+class Neighbourhood:
+    """The sky within a radius of some positions, made once and asked of many others.
+
+    A grid of cells says at once of almost every position that it is not there; for the rest the nearest is sought.
+
+    Parameters
+    ----------
+    ra, dec : (M,) float64
+    radius_arcsec : float
+    """
+
+    def __init__(self, ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> None:
+        self._reference = unit_vectors(ra, dec)
+        self._found: cKDTree | None = None
+        self._radius = radius_arcsec
+        self._cells = _cells_within(np.asarray(ra, float), np.asarray(dec, float), radius_arcsec)
+
+    def may_hold(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each position lies in a cell that the neighbourhood touches: (N,) bool, never False for one in it."""
+        row, column = _cell(ra, dec)
+        return np.asarray(self._cells[row, column])
+
+    def holds(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether the nearest of the positions lies within the radius of each: (N,) bool."""
+        inside = self.may_hold(ra, dec)
+        asked = np.flatnonzero(inside)
+        if len(asked):
+            here = unit_vectors(ra[asked], dec[asked])
+            self._found = self._found or _tree(self._reference)
+            _, index = self._found.query(here)
+            inside[asked] = _angle(here, self._reference[index]) <= self._radius
+        return inside
+
+
+def _cell(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row and column of the cell that each position lies in."""
+    row = np.clip(np.floor((dec + 90.0) * CELLS_PER_DEGREE), 0, 180 * CELLS_PER_DEGREE - 1)
+    column = np.floor(ra * CELLS_PER_DEGREE) % (360 * CELLS_PER_DEGREE)
+    return row.astype(np.int64), column.astype(np.int64)
+
+
+def _cells_within(ra: NDArray[np.float64], dec: NDArray[np.float64], radius_arcsec: float) -> NDArray[np.bool_]:
+    """Every cell that a circle about any position touches, and some more: (rows, columns) bool."""
+    rows, columns = 180 * CELLS_PER_DEGREE, 360 * CELLS_PER_DEGREE
+    cells = np.zeros((rows, columns), bool)
+    reach = radius_arcsec / ARCSEC * (1 + 1e-9) + 1e-9  # degrees
+    far = np.minimum(np.abs(dec) + reach, 90.0)  # the latitude where the circle is widest in right ascension
+    with np.errstate(divide="ignore"):
+        wide = np.where(far < 89.9, reach / np.cos(np.radians(far)) * (1 + 1e-6), 180.0)
+    for step in range(-1, 2):  # its lower edge, middle and upper edge; more rows where it is larger than a cell
+        _mark(cells, ra, np.clip(dec + step * reach, -90, 90), wide)
+    for degrees in np.arange(1, 2 * reach * CELLS_PER_DEGREE) / CELLS_PER_DEGREE:
+        _mark(cells, ra, np.clip(dec - reach + degrees, -90, 90), wide)
+    return cells
+
+
+def _mark(
+    cells: NDArray[np.bool_], ra: NDArray[np.float64], dec: NDArray[np.float64], wide: NDArray[np.float64]
+) -> None:
+    """Set the cells at a declination from `wide` degrees below to `wide` above each right ascension."""
+    row, _ = _cell(ra, dec)
+    first = np.floor((ra - wide) * CELLS_PER_DEGREE).astype(np.int64)
+    count = np.minimum(np.floor((ra + wide) * CELLS_PER_DEGREE).astype(np.int64) - first + 1, cells.shape[1])
+    begin = np.repeat(np.cumsum(count) - count, count)
+    column = np.repeat(first, count) + np.arange(count.sum()) - begin
+    cells[np.repeat(row, count), column % cells.shape[1]] = True
 
 
 def pairs_within(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike, radius_arcsec: float) -> Pairs:

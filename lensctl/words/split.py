@@ -6,10 +6,13 @@ one split, by u = (first 4 bytes, big-endian, of SHA-256 of the ASCII text "{pix
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
@@ -29,11 +32,36 @@ def healpix(ra: ArrayLike, dec: ArrayLike, nside: int = NSIDE) -> NDArray[np.int
     nside : int
         A power of two; 128 is the split rule's (27.5 arcmin pixels).
     """
-    import healpy
     import numpy as np
 
-    pixels = healpy.ang2pix(nside, np.asarray(ra, float), np.asarray(dec, float), nest=True, lonlat=True)
-    return np.asarray(pixels, np.int64)
+    ra, dec = np.asarray(ra, float), np.asarray(dec, float)
+    if not (np.abs(dec) <= 90).all():
+        raise ValueError("a declination is NaN or lies beyond a pole")
+    return np.asarray(_ang2pix_nest()(nside, np.pi / 2.0 - np.radians(dec), np.radians(ra)), np.int64)
+
+
+@functools.cache
+def _ang2pix_nest() -> Callable[..., Any]:
+    """healpy's own pixel of a colatitude and longitude (radians), without the plotting that `import healpy` loads.
+
+    A worker process is ready in half the time; where healpy is laid out otherwise, it is imported whole.
+    """
+    from importlib.machinery import ModuleSpec, PathFinder
+    from importlib.util import find_spec, module_from_spec
+
+    package = find_spec("healpy")
+    found: ModuleSpec | None = PathFinder.find_spec(
+        "_healpy_pixel_lib", package.submodule_search_locations if package else None
+    )
+    if found is not None and found.loader is not None:
+        library = module_from_spec(found)
+        found.loader.exec_module(library)
+        if hasattr(library, "_ang2pix_nest"):
+            pixel: Callable[..., Any] = library._ang2pix_nest
+            return pixel
+    import healpy
+
+    return functools.partial(healpy.ang2pix, nest=True)
 
 
 def split_of(pixel: int, seed: int = SEED) -> str:
