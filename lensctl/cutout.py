@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lensctl.doors import cutting, jobs, npz_folder, provenance
+from lensctl.doors import bricks, cutting, growing, jobs, npz_folder, provenance, s3, whole
 from lensctl.doors.store import Store, is_store, open_store
 from lensctl.doors.store_layout import Layout
 from lensctl.doors.store_writer import StoreWriter
@@ -25,14 +26,15 @@ class Made:
 
     Parameters
     ----------
-    store : Store
+    store : Store, optional
+        None where only a part of it was made.
     statuses : Counter
-        Its rows by status.
+        Rows by status: of the store, or of what was made of the part.
     cut : int
         Rows that were cut by this run; the others it found done.
     """
 
-    store: Store
+    store: Store | None
     statuses: Counter[str]
     cut: int
 
@@ -67,6 +69,9 @@ def cutout(
     chain: provenance.Chain,
     *,
     overwrite: bool = False,
+    part: tuple[int, int] | None = None,
+    make: bool = True,
+    each: cutting.Each | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Made:
     """Make the store of a table's cutouts, or go on with it.
@@ -83,6 +88,12 @@ def cutout(
         The steps of the store, its own last: it tells whether what is there is this very job's.
     overwrite : bool
         Make it afresh, whatever is there.
+    part : (K, N), optional
+        Make only every Nth shard, from the Kth, and leave the store unfinished: others make the rest.
+    make : bool
+        False: make no shard, only finish the store that others have made.
+    each : callable, optional
+        Runs a function over shards elsewhere; the source does it here if not given.
     advance : callable
         Called with the number of rows just done.
 
@@ -100,21 +111,36 @@ def cutout(
     old = None if overwrite else _finished(path, chain, lies)
     again = [] if old is None else cutting.passing_rows(old).tolist()
     failed = {row // lies.shard_rows for row in again}
-    if old is not None and not again:
+    if old is not None and not again and not growing.is_begun(path):
         advance(lies.rows)
         return Made(old, _statuses(old), 0)
     table = source.prepare(table)
-    with jobs.job(path, chain[-1].as_dict(), overwrite=overwrite or old is not None, afresh=overwrite) as job:
-        writer = StoreWriter(job, lies)
+    own = f"{part[0]}-of-{part[1]}" if part else None
+    with growing.begin(
+        path, chain[-1].as_dict(), overwrite=overwrite, afresh=overwrite, again=old is not None, part=own
+    ) as place:
+        writer = StoreWriter(place, lies)
         if old is not None:
             for shard in set(writer.missing()) - failed:
                 writer.adopt(shard, old)
-        missing = writer.missing()
+        missing = [shard for shard in writer.missing() if part is None or shard % part[1] == part[0] - 1]
+        if missing and not make:
+            raise InputError(
+                f"{path}: {len(missing)} of {lies.shards} shards are not there yet, first {missing[0]}",
+                "run the parts that make them to their end, then --finish again",
+            )
         counts = [lies.span(shard)[1] - lies.span(shard)[0] for shard in missing]
         advance(lies.rows - sum(counts))
-        source.make(cutting.tasks(table, lies, missing, old), writer.writer, advance)
+        todo = cutting.tasks(table, lies, missing, old)
+        if each is not None:
+            cutting.make_by(each, source, todo, writer.writer, advance)
+        else:
+            source.make(todo, writer.writer, advance)
+        if part is not None:
+            made = (writer.writer.rows(shard)["status"].to_pylist() for shard in missing)
+            return Made(None, Counter(itertools.chain.from_iterable(made)), sum(counts))
         if old is not None and all(_is_as_before(writer, shard, old) for shard in failed):
-            job.abandon()
+            place.abandon()
         else:
             writer.finish(chain, {"source": source.name})
     store = open_store(path)
@@ -126,7 +152,9 @@ def _finished(path: str, chain: provenance.Chain, lies: Layout) -> Store | None:
 
     Raises InputError where another store, or something else, is there.
     """
-    if not Path(path).exists():
+    if growing.is_begun(path):
+        return open_store(path, changing=True) if is_store(path) else None
+    if not (s3.exists(path) if whole.is_s3(path) else Path(path).exists()):
         return None
     if not is_store(path):
         raise InputError(f"{path} exists and is no cutout store", "name another store, or --overwrite to replace it")
@@ -148,14 +176,23 @@ def _statuses(store: Store) -> Counter[str]:
     return Counter(store.columns("status")["status"].to_pylist())
 
 
-def ahead(table: pa.Table, source: cutting.Source, lies: Layout) -> dict[str, int]:
-    """What a run would do: objects, the bricks they lie in, shards, and bytes of pixels without compression."""
+def ahead(table: pa.Table, source: cutting.Source, lies: Layout, known: pa.Table | None = None) -> dict[str, int]:
+    """What a run would do: objects, shards, bytes of pixels without compression, and bricks as far as they are known.
+
+    Parameters
+    ----------
+    known : pa.Table, optional
+        The survey's table of bricks: tells the bricks of positions, and which lie outside the footprint.
+    """
     prepared = source.prepare(table)
     counts = {"rows": table.num_rows, "shards": lies.shards}
     counts["bytes"] = table.num_rows * lies.size**2 * len(lies.bands) * 4
-    added = [name for name in prepared.column_names if name not in table.column_names]
-    for name in added:
-        bricks = prepared[name]
-        counts["bricks"] = len(bricks.drop_null().unique())
-        counts["outside_footprint"] = bricks.null_count
+    if known is not None:
+        names = bricks.bricks_at(known, table["ra"].to_numpy(), table["dec"].to_numpy())
+    elif bricks.BRICK_COLUMN in prepared.column_names:
+        names = prepared[bricks.BRICK_COLUMN].to_pylist()
+    else:
+        return counts
+    counts["bricks"] = len(set(names) - {None})
+    counts["outside_footprint"] = names.count(None)
     return counts

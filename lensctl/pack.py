@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.doors import cutouts, digests, jobs, npz, npz_columns, npz_facts, npz_folder, provenance, workers
+from lensctl.doors import cutouts, digests, growing, npz, npz_columns, npz_facts, npz_folder, provenance, workers
 from lensctl.doors.store import Store, open_store
 from lensctl.doors.store_layout import Layout, index_rows
 from lensctl.doors.store_writer import ShardWriter, StoreWriter
@@ -72,8 +72,8 @@ def pack(
     stamps = [file.stat() for file in files]
     fresh = digests.of_many(f"{f.name} {s.st_size} {s.st_mtime_ns}" for f, s in zip(files, stamps, strict=True))
     identity = {"command": "pack", "parameters": parameters, "inputs": [{"role": "folder", "digest": fresh}]}
-    with jobs.job(path, identity, overwrite=overwrite, afresh=overwrite) as job:
-        writer = StoreWriter(job, lies)
+    with growing.begin(path, identity, overwrite=overwrite, afresh=overwrite) as place:
+        writer = StoreWriter(place, lies)
         missing = writer.missing()
         tasks = ((shard, [str(file) for file in files[slice(*lies.span(shard))]]) for shard in missing)
         try:
@@ -81,7 +81,7 @@ def pack(
                 advance(done)
             digest = _refuse_bad_ids(writer)
         except InputError:
-            job.abandon()
+            place.abandon()
             raise
         chains = [
             provenance.from_list(chain, str(folder)) for note in writer.notes(CHAINS) for chain in json.loads(note)

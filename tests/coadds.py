@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import fitsio
@@ -41,9 +48,10 @@ def make_brick(
     shape: tuple[int, int] = (330, 360),
     compress: bool = True,
     seed: int = 0,
+    kind: str = "image",
     **extra: object,
 ) -> dict[str, np.ndarray]:
-    """Write one brick; returns its pixels by band as they read back."""
+    """Write one brick's images, or what is of another `kind`; returns its pixels by band as they read back."""
     folder = root / base / name[:3] / name if base else root
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng([seed, *name.encode()])
@@ -52,7 +60,7 @@ def make_brick(
         noise = random.normal(0, 0.02, shape).astype(np.float32)
         noise[:20] = 0.0
         cards = [{"name": k, "value": v} for k, v in header(*CENTRES[name], shape, **extra).items()]
-        file = folder / f"legacysurvey-{name}-image-{band}.fits{'.fz' if compress else ''}"
+        file = folder / f"legacysurvey-{name}-{kind}-{band}.fits{'.fz' if compress else ''}"
         tiles = {"compress": "RICE", "tile_dims": (100, 100), "qlevel": 16.0, "qmethod": "SUBTRACTIVE_DITHER_2"}
         fitsio.write(str(file), noise, header=cards, clobber=True, **(tiles if compress else {}))
         pixels[band] = fitsio.read(str(file))
@@ -70,3 +78,104 @@ def objects(name: str, count: int, seed: int = 1, spread_px: float = 130.0) -> p
             "dec": dec + random.uniform(-spread_px, spread_px, count) * SCALE_DEG,
         }
     )
+
+
+def make_maskbits(root: Path, name: str, *, shape: tuple[int, int] = (330, 360)) -> np.ndarray:
+    """Write the maskbits of one brick, which all bands have in common."""
+    folder = root / "south/coadd" / name[:3] / name
+    bits = np.random.default_rng(len(name)).integers(0, 1 << 13, shape).astype(np.int16)
+    cards = [{"name": k, "value": v} for k, v in header(*CENTRES[name], shape).items()]
+    file = folder / f"legacysurvey-{name}-maskbits.fits.fz"
+    fitsio.write(str(file), bits, header=cards, clobber=True, compress="GZIP", tile_dims=(100, 100))
+    return bits
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """A web server of a folder, with ranges, which counts what it gives and misbehaves when told to.
+
+    Attributes
+    ----------
+    ranges : bool
+        Whether it knows ranges; if not, it gives whole files.
+    faults : dict
+        For a name's ending: how many answers are bad still, and how: a status, `hang`, or `break` off in the middle.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), functools.partial(Answers, directory=str(folder)))
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.ranges = True
+        self.faults: dict[str, list[str]] = {}
+        self.bytes_given = 0
+        self.asked: list[tuple[str, str]] = []
+        self.at_once = self.most_at_once = 0
+        self.lock = threading.Lock()
+        self.ended = threading.Event()
+
+
+class Answers(http.server.SimpleHTTPRequestHandler):
+    """What the server says to one request."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        with self.server.lock:
+            self.server.at_once += 1
+            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
+            self.server.asked.append((self.path, self.headers.get("Range", "")))
+            faults = next((kinds for end, kinds in self.server.faults.items() if self.path.endswith(end)), [])
+            fault = faults.pop(0) if faults else ""
+        try:
+            self.answer(fault)
+        except ConnectionError:
+            self.close_connection = True
+        finally:
+            with self.server.lock:
+                self.server.at_once -= 1
+
+    def answer(self, fault: str) -> None:
+        file = Path(self.translate_path(self.path))
+        if fault.isdigit() or not file.is_file():
+            self.send_error(int(fault or 404))
+            return
+        if fault == "hang":
+            self.server.ended.wait(20)
+            return
+        content = file.read_bytes()
+        size, (start, stop) = len(content), (0, len(content))
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if asked and self.server.ranges:
+            start, stop = int(asked[1]), min(int(asked[2]) + 1, size)
+            self.send_response(206 if start < size else 416)
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}" if start < size else f"bytes */{size}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(max(stop - start, 0)))
+        self.send_header("ETag", f'"{os.stat(file).st_mtime_ns:x}"')
+        self.end_headers()
+        body = content[start:stop]
+        if fault == "break":
+            body, self.close_connection = body[: len(body) // 2], True
+        with self.server.lock:
+            self.server.bytes_given += len(body)
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """A running server of a folder on the loopback interface, that ends with the block."""
+    with Server(folder) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.ended.set()
+            server.shutdown()
+            thread.join(20)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lensctl.doors import jobs
+from lensctl.doors import growing
 from lensctl.doors.store import Store, open_store
 from lensctl.doors.store_layout import Layout, index_rows
 from lensctl.doors.store_writer import StoreWriter
@@ -146,8 +146,8 @@ def store_of(path: Path, table: pa.Table, pixels: np.ndarray, **facts: object) -
         **facts,
     }
     layout = Layout(n, pixels.shape[1], "grz", 1024, "none")
-    with jobs.job(path, {"made": "up"}) as job:
-        writer = StoreWriter(job, layout)
+    with growing.begin(str(path), {"made": "up"}) as place:
+        writer = StoreWriter(place, layout)
         for shard in range(layout.shards):
             start, stop = layout.span(shard)
             rows = index_rows({name: values[start:stop] for name, values in columns.items()})

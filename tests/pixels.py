@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from lensctl.doors import jobs, npz, provenance, store_layout
+from lensctl.doors import growing, npz, provenance, store_layout
 from lensctl.doors.store import Store, open_store
 from lensctl.doors.store_layout import Layout
 from lensctl.doors.store_writer import StoreWriter
@@ -52,8 +52,8 @@ def make_store(
     from lensctl.doors import npz_columns
 
     layout = Layout(len(pixels), pixels.shape[1], "grz", shard_rows, codec)
-    with jobs.job(path, {"made": "up"}) as job:
-        writer = StoreWriter(job, layout)
+    with growing.begin(str(path), {"made": "up"}) as place:
+        writer = StoreWriter(place, layout)
         for shard in range(layout.shards):
             start, stop = layout.span(shard)
             meta = npz_columns.table_of(metas[start:stop]) if metas else None

@@ -15,7 +15,7 @@ from lensctl.doors import bricks, coadd, fits_cards
 from lensctl.doors.bricks import Disk
 from lensctl.doors.coadd import Coadds
 from lensctl.words.errors import InputError
-from tests.coadds import CENTRES, make_brick, objects
+from tests.coadds import CENTRES, make_brick, make_maskbits, objects
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def slow_cut(file: Path, ra: float, dec: float, size: int) -> tuple[np.ndarray, 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole planes", "sub-regions"])
 @pytest.mark.parametrize("name", ["1500p020", "0000m005"])
 def test_pixels_and_places_are_astropys(root: Path, name: str, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coadd, "TILES_FOR_WHOLE", 0.0 if whole else 1e9)
+    monkeypatch.setattr(coadd, "SHARE_FOR_WHOLE", 0.0 if whole else 2.0)
     table = objects(name, 6)
     found = cut(root, table, size=31)
     for row, (ra, dec) in enumerate(zip(table["ra"].to_pylist(), table["dec"].to_pylist(), strict=True)):
@@ -113,21 +113,43 @@ def test_a_brick_name_is_never_a_path(tmp_path: Path) -> None:
     assert cut(tmp_path / "survey", table).columns["status"] == ["missing_brick"]
 
 
-@pytest.mark.parametrize(("count", "whole", "regions"), [(2, 0, 6), (60, 3, 0)])
-def test_few_cutouts_are_read_by_tiles_and_many_by_planes(
-    root: Path, monkeypatch: pytest.MonkeyPatch, count: int, whole: int, regions: int
+@pytest.mark.parametrize(("count", "spread", "at_once"), [(2, 130.0, False), (40, 60.0, False), (60, 130.0, True)])
+def test_few_cutouts_are_read_by_tiles_each_once_and_many_by_planes(
+    root: Path, monkeypatch: pytest.MonkeyPatch, count: int, spread: float, at_once: bool
 ) -> None:
-    calls = {"whole": 0, "region": 0}
-    for name in calls:
-        read = getattr(bricks.FitsFile, name)
+    times = np.zeros((330, 360), int)
+    pieces: list[tuple[slice, ...]] = []
+    read = bricks.FitsFile.region
 
-        def counted(self: bricks.FitsFile, *place: slice, name: str = name, read=read) -> np.ndarray:
-            calls[name] += 1
-            return read(self, *place)
+    def counted(self: bricks.FitsFile, *place: slice) -> np.ndarray:
+        pieces.append(place)
+        times[place] += 1
+        return read(self, *place)
 
-        monkeypatch.setattr(bricks.FitsFile, name, counted)
-    cut(root, objects("1500p020", count), size=31)
-    assert calls == {"whole": whole, "region": regions}
+    monkeypatch.setattr(bricks.FitsFile, "region", counted)
+    cut(root, objects("1500p020", count, spread_px=spread))
+    assert times.max() == 3, "once for each band"
+    if at_once:
+        assert pieces == [(slice(0, 330), slice(0, 360))] * 3
+    else:
+        assert times.min() == 0
+
+
+def test_a_brick_that_goes_on_in_the_next_rows_is_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    begin = bricks.FitsFile.__init__
+
+    def counted(self: bricks.FitsFile, path: Path) -> None:
+        opened.append(path.name)
+        begin(self, path)
+
+    monkeypatch.setattr(bricks.FitsFile, "__init__", counted)
+    cutter = Coadds(Disk(root), size=31)
+    table = objects("1500p020", 9)
+    for row in range(9):
+        part = table.slice(row, 1)
+        cutter.cut(["1500p020"], part["ra"].to_numpy(), part["dec"].to_numpy())
+    assert len(opened) == len(set(opened)) == 3
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole planes", "sub-regions"])
@@ -135,7 +157,7 @@ def test_few_cutouts_are_read_by_tiles_and_many_by_planes(
 def test_a_truncated_file_is_named_and_nothing_of_it_is_kept(
     root: Path, tmp_path: Path, keep: int, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coadd, "TILES_FOR_WHOLE", 0.0 if whole else 1e9)
+    monkeypatch.setattr(coadd, "SHARE_FOR_WHOLE", 0.0 if whole else 2.0)
     shutil.copytree(root, tmp_path / "survey")
     (file,) = (tmp_path / "survey/south/coadd/150/1500p020").glob("*-r.fits.fz")
     file.write_bytes(file.read_bytes()[:keep] if keep else b"")
@@ -193,6 +215,71 @@ def test_results_do_not_depend_on_company(root: Path) -> None:
         alone = cut(root, table.slice(row, 1))
         assert np.array_equal(together.images[place], alone.images[0], equal_nan=True)
         assert {k: v[place] for k, v in together.columns.items()} == {k: v[0] for k, v in alone.columns.items()}
+
+
+PLANES = ("invvar", "maskbits", "psfsize")
+
+
+@pytest.fixture(scope="module")
+def deep(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same bricks with further planes, some of which are not there or are damaged."""
+    folder = tmp_path_factory.mktemp("deep") / "survey"
+    shutil.copytree(root, folder)
+    make_brick(folder, "1500p020", kind="invvar", seed=1)
+    make_brick(folder, "1500p020", kind="psfsize", seed=2)
+    make_maskbits(folder, "1500p020")
+    make_brick(folder, "1502p020", kind="invvar", bands="gr")
+    (damaged,) = folder.rglob("*1502p020-invvar-g.fits.fz")
+    damaged.write_bytes(damaged.read_bytes()[:-3000])
+    return folder
+
+
+def test_further_planes_are_astropys(deep: Path) -> None:
+    table = objects("1500p020", 5, spread_px=170.0)
+    found = cut(deep, table, size=31, planes=PLANES)
+    assert {name: (a.shape, a.dtype.name) for name, a in found.planes.items()} == {
+        "invvar": ((5, 31, 31, 3), "float32"),
+        "maskbits": ((5, 31, 31), "int32"),
+        "psfsize": ((5, 31, 31, 3), "float32"),
+    }
+    folder = deep / "south/coadd/150/1500p020"
+    for row, (ra, dec) in enumerate(zip(table["ra"].to_pylist(), table["dec"].to_pylist(), strict=True)):
+        for name in ("invvar", "psfsize"):
+            for b, band in enumerate("grz"):
+                pixels, _, _ = slow_cut(folder / f"legacysurvey-1500p020-{name}-{band}.fits.fz", ra, dec, 31)
+                assert np.array_equal(found.planes[name][row, ..., b], pixels, equal_nan=True)
+        bits, _, _ = slow_cut(folder / "legacysurvey-1500p020-maskbits.fits.fz", ra, dec, 31)
+        assert np.array_equal(found.planes["maskbits"][row], np.where(np.isnan(bits), -1, bits).astype(int))
+    assert (found.planes["maskbits"] == -1).any(), "some cutouts reach beyond the coadd"
+    assert np.array_equal(found.images, cut(deep, table, size=31).images, equal_nan=True)
+    assert found.columns["error"] == [None] * 5
+
+
+def test_further_planes_that_are_missing_or_damaged_fail_no_cutout(deep: Path) -> None:
+    found = cut(deep, objects("1502p020", 2, spread_px=5), planes=PLANES)
+    assert found.columns["status"] == [None, None]
+    (said,) = set(found.columns["error"])
+    for part in (
+        "no r image of brick 1502p020",
+        "brick 1502p020, invvar-g: cut short: ",
+        "no invvar-z of brick 1502p020",
+        "no maskbits of brick 1502p020",
+        "no psfsize-g of brick 1502p020",
+    ):
+        assert part in said
+    assert "invvar-r" not in said
+    assert np.isnan(found.planes["invvar"][..., [0, 2]]).all()
+    assert np.isfinite(found.planes["invvar"][..., 1]).all()
+    assert np.isnan(found.planes["psfsize"]).all()
+    assert (found.planes["maskbits"] == -1).all()
+
+
+def test_a_further_plane_on_another_grid_is_refused(tmp_path: Path) -> None:
+    make_brick(tmp_path, "1500p020")
+    make_brick(tmp_path, "1500p020", kind="invvar", shape=(300, 300))
+    found = cut(tmp_path, objects("1500p020", 1), planes=("invvar",))
+    assert found.columns["status"] == ["bad_file"]
+    assert "invvar-g has another grid of pixels" in found.columns["error"][0]
 
 
 BRICK_TABLE = pa.table(

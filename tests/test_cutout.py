@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import zarr
 
 from lensctl.cutout import Made, ahead, checked, cutout
 from lensctl.doors import digests, provenance
 from lensctl.doors.bricks import Disk
 from lensctl.doors.coadd import Coadds, CoaddSource
+from lensctl.doors.store import open_store
 from lensctl.doors.store_layout import Layout
 from lensctl.words import quality
 from lensctl.words.errors import InputError
-from tests.coadds import make_brick, objects
+from tests.coadds import make_brick, make_maskbits, objects
 
 SIZE = 21
 
@@ -40,7 +42,7 @@ def table(*names: str, each: int = 6) -> pa.Table:
 
 def cut(root: Path, path: Path, rows: pa.Table, *, processes: int = 1, overwrite: bool = False, **lies: object) -> Made:
     layout = Layout(rows.num_rows, **({"size": SIZE, "shard_rows": 5} | lies))
-    source = CoaddSource(str(root), layout.size, processes=processes)
+    source = CoaddSource(str(root), layout.size, processes=processes, planes=layout.planes)
     inputs = (provenance.source("table", "t.parquet", digests.of_table(rows)),)
     chain = (provenance.Step("cutout", {"size": layout.size, "shard_rows": layout.shard_rows}, inputs),)
     return cutout(rows, str(path), source, layout, chain, overwrite=overwrite)
@@ -174,6 +176,80 @@ def test_a_brick_that_comes_later_is_taken_up_and_nothing_else_is_touched(root: 
     assert digests.of_folder(tmp_path / "a.zarr") == digests.of_folder(tmp_path / "b.zarr")
 
 
+PLANES = ("invvar", "maskbits")
+
+
+@pytest.fixture(scope="module")
+def deep(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(root, tmp_path_factory.mktemp("deep") / "survey"))
+    for name in ("1500p020", "1502p020"):
+        make_brick(folder, name, kind="invvar", bands="gz", seed=5)
+        make_maskbits(folder, name)
+    return folder
+
+
+def test_further_planes_lie_beside_the_images_for_any_zarr_reader(deep: Path, tmp_path: Path) -> None:
+    rows = table()
+    made = cut(deep, tmp_path / "a.zarr", rows, planes=PLANES, codec="lz4")
+    assert made.statuses == {"missing_band": 6, "ok": 6}
+    alone = Coadds(Disk(deep), size=SIZE, planes=PLANES)
+    bricks = [name.partition("_")[0] for name in rows["galaxy_id"].to_pylist()]
+    expected = alone.cut(bricks, rows["ra"].to_numpy(), rows["dec"].to_numpy())
+    group = zarr.open_group(tmp_path / "a.zarr", mode="r")
+    assert sorted(group.array_keys()) == ["cutout_ok", "dec", "images", "invvar", "maskbits", "ra"]
+    assert sorted(zarr.open_consolidated(tmp_path / "a.zarr").array_keys()) == sorted(group.array_keys())
+    for name in PLANES:
+        assert np.array_equal(group[name][:], expected.planes[name], equal_nan=name == "invvar")
+        assert np.array_equal(made.store.read_plane(name, 3, 9), expected.planes[name][3:9], equal_nan=name == "invvar")
+    assert group["maskbits"].dtype == np.int32
+    assert group["maskbits"].fill_value == -1
+    assert group["invvar"].metadata.dimension_names == ("row", "y", "x", "band")
+    assert group["maskbits"].metadata.dimension_names == ("row", "y", "x")
+    with pytest.raises(InputError, match="no array 'psfsize'"):
+        made.store.read_plane("psfsize", 0, 1)
+
+
+@pytest.mark.parametrize("how", ["gone", "cut short"])
+def test_a_further_plane_that_is_not_whole_is_refused_by_name(deep: Path, tmp_path: Path, how: str) -> None:
+    cut(deep, tmp_path / "a.zarr", table(), planes=PLANES)
+    shard = tmp_path / "a.zarr/maskbits/c/1/0/0"
+    content = shard.read_bytes()
+    shard.unlink()
+    if how == "cut short":
+        shard.write_bytes(content[:-9])
+    with pytest.raises(InputError, match="maskbits/c/1/0/0 (is missing|has)"):
+        open_store(tmp_path / "a.zarr")
+
+
+def test_further_planes_go_on_after_a_kill_and_are_taken_up_with_a_brick_that_comes_later(
+    deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = table(each=12)
+    (tmp_path / "whole").mkdir()
+    cut(deep, tmp_path / "whole/a.zarr", rows, planes=PLANES)
+    slow, calls = Coadds.cut, [0]
+
+    def killed(self: Coadds, *what: object):
+        calls[0] += 1
+        if calls[0] == 3:
+            raise Killed
+        return slow(self, *what)
+
+    monkeypatch.setattr(Coadds, "cut", killed)
+    with pytest.raises(Killed):
+        cut(deep, tmp_path / "a.zarr", rows, planes=PLANES)
+    shutil.rmtree(tmp_path / ".a.zarr.part/whole/maskbits/c/1")
+    cut(deep, tmp_path / "a.zarr", rows, planes=PLANES)
+    assert digests.of_folder(tmp_path / "a.zarr") == digests.of_folder(tmp_path / "whole/a.zarr")
+
+    part = Path(shutil.copytree(deep, tmp_path / "survey"))
+    shutil.rmtree(part / "south/coadd/150/1502p020")
+    assert cut(part, tmp_path / "b.zarr", rows, planes=PLANES).statuses["missing_brick"] == 12
+    shutil.copytree(deep / "south/coadd/150/1502p020", part / "south/coadd/150/1502p020")
+    assert cut(part, tmp_path / "b.zarr", rows, planes=PLANES).cut == 12
+    assert digests.of_folder(tmp_path / "b.zarr") == digests.of_folder(tmp_path / "whole/a.zarr")
+
+
 def test_what_is_ahead_is_counted(root: Path) -> None:
     counts = ahead(table(), CoaddSource(str(root)), Layout(12, 101, shard_rows=5))
     assert counts == {"rows": 12, "shards": 3, "bytes": 12 * 101 * 101 * 12, "bricks": 2, "outside_footprint": 0}
@@ -229,6 +305,7 @@ def test_a_good_table_passes_with_its_columns() -> None:
         ({"size": 3001}, "3001 px"),
         ({"codec": "gzip"}, "no codec"),
         ({"shard_rows": 0}, "0 rows"),
+        ({"planes": ("psf",)}, "no plane 'psf'"),
     ],
 )
 def test_settings_that_make_no_store_are_refused(lies: dict[str, object], message: str) -> None:

@@ -107,6 +107,27 @@ def test_a_bad_file_is_refused_by_name(tmp_path: Path, case: str) -> None:
     assert "bad.npz" in str(caught.value)
 
 
+SMALL = {"cutout": CUTOUT[:3, :3], **META}
+WRITTEN = [
+    saved(**SMALL),
+    b"".join(npz.encode(SMALL["cutout"], META)),
+    b"".join(npz.encode(CUTOUT[:3, :3], META, True)),
+]
+
+
+@given(st.sampled_from(WRITTEN), st.data())
+def test_a_changed_byte_is_refused_or_changes_no_value(content: bytes, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(content) - 1))
+    changed = bytearray(content)
+    changed[at] ^= data.draw(st.integers(1, 255))
+    try:
+        found = npz.read("a.npz", bytes(changed))
+    except InputError:
+        return
+    assert same(found.cutout, SMALL["cutout"])
+    assert all(same(value, META[key]) for key, value in found.meta.items())
+
+
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         npz.read(tmp_path / "none.npz")

@@ -17,7 +17,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.doors import digests, jobs, provenance, store_layout
+from lensctl.doors import digests, growing, jobs, provenance, store_layout
 from lensctl.doors.jobs import job
 from lensctl.doors.store import Store, is_store, open_store
 from lensctl.doors.store_layout import Layout
@@ -169,7 +169,7 @@ def test_altered_provenance_is_refused(copied: Path) -> None:
 
 def write_shards(path: Path, shards: list[int], *, finish: bool = False, identity: str = "up", **options: bool) -> None:
     layout = Layout(len(PIXELS), 9, "grz", 4)
-    with job(path, {"made": identity}, **options) as workplace:
+    with growing.begin(str(path), {"made": identity}, **options) as workplace:
         writer = StoreWriter(workplace, layout)
         for shard in shards if shards != [-1] else writer.missing():
             start, stop = layout.span(shard)
@@ -185,8 +185,8 @@ def test_a_killed_writer_goes_on_and_ends_with_the_same_bytes(made: Store, tmp_p
     (tmp_path / ".a.zarr.part/parts/000002.parquet").unlink()  # killed after the pixels, before the rows
     (tmp_path / ".a.zarr.part/whole/images/c/0/0/0/0.__lock").write_text("left behind")
     layout = Layout(len(PIXELS), 9, "grz", 4)
-    with job(path, {"made": "up"}) as workplace:
-        assert workplace.resumed
+    with growing.begin(str(path), {"made": "up"}) as workplace:
+        assert workplace.job.resumed
         assert StoreWriter(workplace, layout).missing() == [1, 2]
     write_shards(path, [-1], finish=True)
     assert digests.of_folder(path) == digests.of_folder(made.path)
@@ -197,7 +197,7 @@ def test_a_shard_that_lost_bytes_is_written_again(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
     write_shards(path, [0, 1])
     truncate(tmp_path / ".a.zarr.part/whole/images/c/1/0/0/0")
-    with job(path, {"made": "up"}) as workplace:
+    with growing.begin(str(path), {"made": "up"}) as workplace:
         assert StoreWriter(workplace, Layout(len(PIXELS), 9, "grz", 4)).missing() == [1, 2]
 
 
@@ -230,11 +230,11 @@ def test_shards_of_a_finished_store_are_taken_over_without_a_copy(copied: Path) 
     old = open_store(copied)
     before = digests.of_folder(copied)
     shard = copied / "images/c/0/0/0/0"
-    with job(copied, {"made": "up"}, overwrite=True) as workplace:
+    with growing.begin(str(copied), {"made": "up"}, overwrite=True) as workplace:
         writer = StoreWriter(workplace, old.layout)
         writer.adopt(0, old)
         writer.adopt(2, old)
-        assert (workplace.built / "images/c/0/0/0/0").samefile(shard)
+        assert (workplace.job.built / "images/c/0/0/0/0").samefile(shard)
         assert writer.missing() == [1]
         writer.writer.write(1, PIXELS[4:8], index(PIXELS[4:8], 4))
         assert digests.of_folder(copied) == before, "nothing shows before the end"

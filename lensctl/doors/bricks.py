@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lensctl.doors import digests, fits_cards, provenance
+from lensctl.doors import digests, fits_cards, fits_tiles, provenance
 from lensctl.doors.whole import is_s3
+from lensctl.words import schema
 from lensctl.words.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,33 +21,104 @@ BRICK = re.compile(r"[0-9]{4}[pm][0-9]{3}")
 ENDINGS = (".fits.fz", ".fits", ".fits.gz")
 LAYOUTS = ("coadd", "south/coadd")
 BRICK_TABLES = ("survey-bricks.fits.gz", "survey-bricks.fits")
+BRICK_CORNERS = ("brickname", "ra1", "ra2", "dec1", "dec2")
+BRICK_COLUMN = "brick of the cutout"
+"""Column that a source adds to a table of objects."""
 
-Images = NDArray[np.float32]
+Pixels = NDArray[Any]
+
+
+class Unanswered(Exception):
+    """A place elsewhere did not give what was asked for; what it has may be had another time.
+
+    Attributes
+    ----------
+    status : str
+        http_error or timeout.
+    http_status : int, optional
+        What it answered.
+    """
+
+    def __init__(self, status: str, reason: str, http_status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status, self.http_status = status, http_status
 
 
 class Plane(Protocol):
-    """One band of one brick."""
+    """One image of one brick: one band of it, or what all bands have in common."""
 
     image: fits_cards.Image
 
-    def whole(self) -> Images:
-        """All pixels, (H, W) float32."""
+    async def fetch(self, tiles: fits_tiles.Mask | None) -> None:
+        """Have some of the image's pieces (see `fits_tiles.tile_shape`) at hand, or all of them."""
 
-    def region(self, rows: slice, columns: slice) -> Images:
-        """The pixels of a box that lies within the image."""
+    def region(self, rows: slice, columns: slice) -> Pixels:
+        """The pixels of a box that lies within the image, on pieces that are at hand."""
 
     def close(self) -> None:
         """Let go of the file."""
 
 
 class Root(Protocol):
-    """A place with brick coadds."""
+    """A place with brick coadds.
 
-    def folder(self, brick: str) -> str | None:
+    Attributes
+    ----------
+    name : str
+        Base name of its path, without host or folders.
+    at_once : int
+        Bricks worth having in hand at the same time.
+    """
+
+    name: str
+    at_once: int
+
+    def refuse_nothing(self) -> None:
+        """Raise InputError where there are no coadds, ServiceError where there is no answer."""
+
+    async def folder(self, brick: str) -> str | None:
         """Where a brick's files are, relative to the root; None where there are none."""
 
-    def plane(self, brick: str, band: str) -> Plane | None:
-        """One band of a brick; None where there is no such file. OSError or ValueError where it is not whole."""
+    async def plane(self, folder: str, brick: str, name: str) -> Plane | None:
+        """One plane of a brick, such as `image-g` or `maskbits`; None where there is no such file.
+
+        OSError or ValueError where it is not whole, Unanswered where there is no telling.
+        """
+
+    def origin(self) -> tuple[provenance.Source, provenance.Chain] | None:
+        """The root as an input of a step, where a `provenance.json` in it, or in the folder it is in, says how."""
+
+    def brick_table(self) -> pa.Table | None:
+        """The survey's table of bricks, from the root or the folder it is in; None where there is none."""
+
+
+def open_root(root: str, *, at_once: int = 8, timeout: float = 60.0, tries: int = 6) -> Root:
+    """The place of a root: a folder, `s3://`, or `http://`.
+
+    Parameters
+    ----------
+    at_once : int
+        Requests at the same time, to one that is not a folder.
+    timeout : float
+        Seconds for one answer.
+    tries : int
+        Requests for one thing at most.
+    """
+    if is_s3(root) or is_http(root):
+        from lensctl.doors.remote_coadds import Remote
+
+        return Remote(root, at_once=at_once, timeout=timeout, tries=tries)
+    return Disk(root)
+
+
+def is_http(root: str | Path) -> bool:
+    """Whether a root is served by a web server."""
+    return str(root).startswith(("http://", "https://"))
+
+
+def file_names(brick: str, name: str) -> list[str]:
+    """What the file of a brick's plane may be called."""
+    return [f"legacysurvey-{brick}-{name}{ending}" for ending in ENDINGS]
 
 
 class Disk:
@@ -55,10 +127,11 @@ class Disk:
     Raises InputError where the folder does not exist or holds nothing of the kind.
     """
 
+    at_once = 1
+
     def __init__(self, root: str | Path) -> None:
-        if is_s3(root) or str(root).startswith(("http://", "https://")):
-            raise InputError(f"{root}: coadds are read from local disk", "copy the bricks you need with `lensctl sync`")
         self.root = Path(root)
+        self.name = self.root.absolute().name
         if not self.root.is_dir():
             raise InputError(f"{root}: no such folder", "give the folder that holds coadd/, such as .../dr10/south")
         self.bases = [name for name in LAYOUTS if (self.root / name).is_dir()]
@@ -68,7 +141,10 @@ class Disk:
                 f"{root}: holds no coadd/ and no legacysurvey-BRICK-image-*.fits", "give --root .../dr10/south"
             )
 
-    def folder(self, brick: str) -> str | None:
+    def refuse_nothing(self) -> None:
+        """What a folder holds was seen when it was opened."""
+
+    async def folder(self, brick: str) -> str | None:
         """Where a brick's files are, relative to the root; None where there are none."""
         if self.flat:
             return "." if any(self.root.glob(f"legacysurvey-{brick}-image-*.fits*")) else None
@@ -77,13 +153,11 @@ class Disk:
                 return f"{base}/{brick[:3]}/{brick}"
         return None
 
-    def plane(self, brick: str, band: str) -> Plane | None:
-        """One band of a brick; None where there is no such file."""
-        folder = self.root / (self.folder(brick) or ".")
-        for ending in ENDINGS:
-            file = folder / f"legacysurvey-{brick}-image-{band}{ending}"
-            if file.is_file():
-                return FitsFile(file)
+    async def plane(self, folder: str, brick: str, name: str) -> FitsFile | None:
+        """One plane of a brick; None where there is no such file."""
+        for file in file_names(brick, name):
+            if (self.root / folder / file).is_file():
+                return FitsFile(self.root / folder / file)
         return None
 
     def origin(self) -> tuple[provenance.Source, provenance.Chain] | None:
@@ -97,12 +171,10 @@ class Disk:
 
     def brick_table(self) -> pa.Table | None:
         """The survey's table of bricks, from the root or the folder it is in; None where there is none."""
-        from lensctl.doors import fits_tables
-
         for folder in (self.root, self.root.absolute().parent):
             for name in BRICK_TABLES:
                 if (folder / name).is_file():
-                    return fits_tables.read(str(folder / name), ["brickname", "ra1", "ra2", "dec1", "dec2"])
+                    return read_bricks(str(folder / name))
         return None
 
 
@@ -119,20 +191,16 @@ class FitsFile:
         else:
             with path.open("rb") as file:
                 self.image = fits_cards.find_image(file)
-            needed, there = self.image.data_start + self.image.data_bytes, path.stat().st_size
-            if there < needed:
-                raise ValueError(f"cut short: {there} bytes of {needed}")
-        if len(self.image.shape) != 2:
-            raise ValueError(f"an image of shape {self.image.shape}, not of a plane")
+            refuse_short(self.image, path.stat().st_size)
+        refuse_other_than_a_plane(self.image)
         self._hdus: Any = None
 
-    def whole(self) -> Images:
-        """All pixels, (H, W) float32."""
-        return np.asarray(self._hdu().read(), np.float32)
+    async def fetch(self, tiles: fits_tiles.Mask | None) -> None:
+        """Everything is at hand."""
 
-    def region(self, rows: slice, columns: slice) -> Images:
+    def region(self, rows: slice, columns: slice) -> Pixels:
         """The pixels of a box that lies within the image."""
-        return np.asarray(self._hdu()[rows, columns], np.float32)
+        return np.asarray(self._hdu()[rows, columns])
 
     def close(self) -> None:
         """Let go of the file."""
@@ -146,6 +214,19 @@ class FitsFile:
         if self._hdus is None:
             self._hdus = fitsio.FITS(str(self.path))
         return self._hdus[self.image.extension]
+
+
+def refuse_short(image: fits_cards.Image, there: int) -> None:
+    """Raise ValueError where a file of so many bytes cannot hold the whole image."""
+    needed = image.data_start + image.data_bytes
+    if there < needed:
+        raise ValueError(f"cut short: {there} bytes of {needed}")
+
+
+def refuse_other_than_a_plane(image: fits_cards.Image) -> None:
+    """Raise ValueError where an image has not two axes."""
+    if len(image.shape) != 2:
+        raise ValueError(f"an image of shape {image.shape}, not of a plane")
 
 
 def release_of(header: fits_cards.Header) -> str | None:
@@ -175,7 +256,7 @@ def release_of_layer(layer: str) -> str | None:
     return f"DR{found[1]}" if found else None
 
 
-def bricks_of(table: pa.Table, root: Disk) -> list[str | None]:
+def bricks_of(table: pa.Table, root: Root) -> list[str | None]:
     """The brick of each row: its `brickname`, else what `galaxy_id` begins with, else where `ra`, `dec` lie.
 
     None where the survey's table of bricks has no brick for a position.
@@ -205,6 +286,15 @@ def bricks_of(table: pa.Table, root: Disk) -> list[str | None]:
 def _brick_in(galaxy_id: str) -> str | None:
     name = galaxy_id.rpartition("_")[0]
     return name if BRICK.fullmatch(name) else None
+
+
+def read_bricks(path: str) -> pa.Table:
+    """A table of bricks, such as survey-bricks-dr10-south.fits.gz: names and corners in degrees."""
+    from lensctl.doors import fits_tables
+
+    table = fits_tables.read(path, BRICK_CORNERS)
+    schema.require(table, *BRICK_CORNERS, where=path)
+    return table
 
 
 def bricks_at(bricks: pa.Table, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> list[str | None]:

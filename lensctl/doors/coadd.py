@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -11,36 +12,52 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lensctl.doors import workers
-from lensctl.doors.bricks import BRICK, Disk, Plane, Root, bricks_of, layer_of, release_of, release_of_layer
+from lensctl.doors import fits_tiles, workers
+from lensctl.doors.bricks import (
+    BRICK,
+    BRICK_COLUMN,
+    Plane,
+    Root,
+    Unanswered,
+    bricks_of,
+    layer_of,
+    open_root,
+    release_of,
+    release_of_layer,
+)
 from lensctl.doors.cutting import Cuts, Task, complete
+from lensctl.doors.store_layout import EXTRAS
 from lensctl.doors.store_writer import ShardWriter
 from lensctl.words.tan import Tan, nearest_pixel
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TILES_FOR_WHOLE = 1.0  # read a plane whole when its cutouts need as many tiles as it has: both cost alike there
-
-BRICK_COLUMN = "brick of the cutout"
+SHARE_FOR_WHOLE = 0.9  # of its tiles: read a plane whole when its cutouts need so many
+OVERLAP = 1.25  # times that a tile is needed, on average, from where on tiles are kept rather than read again
 
 Images = NDArray[np.float32]
+Pixels = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class CoaddSource:
-    """Brick coadds on disk as a source of cutouts, one shard a task, a process per core.
+    """Brick coadds as a source of cutouts, one shard a task, a process per core.
 
     Parameters
     ----------
     root : str
-        Folder that holds `coadd/` or `south/coadd/`, or the brick files themselves.
+        What holds `coadd/` or `south/coadd/`, or the brick files themselves: a folder, `s3://`, or `http://`.
     size, bands
         As for `Coadds`.
     layer : str, optional
         Flag bricks of another release than this layer's.
     processes : int, optional
         One per core if not given. The result does not depend on it.
+    planes : tuple of names
+        Further arrays, of `store_layout.EXTRAS`.
+    connections, timeout, tries
+        For a root that is not a folder: requests at once, seconds for one answer, requests for one thing at most.
     """
 
     root: str
@@ -48,7 +65,16 @@ class CoaddSource:
     bands: str = "grz"
     layer: str | None = None
     processes: int | None = None
+    planes: tuple[str, ...] = ()
+    connections: int = 8
+    timeout: float = 60.0
+    tries: int = 6
     name: str = "coadd"
+
+    def open(self) -> Root:
+        """Its root, for one of its processes."""
+        at_once = -(-self.connections // (self.processes or workers.cores()))
+        return open_root(self.root, at_once=at_once, timeout=self.timeout, tries=self.tries)
 
     def prepare(self, table: pa.Table) -> pa.Table:
         """The table with the brick of each row.
@@ -57,7 +83,9 @@ class CoaddSource:
         """
         import pyarrow as pa
 
-        return table.append_column(BRICK_COLUMN, pa.array(bricks_of(table, Disk(self.root)), pa.string()))
+        root = self.open()
+        root.refuse_nothing()
+        return table.append_column(BRICK_COLUMN, pa.array(bricks_of(table, root), pa.string()))
 
     def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Callable[[int], None]) -> None:
         """Write the shard of every task, and say how many rows are done as they are."""
@@ -77,7 +105,9 @@ def _make_shard(source: CoaddSource, writer: ShardWriter, task: Task) -> int:
 
 @functools.lru_cache(maxsize=1)
 def _cutter(source: CoaddSource) -> Coadds:
-    return Coadds(Disk(source.root), size=source.size, bands=source.bands, layer=source.layer)
+    return Coadds(
+        source.open(), size=source.size, bands=source.bands, layer=source.layer, planes=source.planes, reuse=True
+    )
 
 
 class Coadds:
@@ -92,6 +122,10 @@ class Coadds:
         One letter per plane.
     layer : str, optional
         Flag bricks of another release than this layer's; None takes every one.
+    planes : tuple of names
+        Further arrays to cut, of `store_layout.EXTRAS`.
+    reuse : bool
+        Give the arrays of the last cut again, with the pixels of the next: to get memory costs more than to fill it.
     """
 
     COLUMNS = (
@@ -102,11 +136,24 @@ class Coadds:
         "url_or_brick",
         "offset_x_px",
         "offset_y_px",
+        "http_status",
         "error",
     )
 
-    def __init__(self, root: Root, *, size: int = 101, bands: str = "grz", layer: str | None = None) -> None:
-        self.root, self.size, self.bands, self.layer = root, size, bands, layer
+    def __init__(
+        self,
+        root: Root,
+        *,
+        size: int = 101,
+        bands: str = "grz",
+        layer: str | None = None,
+        planes: Sequence[str] = (),
+        reuse: bool = False,
+    ) -> None:
+        self.root, self.size, self.bands, self.layer, self.planes = root, size, bands, layer, planes
+        self._memory = _Memory()
+        self._reuse = reuse
+        self._last: dict[str, Pixels] = {}
         self._brick: _Brick | None = None
 
     def cut(self, bricks: Sequence[str | None], ra: NDArray[np.float64], dec: NDArray[np.float64]) -> Cuts:
@@ -122,77 +169,155 @@ class Coadds:
         -------
         Cuts
             In the order of the objects, with the columns of `COLUMNS`; pixels as the coadd has them. What cannot be
-            cut is NaN, with a status and the reason.
+            cut is NaN, with a status and the reason. A further plane that is not there, or is damaged, fails no
+            cutout: it has the fill of its array, and is named in `error`.
         """
         count = len(bricks)
-        images = np.full((count, self.size, self.size, len(self.bands)), np.nan, np.float32)
-        columns: dict[str, list[Any]] = {name: [None] * count for name in self.COLUMNS}
+        images = self._filled("", (count, self.size, self.size, len(self.bands)), "float32", np.nan)
+        extras = {name: self._extra(name, count) for name in self.planes}
+        cuts = Cuts(images, {name: [None] * count for name in self.COLUMNS}, extras)
         of_brick: dict[str | None, list[int]] = {}
         for row, brick in enumerate(bricks):
             of_brick.setdefault(brick, []).append(row)
-        for brick, rows in of_brick.items():
-            if brick is None:
-                _say(columns, rows, status="outside_footprint", error="in no brick of the survey")
-            else:
-                self._cut_brick(brick, np.array(rows), ra, dec, images, columns)
-        return Cuts(images, columns)
+        outside = of_brick.pop(None, [])
+        _say(cuts, outside, status="outside_footprint", error="in no brick of the survey")
+        asyncio.run(self._cut_all({name: np.array(rows) for name, rows in of_brick.items() if name}, ra, dec, cuts))
+        return cuts
 
     def close(self) -> None:
         """Let go of open files."""
-        if self._brick is not None:
-            self._brick.close()
-            self._brick = None
+        self._keep(None)
 
-    def _cut_brick(
+    def _extra(self, name: str, count: int) -> Pixels:
+        extra = EXTRAS[name]
+        shape = (count, self.size, self.size, *([len(self.bands)] if extra.per_band else []))
+        return self._filled(name, shape, extra.data_type, extra.fill)
+
+    def _filled(self, name: str, shape: tuple[int, ...], dtype: str, fill: float) -> Pixels:
+        """An array of a value, the one of the last cut where that may be."""
+        if not self._reuse or name not in self._last or len(self._last[name]) < shape[0]:
+            self._last[name] = np.empty(shape, dtype)
+        filled = self._last[name][: shape[0]]
+        filled[...] = fill
+        return filled
+
+    async def _cut_all(
         self,
-        name: str,
-        rows: NDArray[np.int64],
+        of_brick: dict[str, NDArray[np.int64]],
         ra: NDArray[np.float64],
         dec: NDArray[np.float64],
-        images: Images,
-        columns: dict[str, list[Any]],
+        cuts: Cuts,
     ) -> None:
-        folder = self.root.folder(name) if BRICK.fullmatch(name) else None
-        if folder is None:
-            _say(columns, rows, status="missing_brick", error=f"no coadd of brick {name}")
-            return
-        place = name if folder == "." else folder
-        if self._brick is None or self._brick.name != name:
-            self.close()
-            try:
-                self._brick = _Brick(self.root, name, self.bands)
-            except (OSError, ValueError) as error:
-                _say(columns, rows, status="bad_file", url_or_brick=place, error=f"brick {name}: {_reason(error)}")
+        """Cut the rows of each brick, as many bricks at once as the root likes."""
+        waiting = iter(of_brick.items())
+
+        async def work() -> None:
+            for name, rows in waiting:
+                await self._cut_brick(name, rows, ra[rows], dec[rows], cuts)
+
+        await asyncio.gather(*(work() for _ in range(self.root.at_once)))
+
+    async def _cut_brick(
+        self, name: str, rows: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], cuts: Cuts
+    ) -> None:
+        try:
+            folder = await self.root.folder(name) if BRICK.fullmatch(name) else None
+            if folder is None:
+                _say(cuts, rows, status="missing_brick", error=f"no coadd of brick {name}")
                 return
-        brick = self._brick
-        known = {"url_or_brick": place, "release": brick.release, "layer": brick.layer}
-        _say(columns, rows, **known, pixel_scale_arcsec=brick.tan.pixel_scale_arcsec)
+            _say(cuts, rows, url_or_brick=name if folder == "." else folder)
+            brick = await self._take(name, folder)
+            if brick is None:
+                _say(cuts, rows, status="missing_brick", error=f"no image in {', '.join(self.bands)} of brick {name}")
+                return
+            try:
+                await self._cut_from(brick, rows, ra, dec, cuts)
+            finally:
+                self._keep(brick)
+        except (OSError, ValueError) as error:
+            self._spoil(cuts, rows, status="bad_file", error=f"brick {name}, {_reason(error)}")
+        except Unanswered as error:
+            why = {"status": error.status, "http_status": error.http_status}
+            self._spoil(cuts, rows, **why, error=f"brick {name}, {error}")
+
+    async def _take(self, name: str, folder: str) -> _Brick | None:
+        """An open brick: the one that is kept, or another; None where it has no image."""
+        kept = self._brick
+        if kept is not None and kept.name == name:
+            self._brick = None
+            return kept
+        brick = await _Brick.open(self.root, name, folder, self.bands, self.planes)
+        if brick is not None:
+            brick.memory, brick.keeps = self._memory, self.root.at_once == 1
+        return brick
+
+    def _keep(self, brick: _Brick | None) -> None:
+        """Keep one brick open: the next rows may lie in it too."""
+        if self._brick is not None:
+            self._brick.close()
+        self._brick = brick
+
+    def _spoil(self, cuts: Cuts, rows: NDArray[np.int64], **values: Any) -> None:
+        """Leave nothing in the cutouts of rows but the reason why."""
+        cuts.images[rows] = np.nan
+        for name in self.planes:
+            cuts.planes[name][rows] = EXTRAS[name].fill
+        _say(cuts, rows, **values)
+
+    async def _cut_from(
+        self, brick: _Brick, rows: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], cuts: Cuts
+    ) -> None:
+        known = {"release": brick.release, "layer": brick.layer}
+        _say(cuts, rows, **known, pixel_scale_arcsec=brick.tan.pixel_scale_arcsec)
         if self.layer and release_of_layer(self.layer) not in (None, brick.release):
-            _say(columns, rows, status="wrong_release", error=f"brick {name} is {brick.release}, not of {self.layer}")
+            why = f"brick {brick.name} is {brick.release}, not of {self.layer}"
+            _say(cuts, rows, status="wrong_release", error=why)
             return
-        x, y = brick.tan.to_pixel(ra[rows], dec[rows])
+        x, y = brick.tan.to_pixel(ra, dec)
         height, width = brick.shape
         near = (np.abs(x - width / 2) < width / 2 + self.size) & (np.abs(y - height / 2) < height / 2 + self.size)
         column, line = nearest_pixel(np.where(near, x, 0)), nearest_pixel(np.where(near, y, 0))
         left, low = column - self.size // 2, line - self.size // 2
         near &= (left < width) & (left + self.size > 0) & (low < height) & (low + self.size > 0)
-        _say(columns, rows[~near], status="outside_footprint", error=f"beyond the coadd of brick {name}")
+        _say(cuts, rows[~near], status="outside_footprint", error=f"beyond the coadd of brick {brick.name}")
         for i in np.flatnonzero(near):
-            columns["offset_x_px"][rows[i]] = float(x[i] - column[i])
-            columns["offset_y_px"][rows[i]] = float(y[i] - line[i])
+            cuts.columns["offset_x_px"][rows[i]] = float(x[i] - column[i])
+            cuts.columns["offset_y_px"][rows[i]] = float(y[i] - line[i])
         boxes = [_Box(int(low[i]), int(left[i]), self.size, brick.shape) for i in np.flatnonzero(near)]
         inside = rows[near]
-        lacking = [band for band in self.bands if band not in brick.planes]
+        said = []
+        lacking = [band for band in self.bands if f"image-{band}" not in brick.planes]
         if lacking:
-            _say(columns, inside, error=f"no {', '.join(lacking)} image of brick {name}")
+            said.append(f"no {', '.join(lacking)} image of brick {brick.name}")
         for b, band in enumerate(self.bands):
-            if band in brick.planes:
+            if band not in lacking:
+                await brick.fill(f"image-{band}", boxes, cuts.images[..., b], inside)
+        said += [why for name in self.planes for why in await self._cut_extra(name, brick, boxes, inside, cuts)]
+        if said:
+            _say(cuts, inside, error="; ".join(said))
+
+    async def _cut_extra(
+        self, name: str, brick: _Brick, boxes: Sequence[_Box], rows: NDArray[np.int64], cuts: Cuts
+    ) -> list[str]:
+        """Cut a further array; what is not in it, and why."""
+        lacking = []
+        for plane, target in _planes_of(name, self.bands, cuts.planes[name]):
+            if plane in brick.planes:
                 try:
-                    brick.fill(band, boxes, images[..., b], inside)
+                    await brick.fill(plane, boxes, target, rows)
                 except (OSError, ValueError) as error:
-                    images[inside] = np.nan
-                    _say(columns, inside, status="bad_file", error=f"brick {name}, {band}: {_reason(error)}")
-                    return
+                    target[rows] = EXTRAS[name].fill
+                    lacking.append(f"brick {brick.name}, {_reason(error)}")
+            else:
+                lacking.append(brick.damaged.get(plane, f"no {plane} of brick {brick.name}"))
+        return lacking
+
+
+def _planes_of(name: str, bands: str, array: Pixels) -> list[tuple[str, Pixels]]:
+    """What the files of a further array are called, and the part of it (N, S, S) that each fills."""
+    if not EXTRAS[name].per_band:
+        return [(name, array)]
+    return [(f"{name}-{band}", array[..., b]) for b, band in enumerate(bands)]
 
 
 @dataclass(frozen=True)
@@ -210,56 +335,149 @@ class _Box:
             object.__setattr__(self, name, slice(first, last))
             object.__setattr__(self, f"own_{name}", slice(first - start, last - start))
 
-    def tiles(self, tile: tuple[int, ...]) -> int:
-        """Number of tiles it touches."""
-        down = (self.rows.stop - 1) // tile[0] - self.rows.start // tile[0] + 1
-        across = (self.columns.stop - 1) // tile[1] - self.columns.start // tile[1] + 1
-        return int(down * across)
+    def tiles(self, tile: tuple[int, int]) -> tuple[slice, slice]:
+        """The tiles it touches."""
+        down, across = (
+            slice(pixels.start // side, (pixels.stop - 1) // side + 1)
+            for pixels, side in zip((self.rows, self.columns), tile, strict=True)
+        )
+        return down, across
 
 
 class _Brick:
-    """The open planes of one brick, and those read whole."""
+    """The open planes of one brick, and what was read of them."""
 
-    def __init__(self, root: Root, name: str, bands: str) -> None:
-        self.name = name
-        found = {band: root.plane(name, band) for band in bands}
-        self.planes: dict[str, Plane] = {band: plane for band, plane in found.items() if plane is not None}
-        self.kept: dict[str, Images] = {}
-        if not self.planes:
-            raise ValueError(f"no image in any of {', '.join(bands)}")
-        first = next(iter(self.planes.values())).image
+    def __init__(self, name: str, planes: dict[str, Plane], damaged: dict[str, str]) -> None:
+        self.name, self.planes, self.damaged = name, planes, damaged
+        self.memory, self.keeps = _Memory(), True
+        self._read: dict[str, _Read] = {}
+        first = next(iter(planes.values())).image
         self.tan, self.shape = Tan.of(first.header), first.shape
         self.release, self.layer = release_of(first.header), layer_of(first.header)
-        for band, plane in self.planes.items():
-            if plane.image.shape != self.shape or Tan.of(plane.image.header) != self.tan:
-                raise ValueError(f"{band} has another grid of pixels than {next(iter(self.planes))}")
+        for which, plane in planes.items():
+            is_image = which.startswith("image-")
+            if plane.image.shape != self.shape or (is_image and Tan.of(plane.image.header) != self.tan):
+                names = [which.removeprefix("image-") for which in (which, next(iter(planes)))]
+                raise ValueError(f"{names[0]} has another grid of pixels than {names[1]}")
 
-    def fill(self, band: str, boxes: Sequence[_Box], target: Images, rows: NDArray[np.int64]) -> None:
-        """Copy boxes of one band into (N, S, S) cutouts."""
-        plane = self.planes[band]
-        tile = plane.image.tile
-        all_tiles = -(-self.shape[0] // tile[0]) * -(-self.shape[1] // tile[1])
-        if band not in self.kept and sum(box.tiles(tile) for box in boxes) >= TILES_FOR_WHOLE * all_tiles:
-            self.kept[band] = plane.whole()
-        whole = self.kept.get(band)
+    @classmethod
+    async def open(cls, root: Root, name: str, folder: str, bands: str, extras: Sequence[str]) -> _Brick | None:
+        """Open what a brick has of the planes wanted; None where it has no image.
+
+        Raises OSError or ValueError where an image is damaged, Unanswered.
+        """
+        planes: dict[str, Plane] = {}
+        damaged: dict[str, str] = {}
+        wanted = {f"image-{band}": False for band in bands}
+        wanted |= {which: True for extra in extras for which, _ in _planes_of(extra, bands, np.zeros(len(bands)))}
+        try:
+            for which, is_extra in wanted.items():
+                if is_extra and not planes:
+                    return None
+                try:
+                    plane = await root.plane(folder, name, which)
+                except (OSError, ValueError) as error:
+                    if not is_extra:
+                        raise _named(error, which) from error
+                    damaged[which] = f"brick {name}, {_named(error, which)}"
+                    continue
+                if plane is not None:
+                    planes[which] = plane
+            return cls(name, planes, damaged) if planes else None
+        except BaseException:
+            for plane in planes.values():
+                plane.close()
+            raise
+
+    async def fill(self, which: str, boxes: Sequence[_Box], target: Pixels, rows: NDArray[np.int64]) -> None:
+        """Copy boxes of one plane into (N, S, S) cutouts.
+
+        Where they have many tiles in common, each tile is read once, into an array of the whole plane.
+        """
+        plane = self.planes[which]
+        tile = fits_tiles.tile_shape(plane.image)
+        needed = fits_tiles.no_tiles(plane.image)
+        touched = 0
+        for box in boxes:
+            tiles = box.tiles(tile)
+            needed[tiles] = True
+            touched += (tiles[0].stop - tiles[0].start) * (tiles[1].stop - tiles[1].start)
+        try:
+            if which not in self._read and touched <= OVERLAP * np.count_nonzero(needed):
+                await plane.fetch(needed)
+                for row, box in zip(rows, boxes, strict=True):
+                    target[row, box.own_rows, box.own_columns] = plane.region(box.rows, box.columns)
+                return
+            if which not in self._read:
+                self._read[which] = _Read(plane, self.memory.take(plane.image.shape, target.dtype))
+            await self._read[which].fill(needed)
+        except (OSError, ValueError) as error:
+            raise _named(error, which) from error
+        pixels = self._read[which].pixels
         for row, box in zip(rows, boxes, strict=True):
-            pixels = plane.region(box.rows, box.columns) if whole is None else whole[box.rows, box.columns]
-            target[row, box.own_rows, box.own_columns] = pixels
+            target[row, box.own_rows, box.own_columns] = pixels[box.rows, box.columns]
+        if not self.keeps:
+            self.memory.give(self._read.pop(which).pixels)
 
     def close(self) -> None:
         for plane in self.planes.values():
             plane.close()
-        self.kept.clear()
+        while self._read:
+            self.memory.give(self._read.popitem()[1].pixels)
 
 
-def _say(columns: dict[str, list[Any]], rows: Sequence[int] | NDArray[np.int64], **values: Any) -> None:
+class _Memory:
+    """Arrays for whole planes, used again: to get memory costs more than to fill it."""
+
+    def __init__(self) -> None:
+        self._free: list[Pixels] = []
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:
+        """An array with anything in it."""
+        for i, array in enumerate(self._free):
+            if array.shape == shape and array.dtype == dtype:
+                return self._free.pop(i)
+        return np.empty(shape, dtype)
+
+    def give(self, array: Pixels) -> None:
+        """Take an array back that nobody needs."""
+        self._free.append(array)
+
+
+class _Read:
+    """What was read of a plane: an array of its size, filled tile by tile, each once."""
+
+    def __init__(self, plane: Plane, pixels: Pixels) -> None:
+        self.plane, self.pixels = plane, pixels
+        self.tile = fits_tiles.tile_shape(plane.image)
+        self.there: fits_tiles.Mask | None = None
+
+    async def fill(self, needed: fits_tiles.Mask) -> None:
+        """Have the pixels of some tiles."""
+        lacking = needed if self.there is None else needed & ~self.there
+        if not lacking.any():
+            return
+        if self.there is None and lacking.mean() >= SHARE_FOR_WHOLE:
+            lacking = np.ones_like(needed)
+        await self.plane.fetch(None if lacking.all() else lacking)
+        for rows, columns in fits_tiles.pixels_of(self.plane.image, fits_tiles.blocks(lacking)):
+            self.pixels[rows, columns] = self.plane.region(rows, columns)
+        self.there = lacking if self.there is None else self.there | lacking
+
+
+def _say(cuts: Cuts, rows: Sequence[int] | NDArray[np.int64], **values: Any) -> None:
     for name, value in values.items():
-        column = columns[name]
+        column = cuts.columns[name]
         for row in rows:
             column[row] = value
+
+
+def _named(error: OSError | ValueError, which: str) -> ValueError:
+    """The same failure, with the plane that failed."""
+    return ValueError(f"{which.removeprefix('image-')}: {_reason(error)}")
 
 
 def _reason(error: BaseException) -> str:
     """First line of an error, without the folder a file is in."""
     text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return re.sub(r"\S*/(?=legacysurvey-)", "", text)[:200]
+    return re.sub(r"\S*/(?=legacysurvey-)|/dev/fd/\d+", "", text)[:200]

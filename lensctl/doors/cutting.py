@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -32,10 +33,13 @@ class Cuts:
         Nanomaggies; NaN where there is nothing.
     columns : dict of N values each
         Columns of the index. `status` is None where the pixels decide.
+    planes : dict of (N, S, S, B) or (N, S, S) arrays
+        The further arrays that the store is to have.
     """
 
     images: NDArray[np.float32]
     columns: dict[str, list[Any]]
+    planes: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,24 @@ class Source(Protocol):
         """Write the shard of every task, and say how many rows are done as they are."""
 
 
+Each = Callable[[Callable[[Task], int], Iterator[Task]], Iterable[int]]
+"""Runs a function over tasks, here or elsewhere."""
+
+
+def make_by(
+    each: Each, source: Source, tasks: Iterator[Task], writer: ShardWriter, advance: Callable[[int], None]
+) -> None:
+    """Like `source.make`, each shard wherever `each` runs it."""
+    for rows in each(functools.partial(_make_one, source, writer), tasks):
+        advance(rows)
+
+
+def _make_one(source: Source, writer: ShardWriter, task: Task) -> int:
+    source.make(iter([task]), writer, lambda rows: None)
+    start, stop = writer.layout.span(task.shard)
+    return stop - start
+
+
 def tasks(table: pa.Table, layout: Layout, shards: list[int], old: Store | None) -> Iterator[Task]:
     """What is left to do: the shards, of an older store only those of their rows that failed for a passing reason."""
     failed = passing_rows(old) if old is not None else np.zeros(0, np.int64)
@@ -95,9 +117,9 @@ def complete(task: Task, cuts: Cuts, source: str, writer: ShardWriter) -> None:
     """Write the shard of a task: its cutouts, among those of the older store where there is one."""
     import pyarrow as pa
 
-    images, rows = cuts.images, index_of(task.rows, cuts, source)
+    images, rows, planes = cuts.images, index_of(task.rows, cuts, source), dict(cuts.planes)
     if task.places is not None:
-        store = open_store(task.old)
+        store = open_store(task.old, changing=True)
         start, stop = store.layout.span(task.shard)
         known = store.index.slice(start, stop - start).replace_schema_metadata(None)
         both = pa.concat_tables([known, rows.cast(known.schema)])
@@ -106,7 +128,10 @@ def complete(task: Task, cuts: Cuts, source: str, writer: ShardWriter) -> None:
         rows = both.take(order)
         images = store.read_range(start, stop)
         images[task.places] = cuts.images
-    writer.write(task.shard, images, rows)
+        for name, cut in cuts.planes.items():
+            planes[name] = store.read_plane(name, start, stop)
+            planes[name][task.places] = cut
+    writer.write(task.shard, images, rows, planes=planes)
 
 
 def index_of(rows: pa.Table, cuts: Cuts, source: str) -> pa.Table:

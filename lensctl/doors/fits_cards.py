@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -94,6 +95,7 @@ def data_bytes(header: Header) -> int:
     return abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * (int(header.get("PCOUNT", 0)) + count)
 
 
+@functools.lru_cache(maxsize=4096)  # many files share most of their cards
 def _value(text: str) -> str | float | int | bool:
     text = text.strip()
     if text.startswith("'"):

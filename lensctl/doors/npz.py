@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -32,6 +32,8 @@ DOS_1980 = 33  # 1980-01-01 as ZIP writes dates
 DEFLATE_LEVEL = 6
 
 Array = NDArray[Any]
+Raw = bytes | memoryview
+_NPY_1 = npy.magic(1, 0)
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,9 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, N
 
 def _members(data: bytes) -> dict[str, Array]:
     members: dict[str, Array] = {}
+    plain = _plain_members(data)
+    if plain is not None:
+        return {name: _from_npy(raw, name) for name, raw in plain.items()}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")
@@ -105,17 +110,58 @@ def _members(data: bytes) -> dict[str, Array]:
     return members
 
 
-def _from_npy(raw: bytes, name: str) -> Array:
+_END, _ENTRY, _LOCAL = struct.Struct("<4s4xHHIIH"), struct.Struct("<4s4xHH4xIIIHHH8xI"), struct.Struct("<4s22xHH")
+
+
+def _plain_members(data: bytes) -> dict[str, Raw] | None:
+    """The members of a zip that is as simple as NumPy's and ours, checked, without a copy of those that are stored.
+
+    None for any other, and for a damaged one: `zipfile` says what it is.
+    """
+    members: dict[str, Raw] = {}
+    view = memoryview(data)
+    try:
+        mark, here, count, length, at, comment = _END.unpack_from(data, len(data) - _END.size)
+        if mark != b"PK\x05\x06" or here != count or comment or at + length != len(data) - _END.size:
+            return None
+        for _ in range(count):
+            mark, flags, method, check, packed, size, named, extra, noted, local = _ENTRY.unpack_from(data, at)
+            name = data[at + 46 : at + 46 + named]
+            local_mark, local_named, local_extra = _LOCAL.unpack_from(data, local)
+            start = local + 30 + local_named + local_extra
+            raw: Raw = view[start : start + packed]
+            if mark != b"PK\x01\x02" or local_mark != b"PK\x03\x04" or flags or name[-4:] != b".npy":
+                return None
+            if data[local + 30 : local + 30 + local_named] != name or start + packed > len(data):
+                return None
+            if method == zipfile.ZIP_DEFLATED:
+                raw = zlib.decompress(raw, -15, size)
+            elif method != zipfile.ZIP_STORED:
+                return None
+            key = name[:-4].decode("ascii")
+            if len(raw) != size or zlib.crc32(raw) != check or key in members:
+                return None
+            members[key] = raw
+            at += 46 + named + extra + noted
+    except (struct.error, zlib.error, UnicodeDecodeError):
+        return None
+    return members
+
+
+def _from_npy(raw: Raw, name: str) -> Array:
     start = npy.MAGIC_LEN + 2 + struct.unpack_from("<H", raw, npy.MAGIC_LEN)[0]
-    if raw[: npy.MAGIC_LEN] != npy.magic(1, 0):
-        return _from_rare_npy(raw, name)
-    shape, fortran, dtype = _header(raw[:start])
+    head = bytes(raw[:start])
+    if head[: npy.MAGIC_LEN] != _NPY_1:
+        return _from_rare_npy(bytes(raw), name)
+    shape, order, dtype = _header(head)
     if dtype.hasobject:
         raise _Pickled(name)
     if dtype.names:
         raise ValueError(f"member '{name}' is a table, not an array")
-    values = np.frombuffer(raw, dtype, offset=start)  # ValueError where bytes are missing
-    return values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
+    try:
+        return np.ndarray(shape, dtype, raw, start, order=order)
+    except TypeError as error:  # bytes are missing
+        raise ValueError(f"member '{name}' is cut short") from error
 
 
 def _from_rare_npy(raw: bytes, name: str) -> Array:
@@ -131,11 +177,12 @@ def _from_rare_npy(raw: bytes, name: str) -> Array:
 
 
 @functools.lru_cache(maxsize=4096)
-def _header(raw: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether in Fortran order, and dtype; many files share a few headers."""
+def _header(raw: bytes) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
+    """Shape, order and dtype; many files share a few headers."""
     stream = io.BytesIO(raw)
     npy.read_magic(stream)
-    return npy.read_array_header_1_0(stream)
+    shape, fortran, dtype = npy.read_array_header_1_0(stream)
+    return shape, "F" if fortran else "C", dtype
 
 
 def to_npy(values: Array) -> bytes:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from lensctl.doors import digests, provenance
 from lensctl.doors.arrays import open_array, tensorstore_errors
 from lensctl.doors.store_layout import ATTRIBUTE, FORMAT, GROUP, IMAGES, INDEX, INDEX_COLUMNS, KIND, Layout
-from lensctl.doors.whole import is_s3
+from lensctl.doors.whole import INCOMPLETE, is_s3
 from lensctl.words.errors import InputError
 from lensctl.words.schema import COLUMNS
 
@@ -37,16 +37,23 @@ class Store:
     ----------
     path : str
         Local folder or `s3://`.
+    changing : bool
+        Some of its shards are just being made once more, by us.
 
     Raises
     ------
     InputError
-        Not a store, or one that lacks a part; the sentence names the file.
+        Not a store, one that lacks a part, or one that is being written; the sentence names the file.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, changing: bool = False) -> None:
         self.path = str(path).rstrip("/")
+        self._changing = changing
         self._files, self._base = _file_system(self.path)
+        if not changing and self._is_file(INCOMPLETE):
+            raise InputError(
+                f"{self.path} is not whole: what writes it is at work, or died", "wait for it, or run the command again"
+            )
         group = self._json(GROUP)
         attributes = group.get("attributes", {}).get(ATTRIBUTE)
         if not isinstance(attributes, dict) or attributes.get("kind") != KIND:
@@ -55,12 +62,14 @@ class Store:
             raise InputError(f"{self.path}: store format {attributes.get('format')} is unknown", "update lensctl")
         self.attributes: dict[str, Any] = attributes
         try:
-            known = {key: attributes[key] for key in Layout.__dataclass_fields__}
-            self.layout = Layout(**known)
+            known = {key: attributes[key] for key in Layout.__dataclass_fields__ if key != "planes"}
+            self.layout = Layout(**known, planes=tuple(attributes.get("planes", ())))
             sizes = [int(size) for size in attributes["shard_bytes"]]
+            of_planes = {name: [int(size) for size in attributes["plane_bytes"][name]] for name in self.layout.planes}
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{self.path}/{GROUP}: attribute {error} is missing or wrong", "make it again") from error
-        self._refuse_torn(sizes)
+        if not changing:
+            self._refuse_torn(sizes, of_planes)
         self._refuse_other_rows()
 
     @property
@@ -141,6 +150,13 @@ class Store:
         side = self._side(crop)
         return self._read((slice(start, stop), side, side)) if stop > start else self._none(crop)
 
+    def read_plane(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows from `start` up to `stop` of a further array of pixels, such as `invvar`: (n, S, S, B) or (n, S, S)."""
+        if name not in self.layout.planes:
+            raise InputError(f"{self.path}: no array '{name}'", "make the store with --planes")
+        with tensorstore_errors(self.path):
+            return np.asarray(open_array(f"{self.path}/{name}", read=True)[start:stop].read().result())
+
     def _side(self, crop: int | None) -> slice:
         if crop is None:
             return slice(0, self.size)
@@ -163,10 +179,10 @@ class Store:
 
     def __getstate__(self) -> dict[str, Any]:
         """Only the path travels to another process."""
-        return {"path": self.path}
+        return {"path": self.path, "changing": self._changing}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
+        self.__init__(state["path"], changing=state["changing"])  # type: ignore[misc]
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
@@ -183,20 +199,27 @@ class Store:
             raise InputError(f"{self.path}/{name}: not Zarr metadata", "make the store again")
         return found
 
+    def _is_file(self, name: str) -> bool:
+        import pyarrow.fs
+
+        return bool(self._files.get_file_info(f"{self._base}/{name}").type == pyarrow.fs.FileType.File)
+
     def _is_absent(self) -> bool:
         import pyarrow.fs
 
         return bool(self._files.get_file_info(self._base).type == pyarrow.fs.FileType.NotFound)
 
-    def _refuse_torn(self, sizes: list[int]) -> None:
+    def _refuse_torn(self, sizes: list[int], of_planes: dict[str, list[int]]) -> None:
         """Every shard is there and as long as it was written: Zarr itself takes a missing one for NaN."""
-        if len(sizes) != self.layout.shards:
-            raise InputError(
-                f"{self.path}/{GROUP}: counts {len(sizes)} shards of {self.layout.shards}", "make it again"
-            )
-        names = [self.layout.file(shard) for shard in range(self.layout.shards)]
-        infos = self._files.get_file_info([f"{self._base}/{name}" for name in (f"{IMAGES}/{GROUP}", *names)])
-        for name, info, size in zip((f"{IMAGES}/{GROUP}", *names), infos, (None, *sizes), strict=True):
+        shards = range(self.layout.shards)
+        expected: dict[str, int | None] = {}
+        for array, each in {IMAGES: sizes, **of_planes}.items():
+            if len(each) != len(shards):
+                raise InputError(f"{self.path}/{GROUP}: counts {len(each)} shards of {len(shards)}", "make it again")
+            file = self.layout.file if array == IMAGES else functools.partial(self.layout.plane_file, array)
+            expected |= {f"{array}/{GROUP}": None, **dict(zip(map(file, shards), each, strict=True))}
+        infos = self._files.get_file_info([f"{self._base}/{name}" for name in expected])
+        for (name, size), info in zip(expected.items(), infos, strict=True):
             if not info.is_file:
                 raise InputError(f"{self.path}/{name} is missing", "copy or make the store again")
             if size is not None and info.size != size:
@@ -221,9 +244,9 @@ class Store:
             raise InputError(f"{name}: column '{lacking[0]}' is missing", f"it is {COLUMNS[lacking[0]].meaning}")
 
 
-def open_store(path: str | os.PathLike[str]) -> Store:
+def open_store(path: str | os.PathLike[str], *, changing: bool = False) -> Store:
     """Open a finished store; InputError that names the file where it is none or not whole."""
-    return Store(str(path))
+    return Store(str(path), changing=changing)
 
 
 def is_store(path: str | os.PathLike[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,28 @@ DIMENSIONS = ("row", "y", "x", "band")
 
 
 @dataclass(frozen=True)
+class Extra:
+    """A further array of pixels: its data type, whether each band has its own, and what stands where nothing is."""
+
+    data_type: str
+    per_band: bool
+    fill: float | int
+
+    @property
+    def zarr_fill(self) -> Any:
+        """The fill as Zarr metadata writes it."""
+        return "NaN" if isinstance(self.fill, float) else self.fill
+
+
+EXTRAS = {
+    "invvar": Extra("float32", True, math.nan),
+    "maskbits": Extra("int32", False, -1),
+    "psfsize": Extra("float32", True, math.nan),
+}
+"""Planes of a coadd beside its image: 1/nanomaggy^2, bits (-1: all of them, there is no plane), arcsec FWHM."""
+
+
+@dataclass(frozen=True)
 class Layout:
     """How the pixels of a store lie on disk.
 
@@ -73,6 +96,8 @@ class Layout:
         Cutouts in one file; each is a chunk of its own in it.
     codec : str
         none, lz4 or zstd.
+    planes : tuple of names
+        Further arrays of pixels, of `EXTRAS`.
 
     Raises
     ------
@@ -85,6 +110,7 @@ class Layout:
     bands: str = "grz"
     shard_rows: int = 1024
     codec: str = "none"
+    planes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= LARGEST_PX:
@@ -93,6 +119,9 @@ class Layout:
             raise InputError(f"shards of {self.shard_rows} rows cannot be made", "give 1 or more")
         if self.codec not in CODECS:
             raise InputError(f"no codec '{self.codec}'", f"use {', '.join(CODECS)}")
+        for name in self.planes:
+            if name not in EXTRAS:
+                raise InputError(f"no plane '{name}'", f"use {', '.join(EXTRAS)}")
 
     @property
     def shards(self) -> int:
@@ -107,17 +136,33 @@ class Layout:
         """Path of a shard's file within the store."""
         return f"{IMAGES}/c/{shard}/0/0/0"
 
+    def plane_file(self, name: str, shard: int) -> str:
+        """Path of a shard's file of a further array of pixels."""
+        return f"{name}/c/{shard}/0/0/0" if EXTRAS[name].per_band else f"{name}/c/{shard}/0/0"
+
+    def plane_shape(self, name: str, rows: int) -> tuple[int, ...]:
+        """Shape of some rows of a further array: (n, S, S, B), or (n, S, S) where all bands have one plane."""
+        return (rows, self.size, self.size, *([len(self.bands)] if EXTRAS[name].per_band else []))
+
     def images_metadata(self) -> dict[str, Any]:
         """`zarr.json` of `images`."""
+        return self._sharded([self.rows, self.size, self.size, len(self.bands)], "float32", "NaN")
+
+    def plane_metadata(self, name: str) -> dict[str, Any]:
+        """`zarr.json` of a further array of pixels, which lies as `images` does."""
+        extra = EXTRAS[name]
+        return self._sharded([*self.plane_shape(name, self.rows)], extra.data_type, extra.zarr_fill)
+
+    def _sharded(self, shape: list[int], data_type: str, fill: Any) -> dict[str, Any]:
         inner = {
-            "chunk_shape": [1, self.size, self.size, len(self.bands)],
+            "chunk_shape": [1, *shape[1:]],
             "codecs": [LITTLE, *CODECS[self.codec]],
             "index_codecs": [LITTLE, {"name": "crc32c"}],
             "index_location": "end",
         }
-        shape = [self.rows, self.size, self.size, len(self.bands)]
         sharded = {"name": "sharding_indexed", "configuration": inner}
-        return _array_metadata(shape, [self.shard_rows, *shape[1:]], "float32", "NaN", [sharded], DIMENSIONS)
+        names = DIMENSIONS[: len(shape)]
+        return _array_metadata(shape, [self.shard_rows, *shape[1:]], data_type, fill, [sharded], names)
 
     def aligned_metadata(self, data_type: str) -> dict[str, Any]:
         """`zarr.json` of an array with one number per row, in one chunk."""
@@ -145,8 +190,10 @@ def _array_metadata(
 def group_metadata(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, Any]:
     """`zarr.json` of the group, with the metadata of its arrays in it, so that one read opens them all."""
     arrays = {name: layout.aligned_metadata(data_type) for name, data_type in ALIGNED.items()}
+    arrays |= {name: layout.plane_metadata(name) for name in layout.planes}
     inline = {"kind": "inline", "must_understand": False, "metadata": {**arrays, IMAGES: layout.images_metadata()}}
-    named = {ATTRIBUTE: {"kind": KIND, "format": FORMAT, **asdict(layout), **attributes}}
+    known = {name: value for name, value in asdict(layout).items() if name != "planes" or value}
+    named = {ATTRIBUTE: {"kind": KIND, "format": FORMAT, **known, **attributes}}
     return {"zarr_format": 3, "node_type": "group", "attributes": named, "consolidated_metadata": inline}
 
 

@@ -1,17 +1,17 @@
 """Writing a cutout store: shard by shard, each by one writer and once, whole or absent in the end.
 
-The workplace (see `jobs`) holds the growing group in `whole/` and, in `parts/`, the index rows of each shard whose
-pixels are on disk. A part without pixels cannot be: it is written after them. What is killed goes on with the shards
-that have no part.
+Beside the growing store (see `growing`) lie the index rows of each shard whose pixels are in it. Rows without pixels
+cannot be: they are noted after them. What is killed goes on with the shards that have none.
 """
 
 from __future__ import annotations
 
-import functools
+import io
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lensctl.doors import npz_columns, provenance
 from lensctl.doors.arrays import open_array, tensorstore_errors
-from lensctl.doors.jobs import Job
+from lensctl.doors.growing import Place
 from lensctl.doors.store import Store
 from lensctl.doors.store_layout import (
     ALIGNED,
@@ -32,54 +32,46 @@ from lensctl.doors.store_layout import (
     group_metadata,
     index_schema,
 )
-from lensctl.doors.whole import sync_to_disk
+from lensctl.doors.whole import is_s3, sync_to_disk
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PARTS = "parts"
-SHARD_BYTES = b"lensctl.shard_bytes"
+ASKED_AT_ONCE = 16
+SHARD_BYTES, PLANE_BYTES = b"lensctl.shard_bytes", b"lensctl.plane_bytes"
 ROW_GROUP_ROWS = 65_536
 
 
 class StoreWriter:
-    """The store that a job makes.
+    """A growing store.
 
     Parameters
     ----------
-    job : Job
-        Its workplace; what an earlier run finished there is kept.
+    place : Place
+        Where it grows; what an earlier run finished there is kept.
     layout : Layout
         How the pixels will lie.
     """
 
-    def __init__(self, job: Job, layout: Layout) -> None:
-        self.job, self.layout = job, layout
-        self.parts = job.folder / PARTS
-        self.parts.mkdir(exist_ok=True)
-        (job.built / IMAGES).mkdir(exist_ok=True)
-        _write_text(job.built / IMAGES / GROUP, layout.images_metadata())
-
-    @property
-    def writer(self) -> ShardWriter:
+    def __init__(self, place: Place, layout: Layout) -> None:
+        self.place, self.layout = place, layout
+        self.writer = ShardWriter(place, layout)
         """What writes single shards; it can be sent to another process."""
-        return ShardWriter(str(self.job.built.resolve()), str(self.parts.resolve()), self.layout)
 
     def missing(self) -> list[int]:
         """Shards that are not written yet, in order."""
-        return [shard for shard in range(self.layout.shards) if not self.writer.is_done(shard)]
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as threads:
+            done = list(threads.map(self.writer.is_done, range(self.layout.shards)))
+        return [shard for shard, there in enumerate(done) if not there]
 
     def adopt(self, shard: int, old: Store) -> None:
         """Take a shard over from a finished store of the same layout, pixels and rows, without copying it."""
         start, stop = self.layout.span(shard)
-        source, target = Path(old.path) / self.layout.file(shard), self.job.built / self.layout.file(shard)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:  # a file system without hard links
-            shutil.copyfile(source, target)
-            sync_to_disk(target)
+        if not is_s3(old.path):  # there it is in its place
+            files = (self.layout.file(shard), *(self.layout.plane_file(name, shard) for name in self.layout.planes))
+            with self.place.scratch() as folder:
+                for file in files:
+                    _link(Path(old.path) / file, folder / file)
         self.writer.record(shard, old.index.slice(start, stop - start))
 
     def index(self) -> tuple[pa.Schema, Iterator[pa.Table]]:
@@ -91,7 +83,8 @@ class StoreWriter:
             raise RuntimeError(f"{len(missing)} shards are not written, first {missing[0]}")
         meta = tuple(npz_columns.joined(_meta(schema) for schema in self._schemas()))
         schema = index_schema(meta)
-        return schema, (_as(pq.read_table(file), schema, meta) for file in self._part_files())
+        parts = (pq.ParquetFile(io.BytesIO(part)).read() for part in self._parts())
+        return schema, (_as(part, schema, meta) for part in parts)
 
     def notes(self, key: bytes) -> list[bytes]:
         """What was noted under a key with each shard."""
@@ -111,47 +104,61 @@ class StoreWriter:
 
         schema, parts = self.index()
         stamped = provenance.stamp(schema.empty_table(), chain).schema
-        aligned: dict[str, list[NDArray[Any]]] = {name: [] for name in ALIGNED}
-        with pq.ParquetWriter(self.job.built / INDEX, stamped, compression="zstd") as index:
-            for rows in _regrouped(parts, ROW_GROUP_ROWS):
-                index.write_table(rows.cast(stamped), row_group_size=ROW_GROUP_ROWS)
-                for name, values in aligned.items():
-                    values.append(rows[name].to_numpy())
-        for name, values in aligned.items():
-            path = self.job.built / name
-            shutil.rmtree(path, ignore_errors=True)
-            path.mkdir()
-            _write_text(path / GROUP, self.layout.aligned_metadata(ALIGNED[name]))
-            with tensorstore_errors(str(self.job.path)):
-                open_array(str(path)).write(np.concatenate(values).astype(ALIGNED[name])).result()
-        for stray in self.job.built.rglob("*.__lock"):  # a writer that was killed leaves its own
-            stray.unlink()
         said = {
             **attributes,
             "shard_bytes": [int(size) for size in self.notes(SHARD_BYTES)],
+            **self._plane_bytes(),
             "meta_dtypes": {field.name: npz_columns.kind_of(field) for field in _meta(schema)},
             "provenance": provenance.to_list(chain),
         }
-        _write_text(self.job.built / GROUP, group_metadata(self.layout, said))
-        self.job.finish()
+        with self.place.scratch() as folder:
+            arrays = _make_arrays(folder, self.layout)
+            aligned: dict[str, list[NDArray[Any]]] = {name: [] for name in ALIGNED}
+            with pq.ParquetWriter(folder / INDEX, stamped, compression="zstd") as index:
+                for rows in _regrouped(parts, ROW_GROUP_ROWS):
+                    index.write_table(rows.cast(stamped), row_group_size=ROW_GROUP_ROWS)
+                    for name, values in aligned.items():
+                        values.append(rows[name].to_numpy())
+            for name, values in aligned.items():
+                shutil.rmtree(folder / name, ignore_errors=True)
+                (folder / name).mkdir()
+                _write_text(folder / name / GROUP, self.layout.aligned_metadata(ALIGNED[name]))
+                with tensorstore_errors(self.place.path):
+                    open_array(str(folder / name)).write(np.concatenate(values).astype(ALIGNED[name])).result()
+            _write_text(folder / GROUP, group_metadata(self.layout, said))
+            of_aligned = [f"{name}/{file}" for name in ALIGNED for file in (GROUP, "c/0")]
+            self.place.settle(folder, [*arrays, INDEX, *of_aligned, GROUP])
+        self.place.finish()
 
-    def _part_files(self) -> list[Path]:
-        return [self.parts / _part_name(shard) for shard in range(self.layout.shards)]
+    def _plane_bytes(self) -> dict[str, dict[str, list[int]]]:
+        if not self.layout.planes:
+            return {}
+        noted = [json.loads(note) for note in self.notes(PLANE_BYTES)]
+        return {"plane_bytes": {name: [sizes[name] for sizes in noted] for name in self.layout.planes}}
 
-    def _schemas(self) -> list[pa.Schema]:
+    def _parts(self) -> Iterator[bytes]:
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as threads:
+            yield from threads.map(self.place.part, map(_part_name, range(self.layout.shards)))
+
+    def _schemas(self) -> Iterator[pa.Schema]:
         import pyarrow.parquet as pq
 
-        return [pq.read_schema(file) for file in self._part_files()]
+        return (pq.read_schema(io.BytesIO(part)) for part in self._parts())
 
 
 class ShardWriter:
-    """Writes single shards of a store; holds only paths and the layout, so that a worker process can have one."""
+    """Writes single shards of a store; holds only its place and layout, so that a worker process can have one."""
 
-    def __init__(self, built: str, parts: str, layout: Layout) -> None:
-        self.built, self.parts, self.layout = built, parts, layout
+    def __init__(self, place: Place, layout: Layout) -> None:
+        self.place, self.layout = place, layout
 
     def write(
-        self, shard: int, images: NDArray[np.float32], rows: pa.Table, notes: Mapping[bytes, bytes] | None = None
+        self,
+        shard: int,
+        images: NDArray[np.float32],
+        rows: pa.Table,
+        notes: Mapping[bytes, bytes] | None = None,
+        planes: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         """Write one whole shard, and then its rows of the index.
 
@@ -164,31 +171,39 @@ class ShardWriter:
             Their rows of the index: the declared columns and any `meta_*`.
         notes : mapping, optional
             What else is to be known when the store is finished.
+        planes : mapping of (n, S, S, B) or (n, S, S) arrays, optional
+            The further arrays that the layout names.
 
         Raises OSError where the disk is full or may not be written.
         """
         start, stop = self.layout.span(shard)
         if len(images) != stop - start or rows.num_rows != stop - start:
             raise ValueError(f"shard {shard} has {stop - start} rows, not {len(images)} and {rows.num_rows}")
-        file = Path(self.built) / self.layout.file(shard)
-        file.unlink(missing_ok=True)  # one that was killed after its pixels, or linked from an older store
-        with tensorstore_errors(str(file)):
-            _images(f"{self.built}/{IMAGES}", self.layout)[start:stop].write(images).result()
+        arrays = {self.layout.file(shard): (IMAGES, images)}
+        arrays |= {self.layout.plane_file(name, shard): (name, (planes or {})[name]) for name in self.layout.planes}
+        with self.place.scratch() as folder:
+            _make_arrays(folder, self.layout)
+            for name, (array, values) in arrays.items():
+                (folder / name).unlink(missing_ok=True)  # of one killed after its pixels, or linked from an older store
+                with tensorstore_errors(str(folder / name)):
+                    open_array(str(folder / array))[start:stop].write(values).result()
+            self.place.settle(folder, list(arrays))
         self.record(shard, rows, notes)
 
     def record(self, shard: int, rows: pa.Table, notes: Mapping[bytes, bytes] | None = None) -> None:
         """Say that a shard's pixels are on disk, and what is known of its rows."""
         import pyarrow.parquet as pq
 
-        size = os.path.getsize(f"{self.built}/{self.layout.file(shard)}")
+        sizes = {SHARD_BYTES: str(self.place.size(self.layout.file(shard))).encode()}
+        if self.layout.planes:
+            sizes[PLANE_BYTES] = json.dumps(self._plane_sizes(shard)).encode()
         meta = [field for field in rows.schema if field.name not in INDEX_COLUMNS]
         fields = index_schema(tuple(meta))
         known = rows.select(fields.names).cast(fields)
-        known = known.replace_schema_metadata({**(notes or {}), SHARD_BYTES: str(size).encode()})
-        part = Path(self.parts) / f".{_part_name(shard)}.part"
+        known = known.replace_schema_metadata({**(notes or {}), **sizes})
+        part = io.BytesIO()
         pq.write_table(known, part, compression="zstd")
-        sync_to_disk(part)
-        os.replace(part, Path(self.parts) / _part_name(shard))
+        self.place.put_part(_part_name(shard), part.getvalue())
 
     def is_done(self, shard: int) -> bool:
         """Whether a shard's rows are recorded and its pixels are as long as they were then."""
@@ -196,21 +211,41 @@ class ShardWriter:
         import pyarrow.parquet as pq
 
         try:
-            schema = pq.read_schema(Path(self.parts) / _part_name(shard))
-            return int(schema.metadata[SHARD_BYTES]) == os.path.getsize(f"{self.built}/{self.layout.file(shard)}")
+            noted = pq.read_schema(io.BytesIO(self.place.part(_part_name(shard)))).metadata
+            if self.layout.planes and json.loads(noted[PLANE_BYTES]) != self._plane_sizes(shard):
+                return False
+            return int(noted[SHARD_BYTES]) == self.place.size(self.layout.file(shard))
         except (OSError, pa.ArrowException, KeyError, TypeError):
             return False
+
+    def _plane_sizes(self, shard: int) -> dict[str, int]:
+        return {name: self.place.size(self.layout.plane_file(name, shard)) for name in self.layout.planes}
 
     def rows(self, shard: int) -> pa.Table:
         """The recorded rows of a shard."""
         import pyarrow.parquet as pq
 
-        return pq.read_table(Path(self.parts) / _part_name(shard))
+        return pq.ParquetFile(io.BytesIO(self.place.part(_part_name(shard)))).read()
 
 
-@functools.lru_cache(maxsize=4)
-def _images(path: str, layout: Layout) -> Any:
-    return open_array(path)
+def _make_arrays(folder: Path, layout: Layout) -> list[str]:
+    """The pixels' arrays, without pixels, where they are not there yet; gives the names of their metadata."""
+    arrays = {IMAGES: layout.images_metadata(), **{name: layout.plane_metadata(name) for name in layout.planes}}
+    for name, metadata in arrays.items():
+        if not (folder / name / GROUP).exists():
+            (folder / name).mkdir(exist_ok=True)
+            _write_text(folder / name / GROUP, metadata)
+    return [f"{name}/{GROUP}" for name in arrays]
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
+        sync_to_disk(target)
 
 
 def _part_name(shard: int) -> str:
@@ -247,4 +282,7 @@ def _regrouped(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _write_text(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+    """Write JSON; whole at once, because other makers of parts may read it."""
+    half = path.with_name(f".{path.name}.{os.getpid()}.part")
+    half.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+    os.replace(half, path)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 OPEN_SHARDS = 2
+MORE_AT_WORK = 4  # beyond the connections: what judges an answer, or waits to ask again, keeps no connection idle
+TURN_SECONDS = 0.0005  # the thread that measures and writes a shard keeps no answer waiting for longer
 DOUBTFUL = 50  # rows without a single cutout, from the first on, before the request itself is doubted
 COLUMNS = (
     "status",
@@ -86,7 +89,12 @@ class ViewerSource:
         InputError
             The service has no such layer.
         """
-        asyncio.run(_Fetching(self, writer, advance).run(tasks))
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(TURN_SECONDS)
+        try:
+            asyncio.run(_Fetching(self, writer, advance).run(tasks))
+        finally:
+            sys.setswitchinterval(usual)
 
 
 @dataclass
@@ -101,6 +109,15 @@ class _Shard:
     left: int
 
 
+@dataclass(frozen=True)
+class Response:
+    """A whole response."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
 class _Fetching:
     """One run: rows in the order of the table, as many at once as there are connections."""
 
@@ -111,19 +128,24 @@ class _Fetching:
         self.latest = (0.0, 0.0)
         self.in_vain = 0
         self.room = asyncio.Semaphore(OPEN_SHARDS)
+        self.free = asyncio.Semaphore(source.connections)
         self.writing: set[asyncio.Future[None]] = set()
 
     async def run(self, tasks: Iterator[Task]) -> None:
         """Fetch everything; the first failure stops all."""
         import aiohttp
 
-        limit = aiohttp.TCPConnector(limit=self.source.connections)
-        timeout = aiohttp.ClientTimeout(total=self.source.timeout)
-        agent = {"User-Agent": f"lensctl/{__version__}"}
         rows, turn = self._rows(tasks), asyncio.Lock()
         with ThreadPoolExecutor(1) as self.writers:
-            async with aiohttp.ClientSession(connector=limit, timeout=timeout, headers=agent) as self.session:
-                at_work = [asyncio.create_task(self._work(rows, turn)) for _ in range(self.source.connections)]
+            async with aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self.source.connections),
+                timeout=aiohttp.ClientTimeout(total=self.source.timeout),
+                headers={"User-Agent": f"lensctl/{__version__}"},
+                cookie_jar=aiohttp.DummyCookieJar(),
+                read_bufsize=self.source.asked.usual,  # a whole cutout at once
+            ) as self.session:
+                count = self.source.connections + MORE_AT_WORK
+                at_work = [asyncio.create_task(self._work(rows, turn)) for _ in range(count)]
                 try:
                     await asyncio.gather(*at_work)
                     await asyncio.gather(*self.writing)
@@ -209,9 +231,12 @@ class _Fetching:
 
         async def attempt() -> Answer:
             nonlocal attempts
-            await self.gate.enter()
-            attempts += 1
-            return await self._ask(ra, dec)
+            async with self.free:
+                await self.gate.enter()
+                attempts += 1
+                response = await self._request(ra, dec)
+            await asyncio.sleep(0)  # whoever waited for the connection asks first
+            return self._heard(ra, dec, response)
 
         def last(state: RetryCallState) -> bool:
             return state.attempt_number >= min(self.source.tries, _answer(state).tries)
@@ -262,9 +287,15 @@ class _Fetching:
         return (await self._ask(*self.good)).image is not None
 
     async def _ask(self, ra: float, dec: float) -> Answer:
-        """One request, judged; it tells the gate whether the service did its part."""
-        self.latest = (ra, dec)
-        answer = await self._request(ra, dec)
+        """One request beside those of the rows, judged."""
+        return self._heard(ra, dec, await self._request(ra, dec))
+
+    def _heard(self, ra: float, dec: float, response: Response | Answer) -> Answer:
+        """What a response is worth; it tells the gate whether the service did its part."""
+        asked = self.source.asked
+        answer = response if isinstance(response, Answer) else judge(asked, ra, dec, response.status, response.body)
+        if isinstance(response, Response) and answer.status is not None and not answer.alive:
+            answer = dataclasses.replace(answer, wait=asked_to_wait(response.headers, self.source.now()))
         if answer.wait is not None:
             self.gate.hold(answer.wait)
         if answer.image is not None:
@@ -274,17 +305,15 @@ class _Fetching:
             self.gate.failed(answer.error or "")
         return answer
 
-    async def _request(self, ra: float, dec: float) -> Answer:
+    async def _request(self, ra: float, dec: float) -> Response | Answer:
+        """What the service says, or why it says nothing."""
         import aiohttp
 
         asked = self.source.asked
+        self.latest = (ra, dec)
         try:
             async with self.session.get(asked.address(ra, dec)) as response:
-                body = await _body(response, asked.longest)
-                answer = judge(asked, ra, dec, response.status, body)
-                if answer.status is None or answer.alive:
-                    return answer
-                return dataclasses.replace(answer, wait=asked_to_wait(response.headers, self.source.now()))
+                return Response(response.status, response.headers, await _body(response, asked.longest))
         except TimeoutError:
             reason = f"no answer within {self.source.timeout:g} s"
             return Answer("timeout", error=reason, tries=MANY, alive=False)

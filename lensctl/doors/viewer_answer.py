@@ -62,9 +62,14 @@ class Asked:
         )
 
     @property
+    def usual(self) -> int:
+        """Bytes of an answer, about."""
+        return self.size**2 * len(self.bands) * 4 + (1 << 16)
+
+    @property
     def longest(self) -> int:
         """Bytes after which an answer can be no cutout."""
-        return 4 * (self.size**2 * len(self.bands) * 4) + (1 << 20)
+        return 4 * self.usual + (1 << 20)
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Answer:
     status : str, optional
         Why there is no cutout; None where there is one.
     image : (S, S, B) float32, optional
-        Nanomaggies.
+        Nanomaggies; as the answer holds them, big-endian and plane by plane.
     error : str
         The reason in words.
     tries : int
@@ -124,8 +129,7 @@ def judge(asked: Asked, ra: float, dec: float, http_status: int, body: bytes) ->
     if wrong:
         return Answer(wrong[0], release=release, error=wrong[1], http_status=200, tries=WRONG_TRIES)
     planes = np.frombuffer(body, ">f4", math.prod(shape), start).reshape(shape)
-    image = np.ascontiguousarray(planes.transpose(1, 2, 0), "<f4")
-    return Answer(image=image, release=release, http_status=200)
+    return Answer(image=planes.transpose(1, 2, 0), release=release, http_status=200)
 
 
 def _refused(http_status: int, body: bytes) -> Answer:

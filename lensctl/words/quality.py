@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,6 +33,7 @@ STATISTICS = ("mean", "std", *PERCENTILES)
 
 Images = NDArray[np.float32]
 Columns = dict[str, NDArray[np.generic]]
+_STRIDE = 8  # of the values that say about where a percentile lies
 _BLOCK = 4  # cutouts whose planes stay in the processor's cache meanwhile
 
 
@@ -83,9 +85,14 @@ def _measure(images: Images, bands: Sequence[str]) -> Columns:
     if not clean:
         exact[~finite] = 0.0
     deviation = np.sqrt(np.einsum("nbp,nbp->nb", exact, exact) / some)
-    values.sort(axis=2)  # NaN last
     statistics = {"mean": mean, "std": deviation}
-    statistics |= {name: _percentile(values, n_finite, share) for name, share in PERCENTILES.items()}
+    if clean:
+        found = np.array([_percentiles(plane) for image in values for plane in image])
+        found = found.reshape(count, planes, len(PERCENTILES))
+        statistics |= {name: found[:, :, i] for i, name in enumerate(PERCENTILES)}
+    else:
+        values.sort(axis=2)  # NaN last
+        statistics |= {name: _percentile(values, n_finite, share) for name, share in PERCENTILES.items()}
 
     middle = images[:, central(height), central(width), :]
     missing = np.logical_not(np.all(present, axis=1))
@@ -112,6 +119,32 @@ def _percentile(ordered: Images, n_finite: NDArray[np.int64], share: float) -> N
     above = np.minimum(below + 1, np.maximum(n_finite - 1, 0))
     low, high = (np.take_along_axis(ordered, at[:, :, None], 2)[:, :, 0].astype(np.float64) for at in (below, above))
     return np.asarray(low + (high - low) * (position - below), dtype=np.float64)
+
+
+def _percentiles(values: Images) -> list[float]:
+    """The percentiles of finite values (P,), as `_percentile` gives them, without sorting them all.
+
+    A few of the values say about where each percentile lies; only those near it are sorted.
+    """
+    last = len(values) - 1
+    some = np.sort(values[::_STRIDE])
+    found = []
+    for share in PERCENTILES.values():
+        below = int(share * last)
+        above = min(below + 1, last)
+        margin = int(4 * math.sqrt(len(some) * share * (1 - share))) + 4
+        first, end = int(share * len(some)) - margin, int(share * len(some)) + margin
+        is_near = values >= some[first] if first > 0 else np.ones(len(values), bool)
+        skipped = len(values) - int(np.count_nonzero(is_near))
+        if end < len(some):
+            is_near &= values <= some[end]
+        near = values[is_near.nonzero()[0]]  # faster than by the mask itself
+        if not (skipped <= below and above < skipped + len(near)):
+            skipped, near = 0, values
+        near = np.sort(near)
+        low, high = float(near[below - skipped]), float(near[above - skipped])
+        found.append(low + (high - low) * (share * last - below))
+    return found
 
 
 def fingerprints(images: Images) -> list[str]:
