@@ -131,7 +131,7 @@ def cutout(
             )
         counts = [lies.span(shard)[1] - lies.span(shard)[0] for shard in missing]
         advance(lies.rows - sum(counts))
-        todo = cutting.tasks(table, lies, missing, old)
+        todo = cutting.tasks(table, lies, source.order(missing), old)
         if each is not None:
             cutting.make_by(each, source, todo, writer.writer, advance)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lensctl.doors import digests, fits_cards, fits_tiles, provenance
+from lensctl.doors import digests, fits_cards, fits_rice, fits_tiles, provenance
 from lensctl.doors.whole import is_s3
 from lensctl.words import schema
 from lensctl.words.errors import InputError
@@ -52,8 +53,8 @@ class Plane(Protocol):
     async def fetch(self, tiles: fits_tiles.Mask | None) -> None:
         """Have some of the image's pieces (see `fits_tiles.tile_shape`) at hand, or all of them."""
 
-    def region(self, rows: slice, columns: slice) -> Pixels:
-        """The pixels of a box that lies within the image, on pieces that are at hand."""
+    def fill(self, rows: slice, columns: slice, target: Pixels) -> None:
+        """Copy the pixels of a box that lies within the image, on pieces that are at hand, to an array of its shape."""
 
     def close(self) -> None:
         """Let go of the file."""
@@ -183,6 +184,10 @@ class FitsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._hdus: Any = None
+        self._handle: int | None = None
+        self._tiles: fits_rice.RiceTiles | None = None
+        self._tried = path.name.endswith(".gz")
         if path.name.endswith(".gz"):
             import gzip
 
@@ -193,20 +198,32 @@ class FitsFile:
                 self.image = fits_cards.find_image(file)
             refuse_short(self.image, path.stat().st_size)
         refuse_other_than_a_plane(self.image)
-        self._hdus: Any = None
 
     async def fetch(self, tiles: fits_tiles.Mask | None) -> None:
         """Everything is at hand."""
 
-    def region(self, rows: slice, columns: slice) -> Pixels:
-        """The pixels of a box that lies within the image."""
-        return np.asarray(self._hdu()[rows, columns])
+    def fill(self, rows: slice, columns: slice, target: Pixels) -> None:
+        """Copy the pixels of a box that lies within the image to an array of its shape."""
+        if not self._tried:
+            self._tiles, self._tried = fits_rice.RiceTiles.of(self.image, self._bytes), True
+        if self._tiles is not None:
+            self._tiles.fill(rows, columns, target)
+        else:
+            target[...] = self._hdu()[rows, columns]
 
     def close(self) -> None:
         """Let go of the file."""
         if self._hdus is not None:
             self._hdus.close()
             self._hdus = None
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def _bytes(self, start: int, stop: int) -> bytes:
+        if self._handle is None:
+            self._handle = os.open(self.path, os.O_RDONLY)
+        return os.pread(self._handle, stop - start, start)
 
     def _hdu(self) -> Any:
         import fitsio

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -86,6 +87,12 @@ class CoaddSource:
         root = self.open()
         root.refuse_nothing()
         return table.append_column(BRICK_COLUMN, pa.array(bricks_of(table, root), pa.string()))
+
+    def order(self, shards: list[int]) -> list[int]:
+        """Shards such that each process, taking them in turn, gets neighbours: they have bricks in common."""
+        length = -(-len(shards) // (self.processes or workers.cores()))
+        runs = [shards[i : i + length] for i in range(0, len(shards), max(length, 1))]
+        return [shard for turn in itertools.zip_longest(*runs) for shard in turn if shard is not None]
 
     def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Callable[[int], None]) -> None:
         """Write the shard of every task, and say how many rows are done as they are."""
@@ -406,7 +413,7 @@ class _Brick:
             if which not in self._read and touched <= OVERLAP * np.count_nonzero(needed):
                 await plane.fetch(needed)
                 for row, box in zip(rows, boxes, strict=True):
-                    target[row, box.own_rows, box.own_columns] = plane.region(box.rows, box.columns)
+                    plane.fill(box.rows, box.columns, target[row, box.own_rows, box.own_columns])
                 return
             if which not in self._read:
                 self._read[which] = _Read(plane, self.memory.take(plane.image.shape, target.dtype))
@@ -461,7 +468,7 @@ class _Read:
             lacking = np.ones_like(needed)
         await self.plane.fetch(None if lacking.all() else lacking)
         for rows, columns in fits_tiles.pixels_of(self.plane.image, fits_tiles.blocks(lacking)):
-            self.pixels[rows, columns] = self.plane.region(rows, columns)
+            self.plane.fill(rows, columns, self.pixels[rows, columns])
         self.there = lacking if self.there is None else self.there | lacking
 
 

@@ -73,6 +73,9 @@ class Source(Protocol):
     def prepare(self, table: pa.Table) -> pa.Table:
         """The table with what the source adds to it; InputError, before anything is written, where it cannot."""
 
+    def order(self, shards: list[int]) -> list[int]:
+        """The same shards in the order in which it likes to make them."""
+
     def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Callable[[int], None]) -> None:
         """Write the shard of every task, and say how many rows are done as they are."""
 

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from lensctl.doors.fits_cards import Header, Image
 
+DAMAGED = "the table of its tiles is damaged"
 PIECE = (100, 100)  # what an image without tiles is cut into, in rows and columns
-ITEM_BYTES = {"L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8, "C": 8, "M": 16}
+FORMS = {"L": "u1", "B": "u1", "A": "S1", "I": ">i2", "J": ">i4", "E": ">f4", "K": ">i8", "D": ">f8"}
 
+Table = NDArray[np.void]
 Spans = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -61,8 +63,8 @@ def table_bytes(image: Image) -> int:
     return int(image.header["NAXIS1"]) * int(image.header["NAXIS2"]) if is_compressed(image) else 0
 
 
-def tile_spans(image: Image, table: bytes) -> Spans:
-    """Where the tiles of a compressed image lie.
+def tile_table(image: Image, table: bytes) -> Table:
+    """The table of a compressed image's tiles, one row for each, the first row of tiles first.
 
     Parameters
     ----------
@@ -72,45 +74,60 @@ def tile_spans(image: Image, table: bytes) -> Spans:
 
     Returns
     -------
-    spans : (T, C, 2) int64
-        First byte in the file, and the byte after the last, of what each of the table's C columns holds of a tile;
-        equal where it holds nothing. The tiles of the first row of tiles come first.
+    table : (T,) structured
+        What points to the heap is a pair: items there, and bytes from its beginning.
 
     Raises
     ------
     ValueError
-        A tile is said to lie outside the data.
+        It is damaged, or not of as many rows as there are tiles.
     """
-    width, count = int(image.header["NAXIS1"]), int(image.header["NAXIS2"])
-    rows = np.frombuffer(table, np.uint8).reshape(count, width)
-    heap = image.data_start + int(image.header.get("THEAP", width * count))
-    found = []
-    for at, long, item in _variable_columns(image.header):
-        number = np.dtype(">i8" if long else ">i4")
-        pair = rows[:, at : at + 2 * number.itemsize].copy().view(number).astype(np.int64)
-        start = np.where(pair[:, 0] > 0, heap + pair[:, 1], heap)
-        found.append(np.stack([start, start + pair[:, 0] * item], axis=1))
-    spans = np.stack(found, axis=1)
+    fields = []
+    for name, (repeat, pointer, item) in _columns(image.header).items():
+        kind = FORMS[item] if not pointer else ">i8" if pointer == "Q" else ">i4"
+        fields.append((name, kind, (2,) if pointer else (repeat,) if repeat != 1 else ()))
+    row = np.dtype(fields)
+    if row.itemsize != int(image.header["NAXIS1"]) or len(table) != row.itemsize * no_tiles(image).size:
+        raise ValueError(DAMAGED)
+    return np.frombuffer(table, row)
+
+
+def spans_of(image: Image, table: Table, name: str) -> Spans:
+    """First byte in the file, and the byte after the last, of what a column holds of each tile: (T, 2).
+
+    Raises ValueError where a tile is said to lie outside the data.
+    """
+    item = np.dtype(FORMS[_columns(image.header)[name][2]]).itemsize
+    heap = image.data_start + int(image.header.get("THEAP", table_bytes(image)))
+    pair = table[name].astype(np.int64)
+    start = np.where(pair[:, 0] > 0, heap + pair[:, 1], heap)
+    spans = np.stack([start, start + pair[:, 0] * item], axis=1)
     end = image.data_start + image.data_bytes
-    if len(spans) != no_tiles(image).size or spans.min() < heap or spans.max() > end or (spans < 0).any():
-        raise ValueError("the table of its tiles is damaged")
+    if spans.min() < heap or spans.max() > end or (spans[:, 1] < spans[:, 0]).any():
+        raise ValueError(DAMAGED)
     return spans
 
 
-def _variable_columns(header: Header) -> Iterator[tuple[int, bool, int]]:
-    """Place in a row, whether numbers are of 64 bits, and bytes of an item, of each column that points to the heap."""
-    at = 0
+def tile_spans(image: Image, table: bytes) -> Spans:
+    """Where the tiles of a compressed image lie, for all C columns that point to the heap: (T, C, 2); see `spans_of`.
+
+    ValueError as of `tile_table` and `spans_of`.
+    """
+    rows = tile_table(image, table)
+    names = [name for name, (_, pointer, _) in _columns(image.header).items() if pointer]
+    return np.stack([spans_of(image, rows, name) for name in names], axis=1)
+
+
+def _columns(header: Header) -> dict[str, tuple[int, str, str]]:
+    """Of each column with anything in it: how often, P or Q where it points to the heap, and the kind of an item."""
+    found = {}
     for column in range(1, int(header["TFIELDS"]) + 1):
         form = re.match(r"(\d*)([PQ]?)([A-Z])", str(header[f"TFORM{column}"]))
-        if form is None or form[3] not in ITEM_BYTES:
+        if form is None or form[3] not in FORMS:
             raise ValueError(f"column {column} of its tiles is of an unknown kind")
-        repeat = int(form[1] or 1)
-        if form[2]:
-            if repeat:
-                yield at, form[2] == "Q", ITEM_BYTES[form[3]]
-            at += repeat * (16 if form[2] == "Q" else 8)
-        else:
-            at += repeat * ITEM_BYTES[form[3]]
+        if form[1] != "0":
+            found[str(header.get(f"TTYPE{column}", column)).strip()] = int(form[1] or 1), form[2], form[3]
+    return found
 
 
 def needed(image: Image, spans: Spans | None, mask: Mask) -> Spans:

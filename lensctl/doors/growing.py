@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lensctl.doors import jobs, s3
-from lensctl.doors.whole import INCOMPLETE, is_s3, sync_to_disk
+from lensctl.doors.whole import INCOMPLETE, forget, is_s3, sync_to_disk
 from lensctl.words.errors import InputError
 
 PARTS = "parts"
@@ -75,7 +75,9 @@ class OnDisk:
         yield self.job.built
 
     def settle(self, folder: Path, names: Sequence[str]) -> None:
-        """They are where they belong."""
+        """They are where they belong; memory is better used for what is read than for what is on disk now."""
+        for name in names:
+            forget(folder / name)
 
     def take(self, file: Path, name: str) -> None:
         """Move it to the workplace."""

@@ -304,7 +304,8 @@ class RemoteFile(FitsFile):
         self._objects, self._name = objects, name
         self._copy = tempfile.TemporaryFile(prefix="lensctl-")  # noqa: SIM115
         self.path = Path(f"/dev/fd/{self._copy.fileno()}")
-        self._hdus = None
+        self._hdus = self._handle = self._tiles = None
+        self._tried = name.endswith(".gz")
         self._version: Version | None = None
         self._spans: fits_tiles.Spans | None = None
         self._is_whole = False

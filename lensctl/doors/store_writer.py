@@ -186,7 +186,8 @@ class ShardWriter:
             for name, (array, values) in arrays.items():
                 (folder / name).unlink(missing_ok=True)  # of one killed after its pixels, or linked from an older store
                 with tensorstore_errors(str(folder / name)):
-                    open_array(str(folder / array))[start:stop].write(values).result()
+                    written = open_array(str(folder / array))[start:stop]
+                    written.write(values, can_reference_source_data_indefinitely=True).result()  # no copy first
             self.place.settle(folder, list(arrays))
         self.record(shard, rows, notes)
 
