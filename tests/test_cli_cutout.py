@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -279,6 +280,30 @@ def test_kill_9_and_ctrl_c_and_then_the_same_command_again(here: Path, service: 
     assert main([*viewer(service)[:2], "w.zarr", *viewer(service)[3:]]) == 0
     assert open_store("v.zarr").digest == open_store("w.zarr").digest
     assert at > 0
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.soak)])
+def test_kills_at_random_moments_cost_a_shard_each_and_change_nothing(here: Path, service: Service, kills: int) -> None:
+    rows, chance = viewer_table(60 * kills), random.Random(kills)
+    service.faults |= {ra: ["503"] for ra in rows["ra"].to_pylist()[::7]}
+    service.always = dict.fromkeys(rows["ra"].to_pylist()[::25], "bands")
+    service.delay = 0.02
+    told = len(rows) + len(service.faults) + len(service.always)
+    for _ in range(kills):
+        run = started(service, "--max-failed", 1)
+        wait_for(service, len(service.queries) + chance.randrange(1, 70))
+        run.kill()
+        run.communicate()
+    assert main(viewer(service, "--max-failed", 1)) == 0
+    assert sum(service.asked.values()) <= told + kills * (2 * 8 + 12), "two open shards, and who was at work"
+    uninterrupted = viewer(service, "--max-failed", 1)
+    uninterrupted[2] = "w.zarr"
+    assert main(uninterrupted) == 0
+    ours, theirs = open_store("v.zarr"), open_store("w.zarr")
+    assert ours.digest == theirs.digest
+    assert np.array_equal(ours.read_range(0, ours.n), theirs.read_range(0, ours.n), equal_nan=True)
+    same = [name for name in ours.index.column_names if name not in ("downloaded_at", "seconds", "attempts")]
+    assert ours.index.select(same).equals(theirs.index.select(same))
 
 
 def test_ctrl_c_ends_within_two_seconds(here: Path, service: Service) -> None:

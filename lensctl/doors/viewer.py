@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -231,19 +232,20 @@ class _Fetching:
 
         pace = self.source.pace
         started = pace.clock()
-        attempts = 0
+        alike: Counter[tuple[str | None, int]] = Counter()
 
         async def attempt() -> Answer:
-            nonlocal attempts
             async with self.free:
                 await self.gate.enter()
-                attempts += 1
                 response = await self._request(ra, dec)
             await asyncio.sleep(0)  # whoever waited for the connection asks first
-            return self._heard(ra, dec, response)
+            answer = self._heard(ra, dec, response)
+            alike[answer.status, answer.tries] += 1
+            return answer
 
         def last(state: RetryCallState) -> bool:
-            return state.attempt_number >= min(self.source.tries, _answer(state).tries)
+            answer = _answer(state)
+            return alike.total() >= self.source.tries or alike[answer.status, answer.tries] >= answer.tries
 
         retrying = AsyncRetrying(
             sleep=pace.sleep,
@@ -255,7 +257,7 @@ class _Fetching:
         answer: Answer = await retrying(attempt)
         if answer.status is not None:
             answer = await self._settled(answer, started)
-        return answer, attempts
+        return answer, alike.total()
 
     async def _settled(self, answer: Answer, started: float) -> Answer:
         """A failure that lasted: what it is called, unless it says that the request or the service is wrong."""

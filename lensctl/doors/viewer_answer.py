@@ -85,7 +85,7 @@ class Answer:
     error : str
         The reason in words.
     tries : int
-        How often to ask for the same before this is final.
+        How often this must be the answer before it is final.
     alive : bool
         The service did answer; False says it may be down.
     wait : float, optional

@@ -18,7 +18,11 @@ def cut(row: dict) -> np.ndarray:
 
     place = SkyCoord(float(row["RA"]), float(row["Dec"]), unit="deg")
     found = FITSCutout(json.loads(row["fits_file_paths"]), place, SIZE, extension=1, single_outfile=False)
-    return np.stack([hdus[1].data for hdus in found.fits_cutouts], axis=-1).astype(np.float32)
+    image = np.zeros((SIZE, SIZE, 3), np.float32)
+    for band, hdus in enumerate(found.fits_cutouts):
+        pixels = hdus[1].data[:SIZE, :SIZE]  # it is one more or less where rounding is even
+        image[: len(pixels), : pixels.shape[1], band] = pixels
+    return image
 
 
 if __name__ == "__main__":
