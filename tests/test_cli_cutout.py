@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.table import Table
 
 from lensctl.cli.main import main
 from lensctl.doors import digests
@@ -145,6 +146,20 @@ def test_dry_run_counts_and_writes_nothing(here: Path, capsys: pytest.CaptureFix
     said = json.loads(capsys.readouterr().out)
     assert (said["dry_run"], said["rows"], said["bricks"]) == (True, 12, 2)
     assert {path.name for path in here.iterdir()} == LINKS
+
+
+def test_dry_run_counts_rows_in_no_brick_of_a_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bricks = {"brickname": ["1500p020"], "ra1": [149.875], "ra2": [150.125], "dec1": [1.875], "dec2": [2.125]}
+    Table(bricks).write("bricks.fits")
+    command = ["cutout", "t.parquet", "v.zarr", "--source", "viewer", "--rate", "2", "--dry-run"]
+    assert main(command) == 0
+    assert "outside_footprint" not in json.loads(capsys.readouterr().out)
+    assert main([*command, "--survey-bricks", "bricks.fits"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["rows"], said["outside_footprint"]) == (12, 4)
+    assert said["hours"] == round(12 / 2 / 3600, 2)
+    assert main([*command, "--survey-bricks", "t.parquet"]) == 2
+    assert "t.parquet" in capsys.readouterr().err
 
 
 def test_settings_from_a_file_give_way_to_options(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

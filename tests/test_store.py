@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorstore
+import xarray
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,7 +46,7 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize("codec", ["none", "lz4", "zstd"])
-def test_zarr_and_tensorstore_read_it_without_us(tmp_path: Path, codec: str) -> None:
+def test_zarr_xarray_and_tensorstore_read_it_without_us(tmp_path: Path, codec: str) -> None:
     path = make_store(tmp_path / "a.zarr", PIXELS, codec=codec).path
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -58,6 +59,10 @@ def test_zarr_and_tensorstore_read_it_without_us(tmp_path: Path, codec: str) -> 
         assert np.isnan(group["images"].fill_value)
         assert group["cutout_ok"][:].tolist() == [True] * 3 + [False] + [True] * 6
         assert zarr.open_consolidated(path)["ra"][:].tolist() == open_store(path).index["ra"].to_pylist()
+        with xarray.open_zarr(path) as opened:
+            assert opened["images"].dims == ("row", "y", "x", "band")
+            assert same(opened["images"].to_numpy(), PIXELS)
+            assert opened["ra"].dims == opened["cutout_ok"].dims == ("row",)
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}/images"}}
     assert same(tensorstore.open(spec).result().read().result(), PIXELS)
 
