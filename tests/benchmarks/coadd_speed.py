@@ -13,7 +13,6 @@ import statistics
 import subprocess
 import tempfile
 import time
-import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+
+from tests.benchmarks import peers
 
 WORKERS = 2
 SIDE, SIZE, BANDS = 3600, 101, "grz"
@@ -53,7 +54,7 @@ def figures() -> Iterator[dict[str, object]]:
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
         made = [make_brick(here / "made", f"{i:04d}p000", seed=i) for i in range(FILES)]
-        peers = {name: installed(name, here) for name in PEERS}
+        beside = {name: installed(name, here) for name in PEERS}
         for case in CASES:
             table, x, y = objects(here / f"{case.per_brick}", made, case)
             root = here / f"{case.per_brick}"
@@ -73,7 +74,7 @@ def figures() -> Iterator[dict[str, object]]:
             }
             holds = ratio >= case.limit
             for name, bricks in case.bricks_of_peer.items():
-                rate = peers[name](root, table.slice(0, bricks * case.per_brick))
+                rate = beside[name](root, table.slice(0, bricks * case.per_brick))
                 found[f"{name}_per_second"] = rate if isinstance(rate, str) else round(rate, 1)
                 if name == "cutana" and case.per_brick == 500 and not isinstance(rate, str):
                     times = statistics.median(rates["lensctl"]) / rate
@@ -189,15 +190,11 @@ Peer = Callable[[Path, pa.Table], "float | str"]
 
 def installed(name: str, folder: Path) -> Peer:
     """A peer in an environment of its own, which goes with the folder."""
-    home = folder / name
-    venv.create(home, with_pip=True)
-    python = home / "bin" / "python"
-    got = subprocess.run(
-        [python, "-m", "pip", "install", "-q", *PEERS[name]], capture_output=True, text=True, check=False
-    )
-    if got.returncode:
-        return lambda root, table: f"absent: pip could not install it ({got.stderr.strip().splitlines()[-1][:120]})"
-    return partial(peer, name, python)
+    try:
+        return partial(peer, name, peers.installed(folder / name, *PEERS[name]) / "python")
+    except peers.Absent as absent:
+        why = str(absent)
+        return lambda root, table: why
 
 
 def peer(name: str, python: Path, root: Path, table: pa.Table) -> float | str:
