@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +71,7 @@ def cutout(
     part: tuple[int, int] | None = None,
     make: bool = True,
     each: cutting.Each | None = None,
-    advance: Callable[[int], None] = lambda done: None,
+    advance: cutting.Advance = lambda statuses: None,
 ) -> Made:
     """Make the store of a table's cutouts, or go on with it.
 
@@ -95,7 +94,7 @@ def cutout(
     each : callable, optional
         Runs a function over shards elsewhere; the source does it here if not given.
     advance : callable
-        Called with the number of rows just done.
+        Called with the statuses of the rows just done.
 
     Returns
     -------
@@ -112,7 +111,7 @@ def cutout(
     again = [] if old is None else cutting.passing_rows(old).tolist()
     failed = {row // lies.shard_rows for row in again}
     if old is not None and not again and not growing.is_begun(path):
-        advance(lies.rows)
+        advance(Counter({cutting.BEFORE: lies.rows}))
         return Made(old, _statuses(old), 0)
     table = source.prepare(table)
     own = f"{part[0]}-of-{part[1]}" if part else None
@@ -130,7 +129,7 @@ def cutout(
                 "run the parts that make them to their end, then --finish again",
             )
         counts = [lies.span(shard)[1] - lies.span(shard)[0] for shard in missing]
-        advance(lies.rows - sum(counts))
+        advance(Counter({cutting.BEFORE: lies.rows - sum(counts)}))
         todo = cutting.tasks(table, lies, source.order(missing), old)
         if each is not None:
             cutting.make_by(each, source, todo, writer.writer, advance)

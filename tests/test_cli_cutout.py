@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
 
+from lensctl.cli import report
 from lensctl.cli.main import main
 from lensctl.doors import digests
 from lensctl.doors.store import open_store
@@ -243,6 +245,17 @@ def test_too_many_failures_are_exit_2_with_the_reasons_and_the_store_is_kept(
     assert open_store("v.zarr").n == 20
     assert main(viewer(service, "--max-failed", "0.2")) == 0
     assert json.loads(capsys.readouterr().out)["cut"] == 0
+
+
+def test_progress_says_rate_time_left_and_failures_by_reason(
+    here: Path, service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "PLAIN_LINE_EVERY_SECONDS", 0.0)
+    rows = viewer_table(20)
+    service.always = dict.fromkeys(rows["ra"].to_pylist()[:3], "bands") | {rows["ra"][3].as_py(): "400"}
+    assert main(viewer(service, "--max-failed", 1)) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cutouts: ")]
+    assert re.fullmatch(r"cutouts: 20 of 20, [\d,]+/s, 0:00:00 left, 3 wrong_bands, 1 outside_footprint", lines[-1])
 
 
 def test_an_unknown_layer_is_exit_2(here: Path, service: Service, capsys: pytest.CaptureFixture[str]) -> None:

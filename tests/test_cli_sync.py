@@ -96,6 +96,8 @@ def test_verify_says_how_many_were_corrupt_and_which(lensctl, source, tmp_path):
         (["-", "target"], "pipe"),
         (["source", "source/images"], "lie in each other"),
         (["source", "target", "--connections", "0"], "--connections"),
+        (["source", "target", "--bwlimit", "fast"], "--bwlimit fast is no rate"),
+        (["source", "target", "--bwlimit", "0M"], "no rate"),
         (["source", "target", "--inclde", "*"], "--inclde"),
         (["source", "source/a.parquet"], "is a file"),
         (["s3://", "target"], "names no bucket"),

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from lensctl.doors import content, objects, s3
 from lensctl.doors.disk import Disk
 from lensctl.sync import FAILURES, Outcome, sync
+from lensctl.sync.throttle import Throttle
 from lensctl.words import keys
 from lensctl.words.errors import InputError, LensctlError
 from tests.fake_s3 import FakeS3, serve
@@ -749,3 +751,28 @@ def test_an_upload_that_arrives_changed_is_removed_and_a_failure(fake: FakeS3, s
     assert list(outcome.failed) == ["a.parquet"]
     assert "up/a.parquet" not in fake.objects
     assert fake.objects["up/images/zarr.json"] == b"{}"
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=30), st.floats(0, 0.5))
+def test_a_throttle_spaces_reads_to_its_rate(sizes, pause):
+    now, waited = [100.0], []
+
+    def wait(seconds):
+        waited.append(seconds)
+        now[0] += max(seconds, 0)
+
+    throttle = Throttle(1e6, wait, clock=lambda: now[0])
+    for size in sizes:
+        throttle.take(size)
+        now[0] += pause
+    spent = now[0] - 100 - pause * len(sizes)
+    assert spent == pytest.approx(sum(sizes) / 1e6), "a pause between reads earns nothing for later"
+
+
+def test_a_limit_holds_for_all_threads_together(tmp_path):
+    (tmp_path / "from").mkdir()
+    for i in range(12):
+        (tmp_path / "from" / str(i)).write_bytes(bytes(50_000))
+    began = time.monotonic()
+    run(tmp_path / "from", tmp_path / "to", bytes_per_second=1e6)
+    assert time.monotonic() - began > 0.55

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -92,8 +93,10 @@ def cutout(
     from lensctl.cutout import cutout as cut
     from lensctl.doors import digests, provenance, tables
     from lensctl.doors.bricks import read_bricks
+    from lensctl.doors.cutting import BEFORE
     from lensctl.doors.store_layout import Layout
     from lensctl.words.errors import InputError
+    from lensctl.words.quality import OK
 
     of = _part(part, finish=finish, engine=engine, npz=npz, overwrite=overwrite)
     source = source or ("coadd" if root else "viewer")
@@ -139,7 +142,13 @@ def cutout(
             cluster = held.enter_context(Cluster())
             cluster.refuse_unseen(store)
             how["each"] = cluster.each
-        advance = held.enter_context(report.progress("cutouts", rows.num_rows))
+        shown = held.enter_context(report.progress("cutouts", rows.num_rows))
+        failed: Counter[str] = Counter()
+
+        def advance(statuses: Counter[str]) -> None:
+            failed.update({status: n for status, n in statuses.items() if status not in (OK, BEFORE)})
+            shown(statuses.total(), ", ".join(f"{n:,} {status}" for status, n in failed.most_common()))
+
         made = cut(rows, store, pixels, lies, whole, **how, advance=advance)
     if made.store is None:
         report.say(f"part {part} of {store} is made; when all are, give the same command with --finish for --part")

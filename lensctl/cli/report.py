@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from lensctl.words.errors import ReaderGone
 
@@ -76,31 +77,59 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-@contextmanager
-def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show how far a job is: a bar on a terminal, a plain line now and then elsewhere.
+class Progress(Protocol):
+    """Shows how far a job is."""
 
-    Yields a function to call with the number of things just done.
+    def __call__(self, done: int, note: str = "", total: int | None = None) -> None:
+        """Show that so many things more are done, what else there is to say, and their number as far as it is known."""
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Progress]:
+    """Show how far a job is: a bar on a terminal, a plain line now and then elsewhere; each with rate and time left.
+
+    Yields what to call with the number of things just done.
     """
     if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        parts = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*parts, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=total)
-            yield lambda done: bar.advance(task, done)
+        with _bar(what, total) as advance:
+            yield advance
         return
     started = said = time.monotonic()
-    count = 0
+    count, whole = 0, total
 
-    def advance(done: int) -> None:
-        nonlocal count, said
-        count += done
+    def plain(done: int, note: str = "", total: int | None = None) -> None:
+        nonlocal count, said, whole
+        count, whole = count + done, total or whole
         now = time.monotonic()
         if now - said >= PLAIN_LINE_EVERY_SECONDS:
             said = now
-            of = f" of {total:,}" if total else ""
-            say(f"{what}: {count:,}{of}, {count / (now - started):,.0f}/s")
+            rate = count / (now - started)
+            parts = [f"{what}: {count:,}" + (f" of {whole:,}" if whole else ""), f"{rate:,.0f}/s"]
+            if whole and rate:
+                parts.append(f"{datetime.timedelta(seconds=round((whole - count) / rate))} left")
+            say(", ".join([*parts, *([note] if note else [])]))
 
-    yield advance
+    yield plain
+
+
+@contextmanager
+def _bar(what: str, total: int | None) -> Iterator[Progress]:
+    """A bar on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
+
+    left = TimeRemainingColumn(elapsed_when_finished=True)
+    parts = (TextColumn(what), BarColumn(), MofNCompleteColumn(), Rate(), left, TextColumn("{task.description}"))
+    with Bar(*parts, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+
+        def advance(done: int, note: str = "", total: int | None = None) -> None:
+            bar.update(task, advance=done, description=note, total=total)
+
+        yield advance

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
@@ -27,6 +28,10 @@ def sync(
         bool, typer.Option("--verify", help="Read every copy again and compare its content; mend what differs.")
     ] = False,
     connections: Annotated[int, typer.Option(min=1, max=256, help="Objects underway at a time.")] = 16,
+    bwlimit: Annotated[
+        str | None,
+        typer.Option(metavar="RATE", help="Bytes a second at most, such as 500k, 20M or 1.5G.", show_default=False),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> int | None:
     """Copy objects between S3 and disk, either way, verified.
@@ -44,6 +49,7 @@ def sync(
     from lensctl.sync import FAILURES, sync
     from lensctl.words.keys import Selection
 
+    limit = _bytes_per_second(bwlimit) if bwlimit else None
     source, target = open_place(src), open_place(dst, target=True)
     spoken = {"copy", "mend", "delete"} if dry_run else {"mend"}
 
@@ -51,7 +57,15 @@ def sync(
         if action in spoken:
             report.say(f"{action} {key}")
 
-    with report.progress("objects", None) as advance:
+    with report.progress("objects", None) as bar:
+        started, passed = time.monotonic(), 0
+
+        def advance(done: int, size: int, of: int | None) -> None:
+            nonlocal passed
+            passed += size
+            rate = passed / max(time.monotonic() - started, 1e-9)
+            bar(done, f"{passed / 1e9:,.2f} GB, {rate / 1e6:,.0f} MB/s", of)
+
         outcome = sync(
             source,
             target,
@@ -60,6 +74,7 @@ def sync(
             dry_run=dry_run,
             verify=verify,
             connections=connections,
+            bytes_per_second=limit,
             advance=advance,
             tell=tell,
         )
@@ -87,3 +102,15 @@ def sync(
         facts["failures"] = f"{target.name}/{FAILURES}"
     report.receipt("sync", dst, **facts)
     return 2 if outcome.failed else None
+
+
+def _bytes_per_second(text: str) -> float:
+    """A rate such as 20M; InputError for none."""
+    import re
+
+    from lensctl.words.errors import InputError
+
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKMG]?)", text)
+    if not found or not float(found[1]):
+        raise InputError(f"--bwlimit {text} is no rate", "write it as 500k, 20M or 1.5G bytes a second")
+    return float(found[1]) * {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}[found[2].upper()]

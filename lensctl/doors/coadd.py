@@ -6,7 +6,8 @@ import asyncio
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from lensctl.doors.bricks import (
     release_of,
     release_of_layer,
 )
-from lensctl.doors.cutting import Cuts, Task, complete
+from lensctl.doors.cutting import Advance, Cuts, Task, complete
 from lensctl.doors.store_layout import EXTRAS
 from lensctl.doors.store_writer import ShardWriter
 from lensctl.words.tan import Tan, nearest_pixel
@@ -94,20 +95,18 @@ class CoaddSource:
         runs = [shards[i : i + length] for i in range(0, len(shards), max(length, 1))]
         return [shard for turn in itertools.zip_longest(*runs) for shard in turn if shard is not None]
 
-    def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Callable[[int], None]) -> None:
-        """Write the shard of every task, and say how many rows are done as they are."""
+    def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Advance) -> None:
+        """Write the shard of every task, and tell the statuses of rows as they are done."""
         _cutter.cache_clear()  # of files that may have changed since
         for done in workers.each(functools.partial(_make_shard, self, writer), tasks, self.processes):
             advance(done)
 
 
-def _make_shard(source: CoaddSource, writer: ShardWriter, task: Task) -> int:
+def _make_shard(source: CoaddSource, writer: ShardWriter, task: Task) -> Counter[str]:
     cutter = _cutter(source)
     ra, dec = (np.asarray(task.rows[name].to_numpy(), np.float64) for name in ("ra", "dec"))
     cuts = cutter.cut(task.rows[BRICK_COLUMN].to_pylist(), ra, dec)
-    complete(task, cuts, source.name, writer)
-    start, stop = writer.layout.span(task.shard)
-    return stop - start
+    return complete(task, cuts, source.name, writer)
 
 
 @functools.lru_cache(maxsize=1)

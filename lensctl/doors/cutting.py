@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -63,6 +64,12 @@ class Task:
     old: str = ""
 
 
+BEFORE = "done before"
+"""Stands for a status where the number of rows just done includes some that were there already."""
+Advance = Callable[[Counter[str]], None]
+"""Takes the statuses of the rows just done."""
+
+
 class Source(Protocol):
     """Where pixels come from."""
 
@@ -76,26 +83,24 @@ class Source(Protocol):
     def order(self, shards: list[int]) -> list[int]:
         """The same shards in the order in which it likes to make them."""
 
-    def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Callable[[int], None]) -> None:
-        """Write the shard of every task, and say how many rows are done as they are."""
+    def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Advance) -> None:
+        """Write the shard of every task, and tell the statuses of rows as they are done."""
 
 
-Each = Callable[[Callable[[Task], int], Iterator[Task]], Iterable[int]]
+Each = Callable[[Callable[[Task], Counter[str]], Iterator[Task]], Iterable[Counter[str]]]
 """Runs a function over tasks, here or elsewhere."""
 
 
-def make_by(
-    each: Each, source: Source, tasks: Iterator[Task], writer: ShardWriter, advance: Callable[[int], None]
-) -> None:
+def make_by(each: Each, source: Source, tasks: Iterator[Task], writer: ShardWriter, advance: Advance) -> None:
     """Like `source.make`, each shard wherever `each` runs it."""
-    for rows in each(functools.partial(_make_one, source, writer), tasks):
-        advance(rows)
+    for statuses in each(functools.partial(_make_one, source, writer), tasks):
+        advance(statuses)
 
 
-def _make_one(source: Source, writer: ShardWriter, task: Task) -> int:
-    source.make(iter([task]), writer, lambda rows: None)
-    start, stop = writer.layout.span(task.shard)
-    return stop - start
+def _make_one(source: Source, writer: ShardWriter, task: Task) -> Counter[str]:
+    statuses: Counter[str] = Counter()
+    source.make(iter([task]), writer, statuses.update)
+    return statuses
 
 
 def tasks(table: pa.Table, layout: Layout, shards: list[int], old: Store | None) -> Iterator[Task]:
@@ -116,14 +121,16 @@ def passing_rows(store: Store) -> NDArray[np.int64]:
     return np.flatnonzero(np.isin(status.astype(str), PASSING))
 
 
-def complete(task: Task, cuts: Cuts, source: str, writer: ShardWriter) -> None:
-    """Write the shard of a task: its cutouts, among those of the older store where there is one."""
+def complete(task: Task, cuts: Cuts, source: str, writer: ShardWriter) -> Counter[str]:
+    """Write the shard of a task: its cutouts, among those of the older store where there is one; tells statuses."""
     import pyarrow as pa
 
     images, rows, planes = cuts.images, index_of(task.rows, cuts, source), dict(cuts.planes)
+    statuses = Counter(rows["status"].to_pylist())
     if task.places is not None:
         store = open_store(task.old, changing=True)
         start, stop = store.layout.span(task.shard)
+        statuses[BEFORE] = stop - start - task.rows.num_rows
         known = store.index.slice(start, stop - start).replace_schema_metadata(None)
         both = pa.concat_tables([known, rows.cast(known.schema)])
         order = np.arange(stop - start)
@@ -135,6 +142,7 @@ def complete(task: Task, cuts: Cuts, source: str, writer: ShardWriter) -> None:
             planes[name] = store.read_plane(name, start, stop)
             planes[name][task.places] = cut
     writer.write(task.shard, images, rows, planes=planes)
+    return statuses
 
 
 def index_of(rows: pa.Table, cuts: Cuts, source: str) -> pa.Table:

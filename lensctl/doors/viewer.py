@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lensctl import __version__
-from lensctl.doors.cutting import Cuts, Task, complete
+from lensctl.doors.cutting import BEFORE, Advance, Cuts, Task, complete
 from lensctl.doors.pacing import Gate, Pace
 from lensctl.doors.store_writer import ShardWriter
 from lensctl.doors.viewer_answer import MANY, Answer, Asked, asked_to_wait, judge, shown_layer
+from lensctl.words import quality
 from lensctl.words.errors import InputError, ServiceError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class ViewerSource:
         """As they are: rows are asked for in the order of the table."""
         return shards
 
-    def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Callable[[int], None]) -> None:
+    def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Advance) -> None:
         """Fetch the rows of every task and write its shard.
 
         Raises
@@ -126,7 +127,7 @@ class Response:
 class _Fetching:
     """One run: rows in the order of the table, as many at once as there are connections."""
 
-    def __init__(self, source: ViewerSource, writer: ShardWriter, advance: Callable[[int], None]) -> None:
+    def __init__(self, source: ViewerSource, writer: ShardWriter, advance: Advance) -> None:
         self.source, self.writer, self.advance = source, writer, advance
         self.gate = Gate(source.pace, max(4, 2 * source.connections), self._probe)
         self.good: tuple[float, float] | None = None  # a position that the service has shown
@@ -195,7 +196,7 @@ class _Fetching:
 
         def written(done: asyncio.Future[None]) -> None:
             self.room.release()
-            self.advance(rest)
+            self.advance(Counter({BEFORE: rest}))
 
         future = asyncio.get_running_loop().run_in_executor(self.writers, write)
         self.writing.add(future)
@@ -224,7 +225,7 @@ class _Fetching:
         }
         for name, value in values.items():
             shard.columns[name][row] = value
-        self.advance(1)
+        self.advance(Counter([answer.status or quality.OK]))
 
     async def _fetch(self, ra: float, dec: float) -> tuple[Answer, int]:
         """The final answer for one position, and the number of requests it took."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from lensctl.doors import content
 from lensctl.doors.content import Content
 from lensctl.doors.ledger import Record
 from lensctl.doors.objects import Entry, Place
+from lensctl.sync.throttle import Throttle
 from lensctl.words.errors import InputError
 
 
@@ -16,17 +17,26 @@ class Stopped(Exception):
 
 
 class Comparer:
-    """Reads objects of a source and a target; raises Stopped once `stop` says so."""
+    """Reads objects of a source and a target, no faster than a throttle lets; raises Stopped once `stop` says so."""
 
-    def __init__(self, source: Place, target: Place, stop: Callable[[], bool]) -> None:
-        self._source, self._target, self._stop = source, target, stop
+    def __init__(
+        self, source: Place, target: Place, stop: Callable[[], bool], throttle: Throttle | None = None
+    ) -> None:
+        self._source, self._target, self._stop, self._throttle = source, target, stop, throttle
+
+    def chunks(self, place: Place, entry: Entry) -> Iterator[bytes]:
+        """The bytes of an object."""
+        for chunk in place.read(entry):
+            if self._throttle:
+                self._throttle.take(len(chunk))
+            if self._stop():
+                raise Stopped
+            yield chunk
 
     def read(self, place: Place, entry: Entry, parts: int | None = None) -> Content:
         """Size, SHA-256 and ETag of an object, read now."""
         total = Content(parts)
-        for chunk in place.read(entry):
-            if self._stop():
-                raise Stopped
+        for chunk in self.chunks(place, entry):
             total.update(chunk)
         return total
 

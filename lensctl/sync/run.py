@@ -15,6 +15,7 @@ from lensctl.doors.ledger import Ledger, Record
 from lensctl.doors.objects import Changed, DiskFull, Entry, Place
 from lensctl.sync.alike import Comparer, Stopped
 from lensctl.sync.listed import Listed
+from lensctl.sync.throttle import Throttle
 from lensctl.words import keys
 from lensctl.words.errors import InputError, LensctlError, ServiceError
 
@@ -49,7 +50,8 @@ def sync(
     dry_run: bool = False,
     verify: bool = False,
     connections: int = 16,
-    advance: Callable[[int], None] = lambda done: None,
+    bytes_per_second: float | None = None,
+    advance: Callable[[int, int, int | None], None] = lambda done, size, of: None,
     tell: Callable[[str, str], None] = lambda action, key: None,
 ) -> Outcome:
     """Make a target hold what a source holds, object by object.
@@ -67,8 +69,11 @@ def sync(
         Read every copy again, those made before too, and compare it with what was copied; mend what differs.
     connections : int
         Objects underway at a time.
+    bytes_per_second : float, optional
+        Read no more than that, of source and target together.
     advance : callable
-        Called with the number of objects just dealt with.
+        Called with the number of objects just dealt with, their bytes, and how many objects there are, once all are
+        listed.
     tell : callable
         Called with what was done, or in a dry run would be, and the name of the object: copy, mend or delete.
 
@@ -81,7 +86,7 @@ def sync(
         raise InputError(f"{source.name} and {target.name} lie in each other", "give places that are apart")
     if delete and (source.only or source.pattern):
         raise InputError("--delete compares folders", "name the folder, and choose objects with --include")
-    run = _Run(source, target, selection, verify, dry_run, connections, advance, tell)
+    run = _Run(source, target, selection, verify, dry_run, connections, bytes_per_second, advance, tell)
     try:
         run.go()
         if delete and not run.outcome.failed:
@@ -102,7 +107,8 @@ class _Run:
         verify: bool,
         dry_run: bool,
         connections: int,
-        advance: Callable[[int], None],
+        bytes_per_second: float | None,
+        advance: Callable[[int, int, int | None], None],
         tell: Callable[[str, str], None],
     ) -> None:
         self.source, self.target, self.ledger = source, target, Ledger(target)
@@ -114,13 +120,15 @@ class _Run:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._listed = Listed(source, target, selection)
-        self._alike = Comparer(source, target, self._stop.is_set)
+        throttle = Throttle(bytes_per_second, self._stop.wait) if bytes_per_second else None
+        self._alike = Comparer(source, target, self._stop.is_set, throttle)
         self._waiting: list[Callable[[], None]] | None = []  # None once copies may appear
         self._broken: BaseException | None = None
         self._doubts: dict[str, str] = {}
         self._etags_fit = False
         self._target_etags_tell = True
         self._begun = self._whole = False
+        self._all_listed: int | None = None
 
     # the thread that lists
 
@@ -156,6 +164,7 @@ class _Run:
             if self._broken:
                 raise self._broken
             yield entry
+        self._all_listed = self._listed.objects
 
     def _submit(self, job: Callable[[], None]) -> None:
         self._room.acquire()
@@ -206,7 +215,7 @@ class _Run:
             known = self.ledger.get(entry.key)
             if known and (known.size, known.source, known.target) == (entry.size, entry.stamp, there.mark):
                 if not self.verify or self._alike.still(known, entry, there):
-                    self._count(skipped=1)
+                    self._count(entry, skipped=1)
                     return
                 action = "mend"
                 with self._lock:
@@ -215,11 +224,11 @@ class _Run:
                 if not self.dry_run:
                     there = self.target.settle(there, entry.modified_ns)
                     self.ledger.put(entry.key, Record(entry.size, same.sha256, entry.stamp, there.mark))
-                self._count(skipped=1)
+                self._count(entry, skipped=1)
                 return
         if self.dry_run:
             self._tell(action, entry.key)
-            self._count(copied=1, copied_bytes=entry.size)
+            self._count(entry, copied=1)
             return
         self._copy(entry, action)
 
@@ -231,9 +240,7 @@ class _Run:
             total = Content(None if self.target.stages else content.parts_for(entry.size))
 
         def passing() -> Iterator[bytes]:
-            for chunk in self.source.read(entry):
-                if self._stop.is_set():
-                    raise Stopped
+            for chunk in self._alike.chunks(self.source, entry):
                 total.update(chunk)
                 yield chunk
             if not self._fits(entry, total):
@@ -283,19 +290,19 @@ class _Run:
             self._fail(entry.key, _reason(error))
             return
         self._tell(action, entry.key)
-        self._count(copied=1, copied_bytes=entry.size)
+        self._count(entry, copied=1)
 
-    def _count(self, skipped: int = 0, copied: int = 0, copied_bytes: int = 0) -> None:
+    def _count(self, entry: Entry, skipped: int = 0, copied: int = 0) -> None:
         with self._lock:
             self.outcome.skipped += skipped
             self.outcome.copied += copied
-            self.outcome.copied_bytes += copied_bytes
-            self._advance(1)
+            self.outcome.copied_bytes += copied * entry.size
+            self._advance(1, entry.size, self._all_listed)
 
     def _fail(self, key: str, reason: str) -> None:
         with self._lock:
             self.outcome.failed[key] = reason
-            self._advance(1)
+            self._advance(1, 0, self._all_listed)
 
     # afterwards
 
