@@ -129,7 +129,7 @@ def kill_and_finish(lensctl, tmp_path: Path, times: int, source: Path, target: s
     """Kill a sync at random moments until it has died `times` times; then let it finish."""
     chance = random.Random(7)
     for _ in range(times):
-        running = start(source, target, "--connections", 4, cwd=tmp_path)
+        running = start(source, target, "--connections", 4, "--bwlimit", "60M", cwd=tmp_path)
         time.sleep(chance.uniform(0.15, 1.2))
         running.send_signal(kind)
         running.wait()
