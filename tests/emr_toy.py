@@ -8,6 +8,7 @@ import logging
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +33,11 @@ class Toy:
         return session.client(service, endpoint_url=self.env["AWS_ENDPOINT_URL"])
 
     def cluster(self, id: str) -> Any:
-        """What moto holds of a cluster: to be changed as EMR itself would."""
+        """What moto holds of a cluster (in a region of its own choice): to be changed as EMR itself would."""
         from moto.emr.models import emr_backends
 
-        return next(of[REGION].clusters[id] for of in emr_backends.values() if id in of[REGION].clusters)
+        regions = [region for account in emr_backends.values() for region in account.values()]
+        return next(region.clusters[id] for region in regions if id in region.clusters)
 
     def put(self, key: str, data: bytes) -> None:
         self.client("s3").put_object(Bucket=BUCKET, Key=key, Body=data)
@@ -54,7 +56,14 @@ class Toy:
         (folder / cluster / "step.py").write_bytes(self.get(words[place]))
         words[place] = str(folder / cluster / "step.py")
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        env = {**os.environ, **self.env, "PATH": path, "PYTHONPATH": str(node), "PYSPARK_PYTHON": sys.executable}
+        env = {
+            **os.environ,
+            **self.env,
+            "PATH": path,
+            "PYTHONPATH": str(node),
+            "PYSPARK_PYTHON": sys.executable,
+            "SPARK_LOCAL_IP": "127.0.0.1",
+        }
         done = subprocess.run(words, env=env, cwd=folder / cluster, capture_output=True, check=False)
         for name, said in (("stdout", done.stdout), ("stderr", done.stderr)):
             self.put(f"emr/logs/{cluster}/steps/{step.id}/{name}.gz", gzip.compress(said))
@@ -93,6 +102,8 @@ def region() -> Iterator[Toy]:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
         toy = Toy(env, "")
+        reset = urllib.request.Request(f"{env['AWS_ENDPOINT_URL']}/moto-api/reset", method="POST")
+        urllib.request.urlopen(reset).close()  # all of moto's servers in a process have one memory
         toy.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
         yield Toy(env, toy.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"])
     finally:

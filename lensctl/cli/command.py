@@ -47,10 +47,13 @@ Config = Annotated[
 ]
 
 
-def command(name: str, panel: str) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
+def command(
+    name: str, panel: str, group: typer.Typer = app, **settings: Any
+) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """Register a function as `lensctl NAME`, with `--config` added to its options.
 
-    The function's docstring is its help and has an `Example:` line. It returns None, or an exit status.
+    The function's docstring is its help and has an `Example:` line. It returns None, or an exit status. A group of its
+    own makes it `lensctl GROUP NAME`; further settings are Typer's.
     """
 
     def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
@@ -68,7 +71,7 @@ def command(name: str, panel: str) -> Callable[[Callable[..., int | None]], Call
         del run.__wrapped__  # or Typer would look past the added option
         run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore[attr-defined]
         run.__annotations__ = {**{n: p.annotation for n, p in signature.parameters.items()}, "config": Config}
-        app.command(name, rich_help_panel=panel)(run)
+        group.command(name, rich_help_panel=panel, **settings)(run)
         return function
 
     return register

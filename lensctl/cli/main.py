@@ -30,6 +30,7 @@ COMMANDS = {
     "evaluate": "Say how good a model is: figures, tables, plots, report.",
     "freeze": "Freeze a model: weights, thresholds, evidence and proof.",
     "verify": "Prove that a frozen model is the one that was frozen.",
+    "emr": "Run pool, sample or cutout on an EMR cluster.",
     "show": "Say what a file is and how it came about; draw cutouts.",
     "doctor": "Say what works here: versions, GPU, AWS, services.",
 }

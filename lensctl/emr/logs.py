@@ -1,0 +1,53 @@
+"""The logs that EMR puts on S3: of a step, of a bootstrap that failed."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from dataclasses import dataclass
+
+from lensctl.doors import s3
+from lensctl.words.errors import LensctlError
+
+BAD = re.compile(r"\bERROR\b|^error: |\bFATAL\b|^Traceback ")
+
+
+@dataclass(frozen=True)
+class Log:
+    """One log: where it is, and its lines."""
+
+    url: str
+    lines: tuple[str, ...]
+
+    @property
+    def bad(self) -> list[str]:
+        """The lines that tell of an error."""
+        return [line for line in self.lines if BAD.search(line)]
+
+
+def of_step(folder: str, step: str) -> list[Log]:
+    """What a step said: stdout last, where Spark puts all that the driver says, on stderr too."""
+    return _read(f"{folder}/steps/{step}", ("controller", "stderr", "stdout"))
+
+
+def of_bootstrap(folder: str) -> list[Log]:
+    """What the bootstrap of the nodes said."""
+    return [log for log in _read(f"{folder}/node", ("stdout", "stderr")) if "/bootstrap-actions/" in log.url]
+
+
+def _read(folder: str, names: tuple[str, ...]) -> list[Log]:
+    urls = [url for url in s3.listed(folder) if _name(url) in names]
+    return [Log(url, _lines(url)) for url in sorted(urls, key=lambda url: (names.index(_name(url)), url))]
+
+
+def _name(url: str) -> str:
+    return url.rsplit("/", 1)[-1].removesuffix(".gz")
+
+
+def _lines(url: str) -> tuple[str, ...]:
+    data = s3.read(url)
+    try:
+        text = gzip.decompress(data) if url.endswith(".gz") else data
+    except (OSError, EOFError) as error:
+        raise LensctlError(f"{url}: not a whole log ({error})", "EMR may be writing it: ask again") from error
+    return tuple(text.decode(errors="replace").splitlines())

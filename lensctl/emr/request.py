@@ -1,0 +1,70 @@
+"""What is asked of EMR, to the letter: a cluster, and a step on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lensctl.emr.machines import Machines
+from lensctl.emr.staging import Staged
+from lensctl.emr.work import Work
+
+NAME = "lensctl"
+
+
+def step(work: Work, staged: Staged, region: str, *, alone: bool) -> dict[str, Any]:
+    """A step that does some work; where it stands `alone` the cluster ends with it, whichever way it ends.
+
+    `env` says the region to the driver, and Spark to its executors: it is never guessed.
+    """
+    submit = ["spark-submit", "--deploy-mode", "client", "--conf", f"spark.executorEnv.AWS_REGION={region}"]
+    return {
+        "Name": f"{NAME} {work.command[0]}",
+        "ActionOnFailure": "TERMINATE_CLUSTER" if alone else "CONTINUE",
+        "HadoopJarStep": {
+            "Jar": "command-runner.jar",
+            "Args": ["env", f"AWS_REGION={region}", *submit, staged.launcher, *work.arguments()],
+        },
+    }
+
+
+def cluster(
+    machines: Machines,
+    staged: Staged,
+    settings: list[dict[str, Any]],
+    steps: list[dict[str, Any]],
+    *,
+    subnet: str | None,
+    release: str,
+    roles: tuple[str, str],
+    idle_minutes: int,
+    keep: bool,
+) -> dict[str, Any]:
+    """A cluster that installs the wheel and does some steps.
+
+    It ends after the last step, or with `keep` when it was idle for some minutes; idle it never stays longer.
+    """
+    return {
+        "Name": " ".join([NAME, *(step["Name"].removeprefix(f"{NAME} ") for step in steps)]),
+        "ReleaseLabel": release,
+        "Applications": [{"Name": "Spark"}],
+        "LogUri": staged.logs,
+        "Instances": {
+            "InstanceGroups": machines.groups(),
+            **({"Ec2SubnetId": subnet} if subnet else {}),
+            "KeepJobFlowAliveWhenNoSteps": keep,
+            "TerminationProtected": False,
+        },
+        "BootstrapActions": [
+            {
+                "Name": "install lensctl",
+                "ScriptBootstrapAction": {"Path": staged.bootstrap, "Args": [staged.wheel, staged.constraints]},
+            }
+        ],
+        "Configurations": settings,
+        "Steps": steps,
+        "ServiceRole": roles[0],
+        "JobFlowRole": roles[1],
+        "AutoTerminationPolicy": {"IdleTimeout": 60 * idle_minutes},
+        "Tags": [{"Key": NAME, "Value": staged.digest.removeprefix("sha256:")}],
+        "VisibleToAllUsers": True,
+    }

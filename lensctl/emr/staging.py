@@ -1,0 +1,79 @@
+"""What a cluster fetches from S3: the wheel, its constraints, the bootstrap script, the launcher, a config."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lensctl.doors import digests, s3
+from lensctl.doors.whole import is_s3
+from lensctl.emr import wheel as wheels
+from lensctl.words.errors import InputError
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Where everything is (to be) on S3; a place is named after the content that lies there.
+
+    Attributes
+    ----------
+    digest : str
+        Of the wheel.
+    content : dict
+        Bytes or file of each address.
+    """
+
+    root: str
+    digest: str
+    content: dict[str, bytes | Path]
+    wheel: str
+    constraints: str
+    bootstrap: str
+    launcher: str
+    config: str | None
+
+    @property
+    def logs(self) -> str:
+        """Where EMR puts its logs."""
+        return f"{self.root}/logs/"
+
+    def record(self, token: str) -> str:
+        """Where a step writes what it made; steps of one wheel lie in one folder."""
+        return f"{records_of(self.root, self.digest)}/{token}.json"
+
+    def upload(self) -> None:
+        """Put everything on S3."""
+        for url, data in self.content.items():
+            s3.upload(data, url) if isinstance(data, Path) else s3.write(url, data)
+
+
+def records_of(root: str, digest: str) -> str:
+    """Folder of the records of all steps of a wheel."""
+    return f"{root}/records/{digest.removeprefix('sha256:')}"
+
+
+def stage(root: str, checkout: wheels.Checkout, wheel: Path, config: Path | None) -> Staged:
+    """Say what goes where; InputError where the root is not on S3."""
+    if not is_s3(root):
+        raise InputError(f"--staging {root} is not on S3", "write it as s3://bucket/folder")
+    root = f"s3://{'/'.join(s3.split_url(root)).rstrip('/')}"
+    digest = wheels.digest(wheel)
+    parts: dict[str, bytes | Path] = {
+        wheel.name: wheel,
+        "constraints.txt": checkout.constraints,
+        "bootstrap.sh": checkout.bootstrap,
+        "step.py": wheels.launcher(wheel),
+    }
+    sums = [digests.of_bytes(part) if isinstance(part, bytes) else digests.of_file(part) for part in parts.values()]
+    place = f"{root}/code/{digests.of_many(sums).removeprefix('sha256:')}"
+    content = {f"{place}/{name}": part for name, part in parts.items()}
+    names = list(content)
+    at = None
+    if config:
+        try:
+            text = config.read_bytes()
+        except OSError as error:
+            raise InputError(f"{config}: config cannot be read ({error.strerror})", "give a YAML file") from error
+        at = f"{root}/configs/{digests.of_bytes(text).removeprefix('sha256:')}.yaml"
+        content[at] = text
+    return Staged(root, digest, content, names[0], names[1], names[2], names[3], at)
