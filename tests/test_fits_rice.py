@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import fitsio
@@ -11,6 +12,7 @@ from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lensctl.doors import fits_rice
 from lensctl.doors.bricks import FitsFile
 
 
@@ -85,6 +87,18 @@ def test_every_other_image_is_left_to_fitsio(tmp_path: Path, kind: str) -> None:
     assert tiles_of(file) is None
     shape = slice(0, pixels.shape[0]), slice(0, pixels.shape[1])
     assert np.array_equal(box_of(FitsFile(path), *shape), fitsio.read(str(path)).astype(np.float32))
+
+
+def test_where_astropy_has_its_decoders_elsewhere_fitsio_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "a.fits.fz", noise((120, 130)))
+    monkeypatch.setitem(sys.modules, "astropy.io.fits.hdu.compressed._codecs", None)
+    fits_rice._decoders.cache_clear()
+    try:
+        file = FitsFile(path)
+        assert tiles_of(file) is None
+        assert np.array_equal(box_of(file, slice(3, 120), slice(0, 130)), fitsio.read(str(path))[3:])
+    finally:
+        fits_rice._decoders.cache_clear()
 
 
 def test_a_damaged_tile_is_never_a_crash(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ The pixels are those of astropy and fitsio to the bit; fitsio takes half as long
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,11 +37,11 @@ class RiceTiles:
 
     @classmethod
     def of(cls, image: Image, read: Read) -> RiceTiles | None:
-        """The tiles of an image; None where any is coded otherwise.
+        """The tiles of an image; None where any is coded otherwise, or astropy has its decoders elsewhere.
 
         Raises ValueError where the table of the tiles is damaged.
         """
-        if not _is_of_the_kind(image.header):
+        if not _is_of_the_kind(image.header) or _decoders() is None:
             return None
         start = image.data_start
         table = fits_tiles.tile_table(image, read(start, start + fits_tiles.table_bytes(image)))
@@ -67,10 +68,7 @@ class RiceTiles:
                 ]
 
     def _decoded(self, tile: int, shape: Sequence[int]) -> NDArray[np.float32]:
-        from astropy.io.fits.hdu.compressed._codecs import Rice1
-        from astropy.io.fits.hdu.compressed._compression import CfitsioException
-        from astropy.io.fits.hdu.compressed._quantization import Quantize
-
+        Rice1, Quantize, CfitsioException = _decoders()
         start, stop = (int(byte) for byte in self._spans[tile])
         coded = np.frombuffer(self._read(start, stop), np.uint8)
         if len(coded) != stop - start:
@@ -87,6 +85,18 @@ class RiceTiles:
             if is_blank.any():
                 pixels = np.where(is_blank, np.float32(np.nan), pixels)
         return pixels.reshape(shape)
+
+
+@functools.cache
+def _decoders() -> Any:
+    """astropy's decoders of Rice's code and of quantised numbers, and what they raise: private to it; None if moved."""
+    try:
+        from astropy.io.fits.hdu.compressed._codecs import Rice1
+        from astropy.io.fits.hdu.compressed._compression import CfitsioException
+        from astropy.io.fits.hdu.compressed._quantization import Quantize
+    except ImportError:
+        return None
+    return Rice1, Quantize, CfitsioException
 
 
 def _is_of_the_kind(header: Header) -> bool:
