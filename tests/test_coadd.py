@@ -10,10 +10,13 @@ import pyarrow as pa
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lensctl.doors import bricks, coadd, fits_cards
+from lensctl.doors import bricks, fits_cards, open_brick
 from lensctl.doors.bricks import Disk
-from lensctl.doors.coadd import Coadds
+from lensctl.doors.coadd import Coadds, CoaddSource
+from lensctl.doors.cutting import Cuts
 from lensctl.words.errors import InputError
 from tests.coadds import CENTRES, make_brick, make_maskbits, objects
 
@@ -27,7 +30,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def cut(root: Path, table: pa.Table, **options: object) -> coadd.Cuts:
+def cut(root: Path, table: pa.Table, **options: object) -> Cuts:
     disk = Disk(root)
     cutter = Coadds(disk, **options)
     found = cutter.cut(bricks.bricks_of(table, disk), table["ra"].to_numpy(), table["dec"].to_numpy())
@@ -53,7 +56,7 @@ def slow_cut(file: Path, ra: float, dec: float, size: int) -> tuple[np.ndarray, 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole planes", "sub-regions"])
 @pytest.mark.parametrize("name", ["1500p020", "0000m005"])
 def test_pixels_and_places_are_astropys(root: Path, name: str, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(coadd, "SHARE_FOR_WHOLE", 0.0 if whole else 2.0)
+    monkeypatch.setattr(open_brick, "SHARE_FOR_WHOLE", 0.0 if whole else 2.0)
     table = objects(name, 6)
     found = cut(root, table, size=31)
     for row, (ra, dec) in enumerate(zip(table["ra"].to_pylist(), table["dec"].to_pylist(), strict=True)):
@@ -157,7 +160,7 @@ def test_a_brick_that_goes_on_in_the_next_rows_is_not_read_again(root: Path, mon
 def test_a_truncated_file_is_named_and_nothing_of_it_is_kept(
     root: Path, tmp_path: Path, keep: int, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(coadd, "SHARE_FOR_WHOLE", 0.0 if whole else 2.0)
+    monkeypatch.setattr(open_brick, "SHARE_FOR_WHOLE", 0.0 if whole else 2.0)
     shutil.copytree(root, tmp_path / "survey")
     (file,) = (tmp_path / "survey/south/coadd/150/1500p020").glob("*-r.fits.fz")
     file.write_bytes(file.read_bytes()[:keep] if keep else b"")
@@ -341,3 +344,13 @@ def test_our_headers_are_astropys(root: Path) -> None:
             assert mine.data_start == hdus[mine.extension]._data_offset
             for key, value in mine.header.items():
                 assert theirs[key] == value, key
+
+
+@given(st.sets(st.integers(0, 60)), st.integers(1, 6))
+def test_each_process_gets_neighbouring_shards(shards: set[int], processes: int) -> None:
+    wanted = sorted(shards)
+    order = CoaddSource("survey", processes=processes).order(wanted)
+    assert sorted(order) == wanted
+    if len(wanted) % processes == 0:
+        runs = [order[i::processes] for i in range(processes)]
+        assert [shard for run in runs for shard in run] == wanted, "taken in turn, each has a run of its own"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 import zarr
 
 from lensctl.cutout import Made, ahead, checked, cutout
-from lensctl.doors import digests, provenance
+from lensctl.doors import cutting, digests, provenance
 from lensctl.doors.bricks import Disk
 from lensctl.doors.coadd import Coadds, CoaddSource
 from lensctl.doors.store import open_store
@@ -40,12 +42,21 @@ def table(*names: str, each: int = 6) -> pa.Table:
     return rows
 
 
-def cut(root: Path, path: Path, rows: pa.Table, *, processes: int = 1, overwrite: bool = False, **lies: object) -> Made:
+def cut(
+    root: Path,
+    path: Path,
+    rows: pa.Table,
+    *,
+    processes: int = 1,
+    overwrite: bool = False,
+    advance: Callable[[Counter[str]], None] = lambda statuses: None,
+    **lies: object,
+) -> Made:
     layout = Layout(rows.num_rows, **({"size": SIZE, "shard_rows": 5} | lies))
     source = CoaddSource(str(root), layout.size, processes=processes, planes=layout.planes)
     inputs = (provenance.source("table", "t.parquet", digests.of_table(rows)),)
     chain = (provenance.Step("cutout", {"size": layout.size, "shard_rows": layout.shard_rows}, inputs),)
-    return cutout(rows, str(path), source, layout, chain, overwrite=overwrite)
+    return cutout(rows, str(path), source, layout, chain, overwrite=overwrite, advance=advance)
 
 
 def test_the_store_holds_every_row_in_order_with_pixels_quality_and_what_travels_along(
@@ -174,6 +185,22 @@ def test_a_brick_that_comes_later_is_taken_up_and_nothing_else_is_touched(root: 
     assert (tmp_path / "a.zarr/images/c/0/0/0/0").stat().st_ino == untouched
     cut(tmp_path / "full", tmp_path / "b.zarr", rows)
     assert digests.of_folder(tmp_path / "a.zarr") == digests.of_folder(tmp_path / "b.zarr")
+
+
+def test_progress_tells_of_every_row_once_in_each_run(root: Path, tmp_path: Path) -> None:
+    part = Path(shutil.copytree(root, tmp_path / "survey"))
+    shutil.rmtree(part / "south/coadd/150/1502p020")
+    rows = table()
+    told = [Counter[str]() for _ in range(3)]
+    cut(part, tmp_path / "a.zarr", rows, advance=told[0].update)
+    shutil.copytree(root / "south/coadd/150/1502p020", part / "south/coadd/150/1502p020")
+    cut(part, tmp_path / "a.zarr", rows, advance=told[1].update)
+    cut(part, tmp_path / "a.zarr", rows, advance=told[2].update)
+    failed = told[0]["missing_brick"]
+    assert told[0] == {cutting.BEFORE: 0, "ok": 6, "missing_brick": failed}
+    assert told[1][cutting.BEFORE] == rows.num_rows - failed
+    assert told[2] == {cutting.BEFORE: rows.num_rows}
+    assert {statuses.total() for statuses in told} == {rows.num_rows}
 
 
 PLANES = ("invvar", "maskbits")

@@ -47,6 +47,23 @@ def test_statistics_equal_numpys() -> None:
     np.testing.assert_allclose(columns["bad_pixel_frac"] * 3 * 10201, [0, 3030, 1, 10201, 0], atol=0.01)
 
 
+@given(st.integers(1, 40), st.integers(0, 39), st.sampled_from([1, 2, 7, 33, 101]), st.integers(0, 99))
+def test_percentiles_of_clean_cutouts_equal_numpys_whatever_their_pattern(
+    period: int, phase: int, size: int, seed: int
+) -> None:
+    """Every so many pixels are another population, as where a few of them say nothing about the rest."""
+    images = np.random.default_rng(seed).normal(0, 1, (3, size, size, 3)).astype(np.float32)
+    flat = images.reshape(3, -1, 3)
+    flat[0, phase::period] += 1000
+    flat[1, phase::period] = -7
+    flat[2].sort(axis=0)
+    columns = quality.measure(images)
+    for b, band in enumerate("grz"):
+        expected = np.percentile(flat[..., b].astype(float), [1, 50, 99], axis=1)
+        for name, value in zip(quality.PERCENTILES, expected, strict=True):
+            np.testing.assert_allclose(columns[f"{name}_{band}"], value, rtol=2e-6, atol=1e-6, err_msg=name)
+
+
 def test_a_missing_band_is_all_zero_or_has_no_finite_pixel() -> None:
     images = noise(6)
     images[1, ..., 0] = 0.0

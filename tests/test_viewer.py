@@ -111,6 +111,14 @@ def test_a_fault_that_passes_leaves_no_trace_but_the_attempts(service: Service, 
     assert np.array_equal(made.store.read([0])[0], sky(150.0, 2.0))
 
 
+def test_an_answer_counts_against_its_own_kind_only(service: Service, tmp_path: Path) -> None:
+    service.faults[150.0625] = ["503 bare", "500", "500"]
+    service.faults[150.125] = ["shape", "bands", "429 0", "position"]
+    made = fetch(service, tmp_path / "a.zarr", table(16))
+    assert made.statuses == {"ok": 16}, "three answers, but not three that say: outside the footprint"
+    assert made.store.index["attempts"].to_pylist()[4:9] == [4, 1, 1, 1, 5]
+
+
 LASTING = {
     "400": ("outside_footprint", 1, "HTTP 400"),
     "404": ("http_error", 2, "HTTP 404"),

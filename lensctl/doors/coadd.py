@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import itertools
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,32 +13,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lensctl.doors import fits_tiles, workers
+from lensctl.doors import workers
 from lensctl.doors.bricks import (
     BRICK,
     BRICK_COLUMN,
-    Plane,
     Root,
     Unanswered,
     bricks_of,
-    layer_of,
     open_root,
-    release_of,
     release_of_layer,
 )
 from lensctl.doors.cutting import Advance, Cuts, Task, complete
+from lensctl.doors.open_brick import Box, Brick, Memory, Pixels, planes_of, reason_of
 from lensctl.doors.store_layout import EXTRAS
 from lensctl.doors.store_writer import ShardWriter
-from lensctl.words.tan import Tan, nearest_pixel
+from lensctl.words.tan import nearest_pixel
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-SHARE_FOR_WHOLE = 0.9  # of its tiles: read a plane whole when its cutouts need so many
-OVERLAP = 1.25  # times that a tile is needed, on average, from where on tiles are kept rather than read again
-
-Images = NDArray[np.float32]
-Pixels = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -157,10 +148,10 @@ class Coadds:
         reuse: bool = False,
     ) -> None:
         self.root, self.size, self.bands, self.layer, self.planes = root, size, bands, layer, planes
-        self._memory = _Memory()
+        self._memory = Memory()
         self._reuse = reuse
         self._last: dict[str, Pixels] = {}
-        self._brick: _Brick | None = None
+        self._brick: Brick | None = None
 
     def cut(self, bricks: Sequence[str | None], ra: NDArray[np.float64], dec: NDArray[np.float64]) -> Cuts:
         """Cutouts of some objects.
@@ -241,23 +232,23 @@ class Coadds:
             finally:
                 self._keep(brick)
         except (OSError, ValueError) as error:
-            self._spoil(cuts, rows, status="bad_file", error=f"brick {name}, {_reason(error)}")
+            self._spoil(cuts, rows, status="bad_file", error=f"brick {name}, {reason_of(error)}")
         except Unanswered as error:
             why = {"status": error.status, "http_status": error.http_status}
             self._spoil(cuts, rows, **why, error=f"brick {name}, {error}")
 
-    async def _take(self, name: str, folder: str) -> _Brick | None:
+    async def _take(self, name: str, folder: str) -> Brick | None:
         """An open brick: the one that is kept, or another; None where it has no image."""
         kept = self._brick
         if kept is not None and kept.name == name:
             self._brick = None
             return kept
-        brick = await _Brick.open(self.root, name, folder, self.bands, self.planes)
+        brick = await Brick.open(self.root, name, folder, self.bands, self.planes)
         if brick is not None:
             brick.memory, brick.keeps = self._memory, self.root.at_once == 1
         return brick
 
-    def _keep(self, brick: _Brick | None) -> None:
+    def _keep(self, brick: Brick | None) -> None:
         """Keep one brick open: the next rows may lie in it too."""
         if self._brick is not None:
             self._brick.close()
@@ -271,7 +262,7 @@ class Coadds:
         _say(cuts, rows, **values)
 
     async def _cut_from(
-        self, brick: _Brick, rows: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], cuts: Cuts
+        self, brick: Brick, rows: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], cuts: Cuts
     ) -> None:
         known = {"release": brick.release, "layer": brick.layer}
         _say(cuts, rows, **known, pixel_scale_arcsec=brick.tan.pixel_scale_arcsec)
@@ -289,7 +280,7 @@ class Coadds:
         for i in np.flatnonzero(near):
             cuts.columns["offset_x_px"][rows[i]] = float(x[i] - column[i])
             cuts.columns["offset_y_px"][rows[i]] = float(y[i] - line[i])
-        boxes = [_Box(int(low[i]), int(left[i]), self.size, brick.shape) for i in np.flatnonzero(near)]
+        boxes = [Box.of(int(low[i]), int(left[i]), self.size, brick.shape) for i in np.flatnonzero(near)]
         inside = rows[near]
         said = []
         lacking = [band for band in self.bands if f"image-{band}" not in brick.planes]
@@ -303,172 +294,20 @@ class Coadds:
             _say(cuts, inside, error="; ".join(said))
 
     async def _cut_extra(
-        self, name: str, brick: _Brick, boxes: Sequence[_Box], rows: NDArray[np.int64], cuts: Cuts
+        self, name: str, brick: Brick, boxes: Sequence[Box], rows: NDArray[np.int64], cuts: Cuts
     ) -> list[str]:
         """Cut a further array; what is not in it, and why."""
         lacking = []
-        for plane, target in _planes_of(name, self.bands, cuts.planes[name]):
+        for plane, target in planes_of(name, self.bands, cuts.planes[name]):
             if plane in brick.planes:
                 try:
                     await brick.fill(plane, boxes, target, rows)
                 except (OSError, ValueError) as error:
                     target[rows] = EXTRAS[name].fill
-                    lacking.append(f"brick {brick.name}, {_reason(error)}")
+                    lacking.append(f"brick {brick.name}, {reason_of(error)}")
             else:
                 lacking.append(brick.damaged.get(plane, f"no {plane} of brick {brick.name}"))
         return lacking
-
-
-def _planes_of(name: str, bands: str, array: Pixels) -> list[tuple[str, Pixels]]:
-    """What the files of a further array are called, and the part of it (N, S, S) that each fills."""
-    if not EXTRAS[name].per_band:
-        return [(name, array)]
-    return [(f"{name}-{band}", array[..., b]) for b, band in enumerate(bands)]
-
-
-@dataclass(frozen=True)
-class _Box:
-    """The part of a cutout that lies on the image: in image pixels and in its own."""
-
-    rows: slice
-    columns: slice
-    own_rows: slice
-    own_columns: slice
-
-    def __init__(self, low: int, left: int, size: int, shape: tuple[int, ...]) -> None:
-        for start, length, name in ((low, shape[0], "rows"), (left, shape[1], "columns")):
-            first, last = max(start, 0), min(start + size, length)
-            object.__setattr__(self, name, slice(first, last))
-            object.__setattr__(self, f"own_{name}", slice(first - start, last - start))
-
-    def tiles(self, tile: tuple[int, int]) -> tuple[slice, slice]:
-        """The tiles it touches."""
-        down, across = (
-            slice(pixels.start // side, (pixels.stop - 1) // side + 1)
-            for pixels, side in zip((self.rows, self.columns), tile, strict=True)
-        )
-        return down, across
-
-
-class _Brick:
-    """The open planes of one brick, and what was read of them."""
-
-    def __init__(self, name: str, planes: dict[str, Plane], damaged: dict[str, str]) -> None:
-        self.name, self.planes, self.damaged = name, planes, damaged
-        self.memory, self.keeps = _Memory(), True
-        self._read: dict[str, _Read] = {}
-        first = next(iter(planes.values())).image
-        self.tan, self.shape = Tan.of(first.header), first.shape
-        self.release, self.layer = release_of(first.header), layer_of(first.header)
-        for which, plane in planes.items():
-            is_image = which.startswith("image-")
-            if plane.image.shape != self.shape or (is_image and Tan.of(plane.image.header) != self.tan):
-                names = [which.removeprefix("image-") for which in (which, next(iter(planes)))]
-                raise ValueError(f"{names[0]} has another grid of pixels than {names[1]}")
-
-    @classmethod
-    async def open(cls, root: Root, name: str, folder: str, bands: str, extras: Sequence[str]) -> _Brick | None:
-        """Open what a brick has of the planes wanted; None where it has no image.
-
-        Raises OSError or ValueError where an image is damaged, Unanswered.
-        """
-        planes: dict[str, Plane] = {}
-        damaged: dict[str, str] = {}
-        wanted = {f"image-{band}": False for band in bands}
-        wanted |= {which: True for extra in extras for which, _ in _planes_of(extra, bands, np.zeros(len(bands)))}
-        try:
-            for which, is_extra in wanted.items():
-                if is_extra and not planes:
-                    return None
-                try:
-                    plane = await root.plane(folder, name, which)
-                except (OSError, ValueError) as error:
-                    if not is_extra:
-                        raise _named(error, which) from error
-                    damaged[which] = f"brick {name}, {_named(error, which)}"
-                    continue
-                if plane is not None:
-                    planes[which] = plane
-            return cls(name, planes, damaged) if planes else None
-        except BaseException:
-            for plane in planes.values():
-                plane.close()
-            raise
-
-    async def fill(self, which: str, boxes: Sequence[_Box], target: Pixels, rows: NDArray[np.int64]) -> None:
-        """Copy boxes of one plane into (N, S, S) cutouts.
-
-        Where they have many tiles in common, each tile is read once, into an array of the whole plane.
-        """
-        plane = self.planes[which]
-        tile = fits_tiles.tile_shape(plane.image)
-        needed = fits_tiles.no_tiles(plane.image)
-        touched = 0
-        for box in boxes:
-            tiles = box.tiles(tile)
-            needed[tiles] = True
-            touched += (tiles[0].stop - tiles[0].start) * (tiles[1].stop - tiles[1].start)
-        try:
-            if which not in self._read and touched <= OVERLAP * np.count_nonzero(needed):
-                await plane.fetch(needed)
-                for row, box in zip(rows, boxes, strict=True):
-                    plane.fill(box.rows, box.columns, target[row, box.own_rows, box.own_columns])
-                return
-            if which not in self._read:
-                self._read[which] = _Read(plane, self.memory.take(plane.image.shape, target.dtype))
-            await self._read[which].fill(needed)
-        except (OSError, ValueError) as error:
-            raise _named(error, which) from error
-        pixels = self._read[which].pixels
-        for row, box in zip(rows, boxes, strict=True):
-            target[row, box.own_rows, box.own_columns] = pixels[box.rows, box.columns]
-        if not self.keeps:
-            self.memory.give(self._read.pop(which).pixels)
-
-    def close(self) -> None:
-        for plane in self.planes.values():
-            plane.close()
-        while self._read:
-            self.memory.give(self._read.popitem()[1].pixels)
-
-
-class _Memory:
-    """Arrays for whole planes, used again: to get memory costs more than to fill it."""
-
-    def __init__(self) -> None:
-        self._free: list[Pixels] = []
-
-    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:
-        """An array with anything in it."""
-        for i, array in enumerate(self._free):
-            if array.shape == shape and array.dtype == dtype:
-                return self._free.pop(i)
-        return np.empty(shape, dtype)
-
-    def give(self, array: Pixels) -> None:
-        """Take an array back that nobody needs."""
-        self._free.append(array)
-
-
-class _Read:
-    """What was read of a plane: an array of its size, filled tile by tile, each once."""
-
-    def __init__(self, plane: Plane, pixels: Pixels) -> None:
-        self.plane, self.pixels = plane, pixels
-        self.tile = fits_tiles.tile_shape(plane.image)
-        self.there: fits_tiles.Mask | None = None
-
-    async def fill(self, needed: fits_tiles.Mask) -> None:
-        """Have the pixels of some tiles."""
-        lacking = needed if self.there is None else needed & ~self.there
-        if not lacking.any():
-            return
-        if self.there is None and lacking.mean() >= SHARE_FOR_WHOLE:
-            lacking = np.ones_like(needed)
-        await self.plane.fetch(None if lacking.all() else lacking)
-        for rows, columns in fits_tiles.pixels_of(self.plane.image, fits_tiles.blocks(lacking)):
-            self.plane.fill(rows, columns, self.pixels[rows, columns])
-        self.there = lacking if self.there is None else self.there | lacking
 
 
 def _say(cuts: Cuts, rows: Sequence[int] | NDArray[np.int64], **values: Any) -> None:
@@ -476,14 +315,3 @@ def _say(cuts: Cuts, rows: Sequence[int] | NDArray[np.int64], **values: Any) -> 
         column = cuts.columns[name]
         for row in rows:
             column[row] = value
-
-
-def _named(error: OSError | ValueError, which: str) -> ValueError:
-    """The same failure, with the plane that failed."""
-    return ValueError(f"{which.removeprefix('image-')}: {_reason(error)}")
-
-
-def _reason(error: BaseException) -> str:
-    """First line of an error, without the folder a file is in."""
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return re.sub(r"\S*/(?=legacysurvey-)|/dev/fd/\d+", "", text)[:200]
