@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 import threading
 from collections import Counter
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote_plus, unquote, urlsplit
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 PAGE = 100
 
@@ -19,8 +20,8 @@ class FakeS3:
     """Objects of one bucket, by their exact keys, served over HTTP.
 
     `fault(method, key, n)` is asked before each answer (n: how often this was asked before) and gives None or one of
-    slowdown, reset, short, flip (a bit, always the same), flutter (another each time); `etag` makes the ETag of some
-    bytes; objects in `sealed` are said to be encrypted with KMS.
+    slowdown, reset, short, flip (a bit, always the same), flutter (another each time), whole (in spite of Range);
+    `etag` makes the ETag of some bytes; objects in `sealed` are said to be encrypted with KMS.
     """
 
     def __init__(self) -> None:
@@ -74,10 +75,11 @@ def serve() -> Iterator[FakeS3]:
                 fake.objects[key] = data
                 self.answer(200, ETag=f'"{fake.etag(fake.objects[key])}"')
             elif self.command == "POST" and "delete" in asked:
-                for name in list(fake.objects):
-                    if f"<Key>{escape(name)}</Key>" in data.decode():
-                        del fake.objects[name]
-                self.answer(200, b"<DeleteResult></DeleteResult>")
+                names = [unescape(name) for name in re.findall("<Key>(.*?)</Key>", data.decode())]
+                for name in names:
+                    fake.objects.pop(name, None)
+                told = "".join(f"<Deleted><Key>{escape(name)}</Key></Deleted>" for name in names)
+                self.answer(200, f"<DeleteResult>{told}</DeleteResult>".encode())
             elif key not in fake.objects:
                 self.answer(404, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
             else:
@@ -95,11 +97,14 @@ def serve() -> Iterator[FakeS3]:
             facts = {"ETag": etag, "Last_Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
             if key in fake.sealed:
                 facts["x_amz_server_side_encryption"] = "aws:kms"
-            if fault == "short":
-                self.answer(200, body[: len(body) // 2], Content_Length=str(len(body)), **facts)
-                self.close_connection = True
-            else:
-                self.answer(200, body, Content_Length=str(len(body)), **facts)
+            status, asked = 200, self.headers.get("Range", "")
+            if asked and fault != "whole":
+                first, last = (int(edge) for edge in asked.removeprefix("bytes=").split("-"))
+                facts["Content_Range"] = f"bytes {first}-{min(last, len(body) - 1)}/{len(body)}"
+                status, body = 206, body[first : last + 1]
+            sent = body[: len(body) // 2] if fault == "short" else body
+            self.answer(status, sent, Content_Length=str(len(body)), **facts)
+            self.close_connection |= fault == "short"
 
         do_GET = do_PUT = do_HEAD = do_POST = deal
 

@@ -13,12 +13,15 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensctl.doors import content, objects, s3
+from lensctl.doors import buckets, content, growing, objects, s3, tables
 from lensctl.doors.disk import Disk
+from lensctl.doors.whole import INCOMPLETE
 from lensctl.sync import FAILURES, Outcome, sync
 from lensctl.sync.throttle import Throttle
 from lensctl.words import keys
@@ -37,9 +40,11 @@ def run(source: object, target: object, include=(), exclude=(), **options) -> Ou
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """Every file below a folder but the notes of sync."""
+    """Every file below a folder but the notes of sync, and its mark while it is not whole."""
     files = {str(file.relative_to(root)): file for file in sorted(root.rglob("*")) if file.is_file()}
-    return {name: file.read_bytes() for name, file in files.items() if not name.startswith(".lensctl-sync")}
+    return {
+        name: file.read_bytes() for name, file in files.items() if not name.startswith((".lensctl-sync", INCOMPLETE))
+    }
 
 
 def everything(root: Path) -> list[str]:
@@ -175,9 +180,9 @@ def test_an_etag_does_not_depend_on_how_the_bytes_came(data, part, cuts):
     ]
     edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     total = content.of((data[a:b] for a, b in itertools.pairwise(edges)), part)
-    assert total.sha256 == hashlib.sha256(data).hexdigest()
     if data:
         assert total.etag == f"{hashlib.md5(b''.join(digests)).hexdigest()}-{len(digests)}"
+        assert total.digest == f"etag:{total.etag}"
 
 
 def test_what_an_etag_tells():
@@ -187,6 +192,19 @@ def test_what_an_etag_tells():
     assert total.agrees("0" * 32 + "-3") is None
     assert total.agrees("not-an-md5") is None
     assert content.of([b"abc"]).agrees(hashlib.md5(b"abc").hexdigest()) is None
+
+
+@given(data=st.binary(min_size=1, max_size=100), parts=st.sampled_from([None, content.WHOLE, 8 * MIB, 5 * MIB]))
+def test_a_digest_says_how_to_take_it_again(data, parts):
+    digest = content.of([data], parts).digest
+    again = content.of_kind(digest, len(data))
+    again.update(data)
+    assert again.digest == digest
+
+
+def test_a_digest_is_what_other_tools_say():
+    assert content.of([b"abc"]).digest == f"sha256:{hashlib.sha256(b'abc').hexdigest()}"
+    assert content.of([b"abc"], content.WHOLE).digest == f"md5:{hashlib.md5(b'abc').hexdigest()}"
 
 
 @pytest.mark.parametrize("size", [8 * MIB + 1, 100 * MIB, 79 * 1024 * MIB, 5 * 1024**2 * MIB])
@@ -212,12 +230,12 @@ def test_disk_to_disk_and_again_there_is_nothing_to_do(source, tmp_path):
     assert not (tmp_path / "target" / ".lensctl-sync.part").exists()
 
 
-def test_the_ledger_says_size_and_sha256_and_is_the_same_twice(source, tmp_path):
+def test_the_ledger_says_size_and_digest_and_is_the_same_twice(source, tmp_path):
     for name in ("one", "two"):
         run(source, tmp_path / name, connections=3)
     lines = [json.loads(line) for line in (tmp_path / "one" / NOTE).read_text().splitlines()]
-    assert {line["key"]: line["sha256"] for line in lines} == {
-        key: hashlib.sha256(data).hexdigest() for key, data in FILES.items()
+    assert {line["key"]: line["digest"] for line in lines} == {
+        key: f"sha256:{hashlib.sha256(data).hexdigest()}" for key, data in FILES.items()
     }
     assert [line["key"] for line in lines] == sorted(FILES)
     assert (tmp_path / "one" / NOTE).read_bytes() == (tmp_path / "two" / NOTE).read_bytes()
@@ -429,6 +447,16 @@ def test_room_is_looked_at_before_anything_appears(source, tmp_path, monkeypatch
     assert not (tmp_path / "target").exists()
 
 
+def test_room_that_others_take_meanwhile_stops_it_before_a_large_file(tmp_path, monkeypatch):
+    source = fill(tmp_path / "source", {"a": b"1", "large": noise(2 * MIB), "z": b"2"})
+    room = iter([10 * MIB, MIB])
+    monkeypatch.setattr(Disk, "free_bytes", lambda self: next(room))
+    with pytest.raises(InputError, match=r"target: 1,048,576 bytes are free, and large needs 2,097,152"):
+        run(source, tmp_path / "target", connections=1)
+    monkeypatch.undo()
+    assert run(source, tmp_path / "target").failed == {}
+
+
 def test_a_disk_that_fills_up_stops_it_and_the_rerun_goes_on(source, tmp_path, monkeypatch):
     utime, room = os.utime, [5]
 
@@ -566,11 +594,11 @@ def test_there_and_back_again(source, tmp_path, bucket):
     assert (down.copied, down.failed) == (8, {})
     assert tree(tmp_path / "back") == FILES
     assert run(f"s3://{bucket}/second", tmp_path / "back").copied == 0
-    shas = [
-        {json.loads(line)["key"]: json.loads(line)["sha256"] for line in place.read_note(NOTE)}
+    sums = [
+        {json.loads(line)["key"]: json.loads(line)["digest"] for line in place.read_note(NOTE)}
         for place in map(objects.open_place, (url, f"s3://{bucket}/second", str(tmp_path / "back")))
     ]
-    assert shas[0] == shas[1] == shas[2] == {key: hashlib.sha256(data).hexdigest() for key, data in FILES.items()}
+    assert sums[0] == sums[1] == sums[2] == {key: f"md5:{hashlib.md5(data).hexdigest()}" for key, data in FILES.items()}
 
 
 def test_large_objects_go_up_in_parts_and_come_back(tmp_path, bucket):
@@ -602,7 +630,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(tmp_path, bucket, monkeypatch)
     client = s3.client()
     assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
     left = [item["Key"] for item in client.list_objects_v2(Bucket=bucket)["Contents"]]
-    assert left == [f"up/{FAILURES}"]
+    assert left == [f"up/{FAILURES}", f"up/{INCOMPLETE}"]
 
 
 def test_on_s3_too_only_what_differs_is_copied_and_deleted(source, bucket):
@@ -713,6 +741,105 @@ def test_what_fails_in_passing_is_asked_for_again(fake: FakeS3, tmp_path, fault)
     outcome = run("s3://b/p", tmp_path / "target")
     assert outcome.failed == {}
     assert tree(tmp_path / "target") == {key[2:]: data for key, data in fake.objects.items()}
+
+
+@pytest.fixture
+def small_ranges(monkeypatch):
+    """Objects of more than 2 MiB come in ranges of 1 MiB."""
+    monkeypatch.setattr(buckets, "RANGE_BYTES", MIB)
+    monkeypatch.setattr(buckets, "STREAM_BYTES", MIB // 4)
+
+
+@pytest.mark.parametrize("fault", [None, "slowdown", "reset", "short", "flip"])
+def test_a_large_object_comes_by_ranges_whatever_happens_on_the_way(fake: FakeS3, tmp_path, small_ranges, fault):
+    fake.objects = {"p/large": noise(5 * MIB + 77)}
+    fake.fault = lambda method, key, n: fault if method == "GET" and key and n in (1, 3) else None
+    assert run("s3://b/p", tmp_path / "target").failed == {}
+    assert tree(tmp_path / "target") == {"large": fake.objects["p/large"]}
+    assert fake.asked["GET", "p/large"] >= 6, "six ranges"
+
+
+def test_more_large_objects_than_may_come_by_ranges_come_too(fake: FakeS3, tmp_path, small_ranges):
+    fake.objects = {f"p/{i}": noise(3 * MIB + i, i) for i in range(3 * buckets.RANGED_READS)}
+    assert run("s3://b/p", tmp_path / "target").failed == {}
+    assert tree(tmp_path / "target") == {key[2:]: data for key, data in fake.objects.items()}
+
+
+def test_a_server_that_ignores_range_is_read_in_one_piece(fake: FakeS3, tmp_path, small_ranges):
+    fake.objects = {"p/large": noise(5 * MIB + 77)}
+    fake.fault = lambda method, key, n: "whole"
+    assert run("s3://b/p", tmp_path / "target").failed == {}
+    assert tree(tmp_path / "target") == {"large": fake.objects["p/large"]}
+    assert fake.asked["GET", "p/large"] == 2
+
+
+# folders that are not whole
+
+
+def test_a_folder_is_marked_until_all_of_it_is_copied(source, tmp_path):
+    target = tmp_path / "target"
+    (source / "a.parquet").unlink()
+    pq.write_table(pa.table({"x": [1]}), source / "a.parquet")
+    blocked = fill(target, {"images/zarr.json/in the way": b""})
+    assert list(run(source, target).failed) == ["images/zarr.json"]
+    with pytest.raises(InputError, match="not whole"):
+        tables.files(str(target))
+    shutil.rmtree(blocked / "images/zarr.json")
+    assert run(source, target).failed == {}
+    assert not (target / INCOMPLETE).exists()
+    assert tables.files(str(target)) == [str(target / "a.parquet")]
+
+
+def test_on_s3_the_mark_is_there_before_and_gone_after(fake: FakeS3, source):
+    fill(source, {f"z/{INCOMPLETE}": b"grows"})
+    puts = []
+    fake.fault = lambda method, key, n: puts.append(key) if method == "PUT" else None
+    assert run(source, "s3://b/up").failed == {}
+    assert puts[:2] == [f"up/{INCOMPLETE}", f"up/z/{INCOMPLETE}"]
+    assert f"up/{INCOMPLETE}" not in fake.objects
+    assert f"up/z/{INCOMPLETE}" in fake.objects
+    assert run(source, "s3://b/up").copied == 0
+    (source / "z" / INCOMPLETE).unlink()
+    assert run(source, "s3://b/up").copied == 0
+    assert not [key for key in fake.objects if INCOMPLETE in key]
+
+
+def test_part_of_a_folder_marks_nothing(source, tmp_path):
+    fill(tmp_path / "target", {"a.parquet/in the way": b""})
+    assert run(source, tmp_path / "target", include=["a.parquet"]).failed
+    assert run(source / "a.parquet", tmp_path / "target").failed
+    assert not (tmp_path / "target" / INCOMPLETE).exists()
+
+
+def test_a_dry_run_lifts_no_mark(source, tmp_path):
+    fill(tmp_path / "target", {**FILES, INCOMPLETE: b"as it was"})
+    fill(source, {f"images/{INCOMPLETE}": b"grows"})
+    run(source, tmp_path / "target", dry_run=True)
+    assert (tmp_path / "target" / INCOMPLETE).read_bytes() == b"as it was"
+    run(source, tmp_path / "target")
+    assert not (tmp_path / "target" / INCOMPLETE).exists()
+
+
+@pytest.mark.parametrize("far", [True, False])
+def test_what_still_grows_on_s3_is_copied_as_not_whole_until_it_is(bucket, tmp_path, far):
+    url, target = f"s3://{bucket}/grows", f"s3://{bucket}/mirror" if far else str(tmp_path / "mirror")
+    piece = fill(tmp_path / "made", {"images/c/0": noise(1000), "images/c/1": noise(1000, 1), "index.parquet": b"rows"})
+    with growing.begin(f"{url}/store", {"made": "by a test"}) as place:
+        place.take(piece / "images/c/0", "images/c/0")
+        place.put_part("0", b"noted")
+        outcome = run(url, target)
+        assert (outcome.failed, outcome.growing) == ({}, ["store"])
+        assert held(target) == ["store/_INCOMPLETE", "store/_parts/0", "store/images/c/0"]
+        place.take(piece / "images/c/1", "images/c/1")
+        place.take(piece / "index.parquet", "index.parquet")
+        place.finish()
+    outcome = run(url, target)
+    assert (outcome.failed, outcome.growing, outcome.copied) == ({}, [], 2)
+    assert held(target) == ["store/images/c/0", "store/images/c/1", "store/index.parquet"]
+
+
+def held(place: str) -> list[str]:
+    return sorted(entry.key for entry in objects.open_place(place).entries())
 
 
 @pytest.mark.parametrize("fault", ["flip", "flutter"])

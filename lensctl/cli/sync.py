@@ -85,6 +85,8 @@ def sync(
         report.say(f"failed: {len(outcome.failed) - len(shown):,} more")
     if not (outcome.copied or outcome.deleted or outcome.failed):
         report.say(f"{dst} holds what {src} holds: nothing to do")
+    for folder in outcome.growing:
+        report.say(f"{src}: {folder} is still being written, and its copy marked as not whole: sync again when it is")
     facts: dict[str, object] = {
         "objects": outcome.objects,
         "bytes": outcome.bytes,

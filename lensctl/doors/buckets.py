@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
@@ -24,6 +26,9 @@ LISTINGS = 8
 """Folders listed at the same time."""
 LARGE_UPLOADS, PARTS_UNDERWAY = 3, 4
 """Uploads in parts at the same time, and parts of each: together they bound the memory taken."""
+RANGE_BYTES = 16 << 20
+RANGED_READS, RANGES_UNDERWAY = 3, 4
+"""Large objects read by ranges at the same time, and ranges of each; further ones come in one piece."""
 
 
 _Page = list[tuple[str, Entry]]
@@ -44,7 +49,7 @@ class Bucket:
         self._http = urllib3.PoolManager(maxsize=LISTINGS, retries=again, timeout=wait)
         self._store = s3.object_store(self.bucket)
         self._client = s3.client()
-        self._large = threading.Semaphore(LARGE_UPLOADS)
+        self._large, self._ranged = threading.Semaphore(LARGE_UPLOADS), threading.Semaphore(RANGED_READS)
         self._index: dict[str, Entry] | None = None
         self.only = ""
         self._prefix = key.rstrip("/") + "/" if key.strip("/") else ""
@@ -156,20 +161,49 @@ class Bucket:
         return self._head(self._prefix + key)
 
     def read(self, entry: Entry) -> Iterator[bytes]:
-        """The bytes of an object; Changed where it is another by now."""
+        """The bytes of an object, a large one by several ranges at a time; Changed where it is another by now."""
         import obstore
 
         key = self._prefix + entry.key
         with self._plainly(key):
             options: Any = {"if_match": f'"{entry.etag}"'} if entry.etag else {}
             try:
-                answer = obstore.get(self._store, key, options=options)
+                if entry.size <= STREAM_BYTES:
+                    yield bytes(obstore.get(self._store, key, options=options).bytes())
+                    return
+                if entry.size > 2 * RANGE_BYTES and self._ranged.acquire(blocking=False):
+                    try:
+                        if (yield from self._by_ranges(key, entry.size, options)):
+                            return
+                    finally:
+                        self._ranged.release()
+                yield from obstore.get(self._store, key, options=options).stream(min_chunk_size=STREAM_BYTES)
             except FileNotFoundError as error:
                 raise Changed(entry.key) from error
-            if entry.size <= STREAM_BYTES:
-                yield bytes(answer.bytes())
-            else:
-                yield from answer.stream(min_chunk_size=STREAM_BYTES)
+
+    def _by_ranges(self, key: str, size: int, options: Any) -> Generator[bytes, None, bool]:
+        """The ranges of an object in order, a few of them ahead of the reader; False from a server without ranges."""
+        import obstore
+        from obstore.exceptions import GenericError
+
+        def get(start: int) -> Any:
+            part: Any = {**options, "range": (start, min(start + RANGE_BYTES, size))}
+            return obstore.get(self._store, key, options=part).bytes()
+
+        starts = iter(range(0, size, RANGE_BYTES))
+        try:
+            yield get(next(starts))
+        except GenericError:
+            return False
+        with ThreadPoolExecutor(RANGES_UNDERWAY) as pool:
+            underway = deque(pool.submit(get, start) for start in islice(starts, RANGES_UNDERWAY))
+            try:
+                while underway:
+                    yield underway.popleft().result()
+                    underway.extend(pool.submit(get, start) for start in islice(starts, 1))
+            finally:
+                pool.shutdown(cancel_futures=True)
+        return True
 
     def is_sealed(self, key: str) -> bool:
         """Whether S3 says that an object is encrypted with a key that is not its own."""
@@ -286,14 +320,18 @@ def _entry(key: str, size: int, etag: str, changed: datetime) -> Entry:
 
 def _blocks(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     """The same bytes in blocks of one size, the last one shorter."""
-    held = bytearray()
+    held: list[memoryview] = []
+    room = size
     for chunk in chunks:
-        held += chunk
-        while len(held) >= size:
-            yield bytes(held[:size])
-            del held[:size]
+        view = memoryview(chunk)
+        while len(view) >= room:
+            yield b"".join((*held, view[:room]))
+            view, held, room = view[room:], [], size
+        if len(view):
+            held.append(view)
+            room -= len(view)
     if held:
-        yield bytes(held)
+        yield b"".join(held)
 
 
 def _merged(folders: list[str], pages: Callable[[str], Iterator[_Page]]) -> Iterator[_Page]:

@@ -1,4 +1,4 @@
-"""What was read, told from its bytes as they go by: size, SHA-256, and the ETag that S3 would give them."""
+"""What was read, told from its bytes as they go by: their size, and SHA-256 or the ETag that S3 would give them."""
 
 from __future__ import annotations
 
@@ -33,58 +33,59 @@ def parts_of(etag: str, size: int) -> int | None:
 
 
 class Content:
-    """Sums up bytes that pass.
+    """Sums up bytes that pass, once: the MD5 of an ETag takes longer than all else that is done to them.
 
     Parameters
     ----------
     parts : int, optional
-        Bytes in each part, for the ETag; WHOLE for an object in one piece. None takes no MD5.
+        Bytes in each part, for the ETag; WHOLE for an object in one piece. None takes the SHA-256 instead.
 
     Attributes
     ----------
     size : int
         Bytes so far.
+    parts : int or None
+        As given.
     """
 
     def __init__(self, parts: int | None = None) -> None:
-        self.size = 0
-        self._sha256 = hashlib.sha256()
-        self._part_bytes = parts
-        self._part = hashlib.md5(usedforsecurity=False)
-        self._parts: list[bytes] = []
+        self.size, self.parts = 0, parts
+        self._sum = hashlib.sha256() if parts is None else hashlib.md5(usedforsecurity=False)
+        self._done: list[bytes] = []
         self._room = parts or 0
 
     def update(self, chunk: bytes | memoryview) -> None:
         """Take in the next bytes."""
         self.size += len(chunk)
-        self._sha256.update(chunk)
-        if self._part_bytes == WHOLE:
-            self._part.update(chunk)
-        elif self._part_bytes is not None:
-            view = memoryview(chunk)
-            while len(view):
-                head, view = view[: self._room], view[self._room :]
-                self._part.update(head)
-                self._room -= len(head)
-                if not self._room:
-                    self._parts.append(self._part.digest())
-                    self._part = hashlib.md5(usedforsecurity=False)
-                    self._room = self._part_bytes
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the bytes so far, in hex."""
-        return self._sha256.hexdigest()
+        if not self.parts:
+            self._sum.update(chunk)
+            return
+        view = memoryview(chunk)
+        while len(view):
+            head, view = view[: self._room], view[self._room :]
+            self._sum.update(head)
+            self._room -= len(head)
+            if not self._room:
+                self._done.append(self._sum.digest())
+                self._sum = hashlib.md5(usedforsecurity=False)
+                self._room = self.parts
 
     @property
     def etag(self) -> str:
-        """ETag of the bytes so far; empty where no MD5 was asked for."""
-        if self._part_bytes is None:
+        """ETag of the bytes so far; empty where SHA-256 was asked for."""
+        if self.parts is None:
             return ""
-        if self._part_bytes == WHOLE:
-            return self._part.hexdigest()
-        digests = self._parts + ([self._part.digest()] if self._room < self._part_bytes else [])
+        if self.parts == WHOLE:
+            return self._sum.hexdigest()
+        digests = self._done + ([self._sum.digest()] if self._room < self.parts else [])
         return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
+
+    @property
+    def digest(self) -> str:
+        """The sum of the bytes so far and what it is: `sha256:…`, `md5:…`, or `etag:…-N` of an object in N parts."""
+        if self.parts is None:
+            return f"sha256:{self._sum.hexdigest()}"
+        return f"{'etag' if self.parts else 'md5'}:{self.etag}"
 
     def agrees(self, etag: str) -> bool | None:
         """Whether these are the bytes of an ETag; None where it cannot tell.
@@ -104,3 +105,9 @@ def of(chunks: Iterable[bytes], parts: int | None = None) -> Content:
     for chunk in chunks:
         content.update(chunk)
     return content
+
+
+def of_kind(digest: str, size: int) -> Content:
+    """Sums up bytes as those of a digest were."""
+    kind, _, value = digest.partition(":")
+    return Content(None if kind == "sha256" else parts_of(value, size))

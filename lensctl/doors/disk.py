@@ -34,11 +34,12 @@ class Disk:
             path, self.only = os.path.split(path)
         self.root = Path(path or ".")
         self.name = str(self.root)
+        self._below_root = os.path.join(self.name, "")  # joining strings takes a tenth of what joining paths does
         self._stage = self.root / STAGE
         self._numbers = itertools.count()
         self._journal = -1
         self._made: list[Path] = []
-        self._safe: set[Path] = set()
+        self._safe: set[str] = set()
         self._lock = threading.Lock()
 
     def entries(self) -> Iterator[Entry]:
@@ -68,7 +69,7 @@ class Disk:
 
     def _entry(self, key: str) -> Entry:
         try:
-            facts = os.stat(self.root / key)
+            facts = os.stat(self._below_root + key)
         except OSError as error:
             return Entry(key, 0, "", 0, problem=error.strerror or str(error))
         wrong = "" if stat.S_ISREG(facts.st_mode) else "is not a file"
@@ -81,7 +82,7 @@ class Disk:
 
     def read(self, entry: Entry) -> Iterator[bytes]:
         """The bytes of a file; Changed where it was written since it was listed, or meanwhile."""
-        with open(self.root / entry.key, "rb", buffering=0) as file:
+        with open(self._below_root + entry.key, "rb", buffering=0) as file:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
             facts = os.fstat(file.fileno())
@@ -94,7 +95,10 @@ class Disk:
 
     def put(self, key: str, chunks: Iterable[bytes], size: int, modified_ns: int) -> Callable[[], Entry]:
         """Write a file aside and flush it; it takes its name when the function given back is called."""
-        part = self._stage / str(next(self._numbers))
+        if size > CHUNK_BYTES and size > (room := self.free_bytes()):
+            why = f"{self.name}: {room:,} bytes are free, and {key} needs {size:,}"
+            raise DiskFull(why, "make room and give the command again")
+        part = f"{self._stage}/{next(self._numbers)}"
         try:
             with open(part, "wb", buffering=0) as file:
                 for chunk in chunks:
@@ -104,26 +108,28 @@ class Disk:
                 os.utime(file.fileno(), ns=(modified_ns, modified_ns))
                 os.fsync(file.fileno())
         except BaseException as error:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskFull(f"{self.name}: no space left", "make room and give the command again") from error
             raise
 
         def appear() -> Entry:
-            self._make_folder((self.root / key).parent)
-            os.replace(part, self.root / key)
+            path = self._below_root + key
+            self._make_folder(os.path.dirname(path))
+            os.replace(part, path)
             return self._entry(key)
 
         return appear
 
-    def _make_folder(self, folder: Path) -> None:
+    def _make_folder(self, folder: str) -> None:
         """Make the folders above a file; OSError where a link leads out of this place."""
         if folder in self._safe:
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)
         root = os.path.realpath(self.root)
         if os.path.commonpath([root, os.path.realpath(folder)]) != root:
-            raise OSError(errno.EXDEV, f"a link leads out of {self.name}", str(folder))
+            raise OSError(errno.EXDEV, f"a link leads out of {self.name}", folder)
         self._safe.add(folder)
 
     def settle(self, entry: Entry, modified_ns: int) -> Entry:
@@ -165,7 +171,7 @@ class Disk:
         with self._lock:
             os.write(self._journal, line.encode() + b"\n")
 
-    def free_bytes(self) -> int | None:
+    def free_bytes(self) -> int:
         """Room on the disk."""
         there = next(folder for folder in (self.root, *self.root.absolute().parents) if folder.is_dir())
         return shutil.disk_usage(there).free
@@ -194,9 +200,9 @@ class Disk:
         """Flush the folders written to, remove the one for parts, and those we made that stayed empty."""
         if self._journal < 0:
             return
-        for folder in self._safe:
+        for written in self._safe:
             with contextlib.suppress(FileNotFoundError):
-                sync_to_disk(folder)
+                sync_to_disk(Path(written))
         shutil.rmtree(self._stage, ignore_errors=True)
         os.close(self._journal)
         with contextlib.suppress(OSError):

@@ -21,6 +21,8 @@ from lensctl.doors.whole import INCOMPLETE, forget, is_s3, sync_to_disk
 from lensctl.words.errors import InputError
 
 PARTS = "parts"
+NOTES = f"_{PARTS}"
+"""Folder on S3 of what is noted of a growing folder."""
 
 
 class Place(Protocol):
@@ -139,16 +141,16 @@ class OnS3:
 
     def put_part(self, name: str, data: bytes) -> None:
         """Note something beside it."""
-        s3.write(f"{self.path}/_{PARTS}/{name}", data)
+        s3.write(f"{self.path}/{NOTES}/{name}", data)
 
     def part(self, name: str) -> bytes:
         """What was noted."""
-        return s3.read(f"{self.path}/_{PARTS}/{name}")
+        return s3.read(f"{self.path}/{NOTES}/{name}")
 
     def finish(self) -> None:
         """Take away the mark, and the notes."""
         s3.delete([f"{self.path}/{INCOMPLETE}"])
-        s3.delete(s3.listed(f"{self.path}/_{PARTS}"))
+        s3.delete(s3.listed(f"{self.path}/{NOTES}"))
 
     def abandon(self) -> None:
         """Leave nothing to go on with; what was whole before stays so."""
@@ -204,7 +206,7 @@ def begin(
         if afresh or (begun is not None and begun != words):
             s3.delete(s3.listed(path))
         if begun != words or afresh:
-            s3.delete(s3.listed(f"{path}/_{PARTS}"))  # of one that was killed when it had just finished
+            s3.delete(s3.listed(f"{path}/{NOTES}"))  # of one that was killed when it had just finished
             s3.write(mark, json.dumps(words, indent=1, sort_keys=True).encode())
         yield OnS3(path, again)
 

@@ -1,9 +1,9 @@
-"""What a sync knows of each object it copied: size, SHA-256, and how to see at a glance that nothing changed."""
+"""What a sync knows of each object it copied: size, digest, and how to see at a glance that nothing changed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from lensctl.doors.objects import Place
@@ -17,7 +17,7 @@ class Record:
     """One object as it was when it was copied: its bytes, the stamp of the source and the mark of the target."""
 
     size: int
-    sha256: str
+    digest: str
     source: str
     target: str
 
@@ -34,6 +34,10 @@ class Ledger:
                 self._lines[json.loads(line)["key"]] = line
             except (ValueError, KeyError, TypeError):
                 self.changed = True  # the last line of a run that was cut short
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of all objects that were ever copied and not removed since."""
+        return iter(sorted(self._lines))
 
     def get(self, key: str) -> Record | None:
         """What is known of an object."""

@@ -26,6 +26,8 @@ class Account:
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     token: str | None = field(repr=False)
+    client: Any = field(repr=False, compare=False)
+    """A botocore client, for what obstore does not do; threads may share it."""
 
 
 @functools.cache
@@ -38,7 +40,7 @@ def account() -> Account:
 
     try:
         session = _session()
-        region = session.region_name
+        region = _region(session)
         credentials = session.get_credentials()
     except botocore.exceptions.BotoCoreError as error:
         raise InputError(f"AWS configuration: {error}", "see `aws configure list`") from error
@@ -47,17 +49,36 @@ def account() -> Account:
     if credentials is None:
         raise InputError("no AWS credentials are found", "set AWS_PROFILE, or run where there is an instance role")
     frozen = credentials.get_frozen_credentials()
-    endpoint = session.client("s3").meta.endpoint_url
+    client = _client(session, max_pool_connections=32, retries={"mode": "standard", "max_attempts": 8})
+    endpoint = client.meta.endpoint_url
     if "amazonaws.com" in endpoint:
         endpoint = None
-    return Account(region, endpoint, str(frozen.access_key), str(frozen.secret_key), frozen.token)
+    return Account(region, endpoint, str(frozen.access_key), str(frozen.secret_key), frozen.token, client)
 
 
 def _session() -> Any:
-    """A boto3 session; boto3 by itself knows AWS_DEFAULT_REGION alone, other tools AWS_REGION first."""
-    import boto3
+    """What boto3 stands on: boto3 itself takes as long again to load."""
+    import botocore.session
 
-    return boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
+    return botocore.session.Session()
+
+
+def _region(session: Any) -> str | None:
+    """The region; botocore by itself knows AWS_DEFAULT_REGION alone, other tools AWS_REGION first."""
+    return os.environ.get("AWS_REGION") or session.get_config_variable("region")
+
+
+def _client(session: Any, **how: Any) -> Any:
+    """A client of S3; making one takes some 0.1 s."""
+    from botocore.config import Config
+
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path", "payload_signing_enabled": True},
+        request_checksum_calculation="when_required",  # the signature holds a digest of what is sent
+        **how,
+    )
+    return session.create_client("s3", region_name=_region(session), config=config)
 
 
 @dataclass(frozen=True)
@@ -76,8 +97,8 @@ def setting() -> Setting:
     try:
         session = _session()
         found = session.get_credentials()
-        region = session.region_name
-        endpoint = session.client("s3").meta.endpoint_url if region else os.environ.get("AWS_ENDPOINT_URL")
+        region = _region(session)
+        endpoint = _client(session).meta.endpoint_url if region else os.environ.get("AWS_ENDPOINT_URL")
     except botocore.exceptions.BotoCoreError as error:
         raise InputError(f"AWS configuration: {error}", "see `aws configure list`") from error
     return Setting(region, endpoint, found.method if found else None)
@@ -86,12 +107,11 @@ def setting() -> Setting:
 def answers(bucket: str, seconds: float = 5.0) -> None:
     """Ask for a bucket once, without patience; raises what S3 says, or that it says nothing."""
     import botocore.exceptions
-    from botocore.config import Config
 
     account()
-    hasty = Config(connect_timeout=seconds, read_timeout=seconds, retries={"total_max_attempts": 1})
+    hasty = {"connect_timeout": seconds, "read_timeout": seconds, "retries": {"total_max_attempts": 1}}
     try:
-        _session().client("s3", config=hasty).list_objects_v2(Bucket=bucket, MaxKeys=1)
+        _client(_session(), **hasty).list_objects_v2(Bucket=bucket, MaxKeys=1)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise unreachable(f"s3://{bucket}", error) from error
 
@@ -132,30 +152,18 @@ def object_store(bucket: str) -> S3Store:
     if who.endpoint:
         given["endpoint"] = who.endpoint
     if who.token:  # passing credentials: asked for again when they run out
+        import boto3
         from obstore.auth.boto3 import Boto3CredentialProvider
 
-        given["credential_provider"] = Boto3CredentialProvider(_session())
+        given["credential_provider"] = Boto3CredentialProvider(boto3.Session(botocore_session=_session()))
     else:
         given |= {"access_key_id": who.access_key, "secret_access_key": who.secret_key}
     return S3Store(bucket, **given)
 
 
 def client() -> Any:
-    """The account as a boto3 client, for what obstore does not do; threads may share it."""
-    return _client(account())
-
-
-@functools.lru_cache(maxsize=4)
-def _client(who: Account) -> Any:
-    from botocore.config import Config
-
-    how = Config(
-        signature_version="s3v4",
-        max_pool_connections=32,
-        retries={"mode": "standard", "max_attempts": 8},
-        s3={"addressing_style": "path", "payload_signing_enabled": True},
-    )
-    return _session().client("s3", config=how)
+    """The account's botocore client, for what obstore does not do; threads may share it."""
+    return account().client
 
 
 def exists(url: str) -> bool:

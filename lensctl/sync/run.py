@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import posixpath
 import threading
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 from lensctl.doors import content
 from lensctl.doors.content import Content
@@ -15,6 +18,7 @@ from lensctl.doors.ledger import Ledger, Record
 from lensctl.doors.objects import Changed, DiskFull, Entry, Place
 from lensctl.sync.alike import Comparer, Stopped
 from lensctl.sync.listed import Listed
+from lensctl.sync.marks import Marks, is_mark
 from lensctl.sync.throttle import Throttle
 from lensctl.words import keys
 from lensctl.words.errors import InputError, LensctlError, ServiceError
@@ -24,6 +28,8 @@ FAILURES = f"{keys.SYNC}.failed.jsonl"
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.2
 """Before an object is asked for again after the libraries gave it up; doubles."""
+BATCH, BATCH_BYTES = 8, 1 << 20
+"""Small objects, and their bytes, that a thread takes at a time: handing each over costs as much as reading it."""
 
 
 @dataclass
@@ -39,6 +45,8 @@ class Outcome:
     corrupt: list[str] = field(default_factory=list)
     """Copies whose content was no longer what was copied, though size and time were."""
     failed: dict[str, str] = field(default_factory=dict)
+    growing: list[str] = field(default_factory=list)
+    """Folders of the source that are not whole yet; their copies are marked so, too."""
 
 
 def sync(
@@ -116,13 +124,13 @@ class _Run:
         self.outcome = Outcome()
         self._advance, self._tell = advance, tell
         self._pool = ThreadPoolExecutor(connections)
-        self._room = threading.BoundedSemaphore(4 * connections)
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._listed = Listed(source, target, selection)
         throttle = Throttle(bytes_per_second, self._stop.wait) if bytes_per_second else None
         self._alike = Comparer(source, target, self._stop.is_set, throttle)
         self._waiting: list[Callable[[], None]] | None = []  # None once copies may appear
+        self._marks = Marks(target, self.ledger, selection.all and not source.only)
         self._broken: BaseException | None = None
         self._doubts: dict[str, str] = {}
         self._etags_fit = False
@@ -137,22 +145,27 @@ class _Run:
         begun = self._pool.submit(self._begin)
         if self.target.stages:
             begun.result()
-            for entry in self._entries():
-                self._submit(functools.partial(self._deal_with, entry))
+            for batch in _batches(self._entries()):
+                self._submit(self._deal_with, batch)
             with self._lock:
                 waiting, self._waiting = self._waiting or [], None
-            for appear in waiting:
-                self._submit(appear)
+            self._begin_to_change(bool(waiting))
+            for first in range(0, len(waiting), BATCH):
+                self._submit(_call, waiting[first : first + BATCH])
         else:
             entries = list(self._entries())
             begun.result()
             self._waiting = None
-            for entry in entries:
-                self._submit(functools.partial(self._deal_with, entry))
+            self._begin_to_change()
+            for batch in _batches(entries):
+                self._submit(self._deal_with, batch)
         self._pool.shutdown()
         if self._broken:
             raise self._broken
         self._whole = True
+        if not (self.dry_run or self.outcome.failed):
+            self._marks.end()
+        self.outcome.growing = sorted(posixpath.dirname(mark.key) or "." for mark in self._marks.growing)
         self.outcome.objects, self.outcome.bytes = self._listed.objects, self._listed.bytes
 
     def _begin(self) -> None:
@@ -163,15 +176,23 @@ class _Run:
         for entry in self._listed:
             if self._broken:
                 raise self._broken
-            yield entry
+            if is_mark(entry.key):
+                self._marks.growing.append(entry)
+            else:
+                yield entry
         self._all_listed = self._listed.objects
 
-    def _submit(self, job: Callable[[], None]) -> None:
-        self._room.acquire()
-        self._pool.submit(job).add_done_callback(self._ended)
+    def _begin_to_change(self, now: bool = False) -> None:
+        """All names are known: copies may appear, after the marks of what still grows."""
+        if not self.dry_run and (now or self._marks.growing):
+            self._marks.begin()
+        for mark in self._marks.growing:
+            self._deal_with(mark)
 
-    def _ended(self, job: Future[None]) -> None:
-        self._room.release()
+    def _submit(self, job: Callable[[Any], None], each: Sequence[Any]) -> None:
+        self._pool.submit(lambda: deque(map(job, each), maxlen=0)).add_done_callback(self._ended)
+
+    def _ended(self, job: Future[Any]) -> None:
         if not job.cancelled() and (error := job.exception()):
             self._broken = self._broken or error
             self._stop.set()
@@ -223,7 +244,7 @@ class _Run:
             elif same := self._alike.same(entry, there):
                 if not self.dry_run:
                     there = self.target.settle(there, entry.modified_ns)
-                    self.ledger.put(entry.key, Record(entry.size, same.sha256, entry.stamp, there.mark))
+                    self.ledger.put(entry.key, Record(entry.size, same.digest, entry.stamp, there.mark))
                 self._count(entry, skipped=1)
                 return
         if self.dry_run:
@@ -234,6 +255,8 @@ class _Run:
 
     def _copy(self, entry: Entry, action: str) -> None:
         """Read an object once, on its way to the target, and see that it came through."""
+        if self._waiting is None:
+            self._marks.begin()
         if entry.etag:
             total = Content(content.parts_of(entry.etag, entry.size))
         else:
@@ -266,8 +289,8 @@ class _Run:
         if agrees is not False:
             self._etags_fit = self._etags_fit or agrees is True
             return True
-        twice = self._doubts.get(entry.key) == total.sha256
-        self._doubts[entry.key] = total.sha256
+        twice = self._doubts.get(entry.key) == total.digest
+        self._doubts[entry.key] = total.digest
         return twice and (not self._etags_fit or self.source.is_sealed(entry.key))
 
     def _finish(self, entry: Entry, total: Content, appear: Callable[[], Entry], action: str) -> None:
@@ -278,12 +301,12 @@ class _Run:
             if made.size != entry.size:
                 raise ServiceError(f"the copy has {made.size:,} bytes, not {entry.size:,}")
             if doubtful or self.verify:
-                if self._alike.read(self.target, made).sha256 != total.sha256:
+                if self._alike.read(self.target, made, Content(total.parts)).digest != total.digest:
                     self.target.delete([entry.key])
                     raise ServiceError("the copy did not read back as what was copied, and was removed")
                 if doubtful:
                     self._target_etags_tell = False
-            self.ledger.put(entry.key, Record(entry.size, total.sha256, entry.stamp, made.mark))
+            self.ledger.put(entry.key, Record(entry.size, total.digest, entry.stamp, made.mark))
         except Stopped:
             return
         except (LensctlError, OSError) as error:
@@ -337,3 +360,21 @@ class _Run:
 def _reason(error: Exception) -> str:
     """An error in a few words."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Neighbouring objects in lists; a large one by itself."""
+    batch: list[Entry] = []
+    room = BATCH_BYTES
+    for entry in entries:
+        if batch and (len(batch) == BATCH or entry.size > room):
+            yield batch
+            batch, room = [], BATCH_BYTES
+        batch.append(entry)
+        room -= entry.size
+    if batch:
+        yield batch
+
+
+def _call(job: Callable[[], None]) -> None:
+    job()

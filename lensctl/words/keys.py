@@ -98,6 +98,11 @@ class Selection:
         self._exclude = [_compiled(pattern) for pattern in exclude]
         self._below = re.compile(_path_pattern(below)) if below else None
 
+    @property
+    def all(self) -> bool:
+        """Whether every name is chosen."""
+        return not (self._below or self._include or self._exclude)
+
     def takes(self, key: str) -> bool:
         """Whether a name is chosen."""
         return (
