@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lensctl.doors import digests, frozen, gate_lines, lineage, provenance, tables
-from lensctl.learning import checkpoint, export, golden, predict
+from lensctl.doors import digests, frozen, gate_lines, installed, lineage, provenance, signature, tables
+from lensctl.learning import checkpoint, export, golden, predict, trained_on
 from lensctl.learning.record import versions
 from lensctl.words import model_card, thresholds
 from lensctl.words.errors import InputError
@@ -18,13 +18,11 @@ from lensctl.words.errors import InputError
 if TYPE_CHECKING:
     from lensctl.doors.lineage import Lineage
     from lensctl.doors.provenance import Chain
+    from lensctl.doors.signature import PrivateKey
     from lensctl.learning.checkpoint import ScoringModel
     from lensctl.learning.golden import Golden
+    from lensctl.learning.trained_on import Data
     from lensctl.words.thresholds import Threshold
-
-FORMAT = 1
-TOLERANCE = 1e-3
-"""How far a golden logit may be from the frozen one: other processors and libraries round otherwise."""
 
 VAL_SCORES = "val_scores"
 BOUND_TO_MANIFEST = ("splits", "overlap", "pixels", "homogeneity", "weights", "shortcut")
@@ -54,7 +52,17 @@ class Frozen:
     mock: bool
 
 
-def freeze(run: Path, evaluation: Path, gates: Sequence[Path], folder: Path, *, allow_failed: str = "") -> Frozen:
+def freeze(
+    run: Path,
+    evaluation: Path,
+    gates: Sequence[Path],
+    folder: Path,
+    *,
+    allow_failed: str = "",
+    data: Data | None = None,
+    key: PrivateKey | None = None,
+    advance: Callable[[int], None] = lambda rows: None,
+) -> Frozen:
     """Fill an empty folder with a frozen model.
 
     Parameters
@@ -67,12 +75,18 @@ def freeze(run: Path, evaluation: Path, gates: Sequence[Path], folder: Path, *, 
         Empty.
     allow_failed : str
         Why gates that failed or are missing do not matter; it is recorded. Empty: they do.
+    data : Data, optional
+        The manifest that was trained on, to be compared with what it was then, and every cutout with it.
+    key : PrivateKey, optional
+        Signs the folder. Without it the same inputs give the same bytes; a signature differs each time.
+    advance : callable
+        Told how many cutouts were just compared.
 
     Raises
     ------
     InputError
-        A broken chain, an evaluation of other weights or another manifest, thresholds that are not those of the
-        validation split, gates that did not pass.
+        A broken chain, an evaluation of other weights or another manifest, a manifest or cutouts that changed since
+        training, thresholds that are not those of the validation split, gates that did not pass.
     """
     model = checkpoint.load_model(run)
     evidence = gather(run, model, evaluation)
@@ -84,6 +98,8 @@ def freeze(run: Path, evaluation: Path, gates: Sequence[Path], folder: Path, *, 
             "run the gates on the manifest of this run and on this evaluation, or give --allow-failed REASON",
         )
     allowed = {"reason": allow_failed, "gates": failed} if failed else None
+    if data is not None:
+        trained_on.refuse_changes(data, str(evidence.run["manifest_digest"]), advance)
 
     inputs = golden.read(run / golden.NAME)
     size = inputs.cutouts.shape[1]
@@ -98,8 +114,13 @@ def freeze(run: Path, evaluation: Path, gates: Sequence[Path], folder: Path, *, 
         target.mkdir(exist_ok=True)
         shutil.copyfile(source / checkpoint.BEST, target / frozen.WEIGHTS)
         export.write(network, size, target / frozen.PROGRAM)
-    _write_facts(folder, model, evidence, evaluation, lines, gates, judged, allowed)
-    frozen.seal(folder, frozen.expected_files(model.card.members))
+    splits = None if data is None else trained_on.splits(data.manifest, model.card.fold)
+    _write_facts(folder, model, evidence, evaluation, lines, gates, judged, allowed, splits)
+    names = frozen.expected_files(model.card.members)
+    if key is not None:
+        signature.sign(folder, model_card.name(model.card.as_dict(), model.digest), key)
+        names = sorted([*names, frozen.SIGNATURE])
+    frozen.seal(folder, names)
     return Frozen(model.digest, model.card.members, len(judged.label), tuple(failed), bool(evidence.metrics["mock"]))
 
 
@@ -187,6 +208,7 @@ def _write_facts(
     gates: Sequence[Path],
     judged: Golden,
     allowed: dict[str, Any] | None,
+    splits: dict[str, Any] | None,
 ) -> None:
     """Everything beside the weights; frozen.json last, because it lists the others."""
     shutil.copyfile(evaluation / frozen.METRICS, folder / frozen.METRICS)
@@ -199,13 +221,13 @@ def _write_facts(
         {
             "split": "val",
             "points": points,
-            "calibration": {name: calibration[name] for name in ("kind", "slope", "bias", "fitted_on")},
+            "calibration": {name: calibration[name] for name in frozen.CALIBRATION},
             "val_scores": evidence.val_scores,
         },
     )
     step = provenance.Step(
         "freeze",
-        {"allow_failed": allowed["reason"] if allowed else ""},
+        {"allow_failed": allowed["reason"] if allowed else "", "manifest_compared": splits is not None},
         (
             provenance.Source("model", model.where, model.digest, model.chain[-1].id),
             provenance.Source("evaluation", frozen.METRICS, evidence.metrics_digest, evidence.chain[-1].id),
@@ -223,8 +245,7 @@ def _write_facts(
     checkpoint.write_json(
         folder / frozen.FROZEN,
         {
-            "kind": "frozen",
-            "format": FORMAT,
+            **frozen.CONSTANT,
             "model": card,
             "model_digest": model.digest,
             "manifest_digest": evidence.run["manifest_digest"],
@@ -232,12 +253,15 @@ def _write_facts(
             "metrics_digest": evidence.metrics_digest,
             "made_from": {source.role: source.digest for source in manifest.inputs},
             "pool_digest": evidence.steps.digest("sample", "pool"),
+            "splits": splits,
             "config": evidence.run["config"],
             "input": {"shape": ["N", size, size, len(model.card.bands)], "dtype": "float32", "unit": "nanomaggy"},
-            "golden_tolerance": TOLERANCE,
             "allowed_failures": allowed,
             "mock": evidence.metrics["mock"],
+            "source": {"trained": evidence.run.get("source"), "frozen": installed.source()},
             "versions": {"trained": evidence.run["versions"], "frozen": versions()},
+            "environment": installed.environment(),
+            "computed_on": evidence.run["computed_on"],
             "files": {name: frozen.sha256(folder / name) for name in names},
         },
     )

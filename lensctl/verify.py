@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.doors import digests, frozen, gate_lines, lineage, provenance
+from lensctl.doors import digests, frozen, gate_lines, lineage, provenance, signature, untouched
+from lensctl.doors.untouched import GATE
 from lensctl.learning import checkpoint, export, golden, predict
-from lensctl.words import thresholds
+from lensctl.words import checks, thresholds
 from lensctl.words.checks import OFFENDERS_SHOWN, Check
 from lensctl.words.errors import InputError
 
@@ -20,19 +20,28 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-GATE = "verify"
+    from lensctl.doors.signature import PublicKey
+    from lensctl.learning.checkpoint import ScoringModel
+
+SIGNATURE = "signature"
 
 
-def verify(folder: Path, *, device: str = "cpu") -> Iterator[Check]:
+def verify(folder: Path, *, device: str = "auto", key: PublicKey | None = None) -> Iterator[Check]:
     """Check a frozen model.
 
-    Files first: whether any is missing, extra or touched. Only an untouched folder is opened any further.
+    Files first: whether any is missing, extra or touched, and who signed them. Only a folder that stands both is
+    opened any further.
+
+    Without a key this finds every change but one that whoever made it carried through: into the lists of files, and
+    for weights, thresholds or gates into golden logits, scores and provenance too. Only a signature finds that one.
 
     Parameters
     ----------
     folder : Path
     device : str
-        cpu, cuda or auto: where golden logits are computed again.
+        cpu, cuda, or auto: the CPU, and CUDA too where there is one. Golden logits are computed again there.
+    key : PublicKey, optional
+        Who must have signed it.
 
     Yields
     ------
@@ -41,80 +50,83 @@ def verify(folder: Path, *, device: str = "cpu") -> Iterator[Check]:
     Raises
     ------
     InputError
-        Not a folder.
+        Not a folder; no such device.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder", "name a folder made by `lensctl freeze`")
+    places = _places(device)
     sums_path = folder / frozen.SUMS
     digest = digests.of_file(sums_path) if sums_path.is_file() and not sums_path.is_symlink() else ""
     whole = True
-    for check in files(folder):
+    for check in (*untouched.files(folder), *_signed(folder, key)):
         whole = whole and check.passed
+        yield check.of(digest)
+    for check in _answered(promised, folder) if whole else ():
+        whole = check.passed
         yield check.of(digest)
     if not whole:
         return
-    place = predict.pick_device(device)
-    for part in (claims, same_thresholds, functools.partial(golden_logits, place=place)):
+    for part in (claims, same_thresholds, functools.partial(golden_logits, places=places)):
         for check in _answered(part, folder):
             yield check.of(digest)
+
+
+def proven(folder: Path, *, device: str = "auto", key: PublicKey | None = None) -> ScoringModel:
+    """A frozen model to score with, once it has verified; InputError that says what did not.
+
+    This is how a tool takes a frozen model, and nothing else: a run is refused too.
+    """
+    if not (folder / frozen.FROZEN).exists():
+        raise InputError(f"{folder}: not a frozen model", "name a folder made by `lensctl freeze`")
+    for check in verify(folder, device=device, key=key):
+        if not check.passed:
+            which = ", ".join(check.offenders) or check.value
+            raise InputError(
+                f"{folder}: it does not verify ({check.check}: {which})", f"see `lensctl verify {folder.name}`"
+            )
+    return checkpoint.load_model(folder)
+
+
+def _places(device: str) -> list[torch.device]:
+    """Where golden logits are computed: what was asked for, or everywhere."""
+    chosen = predict.pick_device(device)
+    return [predict.pick_device("cpu"), chosen] if device == "auto" and chosen.type != "cpu" else [chosen]
+
+
+def _signed(folder: Path, key: PublicKey | None) -> Iterator[Check]:
+    """It is signed by the one it must be signed by; where nobody is named, whether it is signed is told."""
+    if key is not None:
+        answer = signature.check(folder, key)
+        yield Check(
+            GATE,
+            SIGNATURE,
+            answer.holds,
+            answer.reason,
+            limit=f"by {key.path.name}",
+            n=answer.covered,
+            offenders=answer.files[:OFFENDERS_SHOWN],
+        )
+    elif (folder / frozen.SIGNATURE).exists():
+        yield Check(GATE, SIGNATURE, True, "not checked", n=0, note="it is signed: see by whom with --key")
 
 
 def _answered(part: Callable[[Path], Iterator[Check]], folder: Path) -> Iterator[Check]:
     """Checks of one part; what cannot even be read in an untouched folder was never frozen by lensctl."""
     try:
         yield from part(folder)
-    except (InputError, KeyError, TypeError, ValueError) as error:
+    except (InputError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError) as error:
         what = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         yield Check(GATE, "content is that of a frozen model", False, what[:200], limit="as frozen", n=1)
 
 
-def files(folder: Path) -> Iterator[Check]:
-    """The files are those that were frozen, each with its content."""
-    found = frozen.listing(folder)
-    yield _none("neither links nor empty folders", found.odd, len(found.files) + len(found.odd))
-    text = _text(folder / frozen.SUMS) if frozen.SUMS in found.files else None
-    sums = None if text is None else frozen.parse_sums(text)
-    if sums is None:
-        note = "it was touched" if frozen.SUMS in found.files else "it is missing"
-        yield Check(GATE, "SHA256SUMS can be read", False, note, limit="as written", n=1, offenders=(frozen.SUMS,))
-        return
-    yield Check(GATE, "SHA256SUMS can be read", True, "as written", limit="as written", n=1)
-    there = set(found.files) - {frozen.SUMS}
-    own = _own_list(folder)
-    unlisted = frozen.FROZEN not in sums  # then it is the sums that were touched
-    sealed = frozen.FROZEN in there and (unlisted or sums[frozen.FROZEN] == frozen.sha256(folder / frozen.FROZEN))
-    expected = {*own, frozen.FROZEN} if sealed else set(sums)
-    yield _none("no file is missing", sorted(expected - there), len(expected))
-    yield _none("no file is extra", sorted(there - expected), len(there))
-    yield _none("no file was touched", _touched(folder, sums, own, there & expected), len(there) + 1)
-
-
-def _own_list(folder: Path) -> dict[str, str]:
-    """Digests by name, as frozen.json lists them; none where it is missing or was touched so that it cannot be read."""
-    try:
-        listed = json.loads((folder / frozen.FROZEN).read_bytes())["files"]
-        return {str(name): str(digest) for name, digest in listed.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _touched(folder: Path, sums: dict[str, str], own: dict[str, str], names: set[str]) -> list[str]:
-    """Files whose content is not what both lists say; of two lists that differ, the one that is wrong is named."""
-    found: set[str] = set()
-    for name in sorted(names - {frozen.FROZEN}):
-        actual = frozen.sha256(folder / name)
-        by_sums, by_frozen = sums.get(name) == actual, own.get(name) == actual
-        if not by_sums and not by_frozen:
-            found.add(name)
-        elif not by_sums:
-            found.add(frozen.SUMS)
-        elif not by_frozen:
-            found.add(frozen.FROZEN)
-    own_is_there = (folder / frozen.FROZEN).is_file()
-    if not found and own_is_there and sums.get(frozen.FROZEN) != frozen.sha256(folder / frozen.FROZEN):
-        either = {frozen.FROZEN, frozen.SUMS}  # nothing third tells which, unless one does not know the other
-        found = either if frozen.FROZEN in sums else {frozen.SUMS}
-    return sorted(found)
+def promised(folder: Path) -> Iterator[Check]:
+    """The files that were frozen are those of a frozen model."""
+    facts = checkpoint.read_json(folder / frozen.FROZEN)
+    listed, members = set(facts["files"]), int(facts["model"]["members"])
+    if not 1 <= members <= len(listed):
+        raise ValueError(f"{members} members, and {len(listed)} files")
+    wanted = set(frozen.expected_files(members)) - set(frozen.NOT_IN_FROZEN)
+    yield checks.none(GATE, "it holds what a frozen model holds", sorted(wanted ^ listed), len(wanted))
 
 
 def claims(folder: Path) -> Iterator[Check]:
@@ -138,11 +150,25 @@ def claims(folder: Path) -> Iterator[Check]:
         frozen.WEIGHTS: (of_weights, facts.get("model_digest"), told["model"], metrics.get("model_digest")),
         frozen.METRICS: (of_metrics, facts.get("metrics_digest"), told["evaluation"]),
         "manifest": (facts.get("manifest_digest"), metrics.get("manifest_digest"), steps.digest("train", "manifest")),
+        "scores": (facts.get("scores_digest"), metrics.get("scores_digest"), steps.digest("evaluate", "scores")),
+        "pool": (facts.get("pool_digest"), steps.digest("sample", "pool")),
+        "made_from": (facts.get("made_from"), {source.role: source.digest for source in steps.manifest.inputs}),
+        "config": (facts.get("config"), steps.train.parameters),
+        "model": tuple(tuple(block[name] for name in names) for block, names in _model_twice(facts)),
+        "mock": (facts.get("mock"), metrics.get("mock")),
+        "format": (tuple(facts.get(name) for name in frozen.CONSTANT), tuple(frozen.CONSTANT.values())),
+        "bands": (facts["model"]["bands"], list(checkpoint.BANDS)),
         frozen.PROVENANCE: (last.command, "freeze"),
     }
-    odd = sorted(name for name, values in pairs.items() if len(set(values)) > 1)
-    yield _none("weights, manifest, evaluation and steps name each other", odd, len(pairs))
+    odd = sorted(name for name, values in pairs.items() if any(value != values[0] for value in values))
+    yield checks.none(GATE, "weights, manifest, evaluation and steps name each other", odd, len(pairs))
     yield _gates(folder, facts, steps)
+
+
+def _model_twice(facts: dict[str, Any]) -> tuple[tuple[dict[str, Any], tuple[str, ...]], ...]:
+    """Where frozen.json says the same of the network twice: as it is, and as it was asked for."""
+    same = ("arch", "crop", "dropout", "fold")
+    return (facts["model"], (*same, "members")), (facts["config"], (*same, "ensemble"))
 
 
 def _gates(folder: Path, facts: dict[str, Any], steps: lineage.Lineage) -> Check:
@@ -175,53 +201,39 @@ def same_thresholds(folder: Path) -> Iterator[Check]:
     label = np.repeat([1, 0], [len(lenses), len(others)])
     targets = [point["target_fpr"] for point in facts["points"] if point["target_fpr"] is not None]
     again = [vars(t) for t in thresholds.choose(label, np.concatenate([lenses, others]), targets)]
-    metrics = checkpoint.read_json(folder / frozen.METRICS)["thresholds"]["points"]
+    judged = checkpoint.read_json(folder / frozen.METRICS)
+    metrics, calibration = judged["thresholds"]["points"], judged["calibration"]
     odd = [p["name"] for p, q in zip(facts["points"], again, strict=False) if p != q]
     odd += [p["name"] for p, q in zip(facts["points"], metrics, strict=False) if p["logit"] != q["logit"]]
     if not len(again) == len(facts["points"]) == len(metrics):
         odd.append("their number")
-    yield _none("thresholds are those of the stored scores", sorted(set(odd)), len(label))
+    if facts["calibration"] != {name: calibration[name] for name in frozen.CALIBRATION}:
+        odd.append("calibration")
+    if facts["split"] != "val":
+        odd.append(f"split {facts['split']}")
+    yield checks.none(GATE, "thresholds are those of the stored scores", sorted(set(odd)), len(label))
 
 
-def golden_logits(folder: Path, place: torch.device) -> Iterator[Check]:
-    """Weights and exported programs give the golden inputs their logits."""
+def golden_logits(folder: Path, places: Sequence[torch.device]) -> Iterator[Check]:
+    """Weights and exported programs give the golden inputs their logits, wherever they are computed."""
     kept = golden.read(folder / frozen.GOLDEN)
-    tolerance = float(checkpoint.read_json(folder / frozen.FROZEN)["golden_tolerance"])
     model = checkpoint.load_model(folder)
-    folders = checkpoint.member_folders(folder, model.card.members)
-    backends: dict[str, Sequence[nn.Module]] = {
-        frozen.WEIGHTS: predict.modules(model, place),
-        frozen.PROGRAM: [export.load(f / frozen.PROGRAM).to(place) for f in folders],
-    }
-    for name, networks in backends.items():
-        logits = predict.logits(networks, kept.cutouts, place, batch=len(kept.label))
-        apart = np.abs(logits - kept.logits) if logits.shape == kept.logits.shape else np.array([[np.inf]])
-        off = np.flatnonzero(~(apart <= tolerance).all(axis=1))
-        yield Check(
-            GATE,
-            f"golden logits of {name}",
-            not len(off),
-            float(apart.max()),
-            limit=f"<= {tolerance:g}",
-            n=logits.size,
-            offenders=tuple(str(kept.galaxy_id[row]) for row in off[:OFFENDERS_SHOWN]),
-        )
-
-
-def _none(check: str, offenders: list[str], n: int) -> Check:
-    return Check(
-        GATE,
-        check,
-        not offenders,
-        len(offenders),
-        limit="= 0",
-        n=n,
-        offenders=tuple(offenders[:OFFENDERS_SHOWN]),
-    )
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
+    programs = [f / frozen.PROGRAM for f in checkpoint.member_folders(folder, model.card.members)]
+    for place in places:
+        backends: dict[str, Sequence[nn.Module]] = {
+            frozen.WEIGHTS: predict.modules(model, place),
+            frozen.PROGRAM: [export.load(program).to(place) for program in programs],
+        }
+        for name, networks in backends.items():
+            logits = predict.logits(networks, kept.cutouts, place, batch=len(kept.label))
+            apart = np.abs(logits - kept.logits) if logits.shape == kept.logits.shape else np.array([[np.inf]])
+            off = np.flatnonzero(~(apart <= frozen.TOLERANCE).all(axis=1))
+            yield Check(
+                GATE,
+                f"golden logits of {name} on {place.type}",
+                not len(off),
+                float(apart.max()),
+                limit=f"<= {frozen.TOLERANCE:g}",
+                n=logits.size,
+                offenders=tuple(str(kept.galaxy_id[row]) for row in off[:OFFENDERS_SHOWN]),
+            )

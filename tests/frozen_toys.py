@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from lensctl.doors import digests, provenance, tables
 from lensctl.doors.gate_lines import REQUIRED
@@ -134,6 +136,22 @@ def flip(path: Path, place: int, bit: int) -> None:
     data[place] ^= 1 << bit
     path.chmod(0o644)
     path.write_bytes(bytes(data))
+
+
+def key_pair(
+    folder: Path, curve: ec.EllipticCurve | None = None, *, passphrase: bytes | None = None, format: str = "PKCS8"
+) -> tuple[Path, Path]:
+    """A fresh private key in key.pem and its public half in key.pub."""
+    key = ec.generate_private_key(curve or ec.SECP256R1())
+    locked = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    private, public = folder / "key.pem", folder / "key.pub"
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, getattr(serialization.PrivateFormat, format), locked)
+    )
+    public.write_bytes(
+        key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    return private, public
 
 
 def random_flips(size: int, count: int, seed: int) -> list[tuple[int, int]]:

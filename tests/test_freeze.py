@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+import pathlib
 import shutil
 import stat
+import subprocess
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -12,15 +16,16 @@ import pytest
 import torch
 import yaml
 
-from lensctl.doors import digests, frozen, gate_lines, lineage, provenance, tables
+from lensctl.doors import digests, frozen, gate_lines, installed, lineage, provenance, signature, tables
 from lensctl.doors.provenance import Step
 from lensctl.evaluate import figures
 from lensctl.evaluate.figures import Choices
 from lensctl.freeze import freeze
-from lensctl.learning import checkpoint, export, golden
-from lensctl.words import thresholds
+from lensctl.learning import checkpoint, export, golden, normalise
+from lensctl.learning.trained_on import Data
+from lensctl.words import model_card, thresholds
 from lensctl.words.errors import InputError
-from tests import frozen_toys, rings
+from tests import frozen_toys, pixels, rings
 from tests.frozen_toys import content
 
 
@@ -124,16 +129,90 @@ def test_thresholds_come_with_the_scores_they_were_chosen_from(bundle):
         np.testing.assert_array_equal(kept, np.sort(logit[label == kind]))
 
 
+def test_frozen_json_tells_what_it_was_made_of_and_with(bundle, folder):
+    frozen_of(folder, data=data_of(bundle))
+    run = json.loads((folder / "run" / "run.json").read_text())
+    facts = json.loads((folder / "out" / "frozen.json").read_text())
+    assert facts["config"] == run["config"]
+    assert facts["model"]["normalisation"]["kind"] == run["config"]["normalise"]
+    assert facts["model"]["crop"] == run["config"]["crop"]
+    assert facts["manifest_digest"] == digests.of_table(tables.read(str(bundle / "manifest.parquet")))
+    assert set(facts["made_from"]) == {"positives", "positives cutouts", "negatives", "negatives cutouts"}
+    assert {name: split["rows"] for name, split in facts["splits"].items()} == {"test": 40, "train": 80, "val": 40}
+    assert facts["source"]["frozen"] == installed.source()
+    assert facts["versions"]["trained"] == run["versions"]
+    assert facts["environment"] == installed.environment()
+    assert facts["computed_on"] == run["computed_on"]
+
+
+def data_of(folder):
+    """The manifest of a bundle, as `freeze --manifest` reads it."""
+    return Data(tables.read(str(folder / "manifest.parquet")), folder)
+
+
+def test_manifest_and_cutouts_that_are_as_they_were_are_recorded_as_compared(bundle, folder):
+    seen = []
+    frozen_of(folder, data=data_of(bundle), advance=seen.append)
+    assert sum(seen) == 160
+    for made, compared in ((folder / "out", True), (bundle / "frozen", False)):
+        steps = provenance.from_json((made / "provenance.json").read_bytes(), "toy")
+        assert steps[-1].parameters["manifest_compared"] is compared
+        assert (json.loads((made / "frozen.json").read_text())["splits"] is not None) is compared
+
+
+def test_a_manifest_that_changed_since_training_is_refused(bundle, folder):
+    data = data_of(bundle)
+    for changed in (data.manifest.slice(1), rings.changed(data.manifest, "sample_weight", 0, 0.123)):
+        with pytest.raises(InputError, match="it changed since the run was trained on it"):
+            frozen_of(folder, data=Data(changed, data.root))
+
+
+def test_a_store_that_changed_since_training_is_refused(bundle, folder):
+    data = data_of(bundle)
+    _, cutouts = rings.manifest(160)
+    cutouts.images[42, 3, 3, 1] += 1.0
+    pixels.make_store(folder / "s.zarr", cutouts.images, shard_rows=64)
+    with pytest.raises(InputError, match=r"the pixels of .* are not those the manifest was made from"):
+        frozen_of(folder, data=Data(data.manifest, folder))
+
+
+def test_a_signature_is_by_the_key_and_the_rest_is_as_without_it(bundle, folder):
+    private, public = frozen_toys.key_pair(folder)
+    frozen_of(folder, key=signature.private_key(private))
+    answer = signature.check(folder / "out", signature.public_key(public))
+    assert (answer.holds, answer.covered) == (True, 9)
+    assert stat.S_IMODE((folder / "out" / "model.sig").stat().st_mode) == 0o444
+    signed, plain = content(folder / "out"), content(bundle / "frozen")
+    assert {name for name in signed if signed[name] != plain.get(name)} == {"model.sig", "SHA256SUMS"}
+    assert "model.sig" in frozen.parse_sums(signed["SHA256SUMS"].decode())
+
+
+def test_the_sums_are_those_that_sha256sum_checks(folder):
+    private, _ = frozen_toys.key_pair(folder)
+    frozen_of(folder, key=signature.private_key(private))
+    done = subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=folder / "out", capture_output=True)
+    assert done.returncode == 0
+    assert done.stdout.count(b": OK") == 10
+
+
 def test_the_model_card_is_in_the_format_of_hugging_face(bundle):
     text = (bundle / "frozen" / "README.md").read_text()
     _, front, body = text.split("---\n", 2)
     facts = yaml.safe_load(front)
     assert facts["library_name"] == "pytorch"
+    (result,) = facts["model-index"][0]["results"]
+    assert {"type", "name"} <= set(result["dataset"])
+    assert {"type"} <= set(result["task"])
+    assert all({"type", "name", "value"} <= set(metric) for metric in result["metrics"])
     names = [metric["name"] for metric in facts["model-index"][0]["results"][0]["metrics"]]
     assert "tier-A recall at p = 0.5" in names
     assert "mock" not in text
     for heading in ("## Input", "## Use", "## How good it is", "## Thresholds", "## Limits"):
         assert heading in body
+
+
+def test_the_card_has_words_for_each_normalisation():
+    assert set(model_card.NORMALISED) == set(normalise.KINDS)
 
 
 def test_the_card_of_a_model_of_a_mock_sky_says_so_first(folder):
@@ -386,6 +465,57 @@ def test_a_damaged_program_is_said_plainly(tmp_path):
     (tmp_path / "model.pt2").write_bytes(b"PK\x03\x04 no")
     with pytest.raises(InputError, match=r"not a whole torch\.export program"):
         export.load(tmp_path / "model.pt2")
+
+
+class Touch:
+    """What unpickles by making a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (pathlib.Path.touch, (self.path,))
+
+
+def spoiled_program(source, target, evil):
+    """A program with a pickle in one of the places where torch looks for one."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if evil["in"] in name:
+                data = (
+                    evil["data"] if "data" in evil else data.replace(b'"use_pickle": false', b'"use_pickle": true', 1)
+                )
+            new.writestr(name, data)
+        if "more" in evil:
+            new.writestr(old.namelist()[0].split("/")[0] + evil["more"], evil["pickle"])
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"in": "sample_inputs/"},
+        {"in": "weights/weight_0", "flag": "weights_config"},
+        {"in": "nowhere", "more": "/data/weights/model.pt"},
+        {"in": "nowhere", "more": "/data/constants/opaque_obj_0"},
+        {"in": "nowhere", "more": "/data/aotinductor/model/model.so"},
+        {"in": "nowhere", "more": "/../serialized_state_dict.pt"},
+    ],
+    ids=["sample inputs", "a weight", "old weights", "an object", "compiled code", "the old format"],
+)
+def test_a_program_with_a_pickle_in_it_is_refused_before_it_runs(bundle, tmp_path, place):
+    ran = tmp_path / "ran"
+    buffer = io.BytesIO()
+    torch.save(Touch(ran), buffer)
+    evil = {**place, "data": buffer.getvalue(), "pickle": buffer.getvalue()}
+    program = tmp_path / "model.pt2"
+    spoiled_program(bundle / "frozen" / "model.pt2", program, evil)
+    if "flag" in place:
+        spoiled_program(program, tmp_path / "flagged.pt2", {"in": place["flag"]})
+        program = tmp_path / "flagged.pt2"
+    with pytest.raises(InputError, match="it holds more than plain tensors"):
+        export.load(program)
+    assert not ran.exists()
 
 
 def test_an_ensemble_keeps_each_member(tmp_path_factory):

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import numpy as np
 import pytest
+import torch
 
-from lensctl.doors import frozen, provenance
+from lensctl.doors import frozen, ledger, provenance, signature
+from lensctl.freeze import freeze
 from lensctl.learning import checkpoint, golden
-from lensctl.verify import verify
+from lensctl.verify import proven, verify
 from lensctl.words.errors import InputError
 from tests import frozen_toys
 from tests.frozen_toys import content, flip, random_flips
 
-FLIPS_EACH = 6
+FLIPS_EACH = 5
 SOAK_FLIPS_EACH = 400
+UNPROVED = {"computed_on", "environment", "input", "pixel_scale_arcsec", "source", "splits", "versions"}
+"""What frozen.json says and nothing else in the folder: only a signature holds it."""
+
+NOTHING_ALLOWED = {"allowed_failures"}
+"""None, [] and {} say the same there."""
+
+EITHER = {frozen.SUMS, frozen.FROZEN, frozen.SIGNATURE}
+"""What is named beside the touched file where nothing third tells which of two is wrong."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -37,9 +48,31 @@ def folder(bundle, tmp_path):
     return tmp_path / "frozen"
 
 
-def failed(folder):
+@pytest.fixture(scope="module")
+def signed_bundle(tmp_path_factory, bundle):
+    """The same model, signed; beside it key.pem and key.pub."""
+    folder = tmp_path_factory.mktemp("signed")
+    private = signature.private_key(frozen_toys.key_pair(folder)[0])
+    (folder / "frozen").mkdir()
+    freeze(bundle / "run", bundle / "evaluation", [bundle / "gates.jsonl"], folder / "frozen", key=private)
+    return folder
+
+
+@pytest.fixture
+def signed(signed_bundle, tmp_path):
+    """A copy of the signed model that may be spoiled."""
+    shutil.copytree(signed_bundle / "frozen", tmp_path / "signed")
+    return tmp_path / "signed"
+
+
+@pytest.fixture
+def key(signed_bundle):
+    return signature.public_key(signed_bundle / "key.pub")
+
+
+def failed(folder, **options):
     """Names of the checks that fail, with their offenders."""
-    return {check.check: set(check.offenders) for check in verify(folder) if not check.passed}
+    return {check.check: set(check.offenders) for check in verify(folder, **options) if not check.passed}
 
 
 def test_an_untouched_folder_is_proved(folder):
@@ -51,12 +84,13 @@ def test_an_untouched_folder_is_proved(folder):
         "no file is missing",
         "no file is extra",
         "no file was touched",
+        "it holds what a frozen model holds",
         "provenance from the pool to here",
         "weights, manifest, evaluation and steps name each other",
         "required gates passed, or were let pass",
         "thresholds are those of the stored scores",
-        "golden logits of model.safetensors",
-        "golden logits of model.pt2",
+        "golden logits of model.safetensors on cpu",
+        "golden logits of model.pt2 on cpu",
     ]
     assert len({check.input_digest for check in checks}) == 1
     assert all(json.loads(check.as_json())["gate"] == "verify" for check in checks)
@@ -84,11 +118,55 @@ def judge_flips(folder, each):
         for place, bit in random_flips(len(data), each, seed):
             offenders = found_after_flip(folder, name, place, bit)
             assert name in offenders, (name, place, bit)
-            assert offenders <= {name, frozen.SUMS, frozen.FROZEN}, (name, place, bit, offenders)
+            assert offenders <= {name, *EITHER}, (name, place, bit, offenders)
 
 
-def test_one_flipped_bit_anywhere_is_found_and_its_file_named(folder):
-    judge_flips(folder, FLIPS_EACH)
+def test_one_flipped_bit_anywhere_is_found_and_its_file_named(signed):
+    """Without a key, the signature's own file too."""
+    assert frozen.SIGNATURE in content(signed)
+    judge_flips(signed, FLIPS_EACH)
+
+
+def test_a_cut_or_longer_file_is_found_and_named(signed):
+    for name, data in content(signed).items():
+        path = signed / name
+        path.chmod(0o644)
+        for changed in (data[:-1], data[: len(data) // 2], b"", data + b"\0", data + b"\n", b" " + data):
+            path.write_bytes(changed)
+            offenders = set().union(*failed(signed).values(), set())
+            assert name in offenders, (name, len(data), len(changed))
+            assert offenders <= {name, *EITHER}
+        path.write_bytes(data)
+    assert not failed(signed)
+
+
+def test_a_renamed_file_is_missing_and_extra(signed):
+    for name in content(signed):
+        if name != frozen.SUMS:
+            (signed / name).rename(signed / "other")
+            found = failed(signed)
+            assert name in found["no file is missing"], name
+            assert "other" in found["no file is extra"], name
+            (signed / "other").rename(signed / name)
+
+
+def test_two_files_that_changed_places_are_both_named(folder):
+    for one, other in (("metrics.json", "gates.jsonl"), ("frozen.json", "README.md")):
+        data = [(folder / name).read_bytes() for name in (one, other)]
+        for name, other_data in zip((one, other), data[::-1], strict=True):
+            (folder / name).chmod(0o644)
+            (folder / name).write_bytes(other_data)
+        assert {one, other} <= set().union(*failed(folder).values())
+        for name, own in zip((one, other), data, strict=True):
+            (folder / name).write_bytes(own)
+
+
+@pytest.mark.parametrize("other", [frozen.FROZEN, frozen.SIGNATURE, "model.pt2"])
+def test_each_of_two_touched_files_is_named_and_no_third(signed, other):
+    for name in ("README.md", other):
+        (signed / name).chmod(0o644)
+        (signed / name).write_bytes((signed / name).read_bytes() + b"\n")
+    assert failed(signed) == {"no file was touched": {"README.md", other}}
 
 
 def test_a_flip_in_an_ensembles_member_is_found_too(tmp_path_factory, tmp_path):
@@ -98,8 +176,8 @@ def test_a_flip_in_an_ensembles_member_is_found_too(tmp_path_factory, tmp_path):
 
 
 @pytest.mark.soak
-def test_many_flipped_bits_are_found(folder):
-    judge_flips(folder, SOAK_FLIPS_EACH)
+def test_many_flipped_bits_are_found(signed):
+    judge_flips(signed, SOAK_FLIPS_EACH)
 
 
 def test_every_flip_in_the_sums_is_found(folder):
@@ -156,11 +234,31 @@ def test_a_link_is_refused_even_to_the_same_content(folder):
     assert failed(folder)["neither links nor empty folders"] == {"model.pt2"}
 
 
-def test_a_cut_file_is_named(folder):
-    path = folder / "model.safetensors"
-    path.chmod(0o644)
-    path.write_bytes(path.read_bytes()[:-1])
-    assert failed(folder)["no file was touched"] == {"model.safetensors"}
+def test_a_link_that_leads_out_is_named_and_never_followed(folder):
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("")
+    (folder / "plots").symlink_to(outside)
+    assert failed(folder) == {"neither links nor empty folders": {"plots"}}
+
+
+def test_what_is_no_file_is_named_and_never_opened(folder):
+    os.mkfifo(folder / "pipe")  # to read it would wait for ever
+    assert failed(folder) == {"neither links nor empty folders": {"pipe"}}
+
+
+def test_a_line_more_in_the_sums_is_found(folder):
+    text = (folder / frozen.SUMS).read_text()
+    (folder / frozen.SUMS).chmod(0o644)
+    (folder / frozen.SUMS).write_text(text + f"{'0' * 64}  zzz\n")
+    assert failed(folder) == {"no file was touched": {frozen.SUMS}}
+
+
+def test_a_flip_in_the_sums_line_of_the_signature_is_found(signed):
+    text = (signed / frozen.SUMS).read_text()
+    line = text.index(frozen.SIGNATURE)
+    for place in range(line - 66, line + len(frozen.SIGNATURE)):
+        assert frozen.SUMS in found_after_flip(signed, frozen.SUMS, place, place % 8), place
 
 
 def reseal(folder, name, data):
@@ -178,6 +276,140 @@ def reseal(folder, name, data):
     (folder / frozen.SUMS).write_text(frozen.sums_of(folder, [n for n in names(folder) if n != frozen.SUMS]))
 
 
+@pytest.mark.parametrize("name", ["README.md", "gates.jsonl", "golden.npz"])
+def test_a_file_that_was_taken_out_of_every_list_is_missed(folder, name):
+    facts = json.loads((folder / frozen.FROZEN).read_text())
+    del facts["files"][name]
+    (folder / name).unlink()
+    reseal(folder, frozen.FROZEN, json.dumps(facts).encode())
+    assert failed(folder)["it holds what a frozen model holds"] == {name}
+
+
+def test_a_file_that_was_put_into_every_list_is_extra(folder):
+    (folder / "more.py").write_text("")
+    reseal(folder, "more.py", b"import os")
+    assert failed(folder) == {"it holds what a frozen model holds": {"more.py"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("config", lambda facts: facts["config"].update(lr=1.0)),
+        ("model", lambda facts: facts["model"].update(dropout=0.5)),
+        ("bands", lambda facts: facts["model"].update(bands=["z", "r", "g"])),
+        ("format", lambda facts: facts.update(golden_tolerance=1e9)),
+        ("mock", lambda facts: facts.update(mock=True)),
+        ("pool", lambda facts: facts.update(pool_digest="sha256:" + "9" * 64)),
+        ("made_from", lambda facts: facts["made_from"].update(negatives="sha256:" + "9" * 64)),
+        ("scores", lambda facts: facts.update(scores_digest="sha256:" + "9" * 64)),
+        ("manifest", lambda facts: facts.update(manifest_digest="sha256:" + "9" * 64)),
+    ],
+)
+def test_what_frozen_json_claims_must_be_what_the_steps_say(folder, name, change):
+    facts = json.loads((folder / frozen.FROZEN).read_text())
+    change(facts)
+    reseal(folder, frozen.FROZEN, json.dumps(facts).encode())
+    assert name in failed(folder)["weights, manifest, evaluation and steps name each other"]
+
+
+def test_another_crop_or_normalisation_fails_on_the_golden_logits(folder):
+    before = (folder / frozen.FROZEN).read_bytes()
+    for change in (
+        lambda model: model.update(crop=12),
+        lambda model: model["normalisation"].update(mean=[9.0, 9.0, 9.0], std=[0.1, 0.1, 0.1]),
+    ):
+        facts = json.loads(before)
+        change(facts["model"])
+        reseal(folder, frozen.FROZEN, json.dumps(facts).encode())
+        assert "golden logits of model.safetensors on cpu" in failed(folder)
+
+
+def test_another_calibration_is_not_the_evaluations(folder):
+    facts = json.loads((folder / "thresholds.json").read_text())
+    facts["calibration"]["slope"] = 3.0
+    reseal(folder, "thresholds.json", json.dumps(facts).encode())
+    assert failed(folder) == {"thresholds are those of the stored scores": {"calibration"}}
+
+
+def test_a_signed_model_verifies_with_the_key_and_says_so_without(signed, key):
+    (told,) = [check for check in verify(signed) if check.check == "signature"]
+    assert (told.passed, told.value) == (True, "not checked")
+    assert told.note == "it is signed: see by whom with --key"
+    checks = list(verify(signed, key=key))
+    assert all(check.passed for check in checks)
+    (told,) = [check for check in checks if check.check == "signature"]
+    assert (told.value, told.limit, told.n) == ("holds", "by key.pub", len(content(signed)) - 2)
+
+
+def test_an_unsigned_model_is_a_no_to_who_asks_for_a_signature(folder, key):
+    checks = {check.check: check for check in verify(folder, key=key)}
+    assert checks["signature"].passed is False
+    assert checks["signature"].value == "it is not signed"
+    assert "golden logits of model.pt2 on cpu" not in checks  # nothing is opened that nobody vouches for
+
+
+def test_a_signature_that_was_taken_away_is_missed(signed):
+    (signed / frozen.SIGNATURE).unlink()
+    assert failed(signed) == {"no file is missing": {frozen.SIGNATURE}}
+
+
+def test_only_the_signature_finds_a_forgery_that_was_carried_through(signed, key):
+    """Every list fits and nothing else tells of the model card: the key alone does."""
+    reseal(signed, "README.md", b"# The best finder of all\n")
+    assert not failed(signed)
+    assert failed(signed, key=key) == {"signature": {"README.md", frozen.FROZEN}}
+
+
+def test_a_model_that_was_signed_after_it_was_frozen_verifies(folder, key, signed_bundle):
+    from model_signing import signing
+
+    with_package = signing.Config().use_elliptic_key_signer(private_key=signed_bundle / "key.pem")
+    with_package.sign(folder, folder / frozen.SIGNATURE)
+    assert not failed(folder)
+    assert not failed(folder, key=key)
+
+
+def test_the_note_of_a_sync_does_not_stand_against_a_signature(signed, key):
+    (signed / ledger.NOTE).write_text("{}\n")
+    assert not failed(signed, key=key)
+
+
+def test_an_ensemble_is_signed_and_proved_member_by_member(tmp_path_factory, tmp_path, key, signed_bundle):
+    made = frozen_toys.bundle(tmp_path_factory, members=2)
+    (tmp_path / "both").mkdir()
+    private = signature.private_key(signed_bundle / "key.pem")
+    freeze(made / "run", made / "evaluation", [made / "gates.jsonl"], tmp_path / "both", key=private)
+    assert not failed(tmp_path / "both", key=key)
+    places = [tmp_path / "both" / f"member-{k}" / "model.safetensors" for k in (0, 1)]
+    data = [place.read_bytes() for place in places]
+    for place, other in zip(places, data[::-1], strict=True):
+        place.chmod(0o644)
+        place.write_bytes(other)
+    assert failed(tmp_path / "both")["no file was touched"] == {f"member-{k}/model.safetensors" for k in (0, 1)}
+
+
+def test_a_tool_takes_a_frozen_model_only_when_it_verifies(signed, key, bundle):
+    model = proven(signed, key=key)
+    assert model.digest == json.loads((signed / frozen.FROZEN).read_text())["model_digest"]
+    with pytest.raises(InputError, match="run: not a frozen model"):
+        proven(bundle / "run")
+    with pytest.raises(InputError, match=r"it does not verify \(signature: it is not signed\)"):
+        proven(bundle / "frozen", key=key)
+    flip(signed / "golden.npz", 300, 1)
+    with pytest.raises(InputError, match=r"it does not verify \(no file was touched: golden\.npz\)") as error:
+        proven(signed)
+    assert error.value.fix == "see `lensctl verify signed`"
+
+
+def test_cuda_is_asked_for_before_anything_is_said(folder):
+    if torch.cuda.is_available():
+        assert [check.check for check in verify(folder, device="auto")][-1] == "golden logits of model.pt2 on cuda"
+        assert not failed(folder, device="cuda")
+    else:
+        with pytest.raises(InputError, match="no CUDA device is usable here"):
+            next(verify(folder, device="cuda"))
+
+
 def test_weights_of_another_model_fail_although_the_sums_fit(folder):
     tensors, facts = checkpoint.load_tensors(folder / "model.safetensors")
     tensors["fc.bias"] = tensors["fc.bias"] + 0.5
@@ -192,7 +424,7 @@ def test_weights_of_another_model_fail_although_the_sums_fit(folder):
 def test_a_program_of_another_model_fails_on_its_golden_logits(folder, tmp_path_factory):
     other = frozen_toys.bundle(tmp_path_factory, members=2) / "frozen" / "member-1" / "model.pt2"
     reseal(folder, "model.pt2", other.read_bytes())
-    assert set(failed(folder)) == {"golden logits of model.pt2"}
+    assert set(failed(folder)) == {"golden logits of model.pt2 on cpu"}
 
 
 def test_golden_logits_that_were_changed_fail(folder):
@@ -202,8 +434,8 @@ def test_golden_logits_that_were_changed_fail(folder):
     golden.write(folder.parent / "golden.npz", golden.Golden(kept.galaxy_id, kept.label, kept.cutouts, logits))
     reseal(folder, "golden.npz", (folder.parent / "golden.npz").read_bytes())
     found = failed(folder)
-    assert found["golden logits of model.safetensors"] == {str(kept.galaxy_id[3])}
-    assert found["golden logits of model.pt2"] == {str(kept.galaxy_id[3])}
+    assert found["golden logits of model.safetensors on cpu"] == {str(kept.galaxy_id[3])}
+    assert found["golden logits of model.pt2 on cpu"] == {str(kept.galaxy_id[3])}
 
 
 def test_golden_logits_may_differ_by_rounding(folder):
@@ -219,7 +451,7 @@ def test_golden_logits_that_are_no_numbers_fail(folder):
     spoiled = golden.Golden(kept.galaxy_id, kept.label, kept.cutouts, np.full_like(kept.logits, np.nan))
     golden.write(folder.parent / "golden.npz", spoiled)
     reseal(folder, "golden.npz", (folder.parent / "golden.npz").read_bytes())
-    assert "golden logits of model.safetensors" in failed(folder)
+    assert "golden logits of model.safetensors on cpu" in failed(folder)
 
 
 @pytest.mark.parametrize(
@@ -272,3 +504,32 @@ def test_what_is_no_folder_cannot_be_verified(tmp_path):
 
 def test_an_empty_folder_is_not_a_frozen_model(tmp_path):
     assert failed(tmp_path) == {"SHA256SUMS can be read": {frozen.SUMS}}
+
+
+def unproved(folder, name, value):
+    """Entries of a JSON file that may hold another value, with every list made to fit, and nothing says no."""
+    before = content(folder)
+    facts = json.loads(before[name])
+    found = set()
+    for part in (facts, *(facts[key] for key in ("model", "calibration") if key in facts)):
+        for entry, kept in part.items():
+            part[entry] = value
+            reseal(folder, name, json.dumps(facts).encode())
+            if kept != value and not failed(folder):
+                found.add(entry)
+            part[entry] = kept
+    for file, data in before.items():
+        (folder / file).write_bytes(data)
+    return found
+
+
+@pytest.mark.parametrize("name", [frozen.FROZEN, frozen.THRESHOLDS])
+def test_a_claim_of_another_shape_is_a_no_and_what_nothing_proves_is_known(folder, name):
+    assert unproved(folder, name, "x") == (UNPROVED if name == frozen.FROZEN else set())
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", [frozen.FROZEN, frozen.THRESHOLDS, frozen.METRICS])
+@pytest.mark.parametrize("value", [None, [], {}, -1, 1e300, True], ids=repr)
+def test_a_claim_of_any_shape_is_a_no_and_not_a_crash(folder, name, value):
+    assert unproved(folder, name, value) <= UNPROVED | NOTHING_ALLOWED

@@ -10,6 +10,7 @@ from pathlib import Path
 from lensctl.doors import ledger
 
 SUMS = "SHA256SUMS"
+SIGNATURE = "model.sig"
 FROZEN, THRESHOLDS, METRICS, PROVENANCE, GATES, CARD = (
     "frozen.json",
     "thresholds.json",
@@ -22,11 +23,20 @@ WEIGHTS, PROGRAM, GOLDEN = "model.safetensors", "model.pt2", "golden.npz"
 NOT_IN_FROZEN = (FROZEN, SUMS)
 """What frozen.json's own list of files leaves out."""
 
+TOLERANCE = 1e-3
+"""How far a golden logit may be from the frozen one: other processors and libraries round otherwise."""
+
+CONSTANT = {"kind": "frozen", "format": 1, "golden_tolerance": TOLERANCE}
+"""What every frozen.json says."""
+
+CALIBRATION = ("kind", "slope", "bias", "fitted_on")
+"""What thresholds.json keeps of the evaluation's calibration."""
+
 READ_ONLY = 0o444
 
 
 def expected_files(members: int) -> list[str]:
-    """Names of the files of a frozen model, sorted, relative to its folder; without SHA256SUMS."""
+    """Names of the files of a frozen model, sorted, relative to its folder; without SHA256SUMS and signature."""
     folders = [""] if members == 1 else [f"member-{k}/" for k in range(members)]
     weights = [folder + name for folder in folders for name in (WEIGHTS, PROGRAM)]
     return sorted([*weights, FROZEN, THRESHOLDS, METRICS, PROVENANCE, GATES, GOLDEN, CARD])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -13,7 +14,18 @@ from torch import nn
 from lensctl.learning.predict import PixelsToLogit
 from lensctl.words.errors import InputError
 
-NAME = "model.pt2"
+PROGRAM = (
+    "archive_format",
+    "archive_version",
+    "byteorder",
+    ".data/version",
+    ".data/serialization_id",
+    "models/model.json",
+)
+TENSORS = {"data/weights/": "weight_", "data/constants/": "tensor_"}
+"""Parts of a program; folders of its tensors, and how the names of plain ones begin there."""
+
+DAMAGED = (RuntimeError, ValueError, LookupError, TypeError, OSError, zipfile.BadZipFile, pickle.UnpicklingError)
 
 
 def write(network: PixelsToLogit, size: int, path: Path) -> None:
@@ -34,14 +46,37 @@ def write(network: PixelsToLogit, size: int, path: Path) -> None:
 
 
 def load(path: Path) -> nn.Module:
-    """The program as a module; InputError where it is not there or damaged."""
+    """The program as a module; InputError where it is not there, damaged, or more than plain tensors."""
     try:
+        _refuse_more_than_tensors(path)
         return torch.export.load(path).module()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "freeze the model again") from error
-    except (RuntimeError, ValueError, KeyError, OSError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+    except DAMAGED as error:
         reason = str(error).strip().splitlines()
         raise InputError(
             f"{path}: not a whole torch.export program ({reason[0][:120] if reason else type(error).__name__})",
             "freeze the model again, with the torch that is used now",
         ) from error
+
+
+def _refuse_more_than_tensors(path: Path) -> None:
+    """Raise InputError where a part of the program would be unpickled or is compiled code, which may do anything.
+
+    A program of ours holds plain tensors, and no sample inputs.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            part = name.partition("/")[2]
+            folder = next((folder for folder in TENSORS if part.startswith(folder)), None)
+            if folder and part.endswith("_config.json"):
+                entries = json.loads(archive.read(name))["config"].values()
+                plain = all(e["path_name"].startswith(TENSORS[folder]) and e["use_pickle"] is False for e in entries)
+            elif folder:
+                plain = part.startswith(folder + TENSORS[folder])
+            elif part.startswith("data/sample_inputs/"):
+                plain = not archive.read(name)
+            else:
+                plain = part in PROGRAM
+            if not plain:
+                raise InputError(f"{path}: it holds more than plain tensors ({part or name})", "freeze the model again")

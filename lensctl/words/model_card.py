@@ -10,6 +10,18 @@ MOCK = (
     "> nothing about the sky: do not search with it.\n"
 )
 
+NORMALISED = {
+    "bands": "by the mean and standard deviation of each band over the training set",
+    "asinh": "by asinh, in units of their own noise",
+    "annulus": "by the median and noise of an outer annulus",
+}
+"""What each kind of normalisation does to the pixels, in words."""
+
+
+def name(model: Mapping[str, Any], digest: str) -> str:
+    """What a model is called: its architecture and the first twelve digits of the digest of its weights."""
+    return f"{model['arch']}-{digest.removeprefix('sha256:')[:12]}"
+
 
 def text(
     model: Mapping[str, Any],
@@ -45,7 +57,7 @@ def text(
     return f"""---
 {_front_matter(model, digest, metrics)}---
 
-# Strong-lens finder {_name(model, digest)}
+# Strong-lens finder {name(model, digest)}
 
 {mock}{failed}A {model["arch"]} that gives each galaxy cutout one logit: how lens-like it looks in g, r and z of the
 DESI Legacy Imaging Surveys. p is the logistic function of the logit.
@@ -54,7 +66,8 @@ DESI Legacy Imaging Surveys. p is the logistic function of the logit.
 
 Cutouts in nanomaggies, float32, shape (N, {size}, {size}, 3), bands {", ".join(model["bands"])}, \
 {model["pixel_scale_arcsec"]:g} arcsec per pixel, the galaxy in the middle.
-The model itself takes the central {model["crop"]} pixels and normalises them ({model["normalisation"]["kind"]}).
+The model itself takes the central {model["crop"]} pixels and normalises them
+{NORMALISED[model["normalisation"]["kind"]]}.
 
 ## Use
 
@@ -62,6 +75,8 @@ The model itself takes the central {model["crop"]} pixels and normalises them ({
 lensctl verify FOLDER
 lensctl score FOLDER manifest.parquet scores.parquet
 ```
+
+Where there is a `model.sig`, `lensctl verify FOLDER --key PUB` also tells whether it was signed by whom it must be.
 
 ```python
 import torch
@@ -96,10 +111,6 @@ earlier searches, so recall is recall of lenses like those. Everything else that
 """
 
 
-def _name(model: Mapping[str, Any], digest: str) -> str:
-    return f"{model['arch']}-{digest.removeprefix('sha256:')[:12]}"
-
-
 def _front_matter(model: Mapping[str, Any], digest: str, metrics: Mapping[str, Any]) -> str:
     import yaml
 
@@ -121,7 +132,7 @@ def _front_matter(model: Mapping[str, Any], digest: str, metrics: Mapping[str, A
         "tags": ["astronomy", "strong-gravitational-lensing", "lensctl", *(["mock-data"] if metrics["mock"] else [])],
         "model-index": [
             {
-                "name": _name(model, digest),
+                "name": name(model, digest),
                 "results": [{"task": {"type": "image-classification"}, "dataset": dataset, "metrics": results}],
             }
         ],
