@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -54,7 +55,9 @@ def server(folder: Path, volume_mb: int = 64) -> Iterator[S3Server]:
     here = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder / 'data'}"]
     endpoint = f"http://127.0.0.1:{free[6]}"
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([weed, "server", *here, *ports, *quiet, *s3], stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(
+            [weed, "-logtostderr=true", "server", *here, *ports, *quiet, *s3], stdout=log, stderr=log, cwd=folder
+        )
     try:
         for _ in range(240):
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{endpoint}/healthz", timeout=5) as answer:
@@ -75,3 +78,6 @@ def server(folder: Path, volume_mb: int = 64) -> Iterator[S3Server]:
     finally:
         process.kill()  # its folder is temporary, and a polite end takes it many seconds
         process.wait()
+        for port in free:
+            for stray in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+                stray.unlink()

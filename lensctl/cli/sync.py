@@ -37,11 +37,12 @@ def sync(
     """Copy objects between S3 and disk, either way, verified.
 
     DST is made to hold what SRC holds: what is missing or differs is copied, what differs is replaced, and the same
-    command again goes on where it was cut short. Every byte is summed up on its way; size, SHA-256 and, from S3, the
-    ETag are compared. Files keep their times. DST gets a list of what it was given, .lensctl-sync.jsonl.
+    command again goes on where it was cut short. Every byte is summed up on its way and compared: with the ETag where
+    that is a digest, else by SHA-256. Files keep their times. DST gets a list of what it was given and its digests,
+    .lensctl-sync.jsonl, and holds _INCOMPLETE until it has all of SRC, so that nobody reads half a folder.
 
     In a GLOB * stands for any letters, / too: s3://survey/south coadds --include '*-image-*.fits.fz'. Unfinished
-    outputs (.NAME.part) are not copied.
+    outputs on disk (.NAME.part) are not copied; what still grows on S3 is, as not whole.
 
     Example: lensctl sync negatives.zarr mirror/negatives.zarr
     """
