@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import threading
+import time
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +15,11 @@ import pytest
 
 from lensctl.doors import digests, npz
 from lensctl.doors.store import open_store
-from lensctl.gates import registry
+from lensctl.gates import blocks, registry
+from lensctl.gates import pixels as pixels_gate
 from lensctl.gates.inputs import Inputs
 from lensctl.words import quality, split
+from lensctl.words.checks import Check
 from lensctl.words.errors import InputError
 from tests.gate_toys import border, changed, evaluation, moved, toy_manifest, with_rows, with_store
 
@@ -76,9 +80,10 @@ def test_splits_catches_positives_split_by_pythons_salted_hash(tmp_path):
 
 
 def test_splits_catches_shares_laid_out_in_alphabetical_order(tmp_path):
-    from lensctl.gates.splits import _alphabetical
-
-    names = _alphabetical(MANIFEST["healpix_128"].to_numpy(), split.SEED)
+    names = []
+    for pixel in MANIFEST["healpix_128"].to_pylist():
+        u = int.from_bytes(hashlib.sha256(f"{pixel}_{split.SEED}".encode()).digest()[:4], "big") / 2**32
+        names.append("test" if u < 0.15 else "train" if u < 0.85 else "val")
     checks = judged(tmp_path, "splits", changed(MANIFEST, "split", names))
     rule = next(check for check in checks if check.check == "split is that of the rule")
     assert not rule.passed
@@ -394,6 +399,33 @@ def test_pixels_does_not_believe_the_flags(tmp_path, spoil, check):
     assert CUTOUTS["galaxy_id"][3].as_py() in next(c.offenders for c in checks if c.check == check)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_pixels_finds_by_a_glance_what_measuring_every_cutout_finds(seed):
+    rng = np.random.default_rng(seed)
+    images = NOISE[rng.integers(0, 20, 48)].copy()
+    faults = (np.nan, np.inf, -np.inf, 0.0, 3e38)
+    for i in rng.choice(48, 30, replace=False):
+        value, band = rng.choice(faults), rng.integers(0, 3)
+        if rng.random() < 0.5:
+            images[i, :, :, band] = value
+        else:
+            y, x = rng.integers(0, 101, 2)
+            images[i, y : y + 1 + rng.integers(0, 30), x : x + 1 + rng.integers(0, 30), band] = value
+    found = {name: set(at.tolist()) for name, at in pixels_gate._strange(images, 64).items()}
+    with np.errstate(all="ignore"):
+        measured = quality.measure(images)
+    middle = quality.central(101)
+    centre, crop = images[:, middle, middle].reshape(48, -1), images[:, 18:82, 18:82].reshape(48, -1)
+    assert found == {
+        "cutouts with a missing band": set(np.flatnonzero(measured["status"] == "missing_band")),
+        "cutouts with NaN in the centre": set(np.flatnonzero(np.isnan(centre).any(axis=1))),
+        "cutouts with an infinite pixel": set(np.flatnonzero(np.isinf(images).reshape(48, -1).any(axis=1))),
+        "cutouts with NaN anywhere": set(np.flatnonzero(np.isnan(images).reshape(48, -1).any(axis=1))),
+        "cutouts with NaN in the central 64 px": set(np.flatnonzero(~np.isfinite(crop).all(axis=1))),
+    }
+    assert all(found.values())
+
+
 def test_pixels_catches_another_shape(tmp_path):
     assert failed(judge_pixels(tmp_path, NOISE[:, :64, :64])) == ["cutouts of another shape"]
 
@@ -493,6 +525,45 @@ def test_homogeneity_passes_over_failed_cutouts(tmp_path):
     assert failed(judge_facts(tmp_path, source=source, cutout_ok=ok)) == []
 
 
+# blocks
+
+
+def test_blocks_come_back_in_order_and_only_a_few_are_under_way_at_a_time(monkeypatch):
+    monkeypatch.setattr(blocks, "cores", lambda: 3)
+    taken, at_once, most, lock = [], 0, 0, threading.Lock()
+
+    def ask():
+        for k in range(20):
+            taken.append(k)
+            yield np.array([k])
+
+    def look(block):
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.002 * (block[0] % 3))
+        with lock:
+            at_once -= 1
+        return int(block[0])
+
+    for k, (block, found) in enumerate(blocks.looked_at(ask(), look)):
+        assert block[0] == found == k
+        assert len(taken) <= k + 4
+    assert k == 19
+    assert 1 < most <= 3
+
+
+def test_a_block_that_cannot_be_read_ends_it_with_its_own_words():
+    def look(block):
+        if block[0] == 3:
+            raise InputError("shard 3 is damaged", "copy it again")
+        return block[0]
+
+    with pytest.raises(InputError, match="shard 3 is damaged"):
+        list(blocks.looked_at((np.array([k]) for k in range(1000)), look))
+
+
 # every gate
 
 
@@ -572,6 +643,11 @@ def test_a_position_that_is_none_cannot_be_judged(tmp_path, name, bad):
         ("splits.seed=1.5", "setting splits.seed"),
         ("overlap.radius_arcsec=nan", "setting overlap.radius_arcsec"),
         ("trained.level=best", "setting trained.level"),
+        ("shortcut.partners=0", "setting shortcut.partners is '0'"),
+        ("shortcut.folds=1", "setting shortcut.folds is '1'"),
+        ("shortcut.nobs_z=1", "setting shortcut.nobs_z is '1'"),
+        ("overlap.radius_arcsec=-1", "setting overlap.radius_arcsec is '-1'"),
+        ("pixels.crop=-2", "setting pixels.crop is '-2'"),
         ("splits.train", "not gate.key=value"),
         ("train=1", "not gate.key=value"),
     ],
@@ -587,31 +663,6 @@ def test_settings_of_other_gates_are_checked_and_passed_over():
     assert registry.settings_for([gate], ["weights.tier_a=2", "weights.tier_a=3"])["weights"].tier_a == 3.0
 
 
-def test_a_plug_in_is_one_decorated_function(tmp_path, monkeypatch):
-    (tmp_path / "our_checks.py").write_text(
-        '''
-from lensctl.gates.registry import gate
-from lensctl.words.checks import Check
-
-@gate("bright")
-def bright(inputs, settings):
-    """No galaxy is too bright."""
-    brightest = max(inputs.manifest["flux_z"].to_pylist())
-    yield Check("bright", "flux_z", brightest < 5, brightest, limit="< 5", n=inputs.manifest.num_rows)
-'''
-    )
-    info = tmp_path / "our_checks-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: our-checks\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[lensctl.gates]\nbright = our_checks\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(registry, "_GATES", dict(registry._GATES))
-    assert "bright" in registry.names()
-    checks = judged(tmp_path, "bright", MANIFEST)
-    assert failed(checks) == ["flux_z"]
-    assert checks[0].input_digest == digests.of_table(MANIFEST)
-
-
 def test_a_gate_that_makes_no_check_has_not_passed(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_GATES", dict(registry._GATES))
 
@@ -625,5 +676,23 @@ def test_a_gate_that_makes_no_check_has_not_passed(tmp_path, monkeypatch):
 
 def test_a_plug_in_cannot_take_a_gates_name():
     registry.find("weights")
-    with pytest.raises(InputError, match="two gates"):
+    with pytest.raises(InputError, match=r"one in lensctl\.gates\.weights and one in tests\.test_gates"):
         registry.gate("weights")(lambda inputs, settings: iter(()))
+
+
+@pytest.mark.parametrize("name", ["", "list", "a,b", "a.b", "a b"])
+def test_a_gate_has_a_name_that_can_be_typed(name):
+    with pytest.raises(InputError, match="no gate can be named"):
+        registry.gate(name)
+
+
+def test_a_gate_cannot_speak_for_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_GATES", dict(registry._GATES))
+
+    @registry.gate("forger")
+    def forger(inputs, settings):
+        """Nothing."""
+        yield Check("pool", "all well", True, 1, input_digest="sha256:other")
+
+    (check,) = judged(tmp_path, "forger", MANIFEST)
+    assert (check.gate, check.input_digest) == ("forger", digests.of_table(MANIFEST))

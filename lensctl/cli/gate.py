@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lensctl.cli import report
+from lensctl.cli import gate_report, report
 from lensctl.cli.command import LOOK, command
 from lensctl.cli.options import Overwrite, Root
 
@@ -67,12 +67,18 @@ def gate(
     One JSON line for each check on stdout: gate, check, passed, value, low and high (its 95 % interval), limit, n,
     offenders, input_digest. The input digest of several tables is that of their digests, in their order.
 
-    The shortcut gate compares positives with negatives of the same stratum (type, nobs_z_bin), and pixels with
-    negatives matched in type, flux_z, g-r, r-z, psfsize_z and nobs_z. Its classifier is scikit-learn's
-    HistGradientBoostingClassifier (trees of depth 3), fitted five times, each time judged on HEALPix pixels it has
-    not seen: on noise, texture, zeros, NaN and centroid (noise in the outer annulus) with PSF, depth and nobs; and, for
-    the plan's core test, on mean and deviation of five rings within 10 px, in each band. An AUC fails only where its
-    interval lies wholly beyond the limit.
+    The shortcut gate looks for what must not tell positives from negatives. Over all rows, and within strata (type,
+    nobs_z_bin): psfsize_z, psfdepth_z, nobs_z. On a sample of cutouts, the same at every run, its strata those of the
+    positives: the excess (share of positives minus share of negatives) of a source, layer, release, pixel scale or side
+    of the survey, and of cutouts with zeros or NaN in a band. Against negatives matched in type, flux_z, g-r, r-z,
+    psfsize_z and nobs_z: noise and texture in the outer annulus, centroid, all of these together with PSF, depth and
+    nobs, and the brightness within 3 px. Reported as expected physics: annulus_brightness, annulus_mad, asymmetry and
+    profile (the mean brightness in five rings).
+
+    Its classifier is scikit-learn's HistGradientBoostingClassifier (60 trees of depth 3), fitted five times, each time
+    judged on HEALPix pixels it has not seen. The plan's core test gives it mean and deviation of five rings within
+    10 px in each band; --level plan judges it. An AUC, an excess or a ratio fails only where its 95 % interval lies
+    wholly beyond the limit.
 
     Example: lensctl gate splits,overlap,weights manifest.parquet --set splits.train=0.6,0.8
     """
@@ -81,14 +87,14 @@ def gate(
     from lensctl.gates.inputs import Inputs
     from lensctl.words.errors import InputError
 
-    if name == "list":
-        _list([registry.find(known) for known in registry.names()])
+    if name == registry.LIST:
+        _list()
         return 0
     if not inputs:
         raise InputError("no input is given", "name what the gate judges; `lensctl gate list` says what that is")
     if junit:
         refuse_existing(junit, overwrite)
-    gates = [registry.find(part.strip()) for part in name.split(",")]
+    gates = [registry.find(part) for part in dict.fromkeys(part.strip() for part in name.split(","))]
     settings = registry.settings_for(gates, [*set, *_for_those_with(gates, level=level, crop=crop)])
     judged = Inputs(inputs, root)
     checks: list[Check] = []
@@ -96,14 +102,14 @@ def gate(
         for check in registry.run(one, judged, settings[one.name]):
             report.out(check.as_json())
             checks.append(check)
-    _show(checks)
+    gate_report.show(checks)
     if github:
         for check in checks:
             if not check.passed:
-                report.say(_annotation(check))
+                report.say(gate_report.annotation(check))
     if junit:
         with whole_file(junit, overwrite) as part:
-            part.write_bytes(_junit(checks))
+            part.write_bytes(gate_report.junit(checks))
     return 0 if checks and all(check.passed for check in checks) else NO
 
 
@@ -122,61 +128,31 @@ def _for_those_with(gates: Sequence[Gate], **given: Any) -> list[str]:
     return found
 
 
-def _list(gates: Sequence[Gate]) -> None:
-    from lensctl.gates.registry import show
+def _list() -> None:
+    """Every gate as a JSON line on stdout and in a table; one that cannot be loaded with the reason."""
+    from lensctl.gates import registry
+    from lensctl.words.errors import InputError
 
-    for gate in gates:
-        settings = {name: show(field.default) for name, field in gate.fields().items()}
-        line = {"gate": gate.name, "inputs": gate.inputs, "meaning": gate.meaning, "settings": settings}
+    gates, rows = [], []
+    for name in registry.names():
+        try:
+            gate = registry.find(name)
+        except InputError as error:
+            report.out(json.dumps({"gate": name, "problem": str(error)}, ensure_ascii=False))
+            rows.append((name, "–", f"cannot be used: {error}"))
+            continue
+        gates.append(gate)
+        settings = {key: registry.show(field.default) for key, field in gate.fields().items()}
+        line = {"gate": name, "inputs": gate.inputs, "meaning": gate.meaning, "settings": settings}
         report.out(json.dumps(line, ensure_ascii=False))
-    report.table("Gates", ("gate", "judges", "passes when"), ((gate.name, gate.inputs, gate.meaning) for gate in gates))
+        rows.append((name, gate.inputs, gate.meaning))
+    report.table("Gates", ("gate", "judges", "passes when"), rows)
     report.table(
         "Settings",
         ("setting", "default", "meaning"),
         (
-            (f"{gate.name}.{name}", show(field.default), field.metadata["meaning"])
+            (f"{gate.name}.{key}", registry.show(field.default), registry.meaning_of(field))
             for gate in gates
-            for name, field in gate.fields().items()
+            for key, field in gate.fields().items()
         ),
     )
-
-
-def _show(checks: Sequence[Check]) -> None:
-    rows = []
-    for check in checks:
-        interval = "" if check.low is None or check.high is None else f"{check.low:.4g} to {check.high:.4g}"
-        remark = "; ".join(filter(None, (check.note, ", ".join(check.offenders))))
-        verdict = "yes" if check.passed else "NO"
-        rows.append((check.gate, check.check, verdict, check.value, interval, check.limit, check.n, remark))
-    columns = ("gate", "check", "passed", "value", "95 %", "limit", "n", "remark")
-    failed = sum(not check.passed for check in checks)
-    report.table(f"{len(checks)} checks, {failed or 'none'} failed", columns, rows)
-
-
-def _annotation(check: Check) -> str:
-    """A failed check as a line that GitHub's runner reads (from stderr as well as stdout)."""
-    text = f"{check.check}: {check.value} (limit {check.limit}, n {check.n}) {', '.join(check.offenders)}".strip()
-    for plain, escaped in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
-        text = text.replace(plain, escaped)
-    return f"::error title=lensctl gate {check.gate}::{text}"
-
-
-def _junit(checks: Sequence[Check]) -> bytes:
-    from xml.etree import ElementTree
-
-    suites = ElementTree.Element("testsuites", name="lensctl gate")
-    for name in dict.fromkeys(check.gate for check in checks):
-        own = [check for check in checks if check.gate == name]
-        failures = str(sum(not check.passed for check in own))
-        suite = ElementTree.SubElement(
-            suites, "testsuite", name=name, tests=str(len(own)), failures=failures, errors="0"
-        )
-        for check in own:
-            case = ElementTree.SubElement(suite, "testcase", classname=f"lensctl.gate.{name}", name=check.check)
-            if not check.passed:
-                message = f"{check.value} is not {check.limit} (n {check.n})"
-                failure = ElementTree.SubElement(case, "failure", message=message)
-                failure.text = "\n".join(filter(None, (check.note, *check.offenders)))
-            ElementTree.SubElement(case, "system-out").text = check.as_json()
-    ElementTree.indent(suites)
-    return bytes(ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)) + b"\n"

@@ -61,9 +61,20 @@ def whole_numbers(table: pa.Table, name: str) -> tuple[NDArray[np.int64], NDArra
     return np.where(known, values, -1).astype(np.int64), known
 
 
+def truths(table: pa.Table, name: str) -> NDArray[np.bool_]:
+    """A yes-or-no column: (N,) bool, no where it is null; InputError where it is neither."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        column = pc.fill_null(table[name].cast(pa.bool_()), False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"column '{name}' is {table[name].type}, not yes or no", "give it as true or false") from error
+    return np.asarray(column.to_numpy(), bool)
+
+
 def usable(manifest: pa.Table) -> pa.Table:
     """The rows that train: those whose cutout is good and whose label is 0 or 1."""
     import pyarrow as pa
 
-    good = np.asarray(manifest["cutout_ok"].fill_null(False).to_numpy(), bool)
-    return manifest.filter(pa.array(good & (labels_of(manifest) != UNKNOWN)))
+    return manifest.filter(pa.array(truths(manifest, "cutout_ok") & (labels_of(manifest) != UNKNOWN)))

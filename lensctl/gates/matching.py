@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -92,8 +93,10 @@ def drawn(ids: NDArray[np.str_], stratum: Ints, rows: Ints, wanted: Mapping[int,
     taken: list[Ints] = []
     for value in np.unique(stratum[rows]):
         members = rows[stratum[rows] == value]
-        order = sorted(members.tolist(), key=lambda row: (draw.order_key(str(ids[row]), seed), ids[row]))
-        taken.append(np.array(order[: wanted.get(int(value), 0)], np.int64))
+        first = heapq.nsmallest(
+            wanted.get(int(value), 0), members.tolist(), key=lambda row: (draw.order_key(str(ids[row]), seed), ids[row])
+        )
+        taken.append(np.array(first, np.int64))
     return np.sort(np.concatenate(taken)) if taken else np.zeros(0, np.int64)
 
 

@@ -26,7 +26,7 @@ GATE = "overlap"
 class Settings:
     """Limits of the overlap gate."""
 
-    radius_arcsec: float = setting(11.0, "negatives are farther than this from every positive, arcsec")
+    radius_arcsec: float = setting(11.0, "negatives are farther than this from every positive, arcsec", least=0)
 
 
 @gate(GATE, inputs="MANIFEST, or POSITIVES NEGATIVES", settings=Settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from lensctl.doors.cutouts import Cutouts
 from lensctl.doors.store import is_store, open_store
-from lensctl.gates.classes import texts
+from lensctl.gates import blocks
+from lensctl.gates.classes import texts, truths
 from lensctl.gates.registry import gate, setting
 from lensctl.words import checks, quality, schema
 from lensctl.words.checks import Check
@@ -27,16 +28,15 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 GATE = "pixels"
-BLOCK_ROWS = 256
 
 
 @dataclass(frozen=True)
 class Settings:
     """Limits of the pixels gate."""
 
-    size: int = setting(101, "pixels along a side")
+    size: int = setting(101, "pixels along a side", least=1)
     max_failed: float = setting(0.01, "greatest share of cutouts marked as failed")
-    crop: int = setting(0, "refuse NaN anywhere in the central pixels of this many a side; 0: only in the centre")
+    crop: int = setting(0, "refuse NaN in the central pixels of this many a side; 0: only in the centre", least=0)
 
 
 @dataclass
@@ -55,13 +55,14 @@ class _Faults:
         return checks.none(GATE, fault, self.ids.get(fault, []), n, self.counts[fault])
 
 
-SHAPE, MISSING, CENTRE, INFINITE, CHANGED, UNKNOWN = (
+SHAPE, MISSING, CENTRE, INFINITE, CHANGED, UNKNOWN, SOMEWHERE = (
     "cutouts of another shape",
     "cutouts with a missing band",
     "cutouts with NaN in the centre",
     "cutouts with an infinite pixel",
     "cutouts whose pixels have changed",
     "cutouts without a recorded SHA-256",
+    "cutouts with NaN anywhere",
 )
 
 
@@ -78,7 +79,7 @@ def pixels(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     yield checks.some(GATE, "cutouts", n)
     if not n:
         return
-    good = np.asarray(index["cutout_ok"].fill_null(False).to_numpy(), bool)
+    good = truths(index, "cutout_ok")
     status = texts(index, "status") if "status" in index.column_names else np.full(n, "failed")
     told = Counter(status[~good].tolist())
     note = ", ".join(f"{name or 'unknown'}: {count:,}" for name, count in sorted(told.items()))
@@ -93,8 +94,8 @@ def pixels(inputs: Inputs, limits: Settings) -> Iterator[Check]:
         yield faults.check(fault, len(rows))
     if limits.crop:
         yield faults.check(_in_crop(limits.crop), len(rows))
-    note = "reported; --crop N judges the crop that trains"
-    yield Check(GATE, "cutouts with NaN anywhere", True, nan_somewhere, n=len(rows), note=note)
+    note = "--crop N judges the crop that trains"
+    yield Check(GATE, SOMEWHERE, True, nan_somewhere, n=len(rows), note=note)
     yield faults.check(CHANGED, len(rows))
     if "cutout_sha256" in index.column_names:
         yield faults.check(UNKNOWN, len(rows))
@@ -115,27 +116,50 @@ def _open(inputs: Inputs) -> tuple[pa.Table, Callable[[Ints], Images]]:
 
 def _inspect(index: pa.Table, read: Callable[[Ints], Images], rows: Ints, limits: Settings) -> tuple[_Faults, int]:
     """Faults of the good rows, and how many have NaN anywhere."""
-    ids = texts(index, "galaxy_id")
-    known = texts(index, "cutout_sha256") if "cutout_sha256" in index.column_names else np.full(len(ids), "")
-    faults, nan_somewhere = _Faults(), 0
-    for block in _blocks(index, rows):
-        images = read(block)
-        names = ids[block]
+    told = index.select([name for name in ("galaxy_id", "cutout_sha256") if name in index.column_names])
+    told = told.combine_chunks()
+
+    def look(block: Ints) -> Mapping[str, NDArray[np.str_]]:
+        about = told.take(block)
+        ids, images = texts(about, "galaxy_id"), read(block)
         if images.shape[1:] != (limits.size, limits.size, len(quality.BANDS)) or images.dtype != np.float32:
-            faults.add(SHAPE, names)
-            continue
-        measured = quality.measure(images)
-        faults.add(MISSING, names[measured["status"] == "missing_band"])
-        middle = quality.central(limits.size)
-        faults.add(CENTRE, names[np.isnan(images[:, middle, middle]).any(axis=(1, 2, 3))])
-        faults.add(INFINITE, names[np.isinf(images).any(axis=(1, 2, 3))])
-        nan_somewhere += int(np.count_nonzero(measured["has_nan"]))
-        if limits.crop:
-            faults.add(_in_crop(limits.crop), names[~np.isfinite(_crop(images, limits.crop)).all(axis=(1, 2, 3))])
-        found = np.array(quality.fingerprints(images))
-        faults.add(CHANGED, names[(known[block] != "") & (known[block] != found)])
-    faults.add(UNKNOWN, ids[rows][known[rows] == ""])
-    return faults, nan_somewhere
+            return {SHAPE: ids}
+        found = {name: ids[bad] for name, bad in _strange(images, limits.crop).items()}
+        if "cutout_sha256" in about.column_names:
+            known = texts(about, "cutout_sha256")
+            found[UNKNOWN] = ids[known == ""]
+            found[CHANGED] = ids[(known != "") & (known != quality.fingerprints(images))]
+        return found
+
+    faults = _Faults()
+    for _, found in blocks.looked_at(_blocks(index, rows), look):
+        for fault, ids in found.items():
+            faults.add(fault, ids)
+    return faults, faults.counts[SOMEWHERE]
+
+
+def _strange(images: Images, crop: int) -> dict[str, Ints]:
+    """Which cutouts have which fault in their pixels: places in the block.
+
+    A sum that is finite and some light in the centre of every band say of almost every cutout that it has none; the
+    others are measured.
+    """
+    middle = quality.central(images.shape[1])
+    with np.errstate(invalid="ignore", over="ignore"):
+        finite = np.isfinite(images.reshape(len(images), -1).sum(axis=1))
+    lit = (images[:, middle, middle] != 0).any(axis=(1, 2)).all(axis=1)
+    at = np.flatnonzero(~(finite & lit))
+    few = images[at]
+    measured = quality.measure(few)
+    found = {
+        MISSING: measured["status"] == "missing_band",
+        CENTRE: np.isnan(few[:, middle, middle]).any(axis=(1, 2, 3)),
+        INFINITE: np.isinf(few).any(axis=(1, 2, 3)),
+        SOMEWHERE: measured["has_nan"].astype(bool),
+    }
+    if crop:
+        found[_in_crop(crop)] = ~np.isfinite(_crop(few, crop)).all(axis=(1, 2, 3))
+    return {name: at[bad] for name, bad in found.items()}
 
 
 def _blocks(index: pa.Table, rows: Ints) -> Iterator[Ints]:
@@ -143,8 +167,8 @@ def _blocks(index: pa.Table, rows: Ints) -> Iterator[Ints]:
     alone = np.zeros(index.num_rows, bool)
     if "cutout_path" in index.column_names:
         alone = np.asarray(index["cutout_index"].is_null().to_numpy(), bool)
-    for start in range(0, len(rows), BLOCK_ROWS):
-        block = rows[start : start + BLOCK_ROWS]
+    for start in range(0, len(rows), blocks.BLOCK_ROWS):
+        block = rows[start : start + blocks.BLOCK_ROWS]
         together = block[~alone[block]]
         if len(together):
             yield together

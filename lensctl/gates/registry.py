@@ -2,10 +2,12 @@
 
 A gate is a function of its inputs and its settings that yields checks, under `@gate`. Those of this package are
 modules of the gate's own name; others come from packages that declare an entry point in the group
-`lensctl.gates`, whose value is a module (or anything in it) with a decorated function:
+`lensctl.gates`, of the gate's name, whose value is a module (or anything in it) with a decorated function:
 
     [project.entry-points."lensctl.gates"]
     bright_stars = "our_package.checks"
+
+A package is imported only when one of its gates is asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import importlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lensctl.words.checks import Check
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 BUILT_IN = ("pool", "splits", "overlap", "pixels", "homogeneity", "weights", "shortcut", "trained")
 GROUP = "lensctl.gates"
+LIST = "list"  # what asks for their names is no gate's
+FAULTS_OF_CODE = (AttributeError, ImportError, NameError, SyntaxError, TypeError, ValueError)
 
 T = TypeVar("T")
 Judge = Callable[["Inputs", Any], Iterator[Check]]
@@ -59,9 +63,10 @@ class Gate:
 _GATES: dict[str, Gate] = {}
 
 
-def setting(default: T, meaning: str, choices: Sequence[str] = ()) -> T:
+def setting(default: T, meaning: str, choices: Sequence[str] = (), least: float = -math.inf) -> T:
     """Declare a setting in a gate's dataclass: its default, what it means, and what it may be."""
-    field: T = dataclasses.field(default=default, metadata={"meaning": meaning, "choices": tuple(choices)})
+    told = {"meaning": meaning, "choices": tuple(choices), "least": least}
+    field: T = dataclasses.field(default=default, metadata=told)
     return field
 
 
@@ -71,17 +76,25 @@ def gate(name: str, *, inputs: str = "MANIFEST", settings: type[Any] = NoSetting
     Parameters
     ----------
     name : str
-        What people type.
+        What people type: letters, digits, dashes and underscores.
     inputs : str
         What it judges, for the help.
     settings : dataclass
         Its thresholds, each declared with `setting`; an instance is the function's second argument.
+
+    Raises
+    ------
+    InputError
+        A name that cannot be typed, or that another module's gate has.
     """
+    if name == LIST or not name.replace("-", "").replace("_", "").isalnum():
+        raise InputError(f"no gate can be named '{name}'", "use letters, digits, dashes and underscores")
 
     def register(judge: Judge) -> Judge:
         there = _GATES.get(name)
         if there is not None and there.judge.__module__ != judge.__module__:
-            raise InputError(f"two gates are named '{name}'", "rename the one of the plug-in")
+            owners = f"one in {there.judge.__module__} and one in {judge.__module__}"
+            raise InputError(f"two gates are named '{name}', {owners}", "rename one of them")
         _GATES[name] = Gate(name, inputs, settings, judge)
         return judge
 
@@ -90,26 +103,51 @@ def gate(name: str, *, inputs: str = "MANIFEST", settings: type[Any] = NoSetting
 
 def names() -> list[str]:
     """Every gate there is: ours in the order of the pipeline, then those of plug-ins."""
-    return [*BUILT_IN, *sorted(set(_plug_ins()) | set(_GATES) - set(BUILT_IN))]
+    others = {point.name for point in entry_points(group=GROUP)} | set(_GATES)
+    return [*BUILT_IN, *sorted(others - set(BUILT_IN))]
 
 
 def find(name: str) -> Gate:
-    """The gate of a name; InputError, with the nearest name, where there is none."""
+    """The gate of a name.
+
+    Raises
+    ------
+    InputError
+        There is none (with the nearest name), there are two, or its package cannot be imported.
+    """
+    points = list(entry_points(group=GROUP, name=name))
+    owners = [*(["lensctl"] if name in BUILT_IN else []), *map(_package, points)]
+    if len(owners) > 1:
+        raise InputError(
+            f"{len(owners)} gates are named '{name}': of {' and '.join(owners)}", "rename the plug-in's, or remove it"
+        )
     if name in BUILT_IN:
         importlib.import_module(f"lensctl.gates.{name}")
-    elif name not in _GATES and name in (plug_ins := _plug_ins()):
-        try:
-            plug_ins[name].load()
-        except (ImportError, AttributeError) as error:
-            raise InputError(f"gate '{name}' cannot be loaded ({error})", "mend or remove its package") from error
+    elif points:
+        _load(points[0])
     if name not in _GATES:
         known = names()
         raise InputError(f"no gate '{name}'{nearest(name, known)}", f"the gates are {', '.join(known)}")
     return _GATES[name]
 
 
-def _plug_ins() -> dict[str, Any]:
-    return {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
+def _load(point: EntryPoint) -> None:
+    """Import what an entry point names, which registers the gate."""
+    where = f"gate '{point.name}' of package {_package(point)}"
+    try:
+        point.load()
+    except FAULTS_OF_CODE as error:
+        reason = str(error).strip() or type(error).__name__
+        raise InputError(f"{where} cannot be loaded ({reason})", "mend or remove that package") from error
+    if point.name not in _GATES:
+        raise InputError(
+            f"{where} is not there: {point.value} makes no gate of that name",
+            f'decorate a function in it with @gate("{point.name}")',
+        )
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else point.value
 
 
 def settings_for(gates: Sequence[Gate], given: Iterable[str]) -> dict[str, Any]:
@@ -138,7 +176,8 @@ def settings_for(gates: Sequence[Gate], given: Iterable[str]) -> dict[str, Any]:
 
 def _parse(name: str, text: str, field: dataclasses.Field[Any]) -> Any:
     """A setting's text as a value of the same type as its default."""
-    default, choices = field.default, field.metadata["choices"]
+    default, choices = field.default, field.metadata.get("choices")
+    least = field.metadata.get("least", -math.inf)
     try:
         if choices:
             if text not in choices:
@@ -151,10 +190,19 @@ def _parse(name: str, text: str, field: dataclasses.Field[Any]) -> Any:
             if isinstance(default[0], float) and len(parts) != len(default):
                 raise ValueError
             return parts
-        return _number_like(default, text)
+        value = _number_like(default, text)
+        if not isinstance(value, str) and value < least:
+            raise ValueError
+        return value
     except (ValueError, KeyError) as error:
-        shown = f"one of {', '.join(choices)}" if choices else f"like {show(default)}"
-        raise InputError(f"setting {name} is '{text}'", f"give {shown}: {field.metadata['meaning']}") from error
+        shown = f"one of {', '.join(choices)}" if choices else f"{least:g} or more" if least > -math.inf else ""
+        shown = shown or f"like {show(default)}"
+        raise InputError(f"setting {name} is '{text}'", f"give {shown}: {meaning_of(field)}") from error
+
+
+def meaning_of(field: dataclasses.Field[Any]) -> str:
+    """What a setting means; empty where its gate does not say."""
+    return str(field.metadata.get("meaning", ""))
 
 
 def _number_like(default: Any, text: str) -> Any:
@@ -174,11 +222,11 @@ def show(value: Any) -> str:
 
 
 def run(gate: Gate, inputs: Inputs, settings: Any) -> Iterator[Check]:
-    """Checks of one gate, each bound to the digest of its input; one that says no where the gate made none."""
+    """Checks of one gate, each bound to its name and the digest of its input; one that says no where it made none."""
     inputs.judged(None)  # or the gate before would have said it
     made = False
     for check in gate.judge(inputs, settings):
         made = True
-        yield check.of(inputs.digest)
+        yield dataclasses.replace(check, gate=gate.name, input_digest=inputs.digest)
     if not made:
-        yield Check(gate.name, "checks made", False, 0, limit=">= 1").of(inputs.digest)
+        yield Check(gate.name, "checks made", False, 0, limit=">= 1", input_digest=inputs.digest)

@@ -3,6 +3,10 @@
 The figure is an AUC over pairs of a positive and a negative that are alike: of one stratum, or matched. Its
 variance is that of DeLong's placements, summed over HEALPix pixels (Obuchowski 1997), because neighbours on the
 sky share seeing, depth and neighbours; the interval is Student's with as many degrees as there are pixels.
+
+A score that a classifier was cross-validated for on the same rows scatters more than that: every two rows of
+different folds meet twice, each once in the training of the other's classifier. Where there is nothing to learn the
+same luck is so counted twice, and the variance is double.
 """
 
 from __future__ import annotations
@@ -21,8 +25,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 
+MEETINGS = 2  # of two rows in a cross-validation, see above
 
-def auc_within(score: Floats, is_lens: Bools, stratum: Ints, pixel: Ints) -> Estimate:
+
+def auc_within(score: Floats, is_lens: Bools, stratum: Ints, pixel: Ints, *, fitted: bool = False) -> Estimate:
     """AUC over pairs of one stratum, each stratum weighted by its positives.
 
     Parameters
@@ -34,6 +40,8 @@ def auc_within(score: Floats, is_lens: Bools, stratum: Ints, pixel: Ints) -> Est
         Rows of a stratum that lacks one class are left out.
     pixel : (N,) int
         HEALPix pixel of each row.
+    fitted : bool
+        The score is a classifier's, cross-validated on these rows.
 
     Returns
     -------
@@ -56,12 +64,11 @@ def auc_within(score: Floats, is_lens: Bools, stratum: Ints, pixel: Ints) -> Est
         influence[lenses] = (per_lens - value) / total
         influence[others] = (per_other - auc) / len(others) * len(lenses) / total
         used[lenses] = used[others] = True
-    return _estimate(
-        value, _clustered(influence, np.flatnonzero(used), pixel), pixel[is_lens & used], int(used.sum()), total
-    )
+    variance = _clustered(influence, np.flatnonzero(used), pixel) * (MEETINGS if fitted else 1)
+    return _estimate(value, variance, pixel[is_lens & used], int(used.sum()), total)
 
 
-def auc_of_pairs(score: Floats, positive: Ints, negative: Ints, pixel: Ints) -> Estimate:
+def auc_of_pairs(score: Floats, positive: Ints, negative: Ints, pixel: Ints, *, fitted: bool = False) -> Estimate:
     """AUC over given pairs, each positive with the same weight however many partners it has.
 
     Parameters
@@ -72,6 +79,8 @@ def auc_of_pairs(score: Floats, positive: Ints, negative: Ints, pixel: Ints) -> 
         Rows of each pair; a negative may be in several.
     pixel : (N,) int
         HEALPix pixel of each row.
+    fitted : bool
+        The score is a classifier's, cross-validated on these rows.
     """
     known = np.isfinite(score[positive]) & np.isfinite(score[negative])
     positive, negative = positive[known], negative[known]
@@ -88,6 +97,7 @@ def auc_of_pairs(score: Floats, positive: Ints, negative: Ints, pixel: Ints) -> 
     # a pair's own luck is in both of its rows: take it out once, but never below what the positives alone give
     least = _clustered(of_positives, lenses, pixel)
     variance = max(_clustered(influence, used, pixel) - float((each**2).sum()), least)
+    variance *= MEETINGS if fitted else 1
     return _estimate(value, variance, pixel[lenses], len(used), len(lenses))
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.doors.cutouts import Cutouts
-from lensctl.gates import brightness, classifier, features, matching, origins, separation
-from lensctl.gates.classes import numbers, texts
+from lensctl.gates import blocks, brightness, classifier, features, matching, origins, separation
+from lensctl.gates.classes import numbers, texts, truths
 from lensctl.gates.registry import gate, setting
 from lensctl.words import checks, schema
 from lensctl.words.checks import Check
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lensctl.gates.inputs import Inputs
-    from lensctl.words.intervals import Estimate
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
@@ -33,7 +32,6 @@ CONDITIONS = ("psfsize_z", "psfdepth_z", "nobs_z")
 MATCHED_IN = ("flux_z", "g_minus_r", "r_minus_z", "psfsize_z", "nobs_z")
 NEEDED = ("galaxy_id", "label", "type", "nobs_z_bin", "healpix_128", "cutout_ok", *CONDITIONS, *MATCHED_IN[:3])
 PHYSICS = "expected physics, not judged"
-BLOCK_ROWS = 256
 LEAST_SIZE = 51
 
 
@@ -44,19 +42,24 @@ class Settings:
     level: str = setting("default", "plan also judges the plan's own core test", choices=("default", "plan"))
     max_auc: float = setting(0.60, "an AUC whose interval lies above this, or below 1 minus it, fails")
     core_ratio: tuple[float, float] = setting((0.90, 1.10), "a brightness ratio whose interval lies outside fails")
-    max_pattern: float = setting(0.05, "greatest difference between the classes in the share of a pattern")
-    positives: int = setting(1500, "positives to look at, at most")
-    partners: int = setting(5, "negatives for each of them, drawn and matched")
-    min_positives: int = setting(30, "fewest positives that are enough to judge")
+    max_excess: float = setting(0.05, "an excess of zeros, NaN or an origin whose interval lies beyond this fails")
+    positives: int = setting(1500, "positives to look at, at most", least=1)
+    partners: int = setting(5, "negatives for each of them, drawn and matched", least=1)
+    min_positives: int = setting(30, "fewest positives that are enough to judge", least=1)
     min_matched: float = setting(0.10, "least share of the positives that must find a match")
-    mag_z: float = setting(0.3, "tolerance of a match, magnitudes")
-    g_minus_r: float = setting(0.2, "tolerance of a match, magnitudes")
-    r_minus_z: float = setting(0.2, "tolerance of a match, magnitudes")
-    psfsize_z: float = setting(0.15, "tolerance of a match, arcsec")
-    nobs_z: float = setting(1.5, "tolerance of a match, ratio")
+    mag_z: float = setting(0.3, "tolerance of a match, magnitudes", least=1e-3)
+    g_minus_r: float = setting(0.2, "tolerance of a match, magnitudes", least=1e-3)
+    r_minus_z: float = setting(0.2, "tolerance of a match, magnitudes", least=1e-3)
+    psfsize_z: float = setting(0.15, "tolerance of a match, arcsec", least=1e-3)
+    nobs_z: float = setting(1.5, "tolerance of a match, ratio", least=1.01)
     centroid_floor: float = setting(0.5, "a centroid nearer to the centre than this is centred, pixels")
-    folds: int = setting(5, "folds of HEALPix pixels")
+    folds: int = setting(5, "folds of HEALPix pixels", least=2)
     seed: int = setting(42, "seed of sample, classifier and bootstrap")
+
+    @property
+    def auc(self) -> tuple[float, float]:
+        """Bounds that the interval of an AUC must meet."""
+        return 1 - self.max_auc, self.max_auc
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,18 @@ class _Rows:
     def others(self) -> Ints:
         return np.flatnonzero(~self.is_lens)
 
+    def take(self, rows: Ints) -> _Rows:
+        """Some of the rows."""
+        return _Rows(
+            self.place[rows],
+            self.ids[rows],
+            self.is_lens[rows],
+            self.kind[rows],
+            self.stratum[rows],
+            self.pixel[rows],
+            {name: values[rows] for name, values in self.columns.items()},
+        )
+
 
 @gate(GATE, inputs="MANIFEST", settings=Settings)
 def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
@@ -98,6 +113,8 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     yield checks.some(GATE, "negatives", len(rows.others), limits.min_positives)
     if min(len(rows.lenses), len(rows.others)) < limits.min_positives:
         return
+    nowhere = texts(manifest, "galaxy_id")[~np.isfinite(numbers(manifest, "healpix_128"))]
+    yield checks.none(GATE, "healpix_128 is known", nowhere, manifest.num_rows)
     yield from _conditions(rows, limits)
 
     lenses, others = matching.sample(
@@ -112,20 +129,24 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     tolerance = matching.Tolerance(limits.mag_z, limits.g_minus_r, limits.r_minus_z, limits.psfsize_z, limits.nobs_z)
     where = matching.coordinates(rows.columns, tolerance)
     positive, negative = matching.match(where, rows.kind, lenses, rows.others, limits.partners)
-    matched = np.unique(positive)
     looked = np.unique(np.concatenate([lenses, others, negative]))
     note = f"{len(lenses):,} positives, {len(others):,} negatives of their strata, {len(np.unique(negative)):,} matched"
     yield Check(GATE, "cutouts looked at", True, len(looked), n=len(rows.ids), note=note)
-    yield checks.share(GATE, "share of positives matched", len(matched), len(lenses), (limits.min_matched, 1.0))
+    matched = len(np.unique(positive))
+    yield checks.share(GATE, "share of positives matched", matched, len(lenses), (limits.min_matched, 1.0))
 
-    seen = manifest.take(pa.array(rows.place[looked]))
+    # from here on only the rows looked at count, by their places among them
+    rows = rows.take(looked)
+    drawn, positive, negative = (
+        np.searchsorted(looked, found) for found in (np.concatenate([lenses, others]), positive, negative)
+    )
+    seen = manifest.take(pa.array(rows.place))
     cutouts = Cutouts(seen, inputs.root)
-    yield from _origin(rows, looked, origins.of(seen, cutouts), limits)
-    values = _measure(cutouts, len(rows.ids), looked, limits)
-    drawn = np.concatenate([lenses, others])
-    yield from _patterns(rows, values, drawn, limits)
-    yield checks.some(GATE, "matched positives", len(matched), limits.min_positives)
-    if len(matched) >= limits.min_positives:
+    yield from _origin(rows, origins.of(seen, cutouts), limits)
+    values = _measure(cutouts, limits)
+    yield from _patterns(rows.take(drawn), values[drawn], limits)
+    yield checks.some(GATE, "matched positives", matched, limits.min_positives)
+    if matched >= limits.min_positives:
         yield from _nuisances(rows, values, positive, negative, limits)
         yield from _physics(rows, values, positive, negative)
     yield from _core(rows, values, drawn, limits)
@@ -133,8 +154,8 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
 
 def _read(manifest: pa.Table) -> _Rows:
     label = numbers(manifest, "label")
-    usable = np.asarray(manifest["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
-    place = np.flatnonzero(usable & np.isin(label, (0, 1)) & np.isfinite(numbers(manifest, "healpix_128")))
+    usable = truths(manifest, "cutout_ok") & np.isin(label, (0, 1))
+    place = np.flatnonzero(usable & np.isfinite(numbers(manifest, "healpix_128")))
     kind, nobs_bin = (texts(manifest, name)[place] for name in ("type", "nobs_z_bin"))
     _, stratum = np.unique(np.char.add(np.char.add(kind, "/"), nobs_bin), return_inverse=True)
     columns = {name: numbers(manifest, name)[place] for name in dict.fromkeys((*CONDITIONS, *MATCHED_IN))}
@@ -148,51 +169,37 @@ def _conditions(rows: _Rows, limits: Settings) -> Iterator[Check]:
     for name in CONDITIONS:
         for how, stratum in (("", everything), (", within strata", rows.stratum)):
             estimate = separation.auc_within(rows.columns[name], rows.is_lens, stratum, rows.pixel)
-            yield _auc(f"{name}{how}", estimate, limits)
+            yield checks.meets(GATE, f"AUC of {name}{how}", estimate, limits.auc)
     share = np.array([rows.is_lens[rows.stratum == s].mean() for s in range(int(rows.stratum.max()) + 1)])
     estimate = separation.auc_within(share[rows.stratum], rows.is_lens, everything, rows.pixel)
-    yield _auc("type and nobs_z_bin", estimate, None, "0.5 where every stratum has its share of negatives; not judged")
+    note = "0.5 where every stratum has its share of negatives"
+    yield checks.meets(GATE, "AUC of type and nobs_z_bin", estimate, None, note)
 
 
-def _auc(check: str, estimate: Estimate, limits: Settings | None, note: str = "") -> Check:
-    """Judged by its interval: fails where that lies wholly beyond a limit, on either side; None: only reported."""
-    low, high = estimate.low, estimate.high
-    if limits is None:
-        return Check(GATE, f"AUC of {check}", True, estimate.value, low, high, n=estimate.n, note=note)
-    floor, ceiling = 1 - limits.max_auc, limits.max_auc
-    passed = estimate.value is not None and not (
-        (estimate.value if low is None else low) > ceiling or (estimate.value if high is None else high) < floor
-    )
-    if estimate.value is None:
-        note = "nothing to compare: no values in one class"
-    limit = f"interval meets {floor:g}..{ceiling:g}"
-    return Check(GATE, f"AUC of {check}", passed, estimate.value, low, high, limit, estimate.n, note=note)
-
-
-def _origin(rows: _Rows, looked: Ints, found: dict[str, NDArray[np.str_]], limits: Settings) -> Iterator[Check]:
+def _origin(rows: _Rows, found: dict[str, NDArray[np.str_]], limits: Settings) -> Iterator[Check]:
     """Where the pixels come from: the value whose share differs most between the classes."""
-    is_lens, pixel = rows.is_lens[looked], rows.pixel[looked]
-    together = np.zeros(len(looked), np.int64)
+    together = np.zeros(len(rows.ids), np.int64)
     for name, values in found.items():
         shares = {
-            str(value): float((values[is_lens] == value).mean() - (values[~is_lens] == value).mean())
+            str(value): float((values[rows.is_lens] == value).mean() - (values[~rows.is_lens] == value).mean())
             for value in np.unique(values)
         }
         worst = max(shares, key=lambda value: (abs(shares[value]), value))
-        estimate = separation.auc_within((values == worst).astype(float), is_lens, together, pixel)
-        yield _difference(f"share of {name} {worst}", separation.difference(estimate), limits)
+        yield _excess(f"{name} {worst}", values == worst, rows, together, limits)
 
 
-def _measure(cutouts: Cutouts, n: int, looked: Ints, limits: Settings) -> Floats:
-    """Features of the rows looked at, (n, F); NaN in every other row."""
-    values = np.full((n, len(features.NAMES)), np.nan)
-    for start in range(0, len(looked), BLOCK_ROWS):
-        block = np.arange(start, min(start + BLOCK_ROWS, len(looked)))
+def _measure(cutouts: Cutouts, limits: Settings) -> Floats:
+    """Features of every cutout: (n, F)."""
+
+    def look(block: Ints) -> Floats:
         images = cutouts.read(block)
         if images.shape[1] < LEAST_SIZE or images.shape[3] != len(features.BANDS):
             raise InputError(f"gate shortcut needs {LEAST_SIZE} px and three bands, not {images.shape[1:]}", "cut anew")
-        values[looked[block]] = features.measure(images, limits.centroid_floor)
-    return values
+        return features.measure(images, limits.centroid_floor)
+
+    everything = np.arange(cutouts.n)
+    parts = np.split(everything, np.arange(blocks.BLOCK_ROWS, cutouts.n, blocks.BLOCK_ROWS))
+    return np.concatenate([found for _, found in blocks.looked_at(parts, look)])
 
 
 def _column(values: Floats, name: str) -> Floats:
@@ -203,27 +210,25 @@ def _columns(values: Floats, names: Sequence[str]) -> Floats:
     return values[:, [features.NAMES.index(name) for name in names]]
 
 
-def _patterns(rows: _Rows, values: Floats, drawn: Ints, limits: Settings) -> Iterator[Check]:
+def _patterns(rows: _Rows, values: Floats, limits: Settings) -> Iterator[Check]:
     """Exact zeros and NaN: the share of cutouts that have any."""
     for name in features.PATTERNS:
-        has = (_column(values, name)[drawn] > 0).astype(float)
-        estimate = separation.auc_within(has, rows.is_lens[drawn], rows.stratum[drawn], rows.pixel[drawn])
-        yield _difference(f"share with {name.replace('_', ' in ')}", separation.difference(estimate), limits)
+        yield _excess(name.replace("_", " in "), _column(values, name) > 0, rows, rows.stratum, limits)
 
 
-def _difference(check: str, estimate: Estimate, limits: Settings) -> Check:
-    most, low, high = limits.max_pattern, estimate.low, estimate.high
-    passed = estimate.value is not None and not ((low or 0.0) > most or (high or 0.0) < -most)
-    limit = f"interval meets {-most:g}..{most:g}"
-    note = "positives minus negatives"
-    return Check(GATE, check, passed, estimate.value, low, high, limit, estimate.n, note=note)
+def _excess(what: str, has: NDArray[np.bool_], rows: _Rows, stratum: Ints, limits: Settings) -> Check:
+    """Share of positives that have something minus that of negatives; those of the class with more are offenders."""
+    estimate = separation.difference(separation.auc_within(has.astype(float), rows.is_lens, stratum, rows.pixel))
+    more = has & (rows.is_lens == ((estimate.value or 0.0) > 0))
+    bounds = (-limits.max_excess, limits.max_excess)
+    return checks.meets(GATE, f"excess of {what}", estimate, bounds, offenders=rows.ids[more])
 
 
 def _nuisances(rows: _Rows, values: Floats, positive: Ints, negative: Ints, limits: Settings) -> Iterator[Check]:
     """Noise and centring against matched negatives, one by one and all together; then the innermost brightness."""
     for name in (*features.NOISE, *features.CENTROID):
         estimate = separation.auc_of_pairs(_column(values, name), positive, negative, rows.pixel)
-        yield _auc(f"{name}, matched", estimate, limits)
+        yield checks.meets(GATE, f"AUC of {name}, matched", estimate, limits.auc)
 
     weight = brightness.pair_weights(positive)
     share = np.bincount(negative, weight, len(rows.ids)).astype(float)
@@ -239,23 +244,19 @@ def _nuisances(rows: _Rows, values: Floats, positive: Ints, negative: Ints, limi
     score[used], _ = classifier.out_of_fold(
         together[used], rows.is_lens[used], share[used], rows.pixel[used], folds=limits.folds, seed=limits.seed
     )
-    note = f"{classifier.NAME} on {together.shape[1]} numbers, judged on pixels it has not seen"
-    yield _auc(
-        "all of these together, matched",
-        separation.auc_of_pairs(score, positive, negative, rows.pixel),
-        limits,
-        note,
-    )
+    note = f"{classifier.NAME} on {together.shape[1]} numbers, judged on sky it has not seen"
+    estimate = separation.auc_of_pairs(score, positive, negative, rows.pixel, fitted=True)
+    yield checks.meets(GATE, "AUC of all nuisances together, matched", estimate, limits.auc, note)
     ratio = brightness.matched_ratio(
         _column(values, features.INNER), rows.columns["flux_z"], positive, negative, rows.pixel, limits.seed
     )
-    yield _ratio("inner 3 px brightness in z, ratio of medians, matched", ratio, limits.core_ratio, True)
+    yield checks.meets(GATE, "inner 3 px brightness in z, ratio of medians, matched", ratio, limits.core_ratio)
 
 
 def _physics(rows: _Rows, values: Floats, positive: Ints, negative: Ints) -> Iterator[Check]:
     for name in features.PHYSICS:
         estimate = separation.auc_of_pairs(_column(values, name), positive, negative, rows.pixel)
-        yield _auc(f"{name}, matched", estimate, None, PHYSICS)
+        yield checks.meets(GATE, f"AUC of {name}, matched", estimate, None, PHYSICS)
 
 
 def _core(rows: _Rows, values: Floats, drawn: Ints, limits: Settings) -> Iterator[Check]:
@@ -270,19 +271,10 @@ def _core(rows: _Rows, values: Floats, drawn: Ints, limits: Settings) -> Iterato
         folds=limits.folds,
         seed=limits.seed,
     )
-    estimate = separation.auc_within(score, rows.is_lens[drawn], fold, rows.pixel[drawn])
-    yield _auc("core, r < 10 px", estimate, limits if judged else None, f"{classifier.NAME}; {note}")
+    estimate = separation.auc_within(score, rows.is_lens[drawn], fold, rows.pixel[drawn], fitted=True)
+    bounds = limits.auc if judged else None
+    yield checks.meets(GATE, "AUC of core, r < 10 px", estimate, bounds, f"{classifier.NAME}; {note}")
     core = _column(values, features.CORE_BRIGHTNESS)[drawn]
     ratio = brightness.mean_ratio(core, rows.is_lens[drawn], rows.pixel[drawn], limits.seed)
-    yield _ratio("core brightness, r < 10 px, ratio of means", ratio, limits.core_ratio, judged, note)
-
-
-def _ratio(check: str, estimate: Estimate, bounds: tuple[float, float], judged: bool, note: str = "") -> Check:
-    value, low, high = estimate.value, estimate.low, estimate.high
-    limit = f"interval meets {bounds[0]:g}..{bounds[1]:g}"
-    passed = value is not None and not (
-        (value if low is None else low) > bounds[1] or (value if high is None else high) < bounds[0]
-    )
-    if value is None:
-        note = "no brightness to compare"
-    return Check(GATE, check, passed or not judged, value, low, high, limit if judged else "", estimate.n, note=note)
+    bounds = limits.core_ratio if judged else None
+    yield checks.meets(GATE, "core brightness, r < 10 px, ratio of means", ratio, bounds, note)

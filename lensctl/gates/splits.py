@@ -28,8 +28,8 @@ class Settings:
     train: tuple[float, float] = setting((0.65, 0.75), "least and greatest share of train")
     val: tuple[float, float] = setting((0.12, 0.18), "least and greatest share of val")
     test: tuple[float, float] = setting((0.12, 0.18), "least and greatest share of test")
-    same_arcsec: float = setting(1.0, "objects this near are one object, arcsec")
-    cutout_arcsec: float = setting(geometry.CUTOUT_ARCSEC, "side of a cutout, arcsec")
+    same_arcsec: float = setting(1.0, "objects this near are one object, arcsec", least=0)
+    cutout_arcsec: float = setting(geometry.CUTOUT_ARCSEC, "side of a cutout, arcsec", least=0)
     seed: int = setting(split.SEED, "seed of the split rule")
 
 

@@ -105,11 +105,9 @@ def _judged(
 ) -> Check:
     value, low, high = figure["value"], figure["low"], figure["high"]
     notes = [note] if note else []
-    if limit is None:
-        notes.append("reported, not judged")
-    elif value is None:
+    if limit is not None and value is None:
         notes.append("there is no value: too few rows of one class")
-    elif low is not None and high is not None and low <= limit <= high:
+    elif limit is not None and low is not None and high is not None and low <= limit <= high:
         notes.append(f"the limit lies inside the interval {low:.3f} to {high:.3f}")
     events = figure.get("events")
     if value is not None and events is not None and events < FEW:
@@ -131,8 +129,7 @@ def _false_positives(headline: Mapping[str, Any], most: float | None) -> Iterato
 def _generalisation(headline: Mapping[str, Any]) -> Check:
     """Validation and test AUC differ where the split of the sky leaks."""
     val, test = (_figure({"auc": headline.get(name)}, "auc") for name in ("val_auc", "test_auc"))
-    gap = None if val["value"] is None or test["value"] is None else val["value"] - test["value"]
-    note = "reported, not judged"
-    if gap is not None:
-        note += f": val {val['value']:.4f}, test {test['value']:.4f}"
+    if val["value"] is None or test["value"] is None:
+        return Check(GATE, "AUC of val minus AUC of test", True, None, n=test["n"])
+    gap, note = val["value"] - test["value"], f"val {val['value']:.4f}, test {test['value']:.4f}"
     return Check(GATE, "AUC of val minus AUC of test", True, gap, n=test["n"], note=note)

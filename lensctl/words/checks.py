@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from lensctl.words.intervals import wilson
+from lensctl.words.intervals import Estimate, wilson
 
 OFFENDERS_SHOWN = 5
 
@@ -66,6 +67,11 @@ class Check:
         """The same check, bound to what it judged."""
         return replace(self, input_digest=input_digest)
 
+    @property
+    def judged(self) -> bool:
+        """Whether it can fail; without a limit it is only reported."""
+        return bool(self.limit) or not self.passed
+
 
 def some(gate: str, what: str, n: int, least: int = 1) -> Check:
     """There is something to judge: a gate over nothing fails."""
@@ -104,6 +110,37 @@ def share(gate: str, check: str, count: int, n: int, bounds: tuple[float, float]
     if not passed and low is not None and high is not None and high >= bounds[0] and low <= bounds[1]:
         note = "; ".join(filter(None, (note, f"its interval reaches into the limits: {n:,} rows are few")))
     return Check(gate, check, passed, value, low, high, f">= {bounds[0]:g}, <= {bounds[1]:g}", n, note=note)
+
+
+def meets(
+    gate: str,
+    check: str,
+    estimate: Estimate,
+    bounds: tuple[float, float] | None,
+    note: str = "",
+    offenders: Iterable[object] = (),
+) -> Check:
+    """A figure's 95 % interval meets the bounds: it fails only where that lies wholly beyond one of them.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        One without a value fails; one without an interval is judged by its value.
+    bounds : (low, high), optional
+        None: the figure is only reported.
+    offenders : iterable
+        A few are shown where it fails.
+    """
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if value is None:
+        note = "; ".join(filter(None, ("nothing to compare: no values in one class", note)))
+    if bounds is None:
+        return Check(gate, check, True, value, low, high, n=estimate.n, note=note)
+    passed = value is not None and (value if low is None else low) <= bounds[1]
+    passed = passed and value is not None and (value if high is None else high) >= bounds[0]
+    shown = () if passed else tuple(map(str, itertools.islice(offenders, OFFENDERS_SHOWN)))
+    limit = f"interval meets {bounds[0]:g}..{bounds[1]:g}"
+    return Check(gate, check, passed, value, low, high, limit, estimate.n, shown, note=note)
 
 
 def _plain(value: Any) -> Any:

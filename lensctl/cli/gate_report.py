@@ -1,0 +1,185 @@
+"""What `lensctl gate` says of its checks: tables for people, annotations for GitHub, JUnit XML for CI."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from lensctl.words.checks import Check
+
+LOG_WIDTH = 110
+OFFENDERS_IN_TABLE = 3
+BANDS = "grz"
+SHARE_LIMITS = re.compile(r">= (\S+), <= (\S+)")
+NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def show(checks: Sequence[Check]) -> None:
+    """Draw the checks on stderr: what passed, what is only reported, and last, where one looks first, what failed."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = max(console.width, LOG_WIDTH)
+    several = len({check.gate for check in checks}) > 1
+    passed = [check for check in checks if check.judged and check.passed]
+    reported = [check for check in checks if not check.judged]
+    failed = [check for check in checks if not check.passed]
+    if passed:
+        console.print(_judged(passed, several), "")
+    _report(console, reported, several)
+    for check in failed:
+        console.print(f"FAILED {check.gate}: {check.check}", style="bold red")
+        for line in _why(check):
+            console.print(f"  {line}")
+    counts = [f"{len(passed)} passed", f"{len(failed) or 'none'} failed"]
+    counts += [f"{len(reported)} only reported"] if reported else []
+    console.print(f"{len(checks)} checks: {', '.join(counts)}", style="bold")
+
+
+def _why(check: Check) -> Iterator[str]:
+    """The number that decided, why, and a few offenders, one a line."""
+    interval = _interval(check)
+    value = f"{_number(check.value)} ({interval})" if interval else _number(check.value)
+    yield f"{value}; limit: {check.limit}; {check.n:,} judged"
+    if check.note:
+        yield check.note
+    yield from check.offenders[:OFFENDERS_IN_TABLE]
+    count = check.value if isinstance(check.value, int) else len(check.offenders)
+    if check.offenders and count > OFFENDERS_IN_TABLE:
+        yield f"… and {count - OFFENDERS_IN_TABLE:,} more"
+
+
+def _table(*columns: str) -> Table:
+    """An empty table: its first column is text, the others numbers that do not wrap."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(columns[0], overflow="fold")
+    for name in columns[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _judged(checks: Sequence[Check], several: bool) -> Table:
+    table = _table("passed", "value", "95 %", "limit", "n")
+    for gate, own in itertools.groupby(checks, key=lambda check: check.gate):
+        if several:
+            table.add_section()
+            table.add_row(gate, style="bold")
+        for check in own:
+            table.add_row(
+                _named(check), _number(check.value), _interval(check), _short_limit(check.limit), f"{check.n:,}"
+            )
+    return table
+
+
+def _report(console: Console, checks: Sequence[Check], several: bool) -> None:
+    """What is only reported; where it is told for each band, one line for the three."""
+    table = _table("only reported", "value", "95 %", "n")
+    in_bands: dict[tuple[str, ...], list[tuple[str, str, Check]]] = {}
+    for check in checks:
+        what, band, suffix = _band_of(check.check)
+        if band:
+            before, _, what = what.rpartition(" ")
+            in_bands.setdefault((check.gate, check.note, before, suffix), []).append((what, band, check))
+        else:
+            name = f"{check.gate}: " if several else ""
+            table.add_row(_named(check, name), _number(check.value), _interval(check), f"{check.n:,}")
+    if table.rows:
+        console.print(table, "")
+    for (gate, note, before, suffix), group in in_bands.items():
+        heading = f"{note or 'only reported'}; {before} …{suffix}"
+        console.print(f"{gate}: {heading}" if several else heading, style="bold")
+        table = _table("", *BANDS)
+        for what, own in itertools.groupby(group, key=lambda each: each[0]):
+            cells = {band: f"{_number(check.value, 3)} {_interval(check)}" for _, band, check in own}
+            table.add_row(what, *(cells.get(band, "") for band in BANDS))
+        console.print(table, "")
+
+
+def _band_of(name: str) -> tuple[str, str, str]:
+    """A check's name before its band, the band, and what follows: `AUC of noise`, `g`, `, matched`."""
+    found = re.fullmatch(rf"(.+)_([{BANDS}])(,.*)?", name)
+    return (found[1], found[2], found[3] or "") if found else (name, "", "")
+
+
+def _named(check: Check, before: str = "") -> Any:
+    """The check's name, with what there is to say of it on the next line."""
+    from rich.text import Text
+
+    name = Text(before + check.check)
+    if check.note:
+        name.append(f"\n  {check.note}", style="dim")
+    return name
+
+
+def _number(value: Any, digits: int = 4) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+
+
+def _interval(check: Check) -> str:
+    """The interval with as many digits as its width deserves, four at most; empty where there is none."""
+    if check.low is None or check.high is None:
+        return ""
+    width = check.high - check.low
+    if not width > 0:
+        return "..".join(map(_number, (check.low, check.high)))
+    digits = min(max(1 - math.floor(math.log10(width)), 0), 4)
+    return "..".join(f"{end:.{digits}f}" if round(end, digits) else "0" for end in (check.low, check.high))
+
+
+def _short_limit(limit: str) -> str:
+    return SHARE_LIMITS.sub(r"\1..\2", limit).removeprefix("interval meets ")
+
+
+def annotation(check: Check) -> str:
+    """A failed check as a line that GitHub's runner reads, from stderr as well as stdout."""
+    text = _escaped("; ".join((check.check, *_why(check))))
+    title = _escaped(f"lensctl gate {check.gate}").replace(":", "%3A").replace(",", "%2C")
+    return f"::error title={title}::{text}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def junit(checks: Sequence[Check]) -> bytes:
+    """JUnit XML: a suite for each gate, a case for each check, its JSON line as what it said."""
+    from xml.etree import ElementTree
+
+    def counts(own: Sequence[Check]) -> dict[str, str]:
+        failures = sum(not check.passed for check in own)
+        return {"tests": str(len(own)), "failures": str(failures), "errors": "0"}
+
+    suites = ElementTree.Element("testsuites", {"name": "lensctl gate", **counts(checks)})
+    for gate in dict.fromkeys(check.gate for check in checks):
+        own = [check for check in checks if check.gate == gate]
+        suite = ElementTree.SubElement(suites, "testsuite", {"name": gate, **counts(own)})
+        for check in own:
+            names = {"classname": f"lensctl.gate.{gate}", "name": _in_xml(check.check)}
+            case = ElementTree.SubElement(suite, "testcase", names)
+            if not check.passed:
+                first, *more = map(_in_xml, _why(check))
+                ElementTree.SubElement(case, "failure", message=first, type="gate").text = "\n".join([first, *more])
+            ElementTree.SubElement(case, "system-out").text = _in_xml(check.as_json())
+    ElementTree.indent(suites)
+    return bytes(ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _in_xml(text: str) -> str:
+    """The text without the characters that XML has no way to write."""
+    return NOT_IN_XML.sub("\ufffd", text)
