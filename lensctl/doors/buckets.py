@@ -48,7 +48,6 @@ class Bucket:
         wait = urllib3.Timeout(connect=10, read=60)
         self._http = urllib3.PoolManager(maxsize=LISTINGS, retries=again, timeout=wait)
         self._store = s3.object_store(self.bucket)
-        self._client = s3.client()
         self._large, self._ranged = threading.Semaphore(LARGE_UPLOADS), threading.Semaphore(RANGED_READS)
         self._index: dict[str, Entry] | None = None
         self.only = ""
@@ -131,9 +130,9 @@ class Bucket:
         """
         import urllib3
 
-        wanted = {"Bucket": self.bucket, "Prefix": prefix, "EncodingType": "url"}
-        wanted |= {name: value for name, value in (("ContinuationToken", token), ("Delimiter", delimiter)) if value}
-        url = self._client.generate_presigned_url("list_objects_v2", wanted)
+        wanted = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
+        wanted |= {name: value for name, value in (("continuation-token", token), ("delimiter", delimiter)) if value}
+        url = s3.signed(self.bucket, wanted)
         try:
             answer = self._http.request("GET", url)
             text = answer.data.decode()
@@ -208,7 +207,7 @@ class Bucket:
     def is_sealed(self, key: str) -> bool:
         """Whether S3 says that an object is encrypted with a key that is not its own."""
         with self._plainly(key):
-            facts = self._client.head_object(Bucket=self.bucket, Key=self._prefix + key)
+            facts = s3.client().head_object(Bucket=self.bucket, Key=self._prefix + key)
         return "aws:kms" in facts.get("ServerSideEncryption", "") or "SSECustomerAlgorithm" in facts
 
     def put(self, key: str, chunks: Iterable[bytes], size: int, modified_ns: int) -> Callable[[], Entry]:
@@ -229,11 +228,11 @@ class Bucket:
         """Upload in parts; whatever fails on the way, in `chunks` too, leaves no trace."""
         at = {"Bucket": self.bucket, "Key": key}
         with self._plainly(key):
-            upload = self._client.create_multipart_upload(**at)["UploadId"]
+            upload = s3.client().create_multipart_upload(**at)["UploadId"]
         done: list[dict[str, Any]] = []
 
         def send(number: int, data: bytes) -> dict[str, Any]:
-            answer = self._client.upload_part(**at, UploadId=upload, PartNumber=number, Body=data)
+            answer = s3.client().upload_part(**at, UploadId=upload, PartNumber=number, Body=data)
             return {"PartNumber": number, "ETag": answer["ETag"]}
 
         try:
@@ -249,9 +248,9 @@ class Bucket:
                     done += [part.result() for part in underway]
             with self._plainly(key):
                 parts = {"Parts": sorted(done, key=lambda part: int(part["PartNumber"]))}
-                return str(self._client.complete_multipart_upload(**at, UploadId=upload, MultipartUpload=parts)["ETag"])
+                return str(s3.client().complete_multipart_upload(**at, UploadId=upload, MultipartUpload=parts)["ETag"])
         except BaseException:
-            self._client.abort_multipart_upload(**at, UploadId=upload)
+            s3.client().abort_multipart_upload(**at, UploadId=upload)
             raise
 
     def _noted(self, entry: Entry) -> Entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +26,8 @@ class Account:
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
     token: str | None = field(repr=False)
-    client: Any = field(repr=False, compare=False)
-    """A botocore client, for what obstore does not do; threads may share it."""
+    session: Any = field(repr=False, compare=False)
+    """Botocore's, which asks for passing credentials again when they run out."""
 
 
 @functools.cache
@@ -42,6 +42,7 @@ def account() -> Account:
         session = _session()
         region = _region(session)
         credentials = session.get_credentials()
+        endpoint = _endpoint(session) if region else None
     except botocore.exceptions.BotoCoreError as error:
         raise InputError(f"AWS configuration: {error}", "see `aws configure list`") from error
     if not region:
@@ -49,11 +50,7 @@ def account() -> Account:
     if credentials is None:
         raise InputError("no AWS credentials are found", "set AWS_PROFILE, or run where there is an instance role")
     frozen = credentials.get_frozen_credentials()
-    client = _client(session, max_pool_connections=32, retries={"mode": "standard", "max_attempts": 8})
-    endpoint = client.meta.endpoint_url
-    if "amazonaws.com" in endpoint:
-        endpoint = None
-    return Account(region, endpoint, str(frozen.access_key), str(frozen.secret_key), frozen.token, client)
+    return Account(region, endpoint, str(frozen.access_key), str(frozen.secret_key), frozen.token, session)
 
 
 def _session() -> Any:
@@ -66,6 +63,16 @@ def _session() -> Any:
 def _region(session: Any) -> str | None:
     """The region; botocore by itself knows AWS_DEFAULT_REGION alone, other tools AWS_REGION first."""
     return os.environ.get("AWS_REGION") or session.get_config_variable("region")
+
+
+def _endpoint(session: Any) -> str | None:
+    """Where S3 is, if not at AWS. Only a client knows all that a profile may say of it, and takes long to make."""
+    told = [os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")]
+    ignored = session.get_config_variable("ignore_configured_endpoint_urls")
+    if ignored or not (any(told) or {"endpoint_url", "services"} & set(session.get_scoped_config())):
+        return None
+    endpoint = next(filter(None, told), None) or str(_client(session).meta.endpoint_url)
+    return None if "amazonaws.com" in endpoint else endpoint
 
 
 def _client(session: Any, **how: Any) -> Any:
@@ -98,7 +105,7 @@ def setting() -> Setting:
         session = _session()
         found = session.get_credentials()
         region = _region(session)
-        endpoint = _client(session).meta.endpoint_url if region else os.environ.get("AWS_ENDPOINT_URL")
+        endpoint = _endpoint(session)
     except botocore.exceptions.BotoCoreError as error:
         raise InputError(f"AWS configuration: {error}", "see `aws configure list`") from error
     return Setting(region, endpoint, found.method if found else None)
@@ -162,8 +169,25 @@ def object_store(bucket: str) -> S3Store:
 
 
 def client() -> Any:
-    """The account's botocore client, for what obstore does not do; threads may share it."""
-    return account().client
+    """The account as a botocore client, for what obstore does not do; threads may share it."""
+    return _shared_client(account())
+
+
+@functools.lru_cache(maxsize=4)
+def _shared_client(who: Account) -> Any:
+    return _client(who.session, max_pool_connections=32, retries={"mode": "standard", "max_attempts": 8})
+
+
+def signed(bucket: str, query: Mapping[str, str], seconds: int = 3600) -> str:
+    """A url that asks a bucket something, signed."""
+    from botocore.auth import S3SigV4QueryAuth
+    from botocore.awsrequest import AWSRequest
+
+    who = account()
+    root = who.endpoint or f"https://s3.{who.region}.amazonaws.com"
+    request = AWSRequest("GET", f"{root.rstrip('/')}/{bucket}", params=dict(query))
+    S3SigV4QueryAuth(who.session.get_credentials(), "s3", who.region, expires=seconds).add_auth(request)
+    return str(request.url)
 
 
 def exists(url: str) -> bool:
