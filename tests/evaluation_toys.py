@@ -29,6 +29,19 @@ def toy_scores(
     return provenance.stamp(scores, toy_chain(manifest, commands))
 
 
+def toy_pixels(rows: np.ndarray) -> np.ndarray:
+    """A round galaxy for each row, (n, 21, 21, 3), of one of five brightnesses."""
+    y, x = np.mgrid[-10:11, -10:11]
+    image = np.exp(-np.hypot(x, y) / 4)[None, :, :, None] * (1 + np.asarray(rows) % 5)[:, None, None, None]
+    return np.repeat(image, 3, axis=3).astype(np.float32)
+
+
+def restamped(scores: pa.Table) -> pa.Table:
+    """Changed scores as they would be of a manifest that is changed alike."""
+    added = [name for name in scores.column_names if name == "p" or name.startswith("logit")]
+    return provenance.stamp(scores, toy_chain(scores.drop_columns(added)))
+
+
 def toy_chain(manifest: pa.Table, commands: tuple[str, ...] = ("pool",)) -> provenance.Chain:
     """Steps to scores of a manifest, each the parent of the next."""
     chain: provenance.Chain = ()

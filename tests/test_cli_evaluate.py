@@ -8,13 +8,14 @@ import os
 import subprocess
 import sys
 
+import pyarrow as pa
 import pytest
 
 from lensctl.cli.main import main
 from lensctl.doors import tables
 from lensctl.evaluate import plots
 from tests import pixels, rings
-from tests.evaluation_toys import toy_scores
+from tests.evaluation_toys import restamped, toy_scores
 from tests.frozen_toys import content
 from tests.gate_toys import changed, with_rows
 
@@ -90,12 +91,23 @@ def test_it_refuses_what_exists_unless_told(folder, capfd):
         (["bare.parquet", "out"], "bare.parquet: there are scores but no labels"),
         (["empty.parquet", "out"], "empty.parquet: the table has no rows"),
         (["scores.parquet", "out", "--root", "nowhere"], "nowhere"),
+        (["scores.parquet", "out", "--against", "nothing.parquet"], "nothing.parquet: no such file"),
+        (["scores.parquet", "out", "--grades", "bad.csv"], "bad.csv: grading in row 0 is 'maybe'"),
+        (["scores.parquet"], "no OUT_DIR is given"),
+        (["old", "out"], "old is an evaluation, not scores"),
+        (["changed.parquet", "out"], "disagree with manifest.parquet, the manifest that was scored"),
+        (["twice.parquet", "out"], "1 values of 'galaxy_id' stand in more than one row: 0000p000_0"),
     ],
 )
 def test_what_cannot_be_judged_is_said_plainly_and_nothing_is_written(folder, scores, capfd, args, message):
     tables.write(with_rows(scores, [7], logit=float("nan")), "nan.parquet")
     tables.write(scores.drop_columns(["label"]), "bare.parquet")
     tables.write(scores.slice(0, 0), "empty.parquet")
+    tables.write(with_rows(scores, [1], galaxy_id="0000p000_0"), "twice.parquet")
+    tables.write(with_rows(with_rows(scores, [0], label=0), [0], tier="N1"), "changed.parquet")
+    (folder / "bad.csv").write_text("galaxy_id,grading\nx,maybe\n")
+    (folder / "old").mkdir()
+    (folder / "old" / "metrics.json").write_text("{}")
     before = {path.name for path in folder.iterdir()}
     assert main(["evaluate", *args]) == 2
     out, err = said(capfd)
@@ -127,7 +139,7 @@ def with_pixels(folder, scores):
     """The scores with a store of pixels beside them."""
     images = rings.images(scores["label"].to_numpy(), size=21)
     store = pixels.make_store(folder / "cutouts.zarr", images, shard_rows=256)
-    return changed(scores, "galaxy_id", store.index["galaxy_id"].to_pylist())
+    return restamped(changed(scores, "galaxy_id", store.index["galaxy_id"].to_pylist()))
 
 
 def test_the_report_shows_the_cutouts_that_the_manifest_names(folder, scores, capfd):
@@ -136,7 +148,7 @@ def test_the_report_shows_the_cutouts_that_the_manifest_names(folder, scores, ca
     (line,), _ = said(capfd)
     assert line["pictures"] > 10
     report = (folder / "out" / "report.html").read_text()
-    assert report.count('<img src="data:image/png;base64,') == line["pictures"]
+    assert report.count('<img src="data:image/jpeg;base64,') == line["pictures"]
     (folder / "elsewhere").mkdir()
     (folder / "cutouts.zarr").rename(folder / "elsewhere" / "cutouts.zarr")
     assert main(["evaluate", "scores.parquet", "without", *QUICK]) == 0
@@ -145,6 +157,26 @@ def test_the_report_shows_the_cutouts_that_the_manifest_names(folder, scores, ca
     assert [made["pictures"] for made in lines] == [0, line["pictures"]]
     assert (folder / "with" / "report.html").read_text() == report
     assert (folder / "without" / "metrics.json").read_text() == (folder / "with" / "metrics.json").read_text()
+
+
+def test_grades_and_another_evaluation_are_told_on_stderr(folder, scores, capfd):
+    shown = scores.filter(column_is(scores, "split", "test")).slice(0, 3)["galaxy_id"].to_pylist()
+    (folder / "grades.csv").write_text("galaxy_id,grading\n" + "".join(f"{galaxy},not\n" for galaxy in shown))
+    beside = ["--grades", "grades.csv", "--against", "scores.parquet"]
+    assert main(["evaluate", "scores.parquet", "out", *beside, *QUICK]) == 0
+    (_,), err = said(capfd)
+    assert "With the grades of grades.csv" in err
+    assert (
+        "3 of 3 graded galaxies are among the scores; as graded, test is without 0 others that are lenses and 3" in err
+    )
+    assert (
+        "Against scores.parquet, on the 150 test galaxies of both (30 lenses): better: nothing; worse: nothing" in err
+    )
+    assert {"tables/against.csv", "tables/graded.parquet", "tables/test_scores.csv"} <= set(content(folder / "out"))
+
+
+def column_is(table, name, value):
+    return pa.array([item == value for item in table[name].to_pylist()])
 
 
 def test_a_mock_survey_is_announced_on_stderr(folder, capfd):

@@ -16,7 +16,7 @@ from lensctl.words import calibration, metrics
 from lensctl.words.calibration import logistic
 from lensctl.words.errors import InputError
 from lensctl.words.intervals import Resampling
-from tests.evaluation_toys import MODEL_DIGEST, toy_scores
+from tests.evaluation_toys import MODEL_DIGEST, restamped, toy_pixels, toy_scores
 from tests.gate_toys import changed, with_rows
 
 QUICK = Choices(rounds=100, top=20)
@@ -81,6 +81,34 @@ def test_headline_figures_know_nothing_of_val_and_train(scores, found):
     assert found.calibrated != spoiled.calibrated
 
 
+@pytest.mark.parametrize("prevalence", [None, 1e-3])
+def test_recall_before_false_positives_and_purity_have_intervals_of_resampled_pixels(scores, prevalence):
+    weighted = restamped(
+        changed(
+            scores, "sampling_weight", np.where(scores["label"].to_numpy() == 1, 1.0, 1.0 + np.arange(len(scores)) % 9)
+        )
+    )
+    found = figures.evaluate(weighted, Choices(rounds=100, prevalence=prevalence)).metrics
+    test = scored.read(weighted).of("test")
+    weight = None if prevalence is None else test.weight
+    rows = (found["sky"] if prevalence else found["ranking"]["test"])["purity_at_completeness"]
+    resampling = Resampling(test.pixel, 100, 42)
+    _, _, before = resampling.ranking(test.is_lens, test.logit, (), (1, 10))
+    for k, name in enumerate(("tpr0", "tpr10")):
+        figure = found["ranking"]["test"][name]
+        assert (figure["low"], figure["high"]) == pytest.approx(tuple(np.quantile(before[:, k], [0.025, 0.975])))
+        assert (
+            figure["value"]
+            == metrics.point_before_false_positive(metrics.curve(test.is_lens, test.logit), (1, 10)[k]).recall
+        )
+    samples = resampling.purity(test.is_lens, test.logit, [row["completeness"] for row in rows], weight, prevalence)
+    points = metrics.curve(test.is_lens, test.logit, weight)
+    for k, row in enumerate(rows):
+        assert row["value"] == metrics.precision_at_recall(points, row["completeness"], prevalence)
+        assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(samples[:, k], [0.025, 0.975])))
+        assert row["n"] >= row["completeness"] * test.is_lens.sum()
+
+
 def test_thresholds_hold_their_target_on_val(scores, found):
     val = column(scores, "split") == "val"
     logit, others = scores["logit"].to_numpy()[val], scores["label"].to_numpy()[val] == 0
@@ -103,6 +131,36 @@ def test_what_was_judged_is_named(scores, found):
         assert provenance.chain_of(table)[-1].command == "evaluate"
 
 
+def flipped(scores, rows):
+    """A lens called N1."""
+    return with_rows(with_rows(scores, rows, label=0), rows, tier="N1")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda t: flipped(t, [0]),
+        lambda t: with_rows(t, [3], split="train" if t["split"][3].as_py() != "train" else "val"),
+        lambda t: t.slice(0, len(t) - 1),
+    ],
+)
+def test_labels_and_rows_that_disagree_with_the_manifest_are_refused(scores, spoil):
+    with pytest.raises(
+        InputError, match="scores.parquet: labels, splits or other columns disagree with manifest.parquet"
+    ):
+        figures.evaluate(spoil(scores), QUICK)
+    figures.evaluate(restamped(spoil(scores)), QUICK)
+
+
+def test_scores_of_a_fold_may_have_other_splits_than_the_manifest(scores):
+    chain = provenance.chain_of(scores)
+    train, score = chain[-2:]
+    folded = provenance.Step("train", {**train.parameters, "fold": "1/5"}, train.inputs)
+    sources = tuple(provenance.Source(s.role, s.name, s.digest, folded.id) for s in score.inputs)
+    again = provenance.stamp(flipped(scores, [0]), (*chain[:-2], folded, provenance.Step("score", {}, sources)))
+    assert figures.evaluate(again, QUICK).metrics["rows"]
+
+
 def test_scores_of_other_tools_are_judged_but_bound_to_nothing(scores):
     found = figures.evaluate(scores.replace_schema_metadata(), QUICK)
     assert found.metrics["model_digest"] is None
@@ -123,7 +181,7 @@ def test_levels_are_judged_row_by_row(scores, found):
 
 def test_a_figure_without_meaning_is_none_and_reaches_no_level(scores):
     lone = scores.filter(pa.array((column(scores, "split") != "test") | (column(scores, "tier") != "A")))
-    found = figures.evaluate(lone, QUICK)
+    found = figures.evaluate(restamped(lone), QUICK)
     assert found.metrics["headline"]["tier_a_recall"]["value"] is None
     assert found.metrics["headline"]["tier_a_auc"]["value"] is None
     assert found.metrics["levels"]["mvp"]["passed"] is False
@@ -131,10 +189,10 @@ def test_a_figure_without_meaning_is_none_and_reaches_no_level(scores):
 
 def test_one_class_in_val_gives_no_calibration_and_one_in_test_no_ece(scores):
     split, label = column(scores, "split"), scores["label"].to_numpy()
-    found = figures.evaluate(scores.filter(pa.array((split != "val") | (label == 0))), QUICK)
+    found = figures.evaluate(restamped(scores.filter(pa.array((split != "val") | (label == 0)))), QUICK)
     assert found.metrics["calibration"]["slope"] is None
     assert len(found.metrics["thresholds"]["points"]) == 4
-    found = figures.evaluate(scores.filter(pa.array((split != "test") | (label == 0))), QUICK)
+    found = figures.evaluate(restamped(scores.filter(pa.array((split != "test") | (label == 0)))), QUICK)
     assert found.metrics["headline"]["ece_equal_width"]["value"] is None
     assert found.metrics["headline"]["test_auc"]["value"] is None
     json.dumps(found.metrics, allow_nan=False)
@@ -210,7 +268,7 @@ def test_calibration_helps_where_the_scores_are_off(scores):
 
 def test_figures_of_the_sky_are_those_of_the_weighted_rows(scores):
     weight = np.where(scores["label"].to_numpy() == 1, 1.0, np.random.default_rng(0).uniform(1, 30, len(scores)))
-    weighted = changed(scores, "sampling_weight", weight)
+    weighted = restamped(changed(scores, "sampling_weight", weight))
     found = figures.evaluate(weighted, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]
     test = column(scores, "split") == "test"
     taken, label = scores["logit"].to_numpy()[test] >= 0, scores["label"].to_numpy()[test]
@@ -248,6 +306,17 @@ def test_an_ensembles_spread_is_shown_beside_the_interval():
     spread = ensemble["spread"]["auc"]
     assert spread["low"] < spread["high"]
     assert spread["sd"] > 0
+    aucs = [member["auc"] for member in ensemble["members"]]
+    assert (spread["low"], spread["high"], spread["sd"]) == (min(aucs), max(aucs), pytest.approx(np.std(aucs, ddof=1)))
+
+
+def test_the_report_shows_an_ensembles_spread_beside_the_interval():
+    found = figures.evaluate(toy_scores(members=3), QUICK)
+    html = report.render(found, {}, {})
+    row = html.split("<td>AUC</td>")[1].split("</tr>")[0]
+    spread = found.metrics["ensemble"]["spread"]["auc"]
+    for value in (found.metrics["headline"]["test_auc"]["low"], spread["low"], spread["high"], spread["sd"]):
+        assert report.number(value, 4) in row
 
 
 def test_a_single_model_has_no_spread(found):
@@ -267,6 +336,18 @@ def test_strata_have_no_metric_where_it_has_no_meaning(found):
             assert (row["auc"] is None) == (not row["lenses"] or not row["others"])
 
 
+def test_one_lens_makes_no_auc_of_a_stratum(scores):
+    test = column(scores, "split") == "test"
+    rows = np.flatnonzero(test & (scores["label"].to_numpy() == 1))
+    lone = with_rows(with_rows(scores, np.flatnonzero(test).tolist(), type="DEV"), [int(rows[0])], type="REX")
+    others = np.flatnonzero(test & (scores["label"].to_numpy() == 0))[:50]
+    lone = restamped(with_rows(lone, others.tolist(), type="REX"))
+    strata = {row["group"]: row for row in figures.evaluate(lone, QUICK).tables["strata"].to_pylist()}
+    assert (strata["REX"]["lenses"], strata["REX"]["others"], strata["REX"]["auc"]) == (1, 50, None)
+    assert strata["REX"]["fpr"] is not None
+    assert strata["DEV"]["auc"] is not None
+
+
 def test_bins_stand_in_their_order(found):
     groups = [row["group"] for row in found.tables["strata"].to_pylist() if row["by"] == "nobs_z_bin"]
     assert groups == ["3-5", "6-10", "11+"]
@@ -281,7 +362,7 @@ def test_bins_stand_in_their_order(found):
 def test_the_list_is_ranked_by_score_with_ties_by_id(scores):
     tied = np.round(scores["logit"].to_numpy())
     table = changed(changed(scores, "logit", tied), "p", logistic(tied))
-    shuffled = table.take(np.random.default_rng(1).permutation(len(table)))
+    shuffled = restamped(table.take(np.random.default_rng(1).permutation(len(table))))
     first, second = (figures.evaluate(t, QUICK).tables["top"].to_pylist() for t in (table, shuffled))
     assert [row["galaxy_id"] for row in first] == [row["galaxy_id"] for row in second]
     assert first == sorted(first, key=lambda row: (-row["logit"], row["galaxy_id"]))
@@ -298,7 +379,7 @@ def test_a_score_at_the_threshold_is_taken():
 def test_a_lens_of_several_catalogues_counts_in_each(scores):
     test = np.flatnonzero((column(scores, "split") == "test") & (scores["label"].to_numpy() == 1))
     shared = with_rows(scores, test[:5].tolist(), ref="paper | other search")
-    rows = figures.evaluate(shared, QUICK).tables["strata"].to_pylist()
+    rows = figures.evaluate(restamped(shared), QUICK).tables["strata"].to_pylist()
     assert {row["group"]: row["lenses"] for row in rows if row["by"] == "ref"} == {
         "other search": 5,
         "paper": len(test),
@@ -321,7 +402,9 @@ def test_mistakes_are_the_worst_of_each_kind(found):
 
 @pytest.mark.parametrize("how", ["step", "ref"])
 def test_a_mock_survey_is_announced(scores, how):
-    mock = toy_scores(commands=("sky", "pool")) if how == "step" else with_rows(scores, [0], ref="lensctl mock")
+    mock = (
+        toy_scores(commands=("sky", "pool")) if how == "step" else restamped(with_rows(scores, [0], ref="lensctl mock"))
+    )
     found = figures.evaluate(mock, QUICK)
     assert found.metrics["mock"] is True
     assert "mock survey" in found.metrics["note"]
@@ -331,12 +414,6 @@ def test_a_mock_survey_is_announced(scores, how):
 def test_a_real_survey_is_not_called_a_mock(found):
     assert found.metrics["mock"] is False
     assert "mock" not in report.render(found, {}, {}).split("</style>")[1]
-
-
-def toy_pixels(rows):
-    y, x = np.mgrid[-10:11, -10:11]
-    image = np.exp(-np.hypot(x, y) / 4)[None, :, :, None] * (1 + np.asarray(rows) % 5)[:, None, None, None]
-    return np.repeat(image, 3, axis=3).astype(np.float32)
 
 
 def write(tmp_path, evaluation, name="out"):
@@ -391,7 +468,7 @@ def test_the_report_is_one_file_that_fetches_nothing(tmp_path, found):
     reader.feed(html)
     assert reader.open == []
     assert all(source.startswith("data:image/") for source in reader.fetched)
-    assert len([source for source in reader.fetched if source.startswith("data:image/png")]) == len(reader.ids)
+    assert len([source for source in reader.fetched if source.startswith("data:image/jpeg")]) == len(reader.ids)
     assert all(link.startswith("https://www.legacysurvey.org/viewer?ra=") for link in reader.links)
     assert found.tables["top"]["galaxy_id"][0].as_py() in reader.ids
     assert "url(" not in html
@@ -406,7 +483,7 @@ def test_without_pixels_the_report_says_so(found):
 def test_names_in_the_data_cannot_inject_markup(scores):
     row = int(np.argmax(np.where(column(scores, "split") == "test", scores["logit"].to_numpy(), -99)))
     nasty = with_rows(scores, [row], galaxy_id='"><script>alert(1)</script>')
-    html = report.render(figures.evaluate(nasty, QUICK), {}, {})
+    html = report.render(figures.evaluate(restamped(nasty), QUICK), {}, {})
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert" in html
 

@@ -20,12 +20,29 @@ if TYPE_CHECKING:
 @command("evaluate", MODEL)
 def evaluate(
     scores: Annotated[str, typer.Argument(metavar="SCORES", help="Made by `lensctl score`; - is stdin.")],
-    out_dir: Annotated[str, typer.Argument(metavar="OUT_DIR", help="Folder to make.", show_default=False)],
+    out_dir: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="OUT_DIR", help="Folder to make; with --against it may be left out.", show_default=False
+        ),
+    ] = None,
     root: Root = None,
     prevalence: Annotated[
         float | None,
         typer.Option(
             "--prevalence", help="Share of lenses on the sky; adds figures for it, such as 1e-4.", show_default=False
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="OTHER", help="Another evaluation, or its scores, to compare with.", show_default=False
+        ),
+    ] = None,
+    grades: Annotated[
+        str | None,
+        typer.Option(
+            "--grades", metavar="FILE", help="Grades downloaded from a report: figures with them.", show_default=False
         ),
     ] = None,
     calibration: Annotated[
@@ -42,11 +59,16 @@ def evaluate(
     report.html, tables/ (parquet and CSV) and plots/ (PNG and PDF). The report shows colour cutouts where the pixels
     that the manifest names are in reach.
 
+    `lensctl evaluate A --against B` compares two evaluations, or two tables of scores, on the test galaxies of both,
+    with paired intervals. Grades change neither thresholds nor verdict: the figures with them stand beside the others.
+
     Example: lensctl evaluate scores.parquet evaluation --prevalence 1e-4
     """
     from lensctl.doors import tables
     from lensctl.doors.whole import refuse_existing, whole_folder
+    from lensctl.evaluate import against as comparing
     from lensctl.evaluate import folder
+    from lensctl.evaluate import grades as seen
     from lensctl.evaluate.calibrating import KINDS
     from lensctl.evaluate.figures import Choices
     from lensctl.evaluate.figures import evaluate as evaluated
@@ -55,17 +77,32 @@ def evaluate(
 
     if calibration not in KINDS:
         raise InputError(f"no calibration '{calibration}'{nearest(calibration, KINDS)}", f"use {' or '.join(KINDS)}")
+    if out_dir is None:
+        if against is None:
+            raise InputError("no OUT_DIR is given", "name the folder to make; only --against does without one")
+        _compare(scores, against, rounds, seed)
+        return
+    if (Path(scores) / "metrics.json").is_file():
+        raise InputError(
+            f"{scores} is an evaluation, not scores", "name the scores; only --against without OUT_DIR takes one"
+        )
     refuse_existing(out_dir, overwrite)
+    other = None if against is None else comparing.read(against)
+    graded = None if grades is None else seen.read(grades)
     table = tables.read(scores)
     choices = Choices(rounds, seed, calibration, top_k, prevalence)
     name = "stdin" if scores == "-" else Path(scores).name
-    found = evaluated(table, choices, name)
+    found = evaluated(table, choices, name, other=other, graded=graded)
     read, lacking = _pixels(table, scores, root)
     with whole_folder(out_dir, overwrite) as part:
         pictures = folder.write(found, part, read, lacking)
     if found.metrics["mock"]:
         report.say(found.metrics["note"])
     _show(found.metrics)
+    if found.metrics["against"] is not None:
+        _show_comparison(found.metrics["against"])
+    if found.metrics["grades"] is not None:
+        _show_grades(found.metrics["grades"])
     headline = found.metrics["headline"]
     report.receipt(
         "evaluate",
@@ -78,6 +115,17 @@ def evaluate(
         mock=found.metrics["mock"],
         pictures=pictures,
     )
+
+
+def _compare(here: str, there: str, rounds: int, seed: int) -> None:
+    """Compare two evaluations and write nothing: the comparison is the JSON line."""
+    import json
+
+    from lensctl.evaluate import against
+
+    found = against.compare(against.read(here, "scores").test, against.read(there), rounds, seed)
+    _show_comparison(found)
+    report.out(json.dumps({"command": "evaluate", "output": None, "against": found, "seconds": report.seconds()}))
 
 
 def _pixels(table: pa.Table, scores: str, root: Path | None) -> tuple[Read | None, str]:
@@ -113,3 +161,34 @@ def _show(metrics: dict[str, Any]) -> None:
             rows.append((row["criterion"], row["value"], interval, row["limit"], answer, remark))
         title = f"Level {level}: {'reached' if verdict['passed'] else 'not reached'}"
         report.table(title, ("criterion", "value", "95 %", "limit", "reached", "remark"), rows)
+
+
+def _show_comparison(found: dict[str, Any]) -> None:
+    from lensctl.evaluate.against import sentence
+
+    rows = [
+        (
+            row["figure"],
+            row["here"],
+            row["there"],
+            row["difference"],
+            "" if row["low"] is None else f"{row['low']:.4f} to {row['high']:.4f}",
+            row["verdict"],
+            "rests on fewer than 10 events" if row["few"] else "",
+        )
+        for row in found["figures"]
+    ]
+    columns = ("figure", "here", "there", "difference", "95 %, paired", "here is", "remark")
+    report.table(f"Against {found['name']}", columns, rows)
+    report.say(sentence(found))
+
+
+def _show_grades(found: dict[str, Any]) -> None:
+    rows = [(row["figure"], row["before"]["value"], row["after"]["value"]) for row in found["figures"]]
+    report.table(f"With the grades of {found['name']}", ("figure", "as labelled", "as graded"), rows)
+    out = found["left_out_of_test"]
+    report.say(
+        f"{found['among_scores']:,} of {found['graded']:,} graded galaxies are among the scores; as graded, test is "
+        f"without {out['others_that_are_lenses']:,} others that are lenses and {out['lenses_that_are_none']:,} lenses "
+        f"that are none. {found['note']}"
+    )

@@ -25,6 +25,9 @@ ALIASES = {
 TIERS = {"confident": "A", "probable": "B", "A": "A", "B": "B"}
 """Tier of each grade that makes a positive; other grades (C, ...) make none."""
 
+NO_LENS = "not"
+"""Grade of what was looked at and is no lens: it keeps no galaxy out of the negatives."""
+
 
 def read(path: str) -> pa.Table:
     """A lens catalogue as name, ra, dec, grading, ref, in the order of its rows; absent columns are null.
@@ -62,15 +65,22 @@ def read(path: str) -> pa.Table:
 
 
 def positions(paths: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[Source, ...]]:
-    """Right ascensions and declinations (degrees) of every lens in some catalogues, and the catalogues as inputs."""
+    """Right ascensions and declinations (degrees) of every lens in some catalogues, and the catalogues as inputs.
+
+    Every grade counts, and no grade too, except that of what was looked at and is no lens.
+    """
     import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     catalogs = [read(path) for path in paths]
     sources = tuple(
         provenance.source("lenses", path, digests.of_table(catalog), provenance.chain_of(catalog, path))
         for path, catalog in zip(paths, catalogs, strict=True)
     )
-    ra, dec = (np.concatenate([np.zeros(0), *(c[axis].to_numpy() for c in catalogs)]) for axis in ("ra", "dec"))
+    grades = [pc.utf8_lower(pc.utf8_trim_whitespace(catalog["grading"].fill_null(""))) for catalog in catalogs]
+    lenses = [c.filter(pc.not_equal(grade, pa.scalar(NO_LENS))) for c, grade in zip(catalogs, grades, strict=True)]
+    ra, dec = (np.concatenate([np.zeros(0), *(c[axis].to_numpy() for c in lenses)]) for axis in ("ra", "dec"))
     return ra, dec, sources
 
 

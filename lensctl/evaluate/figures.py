@@ -23,9 +23,13 @@ at_p_half
 calibration
     kind, slope, bias, fitted_on, and on test the errors before and after.
 ranking
-    For each split: auc, recall_at_fpr, tpr0, tpr10, precision_at_recall, recall_at_precision.
+    For each split: auc, recall_at_fpr, tpr0, tpr10, purity_at_completeness, recall_at_precision.
 generalisation
     val_minus_test and train_minus_test: differences of AUC.
+against
+    With --against: what `against.compare` gives; else null.
+grades
+    With --grades: what `grades.figures` gives; else null. They change nothing else.
 ensemble
     For each member AUC and tier-A recall on test, and their spread; null for a single model.
 sky
@@ -40,14 +44,26 @@ provenance
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lensctl.doors import digests, provenance
-from lensctl.evaluate import calibrating, listings, operating, prevalence, ranking, tables, verdict
+from lensctl.evaluate import (
+    against,
+    calibrating,
+    grades,
+    key_figures,
+    listings,
+    operating,
+    origin,
+    prevalence,
+    ranking,
+    tables,
+    verdict,
+)
 from lensctl.evaluate import scored as scored_rows
 from lensctl.evaluate.scored import Scored
 from lensctl.words import levels, metrics
@@ -58,7 +74,8 @@ from lensctl.words.split import SPLITS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lensctl.doors.provenance import Chain
+    from lensctl.evaluate.against import Other
+    from lensctl.evaluate.grades import Grades
     from lensctl.words.calibration import Scaling
 
 SCHEMA = "lensctl.evaluation/1"
@@ -82,16 +99,28 @@ class Choices:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`metrics` goes to metrics.json; `tables` by name; `test` and `galleries` are what pictures are drawn from."""
+    """`metrics` goes to metrics.json; `tables` by name; `test` and `galleries` are what pictures are drawn from.
+
+    `grades` are those given to galaxies, by galaxy_id.
+    """
 
     metrics: dict[str, Any]
     tables: dict[str, pa.Table]
     test: Scored
     calibrated: Scaling | None
     galleries: dict[str, Scored]
+    grades: Mapping[str, str] = field(default_factory=dict)
 
 
-def evaluate(scores: pa.Table, choices: Choices, name: str = "scores.parquet", mock: bool = False) -> Evaluation:
+def evaluate(
+    scores: pa.Table,
+    choices: Choices,
+    name: str = "scores.parquet",
+    mock: bool = False,
+    *,
+    other: Other | None = None,
+    graded: Grades | None = None,
+) -> Evaluation:
     """Evaluate a table made by `lensctl score`.
 
     Parameters
@@ -103,16 +132,25 @@ def evaluate(scores: pa.Table, choices: Choices, name: str = "scores.parquet", m
         Of the scores, for provenance and errors.
     mock : bool
         Say that the data are a mock even where their provenance does not.
+    other : Other, optional
+        Another evaluation to compare with.
+    graded : Grades, optional
+        What people saw.
 
     Raises
     ------
     InputError
-        What `scored.read` refuses, or a prevalence that is none.
+        What `scored.read` refuses, rows that are not those of the manifest that was scored, a prevalence that is none,
+        another evaluation or grades of other galaxies.
     """
+    import pyarrow as pa
+
     scored = scored_rows.read(scores, name)
+    origin.refuse_other_rows(scores, name)
     parts = {split: scored.of(split) for split in SPLITS if (scored.split == split).any()}
     val, test = parts["val"], parts["test"]
-    chain = _extend(scores, name, choices)
+    beside = [given for given in (other, graded) if given is not None]
+    chain = origin.extended(scores, name, choices.as_dict(), beside)
 
     def auc(part: Scored) -> dict[str, Any]:
         return ranking.auc(part, choices.rounds, choices.seed).as_dict()
@@ -136,16 +174,23 @@ def evaluate(scores: pa.Table, choices: Choices, name: str = "scores.parquet", m
         "val_auc": ranks["val"]["auc"],
         "test_auc": ranks["test"]["auc"],
     }
+    key = key_figures.of(test, ranks["test"], headline["tier_a_auc"])
     galleries = {f"top {choices.top}": listings.ranked(test, choices.top), **listings.mistakes(test, choices.top)}
     verdicts = verdict.verdicts(headline)
     listed = tables.collect(parts, chosen, scaling, verdicts, galleries, choices.prevalence)
-    is_mock = mock or made_of_mock(chain, scores)
+    compared = None if other is None else against.compare(test, other, choices.rounds, choices.seed)
+    if compared is not None:
+        listed["against"] = pa.Table.from_pylist(compared["figures"])
+    seen = None if graded is None else grades.figures(scored, test, graded, key, choices.rounds, choices.seed)
+    if graded is not None:
+        listed["graded"] = grades.as_table(scored, graded)
+    is_mock = mock or origin.of_mock(chain, scores)
     found = {
         "schema": SCHEMA,
         "mock": is_mock,
         "note": MOCK_NOTE if is_mock else "",
         "scores": chain[-1].inputs[0].name,
-        **_digests(chain),
+        **origin.judged(chain),
         "rows": _counts(scored, parts),
         "headline": headline,
         "levels": verdicts,
@@ -161,6 +206,8 @@ def evaluate(scores: pa.Table, choices: Choices, name: str = "scores.parquet", m
         },
         "ranking": ranks,
         "generalisation": _generalisation(headline, ranks),
+        "against": compared,
+        "grades": seen,
         "ensemble": _ensemble(test),
         "sky": None
         if choices.prevalence is None
@@ -172,40 +219,7 @@ def evaluate(scores: pa.Table, choices: Choices, name: str = "scores.parquet", m
         "provenance": provenance.to_list(chain),
     }
     stamped = {table_name: provenance.stamp(table, chain) for table_name, table in listed.items()}
-    return Evaluation(found, stamped, test, scaling, galleries)
-
-
-def _extend(scores: pa.Table, name: str, choices: Choices) -> Chain:
-    chain = provenance.chain_of(scores, name)
-    source = provenance.source("scores", name, digests.of_table(scores), chain)
-    return provenance.extend(provenance.Step("evaluate", choices.as_dict(), (source,)), chain)
-
-
-def _digests(chain: Chain) -> dict[str, str | None]:
-    """Digests of what was judged, as the step that scored recorded them; null for scores that are not ours."""
-    source = chain[-1].inputs[0]
-    made_by = next((step for step in chain if step.id == source.step and step.command == "score"), None)
-    found: dict[str, str | None] = {"scores_digest": source.digest}
-    for role in ("manifest", "model"):
-        given = made_by.input(role) if made_by else None
-        found[f"{role}_digest"] = given.digest if given else None
-    return found
-
-
-def made_of_mock(chain: Chain, scores: pa.Table) -> bool:
-    """Whether a mock survey is among the ancestors, or the rows say so (release, ref)."""
-    if any(step.command == "sky" or "mock" in source.name.lower() for step in chain for source in (*step.inputs,)):
-        return True
-    return any(
-        "mock" in value.lower()
-        for name in ("release", "ref", "survey")
-        if name in scores.column_names
-        for value in _texts(scores[name].unique().to_pylist())
-    )
-
-
-def _texts(values: Iterable[Any]) -> list[str]:
-    return [str(value) for value in values if value is not None]
+    return Evaluation(found, stamped, test, scaling, galleries, graded.of if graded else {})
 
 
 def _counts(scored: Scored, parts: dict[str, Scored]) -> dict[str, Any]:

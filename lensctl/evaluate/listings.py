@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VIEWER = "https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer=ls-dr10&zoom=16"
+NAMES = {
+    "tier": "tier",
+    "type": "Tractor type",
+    "nobs_z_bin": "exposures in z",
+    "psfsize_z": "PSF in z",
+    "psfdepth_z": "depth in z",
+    "confuser_category": "confuser category",
+    "ref": "catalogue",
+}
+"""What the rows are grouped by, for people."""
+
 SHOWN = (
     "galaxy_id",
     "ra",
@@ -36,7 +47,7 @@ def by_stratum(test: Scored) -> list[dict[str, Any]]:
     """Recall, false positive rate and AUC of each group of each stratum, with counts; None where there is no meaning.
 
     A group of lenses alone (a tier, a discovery catalogue) is set against all negatives, and a group of negatives alone
-    (a pool, a confuser category) against all lenses.
+    (a pool, a confuser category) against all lenses. One lens or one other makes no AUC.
     """
     rows = []
     for by, groups in test.strata().items():
@@ -58,10 +69,15 @@ def by_stratum(test: Scored) -> list[dict[str, Any]]:
                     "others": len(others),
                     **_named("recall", share_taken(lenses)),
                     **_named("fpr", share_taken(others)),
-                    **_named("auc", delong(compared.is_lens, compared.logit)),
+                    **_named("auc", _auc(compared)),
                 }
             )
     return rows
+
+
+def _auc(part: Scored) -> Estimate:
+    figure = delong(part.is_lens, part.logit)
+    return figure if figure.events > 1 else Estimate(None, n=figure.n)
 
 
 def _named(name: str, figure: Estimate) -> dict[str, Any]:

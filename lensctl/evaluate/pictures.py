@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,13 +24,12 @@ def data_uri(data: bytes, kind: str) -> str:
 
 
 def colour_pictures(read: Read, rows: NDArray[np.int64]) -> list[str]:
-    """Colour pictures of some manifest rows, north up, as PNG data addresses."""
+    """Colour pictures of some manifest rows, north up, as JPEG data addresses: a quarter of PNG, and as good to see."""
     from matplotlib.image import imsave
 
-    nameless: Any = {"Software": None}
     pictures = []
     for picture in lupton_rgb(read(rows)):
         buffer = io.BytesIO()
-        imsave(buffer, picture, format="png", origin="lower", metadata=nameless)
-        pictures.append(data_uri(buffer.getvalue(), "png"))
+        imsave(buffer, picture, format="jpeg", origin="lower", pil_kwargs={"quality": 92, "subsampling": 0})
+        pictures.append(data_uri(buffer.getvalue(), "jpeg"))
     return pictures

@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lensctl.evaluate.figures import Evaluation
+from lensctl.evaluate.listings import NAMES
 from lensctl.words.intervals import FEW, wilson
 
 if TYPE_CHECKING:
@@ -27,14 +28,6 @@ SPLIT_STYLES: Mapping[str, Mapping[str, Any]] = {
 }
 CLASS_COLOURS = {"A": RED, "B": ORANGE, "N1": BLUE, "N2": GREEN}
 CLASS_NAMES = {"A": "tier A lenses", "B": "tier B lenses", "N1": "N1 galaxies", "N2": "N2 hard confusers"}
-STRATA_NAMES = {
-    "tier": "tier",
-    "type": "Tractor type",
-    "nobs_z_bin": "exposures in z",
-    "psfsize_z": "PSF in z",
-    "psfdepth_z": "depth in z",
-    "ref": "catalogue",
-}
 MOST_GROUPS = 12
 """Longest list of discovery catalogues that is drawn."""
 
@@ -180,7 +173,7 @@ def _histogram(figure: Figure, evaluation: Evaluation) -> None:
     for x, names in places.items():
         axes.text(x, top, ", ".join(names) + " ", rotation=90, ha="right", va="top", fontsize=7)
     axes.set(ylim=(0.7, top), xlabel="logit", ylabel="rows", title="Scores on test by class, thresholds from val")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, fontsize=8, columnspacing=1)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=8)
 
 
 def _named(threshold: Mapping[str, Any]) -> str:
@@ -195,12 +188,12 @@ def _span(logit: np.ndarray) -> tuple[float, float]:
 def _strata(figure: Figure, evaluation: Evaluation) -> None:
     rows = [row for row in evaluation.tables["strata"].to_pylist() if row["recall"] is not None]
     drawn: list[dict[str, Any]] = []
-    for by in STRATA_NAMES:
+    for by in NAMES:
         mine = [row for row in rows if row["by"] == by]
         drawn += sorted(mine, key=lambda row: -row["lenses"])[:MOST_GROUPS] if by == "ref" else mine
     figure.set_size_inches(6.4, max(3.0, 0.9 + 0.2 * len(drawn)))
     axes: Axes = figure.add_subplot()
-    names = list(STRATA_NAMES)
+    names = [by for by in NAMES if by != "confuser_category"]
     colours = (RED, BLUE, GREEN, ORANGE, PURPLE, GREY)
     for y, row in enumerate(drawn):
         colour = colours[names.index(row["by"])]
@@ -209,7 +202,7 @@ def _strata(figure: Figure, evaluation: Evaluation) -> None:
     overall = evaluation.metrics["at_p_half"]["recall"]["value"]
     if overall is not None:
         axes.axvline(overall, color=GREY, lw=0.8, ls=":")
-    labels = [f"{STRATA_NAMES[row['by']]} {_short(row['group'])} ({row['lenses']:,})" for row in drawn]
+    labels = [f"{NAMES[row['by']]} {_short(row['group'])} ({row['lenses']:,})" for row in drawn]
     axes.set_yticks(range(len(drawn)), labels, fontsize=8)
     axes.set(
         ylim=(len(drawn) - 0.4, -0.6),

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lensctl.evaluate import calibrating
+from lensctl.evaluate import calibrating, ranking
 from lensctl.evaluate.scored import Scored
-from lensctl.words import metrics
 from lensctl.words.errors import InputError
 from lensctl.words.intervals import Estimate, Resampling, percentile_interval, wilson
 from lensctl.words.thresholds import Threshold
@@ -38,17 +37,13 @@ def figures(
             "ece_raw": calibrating.as_dict(raw),
             "ece_calibrated": calibrating.as_dict(after),
         }
-    purity = {
-        f"{recall:g}": metrics.precision_at_recall(
-            metrics.curve(test.is_lens, test.logit, test.weight), recall, prevalence
-        )
-        for recall in (0.5, 0.8, 0.9)
-    }
     return {
         "prevalence": prevalence,
         "weighted": "sampling_weight" in test.table.column_names,
         "at_thresholds": rows,
-        "purity_at_completeness": purity,
+        "purity_at_completeness": ranking.purity_at_completeness(
+            test, Resampling(test.pixel, rounds, seed), prevalence
+        ),
         "calibration": calibrated,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,13 @@ from lensctl.words import metrics
 from lensctl.words.intervals import Estimate, Resampling, delong, percentile_interval
 from lensctl.words.levels import TARGET_FPRS
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 RECALLS = (0.5, 0.8, 0.9, 0.95)
 PRECISIONS = (0.1, 0.5, 0.9, 0.99)
+BEFORE = (1, 10)
+"""TPR0 and TPR10: the recall before the first and the tenth false positive."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Auc:
 
 def auc(part: Scored, rounds: int, seed: int) -> Auc:
     """AUC of some rows."""
-    samples, _ = Resampling(part.pixel, rounds, seed).ranking(part.is_lens, part.logit)
+    samples, *_ = Resampling(part.pixel, rounds, seed).ranking(part.is_lens, part.logit)
     return Auc(delong(part.is_lens, part.logit), percentile_interval(samples))
 
 
@@ -53,29 +58,58 @@ def tier_a(part: Scored) -> Scored:
 
 def figures(part: Scored, rounds: int, seed: int) -> dict[str, Any]:
     """Every ranking figure of a split, thresholds read off its own ROC."""
-    samples, recalls = Resampling(part.pixel, rounds, seed).ranking(part.is_lens, part.logit, TARGET_FPRS)
+    resampling = Resampling(part.pixel, rounds, seed)
+    samples, at_fpr, at_count = resampling.ranking(part.is_lens, part.logit, TARGET_FPRS, BEFORE)
     points = metrics.curve(part.is_lens, part.logit)
+    before = {
+        f"tpr{count if count > 1 else 0}": _recall(
+            points, metrics.point_before_false_positive(points, count), at_count[:, k]
+        )
+        for k, count in enumerate(BEFORE)
+    }
     return {
         "lenses": int(points.lenses),
         "others": int(points.others),
         "pixels": len(np.unique(part.pixel)),
         "auc": Auc(delong(part.is_lens, part.logit), percentile_interval(samples)).as_dict(),
         "recall_at_fpr": [
-            {"fpr": fpr, **_recall(points, metrics.point_at_fpr(points, fpr), recalls[:, k])}
+            {"fpr": fpr, **_recall(points, metrics.point_at_fpr(points, fpr), at_fpr[:, k])}
             for k, fpr in enumerate(TARGET_FPRS)
         ],
-        "tpr0": _recall(points, metrics.point_before_false_positive(points, 1)),
-        "tpr10": _recall(points, metrics.point_before_false_positive(points, 10)),
-        "precision_at_recall": {f"{r:g}": metrics.precision_at_recall(points, r) for r in RECALLS},
+        **before,
+        "purity_at_completeness": purity_at_completeness(part, resampling),
         "recall_at_precision": {f"{p:g}": metrics.recall_at_precision(points, p) for p in PRECISIONS},
     }
 
 
-def _recall(points: metrics.Curve, point: metrics.Point | None, samples: Any = None) -> dict[str, Any]:
+def purity_at_completeness(
+    part: Scored, resampling: Resampling, prevalence: float | None = None
+) -> list[dict[str, Any]]:
+    """Best purity of a list that holds some shares of the lenses; with a prevalence, as the sky has it."""
+    weight = None if prevalence is None else part.weight
+    points = metrics.curve(part.is_lens, part.logit, weight)
+    counted = metrics.curve(part.is_lens, part.logit)
+    samples = resampling.purity(part.is_lens, part.logit, RECALLS, weight, prevalence)
+    rows = []
+    for k, completeness in enumerate(RECALLS):
+        purity = metrics.precision_at_recall(points, completeness, prevalence)
+        if purity is None:
+            rows.append({"completeness": completeness, **Estimate(None).as_dict()})
+            continue
+        low, high = percentile_interval(samples[:, k])
+        enough = points.recall >= completeness * (1 - metrics.SLACK)
+        best = points.threshold[enough][np.argmax(points.purity(prevalence)[enough])]
+        point = counted.at(best)
+        n, events = int(point.found + point.false), int(min(point.found, point.false))
+        rows.append({"completeness": completeness, **Estimate(purity, low, high, n, events).as_dict()})
+    return rows
+
+
+def _recall(points: metrics.Curve, point: metrics.Point | None, samples: NDArray[np.float64]) -> dict[str, Any]:
     """A recall read off a ROC; it rests on the false positives below it and on the lenses it found."""
     if point is None:
         return Estimate(None).as_dict()
-    low, high = (None, None) if samples is None else percentile_interval(samples)
+    low, high = percentile_interval(samples)
     n, events = int(points.lenses), int(min(point.false, point.found))
     return {**Estimate(point.recall, low, high, n, events).as_dict(), "false_positives": int(point.false)}
 

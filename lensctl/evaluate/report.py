@@ -8,12 +8,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from lensctl.evaluate import listings
 from lensctl.evaluate.figures import Evaluation
-from lensctl.evaluate.listings import viewer_links
 from lensctl.evaluate.scored import Scored
 
-SHOWN_IN_A_GALLERY = {"top": 48}
-SHOWN_OTHERWISE = 18
+SHOWN_IN_A_GALLERY = {"top": 200}
+SHOWN_OTHERWISE = 24
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -72,7 +72,8 @@ def render(
         pictures=bool(pictures),
         no_pictures=no_pictures,
         galleries=[
-            {"name": name, "cards": _cards(part, pictures.get(name, ()))} for name, part in shown(evaluation).items()
+            {"name": name, "cards": _cards(part, pictures.get(name, ()), evaluation.grades)}
+            for name, part in shown(evaluation).items()
         ],
     )
 
@@ -85,15 +86,18 @@ def _strata(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
             name: {"value": row[name], **{key: row[f"{name}_{key}"] for key in ("low", "high", "few")}}
             for name in ("recall", "fpr", "auc")
         }
-        groups.setdefault(row["by"], []).append({**row, **figures})
+        groups.setdefault(listings.NAMES[row["by"]], []).append({**row, **figures})
     return groups
 
 
-def _cards(part: Scored, pictures: Sequence[str]) -> list[dict[str, Any]]:
+def _cards(part: Scored, pictures: Sequence[str], grades: Mapping[str, str]) -> list[dict[str, Any]]:
+    galaxies = part.text("galaxy_id").tolist()
     columns = {
-        "galaxy_id": part.text("galaxy_id").tolist(),
-        "ra": part.number("ra").tolist(),
-        "dec": part.number("dec").tolist(),
+        "galaxy_id": galaxies,
+        "grade": [grades.get(galaxy, "") for galaxy in galaxies],
+        **{
+            axis: ["" if math.isnan(value) else value for value in part.number(axis).tolist()] for axis in ("ra", "dec")
+        },
         "p": part.p.tolist(),
         "is_lens": part.is_lens.tolist(),
         "tier": part.tier.tolist(),
@@ -102,7 +106,7 @@ def _cards(part: Scored, pictures: Sequence[str]) -> list[dict[str, Any]]:
             ", ".join(filter(None, (kind, bin and f"nobs {bin}")))
             for kind, bin in zip(part.text("type"), part.text("nobs_z_bin"), strict=True)
         ],
-        "viewer": viewer_links(part),
+        "viewer": listings.viewer_links(part),
         "picture": list(pictures) or [""] * len(part),
     }
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -130,14 +131,16 @@ class Scored:
         return {**found, "ref": _by_part(_only(self.text("ref"), self.is_lens))}
 
 
-def read(scores: pa.Table, where: str = "scores") -> Scored:
+def read(scores: pa.Table, where: str = "scores", splits: Sequence[str] = ("val", "test")) -> Scored:
     """Arrays of a table made by `lensctl score`; rows without a score are counted and left out.
+
+    `splits` are those of which there must be a row.
 
     Raises
     ------
     InputError
         Missing columns, nulls where there may be none, scores that are no numbers, ids that stand twice, labels, tiers
-        and splits that contradict each other or are none, no scored row in val or in test.
+        and splits that contradict each other or are none, no scored row in one of `splits`.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -180,7 +183,7 @@ def read(scores: pa.Table, where: str = "scores") -> Scored:
             f"{where}: p is not the logistic function of logit in {len(off)} rows, first in row {found.row[off[0]]}",
             "give the scores as `lensctl score` wrote them",
         )
-    for name in ("val", "test"):
+    for name in splits:
         if not (found.split == name).any():
             raise InputError(
                 f"{where}: no scored row has split '{name}'",

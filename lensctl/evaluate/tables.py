@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lensctl.evaluate import calibrating, listings, ranking
-from lensctl.evaluate.scored import Scored
+from lensctl.evaluate.scored import NEEDED, Scored
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 VAL_SCORES = "val_scores"
 """The scores that thresholds were chosen from; `freeze` chooses them again."""
+
+TEST_SCORES = "test_scores"
+"""The scores that the figures rest on; `evaluate --against` compares others with them."""
 
 
 def collect(
@@ -28,8 +31,8 @@ def collect(
 ) -> dict[str, pa.Table]:
     """Every table by name.
 
-    levels, thresholds, strata, reliability, roc, purity_completeness, top, mistakes, val_scores; with a prevalence also
-    purity_completeness_sky.
+    levels, thresholds, strata, reliability, roc, purity_completeness, top, mistakes, val_scores, test_scores; with a
+    prevalence also purity_completeness_sky.
     """
     import pyarrow as pa
 
@@ -52,11 +55,17 @@ def collect(
         "mistakes": pa.concat_tables(
             [listings.as_table(part).append_column("list", _text(name, len(part))) for name, part in mistakes]
         ),
-        VAL_SCORES: val.table.select(["galaxy_id", "label", "logit"]).replace_schema_metadata().sort_by("galaxy_id"),
+        VAL_SCORES: _scores(val, ("galaxy_id", "label", "logit")),
+        TEST_SCORES: _scores(test, (*NEEDED, "confuser_category")),
     }
     if prevalence is not None:
         found["purity_completeness_sky"] = pa.table(ranking.purity_points(test, prevalence))
     return found
+
+
+def _scores(part: Scored, names: Sequence[str]) -> pa.Table:
+    known = [name for name in names if name in part.table.column_names]
+    return part.table.select(known).replace_schema_metadata().sort_by("galaxy_id")
 
 
 def _diagrams(test: Scored, scaling: Scaling | None) -> list[dict[str, Any]]:

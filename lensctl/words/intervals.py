@@ -20,6 +20,9 @@ FEW = 10
 
 ROUNDS = 2_000
 BLOCK_ROUNDS = 64
+LANES = 4
+"""Rounds that share one hash of 64 bits: each takes 16, finer than 2,000 rounds can tell from a true Poisson."""
+
 LEAST_DEFINED = 0.95
 """Share of the bootstrap rounds in which a figure must have a meaning, or it has no interval."""
 
@@ -84,6 +87,27 @@ def delong(label: ArrayLike, score: ArrayLike, level: float = LEVEL) -> Estimate
     return Estimate(auc, _logistic(logit - half), _logistic(logit + half), n, events)
 
 
+def delong_difference(label: ArrayLike, score: ArrayLike, against: ArrayLike, level: float = LEVEL) -> Estimate:
+    """AUC of one score minus that of another of the same galaxies, paired (DeLong et al. 1988).
+
+    Scores that rank alike differ by exactly 0. One class: no value; fewer than two of a class: no interval.
+    """
+    is_lens = np.asarray(label).astype(bool)
+    lenses, others = int(is_lens.sum()), int((~is_lens).sum())
+    if not lenses or not others:
+        return Estimate(None, n=len(is_lens))
+    ours, theirs = (
+        placements(values[is_lens], values[~is_lens])
+        for values in (np.asarray(score, np.float64), np.asarray(against, np.float64))
+    )
+    value, n, events = ours[0] - theirs[0], len(is_lens), min(lenses, others)
+    if events < 2:
+        return Estimate(value, None, None, n, events)
+    variance = sum((a - b).var(ddof=1) / len(a) for a, b in zip(ours[1:], theirs[1:], strict=True))
+    half = _quantile(level) * math.sqrt(variance)
+    return Estimate(value, value - half, value + half, n, events)
+
+
 def placements(
     lens_score: NDArray[np.float64], other_score: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
@@ -122,7 +146,7 @@ class Resampling:
     def __init__(self, pixels: ArrayLike, rounds: int = ROUNDS, seed: int = 42) -> None:
         self.pixels, self.cluster = np.unique(np.asarray(pixels, np.int64), return_inverse=True)
         self.rounds = rounds
-        digests = (hashlib.sha256(f"bootstrap:{seed}:{k}".encode()).digest() for k in range(rounds))
+        digests = (hashlib.sha256(f"bootstrap:{seed}:{k}".encode()).digest() for k in range(-(-rounds // LANES)))
         self._round_keys = np.array([int.from_bytes(digest[:8], "little") for digest in digests], np.uint64)
         self._pixel_keys = _mix(self.pixels.astype(np.uint64))
 
@@ -130,7 +154,10 @@ class Resampling:
         """Multiplicities of the distinct pixels, (rounds in the block, C) uint8, block after block."""
         for start in range(0, self.rounds, BLOCK_ROUNDS):
             rounds = slice(start, min(start + BLOCK_ROUNDS, self.rounds))
-            yield rounds, _poisson(_mix(self._pixel_keys[None, :] ^ self._round_keys[rounds, None]))
+            keys = self._round_keys[start // LANES : -(-rounds.stop // LANES)]
+            bits = _mix(self._pixel_keys[None, :] ^ keys[:, None])
+            lanes = np.stack([(bits >> np.uint64(16 * lane)).astype(np.uint16) for lane in range(LANES)], axis=1)
+            yield rounds, POISSON[lanes.reshape(-1, len(self.pixels))[: rounds.stop - start]]
 
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sums of columns over the rows, in every round: (N, K) in, (rounds, K) out."""
@@ -143,39 +170,102 @@ class Resampling:
         return total
 
     def ranking(
-        self, label: ArrayLike, score: ArrayLike, fprs: Sequence[float] = ()
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """AUC and the recall at some false positive rates, in every round.
+        self, label: ArrayLike, score: ArrayLike, fprs: Sequence[float] = (), before: Sequence[int] = ()
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """AUC and the recall at some false positive rates, or before some number of false positives, in every round.
 
         Returns
         -------
         auc : (rounds,)
-        recall : (rounds, len(fprs))
+        at_fpr : (rounds, len(fprs))
+        at_count : (rounds, len(before))
             NaN in a round that drew no lens or no other galaxy.
         """
-        is_lens = np.asarray(label).astype(bool)
-        score = np.asarray(score, np.float64)
-        lens_score, lens_cluster = _falling(score[is_lens], self.cluster[is_lens])
-        other_score, other_cluster = _falling(score[~is_lens], self.cluster[~is_lens])
+        (lens_score, lens_cluster), (other_score, other_cluster) = self._falling(label, score)
         above = np.searchsorted(-other_score, -lens_score, "left")  # others strictly above each lens
         level = np.searchsorted(-other_score, -lens_score, "right")  # and those as high
         found_before = np.searchsorted(-lens_score, -other_score, "left")  # lenses strictly above each other galaxy
         found_before = np.append(found_before, len(lens_score))
-        auc, recall = np.full(self.rounds, np.nan), np.full((self.rounds, len(fprs)), np.nan)
+        auc = np.full(self.rounds, np.nan)
+        at_fpr, at_count = (np.full((self.rounds, len(wanted)), np.nan) for wanted in (fprs, before))
+        others = np.zeros(len(other_score) + 1, np.int64)  # how many of the first were drawn
+        for number, drawn in self._draws():
+            lens_times = drawn[lens_cluster].astype(np.int64)
+            np.cumsum(drawn[other_cluster], dtype=np.int64, out=others[1:])
+            lenses = np.append(0, np.cumsum(lens_times))
+            if not lenses[-1] or not others[-1]:
+                continue
+            beaten = lens_times @ (2 * others[-1] - others[above] - others[level])
+            auc[number] = beaten / (2 * lenses[-1] * others[-1])
+            for k, fpr in enumerate(fprs):
+                allowed = int(np.searchsorted(others[1:], fpr * others[-1] * (1 + 1e-12), "right"))
+                at_fpr[number, k] = lenses[found_before[allowed]] / lenses[-1]
+            for k, count in enumerate(before):
+                allowed = int(np.searchsorted(others[1:], count, "left"))
+                at_count[number, k] = lenses[found_before[allowed]] / lenses[-1]
+        return auc, at_fpr, at_count
+
+    def purity(
+        self,
+        label: ArrayLike,
+        score: ArrayLike,
+        recalls: Sequence[float],
+        weight: ArrayLike | None = None,
+        prevalence: float | None = None,
+    ) -> NDArray[np.float64]:
+        """Best purity of any threshold that finds some shares of the lenses, in every round.
+
+        Parameters
+        ----------
+        weight : (N,), optional
+            Galaxies that each row stands for.
+        prevalence : float, optional
+            Share of lenses to give the purity for; that of the rows if not given.
+
+        Returns
+        -------
+        (rounds, len(recalls))
+            NaN in a round that drew no lens or no other galaxy.
+        """
+        weights = np.ones(len(self.cluster)) if weight is None else np.asarray(weight, np.float64)
+        is_lens = np.asarray(label).astype(bool)
+        (lens_score, lens_cluster), (other_score, other_cluster) = self._falling(label, score)
+        lens_weight, other_weight = (_by_falling_score(score, weights, of) for of in (is_lens, ~is_lens))
+        taken = np.searchsorted(-other_score, -lens_score, "right")  # others as high as each lens, or above
+        best = np.full((self.rounds, len(recalls)), np.nan)
+        others = np.zeros(len(other_score) + 1)
+        for number, drawn in self._draws():
+            np.cumsum(drawn[other_cluster] * other_weight, out=others[1:])
+            found = np.cumsum(drawn[lens_cluster] * lens_weight)
+            if not len(found) or not found[-1] or not others[-1]:
+                continue
+            false = others[taken]
+            if prevalence is not None:
+                false = false / others[-1] * (1 - prevalence)
+                lenses = found / found[-1] * prevalence
+            else:
+                lenses = found
+            pure = lenses / np.where(lenses > 0, lenses + false, 1.0)
+            best_from = np.maximum.accumulate(pure[::-1])[::-1]
+            for k, recall in enumerate(recalls):
+                best[number, k] = best_from[np.searchsorted(found, recall * found[-1] * (1 - 1e-12), "left")]
+        return best
+
+    def _draws(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Round by round, how often each distinct pixel was drawn."""
         for rounds, times in self.blocks():
-            for number, drawn in zip(range(rounds.start, rounds.stop), times, strict=True):
-                lens_times = drawn[lens_cluster].astype(np.int64)
-                others = np.zeros(len(other_score) + 1, np.int64)
-                np.cumsum(drawn[other_cluster], dtype=np.int64, out=others[1:])
-                lenses = np.append(0, np.cumsum(lens_times))
-                if not lenses[-1] or not others[-1]:
-                    continue
-                beaten = lens_times @ (2 * others[-1] - others[above] - others[level])
-                auc[number] = beaten / (2 * lenses[-1] * others[-1])
-                for k, fpr in enumerate(fprs):
-                    allowed = int(np.searchsorted(others[1:], fpr * others[-1] * (1 + 1e-12), "right"))
-                    recall[number, k] = lenses[found_before[allowed]] / lenses[-1]
-        return auc, recall
+            yield from zip(range(rounds.start, rounds.stop), times, strict=True)
+
+    def _falling(
+        self, label: ArrayLike, score: ArrayLike
+    ) -> tuple[tuple[NDArray[np.float64], NDArray[np.int64]], tuple[NDArray[np.float64], NDArray[np.int64]]]:
+        """Scores, falling, and the patches of sky of the lenses and of the others."""
+        is_lens, scores = np.asarray(label).astype(bool), np.asarray(score, np.float64)
+        lenses, others = (
+            (_by_falling_score(scores, scores, of), _by_falling_score(scores, self.cluster, of))
+            for of in (is_lens, ~is_lens)
+        )
+        return lenses, others
 
 
 def percentile_interval(samples: NDArray[np.float64], level: float = LEVEL) -> tuple[float | None, float | None]:
@@ -187,9 +277,9 @@ def percentile_interval(samples: NDArray[np.float64], level: float = LEVEL) -> t
     return float(low), float(high)
 
 
-def _falling(score: NDArray[np.float64], cluster: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    order = np.argsort(-score, kind="stable")
-    return score[order], cluster[order]
+def _by_falling_score(score: ArrayLike, values: NDArray[Any], kept: NDArray[np.bool_]) -> NDArray[Any]:
+    """Some of the values, ordered by falling score."""
+    return values[kept][np.argsort(-np.asarray(score, np.float64)[kept], kind="stable")]
 
 
 def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -200,16 +290,14 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ (x >> np.uint64(31))
 
 
-def _poisson(bits: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """Poisson numbers of mean 1 from uniform bits, by the cumulative distribution up to 12."""
-    uniform = (bits >> np.uint64(32)).astype(np.uint32)
-    count = np.zeros(bits.shape, np.uint8)
-    cumulative = term = math.exp(-1)
-    for k in range(1, 13):
-        count += uniform >= np.uint32(min(cumulative * 2**32, 2**32 - 1))
-        term /= k
-        cumulative += term
-    return count
+def _poisson() -> NDArray[np.uint8]:
+    """Poisson numbers of mean 1 for each value of 16 uniform bits: (65536,), never falling."""
+    terms = np.exp(-1) / np.array([math.factorial(k) for k in range(13)])
+    middle = (np.arange(1 << 16) + 0.5) / (1 << 16)
+    return np.searchsorted(np.cumsum(terms), middle, "right").astype(np.uint8)
+
+
+POISSON = _poisson()
 
 
 def _quantile(level: float) -> float:

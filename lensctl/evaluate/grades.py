@@ -1,0 +1,158 @@
+"""What people saw: grades given in a report, and what they do to the figures.
+
+The labels stay as they are for thresholds, calibration, headline and verdict, because only galaxies that the model put
+forward are ever graded: figures that are mended where the model looks bad, and nowhere else, flatter it. Beside them
+the key figures of test are given once more without the graded galaxies whose label the grade denies: others that are
+lenses (A or B), and lenses that are none (not). Grade C denies nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lensctl.doors import digests, provenance, tables
+from lensctl.evaluate import key_figures
+from lensctl.evaluate.scored import Scored
+from lensctl.words import schema
+from lensctl.words.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from lensctl.doors.provenance import Chain, Source
+
+GRADES = ("A", "B", "C", "not")
+SPELLINGS = {**{grade.casefold(): grade for grade in GRADES}, "confident": "A", "probable": "B"}
+SHOWN = ("galaxy_id", "ra", "dec", "label", "tier", "confuser_category", "split", "logit", "p")
+LENS, NO_LENS = "left out: a lens among the others", "left out: no lens"
+NOTE = (
+    "Only galaxies that a model put forward are graded, so the figures after grading flatter it. Thresholds, "
+    "calibration, headline and verdict keep the labels as they were."
+)
+
+
+@dataclass(frozen=True)
+class Grades:
+    """Grades by galaxy_id, and the file they came from."""
+
+    of: Mapping[str, str]
+    source: Source
+    chain: Chain
+
+
+def read(path: str) -> Grades:
+    """Grades from a table with galaxy_id and grading, such as the CSV a report gives; empty grades are passed over.
+
+    Raises
+    ------
+    InputError
+        Missing columns, a grade that is none of A, B, C and not, a galaxy with two grades, no grade at all.
+    """
+    table = tables.read(path)
+    where = Path(path).name
+    schema.require(table, "galaxy_id", "grading", where=where)
+    schema.refuse_nulls(table, "galaxy_id", where=where)
+    found: dict[str, str] = {}
+    for row, (galaxy, given) in enumerate(
+        zip(table["galaxy_id"].to_pylist(), table["grading"].to_pylist(), strict=True)
+    ):
+        text = str(given or "").strip()
+        if not text:
+            continue
+        grade = SPELLINGS.get(text.casefold())
+        if grade is None:
+            raise InputError(f"{where}: grading in row {row} is '{text}'", f"it is one of {', '.join(GRADES)}")
+        if found.setdefault(str(galaxy), grade) != grade:
+            raise InputError(
+                f"{where}: galaxy {galaxy} is graded {found[str(galaxy)]} and, in row {row}, {grade}",
+                "keep one of them",
+            )
+    if not found:
+        raise InputError(f"{where}: no galaxy in it has a grade", "grade some in report.html and download them")
+    chain = provenance.chain_of(table, path)
+    return Grades(found, provenance.source("grades", path, digests.of_table(table), chain), chain)
+
+
+def given(part: Scored, grades: Grades) -> NDArray[np.object_]:
+    """Grade of each row; None where it has none."""
+    return np.array([grades.of.get(galaxy) for galaxy in part.table["galaxy_id"].to_pylist()], dtype=object)
+
+
+def denied(part: Scored, grade: NDArray[np.object_]) -> NDArray[np.object_]:
+    """What a grade does to each row: LENS, NO_LENS, or None where it denies nothing."""
+    effect = np.full(len(part), None, dtype=object)
+    effect[~part.is_lens & np.isin(grade, ("A", "B"))] = LENS
+    effect[part.is_lens & (grade == "not")] = NO_LENS
+    return effect
+
+
+def figures(
+    scored: Scored, test: Scored, grades: Grades, before: Mapping[str, Any], rounds: int, seed: int
+) -> dict[str, Any]:
+    """How many were graded what, and the key figures of test before and after.
+
+    Parameters
+    ----------
+    scored, test : Scored
+        All rows with a score, and those of test.
+    before : mapping
+        `key_figures.of` test as labelled.
+
+    Raises
+    ------
+    InputError
+        No graded galaxy is among the scores.
+    """
+    grade = given(scored, grades)
+    known = int((grade != None).sum())  # noqa: E711
+    if not known:
+        raise InputError(
+            f"{grades.source.name}: none of its {len(grades.of):,} galaxies is among the scores",
+            "give the grades of galaxies that were scored, with their galaxy_id",
+        )
+    effect = denied(test, given(test, grades))
+    after = key_figures.measured(test.where(effect == None), rounds, seed)  # noqa: E711
+    rows = [{"figure": name, "before": before[name], "after": after[name]} for name in before if name in after]
+    return {
+        "name": grades.source.name,
+        "digest": grades.source.digest,
+        "graded": len(grades.of),
+        "among_scores": known,
+        "counts": _counts(scored, grade),
+        "left_out_of_test": {
+            "others_that_are_lenses": int((effect == LENS).sum()),
+            "lenses_that_are_none": int((effect == NO_LENS).sum()),
+        },
+        "figures": rows,
+        "note": NOTE,
+    }
+
+
+def _counts(scored: Scored, grade: NDArray[np.object_]) -> list[dict[str, Any]]:
+    """Rows by what they were taken for (lenses by tier, others by confuser category) and by grade."""
+    kinds = np.where(scored.category.astype(bool), scored.category, scored.tier)
+    counts = Counter(zip(kinds.tolist(), grade.tolist(), strict=True))
+    return [
+        {"taken_for": kind, **{one: counts[kind, one] for one in GRADES}}
+        for kind in sorted({kind for kind, one in counts if one is not None})
+    ]
+
+
+def as_table(scored: Scored, grades: Grades) -> pa.Table:
+    """Every graded galaxy, and what its grade does."""
+    import pyarrow as pa
+
+    grade = given(scored, grades)
+    part = scored.where(grade != None)  # noqa: E711
+    mine = given(part, grades)
+    names = [name for name in SHOWN if name in part.table.column_names]
+    table = part.table.select(names).replace_schema_metadata()
+    table = table.append_column("grading", pa.array(mine.tolist(), pa.string()))
+    return table.append_column("effect", pa.array(denied(part, mine).tolist(), pa.string())).sort_by("galaxy_id")
