@@ -26,7 +26,7 @@ LISTINGS = 8
 """Folders listed at the same time."""
 LARGE_UPLOADS, PARTS_UNDERWAY = 3, 4
 """Uploads in parts at the same time, and parts of each: together they bound the memory taken."""
-RANGE_BYTES = 16 << 20
+RANGE_BYTES = 8 << 20
 RANGED_READS, RANGES_UNDERWAY = 3, 4
 """Large objects read by ranges at the same time, and ranges of each; further ones come in one piece."""
 
