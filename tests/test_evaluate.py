@@ -390,14 +390,14 @@ def test_mistakes_are_the_worst_of_each_kind(found):
     rows = found.tables["mistakes"].to_pylist()
     kinds = {row["list"] for row in rows}
     assert kinds == {
-        "false positives: ring_proxy",
-        "false positives: N1",
-        "false negatives: tier A",
-        "false negatives: tier B",
+        "highest-scored others: ring_proxy",
+        "highest-scored others: N1",
+        "lowest-scored lenses: tier A",
+        "lowest-scored lenses: tier B",
     }
-    missed = [row["logit"] for row in rows if row["list"] == "false negatives: tier B"]
+    missed = [row["logit"] for row in rows if row["list"] == "lowest-scored lenses: tier B"]
     assert missed == sorted(missed)
-    assert all(row["label"] == 0 for row in rows if row["list"].startswith("false positives"))
+    assert all(row["label"] == 0 for row in rows if row["list"].startswith("highest-scored others"))
 
 
 @pytest.mark.parametrize("how", ["step", "ref"])

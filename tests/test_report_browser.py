@@ -213,7 +213,7 @@ def test_the_downloaded_grades_are_read_by_the_commands_that_close_the_loop(
     opened, browser, made, tmp_path, monkeypatch, capfd
 ):
     page = opened()
-    false = page.locator('[data-gallery="false positives: ring_proxy"]')
+    false = page.locator('[data-gallery="highest-scored others: ring_proxy"]')
     false.locator("summary").click()
     false.locator(".galaxy").first.focus()
     for key in ("a", "b", "c", "n"):

@@ -109,17 +109,17 @@ def ranked(part: Scored, count: int, *, highest: bool = True) -> Scored:
 def mistakes(test: Scored, count: int) -> dict[str, Scored]:
     """The others that score highest, by confuser category, and the lenses that score lowest, by tier.
 
-    Keys such as "false positives: ring_proxy" and "false negatives: tier A".
+    Keys such as "highest-scored others: ring_proxy" and "lowest-scored lenses: tier A".
     """
     category = np.where(test.is_lens, "", np.where(test.category.astype(bool), test.category, "N1"))
     found = {}
     for name in (*CONFUSERS, "N1"):
         if (category == name).any():
-            found[f"false positives: {name}"] = ranked(test.where(category == name), count)
+            found[f"highest-scored others: {name}"] = ranked(test.where(category == name), count)
     for tier in ("A", "B"):
         missed = test.is_lens & (test.tier == tier)
         if missed.any():
-            found[f"false negatives: tier {tier}"] = ranked(test.where(missed), count, highest=False)
+            found[f"lowest-scored lenses: tier {tier}"] = ranked(test.where(missed), count, highest=False)
     return found
 
 

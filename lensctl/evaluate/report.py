@@ -72,7 +72,11 @@ def render(
         pictures=bool(pictures),
         no_pictures=no_pictures,
         galleries=[
-            {"name": name, "cards": _cards(part, pictures.get(name, ()), evaluation.grades)}
+            {
+                "name": name,
+                "cards": _cards(part, pictures.get(name, ()), evaluation.grades),
+                "wrong": int(((part.logit >= 0) != part.is_lens).sum()),
+            }
             for name, part in shown(evaluation).items()
         ],
     )
