@@ -60,7 +60,8 @@ $(WORK)/trained.jsonl: $(WORK)/evaluation/metrics.json
 	lensctl gate trained $(WORK)/evaluation > $@
 
 $(WORK)/frozen/SHA256SUMS: $(WORK)/trained.jsonl
-	lensctl freeze $(WORK)/run $(WORK)/frozen --evaluation $(WORK)/evaluation --gates $(WORK)/pool.jsonl \
+	lensctl freeze $(WORK)/run $(WORK)/frozen --evaluation $(WORK)/evaluation \
+	  --manifest $(WORK)/manifest.parquet --gates $(WORK)/pool.jsonl \
 	  --gates $(WORK)/manifest.jsonl --gates $< --overwrite
 
 $(WORK)/verified.jsonl: $(WORK)/frozen/SHA256SUMS

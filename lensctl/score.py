@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 256
+"""Rows that are read together, while those before are scored; more where a batch is larger."""
 
 Read = Callable[["NDArray[np.int64]"], "NDArray[np.float32]"]
 """(n,) row numbers to (n, crop, crop, 3) float32 in nanomaggies, in the order asked."""
@@ -88,7 +89,8 @@ def score(
     place = predict.pick_device(device, threads)
     networks = predict.modules(model, place)
     good = np.flatnonzero(ok)
-    blocks = [good[start : start + BLOCK_ROWS] for start in range(0, len(good), BLOCK_ROWS)]
+    at_once = max(BLOCK_ROWS, batch_size)
+    blocks = [good[start : start + at_once] for start in range(0, len(good), at_once)]
     advance(table.num_rows - len(good))
     for rows, cutouts in read_ahead(read, blocks):
         if cutouts.shape[1] < model.card.crop:
@@ -97,7 +99,8 @@ def score(
                 "cut larger ones, or train with a smaller --crop",
             )
         finite = np.isfinite(cutouts).all(axis=(1, 2, 3))
-        found = predict.logits(networks, cutouts[finite], place, batch=batch_size, tta=tta)
+        sound = cutouts if finite.all() else cutouts[finite]
+        found = predict.logits(networks, sound, place, batch=batch_size, tta=tta)
         if not np.isfinite(found).all():
             raise InputError(f"{model.where}: it gives NaN for good cutouts", "its weights are spoiled; train again")
         logits[rows[finite]] = found

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +15,16 @@ import torch
 from torch import nn
 
 from lensctl.doors import digests, jobs, provenance
-from lensctl.doors.whole import part_of, refuse_existing
 from lensctl.learning import architectures, checkpoint, feed, golden, normalise, predict, rows, watch
 from lensctl.learning.augment import BLUR_REACH_PX
-from lensctl.learning.checkpoint import RUN, ModelCard
+from lensctl.learning.checkpoint import BEST, ModelCard
 from lensctl.learning.feed import Batch, Feed, Pixels
-from lensctl.learning.learner import Learner, Schedule, Step
+from lensctl.learning.learner import Learner, Schedule, Step, precision_of
 from lensctl.learning.measure import epoch_metrics, refuse_nan, refuse_unsound
 from lensctl.learning.randomness import seed_of
-from lensctl.learning.record import Record, gather
+from lensctl.learning.record import Record, gather, stand_of
 from lensctl.learning.settings import BALANCED, Resources, TrainConfig
+from lensctl.learning.team import ALONE, Team
 from lensctl.words.errors import InputError
 from lensctl.words.split import SEED
 
@@ -58,6 +58,7 @@ def train(
     manifest_name: str = "manifest.parquet",
     pixel_scale_arcsec: float | None = None,
     resources: Resources = Resources(),  # noqa: B008
+    team: Team = ALONE,
     resume: bool = False,
     overwrite: bool = False,
     advance: Callable[[int], None] = lambda rows: None,
@@ -78,6 +79,8 @@ def train(
         Of the cutouts, to be told with the model; the survey's 0.262 if not known.
     resources : Resources
         How to compute it.
+    team : Team
+        The processes that train together; each calls this with the same arguments, and the leader writes.
     resume : bool
         Go on with a run that was begun with the same manifest and config; nothing is done where it has finished.
     overwrite : bool
@@ -96,7 +99,7 @@ def train(
     """
     chain = provenance.chain_of(manifest, manifest_name)
     step = _step(manifest, manifest_name, chain, config, resources)
-    stand = _stand(Path(run_dir), step, resume, overwrite)
+    stand = team.told(stand_of(Path(run_dir), step, resume, overwrite) if team.leads else "")
     if stand == "done":
         return
     device = predict.pick_device(resources.device, resources.threads)
@@ -139,15 +142,23 @@ def train(
         pixel_scale_arcsec=pixel_scale_arcsec or checkpoint.PIXEL_SCALE_ARCSEC,
         fold=config.fold,
     )
-    with jobs.job(run_dir, step.as_dict(), overwrite=True, afresh=stand == "free") as job:
-        for member, folder in enumerate(checkpoint.member_folders(job.built, config.ensemble)):
-            folder.mkdir(exist_ok=True)
-            record = Record(folder, card, facts)
-            yield from _fit(member, config, resources, training, validation, record, device)
-        if config.ensemble > 1:
-            gather(job.built, replace(card, members=config.ensemble), facts)
-        golden.keep(job.built, manifest, pixels.read, config.crop, config.fold)
-        job.finish()
+    with _begun(run_dir, step, stand, team) as job:
+        built = job.built if job else Path(run_dir)
+        for member, folder in enumerate(checkpoint.member_folders(built, config.ensemble)):
+            if job:
+                folder.mkdir(exist_ok=True)
+            record = Record(folder, card, facts, team)
+            try:
+                yield from _fit(member, config, resources, training, validation, record, device)
+            except watch.RedFlag as flag:
+                if (folder / BEST).is_file():
+                    flag.fix += f"; what was good so far is in {folder.relative_to(Path(run_dir).parent)}/"
+                raise
+        if job:
+            if config.ensemble > 1:
+                gather(built, replace(card, members=config.ensemble), facts)
+            golden.keep(built, manifest, pixels.read, config.crop, config.fold)
+            job.finish()
 
 
 def fresh_network(config: TrainConfig, seed: int, init: Path | None) -> nn.Module:
@@ -170,6 +181,7 @@ def _fit(
     device: torch.device,
 ) -> Iterator[Progress]:
     """Train one network, from where it is to its end."""
+    team = record.team
     if record.stopped:
         return
     seed = config.seed + member
@@ -179,15 +191,17 @@ def _fit(
         device,
         weight_decay=config.weight_decay,
         clip=config.clip,
-        amp=config.amp,
+        precision=precision_of(device, config.amp),
         compiled=resources.compiled,
         say=notes.append,
+        team=team,
     )
     position = record.restore(learner)
     if position.epoch or position.batch:
         yield Progress(member, note=f"goes on after {position.epoch} epochs and {position.batch} batches")
     label = training.rows.label
-    batches = len(_order(label, config, seed, 0))
+    batches, size = _order(label, config, seed, 0).shape
+    mine, augment = team.part(size), config.augmentation
     schedule = Schedule(config.lr, config.lr_end, config.warmup, config.epochs * batches)
     verdict = watch.judge(position.history, config.epochs)
     record.publish(learner, position, verdict)
@@ -196,31 +210,33 @@ def _fit(
 
     while position.epoch < config.epochs and verdict.stale < config.patience:
         epoch = position.epoch
-        order = _order(label, config, seed, epoch)  # (batches, B) places in the training rows
+        order = _order(label, config, seed, epoch)  # (batches, B) places in the training rows, of which `mine` are here
         before: tuple[int, Batch, Step] | None = None
-        for i, batch in enumerate(training.batches(order[position.batch :]), start=position.batch):
+        for i, batch in enumerate(training.batches(order[position.batch :, mine]), start=position.batch):
             # forward, backward
-            changed = config.augmentation(batch.cutouts, config.crop, seed, epoch, i)  # (B, 3, S, S) nanomaggies
+            purpose = (seed, epoch, i)
+            changed = augment(batch.cutouts, config.crop, *purpose, first=mine.start, of=size)  # (B, 3, S, S)
             x = record.card.normalisation(changed)  # (B, 3, S, S), what the network sees
             rate = schedule.at(epoch * batches + i)
-            step = learner.step(x, batch.target, batch.weight, lr=rate, purpose=f"{seed}:{epoch}:{i}")
+            step = learner.step(x, batch.target, batch.weight, lr=rate, purpose=":".join(map(str, purpose)))
             position.losses.append(step.loss.reshape(1))
             position.logits.append(step.logits)
 
             # the step before is judged while the device is at this one
-            refuse_nan(before, epoch, training)
+            refuse_nan(before, epoch, training, team)
             before = (i, batch, step)
             yield from (Progress(member, epoch + 1, note=notes.pop()) for _ in range(len(notes)))
-            yield Progress(member, epoch + 1, i + 1, batches, len(batch.which))
+            yield Progress(member, epoch + 1, i + 1, batches, size)
             if resources.checkpoint_every and (i + 1) % resources.checkpoint_every == 0 and i + 1 < batches:
-                refuse_nan(before, epoch, training)
+                refuse_nan(before, epoch, training, team)
                 refuse_unsound(learner, epoch, i)
                 position.batch = i + 1
                 record.save(learner, position)
-        refuse_nan(before, epoch, training)
+        refuse_nan(before, epoch, training, team)
 
         # judge on val, keep what is needed to go on
-        judged = epoch_metrics(learner, position, label[order.ravel()], validation, record.card, config.batch_size)
+        at_once = learner.micro_batch or config.batch_size
+        judged = epoch_metrics(learner, position, label[order.ravel()], validation, record.card, at_once)
         position.end_epoch({"epoch": epoch + 1, "lr": rate, **judged})
         verdict = watch.judge(position.history, config.epochs)
         record.save(learner, position)
@@ -254,35 +270,13 @@ def _step(manifest: pa.Table, name: str, chain: Chain, config: TrainConfig, reso
     return provenance.Step("train", config.as_dict(), tuple(inputs))
 
 
-def _stand(run_dir: Path, step: provenance.Step, resume: bool, overwrite: bool) -> str:
-    """What a run finds: itself `done`, itself `begun`, or its place `free`; InputError where it may do nothing."""
-    refuse_existing(run_dir, overwrite=True)  # but it needs a folder to stand in
-    now = json.loads(json.dumps(step.as_dict()))
-    begun = part_of(run_dir) / jobs.JOB_FILE
-    before = _read_note(begun)
-    if before is None and (run_dir / RUN).is_file():
-        before = provenance.from_list(checkpoint.read_json(run_dir / RUN)["provenance"], str(run_dir))[-1].as_dict()
-    if resume and before == now:
-        return "begun" if begun.is_file() else "done"
-    if not overwrite:
-        if resume and before is not None:
-            raise InputError(
-                f"{run_dir} is another run: {jobs.difference(before, now)}",
-                "resume it with what it was begun with, or --overwrite to start again",
-            )
-        if begun.is_file():
-            raise InputError(f"{run_dir} is unfinished", "add --resume to go on with it, or --overwrite to start again")
-        refuse_existing(run_dir, overwrite=False)
-    return "free"
-
-
-def _read_note(path: Path) -> dict[str, Any] | None:
-    """What a job's note says, if it is whole."""
-    try:
-        note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return note
+def _begun(
+    run_dir: str | Path, step: provenance.Step, stand: str, team: Team
+) -> AbstractContextManager[jobs.Job | None]:
+    """The job of making the folder, which is the leader's alone."""
+    if not team.leads:
+        return nullcontext()
+    return jobs.job(run_dir, step.as_dict(), overwrite=True, afresh=stand == "free")
 
 
 def _window(config: TrainConfig, side: int) -> int:

@@ -129,6 +129,15 @@ def test_verify_says_no_and_names_the_file(folder, capfd):
     assert "NOT what was frozen" in err
 
 
+@pytest.mark.usefixtures("data")
+def test_score_takes_a_frozen_model_only_if_it_verifies(folder, capfd):
+    assert main(["score", "frozen", "manifest.parquet", "scores.parquet"]) == 0
+    flip(folder / "frozen" / "thresholds.json", 100, 1)
+    assert main(["score", "frozen", "manifest.parquet", "again.parquet"]) == 2
+    assert "frozen: it does not verify (no file was touched: thresholds.json)" in capfd.readouterr().err
+    assert not (folder / "again.parquet").exists()
+
+
 def take_one(frozen):
     (frozen / "README.md").unlink()
 

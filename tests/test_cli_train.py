@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import inspect
 import io
 import json
+import os
+import pty
+import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -18,6 +25,7 @@ import pytest
 
 from lensctl.cli.main import main
 from lensctl.doors import provenance, tables
+from lensctl.doors.store import open_store
 from lensctl.learning import track
 from tests import pixels, rings
 
@@ -131,22 +139,130 @@ def test_killed_many_times_anywhere_it_ends_in_the_same_bytes(straight, tmp_path
         assert content(here / "run") == content(straight / "run")
 
 
-def killed_then_resumed(folder: Path, seconds: float, *, finish: bool = True) -> None:
+def killed_then_resumed(folder: Path, seconds: float, *options: str, finish: bool = True) -> None:
     """kill -9 so long after the run's folder appears; then the same command with --resume."""
     every = ("--checkpoint-every", "1")
     process = subprocess.Popen(
-        command("m.parquet", "run", "--resume", *every),
+        command("m.parquet", "run", "--resume", *every, *options),
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while process.poll() is None and not (folder / PART / "run.json").exists():
+    while process.poll() is None and not list((folder / PART).glob("**/run.json")):
         time.sleep(0.005)
     time.sleep(seconds)
     process.send_signal(signal.SIGKILL)
     process.wait()
     if finish:
         assert within(folder, "m.parquet", "run", "--resume") == 0
+
+
+@pytest.mark.soak
+def test_an_ensemble_killed_many_times_ends_in_the_same_bytes(tmp_path):
+    random = np.random.default_rng(1)
+    folders = [tmp_path / "straight", tmp_path / "killed"]
+    for here in folders:
+        here.mkdir()
+        make(here)
+    for _ in range(8):
+        killed_then_resumed(folders[1], random.uniform(0, 1.5), "--ensemble", "3", finish=False)
+    for here in folders:
+        assert within(here, "m.parquet", "run", "--resume", "--ensemble", "3") == 0
+    assert content(folders[1] / "run") == content(folders[0] / "run")
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A folder that is a disk of three megabytes."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_without_room_for_the_checkpoint_is_said_and_nothing_is_lost(here, folder, straight, small_disk):
+    line = ["train", "m.parquet", small_disk / "run", *RECIPE]
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(1_600_000))  # room for the first checkpoint, none to replace it
+    status, out, err = here(*line)
+    assert status == 2, err
+    assert "last.safetensors could not be written (No space left on device)" in err
+    assert "what was saved before is in .run.part/whole/" in err
+    assert "--resume" in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not (small_disk / "run").exists()
+    ballast.unlink()
+    status, _, err = here(*line, "--resume")
+    assert status == 0, err
+    assert "goes on after 1 epochs" in err
+    assert content(small_disk / "run") == content(straight / "run")
+
+
+def test_from_npz_it_trains_to_the_weights_it_has_from_a_store(here, folder, straight):
+    table = tables.read(str(folder / "m.parquet"))
+    images = open_store(folder / "s.zarr").read(np.arange(table.num_rows))
+    (folder / "npz").mkdir()
+    for row, (name, pixels_of) in enumerate(zip(table["galaxy_id"].to_pylist(), images, strict=True)):
+        np.savez(folder / "npz" / f"{row:03d}.npz", cutout=pixels_of, meta_galaxy_id=name, meta_ra=10.0, meta_dec=0.0)
+    paths = pa.array([f"npz/{row:03d}.npz" for row in range(table.num_rows)])
+    nowhere = pa.nulls(table.num_rows, pa.int64())
+    columns = table.column_names
+    other = table.set_column(columns.index("cutout_path"), "cutout_path", paths)
+    other = other.set_column(columns.index("cutout_index"), "cutout_index", nowhere)
+    tables.write(other, str(folder / "n.parquet"))
+    status, _, err = here("train", "n.parquet", "run", *RECIPE)
+    assert status == 0, err
+    assert (folder / "run" / "best.safetensors").read_bytes() == (straight / "run" / "best.safetensors").read_bytes()
+
+
+def test_from_s3_it_trains_and_scores_as_from_disk(here, folder, straight, bucket):
+    from lensctl.doors import s3
+
+    for path in (folder / "m.parquet", *(folder / "s.zarr").rglob("*")):
+        if path.is_file():
+            s3.upload(path, f"s3://{bucket}/{path.relative_to(folder)}")
+    status, _, err = here("train", f"s3://{bucket}/m.parquet", "run", *RECIPE, "--feed", "stream")
+    assert status == 0, err
+    assert "streamed from the store by shuffled blocks" in err
+    assert (folder / "run" / "best.safetensors").read_bytes() == (straight / "run" / "best.safetensors").read_bytes()
+    status, out, err = here("score", "run", f"s3://{bucket}/m.parquet", f"s3://{bucket}/scores.parquet")
+    assert status == 0, err
+    assert json.loads(out)["scored"] == 64
+
+
+def on_a_terminal(line: list[str], folder: Path, rows: int, columns: int) -> str:
+    """What a command writes to a terminal of its own."""
+    size = struct.pack("HHHH", rows, columns, 0, 0)
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, size)
+    env = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
+    process = subprocess.Popen(
+        line, cwd=folder, stdin=follower, stdout=subprocess.DEVNULL, stderr=follower, env={**env, "TERM": "xterm"}
+    )
+    os.close(follower)
+    seen = bytearray()
+    with contextlib.suppress(OSError):  # how a terminal says that nobody writes to it any more
+        while part := os.read(leader, 65536):
+            seen += part
+    os.close(leader)
+    assert process.wait() == 0, seen.decode()
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
+
+
+def test_on_a_terminal_a_table_grows_by_a_row_an_epoch_and_fits(folder):
+    seen = on_a_terminal(command("m.parquet", "run"), folder, 24, 80)
+    last = [line for line in seen[seen.rindex("┏") :].splitlines() if line.startswith("│")]
+    assert [line.split("│")[1].strip() for line in last] == ["1", "2"]
+    metrics = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line.split("│")[6].strip() for line in last] == [f"{epoch['val_auc']:.3f}" for epoch in metrics]
+    assert "epoch 2 of 2" in seen
+    assert max(map(len, seen.splitlines())) <= 80
 
 
 def test_a_finished_run_is_resumed_by_doing_nothing_and_else_refused(here, straight, folder):
@@ -178,6 +294,7 @@ def test_a_finished_run_is_resumed_by_doing_nothing_and_else_refused(here, strai
         (["m.parquet", "run", "--config", "typo.yaml"], "no setting 'epoch' (did you mean 'epochs'?)"),
         (["m.parquet", "run", "--track", "tensorbord"], "did you mean 'tensorboard'"),
         (["m.parquet", "nowhere/run"], "there is no folder nowhere/"),
+        (["m.parquet", "s3://bucket/run"], "s3://bucket/run: a run is made on local disk"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(here, folder, arguments, message):

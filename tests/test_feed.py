@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lensctl.learning import feed
 from lensctl.learning.feed import Feed, Place, choose_place, epoch_order
+from lensctl.learning.memory import enough_memory
 from lensctl.learning.rows import Rows
 from lensctl.words.errors import InputError
 from tests import rings
@@ -189,3 +190,12 @@ def test_device_memory_comes_first_then_half_precision_then_the_host(monkeypatch
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
     place = choose_place(1000, torch.device("cuda"), 1 << 30)
     assert (place.way, place.dtype) == (way, dtype)
+
+
+def test_cutouts_that_do_not_fit_are_said_in_a_sentence():
+    made = Feed(rings.InMemory(rings.images(np.zeros(4))), rows(np.zeros(4)), 1 << 24)
+    with pytest.raises(InputError, match=r"^this machine ran out of memory$") as error, enough_memory("stream them"):
+        list(made.fill())
+    assert error.value.fix == "stream them"
+    with pytest.raises(RuntimeError, match="shape"), enough_memory("stream them"):
+        torch.zeros(2).reshape(3)

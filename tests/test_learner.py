@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from lensctl.learning.architectures import build
-from lensctl.learning.learner import Learner, Schedule
+from lensctl.learning.learner import Learner, Schedule, precision_of
 from lensctl.words.errors import InputError
+from tests import rings
 
 CPU = torch.device("cpu")
 X = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0)).to(memory_format=torch.channels_last)
@@ -16,7 +19,7 @@ W = torch.tensor([1.0, 0.5] * 4)
 
 def learner(arch: str = "shielded", dropout: float = 0.0, **settings: object) -> Learner:
     torch.manual_seed(0)
-    return Learner(build(arch, dropout), CPU, **settings)
+    return Learner(rings.tiny(dropout) if arch == "tiny" else build(arch, dropout), CPU, **settings)
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -62,7 +65,8 @@ def test_what_it_keeps_goes_on_to_the_bit_and_in_the_memory_format_it_had():
         straight.step(X, Y, W, lr=1e-2, purpose=str(i))
     for i in range(2):
         first.step(X, Y, W, lr=1e-2, purpose=str(i))
-    second.restore({name: tensor.detach().clone().contiguous() for name, tensor in first.tensors().items()})
+    kept = {name: tensor.detach().clone().contiguous() for name, tensor in first.tensors().items()}
+    second.restore(kept, first.state())
     for i in range(2, 4):
         second.step(X, Y, W, lr=1e-2, purpose=str(i))
     assert same(straight.tensors(), second.tensors())
@@ -88,24 +92,27 @@ def test_gradients_are_clipped():
 
 
 class LittleMemory:
-    """A network that runs out of memory above so many cutouts."""
+    """A network on a device that has room for so many cutouts; for more it fails as a GPU does, or as the host does."""
 
-    def __init__(self, network: torch.nn.Module, most: int) -> None:
-        self.network, self.most = network, most
+    def __init__(self, network: torch.nn.Module, most: int, host: bool = False) -> None:
+        self.network, self.most, self.host = network, most, host
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         if len(x) > self.most:
+            if self.host:
+                torch.empty(1 << 55, dtype=torch.uint8)
             raise torch.OutOfMemoryError
         return self.network(x)
 
 
-def test_out_of_memory_halves_the_batch_sums_the_gradients_and_says_so():
+@pytest.mark.parametrize("host", [False, True])
+def test_out_of_memory_halves_the_batch_sums_the_gradients_and_says_so(host):
     said: list[str] = []
     whole, pieces = learner(), learner(say=said.append)
     for one in (whole, pieces):  # batch norm sees the pieces; without it the sum is the whole
         one.network.eval()
         one.network.train = lambda mode=True: None
-    pieces.forward = LittleMemory(pieces.network, 3)
+    pieces.forward = LittleMemory(pieces.network, 3, host)
     a = whole.step(X, Y, W, lr=1e-3, purpose="0")
     b = pieces.step(X, Y, W, lr=1e-3, purpose="0")
     torch.testing.assert_close(a.logits, b.logits, rtol=1e-4, atol=1e-5)
@@ -115,6 +122,61 @@ def test_out_of_memory_halves_the_batch_sums_the_gradients_and_says_so():
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5)
     assert pieces.micro_batch == 2
     assert [text.rpartition("pieces of ")[2].split(",")[0] for text in said] == ["4", "2"]
+    assert "batch norm sees each piece by itself" in said[0]
+
+
+def test_with_batch_norm_pieces_give_another_gradient_which_is_why_it_is_said():
+    whole, pieces = learner(), learner()
+    pieces.forward = LittleMemory(pieces.network, 4)
+    whole.step(X, Y, W, lr=0.0, purpose="0")
+    pieces.step(X, Y, W, lr=0.0, purpose="0")
+    pairs = zip(whole.network.parameters(), pieces.network.parameters(), strict=True)
+    assert not all(torch.allclose(one.grad, other.grad, rtol=1e-3, atol=1e-5) for one, other in pairs)
+
+
+def test_another_error_than_want_of_memory_is_not_halved_away():
+    one = learner()
+    one.forward = lambda x: x.reshape(7)
+    with pytest.raises(RuntimeError, match="shape"):
+        one.step(X, Y, W, lr=1e-3, purpose="0")
+    assert one.micro_batch is None
+
+
+@pytest.mark.parametrize(("bf16", "wanted"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_the_precision_is_what_the_device_computes_in(monkeypatch, bf16, wanted):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16 or including_emulation)
+    assert precision_of(torch.device("cuda"), amp=True) is wanted
+    assert precision_of(torch.device("cuda"), amp=False) is torch.float32
+    assert precision_of(CPU, amp=True) is torch.float32
+
+
+def test_in_half_precision_it_learns_scales_its_loss_and_goes_on_to_the_bit():
+    straight, first, second = (learner("tiny", precision=torch.float16) for _ in range(3))
+    for one in (straight, first, second):
+        one.scaler.set_growth_interval(3)
+    losses = [float(straight.step(X, Y, W, lr=1e-2, purpose=str(i)).loss) for i in range(6)]
+    assert losses[-1] < losses[0]
+    for i in range(4):
+        first.step(X, Y, W, lr=1e-2, purpose=str(i))
+    kept = {name: tensor.detach().clone() for name, tensor in first.tensors().items()}
+    second.restore(kept, json.loads(json.dumps(first.state())))
+    assert second.scaler.get_scale() == first.scaler.get_scale() > 2.0**16
+    for i in range(4, 6):
+        second.step(X, Y, W, lr=1e-2, purpose=str(i))
+    assert same(straight.tensors(), second.tensors())
+    assert straight.state() == second.state()
+
+
+def test_gradients_that_overflow_in_half_precision_leave_the_step_out_and_are_no_red_flag():
+    one = learner("tiny", precision=torch.float16)
+    one.step(X, Y, W, lr=0.0, purpose="first")
+    one.scaler.update(2.0**40)
+    before = {name: p.detach().clone() for name, p in one.network.named_parameters()}
+    step = one.step(X, Y, W, lr=1e-2, purpose="0")
+    assert bool(step.finite)
+    assert all(torch.equal(p, before[name]) for name, p in one.network.named_parameters())
+    assert one.scaler.get_scale() == 2.0**39
+    assert not bool(one.step(X * float("nan"), Y, W, lr=1e-2, purpose="1").finite)
 
 
 def test_no_memory_for_a_single_cutout_is_said():
@@ -135,3 +197,12 @@ def test_a_gradient_that_is_no_number_is_told_though_the_loss_is_one():
 def test_a_step_that_is_no_number_is_told():
     one = learner()
     assert not bool(one.step(X * float("nan"), Y, W, lr=1e-3, purpose="0").finite)
+
+
+@pytest.mark.soak
+def test_compiled_it_makes_the_same_step_within_rounding():
+    plain, compiled = learner("tiny"), learner("tiny", compiled=True)
+    for i in range(3):
+        one, other = (each.step(X, Y, W, lr=1e-3, purpose=str(i)) for each in (plain, compiled))
+        torch.testing.assert_close(one.logits, other.logits, rtol=1e-3, atol=1e-4)
+    assert list(plain.tensors()) == list(compiled.tensors())

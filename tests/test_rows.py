@@ -64,6 +64,16 @@ def test_lenses_of_a_catalogue_left_out_neither_train_nor_validate():
     assert sum(chosen.left_out.values()) == gone > 0
 
 
+def test_a_lens_that_several_catalogues_name_is_left_out_with_each_of_them():
+    table, _ = rings.manifest()
+    trains = np.array(table["split"].to_pylist()) == "train"
+    one, other = np.flatnonzero((table["label"].to_numpy() == 1) & trains)[:2]
+    both = changed(changed(table, "ref", int(one), "paper two | paper one"), "ref", int(other), "paper three|paper two")
+    for name, without in (("paper one", {one}), ("paper two", {one, other}), ("paper three", {other})):
+        kept = select(both, without_ref=[name]).train.at
+        assert {one, other} - set(kept) == without, name
+
+
 def test_a_catalogue_nobody_has_is_refused_with_the_near_one():
     with pytest.raises(InputError, match="did you mean 'paper one'"):
         select(rings.manifest()[0], without_ref=["paper onn"])

@@ -23,6 +23,15 @@ BANDS = Normalisation("bands", mean=(0.1, 0.1, 0.1), std=(0.2, 0.2, 0.2))
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """Several threads wait for each other where other tests run too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def model(members: int = 1, normalisation: Normalisation = BANDS, arch: str = "shielded", **card) -> ScoringModel:
     """Networks with random weights, warmed up so that batch norm has seen some pixels."""
     networks = []
@@ -81,7 +90,8 @@ def test_blocks_make_no_difference(monkeypatch):
     one = scored(made, table, pixels).rows["logit"].to_numpy(zero_copy_only=False)
     monkeypatch.setattr("lensctl.score.BLOCK_ROWS", 7)
     done: list[int] = []
-    found = scored(made, table, pixels, advance=done.append)
+    found = scored(made, table, pixels, batch_size=5, advance=done.append)
+    assert len(done) == 8  # those without a cutout, and 48 rows by 7
     np.testing.assert_allclose(one, found.rows["logit"].to_numpy(zero_copy_only=False), atol=1e-4)
     assert found.left_out == {NAN: 3}
     assert sum(done) == 48
@@ -185,3 +195,26 @@ def test_the_mean_of_logits_is_what_is_documented_not_of_p():
         made.members[0].fc.bias.fill_(30.0)
     rows = scored(replace(made), table, pixels).rows
     np.testing.assert_allclose(rows["logit"], (rows["logit_0"].to_numpy() + rows["logit_1"].to_numpy()) / 2)
+
+
+class LittleMemory(torch.nn.Module):
+    """A member on a device that has room for so many cutouts."""
+
+    def __init__(self, network: torch.nn.Module, most: int) -> None:
+        super().__init__()
+        self.network, self.most = network, most
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError
+        return self.network(x)
+
+
+def test_out_of_memory_scores_fewer_at_a_time_to_the_same_logits():
+    table, pixels = rings.manifest(20)
+    made = model()
+    wanted = scored(made, table, pixels).rows["logit"].to_numpy()
+    little = replace(made, members=(LittleMemory(made.members[0], 3),))
+    np.testing.assert_allclose(scored(little, table, pixels).rows["logit"].to_numpy(), wanted, atol=1e-4)
+    with pytest.raises(InputError, match="not the memory for a single cutout"):
+        scored(replace(made, members=(LittleMemory(made.members[0], 0),)), table, pixels)

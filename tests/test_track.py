@@ -14,6 +14,9 @@ METRICS = {"epoch": 3, "val_auc": 0.9, "val_ece": None}
 class Heard:
     """Stands in for a tracker's package: notes every call."""
 
+    errors = SimpleNamespace(Error=ValueError)
+    exceptions = SimpleNamespace(MlflowException=ValueError)
+
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[object, ...], dict[str, object]]] = []
 
@@ -26,6 +29,13 @@ class Heard:
 
     def of(self, name: str) -> list[tuple[tuple[object, ...], dict[str, object]]]:
         return [(args, settings) for called, args, settings in self.calls if called == name]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_ALLOW_FILE_STORE", "WANDB_MODE", "WANDB_API_KEY"):
+        monkeypatch.setenv(name, "")  # so that it is as it was afterwards
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -62,6 +72,55 @@ def test_mlflow_gets_the_config_and_the_metrics(heard, tmp_path):
     assert heard.of("log_params") == [(({"seed": 1},), {})]
     assert heard.of("log_metrics") == [(({"member-0/val_auc": 0.9},), {"step": 3})]
     assert heard.of("end_run")
+
+
+def test_mlflow_stands_beside_the_run_where_nothing_else_is_set(heard, tmp_path, monkeypatch):
+    track.TRACKERS["mlflow"](tmp_path / "run", {})
+    assert heard.of("set_tracking_uri") == [(((tmp_path / "run.mlflow").as_uri(),), {})]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    track.TRACKERS["mlflow"](tmp_path / "run", {})
+    assert len(heard.of("set_tracking_uri")) == 1
+
+
+@pytest.mark.parametrize(("name", "call"), [("wandb", "init"), ("mlflow", "set_experiment")])
+def test_trouble_of_a_tracker_is_a_sentence(heard, tmp_path, monkeypatch, name, call):
+    def trouble(*args: object, **settings: object) -> None:
+        raise ValueError("No API key configured.\nUse login.")
+
+    monkeypatch.setattr(heard, call, trouble, raising=False)
+    with pytest.raises(InputError, match=rf"^--track {name}: No API key configured\.$"):
+        track.TRACKERS[name](tmp_path / "run", {})
+
+
+def test_tensorboard_itself_writes_what_it_is_told(tmp_path):
+    loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    made = track.TRACKERS["tensorboard"](tmp_path / "run", {"seed": 1})
+    made.log(0, METRICS)
+    made.close()
+    found = loader.EventAccumulator(str(tmp_path / "run.tensorboard")).Reload()
+    assert [(e.step, round(e.value, 6)) for e in found.Scalars("member-0/val_auc")] == [(3, 0.9)]
+
+
+def test_mlflow_itself_writes_what_it_is_told(tmp_path):
+    mlflow = pytest.importorskip("mlflow")
+    made = track.TRACKERS["mlflow"](tmp_path / "run", {"seed": 1})
+    made.log(0, METRICS)
+    made.close()
+    (found,) = mlflow.search_runs(experiment_names=["lensctl"], output_format="list")
+    assert found.data.metrics == {"member-0/val_auc": 0.9}
+    assert found.data.params == {"seed": "1"}
+    assert (tmp_path / "run.mlflow").is_dir()
+
+
+def test_wandb_itself_writes_offline_what_it_is_told(tmp_path, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    made = track.TRACKERS["wandb"](tmp_path / "run", {"seed": 1})
+    made.log(0, METRICS)
+    made.close()
+    assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
 
 
 def test_one_that_is_not_installed_or_not_known_is_said(monkeypatch):

@@ -261,8 +261,9 @@ def test_a_red_flag_stops_with_its_reason_and_keeps_the_last_good_checkpoint(tmp
     real = lensctl.train.epoch_metrics
     monkeypatch.setattr(lensctl.train, "epoch_metrics", lambda *a: {**real(*a), "val_auc": 0.51})
     for resume in (False, True):
-        with pytest.raises(RedFlag, match=r"val AUC is 0\.510 after epoch 1 of 2"):
+        with pytest.raises(RedFlag, match=r"val AUC is 0\.510 after epoch 1 of 2") as flag:
             run(tmp_path, resume=resume)
+        assert flag.value.fix.endswith("; what was good so far is in .run.part/whole/")
         assert not (tmp_path / "run").exists()
         assert len(checkpoint.load_model(tmp_path / PART).members) == 1
 
@@ -285,6 +286,18 @@ def test_a_nan_that_comes_out_of_the_store_later_is_named(tmp_path):
     pixels.images = pixels.images.copy()
     pixels.images[row, 12, 12, 1] = np.nan
     with pytest.raises(RedFlag, match=f"NaN pixel came out of the store for 0001p000_{row}$"):
+        list(events)
+
+
+def test_an_infinite_pixel_that_comes_later_is_named_though_the_normalisation_would_clip_it(tmp_path):
+    table, pixels = toy_of()
+    config = replace(SMALL, normalise="annulus", crop=20, shift=0, blur=0.0, noise=0.0)
+    events = train(table, pixels, config, tmp_path / "run", resources=Resources(feed="stream"))
+    next(events)
+    row = int(np.flatnonzero(np.array(table["split"].to_pylist()) == "train")[3])
+    pixels.images = pixels.images.copy()
+    pixels.images[row, 12, 12, 1] = np.inf
+    with pytest.raises(RedFlag, match=f"came out of the store for 0001p000_{row}$"):
         list(events)
 
 

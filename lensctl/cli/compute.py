@@ -41,3 +41,10 @@ def root_of(manifest: str, root: Path | None) -> str:
     if "://" in manifest:
         return manifest.rpartition("/")[0]
     return str(Path(manifest).absolute().parent)
+
+
+def local_folder(path: str, what: str) -> Path:
+    """A folder that must be on local disk; InputError for one on S3."""
+    if path.startswith(("s3://", "s3a://")):
+        raise InputError(f"{path}: {what} local disk", "name a local folder, and copy it with `lensctl sync`")
+    return Path(path)

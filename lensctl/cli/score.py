@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
-from lensctl.cli.compute import Device, Threads, be_a_good_neighbour, root_of
+from lensctl.cli.compute import Device, Threads, be_a_good_neighbour, local_folder, root_of
 from lensctl.cli.options import Format, Output, Overwrite, Root
 
 
 @command("score", MODEL)
 def score(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a run or a frozen model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a run or a frozen model.")],
     input: Annotated[str, typer.Argument(metavar="INPUT", help="Manifest or cutout store; - is a manifest on stdin.")],
     output: Output,
     root: Root = None,
@@ -28,7 +27,7 @@ def score(
 ) -> None:
     """Score cutouts with a trained or frozen model.
 
-    The model knows its own crop and normalisation. Every column of INPUT is carried; logit, p and the logits of the
+    The model knows its own crop and normalisation; a frozen one must verify first. Every column of INPUT is carried; logit, p and the logits of the
     members are added, null where there is no good cutout.
 
     Example: lensctl score run manifest.parquet scores.parquet
@@ -38,11 +37,15 @@ def score(
     from lensctl.doors.cutouts import Cutouts
     from lensctl.doors.store import is_store, open_store
     from lensctl.doors.whole import refuse_existing
-    from lensctl.learning.checkpoint import load_model
+    from lensctl.learning.checkpoint import FROZEN, load_model
+    from lensctl.learning.memory import enough_memory
     from lensctl.score import score
+    from lensctl.verify import proven
 
     refuse_existing(output, overwrite)
-    loaded = load_model(model)
+    folder_of_model = local_folder(model, "a model is read from")
+    is_frozen = (folder_of_model / FROZEN).exists()
+    loaded = proven(folder_of_model, device=device) if is_frozen else load_model(folder_of_model)
     crop = loaded.card.crop
     if input != "-" and is_store(input):
         store = open_store(input)
@@ -59,14 +62,14 @@ def score(
         def read(rows):  # type: ignore[no-untyped-def]
             return cutouts.read(rows, crop=crop)
 
-    with report.progress("cutouts scored", table.num_rows) as advance:
+    with report.progress("cutouts scored", table.num_rows) as advance, enough_memory("use --device cpu"):
         scored = score(
             loaded, table, read, device=device, threads=threads, batch_size=batch_size, tta=tta, advance=advance
         )
     for reason, count in sorted(scored.left_out.items()):
         report.say(f"no score for {count:,} rows: {reason}")
     inputs = (
-        provenance.source("model", str(model), loaded.digest, loaded.chain),
+        provenance.source("model", model, loaded.digest, loaded.chain),
         provenance.source(role, input, digest, chain),
     )
     step = provenance.Step("score", {"tta": tta}, inputs)

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
-from lensctl.cli.compute import Device, Threads, be_a_good_neighbour, root_of
+from lensctl.cli.compute import Device, Threads, be_a_good_neighbour, local_folder, root_of
+from lensctl.cli.epochs import teller
 from lensctl.cli.options import Format, Overwrite, Root, Seed
 
+if TYPE_CHECKING:
+    from lensctl.learning.team import Team
+
+WORLD = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+"""What torchrun says in the environment, and what holds without it."""
 RECIPE, DATA, CHANGES, MACHINE = "Recipe", "Rows", "Augmentation", "Machine"
-SHOWN = {
-    "train_loss": "train loss",
-    "val_loss": "val loss",
-    "train_auc": "train AUC",
-    "val_auc": "val AUC",
-    "val_precision_at_recall_90": "precision at recall 0.9",
-    "val_recall_at_precision_90": "recall at precision 0.9",
-    "val_ece": "ECE",
-}
 
 
 @command("train", MODEL)
 def train(
     manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="Made by `lensctl manifest`; - is stdin.")],
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Folder to make.")],
+    run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR", help="Folder to make, on local disk.")],
     root: Root = None,
     format: Format = None,
     arch: Annotated[
@@ -87,7 +86,7 @@ def train(
     device: Device = "auto",
     threads: Threads = None,
     amp: Annotated[
-        bool, typer.Option(help="bfloat16 where the device computes in it.", rich_help_panel=MACHINE)
+        bool, typer.Option(help="bfloat16 on a GPU that has it, float16 on another.", rich_help_panel=MACHINE)
     ] = True,
     compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.", rich_help_panel=MACHINE)] = False,
     feed: Annotated[
@@ -107,7 +106,8 @@ def train(
     """Train a network on a manifest and its cutouts.
 
     Rows whose cutout failed or has a NaN in the crop are left out and counted. The best epoch by validation AUC is
-    kept. A run that was killed goes on with --resume, to the same weights.
+    kept. A run that was killed goes on with --resume, to the same weights. Several GPUs share each batch under
+    torchrun: torchrun --nproc-per-node 4 -m lensctl train manifest.parquet run
 
     Example: lensctl train manifest.parquet run --epochs 10 --positive-share 0.3
     """
@@ -115,91 +115,105 @@ def train(
     from lensctl.doors import tables
     from lensctl.doors.cutouts import Cutouts
     from lensctl.learning.checkpoint import RUN, read_json
+    from lensctl.learning.memory import enough_memory
     from lensctl.learning.settings import Resources, TrainConfig, weight_from
     from lensctl.learning.track import TRACKERS, refuse_missing
     from lensctl.train import train
 
-    config = TrainConfig(
-        arch=arch,
-        dropout=dropout,
-        crop=crop,
-        normalise=normalise,
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        lr_end=lr_end,
-        warmup=warmup,
-        weight_decay=weight_decay,
-        clip=clip,
-        patience=patience,
-        pos_weight=weight_from(pos_weight),
-        positive_share=positive_share,
-        samples_per_epoch=samples_per_epoch,
-        tier_b_target=tier_b_target,
-        rotate=rotate,
-        flip=flip,
-        shift=shift,
-        noise=noise,
-        blur=blur,
-        amp=amp,
-        seed=seed,
-        fold=fold,
-        without_ref=tuple(without_ref),
-        ensemble=ensemble,
-    )
-    for name in track:
-        refuse_missing(name)
-    folder = root_of(manifest, root)
-    rows = tables.read(manifest, format=format if manifest == "-" else None)
-    cutouts = Cutouts(rows, folder)
-    scale = Cutouts(rows.slice(0, 1), folder).facts("pixel_scale_arcsec")["pixel_scale_arcsec"][0].as_py()
-    resources = Resources(
-        device=device,
-        threads=threads,
-        feed=feed,
-        host_bytes=free_memory_bytes(),
-        compiled=compile,
-        init=init,
-        checkpoint_every=checkpoint_every,
-    )
-    trackers = []
-    events = train(
-        rows,
-        cutouts,
-        config,
-        run_dir,
-        manifest_name=manifest,
-        pixel_scale_arcsec=scale,
-        resources=resources,
-        resume=resume,
-        overwrite=overwrite,
-    )
-    worked = False
-    with report.progress("cutouts seen", None) as advance:
-        for event in events:
-            if not worked:
-                trackers = [TRACKERS[name](run_dir, config.as_dict()) for name in track]
-            worked = True
-            advance(event.samples)
-            if event.metrics is not None:
-                report.say(_line(event.member, event.metrics, epochs, ensemble))
-                for tracker in trackers:
-                    tracker.log(event.member, event.metrics)
-            if event.note:
-                report.say(event.note)
-    for tracker in trackers:
-        tracker.close()
+    with _team(device) as team, enough_memory("use --feed stream or a smaller --batch-size, then add --resume"):
+        config = TrainConfig(
+            arch=arch,
+            dropout=dropout,
+            crop=crop,
+            normalise=normalise,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            lr_end=lr_end,
+            warmup=warmup,
+            weight_decay=weight_decay,
+            clip=clip,
+            patience=patience,
+            pos_weight=weight_from(pos_weight),
+            positive_share=positive_share,
+            samples_per_epoch=samples_per_epoch,
+            tier_b_target=tier_b_target,
+            rotate=rotate,
+            flip=flip,
+            shift=shift,
+            noise=noise,
+            blur=blur,
+            amp=amp,
+            seed=seed,
+            fold=fold,
+            without_ref=tuple(without_ref),
+            ensemble=ensemble,
+        )
+        for name in track:
+            refuse_missing(name)
+        built = local_folder(run_dir, "a run is made on")
+        folder = root_of(manifest, root)
+        rows = tables.read(manifest, format=format if manifest == "-" else None)
+        cutouts = Cutouts(rows, folder)
+        scale = Cutouts(rows.slice(0, 1), folder).facts("pixel_scale_arcsec")["pixel_scale_arcsec"][0].as_py()
+        resources = Resources(
+            device=device,
+            threads=threads,
+            feed=feed,
+            host_bytes=free_memory_bytes() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+            compiled=compile,
+            init=init,
+            checkpoint_every=checkpoint_every,
+        )
+        trackers = []
+        worked = False
+        with teller(epochs, ensemble, team.leads) as tell:
+            for event in train(
+                rows,
+                cutouts,
+                config,
+                built,
+                manifest_name=manifest,
+                pixel_scale_arcsec=scale,
+                resources=resources,
+                team=team,
+                resume=resume,
+                overwrite=overwrite,
+                advance=tell.read,
+            ):
+                if not worked and team.leads:
+                    trackers = [TRACKERS[name](built, config.as_dict()) for name in track]
+                worked = True
+                tell.event(event)
+                if event.metrics is not None:
+                    for tracker in trackers:
+                        tracker.log(event.member, event.metrics)
+        for tracker in trackers:
+            tracker.close()
+    if not team.leads:
+        return
     if not worked:
         report.say(f"{run_dir} has finished already: nothing to do")
-    run = read_json(run_dir / RUN)
-    report.receipt("train", str(run_dir), **_facts(run))
+    report.receipt("train", run_dir, **_facts(read_json(built / RUN)))
 
 
-def _line(member: int, metrics: dict[str, Any], epochs: int, ensemble: int) -> str:
-    """An epoch's metrics as a line for people."""
-    who = f"member {member}, " if ensemble > 1 else ""
-    parts = [f"{name} {metrics[key]:.3f}" for key, name in SHOWN.items() if metrics[key] is not None]
-    return f"{who}epoch {metrics['epoch']} of {epochs}: {', '.join(parts)}"
+@contextmanager
+def _team(device: str) -> Iterator[Team]:
+    """The processes that torchrun started, by the environment it sets; this one alone without it.
+
+    An error that another process says ends this one with the same status and without a word.
+    """
+    from lensctl.learning.team import ALONE, SaidByAnother, gathered
+
+    rank, size, local = (int(os.environ.get(name, default)) for name, default in WORLD.items())
+    if size == 1:
+        yield ALONE
+        return
+    try:
+        with gathered(rank, size, local, device) as team:
+            yield team
+    except SaidByAnother:
+        raise typer.Exit(2) from None
 
 
 def _facts(run: dict[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,9 @@ class Augmentation:
     noise: float = 0.1
     blur_px: float = 0.5
 
-    def __call__(self, cutouts: torch.Tensor, crop: int, *purpose: int) -> torch.Tensor:
+    def __call__(
+        self, cutouts: torch.Tensor, crop: int, *purpose: int, first: int = 0, of: int | None = None
+    ) -> torch.Tensor:
         """Crop and change a batch, as a function of the batch and its purpose.
 
         Parameters
@@ -52,25 +54,28 @@ class Augmentation:
             Side of the result.
         purpose : ints
             Such as (seed, epoch, batch).
+        first, of : int
+            Where the cutouts are part of a batch of `of`, from place `first`: each is changed as it is in the whole.
 
         Returns
         -------
         (B, 3, crop, crop) float32, in channels_last memory format
         """
         count = len(cutouts)
+        of, here = of or count, slice(first, first + count)
         draw = numpy_generator("augment", *purpose)
-        turns = draw.integers(0, 4 if self.rotate else 1, count)
-        mirrors = draw.integers(0, 2 if self.flip else 1, (2, count))
-        shifts = draw.integers(-self.shift_px, self.shift_px + 1, (2, count))
-        blurs = draw.uniform(0, 1, count) * self.blur_px
-        noises = draw.uniform(0, 1, count) * self.noise
+        turns = draw.integers(0, 4 if self.rotate else 1, of)[here]
+        mirrors = draw.integers(0, 2 if self.flip else 1, (2, of))[:, here]
+        shifts = draw.integers(-self.shift_px, self.shift_px + 1, (2, of))[:, here]
+        blurs = draw.uniform(0, 1, of)[here] * self.blur_px
+        noises = draw.uniform(0, 1, of)[here] * self.noise
 
         reach = BLUR_REACH_PX if self.blur_px else 0
         moved = move(cutouts, crop + 2 * reach, *(torch.from_numpy(v) for v in (turns, *mirrors, *shifts)))
         x = blur(moved, torch.from_numpy(blurs)) if reach else moved
         if self.noise:
             sigma = torch.from_numpy(noises).to(x).view(-1, 1) * background_sigma(x)  # (B, 3)
-            grain = torch.empty_like(x).normal_(generator=torch_generator(x.device, "noise", *purpose))
+            grain = x.new_empty(of, *x.shape[1:]).normal_(generator=torch_generator(x.device, "noise", *purpose))[here]
             grain.view(count, crop, -1).mul_(sigma.repeat(1, crop)[:, None])  # an inner axis of three would be slow
             x += grain
         return x.permute(0, 3, 1, 2)

@@ -104,7 +104,8 @@ def _room_for(path: Path) -> Iterator[Path]:
             yield part
     except OSError as error:
         raise InputError(
-            f"{path.name} could not be written ({error.strerror}); what was saved before is in {path.parent.name}/",
+            f"{path.name} could not be written ({error.strerror}); what was saved before is in "
+            f"{'/'.join(path.absolute().parts[-3:-1])}/",
             "make room on the disk, then run the same command with --resume",
         ) from error
 

@@ -50,12 +50,15 @@ class Batch:
     target, weight : (B,) float32 on the device
     which : (B,) int64
         Places in the feed's rows.
+    finite : bool tensor on the device
+        Whether every pixel is a number: what was checked when the store was first read is checked again.
     """
 
     cutouts: torch.Tensor
     target: torch.Tensor
     weight: torch.Tensor
     which: NDArray[np.int64]
+    finite: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,8 @@ class Feed:
 
     def _batch(self, cutouts: torch.Tensor, which: NDArray[np.int64]) -> Batch:
         target, weight = (torch.from_numpy(v[which]).to(self.device) for v in (self.rows.target, self.rows.weight))
-        return Batch(cutouts.to(self.device), target, weight, which)
+        cutouts = cutouts.to(self.device)
+        return Batch(cutouts, target, weight, which, torch.isfinite(torch.stack(torch.aminmax(cutouts))).all())
 
 
 def choose_place(pixels: int, device: torch.device, host_bytes: int, *, asked: str = "auto") -> Place:

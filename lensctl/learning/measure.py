@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lensctl.learning.feed import Batch, Feed
     from lensctl.learning.learner import Learner, Step
     from lensctl.learning.record import Position
+    from lensctl.learning.team import Team
 
 _LOWER = "train with a lower --lr, or look for odd pixels with `lensctl gate pixels`"
 
@@ -26,12 +27,18 @@ _LOWER = "train with a lower --lr, or look for odd pixels with `lensctl gate pix
 def epoch_metrics(
     learner: Learner, position: Position, label: NDArray[np.float32], validation: Feed, card: ModelCard, batch: int
 ) -> dict[str, float | None]:
-    """Losses, AUCs and the rest of an epoch: of training as it went, with its changes, and of validation after it."""
+    """Losses, AUCs and the rest of an epoch: of training as it went, with its changes, and of validation after it.
+
+    Several processes share the validation rows, each row in one of them, and all get the metrics of all rows.
+    """
+    team = learner.team
     train_logit = torch.cat(position.logits).cpu().double().numpy()
     network = PixelsToLogit(learner.network, card.normalisation, card.crop).eval()
+    val = torch.zeros(len(validation.rows), device=learner.device)
     with torch.inference_mode(), exact_arithmetic():
-        parts = [network(b.cutouts).cpu() for b in validation.batches(validation.in_order(batch))]
-    val = torch.cat(parts).double()
+        for part in validation.batches(validation.in_order(batch)[team.rank :: team.size]):
+            val[torch.from_numpy(part.which).to(val.device)] = network(part.cutouts)
+    val = team.total(val).cpu().double()
     truth, logit = validation.rows.label, val.numpy()
     if not np.isfinite(logit).all():
         where = validation.rows.galaxy_id[~np.isfinite(logit)][0]
@@ -56,23 +63,29 @@ def refuse_unsound(learner: Learner, epoch: int, number: int) -> None:
         raise RedFlag(f"training stopped after epoch {epoch + 1}, batch {number + 1}: weights are not finite", _LOWER)
 
 
-def refuse_nan(step: tuple[int, Batch, Step] | None, epoch: int, training: Feed) -> None:
-    """Stop where a step's loss or gradient was not finite, naming the galaxies that may have done it."""
-    if step is None or bool(step[2].finite):
+def refuse_nan(step: tuple[int, Batch, Step] | None, epoch: int, training: Feed, team: Team) -> None:
+    """Stop where a step's pixels, loss or gradient were not finite, naming the galaxies that may have done it.
+
+    Parameters
+    ----------
+    step : number in the epoch, what this process saw, what it gave
+    """
+    if step is None or bool(step[1].finite & step[2].finite):
         return
     number, batch, made = step
-    ids = training.rows.galaxy_id[batch.which]
-    brightest = batch.cutouts.float().abs().amax(dim=(1, 2, 3)).cpu().numpy()
-    spoiled = ids[~np.isfinite(brightest)]
     where = f"in epoch {epoch + 1}, batch {number + 1}"
-    if len(spoiled):
+    brightest = batch.cutouts.float().abs().amax(dim=(1, 2, 3))
+    if not batch.finite:
+        spoiled = training.rows.galaxy_id[batch.which[~torch.isfinite(brightest).cpu().numpy()]]
         raise RedFlag(
             f"training stopped {where}: a NaN pixel came out of the store for {', '.join(spoiled[:5])}",
             "the store changed since it was checked; cut those cutouts again",
         )
-    first = ids[np.argsort(-brightest)[:5]]
+    which = team.whole(torch.from_numpy(batch.which).to(brightest.device)).cpu().numpy()
+    flux = team.whole(brightest).cpu().numpy()
+    first = training.rows.galaxy_id[which[np.argsort(-flux)[:5]]]
     raise RedFlag(
         f"training stopped {where}: loss or gradient is not finite (loss {float(made.loss):g}); the brightest pixels "
-        f"of the batch are those of {', '.join(first)} (up to {brightest.max():.3g} nanomaggies)",
+        f"of the batch are those of {', '.join(first)} (up to {flux.max():.3g} nanomaggies)",
         _LOWER,
     )

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lensctl.learning.augment import centre
+from lensctl.learning.memory import is_out_of_memory
 from lensctl.learning.normalise import Normalisation
 from lensctl.words.errors import InputError
 
@@ -81,7 +82,7 @@ def logits(
     cutouts : (N, M, M, 3) float32
         In nanomaggies, without NaN.
     batch : int
-        Cutouts at a time; the logits do not depend on it beyond rounding.
+        Cutouts at a time, fewer where the memory asks for it; the logits do not depend on it beyond rounding.
     tta : bool
         Average each logit over the eight turns and mirrors of the cutout.
 
@@ -92,14 +93,26 @@ def logits(
     import numpy as np
 
     found = np.empty((len(cutouts), len(networks)))
+    start = 0
     with torch.inference_mode(), exact_arithmetic():
-        for start in range(0, len(cutouts), batch):
-            x = torch.from_numpy(np.ascontiguousarray(cutouts[start : start + batch])).to(device)
-            for k, network in enumerate(networks):
-                views = [network(view) for view in _views(x, tta)]
-                mean = torch.stack(views).to(torch.float64).mean(dim=0)
-                found[start : start + len(x), k] = mean.cpu().numpy()
+        while start < len(cutouts):
+            part = slice(start, start + batch)
+            try:
+                found[part] = _logits(networks, torch.from_numpy(np.ascontiguousarray(cutouts[part])).to(device), tta)
+                start += batch
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if batch == 1:
+                    raise InputError("the device has not the memory for a single cutout", "use --device cpu") from error
+                batch //= 2
     return found
+
+
+def _logits(networks: Sequence[nn.Module], x: torch.Tensor, tta: bool) -> NDArray[np.float64]:
+    """(B, M, M, 3) on the device to (B, K)."""
+    views = [torch.stack([network(view) for view in _views(x, tta)]) for network in networks]  # K of (views, B)
+    return torch.stack(views, dim=-1).to(torch.float64).mean(dim=0).cpu().numpy()
 
 
 def _views(x: torch.Tensor, tta: bool) -> Iterator[torch.Tensor]:

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 
 from lensctl import __version__
-from lensctl.doors import digests
+from lensctl.doors import digests, installed, jobs, provenance
+from lensctl.doors.whole import part_of, refuse_existing
 from lensctl.learning import checkpoint
 from lensctl.learning.checkpoint import BEST, LAST, METRICS_JSONL, RUN, ModelCard
 from lensctl.learning.learner import Learner
+from lensctl.learning.team import ALONE, Team
 from lensctl.learning.watch import Verdict
 from lensctl.words.errors import InputError
 
@@ -63,14 +65,19 @@ class Record:
     card : ModelCard
     facts : mapping
         What run.json says beside the state: config, manifest_digest, rows, provenance.
+    team : Team
+        The processes that train the network; the leader alone reads and writes the folder.
     """
 
     folder: Path
     card: ModelCard
     facts: Mapping[str, Any]
+    team: Team = ALONE
 
     def save(self, learner: Learner, position: Position) -> None:
         """Save the state as it is."""
+        if not self.team.leads:
+            return
         under_way = {
             f"under_way.{name}": torch.cat(kept)
             for name, kept in (("losses", position.losses), ("logits", position.logits))
@@ -80,18 +87,18 @@ class Record:
             "epoch": position.epoch,
             "batch": position.batch,
             "history": position.history,
-            "micro_batch": learner.micro_batch,
+            **learner.state(),
         }
         checkpoint.save_tensors(self.folder / LAST, {**learner.tensors(), **under_way}, state)
 
     def restore(self, learner: Learner) -> Position:
         """Go on from the state that was saved, or start."""
-        if not (self.folder / LAST).is_file():
+        there = self.team.leads and (self.folder / LAST).is_file()
+        tensors, state = self.team.told(checkpoint.load_tensors(self.folder / LAST) if there else ({}, {}))
+        if not state:
             return Position()
-        tensors, state = checkpoint.load_tensors(self.folder / LAST)
         try:
-            learner.restore(tensors)
-            learner.micro_batch = state["micro_batch"]
+            learner.restore(tensors, state)
             position = Position(state["epoch"], state["batch"], state["history"])
         except (KeyError, RuntimeError, IndexError) as error:
             raise InputError(
@@ -104,6 +111,8 @@ class Record:
 
     def publish(self, learner: Learner, position: Position, verdict: Verdict, stopped: str | None = None) -> None:
         """Bring everything beside `last.safetensors` to the state it holds; `stopped` says why a run is at its end."""
+        if not self.team.leads:
+            return
         if position.epoch and verdict.best == position.epoch and position.batch == 0:
             checkpoint.save_tensors(
                 self.folder / BEST, learner.network.state_dict(), {"arch": self.card.arch, "epoch": position.epoch}
@@ -123,10 +132,12 @@ class Record:
                 "stopped": stopped,
                 "computed_on": {
                     "device": learner.device.type,
-                    "bfloat16": learner.half,
+                    "precision": str(learner.precision).removeprefix("torch."),
                     "threads": torch.get_num_threads(),
+                    "processes": self.team.size,
                 },
                 "versions": versions(),
+                "source": installed.source(),
             },
         )
 
@@ -134,7 +145,39 @@ class Record:
     def stopped(self) -> bool:
         """Whether this network is at its end."""
         path = self.folder / RUN
-        return path.is_file() and checkpoint.read_json(path).get("stopped") is not None
+        there = self.team.leads and path.is_file()
+        return self.team.told(there and checkpoint.read_json(path).get("stopped") is not None)
+
+
+def stand_of(run_dir: Path, step: provenance.Step, resume: bool, overwrite: bool) -> str:
+    """What a run finds: itself `done`, itself `begun`, or its place `free`; InputError where it may do nothing."""
+    refuse_existing(run_dir, overwrite=True)  # but it needs a folder to stand in
+    now = json.loads(json.dumps(step.as_dict()))
+    begun = part_of(run_dir) / jobs.JOB_FILE
+    before = _read_note(begun)
+    if before is None and (run_dir / RUN).is_file():
+        before = provenance.from_list(checkpoint.read_json(run_dir / RUN)["provenance"], str(run_dir))[-1].as_dict()
+    if resume and before == now:
+        return "begun" if begun.is_file() else "done"
+    if not overwrite:
+        if resume and before is not None:
+            raise InputError(
+                f"{run_dir} is another run: {jobs.difference(before, now)}",
+                "resume it with what it was begun with, or --overwrite to start again",
+            )
+        if begun.is_file():
+            raise InputError(f"{run_dir} is unfinished", "add --resume to go on with it, or --overwrite to start again")
+        refuse_existing(run_dir, overwrite=False)
+    return "free"
+
+
+def _read_note(path: Path) -> dict[str, Any] | None:
+    """What a job's note says, if it is whole."""
+    try:
+        note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return note
 
 
 def versions() -> dict[str, str]:
@@ -166,5 +209,6 @@ def gather(folder: Path, card: ModelCard, facts: Mapping[str, Any]) -> None:
             "stopped": "all members done",
             "computed_on": runs[0]["computed_on"],
             "versions": runs[0]["versions"],
+            "source": runs[0].get("source"),
         },
     )

@@ -125,7 +125,8 @@ def select(
         validation or test row is left out, and a validation row with a test row: the manifest saw to its own
         splits only.
     without_ref : sequence of str
-        Discovery catalogues whose lenses neither train nor validate.
+        Discovery catalogues whose lenses neither train nor validate, those that another catalogue names too among
+        them: whoever found them first, the catalogue left out had them.
     tier_b_target : float
         Target of tier B lenses; 0.95 smooths their label.
 
@@ -197,17 +198,23 @@ def _refuse_odd_values(split: NDArray[np.object_], label: NDArray[np.float32], w
 
 
 def _of_catalogues(table: pa.Table, names: Sequence[str], label: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Lenses whose `ref` is one of these names; InputError for a name that no lens has."""
+    """Lenses that one of these catalogues names: `ref` joins by | the catalogues that know a lens.
+
+    InputError for a name that no lens has.
+    """
     schema.require(table, "ref", where="manifest")
-    refs = np.asarray(table["ref"].to_pylist(), dtype=object)
-    known = sorted({str(r) for r, is_lens in zip(refs, label, strict=True) if r is not None and is_lens})
+    known_to = [
+        {part.strip() for part in ref.split("|")} if ref and is_lens else set()
+        for ref, is_lens in zip(table["ref"].to_pylist(), label == 1, strict=True)
+    ]
+    known = sorted(set().union(*known_to) - {""})
     for name in names:
         if name not in known:
             raise InputError(
                 f"--without-ref {name}: no lens of the manifest has it{nearest(name, known)}",
                 f"use one of: {', '.join(known[:8]) or 'there are none'}",
             )
-    return np.asarray(np.isin(refs.astype(str), list(names)) & (label == 1))
+    return np.array([not refs.isdisjoint(names) for refs in known_to], bool)
 
 
 def _shares_sky(ra: NDArray[np.float64], dec: NDArray[np.float64], split: NDArray[np.object_]) -> NDArray[np.bool_]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,12 +43,13 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """A run of project `lensctl`, named like the run's folder."""
+    """A run of project `lensctl`, named like the run's folder; offline where WANDB_MODE says so."""
 
     def __init__(self, run_dir: Path, config: Mapping[str, Any]) -> None:
         import wandb
 
-        self.run: Any = wandb.init(project="lensctl", name=run_dir.name, config=dict(config))
+        with _plain("wandb", wandb.errors.Error):
+            self.run: Any = wandb.init(project="lensctl", name=run_dir.name, config=dict(config))
 
     def log(self, member: int, metrics: Mapping[str, Any]) -> None:
         """One value a metric."""
@@ -59,20 +62,28 @@ class WeightsAndBiases:
 
 
 class MLflow:
-    """A run of experiment `lensctl`, named like the run's folder."""
+    """A run of experiment `lensctl`, named like the run's folder.
+
+    It goes where MLFLOW_TRACKING_URI says, else into `NAME.mlflow/` beside the run.
+    """
 
     def __init__(self, run_dir: Path, config: Mapping[str, Any]) -> None:
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # from version 3 on files must be asked for
         import mlflow
 
         self.mlflow: Any = mlflow
-        mlflow.set_experiment("lensctl")
-        mlflow.start_run(run_name=run_dir.name)
-        mlflow.log_params(dict(config))
+        with _plain("mlflow", mlflow.exceptions.MlflowException):
+            if "MLFLOW_TRACKING_URI" not in os.environ:
+                mlflow.set_tracking_uri(run_dir.absolute().with_name(f"{run_dir.name}.mlflow").as_uri())
+            mlflow.set_experiment("lensctl")
+            mlflow.start_run(run_name=run_dir.name)
+            mlflow.log_params(dict(config))
 
     def log(self, member: int, metrics: Mapping[str, Any]) -> None:
         """One value a metric."""
         named = {f"member-{member}/{name}": value for name, value in _numbers(metrics).items()}
-        self.mlflow.log_metrics(named, step=metrics["epoch"])
+        with _plain("mlflow", self.mlflow.exceptions.MlflowException):
+            self.mlflow.log_metrics(named, step=metrics["epoch"])
 
     def close(self) -> None:
         """End the run."""
@@ -93,6 +104,18 @@ def refuse_missing(name: str) -> None:
         raise InputError(f"no tracker '{name}'{nearest(name, TRACKERS)}", f"use {', '.join(TRACKERS)}")
     if importlib.util.find_spec(name) is None:
         raise InputError(f"--track {name}: the package '{name}' is not installed", "pip install 'lensctl[track]'")
+
+
+@contextmanager
+def _plain(name: str, error: type[Exception]) -> Iterator[None]:
+    """A tracker's own error as an InputError."""
+    try:
+        yield
+    except error as trouble:
+        first = (str(trouble).strip().splitlines() or [type(trouble).__name__])[0]
+        raise InputError(
+            f"--track {name}: {first}", f"set {name} up, or leave it out; a run that was begun goes on with --resume"
+        ) from trouble
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

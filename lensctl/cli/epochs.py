@@ -1,0 +1,154 @@
+"""How `lensctl train` tells of its epochs: a live table on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lensctl.cli import report
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from lensctl.train import Progress
+
+SHOWN = {
+    "train_loss": "train loss",
+    "val_loss": "val loss",
+    "train_auc": "train AUC",
+    "val_auc": "val AUC",
+    "val_precision_at_recall_90": "precision at recall 0.9",
+    "val_recall_at_precision_90": "recall at precision 0.9",
+    "val_ece": "ECE",
+}
+
+
+class Teller(Protocol):
+    """Tells people how far a run is."""
+
+    def read(self, cutouts: int) -> None:
+        """So many cutouts were read and checked, before training begins."""
+
+    def event(self, event: Progress) -> None:
+        """Something happened."""
+
+
+class Silent:
+    """For the processes of a team that do not speak."""
+
+    def read(self, cutouts: int) -> None:
+        """Nothing."""
+
+    def event(self, event: Progress) -> None:
+        """Nothing."""
+
+
+class Lines:
+    """A line an epoch, and one now and then between them."""
+
+    def __init__(self, epochs: int, ensemble: int, advance: report.Progress) -> None:
+        self.epochs, self.ensemble, self.advance = epochs, ensemble, advance
+
+    def read(self, cutouts: int) -> None:
+        """Count them."""
+        self.advance(cutouts)
+
+    def event(self, event: Progress) -> None:
+        """Say what there is to say."""
+        self.advance(event.samples)
+        if event.metrics is not None:
+            report.say(self._line(event.member, event.metrics))
+        if event.note:
+            report.say(_whose(event.member, self.ensemble) + event.note)
+
+    def _line(self, member: int, metrics: Mapping[str, Any]) -> str:
+        who = _whose(member, self.ensemble)
+        parts = [f"{name} {metrics[key]:.3f}" for key, name in SHOWN.items() if metrics[key] is not None]
+        return f"{who}epoch {metrics['epoch']} of {self.epochs}: {', '.join(parts)}"
+
+
+class LiveTable:
+    """A row an epoch, the best of each member in bold, and below them a bar for the epoch under way."""
+
+    def __init__(self, epochs: int, ensemble: int) -> None:
+        from rich.console import Console
+        from rich.live import Live
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self.epochs, self.ensemble = epochs, ensemble
+        self.rows: list[tuple[int, Mapping[str, Any]]] = []
+        self.over = False
+        left = TimeRemainingColumn(compact=True)
+        self.bar = Bar(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), left)
+        self.task = self.bar.add_task("reading cutouts", total=None, rate="")
+        self.cutouts = 0
+        self.live = Live(get_renderable=self._drawn, console=Console(stderr=True), refresh_per_second=4)
+
+    def __enter__(self) -> LiveTable:
+        self.live.start()
+        return self
+
+    def __exit__(self, *ending: object) -> None:
+        self.over = True
+        self.live.stop()
+
+    def read(self, cutouts: int) -> None:
+        """Count them in the bar."""
+        self.cutouts += cutouts
+        self.bar.update(self.task, rate=f"{self.cutouts:,}")
+
+    def event(self, event: Progress) -> None:
+        """Move the bar, add a row, or say something above the table."""
+        if event.metrics is not None:
+            self.rows.append((event.member, event.metrics))
+        elif event.batch == 1 or (event.batch and self.bar.tasks[self.task].total is None):
+            self.bar.reset(self.task, total=event.batches, completed=event.batch)
+        elif event.batch:
+            self.bar.update(self.task, completed=event.batch)
+        if event.batch and event.metrics is None:
+            who = _whose(event.member, self.ensemble)
+            speed = self.bar.tasks[self.task].speed or 0.0
+            rate = f"{speed * event.samples:,.0f} cutouts/s" if speed else ""
+            self.bar.update(self.task, description=f"{who}epoch {event.epoch} of {self.epochs}", rate=rate)
+        if event.note:
+            note = _whose(event.member, self.ensemble) + event.note
+            self.live.console.print(note, highlight=False, markup=False)
+
+    def _drawn(self) -> RenderableType:
+        """The table of the epochs so far, as many as the terminal has room for until the run is over, and the bar."""
+        from rich.console import Group
+        from rich.table import Table
+
+        if not self.rows:
+            return self.bar
+        table = Table()
+        for name in (*(["member"] if self.ensemble > 1 else []), "epoch", "lr", *SHOWN.values()):
+            table.add_column(name.replace("precision", "prec."), justify="right", no_wrap=name == "lr")
+        room = len(self.rows) if self.over else max(1, self.live.console.height - 9)
+        for member, metrics in self.rows[-room:]:
+            values = ["–" if metrics[key] is None else f"{metrics[key]:.3f}" for key in SHOWN]
+            who = [str(member)] if self.ensemble > 1 else []
+            best = max((other for whose, other in self.rows if whose == member), key=lambda other: other["val_auc"])
+            style = "bold" if metrics is best else None
+            table.add_row(*who, str(metrics["epoch"]), f"{metrics['lr']:.1e}", *values, style=style)
+        return table if self.over else Group(table, self.bar)
+
+
+def _whose(member: int, ensemble: int) -> str:
+    return f"member {member}, " if ensemble > 1 else ""
+
+
+@contextmanager
+def teller(epochs: int, ensemble: int, speaks: bool) -> Iterator[Teller]:
+    """Whoever tells of a run here."""
+    if not speaks:
+        yield Silent()
+    elif sys.stderr.isatty():
+        with LiveTable(epochs, ensemble) as table:
+            yield table
+    else:
+        with report.progress("cutouts seen", None) as advance:
+            yield Lines(epochs, ensemble, advance)

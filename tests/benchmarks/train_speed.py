@@ -1,0 +1,126 @@
+"""Training beside a bare PyTorch loop over tensors in memory: same network, same batches, in turn, in one process."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lensctl.learning import architectures
+from lensctl.learning.settings import Resources, TrainConfig
+from lensctl.train import Progress, train
+from tests import rings
+
+CROP, SIZE = 64, 80
+OF_BARE = 0.95
+ROUNDS = 5
+ON_CPU = {"resnet18": (64, 4), "shielded": (64, 2), "shielded_194k": (32, 2), "efficientnet_b0": (32, 2)}
+ON_CUDA = dict.fromkeys(architectures.ARCHITECTURES, (256, 40))
+"""Cutouts in a batch, and batches in a round."""
+
+
+def figures() -> Iterator[dict[str, object]]:
+    """Cutouts a second per architecture, with the plan's changes to them and without."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for arch, (batch, steps) in (ON_CUDA if device.type == "cuda" else ON_CPU).items():
+        for changed in (True, False):
+            yield compared(arch, batch, steps, device, changed)
+
+
+def compared(arch: str, batch: int, steps: int, device: torch.device, changed: bool) -> dict[str, object]:
+    """One architecture: rounds of steps by `train`, each followed by as many of the bare loop."""
+    epoch = batch * steps * (ROUNDS + 2)
+    config = TrainConfig(arch=arch, crop=CROP, batch_size=batch, epochs=1, samples_per_epoch=epoch)
+    if not changed:
+        config = replace(config, rotate=False, flip=False, shift=0, noise=0.0, blur=0.0)
+    table, pixels = rings.manifest(16 * batch, size=SIZE)
+    bare = BareLoop(arch, pixels.images, batch, device)
+    ours, peer, waits = [], [], []
+    with tempfile.TemporaryDirectory() as name:
+        events = train(
+            table,
+            pixels,
+            config,
+            Path(name) / "run",
+            resources=Resources(feed="device" if device.type == "cuda" else "host"),
+        )
+        for number in range(ROUNDS + 1):
+            started = time.perf_counter()
+            take(events, steps)
+            settle(device)
+            between = time.perf_counter()
+            bare.take(steps)
+            settle(device)
+            if number:  # the first round warms up
+                ours.append(between - started)
+                peer.append(time.perf_counter() - between)
+        if device.type == "cuda":
+            waits.append(waited(events, steps))
+        events.close()
+    ratio = statistics.median(b / a for a, b in zip(ours, peer, strict=True))
+    return {
+        "what": f"{arch}, {CROP} px, batches of {batch}, {'augmented' if changed else 'not augmented'}",
+        "device": device.type,
+        "threads": torch.get_num_threads(),
+        "lensctl_per_second": round(batch * steps / statistics.median(ours), 1),
+        "bare_per_second": round(batch * steps / statistics.median(peer), 1),
+        "of_bare": round(ratio, 3),
+        "limit_of_bare": OF_BARE,
+        **({"share_of_time_the_device_waited": round(waits[0], 3)} if waits else {}),
+        "holds": ratio >= OF_BARE,
+    }
+
+
+class BareLoop:
+    """What anyone would write: cutouts as one normalised tensor, forward, backward, AdamW."""
+
+    def __init__(self, arch: str, images: np.ndarray, batch: int, device: torch.device) -> None:
+        start = (SIZE - CROP) // 2
+        inner = np.ascontiguousarray(images[:, start : start + CROP, start : start + CROP])
+        self.x = torch.from_numpy(inner).permute(0, 3, 1, 2).to(device)  # (N, 3, S, S), channels last
+        self.y = (torch.arange(len(inner)) % 10 < 3).float().to(device)
+        self.network = architectures.build(arch).to(device).train()
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), 1e-3)
+        self.batch, self.device = batch, device
+        self.half = device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+    def take(self, steps: int) -> None:
+        """So many steps."""
+        for _ in range(steps):
+            which = torch.randint(len(self.x), (self.batch,), device=self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
+                logits = self.network(self.x[which])[:, 0]
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), self.y[which])
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+
+
+def take(events: Iterator[Progress], steps: int) -> None:
+    """Let `train` make so many steps."""
+    while steps:
+        steps -= bool(next(events).batch)
+
+
+def settle(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def waited(events: Iterator[Progress], steps: int) -> float:
+    """Share of the time in which no kernel ran on the device."""
+    from torch.profiler import ProfilerActivity, profile
+
+    started = time.perf_counter()
+    with profile(activities=[ProfilerActivity.CUDA]) as seen:
+        take(events, steps)
+        torch.cuda.synchronize()
+    whole = time.perf_counter() - started
+    return max(0.0, 1.0 - sum(event.self_device_time_total for event in seen.key_averages()) / 1e6 / whole)
