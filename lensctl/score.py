@@ -98,7 +98,8 @@ def score(
                 f"cutouts of {cutouts.shape[1]} px are smaller than the {model.card.crop} px this model sees",
                 "cut larger ones, or train with a smaller --crop",
             )
-        finite = np.isfinite(cutouts).all(axis=(1, 2, 3))
+        pixels = cutouts.reshape(len(cutouts), -1)
+        finite = np.isfinite(pixels.min(axis=1)) & np.isfinite(pixels.max(axis=1))  # NaN wins in both
         sound = cutouts if finite.all() else cutouts[finite]
         found = predict.logits(networks, sound, place, batch=batch_size, tta=tta)
         if not np.isfinite(found).all():

@@ -116,12 +116,14 @@ def move(
     (B, size, size, 3) float32
     """
     side, device = cutouts.shape[1], cutouts.device
-    which, dy, dx = (turns * 4 + flip_y * 2 + flip_x).to(device), dy.to(device), dx.to(device)
+    which = (turns * 4 + flip_y * 2 + flip_x).to(device)
+    dy, dx = (shift.to(device, torch.int32) for shift in (dy, dx))
     table = _pick_tables(size, device)[which]  # (B, 2, size, size): row and column to pick
     start = side // 2 - size // 2
     rows = _mirror_at_edges(table[:, 0] + (dy + start)[:, None, None], side)
     columns = _mirror_at_edges(table[:, 1] + (dx + start)[:, None, None], side)
-    flat = (torch.arange(len(cutouts), device=device)[:, None, None] * side + rows) * side + columns
+    first = torch.arange(len(cutouts), dtype=torch.int32, device=device) * side
+    flat = (first[:, None, None] + rows) * side + columns
     picked = cutouts.reshape(-1, 3).index_select(0, flat.flatten())
     return picked.to(torch.float32).view(len(cutouts), size, size, 3)
 
@@ -129,7 +131,8 @@ def move(
 @functools.lru_cache(maxsize=16)
 def _pick_tables(size: int, device: torch.device) -> torch.Tensor:
     """(16, 2, size, size): for each turn and mirror, which row and column stands at each place."""
-    row, column = torch.meshgrid(torch.arange(size, device=device), torch.arange(size, device=device), indexing="ij")
+    along = torch.arange(size, dtype=torch.int32, device=device)  # half of int64's memory traffic
+    row, column = torch.meshgrid(along, along, indexing="ij")
     where = torch.stack([row, column])
     tables = []
     for turn in range(4):
@@ -160,9 +163,10 @@ def blur(x: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
     weights = torch.exp(-0.5 * (distance / sigma_px.clamp_min(1e-3)[:, None]) ** 2)  # (B, 3): centre, 1 px, 2 px
     weights /= weights[:, :1] + 2 * weights[:, 1:].sum(dim=1, keepdim=True)
     near, next_to, far = (w.to(x).view(-1, 1, 1, 1) for w in weights.T)
-    rows: torch.Tensor = near * x[:, 2:-2] + next_to * (x[:, 1:-3] + x[:, 3:-1]) + far * (x[:, :-4] + x[:, 4:])
-    near_both: torch.Tensor = near * rows[:, :, 2:-2] + next_to * (rows[:, :, 1:-3] + rows[:, :, 3:-1])
-    return near_both.add_(far * (rows[:, :, :-4] + rows[:, :, 4:]))
+    rows: torch.Tensor = near * x[:, 2:-2]
+    rows.addcmul_(next_to, x[:, 1:-3] + x[:, 3:-1]).addcmul_(far, x[:, :-4] + x[:, 4:])
+    both: torch.Tensor = near * rows[:, :, 2:-2]
+    return both.addcmul_(next_to, rows[:, :, 1:-3] + rows[:, :, 3:-1]).addcmul_(far, rows[:, :, :-4] + rows[:, :, 4:])
 
 
 def background_sigma(x: torch.Tensor) -> torch.Tensor:

@@ -51,11 +51,15 @@ class Normalisation:
     outer_px: float = 0.0
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, S, S) nanomaggies to (B, 3, S, S) float32 without unit, in the same memory format."""
+        """(B, 3, S, S) nanomaggies to (B, 3, S, S) float32 without unit, in channels_last memory format where it was."""
         if self.kind == "bands":
-            mean = torch.tensor(self.mean, dtype=torch.float32, device=x.device).view(1, -1, 1, 1)
-            std = torch.tensor(self.std, dtype=torch.float32, device=x.device).view(1, -1, 1, 1)
-            return (x - mean) / std
+            side = x.shape[-1]
+            mean, std = (
+                torch.tensor(values, dtype=torch.float32, device=x.device).repeat(side)
+                for values in (self.mean, self.std)
+            )
+            rows = x.permute(0, 2, 3, 1).reshape(x.shape[0], side, -1)  # an inner axis of three would be slow
+            return rows.sub(mean).div_(std).view(x.shape[0], side, side, -1).permute(0, 3, 1, 2)
         if self.kind == "asinh":
             middle, deviation = _median_and_mad(x.flatten(2))
             noise = SIGMA_PER_MAD * deviation.mean(dim=1, keepdim=True).clamp_min(TINY)
