@@ -51,7 +51,7 @@ class Normalisation:
     outer_px: float = 0.0
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, S, S) nanomaggies to (B, 3, S, S) float32 without unit, in channels_last memory format where it was."""
+        """(B, 3, S, S) nanomaggies to (B, 3, S, S) float32 without unit; what is channels_last stays so."""
         if self.kind == "bands":
             side = x.shape[-1]
             mean, std = (
