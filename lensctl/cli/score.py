@@ -27,8 +27,8 @@ def score(
 ) -> None:
     """Score cutouts with a trained or frozen model.
 
-    The model knows its own crop and normalisation; a frozen one must verify first. Every column of INPUT is carried; logit, p and the logits of the
-    members are added, null where there is no good cutout.
+    The model knows its own crop and normalisation; a frozen one must verify first. Every column of INPUT is carried;
+    logit, p and the logits of the members are added, null where there is no good cutout.
 
     Example: lensctl score run manifest.parquet scores.parquet
     """

@@ -163,10 +163,9 @@ def blur(x: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
     weights = torch.exp(-0.5 * (distance / sigma_px.clamp_min(1e-3)[:, None]) ** 2)  # (B, 3): centre, 1 px, 2 px
     weights /= weights[:, :1] + 2 * weights[:, 1:].sum(dim=1, keepdim=True)
     near, next_to, far = (w.to(x).view(-1, 1, 1, 1) for w in weights.T)
-    rows: torch.Tensor = near * x[:, 2:-2]
-    rows.addcmul_(next_to, x[:, 1:-3] + x[:, 3:-1]).addcmul_(far, x[:, :-4] + x[:, 4:])
-    both: torch.Tensor = near * rows[:, :, 2:-2]
-    return both.addcmul_(next_to, rows[:, :, 1:-3] + rows[:, :, 3:-1]).addcmul_(far, rows[:, :, :-4] + rows[:, :, 4:])
+    rows: torch.Tensor = near * x[:, 2:-2] + next_to * (x[:, 1:-3] + x[:, 3:-1]) + far * (x[:, :-4] + x[:, 4:])
+    near_both: torch.Tensor = near * rows[:, :, 2:-2] + next_to * (rows[:, :, 1:-3] + rows[:, :, 3:-1])
+    return near_both.add_(far * (rows[:, :, :-4] + rows[:, :, 4:]))
 
 
 def background_sigma(x: torch.Tensor) -> torch.Tensor:
