@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from lensctl.doors import digests, provenance
@@ -186,6 +188,7 @@ def test_init_never_unpickles(tmp_path, how):
     [
         ("w.pth", b"not weights", "no plain torch state_dict"),
         ("w.pth", b"", "no plain torch state_dict"),
+        ("w.pth", b"rubbish", "no plain torch state_dict"),
         ("w.safetensors", b"not weights", "not a whole safetensors file"),
     ],
 )
@@ -193,6 +196,14 @@ def test_init_from_what_is_no_file_of_weights_is_refused(tmp_path, name, content
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         checkpoint.initialise(network(), tmp_path / name)
+
+
+@given(st.binary(max_size=40))
+def test_init_from_any_bytes_is_refused_in_a_sentence(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("init") / "w.pth"
+    path.write_bytes(content)
+    with pytest.raises(InputError):
+        checkpoint.initialise(network(), path)
 
 
 def test_init_of_another_architecture_is_refused(tmp_path):

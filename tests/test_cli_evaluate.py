@@ -94,6 +94,9 @@ def test_it_refuses_what_exists_unless_told(folder, capfd):
         (["scores.parquet", "out", "--against", "nothing.parquet"], "nothing.parquet: no such file"),
         (["scores.parquet", "out", "--grades", "bad.csv"], "bad.csv: grading in row 0 is 'maybe'"),
         (["scores.parquet"], "no OUT_DIR is given"),
+        (["old", "--against", "scores.parquet", "--grades", "bad.csv"], "--grades and --prevalence need an OUT_DIR"),
+        (["text.parquet", "out"], "text.parquet: column 'logit' is string, not a number"),
+        (["scores.parquet", "-"], "this output does not go through a pipe"),
         (["old", "out"], "old is an evaluation, not scores"),
         (["changed.parquet", "out"], "disagree with manifest.parquet, the manifest that was scored"),
         (["twice.parquet", "out"], "1 values of 'galaxy_id' stand in more than one row: 0000p000_0"),
@@ -103,6 +106,8 @@ def test_what_cannot_be_judged_is_said_plainly_and_nothing_is_written(folder, sc
     tables.write(with_rows(scores, [7], logit=float("nan")), "nan.parquet")
     tables.write(scores.drop_columns(["label"]), "bare.parquet")
     tables.write(scores.slice(0, 0), "empty.parquet")
+    text = pa.array(["high"] * scores.num_rows)
+    tables.write(scores.set_column(scores.column_names.index("logit"), "logit", text), "text.parquet")
     tables.write(with_rows(scores, [1], galaxy_id="0000p000_0"), "twice.parquet")
     tables.write(with_rows(with_rows(scores, [0], label=0), [0], tier="N1"), "changed.parquet")
     (folder / "bad.csv").write_text("galaxy_id,grading\nx,maybe\n")

@@ -99,6 +99,8 @@ def test_verify_says_how_many_were_corrupt_and_which(lensctl, source, tmp_path):
         (["source", "target", "--connections", "0"], "--connections"),
         (["source", "target", "--bwlimit", "fast"], "--bwlimit fast is no rate"),
         (["source", "target", "--bwlimit", "0M"], "no rate"),
+        (["source", "target", "--bwlimit", "0.001"], "no rate"),
+        (["source", ""], "a word of the command line is empty"),
         (["source", "target", "--inclde", "*"], "--inclde"),
         (["source", "source/a.parquet"], "is a file"),
         (["s3://", "target"], "names no bucket"),

@@ -294,6 +294,10 @@ def test_a_finished_run_is_resumed_by_doing_nothing_and_else_refused(here, strai
         (["m.parquet", "run", "--config", "typo.yaml"], "no setting 'epoch' (did you mean 'epochs'?)"),
         (["m.parquet", "run", "--track", "tensorbord"], "did you mean 'tensorboard'"),
         (["m.parquet", "nowhere/run"], "there is no folder nowhere/"),
+        (["m.parquet", "-"], "this output does not go through a pipe"),
+        (["m.parquet", "run", "--lr", "0"], "lr = 0.0 is not from"),
+        (["m.parquet", "run", "--lr", "0.001", "--lr-end", "0.01"], "lr_end = 0.01 is above lr = 0.001"),
+        (["m.parquet", "run", "--positive-share", "1"], "positive_share = 1.0 is not from"),
         (["m.parquet", "s3://bucket/run"], "s3://bucket/run: a run is made on local disk"),
     ],
 )

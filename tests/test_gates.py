@@ -640,6 +640,7 @@ def test_a_position_that_is_none_cannot_be_judged(tmp_path, name, bad):
         ("splits.trian=0.6,0.8", "did you mean 'train'"),
         ("splits.train=0.6", "setting splits.train is '0.6'"),
         ("splits.train=a,b", "setting splits.train"),
+        ("splits.train=0.8,0.6", "setting splits.train is '0.8,0.6'"),
         ("splits.seed=1.5", "setting splits.seed"),
         ("overlap.radius_arcsec=nan", "setting overlap.radius_arcsec"),
         ("trained.level=best", "setting trained.level"),

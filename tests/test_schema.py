@@ -50,6 +50,11 @@ def test_impossible_positions_are_placed(ra, dec, message):
         schema.refuse_bad_positions(pa.table({"ra": [0.0, ra], "dec": [0.0, dec]}))
 
 
+def test_positions_that_are_text_are_refused():
+    with pytest.raises(InputError, match="t: column 'dec' is string, not a number"):
+        schema.refuse_bad_positions(pa.table({"ra": [1.0], "dec": ["north"]}), "t")
+
+
 def test_repeated_ids_are_named():
     with pytest.raises(InputError, match="1 values of 'galaxy_id' stand in more than one row: b"):
         schema.refuse_duplicates(pa.table({"galaxy_id": ["a", "b", "b"]}))

@@ -36,6 +36,12 @@ def test_text_formats_keep_values_and_declared_types(table, tmp_path, ending):
     assert back.equals(table.replace_schema_metadata())
 
 
+def test_a_column_that_stands_twice_is_named(tmp_path):
+    (tmp_path / "t.csv").write_text("galaxy_id,grading,grading\na,A,B\n")
+    with pytest.raises(InputError, match="t.csv: column 'grading' stands in it more than once"):
+        tables.read(str(tmp_path / "t.csv"))
+
+
 def test_folder_glob_and_hive_partitions_are_one_table(table, tmp_path):
     for split in ("train", "val", "test"):
         (tmp_path / "pool" / f"split={split}").mkdir(parents=True)

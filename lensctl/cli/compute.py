@@ -47,4 +47,7 @@ def local_folder(path: str, what: str) -> Path:
     """A folder that must be on local disk; InputError for one on S3."""
     if path.startswith(("s3://", "s3a://")):
         raise InputError(f"{path}: {what} local disk", "name a local folder, and copy it with `lensctl sync`")
+    from lensctl.doors.whole import refuse_pipe
+
+    refuse_pipe(path)
     return Path(path)

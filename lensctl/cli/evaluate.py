@@ -80,6 +80,8 @@ def evaluate(
     if out_dir is None:
         if against is None:
             raise InputError("no OUT_DIR is given", "name the folder to make; only --against does without one")
+        if grades is not None or prevalence is not None:
+            raise InputError("--grades and --prevalence need an OUT_DIR", "name the folder to make")
         _compare(scores, against, rounds, seed)
         return
     if (Path(scores) / "metrics.json").is_file():

@@ -12,7 +12,7 @@ import typer
 
 from lensctl import __version__
 from lensctl.cli.command import app
-from lensctl.words.errors import LensctlError, ReaderGone
+from lensctl.words.errors import InputError, LensctlError, ReaderGone
 
 COMMANDS = {
     "sky": "Make a mock survey, laid out like the Legacy Survey's.",
@@ -58,6 +58,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command line and return its exit status; see README, "What the exit codes mean"."""
     argv = (sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
+        if "" in argv:
+            raise InputError("a word of the command line is empty", "is a variable of your shell unset?")
         if argv and argv[0] in COMMANDS:
             importlib.import_module(f"lensctl.cli.{argv[0]}")
         else:

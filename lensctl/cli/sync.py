@@ -41,8 +41,9 @@ def sync(
     that is a digest, else by SHA-256. Files keep their times. DST gets a list of what it was given and its digests,
     .lensctl-sync.jsonl, and holds _INCOMPLETE until it has all of SRC, so that nobody reads half a folder.
 
-    In a GLOB * stands for any letters, / too: s3://survey/south coadds --include '*-image-*.fits.fz'. Unfinished
-    outputs on disk (.NAME.part) are not copied; what still grows on S3 is, as not whole.
+    In a GLOB of --include and --exclude * stands for any letters, / too: s3://survey/south coadds --include
+    '*-image-*.fits.fz'. In SRC it stays within a folder, and ** does not: 'sweep/**/*.fits'. Unfinished outputs on disk
+    (.NAME.part) are not copied; what still grows on S3 is, as not whole.
 
     Example: lensctl sync negatives.zarr mirror/negatives.zarr
     """
@@ -87,7 +88,8 @@ def sync(
     if not (outcome.copied or outcome.deleted or outcome.failed):
         report.say(f"{dst} holds what {src} holds: nothing to do")
     for folder in outcome.growing:
-        report.say(f"{src}: {folder} is still being written, and its copy marked as not whole: sync again when it is")
+        what = src if folder == "." else f"{src}: {folder}"
+        report.say(f"{what} is still being written, and its copy marked as not whole: sync again when it is")
     facts: dict[str, object] = {
         "objects": outcome.objects,
         "bytes": outcome.bytes,
@@ -114,6 +116,7 @@ def _bytes_per_second(text: str) -> float:
     from lensctl.words.errors import InputError
 
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKMG]?)", text)
-    if not found or not float(found[1]):
+    rate = float(found[1]) * {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}[found[2].upper()] if found else 0.0
+    if rate < 1:
         raise InputError(f"--bwlimit {text} is no rate", "write it as 500k, 20M or 1.5G bytes a second")
-    return float(found[1]) * {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}[found[2].upper()]
+    return rate

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lensctl.doors.whole import is_s3, move_into_place, part_of, refuse_existing, sync_to_disk
+from lensctl.doors.whole import is_s3, move_into_place, part_of, refuse_existing, refuse_pipe, sync_to_disk
 from lensctl.words.errors import InputError
 
 JOB_FILE, LOCK_FILE, BEGIN_FILE, BUILT = "job.json", "lock", "begin", "whole"
@@ -72,6 +72,7 @@ def job(
     """
     if is_s3(path):
         raise InputError(f"{path}: this output is made on local disk", "make it locally, then `lensctl sync` it")
+    refuse_pipe(path)
     path = Path(path)
     refuse_existing(path, overwrite)
     folder = part_of(path)

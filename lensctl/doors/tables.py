@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -177,8 +178,11 @@ def read(
             table = _read_each(path, kind)
     if columns is not None:
         table = table.select([name for name in table.column_names if name in columns])
+    where = "stdin" if path == "-" else path
+    if twice := next((name for name, count in Counter(table.column_names).items() if count > 1), None):
+        raise InputError(f"{where}: column '{twice}' stands in it more than once", "keep one of them")
     if table.num_rows == 0 and not allow_empty:
-        raise InputError(f"{'stdin' if path == '-' else path}: the table has no rows", "see the step that made it")
+        raise InputError(f"{where}: the table has no rows", "see the step that made it")
     return _plain_text(table)
 
 

@@ -38,6 +38,12 @@ def refuse_existing(path: str | Path, overwrite: bool) -> None:
         raise InputError(f"{path} exists", "give another name, or --overwrite to replace it")
 
 
+def refuse_pipe(path: str | Path) -> None:
+    """Raise InputError for `-`: only tables go through pipes."""
+    if str(path) == "-":
+        raise InputError("this output does not go through a pipe", "name it")
+
+
 def part_of(path: str | Path) -> Path:
     """Where an output is built before it is whole: `.NAME.part` beside it."""
     path = Path(path)
@@ -51,6 +57,7 @@ def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     Yields the path to write to. On success it is flushed and renamed to `path` (or uploaded, for S3); on any
     failure it is removed and `path` is as it was.
     """
+    refuse_pipe(path)
     refuse_existing(path, overwrite)
     if is_s3(path):
         from lensctl.doors import s3
@@ -77,6 +84,7 @@ def whole_folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     """Write a folder that appears only when it is whole; else like `whole_file`, on local disk only."""
     if is_s3(path):
         raise InputError(f"{path}: this output is a folder on disk", "write it locally, then `lensctl sync` it")
+    refuse_pipe(path)
     refuse_existing(path, overwrite)
     path = Path(path)
     part = part_of(path)

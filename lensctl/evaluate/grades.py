@@ -82,7 +82,7 @@ def read(path: str) -> Grades:
 
 def given(part: Scored, grades: Grades) -> NDArray[np.object_]:
     """Grade of each row; None where it has none."""
-    return np.array([grades.of.get(galaxy) for galaxy in part.table["galaxy_id"].to_pylist()], dtype=object)
+    return np.array([grades.of.get(str(galaxy)) for galaxy in part.table["galaxy_id"].to_pylist()], dtype=object)
 
 
 def denied(part: Scored, grade: NDArray[np.object_]) -> NDArray[np.object_]:

@@ -150,6 +150,7 @@ def read(scores: pa.Table, where: str = "scores", splits: Sequence[str] = ("val"
     schema.require(scores, *NEEDED, where=where)
     schema.refuse_nulls(scores, "galaxy_id", "label", "split", "tier", "healpix_128", where=where)
     schema.refuse_duplicates(scores, where=where)
+    schema.require_numbers(scores, "label", "logit", "p", "healpix_128", where=where)
     for name in ("logit", "p"):
         odd = pc.fill_null(pc.invert(pc.is_finite(scores[name].cast("double"))), False)
         if (count := pc.sum(odd).as_py() or 0) > 0:
@@ -158,7 +159,7 @@ def read(scores: pa.Table, where: str = "scores", splits: Sequence[str] = ("val"
                 f"{where}: column '{name}' is no finite number in {count} rows, first in row {row}",
                 "the model is broken, or the cutouts hold NaN: see `lensctl gate pixels`",
             )
-    label = np.asarray(scores["label"].to_numpy(), np.int64)
+    label = scores["label"].to_numpy()
     split = np.array(scores["split"].to_pylist(), dtype=object)
     tier = np.array(scores["tier"].to_pylist(), dtype=object)
     _refuse_contradictions(label, split, tier, where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,12 @@ from lensctl.learning import architectures
 from lensctl.learning.normalise import Normalisation
 from lensctl.learning.rows import Fold
 from lensctl.words.errors import InputError
+
+UNPICKLING = (
+    *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError, ArithmeticError, AssertionError),
+    *(EOFError, MemoryError, struct.error),
+)
+"""What torch's unpickler raises on bytes that are no pickle of its own."""
 
 BEST, LAST, RUN, METRICS_JSONL, METRICS_CSV = (
     "best.safetensors",
@@ -201,7 +208,7 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", "give a file of weights") from error
-    except (pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError, ValueError) as error:
+    except (*UNPICKLING, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path}: not safetensors and no plain torch state_dict; anything more is not unpickled",
             "save model.state_dict() alone, or as safetensors",

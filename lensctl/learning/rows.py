@@ -138,6 +138,7 @@ def select(
     schema.require(manifest, *NEEDED, where="manifest")
     schema.refuse_nulls(manifest, "galaxy_id", "cutout_path", "label", "sample_weight", "split", where="manifest")
     schema.refuse_duplicates(manifest, where="manifest")
+    schema.require_numbers(manifest, "label", "sample_weight", where="manifest")
     table = manifest if fold is None else refold(manifest, fold, fold_seed)
     split = np.asarray(table["split"].to_pylist(), dtype=object)
     label = table["label"].to_numpy().astype(np.float32)

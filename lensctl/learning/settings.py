@@ -87,6 +87,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise InputError(f"{name} = {value} is not from {low:g} to {high:g}", "see `lensctl train --help`")
+        if self.lr_end > self.lr:
+            raise InputError(f"lr_end = {self.lr_end} is above lr = {self.lr}", "let the rate fall")
         if self.pos_weight != BALANCED and not (isinstance(self.pos_weight, int | float) and self.pos_weight > 0):
             raise InputError(f"pos_weight = {self.pos_weight} is no weight", f"give a number above 0, or {BALANCED}")
         if self.fold is not None:
@@ -117,13 +119,13 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "crop": (16, 1024),
     "epochs": (1, 10_000),
     "batch_size": (2, 65_536),
-    "lr": (0, 10),
+    "lr": (1e-12, 10),
     "lr_end": (0, 10),
     "warmup": (0, 1),
     "weight_decay": (0, 10),
     "clip": (1e-6, 1e6),
     "patience": (1, 10_000),
-    "positive_share": (0, 1),
+    "positive_share": (0.001, 0.999),
     "samples_per_epoch": (2, 10**9),
     "tier_b_target": (0.5, 1),
     "shift": (0, 5),

@@ -182,11 +182,22 @@ def refuse_nulls(table: pa.Table, *names: str, where: str = "") -> None:
             )
 
 
+def require_numbers(table: pa.Table, *names: str, where: str = "") -> None:
+    """Raise InputError for a column that holds no numbers."""
+    import pyarrow as pa
+
+    for name in names:
+        kind = table.schema.field(name).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise InputError(f"{_at(where)}column '{name}' is {kind}, not a number", "give it as a number")
+
+
 def refuse_bad_positions(table: pa.Table, where: str = "") -> None:
     """Raise InputError for a null, NaN or impossible `ra`, `dec` (degrees), naming the first such row."""
     import pyarrow.compute as pc
 
     refuse_nulls(table, "ra", "dec", where=where)
+    require_numbers(table, "ra", "dec", where=where)
     for name, low, high in (("ra", 0, 360), ("dec", -90, 90)):
         bad = pc.or_(pc.less(table[name], low), pc.greater(table[name], high))
         count = pc.sum(bad).as_py() or 0
