@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import platform
@@ -16,7 +15,6 @@ PACKAGE = Path(__file__).resolve().parents[1]
 GIT_SECONDS = 20
 
 
-@functools.cache
 def source(package: Path = PACKAGE) -> dict[str, Any]:
     """Commit and whether the package was as committed; both None where nothing tells.
 
