@@ -189,6 +189,7 @@ def test_init_never_unpickles(tmp_path, how):
         ("w.pth", b"not weights", "no plain torch state_dict"),
         ("w.pth", b"", "no plain torch state_dict"),
         ("w.pth", b"rubbish", "no plain torch state_dict"),
+        ("w.pth", b"G", "no plain torch state_dict"),
         ("w.safetensors", b"not weights", "not a whole safetensors file"),
     ],
 )

@@ -501,3 +501,10 @@ def test_names_in_the_data_cannot_inject_markup(scores):
 )
 def test_numbers_for_people(value, digits, text):
     assert report.number(value, digits) == text
+
+
+def test_each_gallery_says_how_many_of_it_are_mistakes(found):
+    html = report.render(found, {}, {})
+    for name, part in report.shown(found).items():
+        wrong = sum((logit >= 0) != is_lens for logit, is_lens in zip(part.logit, part.is_lens, strict=True))
+        assert f"{name[0].upper()}{name[1:]} ({len(part)} shown, {wrong} wrong at p = 0.5)" in html

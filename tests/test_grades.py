@@ -8,7 +8,7 @@ import pytest
 
 from lensctl.crossmatch import select
 from lensctl.doors import lens_catalogs, provenance, tables
-from lensctl.evaluate import figures, grades, report
+from lensctl.evaluate import figures, grades, report, scored
 from lensctl.evaluate.figures import Choices
 from lensctl.words import metrics
 from lensctl.words.errors import InputError
@@ -115,6 +115,15 @@ def test_grades_that_are_none_are_refused(tmp_path, scores, text, message):
     (tmp_path / "grades.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         figures.evaluate(scores, QUICK, graded=grades.read(str(tmp_path / "grades.csv")))
+
+
+def test_ids_that_are_numbers_are_found_too(tmp_path, scores):
+    numbers = pa.array(range(scores.num_rows))
+    table = scores.set_column(scores.column_names.index("galaxy_id"), "galaxy_id", numbers)
+    part = scored.read(table.replace_schema_metadata())
+    (tmp_path / "grades.csv").write_text("galaxy_id,grading\n3,A\n")
+    found = grades.given(part, grades.read(str(tmp_path / "grades.csv"))).tolist()
+    assert found.count("A") == 1
 
 
 def test_a_galaxy_graded_not_is_kept_among_the_negatives_and_makes_no_positive(tmp_path):

@@ -18,6 +18,10 @@ def column(table: pa.Table, name: str, values: list[object]) -> pa.Table:
     return table.set_column(table.column_names.index(name), name, pa.array(values, table[name].type))
 
 
+def as_text(table: pa.Table, name: str) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
+
+
 def test_train_and_val_are_the_manifests_and_test_is_neither():
     table, _ = rings.manifest()
     chosen = select(table)
@@ -136,6 +140,8 @@ def test_with_a_fold_no_training_cutout_shares_sky_with_one_that_judges_it():
         (lambda t: changed(t, "sample_weight", 3, -1.0), "sample_weight -1 in row 3"),
         (lambda t: changed(t, "sample_weight", 3, float("inf")), "sample_weight inf in row 3"),
         (lambda t: t.drop("sample_weight"), "'sample_weight' is missing"),
+        (lambda t: as_text(t, "label"), "column 'label' is string, not a number"),
+        (lambda t: as_text(t, "sample_weight"), "'sample_weight' is string, not a number"),
         (lambda t: changed(t, "galaxy_id", 3, "0001p000_4"), "0001p000_4"),
         (lambda t: column(t, "cutout_ok", [False] * t.num_rows), "the cutout failed"),
     ],

@@ -23,6 +23,7 @@ from lensctl.doors import buckets, content, growing, objects, s3, tables
 from lensctl.doors.disk import Disk
 from lensctl.doors.whole import INCOMPLETE
 from lensctl.sync import FAILURES, Outcome, sync
+from lensctl.sync import run as sync_run
 from lensctl.sync.throttle import Throttle
 from lensctl.words import keys
 from lensctl.words.errors import InputError, LensctlError
@@ -168,6 +169,15 @@ def test_patterns_cross_folders_and_globs_in_paths_do_not():
     assert keys.Selection(below="*/c.npz").takes("b/c.npz")
     assert not keys.Selection(below="*/c.npz").takes("a/b/c.npz")
     assert keys.Selection(below="**/c.npz").takes("a/b/c.npz")
+
+
+@given(st.lists(st.integers(0, 2 * MIB), max_size=60))
+def test_threads_take_objects_in_order_a_few_small_ones_or_one_large_one_at_a_time(sizes):
+    entries = [objects.Entry(str(i), size, "", 0) for i, size in enumerate(sizes)]
+    batches = list(sync_run._batches(entries))
+    assert [entry for batch in batches for entry in batch] == entries
+    assert all(len(batch) <= sync_run.BATCH for batch in batches)
+    assert all(len(batch) == 1 or sum(e.size for e in batch) <= sync_run.BATCH_BYTES for batch in batches)
 
 
 # ETags

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import lensctl.train
-from lensctl.doors import digests, provenance
+from lensctl.doors import digests, installed, provenance
 from lensctl.learning import architectures, checkpoint, learner
 from lensctl.learning.settings import Resources, TrainConfig
 from lensctl.learning.watch import RedFlag
@@ -81,6 +81,7 @@ def test_the_folder_holds_what_is_promised_and_nothing_else(straight):
     assert told["model_digest"] == digests.of_file(straight / "best.safetensors")
     assert told["config"] == json.loads(json.dumps(SMALL.as_dict()))
     assert told["stopped"] == "all epochs done"
+    assert told["source"] == installed.source()
     assert sum(told["rows"]["train"].values()) == table["split"].to_pylist().count("train")
     lines = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.doors import digests, provenance, tables
+from lensctl.doors import digests, lens_catalogs, provenance, tables
 from lensctl.evaluate import key_figures
 from lensctl.evaluate.scored import Scored
 from lensctl.words import schema
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from lensctl.doors.provenance import Chain, Source
 
-GRADES = ("A", "B", "C", "not")
-SPELLINGS = {**{grade.casefold(): grade for grade in GRADES}, "confident": "A", "probable": "B"}
+GRADES = ("A", "B", "C", lens_catalogs.NO_LENS)
+SPELLINGS = {word.casefold(): grade for word, grade in ({g: g for g in GRADES} | lens_catalogs.TIERS).items()}
 SHOWN = ("galaxy_id", "ra", "dec", "label", "tier", "confuser_category", "split", "logit", "p")
 LENS, NO_LENS = "left out: a lens among the others", "left out: no lens"
 NOTE = (
@@ -89,7 +89,7 @@ def denied(part: Scored, grade: NDArray[np.object_]) -> NDArray[np.object_]:
     """What a grade does to each row: LENS, NO_LENS, or None where it denies nothing."""
     effect = np.full(len(part), None, dtype=object)
     effect[~part.is_lens & np.isin(grade, ("A", "B"))] = LENS
-    effect[part.is_lens & (grade == "not")] = NO_LENS
+    effect[part.is_lens & (grade == lens_catalogs.NO_LENS)] = NO_LENS
     return effect
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,15 +19,10 @@ from lensctl.doors import digests, provenance
 from lensctl.doors.provenance import Chain
 from lensctl.doors.whole import whole_file
 from lensctl.learning import architectures
+from lensctl.learning.foreign import NOT_ITS_OWN
 from lensctl.learning.normalise import Normalisation
 from lensctl.learning.rows import Fold
 from lensctl.words.errors import InputError
-
-UNPICKLING = (
-    *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError, ArithmeticError, AssertionError),
-    *(EOFError, MemoryError, struct.error),
-)
-"""What torch's unpickler raises on bytes that are no pickle of its own."""
 
 BEST, LAST, RUN, METRICS_JSONL, METRICS_CSV = (
     "best.safetensors",
@@ -199,16 +193,13 @@ def initialise(network: nn.Module, path: Path) -> tuple[str, ...]:
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    import pickle
-    import zipfile
-
     if path.suffix == ".safetensors":
         return load_tensors(path)[0]
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", "give a file of weights") from error
-    except (*UNPICKLING, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except NOT_ITS_OWN as error:
         raise InputError(
             f"{path}: not safetensors and no plain torch state_dict; anything more is not unpickled",
             "save model.state_dict() alone, or as safetensors",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-import pickle
 import zipfile
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from lensctl.learning.foreign import NOT_ITS_OWN
 from lensctl.learning.predict import PixelsToLogit
 from lensctl.words.errors import InputError
 
@@ -24,8 +24,6 @@ PROGRAM = (
 )
 TENSORS = {"data/weights/": "weight_", "data/constants/": "tensor_"}
 """Parts of a program; folders of its tensors, and how the names of plain ones begin there."""
-
-DAMAGED = (RuntimeError, ValueError, LookupError, TypeError, OSError, zipfile.BadZipFile, pickle.UnpicklingError)
 
 
 def write(network: PixelsToLogit, size: int, path: Path) -> None:
@@ -52,7 +50,7 @@ def load(path: Path) -> nn.Module:
         return torch.export.load(path).module()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "freeze the model again") from error
-    except DAMAGED as error:
+    except (*NOT_ITS_OWN, OSError) as error:
         reason = str(error).strip().splitlines()
         raise InputError(
             f"{path}: not a whole torch.export program ({reason[0][:120] if reason else type(error).__name__})",
