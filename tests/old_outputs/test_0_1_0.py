@@ -1,0 +1,153 @@
+"""What lensctl 0.1.0 wrote stays readable, and the same inputs still give the same values.
+
+The archive holds a whole small pipeline, made by `make_0_1_0.sh` with that version. Provenance, names in zarr.json and
+wording may change; columns, values, order of rows, pixels, logits and weights may not.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zarr
+from safetensors.numpy import load_file
+
+ARCHIVE = Path(__file__).with_name("lensctl-0.1.0.tar.xz")
+LOGIT_TOLERANCE = 1e-3  # as for golden logits: other processors round otherwise
+DECIDES = ("gate", "check", "passed", "limit", "n")
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The outputs of 0.1.0, not to be changed."""
+    folder = tmp_path_factory.mktemp("old")
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(folder, filter="tar")  # keeps the modes: a frozen model is read-only
+    return folder
+
+
+def done(run, *args: object) -> str:
+    """Stdout of a command that ended with 0."""
+    found = run(*args)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+def same_table(path: Path, expected: Path, *, but: tuple[str, ...] = ()) -> None:
+    """Columns, types, values and order of rows; `but` are columns that are compared elsewhere."""
+    ours, theirs = pq.read_table(path), pq.read_table(expected)
+    assert ours.column_names == theirs.column_names
+    assert ours.schema.remove_metadata().equals(theirs.schema.remove_metadata())
+    for name in set(ours.column_names) - set(but):
+        assert ours[name].equals(theirs[name]) or _close(ours[name], theirs[name]), name
+
+
+def _close(ours: pa.ChunkedArray, theirs: pa.ChunkedArray) -> bool:
+    """Whether numbers are the same, NaN like NaN."""
+    if not pa.types.is_floating(ours.type) or ours.is_null().to_pylist() != theirs.is_null().to_pylist():
+        return False
+    return np.array_equal(ours.to_numpy(), theirs.to_numpy(), equal_nan=True)
+
+
+def images(store: Path) -> np.ndarray:
+    return np.asarray(zarr.open_group(store, mode="r")["images"])
+
+
+def lines(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_the_same_negatives_are_drawn_from_its_pool(lensctl, old, tmp_path):
+    options = ("--negatives-per-positive", 2, "--lenses", old / "sky" / "lenses.csv")
+    bins = ("--stratification-bins", "nobs_z=3-5,6-10", "--stratification-bins", "type=SER,DEV,REX")
+    drawn = tmp_path / "negatives.parquet"
+    done(lensctl, "sample", old / "pool.parquet", drawn, "--positives", old / "positives.parquet", *options, *bins)
+    same_table(drawn, old / "negatives.parquet")
+
+
+def test_its_tables_and_stores_make_the_same_manifest(lensctl, old):
+    made = old / "manifest-again.parquet"
+    positives, negatives = ((old / f"{name}.parquet", old / f"{name}.zarr") for name in ("positives", "negatives"))
+    done(lensctl, "manifest", made, "--positives", *positives, "--negatives", *negatives)
+    same_table(made, old / "manifest.parquet")
+
+
+def test_its_cutouts_are_read_pixel_by_pixel_from_store_and_npz(lensctl, old, tmp_path):
+    done(lensctl, "pack", old / "npz", tmp_path / "packed.zarr")
+    done(lensctl, "export", old / "positives.zarr", tmp_path / "npz")
+    there = images(old / "positives.zarr")
+    assert there.shape == (59, 51, 51, 3)
+    assert np.array_equal(images(tmp_path / "packed.zarr"), there, equal_nan=True)
+    for file in sorted((old / "npz").iterdir()):
+        ours, theirs = (np.load(folder / file.name, allow_pickle=True) for folder in (tmp_path / "npz", old / "npz"))
+        assert set(ours.files) == set(theirs.files)
+        for key in set(theirs.files) - {"meta_provenance"}:
+            assert np.array_equal(ours[key], theirs[key], equal_nan=theirs[key].dtype.kind == "f"), key
+
+
+def test_its_sync_ledger_still_says_what_was_copied(lensctl, old):
+    for option in ((), ("--verify",)):
+        receipt = json.loads(done(lensctl, "sync", old / "positives.zarr", old / "copied.zarr", *option))
+        assert (receipt["objects"], receipt["copied"], receipt.get("corrupt", 0)) == (10, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "gates", [("pool", "pool.parquet"), ("splits,overlap,homogeneity,weights", "manifest.parquet")]
+)
+def test_the_gates_say_of_it_what_they_said(lensctl, old, gates):
+    names, judged = gates
+    said = lensctl("gate", names, old / judged, "--set", "pool.min_rows=100")
+    before = lines((old / f"{Path(judged).stem}.jsonl").read_text())
+    before = [line for line in before if line["gate"] in names.split(",")]
+    assert said.returncode == (0 if all(line["passed"] for line in before) else 1)
+    ours = lines(said.stdout)
+    assert [line["input_digest"] for line in ours] == [line["input_digest"] for line in before]
+    assert [[line[key] for key in DECIDES] for line in ours] == [[line[key] for key in DECIDES] for line in before]
+
+
+def test_its_run_scores_as_it_did(lensctl, old, tmp_path):
+    for model in ("run", "frozen"):
+        scores = tmp_path / f"{model}.parquet"
+        done(lensctl, "score", old / model, old / "manifest.parquet", scores, "--threads", 1)
+        same_table(scores, old / "scores.parquet", but=("logit", "p", "logit_0"))
+        ours, theirs = (pq.read_table(path)["logit"].to_numpy() for path in (scores, old / "scores.parquet"))
+        np.testing.assert_allclose(ours, theirs, atol=LOGIT_TOLERANCE)
+
+
+def test_the_same_manifest_trains_the_same_network(lensctl, old, tmp_path):
+    recipe = json.loads((old / "run" / "run.json").read_text())["config"]
+    words = [f"--{name.replace('_', '-')}={recipe[name]}" for name in ("arch", "crop", "shift", "epochs", "batch_size")]
+    done(lensctl, "train", old / "manifest.parquet", tmp_path / "run", *words, "--threads", 1)
+    ours, theirs = (load_file(folder / "run" / "best.safetensors") for folder in (tmp_path, old))
+    assert set(ours) == set(theirs)
+    for name in theirs:
+        np.testing.assert_allclose(ours[name], theirs[name], atol=2e-3, err_msg=name)
+
+
+def test_its_scores_evaluate_to_the_same_figures(lensctl, old, tmp_path):
+    done(lensctl, "evaluate", old / "scores.parquet", tmp_path / "evaluation", "--rounds", 100)
+    ours, theirs = (json.loads((f / "evaluation" / "metrics.json").read_text()) for f in (tmp_path, old))
+    for name, figure in theirs["headline"].items():
+        assert ours["headline"][name] == figure, name
+    for table in sorted((old / "evaluation" / "tables").glob("*.parquet")):
+        same_table(tmp_path / "evaluation" / "tables" / table.name, table)
+
+
+def test_its_frozen_model_verifies_and_its_run_still_freezes(lensctl, old, tmp_path):
+    assert all(line["passed"] for line in lines(done(lensctl, "verify", old / "frozen")))
+    evidence = [word for name in ("pool", "manifest", "trained") for word in ("--gates", old / f"{name}.jsonl")]
+    frozen, evaluation = tmp_path / "frozen", old / "evaluation"
+    why = ("--allow-failed", "a handful of mock galaxies", "--manifest", old / "manifest.parquet")
+    done(lensctl, "freeze", old / "run", frozen, "--evaluation", evaluation, *evidence, *why)
+    assert all(line["passed"] for line in lines(done(lensctl, "verify", frozen)))
+    assert (frozen / "model.safetensors").read_bytes() == (old / "frozen" / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["pool.parquet", "positives.zarr", "npz", "run", "evaluation", "frozen", "pool.jsonl"])
+def test_show_says_what_each_is(lensctl, old, name):
+    assert done(lensctl, "show", old / name, "--json")
