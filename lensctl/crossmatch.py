@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lensctl.doors import sweeps, workers
-from lensctl.doors.lens_catalogs import TIERS
-from lensctl.words import derived, geometry, schema, strata
-from lensctl.words.errors import InputError
+from lensctl.astro import geometry
+from lensctl.io import workers
+from lensctl.io.tables import sweeps
+from lensctl.io.tables.lens_catalogs import TIERS
+from lensctl.rules import derived, schema
+from lensctl.rules.bins import TYPES
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -247,7 +250,7 @@ def _reasons(positives: pa.Table) -> list[str | None]:
     kinds, bins = positives["type"].to_pylist(), positives["nobs_z_bin"].to_pylist()
     return [
         f"type {kind} has no stratum"
-        if kind not in strata.TYPES
+        if kind not in TYPES
         else f"nobs_z bin {bin or '0'} has no stratum"
         if bin in (None, "1-2")
         else None

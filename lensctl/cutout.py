@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lensctl.doors import bricks, cutting, growing, jobs, npz_folder, provenance, s3, whole
-from lensctl.doors.store import Store, is_store, open_store
-from lensctl.doors.store_layout import Layout
-from lensctl.doors.store_writer import StoreWriter
-from lensctl.words import quality, schema
-from lensctl.words.errors import InputError
+from lensctl.io.cutouts import npz_folder
+from lensctl.io.cutouts.layout import Layout
+from lensctl.io.cutouts.store import Store, is_store, open_store
+from lensctl.io.cutouts.writer import StoreWriter
+from lensctl.io.imaging import bricks
+from lensctl.io.imaging.source import BEFORE, Advance, CutoutSource, Each, make_by, passing_rows, tasks
+from lensctl.io.provenance.steps import Chain
+from lensctl.io.storage import resumable, s3
+from lensctl.io.storage.atomic import is_s3
+from lensctl.io.storage.incomplete import begin_folder, is_begun
+from lensctl.rules import quality, schema
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,15 +69,15 @@ def checked(table: pa.Table, where: str) -> pa.Table:
 def cutout(
     table: pa.Table,
     path: str,
-    source: cutting.Source,
+    source: CutoutSource,
     lies: Layout,
-    chain: provenance.Chain,
+    chain: Chain,
     *,
     overwrite: bool = False,
     part: tuple[int, int] | None = None,
     make: bool = True,
-    each: cutting.Each | None = None,
-    advance: cutting.Advance = lambda statuses: None,
+    each: Each | None = None,
+    advance: Advance = lambda statuses: None,
 ) -> Made:
     """Make the store of a table's cutouts, or go on with it.
 
@@ -108,14 +114,14 @@ def cutout(
         The store exists and is another's, or another run of the job is going on.
     """
     old = None if overwrite else _finished(path, chain, lies)
-    again = [] if old is None else cutting.passing_rows(old).tolist()
+    again = [] if old is None else passing_rows(old).tolist()
     failed = {row // lies.shard_rows for row in again}
-    if old is not None and not again and not growing.is_begun(path):
-        advance(Counter({cutting.BEFORE: lies.rows}))
+    if old is not None and not again and not is_begun(path):
+        advance(Counter({BEFORE: lies.rows}))
         return Made(old, _statuses(old), 0)
     table = source.prepare(table)
     own = f"{part[0]}-of-{part[1]}" if part else None
-    with growing.begin(
+    with begin_folder(
         path, chain[-1].as_dict(), overwrite=overwrite, afresh=overwrite, again=old is not None, part=own
     ) as place:
         writer = StoreWriter(place, lies)
@@ -129,10 +135,10 @@ def cutout(
                 "run the parts that make them to their end, then --finish again",
             )
         counts = [lies.span(shard)[1] - lies.span(shard)[0] for shard in missing]
-        advance(Counter({cutting.BEFORE: lies.rows - sum(counts)}))
-        todo = cutting.tasks(table, lies, source.order(missing), old)
+        advance(Counter({BEFORE: lies.rows - sum(counts)}))
+        todo = tasks(table, lies, source.order(missing), old)
         if each is not None:
-            cutting.make_by(each, source, todo, writer.writer, advance)
+            make_by(each, source, todo, writer.writer, advance)
         else:
             source.make(todo, writer.writer, advance)
         if part is not None:
@@ -146,14 +152,14 @@ def cutout(
     return Made(store, _statuses(store), sum(counts) if old is None else len(again))
 
 
-def _finished(path: str, chain: provenance.Chain, lies: Layout) -> Store | None:
+def _finished(path: str, chain: Chain, lies: Layout) -> Store | None:
     """The store at a path, if this very job made it; None where there is nothing.
 
     Raises InputError where another store, or something else, is there.
     """
-    if growing.is_begun(path):
+    if is_begun(path):
         return open_store(path, changing=True) if is_store(path) else None
-    if not (s3.exists(path) if whole.is_s3(path) else Path(path).exists()):
+    if not (s3.exists(path) if is_s3(path) else Path(path).exists()):
         return None
     if not is_store(path):
         raise InputError(f"{path} exists and is no cutout store", "name another store, or --overwrite to replace it")
@@ -161,7 +167,7 @@ def _finished(path: str, chain: provenance.Chain, lies: Layout) -> Store | None:
     if store.chain and store.chain[-1].id == chain[-1].id and store.layout == lies:
         return store
     made = store.chain[-1].as_dict() if store.chain else {}
-    differs = jobs.difference(made, chain[-1].as_dict())
+    differs = resumable.difference(made, chain[-1].as_dict())
     raise InputError(f"{path} exists and was made otherwise: {differs}", "name another store, or --overwrite")
 
 
@@ -175,7 +181,7 @@ def _statuses(store: Store) -> Counter[str]:
     return Counter(store.columns("status")["status"].to_pylist())
 
 
-def ahead(table: pa.Table, source: cutting.Source, lies: Layout, known: pa.Table | None = None) -> dict[str, int]:
+def ahead(table: pa.Table, source: CutoutSource, lies: Layout, known: pa.Table | None = None) -> dict[str, int]:
     """What a run would do: objects, shards, bytes of pixels without compression, and bricks as far as they are known.
 
     Parameters

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from lensctl.words.errors import LensctlError
+from lensctl.rules.errors import LensctlError
 
 Answer = TypeVar("Answer")
 SOFTWARE, MACHINE, CLOUD, SERVICES, EXTRAS = "software", "machine", "cloud", "services", "extras"

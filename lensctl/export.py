@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lensctl.doors import npz_folder, provenance
-from lensctl.doors.store import Store
+from lensctl.io.cutouts import npz_folder
+from lensctl.io.cutouts.store import Store
+from lensctl.io.provenance.steps import Step, extend, step_input
 
 
 def export(
@@ -21,12 +22,12 @@ def export(
 ) -> int:
     """Write one .npz per cutout; see `npz_folder.write`. Returns the number of files."""
     name = store.path.rsplit("/", 1)[-1]
-    inputs = (provenance.source("store", name, store.digest, store.chain),)
-    step = provenance.Step("export", {"compress": compress, "ok_only": ok_only}, inputs)
+    inputs = (step_input("store", name, store.digest, store.chain),)
+    step = Step("export", {"compress": compress, "ok_only": ok_only}, inputs)
     return npz_folder.write(
         store,
         folder,
-        provenance.extend(step, store.chain),
+        extend(step, store.chain),
         compress=compress,
         ok_only=ok_only,
         overwrite=overwrite,

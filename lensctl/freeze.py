@@ -9,20 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lensctl.doors import digests, frozen, gate_lines, installed, lineage, provenance, signature, tables
-from lensctl.learning import checkpoint, export, golden, predict, trained_on
-from lensctl.learning.record import versions
-from lensctl.words import model_card, thresholds
-from lensctl.words.errors import InputError
+from lensctl.frozen import layout, model_card, signature
+from lensctl.frozen.gate_results import as_text, missing_or_failed, read_gate_results
+from lensctl.frozen.lineage import FIX, lineage_of
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.environment import installed_versions, source_commit
+from lensctl.io.provenance.steps import Input, Step, extend, from_list, step_input, to_list
+from lensctl.io.tables.files import read_table
+from lensctl.learning.networks import checkpoint, exported_program, predict
+from lensctl.learning.networks.golden import NAME, read_golden, write_golden
+from lensctl.learning.training import trained_on
+from lensctl.learning.training.run_folder import versions
+from lensctl.rules.errors import InputError
+from lensctl.stats import thresholds
 
 if TYPE_CHECKING:
-    from lensctl.doors.lineage import Lineage
-    from lensctl.doors.provenance import Chain
-    from lensctl.doors.signature import PrivateKey
-    from lensctl.learning.checkpoint import ScoringModel
-    from lensctl.learning.golden import Golden
-    from lensctl.learning.trained_on import Data
-    from lensctl.words.thresholds import Threshold
+    from lensctl.frozen.lineage import Lineage
+    from lensctl.frozen.signature import PrivateKey
+    from lensctl.io.provenance.steps import Chain
+    from lensctl.learning.networks.checkpoint import ScoringModel
+    from lensctl.learning.networks.golden import Golden
+    from lensctl.learning.training.trained_on import Data
+    from lensctl.stats.thresholds import Threshold
 
 VAL_SCORES = "val_scores"
 BOUND_TO_MANIFEST = ("splits", "overlap", "pixels", "homogeneity", "weights", "shortcut")
@@ -90,8 +98,8 @@ def freeze(
     """
     model = checkpoint.load_model(run)
     evidence = gather(run, model, evaluation)
-    lines = [line for path in gates for line in gate_lines.read(path)]
-    failed = gate_lines.problems(lines, gate_digests(evidence))
+    lines = [line for path in gates for line in read_gate_results(path)]
+    failed = missing_or_failed(lines, gate_digests(evidence))
     if failed and not allow_failed:
         raise InputError(
             f"gates do not allow it: {'; '.join(failed)}",
@@ -101,7 +109,7 @@ def freeze(
     if data is not None:
         trained_on.refuse_changes(data, str(evidence.run["manifest_digest"]), advance)
 
-    inputs = golden.read(run / golden.NAME)
+    inputs = read_golden(run / NAME)
     size = inputs.cutouts.shape[1]
     networks = predict.modules(model, predict.pick_device("cpu"))
     judged = dataclasses.replace(
@@ -112,15 +120,15 @@ def freeze(
         sources, checkpoint.member_folders(folder, model.card.members), networks, strict=True
     ):
         target.mkdir(exist_ok=True)
-        shutil.copyfile(source / checkpoint.BEST, target / frozen.WEIGHTS)
-        export.write(network, size, target / frozen.PROGRAM)
+        shutil.copyfile(source / checkpoint.BEST, target / layout.WEIGHTS)
+        exported_program.write(network, size, target / layout.PROGRAM)
     splits = None if data is None else trained_on.splits(data.manifest, model.card.fold)
     _write_facts(folder, model, evidence, evaluation, lines, gates, judged, allowed, splits)
-    names = frozen.expected_files(model.card.members)
+    names = layout.expected_files(model.card.members)
     if key is not None:
         signature.sign(folder, model_card.name(model.card.as_dict(), model.digest), key)
-        names = sorted([*names, frozen.SIGNATURE])
-    frozen.seal(folder, names)
+        names = sorted([*names, layout.SIGNATURE])
+    layout.seal(folder, names)
     return Frozen(model.digest, model.card.members, len(judged.label), tuple(failed), bool(evidence.metrics["mock"]))
 
 
@@ -129,7 +137,7 @@ def gather(run: Path, model: ScoringModel, evaluation: Path) -> Evidence:
     facts = checkpoint.read_json(run / checkpoint.RUN)
     if facts.get("kind") != "run" or not facts.get("stopped"):
         raise InputError(f"{run}: not a finished run", "name a folder made by `lensctl train`")
-    path = evaluation / frozen.METRICS
+    path = evaluation / layout.METRICS
     metrics = _metrics(path)
     for name, own, whose in (
         ("model_digest", model.digest, "weights"),
@@ -142,8 +150,8 @@ def gather(run: Path, model: ScoringModel, evaluation: Path) -> Evidence:
                 else f"{path}: it is of another manifest ({metrics[name]}) than the run's ({own})",
                 f"score and evaluate {run.name} on the manifest it was trained on",
             )
-    chain = provenance.from_list(metrics["provenance"], str(path))
-    steps = lineage.of(chain, str(path))
+    chain = from_list(metrics["provenance"], str(path))
+    steps = lineage_of(chain, str(path))
     _refuse_other_steps(steps, model, str(path))
     if steps.digest("evaluate", "scores") != metrics["scores_digest"]:
         raise InputError(f"{path}: its scores are not those its provenance tells of", "evaluate again")
@@ -175,7 +183,7 @@ def _metrics(path: Path) -> dict[str, Any]:
 def _refuse_other_steps(steps: Lineage, model: ScoringModel, where: str) -> None:
     """The evaluation's training step is the one that made the weights, and it scored those weights."""
     if not model.chain or steps.train.id != model.chain[-1].id:
-        raise InputError(f"{where}: the provenance chain is broken: another training run stands in it", lineage.FIX)
+        raise InputError(f"{where}: the provenance chain is broken: another training run stands in it", FIX)
     if steps.digest("score", "model") != model.digest:
         raise InputError(f"{where}: the scores were made by other weights than the run's", "score and evaluate again")
 
@@ -187,7 +195,7 @@ def _thresholds(evaluation: Path, metrics: Mapping[str, Any]) -> tuple[tuple[Thr
     if split != "val":
         raise InputError(f"{where}: its thresholds were chosen on split '{split}'", "evaluate with lensctl")
     path = evaluation / "tables" / f"{VAL_SCORES}.parquet"
-    scores = tables.read(str(path))
+    scores = read_table(str(path))
     if digests.of_table(scores) != metrics["tables"].get(VAL_SCORES, {}).get("digest"):
         raise InputError(f"{path}: it was changed since the evaluation", "evaluate again")
     label, logit = scores["label"].to_numpy(), scores["logit"].to_numpy()
@@ -211,41 +219,41 @@ def _write_facts(
     splits: dict[str, Any] | None,
 ) -> None:
     """Everything beside the weights; frozen.json last, because it lists the others."""
-    shutil.copyfile(evaluation / frozen.METRICS, folder / frozen.METRICS)
-    golden.write(folder / frozen.GOLDEN, judged)
-    (folder / frozen.GATES).write_text(gate_lines.as_text(lines), encoding="utf-8")
+    shutil.copyfile(evaluation / layout.METRICS, folder / layout.METRICS)
+    write_golden(folder / layout.GOLDEN, judged)
+    (folder / layout.GATES).write_text(as_text(lines), encoding="utf-8")
     points = [vars(threshold) for threshold in evidence.chosen]
     calibration = evidence.metrics["calibration"]
     checkpoint.write_json(
-        folder / frozen.THRESHOLDS,
+        folder / layout.THRESHOLDS,
         {
             "split": "val",
             "points": points,
-            "calibration": {name: calibration[name] for name in frozen.CALIBRATION},
+            "calibration": {name: calibration[name] for name in layout.CALIBRATION},
             "val_scores": evidence.val_scores,
         },
     )
-    step = provenance.Step(
+    step = Step(
         "freeze",
         {"allow_failed": allowed["reason"] if allowed else "", "manifest_compared": splits is not None},
         (
-            provenance.Source("model", model.where, model.digest, model.chain[-1].id),
-            provenance.Source("evaluation", frozen.METRICS, evidence.metrics_digest, evidence.chain[-1].id),
-            *(provenance.source("gates", path.name, digests.of_file(path)) for path in gates),
+            Input("model", model.where, model.digest, model.chain[-1].id),
+            Input("evaluation", layout.METRICS, evidence.metrics_digest, evidence.chain[-1].id),
+            *(step_input("gates", path.name, digests.of_file(path)) for path in gates),
         ),
     )
-    checkpoint.write_json(folder / frozen.PROVENANCE, provenance.to_list(provenance.extend(step, evidence.chain)))
+    checkpoint.write_json(folder / layout.PROVENANCE, to_list(extend(step, evidence.chain)))
     size = judged.cutouts.shape[1]
     card = model.card.as_dict()
-    (folder / frozen.CARD).write_text(
+    (folder / layout.CARD).write_text(
         model_card.text(card, model.digest, evidence.metrics, points, allowed, size), encoding="utf-8"
     )
-    names = [n for n in frozen.expected_files(model.card.members) if n not in frozen.NOT_IN_FROZEN]
+    names = [n for n in layout.expected_files(model.card.members) if n not in layout.NOT_IN_FROZEN]
     manifest = evidence.steps.manifest
     checkpoint.write_json(
-        folder / frozen.FROZEN,
+        folder / layout.FROZEN,
         {
-            **frozen.CONSTANT,
+            **layout.CONSTANT,
             "model": card,
             "model_digest": model.digest,
             "manifest_digest": evidence.run["manifest_digest"],
@@ -258,10 +266,10 @@ def _write_facts(
             "input": {"shape": ["N", size, size, len(model.card.bands)], "dtype": "float32", "unit": "nanomaggy"},
             "allowed_failures": allowed,
             "mock": evidence.metrics["mock"],
-            "source": {"trained": evidence.run.get("source"), "frozen": installed.source()},
+            "source": {"trained": evidence.run.get("source"), "frozen": source_commit()},
             "versions": {"trained": evidence.run["versions"], "frozen": versions()},
-            "environment": installed.environment(),
+            "environment": installed_versions(),
             "computed_on": evidence.run["computed_on"],
-            "files": {name: frozen.sha256(folder / name) for name in names},
+            "files": {name: layout.sha256(folder / name) for name in names},
         },
     )

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lensctl.words import geometry, schema
-from lensctl.words.errors import InputError
+from lensctl.astro import geometry
+from lensctl.rules import schema
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa

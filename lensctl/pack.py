@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.doors import cutouts, digests, growing, npz, npz_columns, npz_facts, npz_folder, provenance, workers
-from lensctl.doors.store import Store, open_store
-from lensctl.doors.store_layout import Layout, index_rows
-from lensctl.doors.store_writer import ShardWriter, StoreWriter
-from lensctl.words import quality, schema
-from lensctl.words.errors import InputError
+from lensctl.io import workers
+from lensctl.io.cutouts import by_manifest, npz, npz_columns, npz_folder, npz_metadata
+from lensctl.io.cutouts.layout import Layout, index_rows
+from lensctl.io.cutouts.store import Store, open_store
+from lensctl.io.cutouts.writer import ShardWriter, StoreWriter
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, extend, from_list, step_input, to_list
+from lensctl.io.storage.incomplete import begin_folder
+from lensctl.rules import quality, schema
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,8 +66,8 @@ def pack(
     InputError
         No files, or one that is damaged, pickled, lacks a key, or is of another size than the first; two of one id.
     """
-    files = cutouts.npz_files(folder)
-    first = npz.read(files[0])
+    files = by_manifest.npz_files(folder)
+    first = npz.read_npz(files[0])
     if first.cutout.shape[2] != len(quality.BANDS):
         raise InputError(f"{files[0]}: {first.cutout.shape[2]} bands, not g, r and z", "pack cutouts of three bands")
     lies = Layout(len(files), first.cutout.shape[0], quality.BANDS, shard_rows, codec)
@@ -72,7 +76,7 @@ def pack(
     stamps = [file.stat() for file in files]
     fresh = digests.of_many(f"{f.name} {s.st_size} {s.st_mtime_ns}" for f, s in zip(files, stamps, strict=True))
     identity = {"command": "pack", "parameters": parameters, "inputs": [{"role": "folder", "digest": fresh}]}
-    with growing.begin(path, identity, overwrite=overwrite, afresh=overwrite) as place:
+    with begin_folder(path, identity, overwrite=overwrite, afresh=overwrite) as place:
         writer = StoreWriter(place, lies)
         missing = writer.missing()
         tasks = ((shard, [str(file) for file in files[slice(*lies.span(shard))]]) for shard in missing)
@@ -83,12 +87,10 @@ def pack(
         except InputError:
             place.abandon()
             raise
-        chains = [
-            provenance.from_list(chain, str(folder)) for note in writer.notes(CHAINS) for chain in json.loads(note)
-        ]
-        made_by = cutouts.merged(chains)
-        step = provenance.Step("pack", parameters, (provenance.source("folder", name, digest, made_by),))
-        writer.finish(provenance.extend(step, made_by), {"source": "npz"})
+        chains = [from_list(chain, str(folder)) for note in writer.notes(CHAINS) for chain in json.loads(note)]
+        made_by = by_manifest.merged(chains)
+        step = Step("pack", parameters, (step_input("folder", name, digest, made_by),))
+        writer.finish(extend(step, made_by), {"source": "npz"})
     store = open_store(path)
     return Packed(store, Counter(store.columns("status")["status"].to_pylist()))
 
@@ -111,7 +113,7 @@ def _pack_shard(writer: ShardWriter, task: tuple[int, Sequence[str]]) -> int:
     metas: list[dict[str, npz.Array]] = []
     chains: dict[bytes, list[dict[str, Any]]] = {}
     for image, file in zip(images, files, strict=True):
-        found = npz.read(file)
+        found = npz.read_npz(file)
         if found.cutout.shape != image.shape:
             raise InputError(
                 f"{file}: cutout has shape {found.cutout.shape}, the first file {image.shape}", "pack it apart"
@@ -119,9 +121,9 @@ def _pack_shard(writer: ShardWriter, task: tuple[int, Sequence[str]]) -> int:
         image[...] = found.cutout
         raw = found.meta.get(npz.PROVENANCE)
         if raw is None or raw.tobytes() not in chains:
-            text, chain = cutouts.carried_chain(found, file)
+            text, chain = by_manifest.carried_chain(found, file)
             if text:
-                chains[text] = provenance.to_list(chain)
+                chains[text] = to_list(chain)
         if raw is not None and raw.dtype.kind == "S":
             found.meta.pop(npz.PROVENANCE)
         metas.append(found.meta)
@@ -130,10 +132,10 @@ def _pack_shard(writer: ShardWriter, task: tuple[int, Sequence[str]]) -> int:
 
 
 def _rows(images: quality.Images, metas: Sequence[dict[str, npz.Array]]) -> pa.Table:
-    told = [npz_facts.index_values(meta) for meta in metas]
+    told = [npz_metadata.index_values(meta) for meta in metas]
     measured = quality.measure(images)
     found = measured.pop("status")
     columns: dict[str, Any] = {name: [row[name] for row in told] for name in told[0] if name != "status"}
-    status = [cutouts.verdict(row["status"], str(said)) for row, said in zip(told, found, strict=True)]
+    status = [by_manifest.verdict(row["status"], str(said)) for row, said in zip(told, found, strict=True)]
     columns |= {**measured, "status": status, "cutout_sha256": quality.fingerprints(images)}
     return index_rows(columns, npz_columns.table_of(metas))

@@ -13,10 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lensctl.doors import partitions, provenance, sweeps, workers
-from lensctl.doors.growing import Place
-from lensctl.words import derived, geometry, strata
-from lensctl.words.errors import LensctlError, ServiceError
+from lensctl.astro import geometry
+from lensctl.io import workers
+from lensctl.io.provenance.steps import Chain
+from lensctl.io.storage.incomplete import GrowingFolder
+from lensctl.io.tables import partitioned, sweeps
+from lensctl.rules import derived
+from lensctl.rules.bins import TYPES, magnitude
+from lensctl.rules.errors import LensctlError, ServiceError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +45,7 @@ class Criteria:
     `masked_bits` are the bits of maskbits that reject a row; None rejects any bit.
     """
 
-    types: tuple[str, ...] = strata.TYPES
+    types: tuple[str, ...] = TYPES
     min_nobs_g: int = 1
     min_nobs_r: int = 1
     min_nobs_z: int = 3
@@ -241,12 +245,12 @@ class Elsewhere:
         The pool's provenance.
     """
 
-    place: Place
+    place: GrowingFolder
     criteria: Criteria
     lens_ra: NDArray[np.float64]
     lens_dec: NDArray[np.float64]
     partition_by: tuple[str, ...]
-    chain: provenance.Chain
+    chain: Chain
 
     def __call__(self, task: tuple[int, str]) -> Funnel:
         """Make the part of a file, which is given with its number, unless that was done; gives its funnel."""
@@ -277,7 +281,7 @@ class Elsewhere:
         for table in tables:
             for batch in table.to_batches():
                 if batch.num_rows:
-                    writer = writer or partitions.Writer(path, batch.schema, self.partition_by)
+                    writer = writer or partitioned.Writer(path, batch.schema, self.partition_by)
                     writer.write(batch)
         if writer is None:
             return []
@@ -422,7 +426,7 @@ def _tests(values: sweeps.Values, criteria: Criteria) -> dict[str, NDArray[np.bo
     for band, least in zip("grz", (criteria.min_nobs_g, criteria.min_nobs_r, criteria.min_nobs_z), strict=True):
         tests[f"nobs_{band} < {least}"] = values(f"nobs_{band}") >= least
     if criteria.max_mag_z is not None:
-        tests[f"mag_z >= {criteria.max_mag_z:g}"] = strata.magnitude(values("flux_z")) < criteria.max_mag_z
+        tests[f"mag_z >= {criteria.max_mag_z:g}"] = magnitude(values("flux_z")) < criteria.max_mag_z
     if criteria.min_dec is not None and criteria.max_dec is not None:
         tests["dec"] = (values("dec") > criteria.min_dec) & (values("dec") < criteria.max_dec)
     return tests

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from lensctl.words import bins, draw, schema, strata
-from lensctl.words.bins import Division
-from lensctl.words.errors import InputError
+from lensctl.rules import sampling_rule, schema
+from lensctl.rules.bins import POOLS
+from lensctl.rules.errors import InputError
+from lensctl.rules.strata import Division, divisions, strata_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +61,7 @@ class Plan:
     """What `plan` found and decided: the table of strata, what was left out, and the SQL that chooses the rows."""
 
     by: tuple[Division, ...]
-    quotas: tuple[draw.Quota, ...]
+    quotas: tuple[sampling_rule.Quota, ...]
     near_lenses: int
     unstratified: int
     sql: str
@@ -135,29 +136,34 @@ def plan(
             f"n1_n2_ratio is {n1_n2_ratio[0]:g} and {n1_n2_ratio[1]:g}, which do not add up to 1", "use 0.85 0.15"
         )
     schema.require(pool, "galaxy_id", "pool", *(("ra", "dec") if lenses is not None else ()), where="pool")
-    divisions = bins.divisions(by, pool, "pool")
+    divided_by = divisions(by, pool, "pool")
     schema.require(positives, *by, where="positives")
-    wanted = Counter(stratum for stratum in bins.strata_of(positives, divisions) if stratum is not None)
+    wanted = Counter(stratum for stratum in strata_of(positives, divided_by) if stratum is not None)
     if not wanted:
-        raise InputError("no positive lies in any stratum", f"strata are {'; '.join(map(str, divisions))}")
+        raise InputError("no positive lies in any stratum", f"strata are {'; '.join(map(str, divided_by))}")
     _refuse_bad_ids(engine)
-    near = exclude_near(engine, lenses, exclude_arcsec, divisions)
-    there = _counts(engine, "pool", divisions)
-    too_near = _counts(engine, "near", tuple(Division(division.name) for division in divisions))
-    targets = draw.targets(wanted, per_positive=per_positive, cap=cap)
+    near = exclude_near(engine, lenses, exclude_arcsec, divided_by)
+    there = _counts(engine, "pool", divided_by)
+    too_near = _counts(engine, "near", tuple(Division(division.name) for division in divided_by))
+    targets = sampling_rule.targets(wanted, per_positive=per_positive, cap=cap)
     quotas = tuple(
-        draw.quota(s, wanted[s], (there[s, "N1"] - too_near[s, "N1"], there[s, "N2"] - too_near[s, "N2"]), targets[s],
-                   n2_share=n1_n2_ratio[1])
-        for s in sorted(targets)
-    )  # fmt: skip
+        sampling_rule.quota(
+            stratum,
+            wanted[stratum],
+            [there[stratum, name] - too_near[stratum, name] for name in ("N1", "N2")],
+            target,
+            n2_share=n1_n2_ratio[1],
+        )
+        for stratum, target in sorted(targets.items())
+    )
     for quota in quotas:
         if quota.target and not quota.available_n1 + quota.available_n2:
             raise InputError(
                 f"the pool has no row of stratum {'/'.join(quota.stratum)}, which {quota.positives} positives need",
                 "make the pool with it, or leave the stratum out of stratification_bins",
             )
-    sql = choose_sql(quotas, divisions, seed, engine.locator)
-    return Plan(divisions, quotas, near, positives.num_rows - wanted.total(), sql)
+    sql = choose_sql(quotas, divided_by, seed, engine.locator)
+    return Plan(divided_by, quotas, near, positives.num_rows - wanted.total(), sql)
 
 
 def _refuse_bad_ids(engine: Engine) -> None:
@@ -246,7 +252,7 @@ def _counts(engine: Engine, table: str, by: Sequence[Division]) -> Counter[tuple
     return Counter({(tuple(row[name] for name in strata_names), row["pool"]): row["n"] for row in counts.to_pylist()})
 
 
-def choose_sql(quotas: Sequence[draw.Quota], by: Sequence[Division], seed: int, locator: Sequence[str]) -> str:
+def choose_sql(quotas: Sequence[sampling_rule.Quota], by: Sequence[Division], seed: int, locator: Sequence[str]) -> str:
     """The statement that chooses: in each (stratum, pool) the rows with the smallest keys, and their weights.
 
     Only rows whose key lies below a threshold are ranked. It is so generous (the expected number plus
@@ -257,16 +263,17 @@ def choose_sql(quotas: Sequence[draw.Quota], by: Sequence[Division], seed: int, 
     rows, thresholds = [], []
     for quota in quotas:
         for pool, there, take in zip(
-            strata.POOLS, (quota.available_n1, quota.available_n2), (quota.taken_n1, quota.taken_n2), strict=True
+            POOLS, (quota.available_n1, quota.available_n2), (quota.taken_n1, quota.taken_n2), strict=True
         ):
             if take:
                 values = ", ".join(f"'{value}'" for value in (*quota.stratum, pool))
                 thresholds.append(_threshold(take, there))
                 rows.append(f"({values}, {take}, '{thresholds[-1]}', {there / take:.17e})")
-    placed = ", ".join((*(f"{d.sql} AS {d.name}" for d in by), "pool", "galaxy_id"))
+    order = sampling_rule.order_sql("galaxy_id", seed)
+    placed = ", ".join((*(f"{d.sql} AS {d.name}" for d in by), "pool", "galaxy_id", f"{order} AS key"))
     return (
         f"WITH quota({names}, pool, take, below, sampling_weight) AS (VALUES\n    {f',{chr(10)}    '.join(rows)}),\n"
-        f"low AS (SELECT * FROM (SELECT {where}, {placed}, {draw.order_sql('galaxy_id', seed)} AS key FROM pool)\n"
+        f"low AS (SELECT * FROM (SELECT {where}, {placed} FROM pool)\n"
         f"    WHERE key < '{max(thresholds)}'),\n"
         f"candidate AS (SELECT low.*, take, sampling_weight FROM low JOIN quota USING ({names}, pool)\n"
         f"    WHERE key < below),\n"

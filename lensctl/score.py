@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.learning import predict
-from lensctl.learning.checkpoint import ScoringModel, fold_of
-from lensctl.learning.feed import read_ahead
-from lensctl.learning.rows import NAN, NOT_OK, refold
-from lensctl.words import schema
-from lensctl.words.errors import InputError
-from lensctl.words.split import SEED
+from lensctl.learning.data.dataloader import read_ahead
+from lensctl.learning.data.row_selection import NAN, NOT_OK, refold
+from lensctl.learning.networks import predict
+from lensctl.learning.networks.checkpoint import ScoringModel, fold_of
+from lensctl.rules import schema
+from lensctl.rules.errors import InputError
+from lensctl.rules.split import SEED
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,26 +14,32 @@ import numpy as np
 import torch
 from torch import nn
 
-from lensctl.doors import digests, jobs, provenance
-from lensctl.learning import architectures, checkpoint, feed, golden, normalise, predict, rows, watch
-from lensctl.learning.augment import BLUR_REACH_PX
-from lensctl.learning.checkpoint import BEST, ModelCard
-from lensctl.learning.feed import Batch, Feed, Pixels
-from lensctl.learning.learner import Learner, Schedule, Step, precision_of
-from lensctl.learning.measure import epoch_metrics, refuse_nan, refuse_unsound
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, chain_of, extend, step_input, to_list
+from lensctl.io.storage import resumable
+from lensctl.learning.data import dataloader, normalise
+from lensctl.learning.data.augment import BLUR_REACH_PX
+from lensctl.learning.data.dataloader import Batch, Feed, Pixels
+from lensctl.learning.data.row_selection import NAN, Fold, Selection, refuse_one_class, select
+from lensctl.learning.networks import architectures, checkpoint, predict
+from lensctl.learning.networks.checkpoint import BEST, ModelCard
+from lensctl.learning.networks.golden import keep
 from lensctl.learning.randomness import seed_of
-from lensctl.learning.record import Record, gather, stand_of
-from lensctl.learning.settings import BALANCED, Resources, TrainConfig
-from lensctl.learning.team import ALONE, Team
-from lensctl.words.errors import InputError
-from lensctl.words.split import SEED
+from lensctl.learning.training.distributed import ALONE, Team
+from lensctl.learning.training.early_stopping import RedFlag, judge
+from lensctl.learning.training.epoch_metrics import epoch_metrics, refuse_nan, refuse_unsound
+from lensctl.learning.training.learner import Learner, Schedule, StepResult, precision_of
+from lensctl.learning.training.run_folder import Record, gather, stand_of
+from lensctl.learning.training.settings import BALANCED, Resources, TrainConfig
+from lensctl.rules.errors import InputError
+from lensctl.rules.split import SEED
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from lensctl.doors.provenance import Chain
-    from lensctl.learning.rows import Rows, Selection
+    from lensctl.io.provenance.steps import Chain
+    from lensctl.learning.data.row_selection import Rows, Selection
 
 
 @dataclass(frozen=True)
@@ -97,21 +103,23 @@ def train(
     InputError
         What cannot be trained on, or where it cannot be written; watch.RedFlag where the run went wrong.
     """
-    chain = provenance.chain_of(manifest, manifest_name)
+    chain = chain_of(manifest, manifest_name)
     step = _step(manifest, manifest_name, chain, config, resources)
     stand = team.told(stand_of(Path(run_dir), step, resume, overwrite) if team.leads else "")
     if stand == "done":
         return
     device = predict.pick_device(resources.device, resources.threads)
-    fold = rows.Fold.parse(config.fold) if config.fold else None
-    selection = rows.select(
+    fold = Fold.parse(config.fold) if config.fold else None
+    selection = select(
         manifest, fold=fold, fold_seed=SEED, without_ref=config.without_ref, tier_b_target=config.tier_b_target
     )
     fresh_network(config, config.seed, resources.init)
     side = pixels.read(selection.train.at[:1]).shape[1]
     if side < config.crop:
         raise InputError(f"cutouts of {side} px are smaller than the crop of {config.crop} px", "use a smaller --crop")
-    place = feed.choose_place(_pixels(selection, config, side), device, resources.host_bytes, asked=resources.feed)
+    place = dataloader.choose_place(
+        _pixels(selection, config, side), device, resources.host_bytes, asked=resources.feed
+    )
     sha256 = manifest["cutout_sha256"].to_pylist() if "cutout_sha256" in manifest.column_names else None
     training = Feed(pixels, selection.train, _window(config, side), place, device)
     validation = Feed(pixels, selection.val, config.crop, place, device)
@@ -132,7 +140,7 @@ def train(
             "val": selection.val.counts(),
             "left_out": dict(sorted(selection.left_out.items())),
         },
-        "provenance": provenance.to_list(provenance.extend(step, chain)),
+        "provenance": to_list(extend(step, chain)),
     }
     card = ModelCard(
         config.arch,
@@ -150,14 +158,14 @@ def train(
             record = Record(folder, card, facts, team)
             try:
                 yield from _fit(member, config, resources, training, validation, record, device)
-            except watch.RedFlag as flag:
+            except RedFlag as flag:
                 if (folder / BEST).is_file():
                     flag.fix += f"; what was good so far is in {folder.relative_to(Path(run_dir).parent)}/"
                 raise
         if job:
             if config.ensemble > 1:
                 gather(built, replace(card, members=config.ensemble), facts)
-            golden.keep(built, manifest, pixels.read, config.crop, config.fold)
+            keep(built, manifest, pixels.read, config.crop, config.fold)
             job.finish()
 
 
@@ -203,7 +211,7 @@ def _fit(
     batches, size = _order(label, config, seed, 0).shape
     mine, augment = team.part(size), config.augmentation
     schedule = Schedule(config.lr, config.lr_end, config.warmup, config.epochs * batches)
-    verdict = watch.judge(position.history, config.epochs)
+    verdict = judge(position.history, config.epochs)
     record.publish(learner, position, verdict)
     if verdict.flag:
         raise verdict.flag
@@ -211,7 +219,7 @@ def _fit(
     while position.epoch < config.epochs and verdict.stale < config.patience:
         epoch = position.epoch
         order = _order(label, config, seed, epoch)  # (batches, B) places in the training rows, of which `mine` are here
-        before: tuple[int, Batch, Step] | None = None
+        before: tuple[int, Batch, StepResult] | None = None
         for i, batch in enumerate(training.batches(order[position.batch :, mine]), start=position.batch):
             # forward, backward
             purpose = (seed, epoch, i)
@@ -238,7 +246,7 @@ def _fit(
         at_once = learner.micro_batch or config.batch_size
         judged = epoch_metrics(learner, position, label[order.ravel()], validation, record.card, at_once)
         position.end_epoch({"epoch": epoch + 1, "lr": rate, **judged})
-        verdict = watch.judge(position.history, config.epochs)
+        verdict = judge(position.history, config.epochs)
         record.save(learner, position)
         record.publish(learner, position, verdict)
         yield Progress(member, epoch + 1, batches, batches, metrics=position.history[-1], note=verdict.warning)
@@ -251,7 +259,7 @@ def _fit(
 
 
 def _order(label: NDArray[np.float32], config: TrainConfig, seed: int, epoch: int) -> NDArray[np.int64]:
-    return feed.epoch_order(
+    return dataloader.epoch_order(
         label,
         config.batch_size,
         seed=seed,
@@ -261,22 +269,20 @@ def _order(label: NDArray[np.float32], config: TrainConfig, seed: int, epoch: in
     )
 
 
-def _step(manifest: pa.Table, name: str, chain: Chain, config: TrainConfig, resources: Resources) -> provenance.Step:
-    inputs = [provenance.source("manifest", name, digests.of_table(manifest), chain)]
+def _step(manifest: pa.Table, name: str, chain: Chain, config: TrainConfig, resources: Resources) -> Step:
+    inputs = [step_input("manifest", name, digests.of_table(manifest), chain)]
     if resources.init is not None:
         if not resources.init.is_file():
             raise InputError(f"{resources.init}: no such file", "give a file of weights")
-        inputs.append(provenance.source("init", resources.init, digests.of_file(resources.init)))
-    return provenance.Step("train", config.as_dict(), tuple(inputs))
+        inputs.append(step_input("init", resources.init, digests.of_file(resources.init)))
+    return Step("train", config.as_dict(), tuple(inputs))
 
 
-def _begun(
-    run_dir: str | Path, step: provenance.Step, stand: str, team: Team
-) -> AbstractContextManager[jobs.Job | None]:
+def _begun(run_dir: str | Path, step: Step, stand: str, team: Team) -> AbstractContextManager[resumable.Job | None]:
     """The job of making the folder, which is the leader's alone."""
     if not team.leads:
         return nullcontext()
-    return jobs.job(run_dir, step.as_dict(), overwrite=True, afresh=stand == "free")
+    return resumable.job(run_dir, step.as_dict(), overwrite=True, afresh=stand == "free")
 
 
 def _window(config: TrainConfig, side: int) -> int:
@@ -298,8 +304,8 @@ def _counted(blocks: Iterator[NDArray[np.float32]], advance: Callable[[int], Non
 def _without_nan(selection: Selection, training: Feed, validation: Feed) -> Selection:
     """The selection less the rows whose pixels cannot be used."""
     lost = len(selection.train) + len(selection.val) - len(training.rows) - len(validation.rows)
-    found = rows.Selection(training.rows, validation.rows, +(selection.left_out + Counter({rows.NAN: lost})))
-    rows.refuse_one_class(found)
+    found = Selection(training.rows, validation.rows, +(selection.left_out + Counter({NAN: lost})))
+    refuse_one_class(found)
     return found
 
 

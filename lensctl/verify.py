@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.doors import digests, frozen, gate_lines, lineage, provenance, signature, untouched
-from lensctl.doors.untouched import GATE
-from lensctl.learning import checkpoint, export, golden, predict
-from lensctl.words import checks, thresholds
-from lensctl.words.checks import OFFENDERS_SHOWN, Check
-from lensctl.words.errors import InputError
+from lensctl.frozen import layout, signature
+from lensctl.frozen.gate_results import REQUIRED_GATES, missing_or_failed, read_gate_results
+from lensctl.frozen.integrity import GATE, check_files
+from lensctl.frozen.lineage import Lineage, lineage_of
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import from_json
+from lensctl.learning.networks import checkpoint, exported_program, predict
+from lensctl.learning.networks.golden import read_golden
+from lensctl.rules import checks
+from lensctl.rules.checks import OFFENDERS_SHOWN, Check
+from lensctl.rules.errors import InputError
+from lensctl.stats import thresholds
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from lensctl.doors.signature import PublicKey
-    from lensctl.learning.checkpoint import ScoringModel
+    from lensctl.frozen.signature import PublicKey
+    from lensctl.learning.networks.checkpoint import ScoringModel
 
 SIGNATURE = "signature"
 
@@ -55,10 +61,10 @@ def verify(folder: Path, *, device: str = "auto", key: PublicKey | None = None) 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder", "name a folder made by `lensctl freeze`")
     places = _places(device)
-    sums_path = folder / frozen.SUMS
+    sums_path = folder / layout.SUMS
     digest = digests.of_file(sums_path) if sums_path.is_file() and not sums_path.is_symlink() else ""
     whole = True
-    for check in (*untouched.files(folder), *_signed(folder, key)):
+    for check in (*check_files(folder), *_signed(folder, key)):
         whole = whole and check.passed
         yield check.of(digest)
     for check in _answered(promised, folder) if whole else ():
@@ -76,7 +82,7 @@ def proven(folder: Path, *, device: str = "auto", key: PublicKey | None = None) 
 
     This is how a tool takes a frozen model, and nothing else: a run is refused too.
     """
-    if not (folder / frozen.FROZEN).exists():
+    if not (folder / layout.FROZEN).exists():
         raise InputError(f"{folder}: not a frozen model", "name a folder made by `lensctl freeze`")
     for check in verify(folder, device=device, key=key):
         if not check.passed:
@@ -106,7 +112,7 @@ def _signed(folder: Path, key: PublicKey | None) -> Iterator[Check]:
             n=answer.covered,
             offenders=answer.files[:OFFENDERS_SHOWN],
         )
-    elif (folder / frozen.SIGNATURE).exists():
+    elif (folder / layout.SIGNATURE).exists():
         yield Check(GATE, SIGNATURE, True, "not checked", n=0, note="it is signed: see by whom with --key")
 
 
@@ -121,34 +127,34 @@ def _answered(part: Callable[[Path], Iterator[Check]], folder: Path) -> Iterator
 
 def promised(folder: Path) -> Iterator[Check]:
     """The files that were frozen are those of a frozen model."""
-    facts = checkpoint.read_json(folder / frozen.FROZEN)
+    facts = checkpoint.read_json(folder / layout.FROZEN)
     listed, members = set(facts["files"]), int(facts["model"]["members"])
     if not 1 <= members <= len(listed):
         raise ValueError(f"{members} members, and {len(listed)} files")
-    wanted = set(frozen.expected_files(members)) - set(frozen.NOT_IN_FROZEN)
+    wanted = set(layout.expected_files(members)) - set(layout.NOT_IN_FROZEN)
     yield checks.none(GATE, "it holds what a frozen model holds", sorted(wanted ^ listed), len(wanted))
 
 
 def claims(folder: Path) -> Iterator[Check]:
     """What the folder says of itself hangs together: provenance, digests, gates."""
-    facts = checkpoint.read_json(folder / frozen.FROZEN)
+    facts = checkpoint.read_json(folder / layout.FROZEN)
     broken = ""
     try:
-        chain = provenance.from_json((folder / frozen.PROVENANCE).read_bytes(), frozen.PROVENANCE)
-        steps = lineage.of(chain, frozen.PROVENANCE)
+        chain = from_json((folder / layout.PROVENANCE).read_bytes(), layout.PROVENANCE)
+        steps = lineage_of(chain, layout.PROVENANCE)
     except InputError as error:
         broken = str(error)
-        yield Check(GATE, "provenance from the pool to here", False, broken, offenders=(frozen.PROVENANCE,))
+        yield Check(GATE, "provenance from the pool to here", False, broken, offenders=(layout.PROVENANCE,))
         return
     yield Check(GATE, "provenance from the pool to here", True, len(chain), limit="unbroken", n=len(chain))
     last = chain[-1]
-    weights = [f / frozen.WEIGHTS for f in checkpoint.member_folders(folder, int(facts["model"]["members"]))]
-    of_weights, of_metrics = checkpoint.weights_digest(weights), digests.of_file(folder / frozen.METRICS)
+    weights = [f / layout.WEIGHTS for f in checkpoint.member_folders(folder, int(facts["model"]["members"]))]
+    of_weights, of_metrics = checkpoint.weights_digest(weights), digests.of_file(folder / layout.METRICS)
     told = {name: source.digest if (source := last.input(name)) else "" for name in ("model", "evaluation")}
-    metrics = checkpoint.read_json(folder / frozen.METRICS)
+    metrics = checkpoint.read_json(folder / layout.METRICS)
     pairs = {
-        frozen.WEIGHTS: (of_weights, facts.get("model_digest"), told["model"], metrics.get("model_digest")),
-        frozen.METRICS: (of_metrics, facts.get("metrics_digest"), told["evaluation"]),
+        layout.WEIGHTS: (of_weights, facts.get("model_digest"), told["model"], metrics.get("model_digest")),
+        layout.METRICS: (of_metrics, facts.get("metrics_digest"), told["evaluation"]),
         "manifest": (facts.get("manifest_digest"), metrics.get("manifest_digest"), steps.digest("train", "manifest")),
         "scores": (facts.get("scores_digest"), metrics.get("scores_digest"), steps.digest("evaluate", "scores")),
         "pool": (facts.get("pool_digest"), steps.digest("sample", "pool")),
@@ -156,9 +162,9 @@ def claims(folder: Path) -> Iterator[Check]:
         "config": (facts.get("config"), steps.train.parameters),
         "model": tuple(tuple(block[name] for name in names) for block, names in _model_twice(facts)),
         "mock": (facts.get("mock"), metrics.get("mock")),
-        "format": (tuple(facts.get(name) for name in frozen.CONSTANT), tuple(frozen.CONSTANT.values())),
+        "format": (tuple(facts.get(name) for name in layout.CONSTANT), tuple(layout.CONSTANT.values())),
         "bands": (facts["model"]["bands"], list(checkpoint.BANDS)),
-        frozen.PROVENANCE: (last.command, "freeze"),
+        layout.PROVENANCE: (last.command, "freeze"),
     }
     odd = sorted(name for name, values in pairs.items() if any(value != values[0] for value in values))
     yield checks.none(GATE, "weights, manifest, evaluation and steps name each other", odd, len(pairs))
@@ -171,13 +177,13 @@ def _model_twice(facts: dict[str, Any]) -> tuple[tuple[dict[str, Any], tuple[str
     return (facts["model"], (*same, "members")), (facts["config"], (*same, "ensemble"))
 
 
-def _gates(folder: Path, facts: dict[str, Any], steps: lineage.Lineage) -> Check:
+def _gates(folder: Path, facts: dict[str, Any], steps: Lineage) -> Check:
     wanted = {
-        **dict.fromkeys(gate_lines.REQUIRED, str(facts["manifest_digest"])),
+        **dict.fromkeys(REQUIRED_GATES, str(facts["manifest_digest"])),
         "pool": steps.digest("sample", "pool"),
         "trained": str(facts["metrics_digest"]),
     }
-    failed = gate_lines.problems(gate_lines.read(folder / frozen.GATES), wanted)
+    failed = missing_or_failed(read_gate_results(folder / layout.GATES), wanted)
     allowed = facts.get("allowed_failures") or {"gates": [], "reason": ""}
     passed = failed == allowed["gates"]
     note = f"let pass, because: {allowed['reason']}" if failed and passed else ""
@@ -187,7 +193,7 @@ def _gates(folder: Path, facts: dict[str, Any], steps: lineage.Lineage) -> Check
         passed,
         len(failed),
         limit="as recorded",
-        n=len(gate_lines.REQUIRED),
+        n=len(REQUIRED_GATES),
         offenders=tuple(failed[:OFFENDERS_SHOWN]),
         note=note,
     )
@@ -195,19 +201,19 @@ def _gates(folder: Path, facts: dict[str, Any], steps: lineage.Lineage) -> Check
 
 def same_thresholds(folder: Path) -> Iterator[Check]:
     """The thresholds come out again from the stored validation scores."""
-    where = f"{folder.name}/{frozen.THRESHOLDS}"
-    facts = checkpoint.read_json(folder / frozen.THRESHOLDS)
+    where = f"{folder.name}/{layout.THRESHOLDS}"
+    facts = checkpoint.read_json(folder / layout.THRESHOLDS)
     lenses, others = (thresholds.unpack(facts["val_scores"][name], where) for name in ("lenses", "others"))
     label = np.repeat([1, 0], [len(lenses), len(others)])
     targets = [point["target_fpr"] for point in facts["points"] if point["target_fpr"] is not None]
     again = [vars(t) for t in thresholds.choose(label, np.concatenate([lenses, others]), targets)]
-    judged = checkpoint.read_json(folder / frozen.METRICS)
+    judged = checkpoint.read_json(folder / layout.METRICS)
     metrics, calibration = judged["thresholds"]["points"], judged["calibration"]
     odd = [p["name"] for p, q in zip(facts["points"], again, strict=False) if p != q]
     odd += [p["name"] for p, q in zip(facts["points"], metrics, strict=False) if p["logit"] != q["logit"]]
     if not len(again) == len(facts["points"]) == len(metrics):
         odd.append("their number")
-    if facts["calibration"] != {name: calibration[name] for name in frozen.CALIBRATION}:
+    if facts["calibration"] != {name: calibration[name] for name in layout.CALIBRATION}:
         odd.append("calibration")
     if facts["split"] != "val":
         odd.append(f"split {facts['split']}")
@@ -216,24 +222,24 @@ def same_thresholds(folder: Path) -> Iterator[Check]:
 
 def golden_logits(folder: Path, places: Sequence[torch.device]) -> Iterator[Check]:
     """Weights and exported programs give the golden inputs their logits, wherever they are computed."""
-    kept = golden.read(folder / frozen.GOLDEN)
+    kept = read_golden(folder / layout.GOLDEN)
     model = checkpoint.load_model(folder)
-    programs = [f / frozen.PROGRAM for f in checkpoint.member_folders(folder, model.card.members)]
+    programs = [f / layout.PROGRAM for f in checkpoint.member_folders(folder, model.card.members)]
     for place in places:
         backends: dict[str, Sequence[nn.Module]] = {
-            frozen.WEIGHTS: predict.modules(model, place),
-            frozen.PROGRAM: [export.load(program).to(place) for program in programs],
+            layout.WEIGHTS: predict.modules(model, place),
+            layout.PROGRAM: [exported_program.load(program).to(place) for program in programs],
         }
         for name, networks in backends.items():
             logits = predict.logits(networks, kept.cutouts, place, batch=len(kept.label))
             apart = np.abs(logits - kept.logits) if logits.shape == kept.logits.shape else np.array([[np.inf]])
-            off = np.flatnonzero(~(apart <= frozen.TOLERANCE).all(axis=1))
+            off = np.flatnonzero(~(apart <= layout.TOLERANCE).all(axis=1))
             yield Check(
                 GATE,
                 f"golden logits of {name} on {place.type}",
                 not len(off),
                 float(apart.max()),
-                limit=f"<= {frozen.TOLERANCE:g}",
+                limit=f"<= {layout.TOLERANCE:g}",
                 n=logits.size,
                 offenders=tuple(str(kept.galaxy_id[row]) for row in off[:OFFENDERS_SHOWN]),
             )

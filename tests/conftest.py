@@ -64,7 +64,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.S3Se
 @pytest.fixture
 def bucket(s3_server: seaweed.S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Name of a fresh bucket; this process and those it starts reach it by the environment alone."""
-    from lensctl.doors import s3
+    from lensctl.io.storage import s3
 
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from lensctl.doors import digests, provenance
-from lensctl.words.calibration import logistic
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Chain, Step, extend, stamp, step_input
+from lensctl.stats.calibration import logistic
 from tests.gate_toys import toy_manifest
 
 MODEL_DIGEST = "sha256:" + "5" * 64
@@ -26,7 +27,7 @@ def toy_scores(
     scores = manifest.append_column("logit", pa.array(mean)).append_column("p", pa.array(logistic(mean)))
     for k in range(members):
         scores = scores.append_column(f"logit_{k}", pa.array(logits[:, k]))
-    return provenance.stamp(scores, toy_chain(manifest, commands))
+    return stamp(scores, toy_chain(manifest, commands))
 
 
 def toy_pixels(rows: np.ndarray) -> np.ndarray:
@@ -39,16 +40,16 @@ def toy_pixels(rows: np.ndarray) -> np.ndarray:
 def restamped(scores: pa.Table) -> pa.Table:
     """Changed scores as they would be of a manifest that is changed alike."""
     added = [name for name in scores.column_names if name == "p" or name.startswith("logit")]
-    return provenance.stamp(scores, toy_chain(scores.drop_columns(added)))
+    return stamp(scores, toy_chain(scores.drop_columns(added)))
 
 
-def toy_chain(manifest: pa.Table, commands: tuple[str, ...] = ("pool",)) -> provenance.Chain:
+def toy_chain(manifest: pa.Table, commands: tuple[str, ...] = ("pool",)) -> Chain:
     """Steps to scores of a manifest, each the parent of the next."""
-    chain: provenance.Chain = ()
+    chain: Chain = ()
     for command in (*commands, "manifest"):
-        inputs = (provenance.source("table", f"before_{command}", "sha256:" + "0" * 64, chain),)
-        chain = provenance.extend(provenance.Step(command, {}, inputs), chain)
-    source = provenance.source("manifest", "manifest.parquet", digests.of_table(manifest), chain)
-    trained = provenance.extend(provenance.Step("train", {"epochs": 1}, (source,)), chain)
-    model = provenance.source("model", "run", MODEL_DIGEST, trained)
-    return provenance.extend(provenance.Step("score", {}, (model, source)), trained)
+        inputs = (step_input("table", f"before_{command}", "sha256:" + "0" * 64, chain),)
+        chain = extend(Step(command, {}, inputs), chain)
+    source = step_input("manifest", "manifest.parquet", digests.of_table(manifest), chain)
+    trained = extend(Step("train", {"epochs": 1}, (source,)), chain)
+    model = step_input("model", "run", MODEL_DIGEST, trained)
+    return extend(Step("score", {}, (model, source)), trained)

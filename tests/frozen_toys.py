@@ -15,47 +15,50 @@ import torch
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lensctl.doors import digests, provenance, tables
-from lensctl.doors.gate_lines import REQUIRED
-from lensctl.doors.provenance import Step, extend, source
-from lensctl.evaluate import figures
-from lensctl.evaluate.figures import Choices
+from lensctl.evaluate.evaluation import Choices, evaluate
 from lensctl.freeze import freeze
-from lensctl.learning import architectures, checkpoint
-from lensctl.learning.settings import TrainConfig
+from lensctl.frozen.gate_results import REQUIRED_GATES
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Chain, Step, chain_of, extend, stamp, step_input
+from lensctl.io.tables.files import write_table
+from lensctl.learning.networks import architectures, checkpoint
+from lensctl.learning.training.settings import TrainConfig
+from lensctl.rules.checks import Check
 from lensctl.score import score
 from lensctl.train import train
-from lensctl.words.checks import Check
 from tests import pixels, rings
 
 POOL_DIGEST = "sha256:" + "a" * 64
 CONFIG = TrainConfig(crop=16, epochs=2, batch_size=16, lr=0.003, shift=2)
 
 
-def chain_to_manifest() -> provenance.Chain:
+def chain_to_manifest() -> Chain:
     """Steps from raw catalogues to a manifest."""
 
     def digest(letter: str) -> str:
         return "sha256:" + letter * 64
 
-    pool = extend(Step("pool", {}, (source("catalog", "sweeps", digest("0")),)))
-    positives = extend(Step("crossmatch", {}, (source("lenses", "lenses.csv", digest("1")),)))
+    pool = extend(Step("pool", {}, (step_input("catalog", "sweeps", digest("0")),)))
+    positives = extend(Step("crossmatch", {}, (step_input("lenses", "lenses.csv", digest("1")),)))
     negatives = extend(
         Step(
             "sample",
             {},
-            (source("pool", "pool.parquet", POOL_DIGEST, pool), source("positives", "p", digest("2"), positives)),
+            (
+                step_input("pool", "pool.parquet", POOL_DIGEST, pool),
+                step_input("positives", "p", digest("2"), positives),
+            ),
         ),
         pool,
         positives,
     )
     stores = [
-        extend(Step("cutout", {"of": name}, (source("table", name, digest("3"), chain),)), chain)
+        extend(Step("cutout", {"of": name}, (step_input("table", name, digest("3"), chain),)), chain)
         for name, chain in (("p", positives), ("n", negatives))
     ]
     inputs = [("positives", positives), ("positives cutouts", stores[0])]
     inputs += [("negatives", negatives), ("negatives cutouts", stores[1])]
-    step = Step("manifest", {}, tuple(source(role, role, digest(str(i)), c) for i, (role, c) in enumerate(inputs)))
+    step = Step("manifest", {}, tuple(step_input(role, role, digest(str(i)), c) for i, (role, c) in enumerate(inputs)))
     return extend(step, *(chain for _, chain in inputs))
 
 
@@ -64,14 +67,14 @@ def make(folder: Path, count: int = 160, members: int = 1) -> pa.Table:
     table, cutouts = rings.manifest(count, path="s.zarr")
     store = pixels.make_store(folder / "s.zarr", cutouts.images, shard_rows=64)
     table = table.set_column(0, "galaxy_id", store.index["galaxy_id"])
-    manifest = provenance.stamp(table, chain_to_manifest())
-    tables.write(manifest, str(folder / "manifest.parquet"))
+    manifest = stamp(table, chain_to_manifest())
+    write_table(manifest, str(folder / "manifest.parquet"))
     config = TrainConfig(**{**CONFIG.as_dict(), "ensemble": members})
     for _ in train(manifest, cutouts, config, folder / "run"):
         pass
     scores = scored(folder, manifest, cutouts)
-    tables.write(scores, str(folder / "scores.parquet"))
-    evaluate(folder, scores)
+    write_table(scores, str(folder / "scores.parquet"))
+    write_evaluation(folder, scores)
     write_gates(folder)
     return scores
 
@@ -80,25 +83,25 @@ def scored(folder: Path, manifest: pa.Table, cutouts: rings.InMemory) -> pa.Tabl
     """Scores of the manifest by the run, with the chain that `lensctl score` stamps."""
     model = checkpoint.load_model(folder / "run")
     rows = score(model, manifest, lambda rows: cutouts.read(rows, 16), device="cpu").rows
-    chain = provenance.chain_of(manifest)
+    chain = chain_of(manifest)
     step = Step(
         "score",
         {},
         (
-            source("model", "run", model.digest, model.chain),
-            source("manifest", "manifest.parquet", digests.of_table(manifest), chain),
+            step_input("model", "run", model.digest, model.chain),
+            step_input("manifest", "manifest.parquet", digests.of_table(manifest), chain),
         ),
     )
-    return provenance.stamp(rows, extend(step, chain, model.chain))
+    return stamp(rows, extend(step, chain, model.chain))
 
 
-def evaluate(folder: Path, scores: pa.Table) -> None:
+def write_evaluation(folder: Path, scores: pa.Table) -> None:
     """evaluation/ with what `freeze` reads of it."""
-    found = figures.evaluate(scores, Choices(rounds=100))
+    found = evaluate(scores, Choices(rounds=100))
     (folder / "evaluation" / "tables").mkdir(parents=True, exist_ok=True)
     write_metrics(folder, found.metrics)
     path = folder / "evaluation" / "tables" / "val_scores.parquet"
-    tables.write(found.tables["val_scores"], str(path), overwrite=True)
+    write_table(found.tables["val_scores"], str(path), overwrite=True)
 
 
 def write_metrics(folder: Path, metrics: dict) -> None:
@@ -113,10 +116,10 @@ def read_metrics(folder: Path) -> dict:
 def gate_lines(folder: Path) -> list[dict]:
     """One passed line of each required gate, on the right input."""
     run = json.loads((folder / "run" / "run.json").read_text())
-    judged = dict.fromkeys(REQUIRED, run["manifest_digest"])
+    judged = dict.fromkeys(REQUIRED_GATES, run["manifest_digest"])
     judged["pool"] = POOL_DIGEST
     judged["trained"] = digests.of_file(folder / "evaluation" / "metrics.json")
-    return [Check(gate, "all well", True, 1.0, input_digest=judged[gate]).as_dict() for gate in REQUIRED]
+    return [Check(gate, "all well", True, 1.0, input_digest=judged[gate]).as_dict() for gate in REQUIRED_GATES]
 
 
 def write_gates(folder: Path, lines: list[dict] | None = None, name: str = "gates.jsonl") -> Path:

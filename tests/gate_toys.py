@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lensctl.doors import growing
-from lensctl.doors.store import Store, open_store
-from lensctl.doors.store_layout import Layout, index_rows
-from lensctl.doors.store_writer import StoreWriter
-from lensctl.words import quality, split, strata
+from lensctl.io.cutouts.layout import Layout, index_rows
+from lensctl.io.cutouts.store import Store, open_store
+from lensctl.io.cutouts.writer import StoreWriter
+from lensctl.io.storage.incomplete import begin_folder
+from lensctl.rules import quality, split
+from lensctl.rules.bins import TYPES, nobs_z_bin
 
 SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
 
@@ -48,8 +49,8 @@ def toy_manifest(positives: int = 200, negatives: int = 1000, seed: int = 0) -> 
             "sample_weight": np.where(tier == "B", 0.5, 1.0),
             "split": pa.array(split.splits_of(pixel), pa.string()),
             "tier": pa.array(tier, pa.string()),
-            "type": pa.array(rng.choice(strata.TYPES, n), pa.string()),
-            "nobs_z_bin": pa.array(strata.nobs_z_bin(nobs), pa.string()),
+            "type": pa.array(rng.choice(TYPES, n), pa.string()),
+            "nobs_z_bin": pa.array(nobs_z_bin(nobs), pa.string()),
             "healpix_128": pixel,
             "ra": ra,
             "dec": dec,
@@ -146,7 +147,7 @@ def store_of(path: Path, table: pa.Table, pixels: np.ndarray, **facts: object) -
         **facts,
     }
     layout = Layout(n, pixels.shape[1], "grz", 1024, "none")
-    with growing.begin(str(path), {"made": "up"}) as place:
+    with begin_folder(str(path), {"made": "up"}) as place:
         writer = StoreWriter(place, layout)
         for shard in range(layout.shards):
             start, stop = layout.span(shard)

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from lensctl.doors import growing, npz, provenance, store_layout
-from lensctl.doors.store import Store, open_store
-from lensctl.doors.store_layout import Layout
-from lensctl.doors.store_writer import StoreWriter
-from lensctl.words import quality
+from lensctl.io.cutouts import layout, npz
+from lensctl.io.cutouts.layout import Layout
+from lensctl.io.cutouts.store import Store, open_store
+from lensctl.io.cutouts.writer import StoreWriter
+from lensctl.io.provenance.steps import Step
+from lensctl.io.storage.incomplete import begin_folder
+from lensctl.rules import quality
 
-CHAIN = (provenance.Step("cutout", {"made": "up"}),)
+CHAIN = (Step("cutout", {"made": "up"}),)
 
 
 def images(count: int, size: int = 9, seed: int = 0) -> quality.Images:
@@ -37,7 +39,7 @@ def index(pixels: quality.Images, first: int = 0, meta: pa.Table | None = None) 
         "source": ["coadd"] * count,
         "cutout_sha256": quality.fingerprints(pixels),
     }
-    return store_layout.index_rows(columns, meta)
+    return layout.index_rows(columns, meta)
 
 
 def make_store(
@@ -49,10 +51,10 @@ def make_store(
     metas: list[dict[str, npz.Array]] | None = None,
 ) -> Store:
     """A finished store of some pixels."""
-    from lensctl.doors import npz_columns
+    from lensctl.io.cutouts import npz_columns
 
     layout = Layout(len(pixels), pixels.shape[1], "grz", shard_rows, codec)
-    with growing.begin(str(path), {"made": "up"}) as place:
+    with begin_folder(str(path), {"made": "up"}) as place:
         writer = StoreWriter(place, layout)
         for shard in range(layout.shards):
             start, stop = layout.span(shard)

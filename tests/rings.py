@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from lensctl.learning import architectures
-from lensctl.words.quality import fingerprints
+from lensctl.learning.networks import architectures
+from lensctl.rules.quality import fingerprints
 
 SIZE = 24
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lensctl.learning import architectures
-from lensctl.learning.learner import Learner
-from lensctl.learning.settings import Resources, TrainConfig
-from lensctl.learning.team import BatchNormOfAll, SaidByAnother, Team, gathered
+from lensctl.learning.networks import architectures
+from lensctl.learning.training.distributed import BatchNormOfAll, SaidByAnother, Team, gathered
+from lensctl.learning.training.learner import Learner
+from lensctl.learning.training.settings import Resources, TrainConfig
+from lensctl.rules.errors import InputError, LensctlError
 from lensctl.train import train
-from lensctl.words.errors import InputError, LensctlError
 from tests import rings
 
 RECIPE = TrainConfig(arch="resnet18", crop=16, epochs=2, batch_size=16, lr=3e-3, shift=2, patience=10)

@@ -9,13 +9,16 @@ import pyarrow as pa
 import pytest
 
 from lensctl.cli.main import main
-from lensctl.doors import provenance, tables
-from lensctl.evaluate import against, figures, folder, plots, report
-from lensctl.evaluate.figures import Choices
-from lensctl.words import metrics
-from lensctl.words.calibration import logistic
-from lensctl.words.errors import InputError
-from lensctl.words.intervals import Resampling, delong_difference
+from lensctl.evaluate import against, folder
+from lensctl.evaluate.evaluation import Choices, evaluate
+from lensctl.evaluate.report import plots
+from lensctl.evaluate.report.html import render
+from lensctl.io.provenance.steps import from_list
+from lensctl.io.tables.files import write_table
+from lensctl.rules.errors import InputError
+from lensctl.stats import metrics
+from lensctl.stats.calibration import logistic
+from lensctl.stats.intervals import Resampling, delong_difference
 from tests.evaluation_toys import toy_scores
 from tests.gate_toys import changed
 
@@ -34,12 +37,12 @@ def noisier(scores, sigma, seed=1):
 
 
 def other_of(tmp_path, scores, name="b.parquet"):
-    tables.write(scores, str(tmp_path / name))
+    write_table(scores, str(tmp_path / name))
     return against.read(str(tmp_path / name))
 
 
 def compared(tmp_path, scores, other):
-    found = figures.evaluate(scores, QUICK, other=other_of(tmp_path, other))
+    found = evaluate(scores, QUICK, other=other_of(tmp_path, other))
     return found, {row["figure"]: row for row in found.metrics["against"]["figures"]}
 
 
@@ -69,7 +72,7 @@ def test_a_model_against_itself_is_not_told_apart_and_the_interval_is_no_point(t
 def test_differences_are_those_of_the_two_models_by_themselves(tmp_path, scores):
     weak = noisier(scores, 2.0)
     found, rows = compared(tmp_path, scores, weak)
-    alone = figures.evaluate(weak, QUICK).metrics
+    alone = evaluate(weak, QUICK).metrics
     assert rows["AUC"]["there"] == alone["headline"]["test_auc"]["value"]
     assert rows["tier-A AUC"]["there"] == alone["headline"]["tier_a_auc"]["value"]
     assert rows["tier-A recall at p = 0.5"]["there"] == alone["headline"]["tier_a_recall"]["value"]
@@ -120,26 +123,26 @@ def test_an_evaluations_folder_compares_like_its_scores(tmp_path, scores, monkey
     monkeypatch.setattr(plots, "PLOTS", {})
     weak = noisier(scores, 2.0)
     (tmp_path / "out").mkdir()
-    folder.write(figures.evaluate(weak, QUICK), tmp_path / "out", None)
-    by_folder = figures.evaluate(scores, QUICK, other=against.read(str(tmp_path / "out"))).metrics["against"]
-    by_scores = figures.evaluate(scores, QUICK, other=other_of(tmp_path, weak)).metrics["against"]
+    folder.write(evaluate(weak, QUICK), tmp_path / "out", None)
+    by_folder = evaluate(scores, QUICK, other=against.read(str(tmp_path / "out"))).metrics["against"]
+    by_scores = evaluate(scores, QUICK, other=other_of(tmp_path, weak)).metrics["against"]
     assert by_folder["figures"] == by_scores["figures"]
     assert by_folder["name"] == "out"
 
 
 def test_the_other_is_an_input_of_the_step_and_its_steps_are_in_the_chain(tmp_path, scores):
     found, _ = compared(tmp_path, scores, toy_scores(400, 2000, commands=("sky", "pool")))
-    step = provenance.from_list(found.metrics["provenance"], "metrics")[-1]
+    step = from_list(found.metrics["provenance"], "metrics")[-1]
     assert [source.role for source in step.inputs] == ["scores", "against"]
     assert step.inputs[1].step in {s["id"] for s in found.metrics["provenance"]}
 
 
 def test_the_report_shows_the_comparison(tmp_path, scores):
     found, _ = compared(tmp_path, scores, noisier(scores, 4.0))
-    html = report.render(found, {}, {})
+    html = render(found, {}, {})
     assert "<h2>Against b.parquet</h2>" in html
     assert '<span class="yes">better</span>' in html
-    assert "Against" not in report.render(figures.evaluate(scores, QUICK), {}, {})
+    assert "Against" not in render(evaluate(scores, QUICK), {}, {})
 
 
 def relabelled(scores):
@@ -165,8 +168,8 @@ def test_what_cannot_be_compared_is_refused(tmp_path, scores, spoil, message):
 
 def test_the_command_compares_two_and_writes_nothing(tmp_path, scores, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    tables.write(scores, "a.parquet")
-    tables.write(noisier(scores, 4.0), "b.parquet")
+    write_table(scores, "a.parquet")
+    write_table(noisier(scores, 4.0), "b.parquet")
     assert main(["evaluate", "a.parquet", "--against", "b.parquet", "--rounds", "100"]) == 0
     out, err = capfd.readouterr()
     (line,) = [json.loads(text) for text in out.splitlines()]

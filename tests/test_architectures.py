@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lensctl.learning import architectures
-from lensctl.learning.architectures import ARCHITECTURES, build, parameter_count
-from lensctl.words.errors import InputError
+from lensctl.learning.networks import architectures
+from lensctl.learning.networks.architectures import ARCHITECTURES, build, parameter_count
+from lensctl.rules.errors import InputError
 
 COUNTS = {
     "resnet18": 11_177_025,

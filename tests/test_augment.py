@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.learning import augment
-from lensctl.learning.augment import Augmentation, centre, move
+from lensctl.learning.data import augment
+from lensctl.learning.data.augment import Augmentation, centre, move
 
 OFF = Augmentation(rotate=False, flip=False, shift_px=0, noise=0.0, blur_px=0.0)
 

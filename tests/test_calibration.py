@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 
-from lensctl.words import calibration
-from lensctl.words.calibration import ece, ece_positive, fit_platt, fit_temperature, logistic, reliability
+from lensctl.stats import calibration
+from lensctl.stats.calibration import ece, ece_positive, fit_platt, fit_temperature, logistic, reliability
 
 BOTH = st.lists(
     st.tuples(st.booleans(), st.integers(0, 40).map(lambda k: k / 40), st.integers(1, 5).map(float)),

@@ -13,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from lensctl.doors import digests, provenance
-from lensctl.learning import architectures, checkpoint
-from lensctl.learning.checkpoint import BEST, FROZEN, FROZEN_WEIGHTS, RUN, ModelCard, load_model
-from lensctl.learning.normalise import Normalisation
-from lensctl.words.errors import InputError
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, to_list
+from lensctl.learning.data.normalise import Normalisation
+from lensctl.learning.networks import architectures, checkpoint
+from lensctl.learning.networks.checkpoint import BEST, FROZEN, FROZEN_WEIGHTS, RUN, ModelCard, load_model
+from lensctl.rules.errors import InputError
 
 CARD = ModelCard("shielded", 16, Normalisation("bands", mean=(0.0, 0.1, 0.2), std=(1.0, 1.0, 2.0)), fold="1/5")
-CHAIN = (provenance.Step("train", {"seed": 1}),)
+CHAIN = (Step("train", {"seed": 1}),)
 
 
 def network(seed: int = 0, arch: str = "shielded") -> torch.nn.Module:
@@ -37,7 +38,7 @@ def run_folder(path: Path, members: int = 1) -> Path:
     facts = {
         "model": replace(CARD, members=members).as_dict(),
         "model_digest": checkpoint.weights_digest(files),
-        "provenance": provenance.to_list(CHAIN),
+        "provenance": to_list(CHAIN),
     }
     checkpoint.write_json(path / RUN, facts)
     return path

@@ -21,8 +21,8 @@ from astropy.table import Table
 
 from lensctl.cli import report
 from lensctl.cli.main import main
-from lensctl.doors import digests
-from lensctl.doors.store import open_store
+from lensctl.io.cutouts.store import open_store
+from lensctl.io.provenance import digests
 from tests.coadds import make_brick, objects
 from tests.viewer_server import Service, serving
 

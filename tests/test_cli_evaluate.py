@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from lensctl.cli.main import main
-from lensctl.doors import tables
-from lensctl.evaluate import plots
+from lensctl.evaluate.report import plots
+from lensctl.io.tables.files import write_table
 from tests import pixels, rings
 from tests.evaluation_toys import restamped, toy_scores
 from tests.frozen_toys import content
@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch, scores):
     """The current folder, with scores.parquet; one plot stands for all, because five take seconds."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plots, "PLOTS", {"roc": plots.PLOTS["roc"]})
-    tables.write(scores, "scores.parquet")
+    write_table(scores, "scores.parquet")
     return tmp_path
 
 
@@ -57,7 +57,7 @@ def test_it_makes_the_folder_and_says_so_in_one_line(folder, capfd):
 
 
 def test_the_same_command_in_another_process_at_another_time_gives_the_same_bytes(tmp_path, scores):
-    tables.write(scores, str(tmp_path / "scores.parquet"))
+    write_table(scores, str(tmp_path / "scores.parquet"))
     made = []
     for date in ("1", "1700000000"):
         run = [sys.executable, "-m", "lensctl", "evaluate", "scores.parquet", "out", "--overwrite", *QUICK]
@@ -103,13 +103,13 @@ def test_it_refuses_what_exists_unless_told(folder, capfd):
     ],
 )
 def test_what_cannot_be_judged_is_said_plainly_and_nothing_is_written(folder, scores, capfd, args, message):
-    tables.write(with_rows(scores, [7], logit=float("nan")), "nan.parquet")
-    tables.write(scores.drop_columns(["label"]), "bare.parquet")
-    tables.write(scores.slice(0, 0), "empty.parquet")
+    write_table(with_rows(scores, [7], logit=float("nan")), "nan.parquet")
+    write_table(scores.drop_columns(["label"]), "bare.parquet")
+    write_table(scores.slice(0, 0), "empty.parquet")
     text = pa.array(["high"] * scores.num_rows)
-    tables.write(scores.set_column(scores.column_names.index("logit"), "logit", text), "text.parquet")
-    tables.write(with_rows(scores, [1], galaxy_id="0000p000_0"), "twice.parquet")
-    tables.write(with_rows(with_rows(scores, [0], label=0), [0], tier="N1"), "changed.parquet")
+    write_table(scores.set_column(scores.column_names.index("logit"), "logit", text), "text.parquet")
+    write_table(with_rows(scores, [1], galaxy_id="0000p000_0"), "twice.parquet")
+    write_table(with_rows(with_rows(scores, [0], label=0), [0], tier="N1"), "changed.parquet")
     (folder / "bad.csv").write_text("galaxy_id,grading\nx,maybe\n")
     (folder / "old").mkdir()
     (folder / "old" / "metrics.json").write_text("{}")
@@ -124,7 +124,7 @@ def test_what_cannot_be_judged_is_said_plainly_and_nothing_is_written(folder, sc
 
 def test_scores_come_through_a_pipe_too_with_settings_from_a_config(folder, scores, monkeypatch):
     (folder / "c.yaml").write_text("top_k: 10\nrounds: 100\n")
-    tables.write(scores, "scores.arrow")
+    write_table(scores, "scores.arrow")
     with open("scores.arrow", "rb") as stream:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(stream))
         assert main(["evaluate", "-", "piped", "--config", "c.yaml"]) == 0
@@ -148,7 +148,7 @@ def with_pixels(folder, scores):
 
 
 def test_the_report_shows_the_cutouts_that_the_manifest_names(folder, scores, capfd):
-    tables.write(with_pixels(folder, scores), "scores.parquet", overwrite=True)
+    write_table(with_pixels(folder, scores), "scores.parquet", overwrite=True)
     assert main(["evaluate", "scores.parquet", "out", *QUICK]) == 0
     (line,), _ = said(capfd)
     assert line["pictures"] > 10
@@ -185,7 +185,7 @@ def column_is(table, name, value):
 
 
 def test_a_mock_survey_is_announced_on_stderr(folder, capfd):
-    tables.write(toy_scores(200, 800, commands=("sky", "pool")), "scores.parquet", overwrite=True)
+    write_table(toy_scores(200, 800, commands=("sky", "pool")), "scores.parquet", overwrite=True)
     assert main(["evaluate", "scores.parquet", "out", *QUICK]) == 0
     (line,), err = said(capfd)
     assert line["mock"] is True

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from lensctl.cli.main import main
-from lensctl.doors import tables
+from lensctl.io.tables.files import read_table, write_table
 from tests import frozen_toys, pixels, rings
 from tests.frozen_toys import content, flip
 
@@ -306,8 +306,8 @@ def test_freeze_refuses_cutouts_that_changed_since_training(folder, capfd):
 
 @pytest.mark.usefixtures("data")
 def test_freeze_refuses_a_manifest_that_changed_since_training(folder, capfd):
-    table = tables.read("manifest.parquet")
-    tables.write(rings.changed(table, "label", 0, 0), "manifest.parquet", overwrite=True)
+    table = read_table("manifest.parquet")
+    write_table(rings.changed(table, "label", 0, 0), "manifest.parquet", overwrite=True)
     assert main([*FREEZE, "--manifest", "manifest.parquet"]) == 2
     assert said(capfd)[1].startswith("error: manifest.parquet: it changed since the run was trained on it (sha256:")
     assert main([*FREEZE, "--manifest", "nowhere.parquet"]) == 2

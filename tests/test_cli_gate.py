@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lensctl.cli import gate_report
 from lensctl.cli.main import main
 from lensctl.gates import registry
-from lensctl.words.checks import Check
+from lensctl.rules.checks import Check
 from tests.gate_toys import changed, toy_manifest, with_rows
 
 KEYS = ["gate", "check", "passed", "value", "low", "high", "limit", "n", "offenders", "input_digest"]

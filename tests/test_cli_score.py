@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from lensctl.cli.main import main
-from lensctl.doors import digests, provenance, tables
-from lensctl.learning import architectures, checkpoint
-from lensctl.learning.checkpoint import BEST, RUN, ModelCard
-from lensctl.learning.normalise import Normalisation
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, chain_of, to_list
+from lensctl.io.tables.files import read_table
+from lensctl.learning.data.normalise import Normalisation
+from lensctl.learning.networks import architectures, checkpoint
+from lensctl.learning.networks.checkpoint import BEST, RUN, ModelCard
 from tests.test_cli_train import content, make
 
 
@@ -30,7 +32,7 @@ def here(folder, monkeypatch, capsys):
     return run
 
 
-TRAINED = (provenance.Step("train", {"seed": 0}),)
+TRAINED = (Step("train", {"seed": 0}),)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def folder(tmp_path_factory) -> Path:
     weights = architectures.build("shielded").state_dict()
     checkpoint.save_tensors(folder / "run" / BEST, weights, {})
     card = ModelCard("shielded", 16, Normalisation("asinh"))
-    facts = {"model": card.as_dict(), "provenance": provenance.to_list(TRAINED)}
+    facts = {"model": card.as_dict(), "provenance": to_list(TRAINED)}
     digest = checkpoint.weights_digest([folder / "run" / BEST])
     checkpoint.write_json(folder / "run" / RUN, {**facts, "model_digest": digest})
     return folder
@@ -54,10 +56,10 @@ def test_a_manifest_comes_back_with_scores_a_receipt_and_its_chain(here, folder)
     assert status == 0, err
     told = json.loads(out)
     assert (told["command"], told["rows"], told["scored"], told["left_out"]) == ("score", 20, 20, 0)
-    manifest, scores = (tables.read(str(folder / name)) for name in ("m.parquet", "one.parquet"))
+    manifest, scores = (read_table(str(folder / name)) for name in ("m.parquet", "one.parquet"))
     assert scores.select(manifest.column_names).equals(manifest)
     assert scores.column_names[-3:] == ["logit", "p", "logit_0"]
-    chain = provenance.chain_of(scores)
+    chain = chain_of(scores)
     assert [step.command for step in chain] == ["cutout", "manifest", "train", "score"]
     assert chain[-1].input("manifest").digest == digests.of_table(manifest)
     assert chain[-1].input("model").digest == told["model_digest"]
@@ -73,12 +75,12 @@ def test_the_same_command_twice_gives_the_same_bytes_and_the_batch_is_no_part_of
 def test_a_bare_store_is_scored_too(here, folder):
     status, _, err = here("score", "run", "s.zarr", "store.parquet")
     assert status == 0, err
-    scores = tables.read(str(folder / "store.parquet"))
+    scores = read_table(str(folder / "store.parquet"))
     assert {"galaxy_id", "ra", "dec", "status", "logit", "p", "logit_0"} <= set(scores.column_names)
-    manifest = tables.read(str(folder / "m.parquet"))
+    manifest = read_table(str(folder / "m.parquet"))
     here("score", "run", "m.parquet", "again.parquet")
     wanted = dict(
-        zip(manifest["galaxy_id"].to_pylist(), tables.read(str(folder / "again.parquet"))["p"].to_pylist(), strict=True)
+        zip(manifest["galaxy_id"].to_pylist(), read_table(str(folder / "again.parquet"))["p"].to_pylist(), strict=True)
     )
     found = dict(zip(scores["galaxy_id"].to_pylist(), scores["p"].to_pylist(), strict=True))
     assert found.keys() == wanted.keys()
@@ -95,7 +97,7 @@ def test_it_works_in_a_pipe(folder):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert tables.read(str(folder / "piped.arrow")).num_rows == 20
+    assert read_table(str(folder / "piped.arrow")).num_rows == 20
     assert json.loads(done.stderr.splitlines()[-1])["output"] == "-"
 
 

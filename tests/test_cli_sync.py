@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lensctl.doors.whole import INCOMPLETE
+from lensctl.io.storage.atomic import INCOMPLETE
 from tests.test_sync import FILES, NOTE, everything, fill, spoil, tree
 
 
@@ -189,13 +189,13 @@ def test_an_interrupt_ends_with_130_and_the_rerun_finishes(lensctl, tmp_path):
 
 
 def test_a_kill_while_uploading_shows_only_whole_objects(lensctl, tmp_path, bucket):
-    from lensctl.doors.objects import open_place
+    from lensctl.sync.object_store import open_object_store
 
     files = {f"{i}": os.urandom(100_000) for i in range(150)} | {"large": os.urandom(20 << 20)}
     source = fill(tmp_path / "source", files)
 
     def there() -> dict[str, int]:
-        return {entry.key: entry.size for entry in open_place(f"s3://{bucket}/up").entries()}
+        return {entry.key: entry.size for entry in open_object_store(f"s3://{bucket}/up").entries()}
 
     def sound() -> None:
         found = there()

@@ -24,9 +24,10 @@ import pyarrow as pa
 import pytest
 
 from lensctl.cli.main import main
-from lensctl.doors import provenance, tables
-from lensctl.doors.store import open_store
-from lensctl.learning import track
+from lensctl.io.cutouts.store import open_store
+from lensctl.io.provenance.steps import Step, extend, stamp
+from lensctl.io.tables.files import read_table, write_table
+from lensctl.learning.training import trackers
 from tests import pixels, rings
 
 RECIPE = ["--arch", "shielded", "--crop", "16", "--epochs", "2", "--batch-size", "16", "--lr", "0.003", "--shift", "2"]
@@ -39,8 +40,8 @@ def make(folder: Path, count: int = 64) -> pa.Table:
     table, cutouts = rings.manifest(count, path="s.zarr")
     store = pixels.make_store(folder / "s.zarr", cutouts.images, shard_rows=16)
     table = table.set_column(0, "galaxy_id", store.index["galaxy_id"])
-    table = provenance.stamp(table, provenance.extend(provenance.Step("manifest", {}), store.chain))
-    tables.write(table, str(folder / "m.parquet"))
+    table = stamp(table, extend(Step("manifest", {}), store.chain))
+    write_table(table, str(folder / "m.parquet"))
     return table
 
 
@@ -205,7 +206,7 @@ def test_a_disk_without_room_for_the_checkpoint_is_said_and_nothing_is_lost(here
 
 
 def test_from_npz_it_trains_to_the_weights_it_has_from_a_store(here, folder, straight):
-    table = tables.read(str(folder / "m.parquet"))
+    table = read_table(str(folder / "m.parquet"))
     images = open_store(folder / "s.zarr").read(np.arange(table.num_rows))
     (folder / "npz").mkdir()
     for row, (name, pixels_of) in enumerate(zip(table["galaxy_id"].to_pylist(), images, strict=True)):
@@ -215,14 +216,14 @@ def test_from_npz_it_trains_to_the_weights_it_has_from_a_store(here, folder, str
     columns = table.column_names
     other = table.set_column(columns.index("cutout_path"), "cutout_path", paths)
     other = other.set_column(columns.index("cutout_index"), "cutout_index", nowhere)
-    tables.write(other, str(folder / "n.parquet"))
+    write_table(other, str(folder / "n.parquet"))
     status, _, err = here("train", "n.parquet", "run", *RECIPE)
     assert status == 0, err
     assert (folder / "run" / "best.safetensors").read_bytes() == (straight / "run" / "best.safetensors").read_bytes()
 
 
 def test_from_s3_it_trains_and_scores_as_from_disk(here, folder, straight, bucket):
-    from lensctl.doors import s3
+    from lensctl.io.storage import s3
 
     for path in (folder / "m.parquet", *(folder / "s.zarr").rglob("*")):
         if path.is_file():
@@ -321,9 +322,9 @@ def test_a_missing_store_is_named(here, folder):
 
 
 def test_one_class_is_refused(here, folder):
-    table = tables.read(str(folder / "m.parquet"))
+    table = read_table(str(folder / "m.parquet"))
     none = table.set_column(table.column_names.index("label"), "label", pa.array([0] * table.num_rows, pa.int8()))
-    tables.write(none, str(folder / "m.parquet"), overwrite=True)
+    write_table(none, str(folder / "m.parquet"), overwrite=True)
     status, _, err = here("train", "m.parquet", "run")
     assert status == 2
     assert "no usable positives" in err
@@ -349,7 +350,7 @@ def test_a_tracker_gets_the_metrics_of_each_epoch(here, monkeypatch):
         def close(self):
             told.append((-1, -1))
 
-    monkeypatch.setitem(track.TRACKERS, "json", Told)
+    monkeypatch.setitem(trackers.TRACKERS, "json", Told)
     status, _, err = here("train", "m.parquet", "run", *RECIPE, "--track", "json")
     assert status == 0, err
     assert told == [(0, 1), (0, 2), (-1, -1)]
@@ -357,7 +358,7 @@ def test_a_tracker_gets_the_metrics_of_each_epoch(here, monkeypatch):
 
 def test_the_options_are_the_recipes_fields_with_its_defaults():
     from lensctl.cli.train import train
-    from lensctl.learning.settings import TrainConfig, weight_from
+    from lensctl.learning.training.settings import TrainConfig, weight_from
 
     options = inspect.signature(train).parameters
     for field in fields(TrainConfig):

@@ -13,11 +13,12 @@ from astropy.wcs import WCS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensctl.doors import bricks, fits_cards, open_brick
-from lensctl.doors.bricks import Disk
-from lensctl.doors.coadd import Coadds, CoaddSource
-from lensctl.doors.cutting import Cuts
-from lensctl.words.errors import InputError
+from lensctl.io.fits.header import Header
+from lensctl.io.imaging import brick_reader, bricks
+from lensctl.io.imaging.bricks import Disk
+from lensctl.io.imaging.coadds import Coadds, CoaddSource
+from lensctl.io.imaging.source import Cuts
+from lensctl.rules.errors import InputError
 from tests.coadds import CENTRES, make_brick, make_maskbits, objects
 
 
@@ -56,7 +57,7 @@ def slow_cut(file: Path, ra: float, dec: float, size: int) -> tuple[np.ndarray, 
 @pytest.mark.parametrize("whole", [True, False], ids=["whole planes", "sub-regions"])
 @pytest.mark.parametrize("name", ["1500p020", "0000m005"])
 def test_pixels_and_places_are_astropys(root: Path, name: str, whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_brick, "SHARE_FOR_WHOLE", 0.0 if whole else 2.0)
+    monkeypatch.setattr(brick_reader, "SHARE_FOR_WHOLE", 0.0 if whole else 2.0)
     table = objects(name, 6)
     found = cut(root, table, size=31)
     for row, (ra, dec) in enumerate(zip(table["ra"].to_pylist(), table["dec"].to_pylist(), strict=True)):
@@ -160,7 +161,7 @@ def test_a_brick_that_goes_on_in_the_next_rows_is_not_read_again(root: Path, mon
 def test_a_truncated_file_is_named_and_nothing_of_it_is_kept(
     root: Path, tmp_path: Path, keep: int, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_brick, "SHARE_FOR_WHOLE", 0.0 if whole else 2.0)
+    monkeypatch.setattr(brick_reader, "SHARE_FOR_WHOLE", 0.0 if whole else 2.0)
     shutil.copytree(root, tmp_path / "survey")
     (file,) = (tmp_path / "survey/south/coadd/150/1500p020").glob("*-r.fits.fz")
     file.write_bytes(file.read_bytes()[:keep] if keep else b"")
@@ -331,7 +332,7 @@ def test_a_brick_is_told_by_column_then_id_then_position(root: Path, monkeypatch
         ({}, None, None),
     ],
 )
-def test_release_and_layer_come_from_the_header(cards: fits_cards.Header, release: str, layer: str) -> None:
+def test_release_and_layer_come_from_the_header(cards: Header, release: str, layer: str) -> None:
     assert bricks.release_of(cards) == release
     assert bricks.layer_of(cards) == layer
 

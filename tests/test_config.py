@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from lensctl.words import config
-from lensctl.words.errors import InputError
+from lensctl.rules.config import read_config
+from lensctl.rules.errors import InputError
 
 KNOWN = ("epochs", "learning_rate", "n1_n2_ratio")
 
 
 def read(tmp_path, text):
     (tmp_path / "c.yaml").write_text(text)
-    return config.read(tmp_path / "c.yaml", KNOWN)
+    return read_config(tmp_path / "c.yaml", KNOWN)
 
 
 def test_settings_come_as_they_are_with_dashes_as_underscores(tmp_path):
@@ -41,4 +41,4 @@ def test_what_is_wrong_is_said(tmp_path, text, message):
 
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(InputError, match="config cannot be read"):
-        config.read(tmp_path / "none.yaml", KNOWN)
+        read_config(tmp_path / "none.yaml", KNOWN)

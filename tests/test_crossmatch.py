@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lensctl.astro import geometry
 from lensctl.crossmatch import crossmatch, select
-from lensctl.doors import s3, tables
-from lensctl.words import geometry
-from lensctl.words.errors import InputError
+from lensctl.io.storage import s3
+from lensctl.io.tables.files import read_table, write_table
+from lensctl.rules.errors import InputError
 from tests import toys
 
 
@@ -148,8 +149,8 @@ def test_every_lens_that_gives_no_stratified_positive_is_listed_with_the_reason(
 
 def test_a_catalogue_in_any_format_gives_the_same_positives_with_any_number_of_workers(objects, tmp_path, lensctl):
     listed = catalog(LISTED)
-    tables.write(listed, str(tmp_path / "l.csv"))
-    tables.write(listed, str(tmp_path / "l.parquet"))
+    write_table(listed, str(tmp_path / "l.csv"))
+    write_table(listed, str(tmp_path / "l.parquet"))
     columns = {name: listed[name].to_numpy(zero_copy_only=False) for name in listed.column_names}
     columns = {name: v.astype("S20") if v.dtype == object else v for name, v in columns.items()}
     columns["grade"] = columns.pop("grading")
@@ -160,9 +161,9 @@ def test_a_catalogue_in_any_format_gives_the_same_positives_with_any_number_of_w
         done = lensctl("crossmatch", name, *objects, f"{i}.parquet", *options)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["unmatched"] == 1
-        left = tables.read(str(tmp_path / f"{i}-left.csv"))["reason"].to_pylist()
+        left = read_table(str(tmp_path / f"{i}-left.csv"))["reason"].to_pylist()
         assert left == ["nobs_z bin 1-2 has no stratum", "outside the footprint of the files given"]
-        found.append(tables.read(str(tmp_path / f"{i}.parquet")).replace_schema_metadata())
+        found.append(read_table(str(tmp_path / f"{i}.parquet")).replace_schema_metadata())
     assert found[0].equals(found[1])
     assert found[0].equals(found[2])
 
@@ -186,11 +187,11 @@ def test_the_nearest_is_found_as_by_looking_at_all_objects(tmp_path):
 def test_from_s3_and_what_s3_refuses(objects, tmp_path, bucket, lensctl, monkeypatch):
     for path in objects:
         s3.upload(Path(path), f"s3://{bucket}/tractor/{Path(path).name}")
-    tables.write(catalog(LISTED), f"s3://{bucket}/lenses.csv")
+    write_table(catalog(LISTED), f"s3://{bucket}/lenses.csv")
     here = ("crossmatch", f"s3://{bucket}/lenses.csv", f"s3://{bucket}/tractor/*.fits")
     assert lensctl(*here, f"s3://{bucket}/positives.parquet", "--workers", 1).returncode == 0
     assert lensctl(*here[:2], *objects, "positives.parquet").returncode == 0
-    assert s3.read(f"s3://{bucket}/positives.parquet") == (tmp_path / "positives.parquet").read_bytes()
+    assert s3.read_object(f"s3://{bucket}/positives.parquet") == (tmp_path / "positives.parquet").read_bytes()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     refused = lensctl(*here, "others.parquet")
     assert (refused.returncode, "S3 says" in refused.stderr) == (2, True)

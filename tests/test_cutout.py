@@ -13,13 +13,15 @@ import pytest
 import zarr
 
 from lensctl.cutout import Made, ahead, checked, cutout
-from lensctl.doors import cutting, digests, provenance
-from lensctl.doors.bricks import Disk
-from lensctl.doors.coadd import Coadds, CoaddSource
-from lensctl.doors.store import open_store
-from lensctl.doors.store_layout import Layout
-from lensctl.words import quality
-from lensctl.words.errors import InputError
+from lensctl.io.cutouts.layout import Layout
+from lensctl.io.cutouts.store import open_store
+from lensctl.io.imaging.bricks import Disk
+from lensctl.io.imaging.coadds import Coadds, CoaddSource
+from lensctl.io.imaging.source import BEFORE
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, step_input
+from lensctl.rules import quality
+from lensctl.rules.errors import InputError
 from tests.coadds import make_brick, make_maskbits, objects
 
 SIZE = 21
@@ -54,8 +56,8 @@ def cut(
 ) -> Made:
     layout = Layout(rows.num_rows, **({"size": SIZE, "shard_rows": 5} | lies))
     source = CoaddSource(str(root), layout.size, processes=processes, planes=layout.planes)
-    inputs = (provenance.source("table", "t.parquet", digests.of_table(rows)),)
-    chain = (provenance.Step("cutout", {"size": layout.size, "shard_rows": layout.shard_rows}, inputs),)
+    inputs = (step_input("table", "t.parquet", digests.of_table(rows)),)
+    chain = (Step("cutout", {"size": layout.size, "shard_rows": layout.shard_rows}, inputs),)
     return cutout(rows, str(path), source, layout, chain, overwrite=overwrite, advance=advance)
 
 
@@ -197,9 +199,9 @@ def test_progress_tells_of_every_row_once_in_each_run(root: Path, tmp_path: Path
     cut(part, tmp_path / "a.zarr", rows, advance=told[1].update)
     cut(part, tmp_path / "a.zarr", rows, advance=told[2].update)
     failed = told[0]["missing_brick"]
-    assert told[0] == {cutting.BEFORE: 0, "ok": 6, "missing_brick": failed}
-    assert told[1][cutting.BEFORE] == rows.num_rows - failed
-    assert told[2] == {cutting.BEFORE: rows.num_rows}
+    assert told[0] == {BEFORE: 0, "ok": 6, "missing_brick": failed}
+    assert told[1][BEFORE] == rows.num_rows - failed
+    assert told[2] == {BEFORE: rows.num_rows}
     assert {statuses.total() for statuses in told} == {rows.num_rows}
 
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lensctl.doors import npz
-from lensctl.doors.cutouts import Cutouts, listing, verdict
-from lensctl.words import quality
-from lensctl.words.errors import InputError
+from lensctl.io.cutouts import npz
+from lensctl.io.cutouts.by_manifest import Cutouts, listing, verdict
+from lensctl.rules import quality
+from lensctl.rules.errors import InputError
 from tests.pixels import CHAIN, ids, images, make_store
 
 PIXELS = images(10)
@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i, image in enumerate(LOOSE):
         meta = {"meta_galaxy_id": np.array(f"0001m001_{i}"), "meta_ra": np.array(1.0), "meta_dec": np.array(-0.1)}
         meta["meta_layer"] = np.array("ls-dr10")
-        npz.write(root / f"loose/{i}.npz", image, meta)
+        npz.write_npz(root / f"loose/{i}.npz", image, meta)
     return root
 
 

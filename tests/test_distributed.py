@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from lensctl.learning import architectures, checkpoint
-from lensctl.learning.augment import Augmentation
-from lensctl.learning.team import ALONE, Team
-from lensctl.words.errors import InputError
+from lensctl.learning.data.augment import Augmentation
+from lensctl.learning.networks import architectures, checkpoint
+from lensctl.learning.training.distributed import ALONE, Team
+from lensctl.rules.errors import InputError
 from tests import rings, teamwork
 from tests.test_cli_train import RECIPE as SHORT
 from tests.test_cli_train import make

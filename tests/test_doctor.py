@@ -14,8 +14,9 @@ import pytest
 
 from lensctl.cli.main import main
 from lensctl.doctor import EXTRAS, SOFTWARE, Finding, Question, examine, once, works
-from lensctl.doors import machine, s3
-from lensctl.words.errors import InputError, ServiceError
+from lensctl.io import machine
+from lensctl.io.storage import s3
+from lensctl.rules.errors import InputError, ServiceError
 
 
 def raising(error):

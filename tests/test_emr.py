@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lensctl.doors import digests
 from lensctl.emr import machines, service, wheel, work
-from lensctl.words.errors import InputError, LensctlError, ServiceError
+from lensctl.io.provenance import digests
+from lensctl.rules.errors import InputError, LensctlError, ServiceError
 from tests import emr_toy
 from tests.test_emr_bootstrap import FOLDER, MOST_GB
 

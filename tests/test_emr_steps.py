@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lensctl.doors import tables
 from lensctl.emr import wheel
+from lensctl.io.tables.files import read_table, write_table
 from tests import coadds, emr_toy, toys
 from tests.test_emr import refused, told
 
@@ -32,10 +32,10 @@ def aws(tmp_path_factory):
         pytest.importorskip(library, reason=f"{library} is not installed (pip install 'lensctl[test]')")
     folder = tmp_path_factory.mktemp("survey")
     with emr_toy.region() as toy:
-        tables.write(toys.pool(2000), str(folder / "pool.parquet"))
-        tables.write(toys.positives(9), str(folder / "positives.parquet"))
-        tables.write(coadds.objects("1500p020", 12), str(folder / "objects.parquet"))
-        tables.write(pa.table({"ra": [5.0], "dec": [2.5], "name": ["a"]}), str(folder / "lenses.csv"))
+        write_table(toys.pool(2000), str(folder / "pool.parquet"))
+        write_table(toys.positives(9), str(folder / "positives.parquet"))
+        write_table(coadds.objects("1500p020", 12), str(folder / "objects.parquet"))
+        write_table(pa.table({"ra": [5.0], "dec": [2.5], "name": ["a"]}), str(folder / "lenses.csv"))
         for n in range(2):
             toys.write_fits(toys.rows(600, n, ra=100.0 + 10 * n), folder / f"sweep-{n}.fits")
         coadds.make_brick(folder / "coadds", "1500p020")
@@ -84,7 +84,7 @@ def test_a_sample_is_that_of_one_machine_and_proved_until_somebody_touches_it(su
     assert (proved["rows"], proved["wheel"], proved["state"]) == ({url: 18}, said["wheel"], "COMPLETED")
     own = ("sample", "s3://survey/pool.parquet", "own.parquet", *SAMPLE, "--seed", "7")
     assert here(*own).returncode == 0
-    assert read(aws, url, tmp_path / "there.parquet").equals(tables.read(str(tmp_path / "own.parquet")))
+    assert read(aws, url, tmp_path / "there.parquet").equals(read_table(str(tmp_path / "own.parquet")))
     original = aws.get(url)
 
     held = aws.cluster(said["cluster"]).steps[0]

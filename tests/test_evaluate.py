@@ -9,13 +9,17 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lensctl.doors import digests, provenance, tables
-from lensctl.evaluate import calibrating, figures, folder, listings, operating, plots, report, scored
-from lensctl.evaluate.figures import Choices
-from lensctl.words import calibration, metrics
-from lensctl.words.calibration import logistic
-from lensctl.words.errors import InputError
-from lensctl.words.intervals import Resampling
+from lensctl.evaluate import calibrating, folder, listings, operating_point, scored
+from lensctl.evaluate.evaluation import Choices, evaluate
+from lensctl.evaluate.report import plots
+from lensctl.evaluate.report.html import galleries_shown, number, render
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Input, Step, chain_of, stamp
+from lensctl.io.tables.files import read_table
+from lensctl.rules.errors import InputError
+from lensctl.stats import calibration, metrics
+from lensctl.stats.calibration import logistic
+from lensctl.stats.intervals import Resampling
 from tests.evaluation_toys import MODEL_DIGEST, restamped, toy_pixels, toy_scores
 from tests.gate_toys import changed, with_rows
 
@@ -29,7 +33,7 @@ def scores():
 
 @pytest.fixture(scope="module")
 def found(scores):
-    return figures.evaluate(scores, QUICK)
+    return evaluate(scores, QUICK)
 
 
 def rescored(table, mask, shift):
@@ -65,7 +69,7 @@ def test_headline_figures_are_those_of_the_test_split(scores, found):
 
 
 def test_thresholds_and_calibration_know_nothing_of_the_test_split(scores, found):
-    spoiled = figures.evaluate(rescored(scores, column(scores, "split") == "test", 1.5), QUICK)
+    spoiled = evaluate(rescored(scores, column(scores, "split") == "test", 1.5), QUICK)
     for before, after in zip(
         found.metrics["thresholds"]["points"], spoiled.metrics["thresholds"]["points"], strict=True
     ):
@@ -75,7 +79,7 @@ def test_thresholds_and_calibration_know_nothing_of_the_test_split(scores, found
 
 
 def test_headline_figures_know_nothing_of_val_and_train(scores, found):
-    spoiled = figures.evaluate(rescored(scores, column(scores, "split") != "test", 1.5), QUICK)
+    spoiled = evaluate(rescored(scores, column(scores, "split") != "test", 1.5), QUICK)
     for name in ("tier_a_recall", "tier_a_auc", "contaminant_fpr", "fpr", "ece_equal_width", "test_auc"):
         assert found.metrics["headline"][name] == spoiled.metrics["headline"][name]
     assert found.calibrated != spoiled.calibrated
@@ -88,7 +92,7 @@ def test_recall_before_false_positives_and_purity_have_intervals_of_resampled_pi
             scores, "sampling_weight", np.where(scores["label"].to_numpy() == 1, 1.0, 1.0 + np.arange(len(scores)) % 9)
         )
     )
-    found = figures.evaluate(weighted, Choices(rounds=100, prevalence=prevalence)).metrics
+    found = evaluate(weighted, Choices(rounds=100, prevalence=prevalence)).metrics
     test = scored.read(weighted).of("test")
     weight = None if prevalence is None else test.weight
     rows = (found["sky"] if prevalence else found["ranking"]["test"])["purity_at_completeness"]
@@ -128,7 +132,7 @@ def test_what_was_judged_is_named(scores, found):
     assert found.metrics["provenance"][-1]["command"] == "evaluate"
     for name, table in found.tables.items():
         assert found.metrics["tables"][name]["digest"] == digests.of_table(table)
-        assert provenance.chain_of(table)[-1].command == "evaluate"
+        assert chain_of(table)[-1].command == "evaluate"
 
 
 def flipped(scores, rows):
@@ -148,21 +152,21 @@ def test_labels_and_rows_that_disagree_with_the_manifest_are_refused(scores, spo
     with pytest.raises(
         InputError, match="scores.parquet: labels, splits or other columns disagree with manifest.parquet"
     ):
-        figures.evaluate(spoil(scores), QUICK)
-    figures.evaluate(restamped(spoil(scores)), QUICK)
+        evaluate(spoil(scores), QUICK)
+    evaluate(restamped(spoil(scores)), QUICK)
 
 
 def test_scores_of_a_fold_may_have_other_splits_than_the_manifest(scores):
-    chain = provenance.chain_of(scores)
+    chain = chain_of(scores)
     train, score = chain[-2:]
-    folded = provenance.Step("train", {**train.parameters, "fold": "1/5"}, train.inputs)
-    sources = tuple(provenance.Source(s.role, s.name, s.digest, folded.id) for s in score.inputs)
-    again = provenance.stamp(flipped(scores, [0]), (*chain[:-2], folded, provenance.Step("score", {}, sources)))
-    assert figures.evaluate(again, QUICK).metrics["rows"]
+    folded = Step("train", {**train.parameters, "fold": "1/5"}, train.inputs)
+    sources = tuple(Input(s.role, s.name, s.digest, folded.id) for s in score.inputs)
+    again = stamp(flipped(scores, [0]), (*chain[:-2], folded, Step("score", {}, sources)))
+    assert evaluate(again, QUICK).metrics["rows"]
 
 
 def test_scores_of_other_tools_are_judged_but_bound_to_nothing(scores):
-    found = figures.evaluate(scores.replace_schema_metadata(), QUICK)
+    found = evaluate(scores.replace_schema_metadata(), QUICK)
     assert found.metrics["model_digest"] is None
     assert found.metrics["manifest_digest"] is None
 
@@ -174,14 +178,14 @@ def test_levels_are_judged_row_by_row(scores, found):
     assert recall["passed"] is True
     assert recall["limit_inside_interval"] is True
     assert rows["AUC of val minus AUC of test"]["passed"] is None
-    bad = figures.evaluate(rescored(scores, scores["label"].to_numpy() == 1, -6.0), QUICK)
+    bad = evaluate(rescored(scores, scores["label"].to_numpy() == 1, -6.0), QUICK)
     assert bad.metrics["levels"]["mvp"]["passed"] is False
     assert bad.metrics["levels"]["publication"]["passed"] is False
 
 
 def test_a_figure_without_meaning_is_none_and_reaches_no_level(scores):
     lone = scores.filter(pa.array((column(scores, "split") != "test") | (column(scores, "tier") != "A")))
-    found = figures.evaluate(restamped(lone), QUICK)
+    found = evaluate(restamped(lone), QUICK)
     assert found.metrics["headline"]["tier_a_recall"]["value"] is None
     assert found.metrics["headline"]["tier_a_auc"]["value"] is None
     assert found.metrics["levels"]["mvp"]["passed"] is False
@@ -189,10 +193,10 @@ def test_a_figure_without_meaning_is_none_and_reaches_no_level(scores):
 
 def test_one_class_in_val_gives_no_calibration_and_one_in_test_no_ece(scores):
     split, label = column(scores, "split"), scores["label"].to_numpy()
-    found = figures.evaluate(restamped(scores.filter(pa.array((split != "val") | (label == 0)))), QUICK)
+    found = evaluate(restamped(scores.filter(pa.array((split != "val") | (label == 0)))), QUICK)
     assert found.metrics["calibration"]["slope"] is None
     assert len(found.metrics["thresholds"]["points"]) == 4
-    found = figures.evaluate(restamped(scores.filter(pa.array((split != "test") | (label == 0)))), QUICK)
+    found = evaluate(restamped(scores.filter(pa.array((split != "test") | (label == 0)))), QUICK)
     assert found.metrics["headline"]["ece_equal_width"]["value"] is None
     assert found.metrics["headline"]["test_auc"]["value"] is None
     json.dumps(found.metrics, allow_nan=False)
@@ -202,7 +206,7 @@ def test_one_class_in_val_gives_no_calibration_and_one_in_test_no_ece(scores):
 
 def test_a_constant_score_is_a_collapse(scores):
     flat = changed(changed(scores, "logit", np.full(len(scores), -4.6)), "p", np.full(len(scores), logistic(-4.6)))
-    found = figures.evaluate(flat, QUICK)
+    found = evaluate(flat, QUICK)
     assert found.metrics["headline"]["collapsed"] is True
     assert found.metrics["levels"]["mvp"]["passed"] is False
 
@@ -210,7 +214,7 @@ def test_a_constant_score_is_a_collapse(scores):
 def test_rows_without_a_score_are_left_out_and_counted(scores):
     some = np.flatnonzero(column(scores, "split") == "test")[:7]
     lost = with_rows(scores, some.tolist(), logit=None, p=None, logit_0=None)
-    found = figures.evaluate(lost, QUICK)
+    found = evaluate(lost, QUICK)
     assert found.metrics["rows"]["test"]["unscored"] == 7
     assert found.metrics["rows"]["test"]["scored"] == (column(scores, "split") == "test").sum() - 7
 
@@ -238,12 +242,12 @@ def test_rows_without_a_score_are_left_out_and_counted(scores):
 )
 def test_scores_that_would_make_a_figure_wrong_are_refused(scores, spoil, message):
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
-        figures.evaluate(spoil(scores), QUICK)
+        evaluate(spoil(scores), QUICK)
 
 
 def test_a_prevalence_that_is_none_is_refused(scores):
     with pytest.raises(InputError, match="between 0 and 1"):
-        figures.evaluate(scores, Choices(rounds=100, prevalence=1.5))
+        evaluate(scores, Choices(rounds=100, prevalence=1.5))
 
 
 def test_calibration_errors_of_each_round_are_those_of_the_repeated_rows(scores):
@@ -261,15 +265,15 @@ def test_calibration_errors_of_each_round_are_those_of_the_repeated_rows(scores)
 
 def test_calibration_helps_where_the_scores_are_off(scores):
     off = rescored(scores, np.full(len(scores), True), 2.0)
-    found = figures.evaluate(off, QUICK).metrics["calibration"]
+    found = evaluate(off, QUICK).metrics["calibration"]
     assert found["test_after"]["equal_width"]["value"] < 0.5 * found["test_before"]["equal_width"]["value"]
-    assert figures.evaluate(off, Choices(rounds=100, calibration="temperature")).metrics["calibration"]["bias"] == 0
+    assert evaluate(off, Choices(rounds=100, calibration="temperature")).metrics["calibration"]["bias"] == 0
 
 
 def test_figures_of_the_sky_are_those_of_the_weighted_rows(scores):
     weight = np.where(scores["label"].to_numpy() == 1, 1.0, np.random.default_rng(0).uniform(1, 30, len(scores)))
     weighted = restamped(changed(scores, "sampling_weight", weight))
-    found = figures.evaluate(weighted, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]
+    found = evaluate(weighted, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]
     test = column(scores, "split") == "test"
     taken, label = scores["logit"].to_numpy()[test] >= 0, scores["label"].to_numpy()[test]
     w = weight[test]
@@ -284,7 +288,7 @@ def test_figures_of_the_sky_are_those_of_the_weighted_rows(scores):
 
 
 def test_on_the_sky_calibrated_p_is_of_the_right_size(scores):
-    found = figures.evaluate(scores, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]["calibration"]
+    found = evaluate(scores, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]["calibration"]
     assert found["ece_raw"]["equal_width"]["value"] > 0.05
     assert found["ece_calibrated"]["equal_width"]["value"] < 0.002
 
@@ -293,7 +297,7 @@ def test_no_false_positive_seen_is_not_none_there(scores):
     test_others = (column(scores, "split") == "test") & (scores["label"].to_numpy() == 0)
     clean = rescored(scores, test_others, -20.0)
     clean = rescored(clean, (column(scores, "split") == "val") & (scores["label"].to_numpy() == 0), 40.0)
-    found = figures.evaluate(clean, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]["at_thresholds"]
+    found = evaluate(clean, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]["at_thresholds"]
     assert all(point["fpr_weighted"]["high"] > 0 for point in found)
     assert all(point["fpr_weighted"]["value"] == 0 for point in found)
     assert found[0]["purity_at_prevalence"]["low"] < 1
@@ -301,7 +305,7 @@ def test_no_false_positive_seen_is_not_none_there(scores):
 
 
 def test_an_ensembles_spread_is_shown_beside_the_interval():
-    ensemble = figures.evaluate(toy_scores(members=3), QUICK).metrics["ensemble"]
+    ensemble = evaluate(toy_scores(members=3), QUICK).metrics["ensemble"]
     assert len(ensemble["members"]) == 3
     spread = ensemble["spread"]["auc"]
     assert spread["low"] < spread["high"]
@@ -311,12 +315,12 @@ def test_an_ensembles_spread_is_shown_beside_the_interval():
 
 
 def test_the_report_shows_an_ensembles_spread_beside_the_interval():
-    found = figures.evaluate(toy_scores(members=3), QUICK)
-    html = report.render(found, {}, {})
+    found = evaluate(toy_scores(members=3), QUICK)
+    html = render(found, {}, {})
     row = html.split("<td>AUC</td>")[1].split("</tr>")[0]
     spread = found.metrics["ensemble"]["spread"]["auc"]
     for value in (found.metrics["headline"]["test_auc"]["low"], spread["low"], spread["high"], spread["sd"]):
-        assert report.number(value, 4) in row
+        assert number(value, 4) in row
 
 
 def test_a_single_model_has_no_spread(found):
@@ -342,7 +346,7 @@ def test_one_lens_makes_no_auc_of_a_stratum(scores):
     lone = with_rows(with_rows(scores, np.flatnonzero(test).tolist(), type="DEV"), [int(rows[0])], type="REX")
     others = np.flatnonzero(test & (scores["label"].to_numpy() == 0))[:50]
     lone = restamped(with_rows(lone, others.tolist(), type="REX"))
-    strata = {row["group"]: row for row in figures.evaluate(lone, QUICK).tables["strata"].to_pylist()}
+    strata = {row["group"]: row for row in evaluate(lone, QUICK).tables["strata"].to_pylist()}
     assert (strata["REX"]["lenses"], strata["REX"]["others"], strata["REX"]["auc"]) == (1, 50, None)
     assert strata["REX"]["fpr"] is not None
     assert strata["DEV"]["auc"] is not None
@@ -363,7 +367,7 @@ def test_the_list_is_ranked_by_score_with_ties_by_id(scores):
     tied = np.round(scores["logit"].to_numpy())
     table = changed(changed(scores, "logit", tied), "p", logistic(tied))
     shuffled = restamped(table.take(np.random.default_rng(1).permutation(len(table))))
-    first, second = (figures.evaluate(t, QUICK).tables["top"].to_pylist() for t in (table, shuffled))
+    first, second = (evaluate(t, QUICK).tables["top"].to_pylist() for t in (table, shuffled))
     assert [row["galaxy_id"] for row in first] == [row["galaxy_id"] for row in second]
     assert first == sorted(first, key=lambda row: (-row["logit"], row["galaxy_id"]))
     assert first[0]["viewer"].startswith("https://www.legacysurvey.org/viewer?ra=")
@@ -372,14 +376,14 @@ def test_the_list_is_ranked_by_score_with_ties_by_id(scores):
 def test_a_score_at_the_threshold_is_taken():
     part = scored.read(toy_scores(60, 300)).of("test")
     logit = float(np.sort(part.logit)[-5])
-    assert operating.share_taken(part, logit).events == 5
-    assert operating.share_taken(part, float(np.nextafter(logit, np.inf))).events == 4
+    assert operating_point.share_taken(part, logit).events == 5
+    assert operating_point.share_taken(part, float(np.nextafter(logit, np.inf))).events == 4
 
 
 def test_a_lens_of_several_catalogues_counts_in_each(scores):
     test = np.flatnonzero((column(scores, "split") == "test") & (scores["label"].to_numpy() == 1))
     shared = with_rows(scores, test[:5].tolist(), ref="paper | other search")
-    rows = figures.evaluate(restamped(shared), QUICK).tables["strata"].to_pylist()
+    rows = evaluate(restamped(shared), QUICK).tables["strata"].to_pylist()
     assert {row["group"]: row["lenses"] for row in rows if row["by"] == "ref"} == {
         "other search": 5,
         "paper": len(test),
@@ -405,15 +409,15 @@ def test_a_mock_survey_is_announced(scores, how):
     mock = (
         toy_scores(commands=("sky", "pool")) if how == "step" else restamped(with_rows(scores, [0], ref="lensctl mock"))
     )
-    found = figures.evaluate(mock, QUICK)
+    found = evaluate(mock, QUICK)
     assert found.metrics["mock"] is True
     assert "mock survey" in found.metrics["note"]
-    assert found.metrics["note"] in report.render(found, {}, {})
+    assert found.metrics["note"] in render(found, {}, {})
 
 
 def test_a_real_survey_is_not_called_a_mock(found):
     assert found.metrics["mock"] is False
-    assert "mock" not in report.render(found, {}, {}).split("</style>")[1]
+    assert "mock" not in render(found, {}, {}).split("</style>")[1]
 
 
 def write(tmp_path, evaluation, name="out"):
@@ -425,7 +429,7 @@ def write(tmp_path, evaluation, name="out"):
 
 def test_the_folder_holds_everything_and_the_same_bytes_twice(tmp_path, scores, found):
     first = write(tmp_path, found)
-    second = write(tmp_path, figures.evaluate(scores, QUICK), "again")
+    second = write(tmp_path, evaluate(scores, QUICK), "again")
     names = sorted(str(file.relative_to(first)) for file in first.rglob("*") if file.is_file())
     assert [name for name in names if "/" not in name] == ["metrics.json", "report.html"]
     assert {name for name in names if name.startswith("plots/")} == {
@@ -435,9 +439,9 @@ def test_the_folder_holds_everything_and_the_same_bytes_twice(tmp_path, scores, 
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
     kept = json.loads((first / "metrics.json").read_text())
     assert kept["headline"] == json.loads(json.dumps(found.metrics["headline"]))
-    strata = tables.read(str(first / "tables" / "strata.parquet"))
+    strata = read_table(str(first / "tables" / "strata.parquet"))
     assert strata.equals(found.tables["strata"])
-    assert tables.read(str(first / "tables" / "strata.csv")).num_rows == strata.num_rows
+    assert read_table(str(first / "tables" / "strata.csv")).num_rows == strata.num_rows
 
 
 class Reader(HTMLParser):
@@ -476,14 +480,14 @@ def test_the_report_is_one_file_that_fetches_nothing(tmp_path, found):
 
 
 def test_without_pixels_the_report_says_so(found):
-    html = report.render(found, {}, {}, "no pixels in reach")
+    html = render(found, {}, {}, "no pixels in reach")
     assert "no pixels in reach" in html
 
 
 def test_names_in_the_data_cannot_inject_markup(scores):
     row = int(np.argmax(np.where(column(scores, "split") == "test", scores["logit"].to_numpy(), -99)))
     nasty = with_rows(scores, [row], galaxy_id='"><script>alert(1)</script>')
-    html = report.render(figures.evaluate(restamped(nasty), QUICK), {}, {})
+    html = render(evaluate(restamped(nasty), QUICK), {}, {})
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert" in html
 
@@ -500,11 +504,11 @@ def test_names_in_the_data_cannot_inject_markup(scores):
     ],
 )
 def test_numbers_for_people(value, digits, text):
-    assert report.number(value, digits) == text
+    assert number(value, digits) == text
 
 
 def test_each_gallery_says_how_many_of_it_are_mistakes(found):
-    html = report.render(found, {}, {})
-    for name, part in report.shown(found).items():
+    html = render(found, {}, {})
+    for name, part in galleries_shown(found).items():
         wrong = sum((logit >= 0) != is_lens for logit, is_lens in zip(part.logit, part.is_lens, strict=True))
         assert f"{name[0].upper()}{name[1:]} ({len(part)} shown, {wrong} wrong at p = 0.5)" in html

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.learning import feed
-from lensctl.learning.feed import Feed, Place, choose_place, epoch_order
-from lensctl.learning.memory import enough_memory
-from lensctl.learning.rows import Rows
-from lensctl.words.errors import InputError
+from lensctl.learning.data import dataloader
+from lensctl.learning.data.dataloader import Feed, Place, choose_place, epoch_order
+from lensctl.learning.data.row_selection import Rows
+from lensctl.learning.out_of_memory import enough_memory
+from lensctl.rules.errors import InputError
 from tests import rings
 
 CPU = torch.device("cpu")
@@ -23,7 +23,7 @@ def rows(label: np.ndarray) -> Rows:
     return Rows(np.arange(len(label)), ids, values, values, np.ones(len(label), np.float32))
 
 
-def made_feed(pixels: np.ndarray, window: int = 16, place: Place = feed.HOST) -> tuple[Feed, rings.InMemory]:
+def made_feed(pixels: np.ndarray, window: int = 16, place: Place = dataloader.HOST) -> tuple[Feed, rings.InMemory]:
     source = rings.InMemory(pixels)
     made = Feed(source, rows(np.zeros(len(pixels))), window, place)
     for _ in made.fill():
@@ -89,9 +89,9 @@ def test_a_large_set_is_shuffled_by_blocks_within_a_buffer():
     truth = np.zeros(50_000)
     truth[:2] = 1
     order = epoch_order(truth, 100, seed=0, epoch=0).ravel()
-    first = order[: feed.BUFFER_ROWS // 2]
-    touched = np.unique((first[first > 1] - 2) // feed.BLOCK_ROWS)  # blocks of the others
-    assert len(touched) <= feed.BUFFER_ROWS / feed.BLOCK_ROWS
+    first = order[: dataloader.BUFFER_ROWS // 2]
+    touched = np.unique((first[first > 1] - 2) // dataloader.BLOCK_ROWS)  # blocks of the others
+    assert len(touched) <= dataloader.BUFFER_ROWS / dataloader.BLOCK_ROWS
     assert np.abs(np.diff(first)).mean() > 5_000
 
 
@@ -109,7 +109,7 @@ def test_memory_and_stream_give_the_same_batches(seed, batch):
 
 
 def test_streaming_reads_rows_a_buffer_at_a_time_and_memory_reads_them_once(monkeypatch):
-    monkeypatch.setattr(feed, "BUFFER_ROWS", 20)
+    monkeypatch.setattr(dataloader, "BUFFER_ROWS", 20)
     pixels = rings.images(np.zeros(60))
     order = np.arange(60).reshape(6, 10)
     streamed, source = made_feed(pixels, place=STREAM)

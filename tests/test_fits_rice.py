@@ -12,8 +12,8 @@ from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lensctl.doors import fits_rice
-from lensctl.doors.bricks import FitsFile
+from lensctl.io.fits.rice import _decoders
+from lensctl.io.imaging.bricks import FitsFile
 
 
 def written(path: Path, pixels: np.ndarray, tile: tuple[int, int] = (100, 100), **how: object) -> Path:
@@ -92,13 +92,13 @@ def test_every_other_image_is_left_to_fitsio(tmp_path: Path, kind: str) -> None:
 def test_where_astropy_has_its_decoders_elsewhere_fitsio_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path / "a.fits.fz", noise((120, 130)))
     monkeypatch.setitem(sys.modules, "astropy.io.fits.hdu.compressed._codecs", None)
-    fits_rice._decoders.cache_clear()
+    _decoders.cache_clear()
     try:
         file = FitsFile(path)
         assert tiles_of(file) is None
         assert np.array_equal(box_of(file, slice(3, 120), slice(0, 130)), fitsio.read(str(path))[3:])
     finally:
-        fits_rice._decoders.cache_clear()
+        _decoders.cache_clear()
 
 
 def test_a_damaged_tile_is_never_a_crash(tmp_path: Path) -> None:

@@ -16,15 +16,21 @@ import pytest
 import torch
 import yaml
 
-from lensctl.doors import digests, frozen, gate_lines, installed, lineage, provenance, signature, tables
-from lensctl.doors.provenance import Step
-from lensctl.evaluate import figures
-from lensctl.evaluate.figures import Choices
+from lensctl.evaluate.evaluation import Choices, evaluate
 from lensctl.freeze import freeze
-from lensctl.learning import checkpoint, export, golden, normalise
-from lensctl.learning.trained_on import Data
-from lensctl.words import model_card, thresholds
-from lensctl.words.errors import InputError
+from lensctl.frozen import layout, model_card, signature
+from lensctl.frozen.gate_results import REQUIRED_GATES
+from lensctl.frozen.lineage import lineage_of
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.environment import installed_versions, source_commit
+from lensctl.io.provenance.steps import Input, Step, chain_of, from_json, from_list, stamp
+from lensctl.io.tables.files import read_table, write_table
+from lensctl.learning.data import normalise
+from lensctl.learning.networks import checkpoint, exported_program
+from lensctl.learning.networks.golden import choose, keep, read_golden
+from lensctl.learning.training.trained_on import Data
+from lensctl.rules.errors import InputError
+from lensctl.stats import thresholds
 from tests import frozen_toys, pixels, rings
 from tests.frozen_toys import content
 
@@ -72,7 +78,7 @@ def test_it_holds_what_is_promised_read_only_and_nothing_else(bundle):
     )
     for name in files:
         assert stat.S_IMODE((bundle / "frozen" / name).stat().st_mode) == 0o444
-    assert files["SHA256SUMS"].decode() == frozen.sums_of(bundle / "frozen", sorted(set(files) - {"SHA256SUMS"}))
+    assert files["SHA256SUMS"].decode() == layout.sums_of(bundle / "frozen", sorted(set(files) - {"SHA256SUMS"}))
 
 
 def test_the_same_run_frozen_twice_gives_the_same_bytes(bundle, folder):
@@ -97,7 +103,7 @@ def test_the_weights_are_the_runs_best_and_load_as_a_model(bundle):
 
 
 def test_the_program_gives_any_number_of_cutouts_the_scores_they_had(bundle):
-    scores = tables.read(str(bundle / "scores.parquet"))
+    scores = read_table(str(bundle / "scores.parquet"))
     _, cutouts = rings.manifest(len(scores))
     finder = torch.export.load(bundle / "frozen" / "model.pt2").module()
     with torch.no_grad():
@@ -108,8 +114,8 @@ def test_the_program_gives_any_number_of_cutouts_the_scores_they_had(bundle):
 
 
 def test_golden_inputs_are_held_out_half_of_them_lenses(bundle):
-    kept = golden.read(bundle / "frozen" / "golden.npz")
-    scores = {row["galaxy_id"]: row for row in tables.read(str(bundle / "scores.parquet")).to_pylist()}
+    kept = read_golden(bundle / "frozen" / "golden.npz")
+    scores = {row["galaxy_id"]: row for row in read_table(str(bundle / "scores.parquet")).to_pylist()}
     assert len(kept.galaxy_id) == 16
     assert kept.label.sum() == 8
     for name, label, logit in zip(kept.galaxy_id, kept.label, kept.logits[:, 0], strict=True):
@@ -120,7 +126,7 @@ def test_golden_inputs_are_held_out_half_of_them_lenses(bundle):
 
 def test_thresholds_come_with_the_scores_they_were_chosen_from(bundle):
     facts = json.loads((bundle / "frozen" / "thresholds.json").read_text())
-    scores = tables.read(str(bundle / "scores.parquet"))
+    scores = read_table(str(bundle / "scores.parquet"))
     val = np.array(scores["split"].to_pylist()) == "val"
     label, logit = scores["label"].to_numpy()[val], scores["logit"].to_numpy()[val]
     assert facts["points"] == [vars(threshold) for threshold in thresholds.choose(label, logit)]
@@ -136,18 +142,18 @@ def test_frozen_json_tells_what_it_was_made_of_and_with(bundle, folder):
     assert facts["config"] == run["config"]
     assert facts["model"]["normalisation"]["kind"] == run["config"]["normalise"]
     assert facts["model"]["crop"] == run["config"]["crop"]
-    assert facts["manifest_digest"] == digests.of_table(tables.read(str(bundle / "manifest.parquet")))
+    assert facts["manifest_digest"] == digests.of_table(read_table(str(bundle / "manifest.parquet")))
     assert set(facts["made_from"]) == {"positives", "positives cutouts", "negatives", "negatives cutouts"}
     assert {name: split["rows"] for name, split in facts["splits"].items()} == {"test": 40, "train": 80, "val": 40}
-    assert facts["source"]["frozen"] == installed.source()
+    assert facts["source"]["frozen"] == source_commit()
     assert facts["versions"]["trained"] == run["versions"]
-    assert facts["environment"] == installed.environment()
+    assert facts["environment"] == installed_versions()
     assert facts["computed_on"] == run["computed_on"]
 
 
 def data_of(folder):
     """The manifest of a bundle, as `freeze --manifest` reads it."""
-    return Data(tables.read(str(folder / "manifest.parquet")), folder)
+    return Data(read_table(str(folder / "manifest.parquet")), folder)
 
 
 def test_manifest_and_cutouts_that_are_as_they_were_are_recorded_as_compared(bundle, folder):
@@ -155,7 +161,7 @@ def test_manifest_and_cutouts_that_are_as_they_were_are_recorded_as_compared(bun
     frozen_of(folder, data=data_of(bundle), advance=seen.append)
     assert sum(seen) == 160
     for made, compared in ((folder / "out", True), (bundle / "frozen", False)):
-        steps = provenance.from_json((made / "provenance.json").read_bytes(), "toy")
+        steps = from_json((made / "provenance.json").read_bytes(), "toy")
         assert steps[-1].parameters["manifest_compared"] is compared
         assert (json.loads((made / "frozen.json").read_text())["splits"] is not None) is compared
 
@@ -184,7 +190,7 @@ def test_a_signature_is_by_the_key_and_the_rest_is_as_without_it(bundle, folder)
     assert stat.S_IMODE((folder / "out" / "model.sig").stat().st_mode) == 0o444
     signed, plain = content(folder / "out"), content(bundle / "frozen")
     assert {name for name in signed if signed[name] != plain.get(name)} == {"model.sig", "SHA256SUMS"}
-    assert "model.sig" in frozen.parse_sums(signed["SHA256SUMS"].decode())
+    assert "model.sig" in layout.parse_sums(signed["SHA256SUMS"].decode())
 
 
 def test_the_sums_are_those_that_sha256sum_checks(folder):
@@ -252,20 +258,20 @@ def test_negatives_that_were_not_sampled_are_refused():
     chain = frozen_toys.chain_to_manifest()
     renamed = tuple(Step("draw", s.parameters, s.inputs) if s.command == "sample" else s for s in chain)
     with pytest.raises(InputError, match="not there"):
-        lineage.of(renamed, "toy")
+        lineage_of(renamed, "toy")
 
 
 def test_a_copy_on_the_way_does_not_break_the_chain(bundle):
-    chain = provenance.from_list(frozen_toys.read_metrics(bundle)["provenance"], "toy")
+    chain = from_list(frozen_toys.read_metrics(bundle)["provenance"], "toy")
     cutout = next(step for step in chain if step.command == "cutout")
-    exported = Step("export", {}, (provenance.Source("store", "s.zarr", "sha256:1", cutout.id),))
+    exported = Step("export", {}, (Input("store", "s.zarr", "sha256:1", cutout.id),))
     steps = []
     renamed = {}
     for step in chain:
         inputs = tuple(
-            provenance.Source(s.role, s.name, s.digest, renamed.get(s.step, s.step))
+            Input(s.role, s.name, s.digest, renamed.get(s.step, s.step))
             if not (step.command == "manifest" and s.step == cutout.id)
-            else provenance.Source(s.role, s.name, s.digest, exported.id)
+            else Input(s.role, s.name, s.digest, exported.id)
             for s in step.inputs
         )
         again = Step(step.command, step.parameters, inputs)
@@ -273,7 +279,7 @@ def test_a_copy_on_the_way_does_not_break_the_chain(bundle):
         steps.append(again)
         if step.id == cutout.id:
             steps.append(exported)
-    assert lineage.of(tuple(steps), "toy").pool.command == "pool"
+    assert lineage_of(tuple(steps), "toy").pool.command == "pool"
 
 
 def test_an_evaluation_of_other_weights_is_refused(folder):
@@ -297,12 +303,12 @@ def test_an_evaluation_on_another_manifest_is_refused(folder):
 
 
 def test_a_manifest_that_changed_between_training_and_scoring_is_refused(bundle, folder):
-    manifest = tables.read(str(bundle / "manifest.parquet"))
+    manifest = read_table(str(bundle / "manifest.parquet"))
     shorter = manifest.filter(pa.array(np.array(manifest["split"].to_pylist()) != "train"))
     _, cutouts = rings.manifest(len(manifest))
     rows = np.flatnonzero(np.array(manifest["split"].to_pylist()) != "train")
     scores = frozen_toys.scored(folder, shorter, rings.InMemory(cutouts.images[rows]))
-    frozen_toys.evaluate(folder, scores)
+    frozen_toys.write_evaluation(folder, scores)
     frozen_toys.write_gates(folder)
     with pytest.raises(InputError, match="of another manifest"):
         frozen_of(folder)
@@ -310,13 +316,13 @@ def test_a_manifest_that_changed_between_training_and_scoring_is_refused(bundle,
 
 def test_scores_of_another_run_are_refused(bundle, folder):
     """The metrics claim the run's digests, but their chain tells of other weights."""
-    scores = tables.read(str(bundle / "scores.parquet"))
-    chain = provenance.chain_of(scores)
+    scores = read_table(str(bundle / "scores.parquet"))
+    chain = chain_of(scores)
     score = chain[-1]
     source = score.input("model")
-    other = provenance.Source("model", "run", "sha256:" + "8" * 64, source.step)
+    other = Input("model", "run", "sha256:" + "8" * 64, source.step)
     forged = Step("score", score.parameters, (other, score.input("manifest")))
-    found = figures.evaluate(provenance.stamp(scores, (*chain[:-1], forged)), Choices(rounds=100)).metrics
+    found = evaluate(stamp(scores, (*chain[:-1], forged)), Choices(rounds=100)).metrics
     found["model_digest"] = source.digest
     frozen_toys.write_metrics(folder, found)
     frozen_toys.write_gates(folder)
@@ -338,13 +344,13 @@ def test_thresholds_that_are_not_those_of_the_validation_scores_are_refused(fold
 
 def test_validation_scores_that_were_changed_are_refused(folder):
     path = folder / "evaluation" / "tables" / "val_scores.parquet"
-    scores = tables.read(str(path))
-    tables.write(scores.slice(1), str(path), overwrite=True)
+    scores = read_table(str(path))
+    write_table(scores.slice(1), str(path), overwrite=True)
     with pytest.raises(InputError, match="changed since the evaluation"):
         frozen_of(folder)
 
 
-@pytest.mark.parametrize("gate", gate_lines.REQUIRED)
+@pytest.mark.parametrize("gate", REQUIRED_GATES)
 def test_a_gate_that_is_missing_failed_or_judged_something_else_is_refused(folder, gate):
     lines = frozen_toys.gate_lines(folder)
     spoiled = {
@@ -379,7 +385,7 @@ def test_gates_may_be_spread_over_several_files(folder):
     files = [frozen_toys.write_gates(folder, lines[k::3], f"g{k}.jsonl") for k in range(3)]
     freeze(folder / "run", folder / "evaluation", files, folder / "out")
     kept = (folder / "out" / "gates.jsonl").read_text().splitlines()
-    assert [json.loads(line)["gate"] for line in kept] == list(gate_lines.REQUIRED)
+    assert [json.loads(line)["gate"] for line in kept] == list(REQUIRED_GATES)
 
 
 def test_a_failed_gate_may_be_let_pass_and_the_reason_stays(folder):
@@ -390,7 +396,7 @@ def test_a_failed_gate_may_be_let_pass_and_the_reason_stays(folder):
     facts = json.loads((folder / "out" / "frozen.json").read_text())
     assert facts["allowed_failures"] == {"reason": "known: the toy has a shortcut", "gates": list(made.allowed)}
     assert "known: the toy has a shortcut" in (folder / "out" / "README.md").read_text()
-    steps = provenance.from_json((folder / "out" / "provenance.json").read_bytes(), "toy")
+    steps = from_json((folder / "out" / "provenance.json").read_bytes(), "toy")
     assert steps[-1].parameters["allow_failed"] == "known: the toy has a shortcut"
 
 
@@ -433,38 +439,38 @@ def test_golden_inputs_make_up_for_a_class_with_few_rows_and_pass_over_nan():
     split, label = np.array(table["split"].to_pylist()), table["label"].to_numpy()
     lenses = np.flatnonzero((split == "test") & (label == 1))
     cutouts.images[lenses[2:], 12, 12] = np.nan
-    chosen = golden.choose(table, cutouts.read, 16)
+    chosen = choose(table, cutouts.read, 16)
     assert len(chosen.label) == 16
     assert chosen.label.sum() == 2
     assert np.isfinite(chosen.cutouts).all()
     order = np.random.default_rng(0).permutation(80)
-    shuffled = golden.choose(table.take(order), rings.InMemory(cutouts.images[order]).read, 16)
+    shuffled = choose(table.take(order), rings.InMemory(cutouts.images[order]).read, 16)
     assert sorted(shuffled.galaxy_id) == sorted(chosen.galaxy_id)
 
 
 def test_nan_outside_the_crop_does_not_matter():
     table, cutouts = rings.manifest(80)
     cutouts.images[:, 0, 0] = np.nan
-    assert len(golden.choose(table, cutouts.read, 16).label) == 16
+    assert len(choose(table, cutouts.read, 16).label) == 16
 
 
 def test_without_test_rows_there_are_no_golden_inputs(tmp_path):
     table, cutouts = rings.manifest(80)
     train = table.filter(pa.array(np.array(table["split"].to_pylist()) == "train"))
-    assert golden.keep(tmp_path, train, cutouts.read, 16) is False
+    assert keep(tmp_path, train, cutouts.read, 16) is False
     assert list(tmp_path.iterdir()) == []
 
 
 def test_golden_inputs_are_never_unpickled(tmp_path):
     np.savez(tmp_path / "golden.npz", galaxy_id=np.array([{"a": 1}], dtype=object), label=[1], cutouts=[1], logits=[1])
     with pytest.raises(InputError, match="not whole golden inputs"):
-        golden.read(tmp_path / "golden.npz")
+        read_golden(tmp_path / "golden.npz")
 
 
 def test_a_damaged_program_is_said_plainly(tmp_path):
     (tmp_path / "model.pt2").write_bytes(b"PK\x03\x04 no")
     with pytest.raises(InputError, match=r"not a whole torch\.export program"):
-        export.load(tmp_path / "model.pt2")
+        exported_program.load(tmp_path / "model.pt2")
 
 
 class Touch:
@@ -514,7 +520,7 @@ def test_a_program_with_a_pickle_in_it_is_refused_before_it_runs(bundle, tmp_pat
         spoiled_program(program, tmp_path / "flagged.pt2", {"in": place["flag"]})
         program = tmp_path / "flagged.pt2"
     with pytest.raises(InputError, match="it holds more than plain tensors"):
-        export.load(program)
+        exported_program.load(program)
     assert not ran.exists()
 
 
@@ -524,4 +530,4 @@ def test_an_ensemble_keeps_each_member(tmp_path_factory):
     assert {f"member-{k}/{name}" for k in (0, 1) for name in ("model.safetensors", "model.pt2")} < set(files)
     assert "model.pt2" not in files
     assert len(checkpoint.load_model(folder / "frozen").members) == 2
-    assert golden.read(folder / "frozen" / "golden.npz").logits.shape == (16, 2)
+    assert read_golden(folder / "frozen" / "golden.npz").logits.shape == (16, 2)

@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from lensctl.gates import brightness, classifier, features, matching, registry, separation
+from lensctl.gates import registry
 from lensctl.gates.inputs import Inputs
+from lensctl.gates.shortcuts import brightness, features, matching
+from lensctl.stats import classifier
+from lensctl.stats.auc import auc_of_pairs, auc_within
 from tests.gate_toys import changed, galaxies, toy_manifest, with_rows, with_store
 
 SIZE = 64
@@ -261,10 +264,10 @@ def on_noise(seed: int, kind: str) -> float:
     x, is_lens, pixel = rng.normal(size=(n, 12)), np.arange(n) < lenses, rng.integers(0, 200, n)
     score, fold = classifier.out_of_fold(x, is_lens, np.ones(n), pixel, folds=5, seed=seed)
     if kind == "strata":
-        estimate = separation.auc_within(score, is_lens, fold, pixel, fitted=True)
+        estimate = auc_within(score, is_lens, fold, pixel, fitted=True)
     else:
         positive, negative = np.repeat(np.arange(lenses), 5), rng.permutation(np.arange(lenses, n))
-        estimate = separation.auc_of_pairs(score, positive, negative, pixel, fitted=True)
+        estimate = auc_of_pairs(score, positive, negative, pixel, fitted=True)
     return (estimate.value - 0.5) / ((estimate.high - estimate.low) / 2 / 1.96)
 
 
@@ -297,7 +300,7 @@ def test_a_classifier_finds_what_one_number_does_not_show():
     x, pixel = rng.normal(size=(800, 2)), rng.integers(0, 40, 800)
     is_lens = (x[:, 0] * x[:, 1] > 0) & (rng.random(800) < 0.5)
     score, fold = classifier.out_of_fold(x, is_lens, np.ones(800), pixel, folds=5, seed=0)
-    assert separation.auc_within(score, is_lens, fold, pixel).low > 0.6
+    assert auc_within(score, is_lens, fold, pixel).low > 0.6
 
 
 def test_a_classifier_never_sees_the_sky_it_is_judged_on():
@@ -307,7 +310,7 @@ def test_a_classifier_never_sees_the_sky_it_is_judged_on():
     is_lens = rng.random(40)[pixel] < 0.5
     x = rng.normal(size=(40, 5))[pixel]
     score, fold = classifier.out_of_fold(x, is_lens, np.ones(800), pixel, folds=5, seed=0)
-    estimate = separation.auc_within(score, is_lens, fold, pixel)
+    estimate = auc_within(score, is_lens, fold, pixel)
     assert estimate.low < 0.5 < estimate.high
 
 
@@ -316,7 +319,7 @@ def test_a_classifier_never_sees_the_sky_it_is_judged_on():
 def test_auc_within_strata_is_that_of_all_pairs(rows):
     score, is_lens, stratum = (np.array(column) for column in zip(*rows, strict=True))
     both = [s for s in np.unique(stratum) if is_lens[stratum == s].any() and not is_lens[stratum == s].all()]
-    estimate = separation.auc_within(score.astype(float), is_lens, stratum, np.arange(len(rows)))
+    estimate = auc_within(score.astype(float), is_lens, stratum, np.arange(len(rows)))
     if not both:
         assert estimate.value is None
         return
@@ -334,7 +337,7 @@ def test_auc_within_strata_is_that_of_all_pairs(rows):
         for j in np.flatnonzero(~is_lens & (stratum == s))
     ]
     i, j = np.array(pairs).T
-    matched = separation.auc_of_pairs(score.astype(float), i, j, np.arange(len(rows)))
+    matched = auc_of_pairs(score.astype(float), i, j, np.arange(len(rows)))
     assert matched.value == pytest.approx(estimate.value)
 
 
@@ -346,10 +349,10 @@ def test_intervals_hold_the_truth_as_often_as_they_say_although_neighbours_are_a
         is_lens, pixel = np.arange(400) < 80, rng.integers(0, 60, 400)
         score = rng.normal(size=400) + 0.5 * rng.normal(size=60)[pixel]
         if kind == "strata":
-            estimate = separation.auc_within(score, is_lens, rng.integers(0, 4, 400), pixel)
+            estimate = auc_within(score, is_lens, rng.integers(0, 4, 400), pixel)
         else:
             partners = 80 + rng.integers(0, 320, 400)
-            estimate = separation.auc_of_pairs(score, np.repeat(np.arange(80), 5), partners, pixel)
+            estimate = auc_of_pairs(score, np.repeat(np.arange(80), 5), partners, pixel)
         held.append(estimate.low <= 0.5 <= estimate.high)
     assert 0.90 <= np.mean(held) <= 1
 

@@ -13,14 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lensctl.doors import digests, npz
-from lensctl.doors.store import open_store
 from lensctl.gates import blocks, registry
 from lensctl.gates import pixels as pixels_gate
 from lensctl.gates.inputs import Inputs
-from lensctl.words import quality, split
-from lensctl.words.checks import Check
-from lensctl.words.errors import InputError
+from lensctl.io.cutouts import npz
+from lensctl.io.cutouts.store import open_store
+from lensctl.io.provenance import digests
+from lensctl.rules import quality, split
+from lensctl.rules.checks import Check
+from lensctl.rules.errors import InputError
 from tests.gate_toys import border, changed, evaluation, moved, toy_manifest, with_rows, with_store
 
 
@@ -446,7 +447,7 @@ def test_pixels_reads_single_files_each_of_its_own_shape(tmp_path):
     for i, name in enumerate(CUTOUTS["galaxy_id"].to_pylist()):
         side = 64 if i == 5 else 101
         meta = {"meta_galaxy_id": np.array(name), "meta_ra": np.array(1.0), "meta_dec": np.array(2.0)}
-        npz.write(tmp_path / f"{name}.npz", NOISE[i, :side, :side], meta)
+        npz.write_npz(tmp_path / f"{name}.npz", NOISE[i, :side, :side], meta)
     table = changed(CUTOUTS, "cutout_path", [f"{name}.npz" for name in CUTOUTS["galaxy_id"].to_pylist()])
     table = changed(table, "cutout_index", pa.nulls(20, pa.int64()))
     checks = judged(tmp_path, "pixels", table)

@@ -9,8 +9,8 @@ from astropy.coordinates import SkyCoord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.words import geometry
-from lensctl.words.errors import InputError
+from lensctl.astro import geometry
+from lensctl.rules.errors import InputError
 
 RA = st.floats(0, 360)
 DEC = st.floats(-90, 90)

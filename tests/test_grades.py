@@ -7,11 +7,14 @@ import pyarrow as pa
 import pytest
 
 from lensctl.crossmatch import select
-from lensctl.doors import lens_catalogs, provenance, tables
-from lensctl.evaluate import figures, grades, report, scored
-from lensctl.evaluate.figures import Choices
-from lensctl.words import metrics
-from lensctl.words.errors import InputError
+from lensctl.evaluate import grades, scored
+from lensctl.evaluate.evaluation import Choices, evaluate
+from lensctl.evaluate.report.html import render
+from lensctl.io.provenance.steps import from_list
+from lensctl.io.tables import lens_catalogs
+from lensctl.io.tables.files import write_table
+from lensctl.rules.errors import InputError
+from lensctl.stats import metrics
 from tests.evaluation_toys import toy_scores
 
 QUICK = Choices(rounds=100, top=10)
@@ -24,7 +27,7 @@ def scores():
 
 @pytest.fixture(scope="module")
 def plain(scores):
-    return figures.evaluate(scores, QUICK)
+    return evaluate(scores, QUICK)
 
 
 def write(tmp_path, rows, name="grades.csv"):
@@ -51,7 +54,7 @@ def graded(tmp_path, scores):
 
 
 def test_the_figures_after_are_those_without_the_galaxies_whose_label_is_denied(scores, plain, graded):
-    found = figures.evaluate(scores, QUICK, graded=grades.read(graded)).metrics["grades"]
+    found = evaluate(scores, QUICK, graded=grades.read(graded)).metrics["grades"]
     assert found["left_out_of_test"] == {"others_that_are_lenses": 3, "lenses_that_are_none": 1}
     assert (found["graded"], found["among_scores"]) == (8, 8)
     out = {galaxy for galaxy, *_ in picked(scores, 0, 3)} | {picked(scores, 1, 1, highest=False)[0][0]}
@@ -69,16 +72,16 @@ def test_the_figures_after_are_those_without_the_galaxies_whose_label_is_denied(
 
 
 def test_grades_change_no_threshold_no_calibration_no_headline_and_no_verdict(scores, plain, graded):
-    found = figures.evaluate(scores, QUICK, graded=grades.read(graded))
+    found = evaluate(scores, QUICK, graded=grades.read(graded))
     for name in ("headline", "levels", "thresholds", "calibration", "ranking", "at_p_half", "rows"):
         assert found.metrics[name] == plain.metrics[name], name
     assert plain.metrics["grades"] is None
     assert "flatter" in found.metrics["grades"]["note"]
-    assert found.metrics["grades"]["note"] in report.render(found, {}, {})
+    assert found.metrics["grades"]["note"] in render(found, {}, {})
 
 
 def test_what_was_taken_for_what_is_counted(scores, graded):
-    found = figures.evaluate(scores, QUICK, graded=grades.read(graded))
+    found = evaluate(scores, QUICK, graded=grades.read(graded))
     total = {grade: sum(row[grade] for row in found.metrics["grades"]["counts"]) for grade in grades.GRADES}
     assert total == {"A": 2, "B": 2, "C": 2, "not": 2}
     table = {row["galaxy_id"]: row for row in found.tables["graded"].to_pylist()}
@@ -91,13 +94,13 @@ def test_what_was_taken_for_what_is_counted(scores, graded):
 
 def test_the_grades_are_an_input_of_the_step_and_come_back_in_the_report(scores, graded):
     read = grades.read(graded)
-    found = figures.evaluate(scores, QUICK, graded=read)
-    step = provenance.from_list(found.metrics["provenance"], "metrics")[-1]
+    found = evaluate(scores, QUICK, graded=read)
+    step = from_list(found.metrics["provenance"], "metrics")[-1]
     assert step.input("grades").digest == read.source.digest == found.metrics["grades"]["digest"]
     galaxy = picked(scores, 0, 1)[0][0]
-    assert f'data-galaxy-id="{galaxy}"' in report.render(found, {}, {})
-    assert 'data-given="A"' in report.render(found, {}, {})
-    assert 'data-given="' not in report.render(figures.evaluate(scores, QUICK), {}, {})
+    assert f'data-galaxy-id="{galaxy}"' in render(found, {}, {})
+    assert 'data-given="A"' in render(found, {}, {})
+    assert 'data-given="' not in render(evaluate(scores, QUICK), {}, {})
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,7 @@ def test_the_grades_are_an_input_of_the_step_and_come_back_in_the_report(scores,
 def test_grades_that_are_none_are_refused(tmp_path, scores, text, message):
     (tmp_path / "grades.csv").write_text(text)
     with pytest.raises(InputError, match=message):
-        figures.evaluate(scores, QUICK, graded=grades.read(str(tmp_path / "grades.csv")))
+        evaluate(scores, QUICK, graded=grades.read(str(tmp_path / "grades.csv")))
 
 
 def test_ids_that_are_numbers_are_found_too(tmp_path, scores):
@@ -133,11 +136,11 @@ def test_a_galaxy_graded_not_is_kept_among_the_negatives_and_makes_no_positive(t
     ra, dec, (source,) = lens_catalogs.positions([path])
     assert (ra.tolist(), dec.tolist()) == ([10.0, 30.0], [1.0, 3.0])
     assert source.name == "grades.csv"
-    positives = select(lens_catalogs.read(path)).rows
+    positives = select(lens_catalogs.read_lens_catalog(path)).rows
     assert (positives["ra"].to_pylist(), positives["tier"].to_pylist()) == ([10.0], ["A"])
 
 
 def test_a_catalogue_without_grades_keeps_every_position(tmp_path):
-    tables.write(pa.table({"ra": [1.0, 2.0], "dec": [3.0, 4.0]}), str(tmp_path / "plain.parquet"))
+    write_table(pa.table({"ra": [1.0, 2.0], "dec": [3.0, 4.0]}), str(tmp_path / "plain.parquet"))
     ra, _, _ = lens_catalogs.positions([str(tmp_path / "plain.parquet")])
     assert ra.tolist() == [1.0, 2.0]

@@ -15,9 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lensctl.doors import digests, s3, tables
-from lensctl.doors.store import open_store
-from lensctl.words.errors import InputError
+from lensctl.io.cutouts.store import open_store
+from lensctl.io.provenance import digests
+from lensctl.io.storage import s3
+from lensctl.io.tables.files import write_table
+from lensctl.rules.errors import InputError
 from tests.coadds import make_brick, objects
 
 BRICKS = ("1500p020", "1502p020")
@@ -33,7 +35,7 @@ def here(tmp_path, monkeypatch):
     for name in BRICKS:
         make_brick(tmp_path / "survey", name)
     rows = [objects(name, 15, seed) for seed, name in enumerate(BRICKS)]
-    tables.write(pa.concat_tables(rows), "table.parquet")
+    write_table(pa.concat_tables(rows), "table.parquet")
     return tmp_path
 
 
@@ -59,7 +61,7 @@ def test_straight_to_s3_is_what_it_is_on_disk(here, lensctl, bucket):
     there = f"s3://{bucket}/deep/there.zarr"
     assert done(lensctl, there)["cut"] == 30
     assert_same(open_store("here.zarr"), open_store(there))
-    assert not [name for name in s3.listed(there) if "/_" in name], "neither mark nor notes are left"
+    assert not [name for name in s3.list_objects(there) if "/_" in name], "neither mark nor notes are left"
     assert done(lensctl, f"s3a://{bucket}/deep/there.zarr")["cut"] == 0
     refused = lensctl(*CUT.format(there).split(), "--size", "23")
     assert refused.returncode == 2
@@ -80,13 +82,13 @@ def test_killed_on_s3_it_is_refused_to_readers_and_goes_on(here, lensctl, bucket
     url = f"s3://{bucket}/killed.zarr"
     command = [sys.executable, "-m", "lensctl", *CUT.format(url).split()]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while len(s3.listed(f"{url}/_parts")) < 2:
+        while len(s3.list_objects(f"{url}/_parts")) < 2:
             assert process.poll() is None
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
     with pytest.raises(InputError, match="is not whole"):
         open_store(url)
-    recorded = len(s3.listed(f"{url}/_parts"))
+    recorded = len(s3.list_objects(f"{url}/_parts"))
     assert 2 <= recorded < SHARDS, "it was killed half-way"
     otherwise = lensctl(*CUT.format(url).split(), "--size", "23")
     assert (otherwise.returncode, "was begun by another run" in otherwise.stderr) == (2, True)
@@ -101,7 +103,7 @@ def test_a_brick_that_comes_later_is_taken_up_on_s3(here, lensctl, bucket):
     shutil.move(away, here / "away")
     assert done(lensctl, url)["status"]["missing_brick"] == 15
     assert done(lensctl, url)["status"]["missing_brick"] == 15, "tried again, and as before"
-    assert not [name for name in s3.listed(url) if "/_" in name]
+    assert not [name for name in s3.list_objects(url) if "/_" in name]
     shutil.move(here / "away", away)
     again = done(lensctl, url)
     assert (again["cut"], again["status"]) == (15, {"ok": 30})
@@ -111,11 +113,11 @@ def test_a_brick_that_comes_later_is_taken_up_on_s3(here, lensctl, bucket):
 
 def test_overwrite_on_s3_leaves_nothing_of_the_old_store(here, lensctl, bucket):
     url = f"s3://{bucket}/old.zarr"
-    s3.write(f"{url}/left.txt", b"over")
+    s3.write_object(f"{url}/left.txt", b"over")
     refused = lensctl(*CUT.format(url).split())
     assert (refused.returncode, "exists" in refused.stderr) == (2, True)
     done(lensctl, url, "--overwrite")
-    assert f"{url}/left.txt" not in s3.listed(url)
+    assert f"{url}/left.txt" not in s3.list_objects(url)
     assert open_store(url).n == 30
 
 
@@ -159,10 +161,10 @@ def test_what_does_not_go_together_is_refused(here, lensctl, options, message):
 
 
 def test_one_part_is_made_by_one_process_and_the_whole_by_none_meanwhile(here, lensctl):
-    from lensctl.doors import growing
+    from lensctl.io.storage.incomplete import begin_folder
 
     # the words differ, but the lock is asked first
-    with growing.begin("a.zarr", {"made": "up"}, part="1-of-3"):
+    with begin_folder("a.zarr", {"made": "up"}, part="1-of-3"):
         for options in (["--part", "1/3"], []):
             refused = lensctl(*CUT.format("a.zarr").split(), *options)
             assert (refused.returncode, "being made by another process" in refused.stderr) == (2, True), refused.stderr
@@ -246,7 +248,7 @@ def test_s3_that_goes_away_half_way_is_one_sentence_and_the_next_run_goes_on(her
     assert "Traceback" not in cut_off.stderr
     assert "S3 says" in cut_off.stderr, cut_off.stderr
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{behind}")
-    recorded = len(s3.listed(f"{url}/_parts"))
+    recorded = len(s3.list_objects(f"{url}/_parts"))
     assert 0 < recorded < SHARDS
     assert done(lensctl, url)["cut"] == 30 - 4 * recorded
     done(lensctl, "here.zarr")

@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from lensctl.doors import installed
+from lensctl.io.provenance.environment import installed_versions, source_commit
 
 NOTHING = {"commit": None, "clean": None}
 
@@ -34,38 +34,38 @@ def git(folder, *arguments):
 
 
 def test_a_checkout_tells_its_commit_and_that_it_is_clean(checkout):
-    assert installed.source(checkout) == {"commit": git(checkout, "rev-parse", "HEAD"), "clean": True}
+    assert source_commit(checkout) == {"commit": git(checkout, "rev-parse", "HEAD"), "clean": True}
 
 
 def test_only_what_is_in_the_package_makes_it_unclean(checkout):
     (checkout.parent / "notes").write_text("more")
-    assert installed.source(checkout)["clean"] is True
+    assert source_commit(checkout)["clean"] is True
     (checkout / "more.py").write_text("")
-    assert installed.source(checkout)["clean"] is False
+    assert source_commit(checkout)["clean"] is False
     (checkout / "more.py").unlink()
     (checkout / "__init__.py").write_text("import os")
-    assert installed.source(checkout)["clean"] is False
+    assert source_commit(checkout)["clean"] is False
 
 
 def test_a_package_that_lies_in_someone_elses_repository_tells_nothing(checkout):
     other = checkout.parent / "venv"
     other.mkdir()
     (other / "__init__.py").write_text("")
-    assert installed.source(other) == NOTHING
+    assert source_commit(other) == NOTHING
 
 
 def test_the_repository_of_a_hook_that_runs_this_does_not_count(checkout, monkeypatch):
     monkeypatch.setenv("GIT_DIR", str(checkout / "nowhere"))
-    assert installed.source(checkout)["clean"] is True
+    assert source_commit(checkout)["clean"] is True
 
 
 def test_without_git_nothing_is_told(checkout, monkeypatch):
     monkeypatch.setenv("PATH", "")
-    assert installed.source(checkout) == NOTHING
+    assert source_commit(checkout) == NOTHING
 
 
 def test_the_environment_names_each_library_that_lensctl_requires():
-    found = installed.environment()
+    found = installed_versions()
     assert found["numpy"] == np.__version__
     assert found["python"] == platform.python_version()
     assert {"torch", "zarr", "duckdb", "typer"} < set(found)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, poisson
 
-from lensctl.words import metrics
-from lensctl.words.intervals import Estimate, Resampling, delong, delong_difference, percentile_interval, wilson
+from lensctl.stats import metrics
+from lensctl.stats.intervals import Estimate, Resampling, delong, delong_difference, percentile_interval, wilson
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(-3, 3).map(float), st.integers(0, 5)), min_size=2, max_size=40)
 BOTH = ROWS.filter(lambda rows: len({row[0] for row in rows}) == 2)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lensctl.learning.architectures import build
-from lensctl.learning.learner import Learner, Schedule, precision_of
-from lensctl.words.errors import InputError
+from lensctl.learning.networks.architectures import build
+from lensctl.learning.training.learner import Learner, Schedule, precision_of
+from lensctl.rules.errors import InputError
 from tests import rings
 
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lensctl.words.lensing import Lens, lensed_image
-from lensctl.words.sersic import Sersic
+from lensctl.astro.lensing import Lens, lensed_image
+from lensctl.astro.sersic import Sersic
 
 einstein = st.floats(0.5, 3.0)
 ratios = st.floats(0.35, 0.98)

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pytest
 
 from lensctl.manifest import COLUMNS, manifest
-from lensctl.words.errors import InputError
+from lensctl.rules.errors import InputError
 from tests import toys
 
 POSITIVES = toys.positives(40, width_deg=8.0)

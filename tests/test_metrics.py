@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from lensctl.words import metrics
+from lensctl.stats import metrics
 
 ROWS = st.lists(
     st.tuples(st.booleans(), st.integers(-4, 4).map(float), st.integers(1, 9).map(float)), min_size=2, max_size=60

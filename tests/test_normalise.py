@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.learning import normalise
-from lensctl.learning.normalise import Normalisation
-from lensctl.words.errors import InputError
+from lensctl.learning.data import normalise
+from lensctl.learning.data.normalise import Normalisation
+from lensctl.rules.errors import InputError
 
 ALL = [
     Normalisation("bands", mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 3.0)),

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lensctl.doors import npz, npz_columns
-from lensctl.words.errors import InputError
+from lensctl.io.cutouts import npz, npz_columns
+from lensctl.rules.errors import InputError
 
 CUTOUT = np.random.default_rng(1).normal(0, 1, (101, 101, 3)).astype(np.float32)
 META: dict[str, npz.Array] = {
@@ -41,12 +41,12 @@ def same(a: npz.Array, b: npz.Array) -> bool:
 
 @pytest.mark.parametrize("compress", [False, True])
 def test_what_is_written_numpy_reads_and_we_read_back(tmp_path: Path, compress: bool) -> None:
-    npz.write(tmp_path / "a.npz", CUTOUT, META, compress)
+    npz.write_npz(tmp_path / "a.npz", CUTOUT, META, compress)
     with np.load(tmp_path / "a.npz", allow_pickle=False) as theirs:
         assert theirs.files == ["cutout", *META]
         assert same(theirs["cutout"], CUTOUT)
         assert all(same(theirs[key], value) for key, value in META.items())
-    ours = npz.read(tmp_path / "a.npz")
+    ours = npz.read_npz(tmp_path / "a.npz")
     assert same(ours.cutout, CUTOUT)
     assert list(ours.meta) == list(META)
     assert all(same(ours.meta[key], value) for key, value in META.items())
@@ -60,13 +60,13 @@ def test_what_is_written_numpy_reads_and_we_read_back(tmp_path: Path, compress: 
 
 def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        npz.write(tmp_path / f"{name}.npz", CUTOUT.copy(order="F"), dict(META))
+        npz.write_npz(tmp_path / f"{name}.npz", CUTOUT.copy(order="F"), dict(META))
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
 def test_what_numpy_writes_we_read(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "a.npz", cutout=CUTOUT.copy(order="F"), **META)
-    assert same(npz.read(tmp_path / "a.npz").cutout, CUTOUT)
+    assert same(npz.read_npz(tmp_path / "a.npz").cutout, CUTOUT)
 
 
 def saved(**arrays: Any) -> bytes:
@@ -103,7 +103,7 @@ def test_a_bad_file_is_refused_by_name(tmp_path: Path, case: str) -> None:
     content, message = BAD[case]
     (tmp_path / "bad.npz").write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
-        npz.read(tmp_path / "bad.npz")
+        npz.read_npz(tmp_path / "bad.npz")
     assert "bad.npz" in str(caught.value)
 
 
@@ -121,7 +121,7 @@ def test_a_changed_byte_is_refused_or_changes_no_value(content: bytes, data: st.
     changed = bytearray(content)
     changed[at] ^= data.draw(st.integers(1, 255))
     try:
-        found = npz.read("a.npz", bytes(changed))
+        found = npz.read_npz("a.npz", bytes(changed))
     except InputError:
         return
     assert same(found.cutout, SMALL["cutout"])
@@ -130,7 +130,7 @@ def test_a_changed_byte_is_refused_or_changes_no_value(content: bytes, data: st.
 
 def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        npz.read(tmp_path / "none.npz")
+        npz.read_npz(tmp_path / "none.npz")
 
 
 def test_a_pickle_is_never_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,10 +138,10 @@ def test_a_pickle_is_never_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyP
     trap = np.array([Trap()], dtype=object)
     np.savez("trap.npz", cutout=CUTOUT, **META, meta_trap=trap)
     with pytest.raises(InputError, match="'meta_trap' is pickled"):
-        npz.read("trap.npz")
+        npz.read_npz("trap.npz")
     Path("bare.npz").write_bytes(pickle.dumps(Trap()))
     with pytest.raises(InputError, match="not a whole"):
-        npz.read("bare.npz")
+        npz.read_npz("bare.npz")
     assert not Path("unpickled").exists()
     pickle.loads(Path("bare.npz").read_bytes())
     assert Path("unpickled").exists(), "the trap works"

@@ -12,12 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lensctl.doors import digests, npz, provenance, workers
-from lensctl.doors.store import Store, open_store
 from lensctl.export import export
+from lensctl.io import workers
+from lensctl.io.cutouts import npz
+from lensctl.io.cutouts.store import Store, open_store
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import to_json
 from lensctl.pack import pack
-from lensctl.words import quality
-from lensctl.words.errors import InputError, LensctlError
+from lensctl.rules import quality
+from lensctl.rules.errors import InputError, LensctlError
 from tests.pixels import CHAIN, images, make_store
 
 MIXED: list[dict[str, npz.Array]] = [
@@ -145,11 +148,11 @@ def test_the_chain_goes_through_files(tmp_path: Path) -> None:
 
 def test_altered_provenance_in_a_file_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in", [{}])
-    found = npz.read(folder / "0001m000_0.npz")
-    steps = json.loads(provenance.to_json(CHAIN))
+    found = npz.read_npz(folder / "0001m000_0.npz")
+    steps = json.loads(to_json(CHAIN))
     steps[0]["parameters"]["made"] = "down"
     text = np.array(json.dumps(steps).encode())
-    npz.write(folder / "0001m000_0.npz", found.cutout, {**found.meta, npz.PROVENANCE: text})
+    npz.write_npz(folder / "0001m000_0.npz", found.cutout, {**found.meta, npz.PROVENANCE: text})
     with pytest.raises(InputError, match="altered"):
         pack(folder, str(tmp_path / "a.zarr"), processes=1)
 
@@ -164,7 +167,7 @@ def test_the_same_commands_give_the_same_bytes_whatever_the_workers(tmp_path: Pa
 
 
 def spoil_second(folder: Path, **arrays: npz.Array) -> None:
-    found = npz.read(folder / "0001m001_1.npz")
+    found = npz.read_npz(folder / "0001m001_1.npz")
     np.savez(folder / "0001m001_1.npz", **({"cutout": found.cutout, **found.meta} | arrays))
 
 

@@ -17,10 +17,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from lensctl import pool
-from lensctl.doors import digests, fits_tables, partitions, provenance, remote_folders, s3, sweeps, tables, whole
-from lensctl.doors.sql import Database
-from lensctl.words import geometry, split, strata
-from lensctl.words.errors import InputError
+from lensctl.astro import geometry
+from lensctl.io.fits.tables import read_fits_table
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, chain_of
+from lensctl.io.storage import s3
+from lensctl.io.storage.atomic import INCOMPLETE
+from lensctl.io.storage.remote_folders import being_written, upload_folder
+from lensctl.io.tables import partitioned, sweeps
+from lensctl.io.tables.files import files_of, read_table, write_table
+from lensctl.io.tables.sql import Database
+from lensctl.rules import split
+from lensctl.rules.bins import CONFUSER_COLUMNS, confuser_category
+from lensctl.rules.errors import InputError
 from tests import toys
 
 NONE = np.zeros(0)
@@ -71,8 +80,8 @@ def test_columns_follow_from_the_rules(sweep):
     pixels = split.healpix(rows["ra"].to_numpy(), rows["dec"].to_numpy())
     assert rows["healpix_128"].to_pylist() == pixels.tolist()
     assert rows["split"].to_pylist() == [split.split_of(int(pixel)) for pixel in pixels]
-    columns = {name: rows[name].to_numpy(zero_copy_only=False) for name in strata.CONFUSER_COLUMNS}
-    assert rows["confuser_category"].to_pylist() == list(strata.confuser_category(columns))
+    columns = {name: rows[name].to_numpy(zero_copy_only=False) for name in CONFUSER_COLUMNS}
+    assert rows["confuser_category"].to_pylist() == list(confuser_category(columns))
     assert {row["pool"] == "N2" for row in rows.to_pylist() if row["confuser_category"]} == {True}
     assert first["sweep_file"] == "sweep-150p002-160p007.fits"
 
@@ -120,7 +129,7 @@ WAYS = {
     "s.fits.gz": toys.write_fits,
     "s.fits.fz": toys.write_packed_fits,
     "unsigned.fits": write_unsigned_fits,
-    "s.parquet": lambda table, path: tables.write(table, str(path)),
+    "s.parquet": lambda table, path: write_table(table, str(path)),
     "coded.parquet": lambda table, path: pq.write_table(
         table.set_column(2, "type", table["type"].dictionary_encode()), path, row_group_size=70
     ),
@@ -139,9 +148,9 @@ def test_fits_and_parquet_give_the_same_rows(tmp_path, name):
 @pytest.mark.skipif(shutil.which("fpack") is None, reason="fpack is not installed")
 def test_what_fpack_packs_is_read_as_it_was(tmp_path):
     path = toys.write_fits(toys.rows(3000), tmp_path / "s.fits", brick_primary=np.arange(3000) % 3 > 0)
-    expected = fits_tables.read(str(path))
+    expected = read_fits_table(str(path))
     subprocess.run(["fpack", "-table", str(path)], check=True, capture_output=True)
-    assert fits_tables.read(f"{path}.fz").equals(expected)
+    assert read_fits_table(f"{path}.fz").equals(expected)
 
 
 @pytest.mark.parametrize("name", ["s.fits", "s.fits.gz", "s.fits.fz", "unsigned.fits", "s.parquet"])
@@ -185,7 +194,7 @@ def test_the_digest_is_that_of_the_file_and_notices_a_single_bit(tmp_path):
 def test_batches_and_pieces_do_not_matter(tmp_path, monkeypatch):
     path = toys.write_fits(toys.rows(1000), tmp_path / "s.fits")
     expected, funnel = kept(path)
-    monkeypatch.setattr(fits_tables, "BATCH_ROWS", 7)
+    monkeypatch.setattr("lensctl.io.fits.tables.BATCH_ROWS", 7)
     monkeypatch.setattr(pool, "PIECE_ROWS", 100)
     again, others = kept(path)
     assert again.equals(expected)
@@ -211,7 +220,7 @@ def test_nulls_in_a_parquet_catalogue_pass_no_criterion(tmp_path):
     raw = toys.rows(30)
     for name in ("nobs_z", "maskbits", "type"):
         spoilt = raw.set_column(raw.column_names.index(name), name, pa.nulls(30, raw[name].type))
-        tables.write(spoilt, str(tmp_path / f"{name}.parquet"))
+        write_table(spoilt, str(tmp_path / f"{name}.parquet"))
         assert kept(tmp_path / f"{name}.parquet")[0].num_rows == 0
 
 
@@ -301,21 +310,19 @@ def test_hive_partitions_hold_the_same_rows_and_are_read_by_the_commands_that_fo
     names = {str(p.parent.relative_to(survey / "pool")) for p in (survey / "pool").rglob("*.parquet")}
     assert "nobs_z_bin=3-5/split=train" in names
     assert "nobs_z_bin=11+/split=train" in names
-    assert all(
-        provenance.chain_of(pq.read_schema(p))[-1].command == "pool" for p in (survey / "pool").rglob("*.parquet")
-    )
-    one = tables.read(str(survey / "one.parquet"))
-    many = tables.read(str(survey / "pool")).select(one.column_names)
+    assert all(chain_of(pq.read_schema(p))[-1].command == "pool" for p in (survey / "pool").rglob("*.parquet"))
+    one = read_table(str(survey / "one.parquet"))
+    many = read_table(str(survey / "pool")).select(one.column_names)
     assert many.schema.types == one.schema.types
     assert many.sort_by("galaxy_id").equals(one.sort_by("galaxy_id"))
-    tables.write(toys.positives(20), str(survey / "positives.parquet"))
+    write_table(toys.positives(20), str(survey / "positives.parquet"))
     for path in ("one.parquet", "pool"):
         options = ("--positives", "positives.parquet", "--negatives-per-positive", 3)
         assert lensctl("sample", path, f"{path[:3]}-drawn.parquet", *options).returncode == 0
         gate = lensctl("gate", "pool", path, "--set", "pool.min_rows=10")
         assert [line["check"] for line in map(json.loads, gate.stdout.splitlines()) if "rule" in line["check"]]
         assert json.loads(lensctl("show", path, "--json").stdout)["rows"] == one.num_rows
-    drawn = [tables.read(str(survey / f"{name}-drawn.parquet"))["galaxy_id"].to_pylist() for name in ("one", "poo")]
+    drawn = [read_table(str(survey / f"{name}-drawn.parquet"))["galaxy_id"].to_pylist() for name in ("one", "poo")]
     assert drawn[0] == drawn[1] != []
 
 
@@ -335,15 +342,15 @@ def test_partitions_that_cannot_be_are_refused(survey, lensctl, output, options,
 
 
 def test_files_are_cut_by_rows_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(partitions, "ROWS_A_FILE", 300)
-    monkeypatch.setattr(partitions, "ROW_GROUP_ROWS", 100)
-    monkeypatch.setattr(partitions, "LEAST_GROUP_ROWS", 100)
+    monkeypatch.setattr(partitioned, "ROWS_A_FILE", 300)
+    monkeypatch.setattr(partitioned, "ROW_GROUP_ROWS", 100)
+    monkeypatch.setattr(partitioned, "LEAST_GROUP_ROWS", 100)
     rows = toys.pool(3000)
     for name, size in (("a", 1000), ("b", 37)):
-        writer = partitions.Writer(tmp_path / name, rows.schema, ["type"])
+        writer = partitioned.Writer(tmp_path / name, rows.schema, ["type"])
         for batch in rows.combine_chunks().to_batches(max_chunksize=size):
             writer.write(batch)
-        writer.close((provenance.Step("made", {}),))
+        writer.close((Step("made", {}),))
     assert tree(tmp_path / "a") == tree(tmp_path / "b")
     files = sorted((tmp_path / "a" / "type=REX").iterdir())
     assert [path.name for path in files[:2]] == ["part-00000.parquet", "part-00001.parquet"]
@@ -356,11 +363,11 @@ def test_rows_without_a_value_have_a_partition_that_all_readers_know(tmp_path):
     rows = toys.pool(100)
     at = rows.column_names.index("nobs_z_bin")
     rows = rows.set_column(at, "nobs_z_bin", pa.array([None, "3-5", "11+", "1-2"] * 100, pa.string())[: rows.num_rows])
-    writer = partitions.Writer(tmp_path / "pool", rows.schema, ["nobs_z_bin"])
+    writer = partitioned.Writer(tmp_path / "pool", rows.schema, ["nobs_z_bin"])
     for batch in rows.to_batches():
         writer.write(batch)
     writer.close(())
-    back = tables.read(str(tmp_path / "pool")).select(rows.column_names)
+    back = read_table(str(tmp_path / "pool")).select(rows.column_names)
     assert back.sort_by("galaxy_id").equals(rows.sort_by("galaxy_id"))
     with Database() as database:
         database.scan("pool", str(tmp_path / "pool"))
@@ -418,7 +425,7 @@ def test_from_s3_to_s3_is_what_it_is_on_disk(survey, remote, lensctl):
     for output in ("pool.parquet", f"{remote}/made/pool.parquet"):
         done = lensctl("pool", f"{remote}/sweeps/*.fits", output, "--lenses", "lenses.csv", "--workers", 1)
         assert done.returncode == 0, done.stderr
-    assert s3.read(f"{remote}/made/pool.parquet") == (survey / "pool.parquet").read_bytes()
+    assert s3.read_object(f"{remote}/made/pool.parquet") == (survey / "pool.parquet").read_bytes()
     here = lensctl(
         "pool", *(f"sweep-{i}.fits" for i in range(3)), "here.parquet", "--lenses", "lenses.csv", "--workers", 1
     )
@@ -439,16 +446,18 @@ def test_hive_partitions_on_s3_are_read_when_they_are_whole(survey, remote, lens
     arguments = ("pool", f"{remote}/sweeps/*.fits", f"{remote}/made/pool", "--lenses", "lenses.csv", "--workers", 1)
     assert lensctl(*arguments, "--partition-by", "split").returncode == 0
     assert lensctl("pool", "sweep-*.fits", "pool", *arguments[3:], "--partition-by", "split").returncode == 0
-    there = {url.removeprefix(f"{remote}/made/pool/"): s3.read(url) for url in s3.listed(f"{remote}/made/pool")}
+    there = {
+        url.removeprefix(f"{remote}/made/pool/"): s3.read_object(url) for url in s3.list_objects(f"{remote}/made/pool")
+    }
     assert there == tree(survey / "pool")
-    tables.write(toys.positives(20), str(survey / "positives.parquet"))
+    write_table(toys.positives(20), str(survey / "positives.parquet"))
     sample = ("sample", f"{remote}/made/pool", "drawn.parquet", "--positives", "positives.parquet")
-    s3.write(f"{remote}/made/pool/{whole.INCOMPLETE}", b"someone")
+    s3.write_object(f"{remote}/made/pool/{INCOMPLETE}", b"someone")
     refused = lensctl(*sample)
     assert refused.returncode == 2
     assert "made/pool/ is not whole: what writes it is at work, or died" in refused.stderr
     with pytest.raises(InputError, match="is not whole"):
-        tables.files(f"{remote}/made/pool/*/*.parquet")
+        files_of(f"{remote}/made/pool/*/*.parquet")
     other = lensctl(*arguments, "--partition-by", "split")  # not what this command began
     assert (other.returncode, "made/pool exists" in other.stderr) == (2, True)
     assert lensctl(*arguments, "--partition-by", "split", "--overwrite").returncode == 0
@@ -458,27 +467,27 @@ def test_hive_partitions_on_s3_are_read_when_they_are_whole(survey, remote, lens
 def test_a_folder_on_s3_that_was_begun_is_taken_up_by_the_same_writer_alone(tmp_path, bucket):
     url = f"s3://{bucket}/made"
     (tmp_path / "a=1").mkdir()
-    tables.write(toys.pool(20), str(tmp_path / "a=1" / "part.parquet"))
-    with pytest.raises(FileNotFoundError), remote_folders.being_written(url, "me"):
-        s3.read(f"{url}/nothing")
+    write_table(toys.pool(20), str(tmp_path / "a=1" / "part.parquet"))
+    with pytest.raises(FileNotFoundError), being_written(url, "me"):
+        s3.read_object(f"{url}/nothing")
     s3.upload(tmp_path / "a=1" / "part.parquet", f"{url}/a=0/part.parquet")
     with pytest.raises(InputError, match="is not whole"):
-        tables.read(url)
+        read_table(url)
     with pytest.raises(InputError, match="exists"):
-        remote_folders.upload(tmp_path, url, "another")
-    remote_folders.upload(tmp_path, url, "me")
-    assert [name.rpartition("made/")[2] for name in s3.listed(url)] == ["a=1/part.parquet"]
+        upload_folder(tmp_path, url, "another")
+    upload_folder(tmp_path, url, "me")
+    assert [name.rpartition("made/")[2] for name in s3.list_objects(url)] == ["a=1/part.parquet"]
     with pytest.raises(InputError, match="exists"):
-        remote_folders.upload(tmp_path, url, "me")
+        upload_folder(tmp_path, url, "me")
     with pytest.raises(InputError, match="is a whole bucket"):
-        remote_folders.upload(tmp_path, f"s3://{bucket}/", "me", overwrite=True)
+        upload_folder(tmp_path, f"s3://{bucket}/", "me", overwrite=True)
 
 
 def test_a_folder_on_disk_that_is_not_whole_is_refused(tmp_path):
-    tables.write(toys.pool(20), str(tmp_path / "part.parquet"))
-    (tmp_path / whole.INCOMPLETE).touch()
+    write_table(toys.pool(20), str(tmp_path / "part.parquet"))
+    (tmp_path / INCOMPLETE).touch()
     with pytest.raises(InputError, match="is not whole"):
-        tables.read(str(tmp_path))
+        read_table(str(tmp_path))
 
 
 def test_a_run_towards_s3_that_is_killed_leaves_nothing_there_and_goes_on(survey, remote, lensctl):
@@ -499,7 +508,7 @@ def test_a_run_towards_s3_that_is_killed_leaves_nothing_there_and_goes_on(survey
     assert all(note.stat().st_mtime_ns == when for note, when in written.items())
     assert lensctl(*command).returncode == 0
     assert lensctl(*command[:-5], "straight.parquet", *command[-4:]).returncode == 0
-    assert s3.read(f"{remote}/killed.parquet") == (survey / "straight.parquet").read_bytes()
+    assert s3.read_object(f"{remote}/killed.parquet") == (survey / "straight.parquet").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -11,49 +11,49 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensctl.doors import digests, provenance
-from lensctl.doors.provenance import Source, Step
-from lensctl.words.errors import InputError
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Input, Step, chain_of, extend, from_json, from_list, stamp, step_input, to_json
+from lensctl.rules.errors import InputError
 
-FIRST = Step("pool", {"min_nobs_z": 3}, (Source("catalog", "sweep.fits", "sha256:00"),))
-SECOND = Step("sample", {"seed": 42}, (provenance.source("pool", "/some/where/pool.parquet", "sha256:01", (FIRST,)),))
+FIRST = Step("pool", {"min_nobs_z": 3}, (Input("catalog", "sweep.fits", "sha256:00"),))
+SECOND = Step("sample", {"seed": 42}, (step_input("pool", "/some/where/pool.parquet", "sha256:01", (FIRST,)),))
 
 
 def test_a_chain_survives_json():
-    chain = provenance.extend(SECOND, (FIRST,))
-    assert provenance.from_json(provenance.to_json(chain), "x") == chain
+    chain = extend(SECOND, (FIRST,))
+    assert from_json(to_json(chain), "x") == chain
     assert [step.command for step in chain] == ["pool", "sample"]
 
 
 def test_a_shared_parent_stands_once():
     third = Step("manifest", {}, ())
-    assert provenance.extend(third, (FIRST, SECOND), (FIRST,)) == (FIRST, SECOND, third)
+    assert extend(third, (FIRST, SECOND), (FIRST,)) == (FIRST, SECOND, third)
 
 
 def test_no_folder_is_recorded():
-    assert SECOND.inputs[0] == Source("pool", "pool.parquet", "sha256:01", FIRST.id)
+    assert SECOND.inputs[0] == Input("pool", "pool.parquet", "sha256:01", FIRST.id)
     assert SECOND.input("pool") == SECOND.inputs[0]
     assert SECOND.input("lenses") is None
 
 
 def test_an_altered_step_is_refused():
-    values = json.loads(provenance.to_json((FIRST,)))
+    values = json.loads(to_json((FIRST,)))
     values[0]["parameters"]["min_nobs_z"] = 1
     with pytest.raises(InputError, match="provenance of step 'pool' was altered"):
-        provenance.from_list(values, "x")
+        from_list(values, "x")
 
 
 @pytest.mark.parametrize("text", ["nonsense", "[1]", '[{"id": "x"}]', "3"])
 def test_what_is_no_chain_is_an_error(text):
     with pytest.raises(InputError, match="provenance"):
-        provenance.from_json(text, "x")
+        from_json(text, "x")
 
 
 def test_it_travels_in_a_table(tmp_path):
-    table = provenance.stamp(pa.table({"x": [1]}), (FIRST,))
+    table = stamp(pa.table({"x": [1]}), (FIRST,))
     pq.write_table(table, tmp_path / "t.parquet")
-    assert provenance.chain_of(pq.read_table(tmp_path / "t.parquet")) == (FIRST,)
-    assert provenance.chain_of(pa.table({"x": [1]})) == ()
+    assert chain_of(pq.read_table(tmp_path / "t.parquet")) == (FIRST,)
+    assert chain_of(pa.table({"x": [1]})) == ()
 
 
 values = st.one_of(st.none(), st.integers(-(2**40), 2**40))
@@ -92,7 +92,7 @@ def test_a_digest_sees_every_change(other):
 def test_luck_and_metadata_do_not_count():
     plain = pa.table({"x": [1]})
     lucky = plain.append_column("seconds", pa.array([0.3])).append_column("downloaded_at", pa.array(["now"]))
-    assert digests.of_table(provenance.stamp(lucky, (FIRST,))) == digests.of_table(plain)
+    assert digests.of_table(stamp(lucky, (FIRST,))) == digests.of_table(plain)
 
 
 def test_folders_count_names_and_contents(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.words import quality
+from lensctl.rules import quality
 
 
 def noise(count: int, size: int = 101, seed: int = 0) -> quality.Images:

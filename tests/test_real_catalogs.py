@@ -7,13 +7,14 @@ import collections
 import pytest
 
 from lensctl import crossmatch, pool
-from lensctl.doors import fits_tables, lens_catalogs, sweeps
-from lensctl.words import derived
-from lensctl.words.errors import InputError
+from lensctl.io.fits.tables import read_fits_table
+from lensctl.io.tables import lens_catalogs, sweeps
+from lensctl.rules import derived
+from lensctl.rules.errors import InputError
 
 
 def test_lenscat_gives_exactly_the_5104_desi_rows(real_data):
-    catalog = lens_catalogs.read(str(real_data / "catalogs" / "lenscat_catalog.csv"))
+    catalog = lens_catalogs.read_lens_catalog(str(real_data / "catalogs" / "lenscat_catalog.csv"))
     lenses = crossmatch.select(catalog)
     assert (lenses.selected, lenses.ungraded) == (5104, 0)
     assert (lenses.rows.num_rows, lenses.merged) == (5104, 0)  # lenscat joined names within 8 arcsec itself
@@ -21,7 +22,7 @@ def test_lenscat_gives_exactly_the_5104_desi_rows(real_data):
 
 
 def test_duplicates_of_the_whole_of_lenscat_are_merged_and_counted(real_data):
-    catalog = lens_catalogs.read(str(real_data / "catalogs" / "lenscat_catalog.csv"))
+    catalog = lens_catalogs.read_lens_catalog(str(real_data / "catalogs" / "lenscat_catalog.csv"))
     lenses = crossmatch.select(catalog, name_contains="")
     assert lenses.selected == 32838
     assert lenses.merged > 50
@@ -29,7 +30,7 @@ def test_duplicates_of_the_whole_of_lenscat_are_merged_and_counted(real_data):
 
 
 def test_the_plans_own_catalogue_selects_the_same(real_data):
-    ours = lens_catalogs.read(str(real_data / "catalogs" / "desi_candidates.csv"))
+    ours = lens_catalogs.read_lens_catalog(str(real_data / "catalogs" / "desi_candidates.csv"))
     grades = collections.Counter(ours["grading"].to_pylist())
     assert (ours.num_rows, grades["confident"], grades["probable"]) == (5104, 435, 4669)
     assert crossmatch.select(ours).selected == 5104
@@ -45,7 +46,7 @@ def test_the_plans_own_catalogue_selects_the_same(real_data):
     ],
 )
 def test_published_lists_are_catalogues_too(real_data, name):
-    catalog = lens_catalogs.read(str(real_data / "catalogs" / name))
+    catalog = lens_catalogs.read_lens_catalog(str(real_data / "catalogs" / name))
     assert {"A", "B"} <= set(catalog["grading"].to_pylist())
 
 
@@ -60,20 +61,20 @@ def test_dr8_files_are_refused_with_the_missing_columns_and_the_release_that_has
 
 def test_the_dr9_file_makes_a_pool_and_a_positive(real_data, tmp_path):
     path = str(real_data / "tractor" / "tractor-1054p567.fits")
-    raw = fits_tables.read(path)
+    raw = read_fits_table(path)
     ra, dec = raw["ra"][0].as_py(), raw["dec"][0].as_py()
     rows, funnel = pool.select(path, pool.PRESETS["plan"], raw["ra"].to_numpy()[:0], raw["dec"].to_numpy()[:0])
     assert funnel.read == 1
     assert rows.num_rows == 1 - sum(funnel.lost.values())
     catalog = tmp_path / "one.csv"
     catalog.write_text(f"name,ra,dec,grading\nDESI-1,{ra},{dec + 1 / 3600},confident\n")
-    lenses = crossmatch.select(lens_catalogs.read(str(catalog)))
+    lenses = crossmatch.select(lens_catalogs.read_lens_catalog(str(catalog)))
     matched = crossmatch.crossmatch(lenses.rows, [path])
     assert matched.positives["sep_arcsec"][0].as_py() == pytest.approx(1.0, abs=1e-3)
     assert matched.positives["galaxy_id"][0].as_py() == f"1054p567_{raw['objid'][0].as_py()}"
 
 
 def test_crossmatching_lenscat_with_the_real_dr9_object(real_data):
-    lenses = crossmatch.select(lens_catalogs.read(str(real_data / "catalogs" / "lenscat_catalog.csv")))
+    lenses = crossmatch.select(lens_catalogs.read_lens_catalog(str(real_data / "catalogs" / "lenscat_catalog.csv")))
     with pytest.raises(InputError, match="no lens lies within 5 arcsec of a catalogue object"):
         crossmatch.crossmatch(lenses.rows, [str(real_data / "tractor" / "tractor-1054p567.fits")])

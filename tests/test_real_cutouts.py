@@ -11,12 +11,13 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from lensctl.cutout import cutout
-from lensctl.doors import fits_tables, provenance
-from lensctl.doors.bricks import Disk, bricks_at
-from lensctl.doors.coadd import CoaddSource
-from lensctl.doors.npz import PROVENANCE
-from lensctl.doors.store_layout import Layout
 from lensctl.export import export
+from lensctl.io.cutouts.layout import Layout
+from lensctl.io.cutouts.npz import PROVENANCE
+from lensctl.io.fits.tables import read_fits_table
+from lensctl.io.imaging.bricks import Disk, bricks_at
+from lensctl.io.imaging.coadds import CoaddSource
+from lensctl.io.provenance.steps import Step
 from lensctl.pack import pack
 
 BRICK = "0959p805"
@@ -47,7 +48,7 @@ def places(folder: Path, count: int = 40) -> pa.Table:
 def test_stamps_of_the_real_brick_are_astropys_pixels_at_astropys_place(coadd: Path, tmp_path: Path) -> None:
     rows = places(coadd)
     source = CoaddSource(str(coadd), processes=1)
-    made = cutout(rows, str(tmp_path / "a.zarr"), source, Layout(40, 101), (provenance.Step("cutout", {}),))
+    made = cutout(rows, str(tmp_path / "a.zarr"), source, Layout(40, 101), (Step("cutout", {}),))
     assert made.statuses == {"missing_band": 40}
     index = made.store.index
     assert index["error"].unique().to_pylist() == [f"no r image of brick {BRICK}"]
@@ -71,7 +72,7 @@ def test_stamps_of_the_real_brick_are_astropys_pixels_at_astropys_place(coadd: P
 
 
 def test_the_real_brick_table_finds_its_bricks(coadd: Path) -> None:
-    bricks = fits_tables.read(str(coadd / "survey-bricks.fits.gz"))
+    bricks = read_fits_table(str(coadd / "survey-bricks.fits.gz"))
     found = bricks_at(bricks, bricks["ra"].to_numpy().astype(float), bricks["dec"].to_numpy().astype(float))
     assert found == bricks["brickname"].to_pylist()
     assert BRICK in found

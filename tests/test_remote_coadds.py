@@ -21,12 +21,16 @@ from hypothesis.extra import numpy as arrays
 
 from lensctl.cli.main import main
 from lensctl.cutout import cutout
-from lensctl.doors import bricks, digests, fits_tiles, provenance, remote_coadds, s3
-from lensctl.doors.bricks import Disk, open_root
-from lensctl.doors.coadd import Coadds, CoaddSource
-from lensctl.doors.cutting import Cuts
-from lensctl.doors.store_layout import Layout
-from lensctl.words.errors import InputError, LensctlError, ServiceError
+from lensctl.io.cutouts.layout import Layout
+from lensctl.io.fits.tiles import Mask, merged_spans, table_bytes, tile_blocks, tile_spans
+from lensctl.io.imaging import bricks, remote_bricks
+from lensctl.io.imaging.bricks import Disk, open_root
+from lensctl.io.imaging.coadds import Coadds, CoaddSource
+from lensctl.io.imaging.source import Cuts
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, to_json
+from lensctl.io.storage import s3
+from lensctl.rules.errors import InputError, LensctlError, ServiceError
 from tests.coadds import Server, make_brick, objects, serving
 
 LARGE = (1000, 1100)
@@ -105,7 +109,7 @@ def test_pixels_on_s3_are_those_on_disk(root: Path, bucket: str, scheme: str) ->
 def test_two_objects_cost_a_fraction_of_the_files(
     root: Path, server: Server, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_coadds, "FIRST_BYTES", 16 << 10)
+    monkeypatch.setattr(remote_bricks, "FIRST_BYTES", 16 << 10)
     whole = sum(file.stat().st_size for file in root.rglob(f"*{name}-image-*"))
     cut(where(server), objects(name, 2))
     assert server.bytes_given < 0.25 * whole
@@ -118,7 +122,7 @@ def test_two_objects_cost_a_fraction_of_the_files(
 def test_headers_longer_and_shorter_than_thought_of(
     root: Path, server: Server, first: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_coadds, "FIRST_BYTES", first)
+    monkeypatch.setattr(remote_bricks, "FIRST_BYTES", first)
     assert same(cut(where(server), everything()), cut(str(root), everything()))
 
 
@@ -216,13 +220,13 @@ def test_what_passes_is_asked_for_again(root: Path, server: Server, fault: str) 
 
 def test_a_file_that_is_written_meanwhile_is_not_mixed(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (file,) = (copied / "coadd/150/1500p020").glob("*-r.fits.fz")
-    begin = remote_coadds.RemoteFile._begin
+    begin = remote_bricks.RemoteFile._begin
 
-    async def written(self: remote_coadds.RemoteFile) -> None:
+    async def written(self: remote_bricks.RemoteFile) -> None:
         await begin(self)
         file.touch()
 
-    monkeypatch.setattr(remote_coadds.RemoteFile, "_begin", written)
+    monkeypatch.setattr(remote_bricks.RemoteFile, "_begin", written)
     with serving(copied) as server:
         found = cut(server.url, objects("1500p020", 1))
     assert found.columns["status"] == ["bad_file"]
@@ -239,13 +243,13 @@ def test_no_more_requests_at_once_than_asked_for(server: Server) -> None:
 def test_nothing_is_left_of_the_copies(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     seen: list[list[Path]] = []
-    fetch = remote_coadds.RemoteFile.fetch
+    fetch = remote_bricks.RemoteFile.fetch
 
-    async def watched(self: remote_coadds.RemoteFile, tiles: fits_tiles.Mask | None) -> None:
+    async def watched(self: remote_bricks.RemoteFile, tiles: Mask | None) -> None:
         await fetch(self, tiles)
         seen.append(list(tmp_path.iterdir()))
 
-    monkeypatch.setattr(remote_coadds.RemoteFile, "fetch", watched)
+    monkeypatch.setattr(remote_bricks.RemoteFile, "fetch", watched)
     cut(where(server), everything())
     assert seen
     assert not any(seen), "a copy has no name, so that a kill leaves nothing"
@@ -285,7 +289,7 @@ def test_the_table_of_bricks_is_found_beside_the_root(server: Server, root: Path
 
 def store(path: Path, url: str, rows: pa.Table, **more: object) -> str:
     source = CoaddSource(url, 21, processes=1, tries=1, **more)
-    cutout(rows, str(path), source, Layout(rows.num_rows, 21, shard_rows=5), (provenance.Step("cutout", {"a": 1}),))
+    cutout(rows, str(path), source, Layout(rows.num_rows, 21, shard_rows=5), (Step("cutout", {"a": 1}),))
     return digests.of_folder(path)
 
 
@@ -324,9 +328,9 @@ def test_no_host_and_no_folder_in_what_a_store_says_of_itself(
 
 
 def test_a_provenance_beside_the_root_is_an_input(root: Path, tmp_path: Path, bucket: str) -> None:
-    chain = (provenance.Step("sky", {"seed": 1}),)
+    chain = (Step("sky", {"seed": 1}),)
     shutil.copytree(root, tmp_path / "dr10/south")
-    (tmp_path / "dr10/provenance.json").write_text(provenance.to_json(chain))
+    (tmp_path / "dr10/provenance.json").write_text(to_json(chain))
     known = Disk(tmp_path / "dr10/south").origin()
     assert known is not None
     with serving(tmp_path) as server:
@@ -338,7 +342,7 @@ def test_a_provenance_beside_the_root_is_an_input(root: Path, tmp_path: Path, bu
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 7), st.integers(1, 7))))
 def test_blocks_are_the_mask_each_place_once(mask: np.ndarray) -> None:
     found = np.zeros(mask.shape, int)
-    for rows, columns in fits_tiles.blocks(mask):
+    for rows, columns in tile_blocks(mask):
         found[rows, columns] += 1
     assert np.array_equal(found, mask)
 
@@ -346,7 +350,7 @@ def test_blocks_are_the_mask_each_place_once(mask: np.ndarray) -> None:
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), max_size=9), st.integers(0, 12))
 def test_joined_spans_cover_the_bytes_and_little_more(pairs: list[tuple[int, int]], gap: int) -> None:
     spans = np.array([(a, a + n) for a, n in pairs], np.int64).reshape(-1, 2)
-    found = fits_tiles.joined(spans, gap)
+    found = merged_spans(spans, gap)
     covered = {byte for start, stop in found for byte in range(start, stop)}
     assert {byte for start, stop in spans for byte in range(start, stop)} <= covered
     assert all(after[0] - before[1] > gap for before, after in itertools.pairwise(found))
@@ -356,7 +360,7 @@ def test_the_spans_of_tiles_are_where_astropy_finds_them(root: Path) -> None:
     (file,) = (root / "coadd/150/1500p020").glob("*-z.fits.fz")
     image = bricks.FitsFile(file).image
     content = file.read_bytes()
-    spans = fits_tiles.tile_spans(image, content[image.data_start : image.data_start + fits_tiles.table_bytes(image)])
+    spans = tile_spans(image, content[image.data_start : image.data_start + table_bytes(image)])
     with fits.open(file, disable_image_compression=True) as hdus:
         tiles = hdus[1].data["COMPRESSED_DATA"]
         for tile in (0, 7, len(spans) - 1):

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 
 from lensctl.cli.main import main
-from lensctl.doors import tables
-from lensctl.evaluate import against, figures, folder, plots
-from lensctl.evaluate.figures import Choices
+from lensctl.evaluate import against, folder
+from lensctl.evaluate.evaluation import Choices, evaluate
+from lensctl.evaluate.report import plots
+from lensctl.io.tables.files import read_table, write_table
 from tests import toys
 from tests.evaluation_toys import toy_pixels, toy_scores
 
@@ -25,13 +26,13 @@ def made(tmp_path_factory):
     """A folder with scores.parquet and evaluation/, whose report has every section."""
     place = tmp_path_factory.mktemp("report")
     scores = toy_scores(200, 800, members=2)
-    tables.write(scores, str(place / "scores.parquet"))
-    tables.write(toy_scores(200, 800, seed=0, members=1), str(place / "b.parquet"))
+    write_table(scores, str(place / "scores.parquet"))
+    write_table(toy_scores(200, 800, seed=0, members=1), str(place / "b.parquet"))
     other = against.read(str(place / "b.parquet"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "PLOTS", {name: plots.PLOTS[name] for name in ("roc", "recall_by_stratum")})
         (place / "evaluation").mkdir()
-        found = figures.evaluate(scores, Choices(rounds=100, top=20, prevalence=1e-3), other=other)
+        found = evaluate(scores, Choices(rounds=100, top=20, prevalence=1e-3), other=other)
         folder.write(found, place / "evaluation", toy_pixels)
     return place
 
@@ -221,7 +222,7 @@ def test_the_downloaded_grades_are_read_by_the_commands_that_close_the_loop(
     rows = downloaded(page, tmp_path / "grades.csv")
     assert [row["grading"] for row in rows] == ["A", "B", "C", "not"]
     assert {row["label"] for row in rows} == {"0"}
-    scores = {row["galaxy_id"]: row for row in tables.read(str(made / "scores.parquet")).to_pylist()}
+    scores = {row["galaxy_id"]: row for row in read_table(str(made / "scores.parquet")).to_pylist()}
     for row in rows:
         galaxy = scores[row["galaxy_id"]]
         assert (float(row["ra"]), float(row["dec"]), float(row["p"])) == (galaxy["ra"], galaxy["dec"], galaxy["p"])
@@ -229,12 +230,12 @@ def test_the_downloaded_grades_are_read_by_the_commands_that_close_the_loop(
     monkeypatch.chdir(tmp_path)
     sweep = str(sweep_at(rows, tmp_path / "sweep-1.fits"))
     assert main(["crossmatch", "grades.csv", sweep, "positives.parquet", "--workers", "1"]) == 0
-    positives = tables.read("positives.parquet").to_pylist()
+    positives = read_table("positives.parquet").to_pylist()
     assert sorted((row["lens_ra"], row["tier"]) for row in positives) == sorted(
         (float(row["ra"]), row["grading"]) for row in rows[:2]
     )
     assert main(["pool", sweep, "pool.parquet", "--lenses", "grades.csv", "--workers", "1"]) == 0
-    assert tables.read("pool.parquet")["ra"].to_pylist() == [float(rows[3]["ra"])]
+    assert read_table("pool.parquet")["ra"].to_pylist() == [float(rows[3]["ra"])]
     quick = ["--rounds", "100", "--top-k", "5"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "PLOTS", {})

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.learning.rows import NOT_OK, Fold, refold, select
-from lensctl.words.errors import InputError
+from lensctl.learning.data.row_selection import NOT_OK, Fold, refold, select
+from lensctl.rules.errors import InputError
 from tests import rings
 from tests.rings import changed
 

@@ -7,9 +7,11 @@ import os
 import pyarrow as pa
 import pytest
 
-from lensctl.doors import provenance, s3, tables
-from lensctl.doors.sql import Database
-from lensctl.words.errors import InputError, LensctlError
+from lensctl.io.provenance.steps import Step, chain_of, stamp
+from lensctl.io.storage import s3
+from lensctl.io.tables.files import read_table, write_table
+from lensctl.io.tables.sql import Database
+from lensctl.rules.errors import InputError, LensctlError
 
 ROWS = pa.table(
     {
@@ -38,44 +40,44 @@ def forgotten(monkeypatch):
 @pytest.mark.parametrize("ending", ["parquet", "arrow", "csv", "ndjson"])
 def test_a_table_comes_back_as_it_was_written(bucket, scheme, ending):
     url = f"{scheme}://{bucket}/made/rows.{ending}"
-    step = provenance.Step("sample", {"seed": 1})
-    tables.write(provenance.stamp(ROWS, (step,)), url)
-    back = tables.read(url)
+    step = Step("sample", {"seed": 1})
+    write_table(stamp(ROWS, (step,)), url)
+    back = read_table(url)
     assert back.to_pylist() == ROWS.to_pylist()
     if ending in ("parquet", "arrow"):
-        assert provenance.chain_of(back) == (step,)
+        assert chain_of(back) == (step,)
 
 
 def test_an_existing_object_is_refused_without_overwrite(bucket):
     url = f"s3://{bucket}/rows.parquet"
-    tables.write(ROWS, url)
+    write_table(ROWS, url)
     with pytest.raises(InputError, match="exists"):
-        tables.write(ROWS.slice(0, 1), url)
-    assert tables.read(url).num_rows == 3
-    tables.write(ROWS.slice(0, 1), url, overwrite=True)
-    assert tables.read(url).num_rows == 1
+        write_table(ROWS.slice(0, 1), url)
+    assert read_table(url).num_rows == 3
+    write_table(ROWS.slice(0, 1), url, overwrite=True)
+    assert read_table(url).num_rows == 1
 
 
 @pytest.mark.parametrize("scheme", ["s3", "s3a"])
 def test_a_glob_and_a_hive_folder_are_read_in_the_order_of_their_names(bucket, scheme):
     for i, part in enumerate("ab"):
-        tables.write(ROWS.slice(i, 1).drop_columns("split"), f"s3://{bucket}/hive/split={part}/rows.parquet")
-    tables.write(ROWS.slice(2, 1), f"s3://{bucket}/hive/_hidden/rows.parquet")
-    tables.write(ROWS, f"s3://{bucket}/hive-not/rows.parquet")
-    below = tables.read(f"{scheme}://{bucket}/hive")
+        write_table(ROWS.slice(i, 1).drop_columns("split"), f"s3://{bucket}/hive/split={part}/rows.parquet")
+    write_table(ROWS.slice(2, 1), f"s3://{bucket}/hive/_hidden/rows.parquet")
+    write_table(ROWS, f"s3://{bucket}/hive-not/rows.parquet")
+    below = read_table(f"{scheme}://{bucket}/hive")
     assert below["galaxy_id"].to_pylist() == ["0001m002_1", "0001m002_2"]
     assert below["split"].to_pylist() == ["a", "b"]
-    assert tables.read(f"{scheme}://{bucket}/hive/*/rows.parquet").num_rows == 3
-    assert tables.read(f"{scheme}://{bucket}/hive/split=b/*.parquet")["galaxy_id"].to_pylist() == ["0001m002_2"]
+    assert read_table(f"{scheme}://{bucket}/hive/*/rows.parquet").num_rows == 3
+    assert read_table(f"{scheme}://{bucket}/hive/split=b/*.parquet")["galaxy_id"].to_pylist() == ["0001m002_2"]
 
 
 @pytest.mark.parametrize("scheme", ["s3", "s3a"])
 @pytest.mark.parametrize("path", ["one/rows.parquet", "many", "many/*/rows.parquet"])
 def test_duckdb_scans_what_lies_on_s3(bucket, scheme, path):
-    tables.write(ROWS, f"s3://{bucket}/one/rows.parquet")
+    write_table(ROWS, f"s3://{bucket}/one/rows.parquet")
     for split in ("train", "val"):
         rows = ROWS.filter(pa.compute.equal(ROWS["split"], split)).drop_columns("split")
-        tables.write(rows, f"s3://{bucket}/many/split={split}/rows.parquet")
+        write_table(rows, f"s3://{bucket}/many/split={split}/rows.parquet")
     with Database() as database:
         scan = database.scan("t", f"{scheme}://{bucket}/{path}")
         counts = database.query("SELECT split, count(*) AS n FROM t GROUP BY 1 ORDER BY 1").to_pylist()
@@ -84,8 +86,8 @@ def test_duckdb_scans_what_lies_on_s3(bucket, scheme, path):
 
 
 def test_a_scan_has_the_digest_of_the_same_files_on_disk(bucket, tmp_path):
-    tables.write(ROWS, f"s3://{bucket}/rows.parquet")
-    tables.write(ROWS, str(tmp_path / "rows.parquet"))
+    write_table(ROWS, f"s3://{bucket}/rows.parquet")
+    write_table(ROWS, str(tmp_path / "rows.parquet"))
     with Database() as database:
         remote = database.scan("remote", f"s3://{bucket}/rows.parquet")
         local = database.scan("local", str(tmp_path / "rows.parquet"))
@@ -93,8 +95,8 @@ def test_a_scan_has_the_digest_of_the_same_files_on_disk(bucket, tmp_path):
 
 
 def test_two_scans_in_one_database_work(bucket):
-    tables.write(ROWS, f"s3://{bucket}/a.parquet")
-    tables.write(ROWS, f"s3://{bucket}/b.parquet")
+    write_table(ROWS, f"s3://{bucket}/a.parquet")
+    write_table(ROWS, f"s3://{bucket}/b.parquet")
     with Database() as database:
         database.scan("a", f"s3://{bucket}/a.parquet")
         database.scan("b", f"s3://{bucket}/b.parquet")
@@ -103,8 +105,8 @@ def test_two_scans_in_one_database_work(bucket):
 
 def test_names_with_blanks_quotes_and_accents_are_names_like_any_other(bucket):
     url = f"s3://{bucket}/Søren's lenses 100% #1/rows + more.parquet"
-    tables.write(ROWS, url)
-    assert tables.read(url).num_rows == 3
+    write_table(ROWS, url)
+    assert read_table(url).num_rows == 3
     with Database() as database:
         assert database.scan("t", url).rows == 3
         assert database.query("SELECT count(*) AS n FROM t")["n"].to_pylist() == [3]
@@ -122,21 +124,21 @@ def test_names_with_blanks_quotes_and_accents_are_names_like_any_other(bucket):
 )
 def test_what_is_not_there_is_said_in_a_sentence(bucket, path, says):
     with pytest.raises(InputError, match=says):
-        tables.read(path.format(bucket=bucket))
+        read_table(path.format(bucket=bucket))
 
 
 def test_a_bucket_that_is_not_there_cannot_be_written_to(bucket):
     with pytest.raises(InputError, match="no such bucket"):
-        tables.write(ROWS, "s3://no-bucket-of-this-name/rows.parquet")
+        write_table(ROWS, "s3://no-bucket-of-this-name/rows.parquet")
 
 
 def test_a_truncated_parquet_on_s3_is_refused(bucket, tmp_path):
-    tables.write(ROWS, str(tmp_path / "rows.parquet"))
+    write_table(ROWS, str(tmp_path / "rows.parquet"))
     whole = (tmp_path / "rows.parquet").read_bytes()
     (tmp_path / "cut.parquet").write_bytes(whole[:-20])
     s3.upload(tmp_path / "cut.parquet", f"s3://{bucket}/cut.parquet")
     with pytest.raises(InputError, match="cut.parquet"):
-        tables.read(f"s3://{bucket}/cut.parquet")
+        read_table(f"s3://{bucket}/cut.parquet")
     with Database() as database, pytest.raises(InputError, match="cut.parquet"):
         database.scan("t", f"s3://{bucket}/cut.parquet")
 
@@ -145,7 +147,7 @@ def test_wrong_credentials_are_said_to_be_so(bucket, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     s3.account.cache_clear()
     with pytest.raises(LensctlError, match="S3 says: (SignatureDoesNotMatch|access is denied)"):
-        tables.read(f"s3://{bucket}/rows.parquet")
+        read_table(f"s3://{bucket}/rows.parquet")
 
 
 @pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
@@ -183,7 +185,7 @@ def test_passing_credentials_are_handed_on_and_refreshed_by_boto3(bucket, monkey
 
 
 def test_a_command_without_a_region_exits_2_and_says_how_to_give_one(lensctl, forgotten, tmp_path):
-    tables.write(ROWS, str(tmp_path / "rows.parquet"))
+    write_table(ROWS, str(tmp_path / "rows.parquet"))
     forgotten.setenv("AWS_ACCESS_KEY_ID", "a")
     forgotten.setenv("AWS_SECRET_ACCESS_KEY", "b")
     done = lensctl("sync", "rows.parquet", "s3://bucket/there")

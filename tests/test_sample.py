@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.doors import tables
-from lensctl.doors.sql import Database
+from lensctl.astro import geometry
+from lensctl.io.tables.files import read_table, write_table
+from lensctl.io.tables.sql import Database
+from lensctl.rules import sampling_rule
+from lensctl.rules.errors import InputError
+from lensctl.rules.strata import divisions, parse_strata
 from lensctl.sample import CHOSEN, Plan, exclude_near, plan
-from lensctl.words import bins, draw, geometry
-from lensctl.words.errors import InputError
 from tests import toys
 
 BINS = {"nobs_z_bin": ("3-5", "6-10", "11+"), "type": ("SER", "DEV", "REX")}
@@ -43,7 +45,7 @@ def run(pool=POOL, positives=POSITIVES, path=None, **options):
         database.keep(CHOSEN, planned.sql)
         with tempfile.TemporaryDirectory() as folder:
             database.write_located(CHOSEN, f"{folder}/drawn.arrow", (), rows=planned.rows, overwrite=False, format=None)
-            return Drawn(tables.read(f"{folder}/drawn.arrow"), planned)
+            return Drawn(read_table(f"{folder}/drawn.arrow"), planned)
 
 
 def ids(drawn):
@@ -61,9 +63,9 @@ def the_slow_obvious_way(per_positive=10, seed=42):
             p: [r["galaxy_id"] for r in pool if (r["nobs_z_bin"], r["type"], r["pool"]) == (*stratum, p)]
             for p in ("N1", "N2")
         }
-        quota = draw.quota(stratum, n, (len(there["N1"]), len(there["N2"])), n * per_positive, n2_share=0.15)
+        quota = sampling_rule.quota(stratum, n, (len(there["N1"]), len(there["N2"])), n * per_positive, n2_share=0.15)
         for p, take in (("N1", quota.taken_n1), ("N2", quota.taken_n2)):
-            chosen |= set(sorted(there[p], key=lambda g: (draw.order_key(g, seed), g))[:take])
+            chosen |= set(sorted(there[p], key=lambda g: (sampling_rule.order_key(g, seed), g))[:take])
     return sorted(chosen)
 
 
@@ -93,7 +95,7 @@ def test_row_order_file_layout_and_threads_do_not_matter(tmp_path, threads):
     for i in range(3):
         folder = tmp_path / "pool" / f"part={i}"
         folder.mkdir(parents=True)
-        tables.write(shuffled.slice(i * 1500, 1500), str(folder / "x.parquet"))
+        write_table(shuffled.slice(i * 1500, 1500), str(folder / "x.parquet"))
     drawn = run(path=tmp_path / "pool", threads=threads)
     assert ids(drawn) == ids(run())
 
@@ -195,7 +197,7 @@ def test_a_position_that_is_none_is_an_error(tmp_path, axis, value, stored):
     spoiled = pa.array([value if i == 5 else v for i, v in enumerate(POOL[axis].to_pylist())], pa.float64())
     pool, path = POOL.set_column(place, axis, spoiled), tmp_path / "pool.parquet" if stored else None
     if stored:
-        tables.write(pool, str(path))
+        write_table(pool, str(path))
     with pytest.raises(InputError, match="1 rows have a position that is null, NaN or impossible"):
         run(pool=pool, path=path, lenses=pa.table({"ra": [10.0], "dec": [0.0]}))
 
@@ -207,24 +209,24 @@ def test_a_stratum_the_pool_has_not_is_named():
 
 
 def test_bins_are_read_as_the_plan_writes_them():
-    assert bins.read(["nobs_z=3-5,6-10", "type=SER", "split"]) == {
+    assert parse_strata(["nobs_z=3-5,6-10", "type=SER", "split"]) == {
         "nobs_z_bin": ("3-5", "6-10"),
         "type": ("SER",),
         "split": (),
     }
     with pytest.raises(InputError, match=r"no nobs_z bin '3-6' \(did you mean '3-5'\?\)"):
-        bins.read(["nobs_z=3-6"])
+        parse_strata(["nobs_z=3-6"])
 
 
 def test_numbers_divide_by_edges_and_python_and_sql_agree_at_them(tmp_path):
     """A value on an edge belongs to the bin above; NaN, null and what lies outside have no stratum."""
     magnitude = pa.array([17.9, 18.0, 18.999, 19.0, 20.0, None, float("nan"), 18.1], pa.float32())
     table = pa.table({"mag_z": magnitude})
-    (division,) = bins.divisions({"mag_z": ("18", "19", "20")}, table.schema, "pool")
+    (division,) = divisions({"mag_z": ("18", "19", "20")}, table.schema, "pool")
     expected = [None, "18 to 19", "18 to 19", "19 to 20", None, None, None, "18 to 19"]
     assert division.of(table) == expected
     inside = table.filter(pa.array([label is not None for label in expected[:5]] + [False, True, True]))
-    tables.write(inside, str(tmp_path / "inside.parquet"))  # its statistics say that all lies within the edges
+    write_table(inside, str(tmp_path / "inside.parquet"))  # its statistics say that all lies within the edges
     with Database(threads=1) as database:
         database.register("t", table, located=True)
         database.scan("u", str(tmp_path / "inside.parquet"), located=True)
@@ -246,9 +248,9 @@ def test_a_magnitude_can_be_a_stratum_too():
 @pytest.mark.parametrize("edges", [(), ("18",), ("19", "18"), ("a", "b"), ("18", "inf")])
 def test_a_number_without_edges_is_no_stratum(edges):
     with pytest.raises(InputError, match="column 'mag_z' holds numbers"):
-        bins.divisions({"mag_z": edges}, POOL.schema, "pool")
+        divisions({"mag_z": edges}, POOL.schema, "pool")
 
 
 def test_what_would_break_the_sql_is_refused():
     with pytest.raises(InputError, match="cannot be the value of a stratum"):
-        bins.read(["type=SER' OR 1=1 --"])
+        parse_strata(["type=SER' OR 1=1 --"])

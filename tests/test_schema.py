@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from lensctl.words import schema
-from lensctl.words.errors import InputError
+from lensctl.rules import schema
+from lensctl.rules.errors import InputError
 
 
 def test_every_column_is_declared_once_with_type_and_meaning():

@@ -8,14 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.doors import provenance
-from lensctl.learning import architectures, predict
-from lensctl.learning.checkpoint import ModelCard, ScoringModel
-from lensctl.learning.normalise import Normalisation
-from lensctl.learning.rows import NAN, NOT_OK, Fold, refold
+from lensctl.io.provenance.steps import Step
+from lensctl.learning.data.normalise import Normalisation
+from lensctl.learning.data.row_selection import NAN, NOT_OK, Fold, refold
+from lensctl.learning.networks import architectures, predict
+from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
+from lensctl.rules.errors import InputError
+from lensctl.rules.split import SEED
 from lensctl.score import score
-from lensctl.words.errors import InputError
-from lensctl.words.split import SEED
 from tests import rings
 from tests.rings import changed
 
@@ -41,7 +41,7 @@ def model(members: int = 1, normalisation: Normalisation = BANDS, arch: str = "s
         network.train()(torch.randn(16, 3, 16, 16))
         networks.append(network.eval())
     facts = ModelCard(arch, 16, normalisation, members=members, **card)
-    return ScoringModel(tuple(networks), facts, "sha256:0", (provenance.Step("train", {}),), "run")
+    return ScoringModel(tuple(networks), facts, "sha256:0", (Step("train", {}),), "run")
 
 
 def scored(made: ScoringModel, table, pixels, **how):

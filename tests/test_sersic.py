@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from lensctl.words import sersic
-from lensctl.words.sersic import Sersic, Shapes
+from lensctl.astro import sersic
+from lensctl.astro.sersic import Sersic, Shapes
 
 indices = st.floats(0.5, 6.0)
 ratios = st.floats(0.15, 1.0)

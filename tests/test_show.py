@@ -15,12 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
-from lensctl.doors import npz, provenance, tables
-from lensctl.show import look
-from lensctl.show.facts import chain_lines, plainly
+from lensctl.astro.rgb import BAND_GAIN, HOLE, lupton_rgb
+from lensctl.io.cutouts import npz
+from lensctl.io.provenance.steps import Step, stamp, step_input
+from lensctl.io.tables.files import read_table, write_table
+from lensctl.rules.errors import InputError
+from lensctl.show.description import chain_lines, plainly
+from lensctl.show.identify import identify
 from lensctl.show.montage import Band, choose, draw, open_source
-from lensctl.words.colour import BAND_GAIN, HOLE, lupton_rgb
-from lensctl.words.errors import InputError
 from tests import frozen_toys, gate_toys, pixels, toys
 from tests.frozen_toys import bundle
 
@@ -81,10 +83,10 @@ def test_holes_are_seen_and_a_missing_band_leaves_the_others():
 
 
 def test_a_table_says_rows_units_meanings_classes_and_chain(tmp_path):
-    chain = (provenance.Step("pool", {"preset": "plan"}),)
+    chain = (Step("pool", {"preset": "plan"}),)
     pool = toys.pool(200)
-    tables.write(provenance.stamp(pool, chain), str(tmp_path / "pool.parquet"))
-    facts = look(str(tmp_path / "pool.parquet"), head=2)
+    write_table(stamp(pool, chain), str(tmp_path / "pool.parquet"))
+    facts = identify(str(tmp_path / "pool.parquet"), head=2)
     assert facts.kind == "table"
     assert facts.figures["rows"] == pool.num_rows
     assert facts.figures["digest"].startswith("sha256:")
@@ -98,33 +100,33 @@ def test_a_table_says_rows_units_meanings_classes_and_chain(tmp_path):
 
 @pytest.mark.parametrize("ending", ["arrow", "csv", "ndjson"])
 def test_tables_of_other_formats_are_tables(tmp_path, ending):
-    tables.write(toys.pool(60).select(["galaxy_id", "ra", "dec"]), str(tmp_path / f"t.{ending}"))
-    facts = look(str(tmp_path / f"t.{ending}"))
+    write_table(toys.pool(60).select(["galaxy_id", "ra", "dec"]), str(tmp_path / f"t.{ending}"))
+    facts = identify(str(tmp_path / f"t.{ending}"))
     assert (facts.kind, facts.figures["columns"]) == ("table", 3)
 
 
 def test_a_hive_folder_and_a_glob_are_one_table(tmp_path):
     for name in ("a", "b"):
         (tmp_path / f"split={name}").mkdir()
-        tables.write(toys.pool(60).select(["galaxy_id"]), str(tmp_path / f"split={name}/part.parquet"))
+        write_table(toys.pool(60).select(["galaxy_id"]), str(tmp_path / f"split={name}/part.parquet"))
     rows = 2 * toys.pool(60).num_rows
-    assert look(str(tmp_path)).figures["rows"] == rows
-    assert look(f"{tmp_path}/*/part.parquet").figures["rows"] == rows
+    assert identify(str(tmp_path)).figures["rows"] == rows
+    assert identify(f"{tmp_path}/*/part.parquet").figures["rows"] == rows
 
 
 def test_a_large_table_is_not_read_for_its_digest(tmp_path, monkeypatch):
     from lensctl.show import tables as shown
 
-    tables.write(toys.pool(100), str(tmp_path / "pool.parquet"))
+    write_table(toys.pool(100), str(tmp_path / "pool.parquet"))
     monkeypatch.setattr(shown, "DIGESTED_ROWS", 10)
-    facts = look(str(tmp_path / "pool.parquet"), where="ra > 0")
+    facts = identify(str(tmp_path / "pool.parquet"), where="ra > 0")
     assert "digest" not in facts.figures
     assert facts.figures["matching"] == facts.figures["rows"] > 10
     assert len(facts.details["head"]) == 3
 
 
 def test_a_condition_chooses_the_rows_that_are_shown(manifest):
-    facts = look(str(manifest), where="label = 1")
+    facts = identify(str(manifest), where="label = 1")
     assert facts.figures["matching"] == 10
     assert {row["label"] for row in facts.details["head"]} == {1}
 
@@ -132,7 +134,7 @@ def test_a_condition_chooses_the_rows_that_are_shown(manifest):
 @pytest.mark.parametrize("where", ["lable = 1", "label = ", "1); DROP TABLE x", "ra = 'north'"])
 def test_a_condition_that_is_no_sql_is_one_sentence(manifest, where):
     with pytest.raises(InputError, match="label|LABEL|syntax|Parser|Binder|Conversion|ra") as caught:
-        look(str(manifest), where=where)
+        identify(str(manifest), where=where)
     assert "\n" not in str(caught.value)
 
 
@@ -143,7 +145,7 @@ def test_a_store_says_its_rows_status_quality_and_chain(tmp_path):
     images = pixels.images(10)
     images[3, :, :, 1] = np.nan
     pixels.make_store(tmp_path / "s.zarr", images)
-    facts = look(str(tmp_path / "s.zarr"))
+    facts = identify(str(tmp_path / "s.zarr"))
     assert facts.kind == "cutout store"
     assert (facts.figures["rows"], facts.figures["usable"], facts.figures["size_px"]) == (10, 9, 9)
     assert facts.details["counts"]["status"] == {"ok": 9, "missing_band": 1}
@@ -154,29 +156,29 @@ def test_a_store_says_its_rows_status_quality_and_chain(tmp_path):
 
 def an_npz(path: Path, image: np.ndarray, **meta: object) -> Path:
     facts = {"galaxy_id": "0001m002_7", "ra": 1.0, "dec": -2.0, **meta}
-    npz.write(path, image, {f"meta_{key}": np.array(value) for key, value in facts.items()})
+    npz.write_npz(path, image, {f"meta_{key}": np.array(value) for key, value in facts.items()})
     return path
 
 
 def test_one_cutout_says_its_keys_and_quality(tmp_path):
     path = an_npz(tmp_path / "a.npz", pixels.images(1)[0], note="hello")
-    facts = look(str(path))
+    facts = identify(str(path))
     assert facts.kind == "cutout (.npz)"
     assert (facts.figures["galaxy_id"], facts.figures["status"], facts.figures["size_px"]) == ("0001m002_7", "ok", 9)
     assert {"key": "meta_note", "dtype": "<U5", "shape": "()", "value": "hello"} in facts.details["keys"]
-    assert look(str(tmp_path)).figures["files"] == 1
+    assert identify(str(tmp_path)).figures["files"] == 1
 
 
 def test_an_npz_without_a_cutout_says_its_arrays(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.arange(3), y="text")
-    facts = look(str(tmp_path / "a.npz"))
+    facts = identify(str(tmp_path / "a.npz"))
     assert facts.kind == "arrays (.npz)"
     assert [row["key"] for row in facts.details["keys"]] == ["x", "y"]
 
 
 def test_the_real_cutouts_are_read_and_drawn(real_data):
     folder = real_data / "dr10-cutouts"
-    facts = look(str(folder / "0001m040_4091.npz"))
+    facts = identify(str(folder / "0001m040_4091.npz"))
     assert facts.figures["size_px"] == 101
     bands = choose(open_source(str(folder)), [], 10)
     assert [len(band.images) for band in bands] == [3]
@@ -189,18 +191,18 @@ def test_the_real_cutouts_are_read_and_drawn(real_data):
 
 
 def test_a_run_an_evaluation_a_frozen_model_and_gate_lines_say_what_they_are(made):
-    run, evaluation, frozen = (look(str(made / name)) for name in ("run", "evaluation", "frozen"))
+    run, evaluation, frozen = (identify(str(made / name)) for name in ("run", "evaluation", "frozen"))
     assert [facts.kind for facts in (run, evaluation, frozen)] == ["run", "evaluation", "frozen model"]
     assert run.figures["epochs"] == 2
     assert run.figures["model_digest"] == evaluation.figures["model_digest"] == frozen.figures["model_digest"]
-    assert run.figures["manifest_digest"] == look(str(made / "manifest.parquet")).figures["digest"]
+    assert run.figures["manifest_digest"] == identify(str(made / "manifest.parquet")).figures["digest"]
     assert "test_auc" in evaluation.details["headline"]
     assert [facts.chain[-1].command for facts in (run, evaluation, frozen)] == ["train", "evaluate", "freeze"]
-    lines = look(str(made / "gates.jsonl"))
+    lines = identify(str(made / "gates.jsonl"))
     assert (lines.kind, lines.figures["lines"], lines.figures["failed"]) == ("gate lines", 8, 0)
-    assert look(str(made / "run" / "best.safetensors")).kind == "weights (safetensors)"
-    assert look(str(made / "frozen" / "provenance.json")).chain == frozen.chain
-    assert look(str(made / "frozen" / "golden.npz")).kind in ("arrays (.npz)", "cutout (.npz)")
+    assert identify(str(made / "run" / "best.safetensors")).kind == "weights (safetensors)"
+    assert identify(str(made / "frozen" / "provenance.json")).chain == frozen.chain
+    assert identify(str(made / "frozen" / "golden.npz")).kind in ("arrays (.npz)", "cutout (.npz)")
     for facts in (run, evaluation, frozen, lines):
         json.dumps(facts.as_json(), allow_nan=False)
 
@@ -209,28 +211,28 @@ def test_a_mock_sky_says_what_is_in_it(tmp_path):
     from lensctl.sky.mock import make
     from lensctl.sky.pointings import Size
 
-    chain = (provenance.Step("sky", {"seed": 1}),)
+    chain = (Step("sky", {"seed": 1}),)
     make(tmp_path, Size(40, 3, 300, False), seed=1, workers=1, chain=chain)
-    facts = look(str(tmp_path))
+    facts = identify(str(tmp_path))
     assert facts.kind == "mock sky"
     assert facts.figures["mock"] is True
     assert facts.figures["objects"] >= 40
     assert facts.chain == chain
     brick = next(tmp_path.glob("south/coadd/*/*/*-image-g.fits.fz"))
-    picture = look(str(brick))
+    picture = identify(str(brick))
     assert (picture.kind, picture.figures["MOCK"]) == ("FITS image", True)
-    catalogue = look(str(next(tmp_path.glob("south/tractor/*/*.fits"))))
+    catalogue = identify(str(next(tmp_path.glob("south/tractor/*/*.fits"))))
     assert catalogue.kind == "FITS table"
     assert "RA" in {column["name"].upper() for column in catalogue.details["columns"]}
-    assert look(str(tmp_path / "survey-bricks.fits.gz")).kind == "FITS table"
+    assert identify(str(tmp_path / "survey-bricks.fits.gz")).kind == "FITS table"
 
 
 def test_what_is_unfinished_says_so(tmp_path):
-    from lensctl.doors import jobs
+    from lensctl.io.storage import resumable
 
-    with pytest.raises(KeyboardInterrupt), jobs.job(tmp_path / "s.zarr", {"step": {"command": "cutout"}}):
+    with pytest.raises(KeyboardInterrupt), resumable.job(tmp_path / "s.zarr", {"step": {"command": "cutout"}}):
         raise KeyboardInterrupt
-    facts = look(str(tmp_path / ".s.zarr.part"))
+    facts = identify(str(tmp_path / ".s.zarr.part"))
     assert (facts.kind, facts.figures["command"], facts.figures["becomes"]) == ("unfinished output", "cutout", "s.zarr")
 
 
@@ -245,19 +247,19 @@ def test_what_is_none_of_ours_is_described(tmp_path):
     (tmp_path / "empty").touch()
     (tmp_path / "some.json").write_text('{"a": 1, "b": [2]}')
     zarr.create_array(str(tmp_path / "z.zarr"), shape=(3,), dtype="f4")
-    kinds = {name: look(str(tmp_path / name)) for name in ("notes.txt", "raw.bin", "empty", "some.json", "z.zarr")}
+    kinds = {name: identify(str(tmp_path / name)) for name in ("notes.txt", "raw.bin", "empty", "some.json", "z.zarr")}
     assert [facts.kind for facts in kinds.values()] == ["text", "binary file", "empty file", "JSON", "Zarr"]
     assert kinds["notes.txt"].figures["lines"] == 2
     assert kinds["z.zarr"].figures["shape"] == [3]
     shutil.rmtree(tmp_path / "z.zarr")
-    folder = look(str(tmp_path))
+    folder = identify(str(tmp_path))
     assert (folder.kind, folder.figures["files"]) == ("folder", 4)
 
 
 def broken(tmp_path: Path) -> dict[str, Path]:
     """Files cut short, each by its kind."""
-    tables.write(toys.pool(100), str(tmp_path / "cut.parquet"))
-    tables.write(toys.pool(100), str(tmp_path / "cut.arrow"))
+    write_table(toys.pool(100), str(tmp_path / "cut.parquet"))
+    write_table(toys.pool(100), str(tmp_path / "cut.arrow"))
     an_npz(tmp_path / "cut.npz", pixels.images(1)[0])
     fitsio.write(tmp_path / "cut.fits", np.zeros((100, 100)))
     (tmp_path / "cut.json").write_text('{"a": [1, 2, 3')
@@ -274,7 +276,7 @@ def broken(tmp_path: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("ending", [".parquet", ".arrow", ".npz", ".fits", ".json", ".safetensors"])
 def test_a_file_cut_short_is_an_error_that_names_it(tmp_path, ending):
     with pytest.raises(InputError, match=r"cut\.") as caught:
-        look(str(broken(tmp_path)[ending]))
+        identify(str(broken(tmp_path)[ending]))
     assert caught.value.fix
 
 
@@ -282,25 +284,23 @@ def test_a_torn_store_and_a_pickled_npz_are_errors(tmp_path):
     pixels.make_store(tmp_path / "s.zarr", pixels.images(10))
     (tmp_path / "s.zarr/images/c/1/0/0/0").unlink()
     with pytest.raises(InputError, match="is missing"):
-        look(str(tmp_path / "s.zarr"))
+        identify(str(tmp_path / "s.zarr"))
     np.savez(tmp_path / "evil.npz", cutout=np.array([print], object))
     np.savez(tmp_path / "evil2.npz", x=np.array([print], object))
     for name in ("evil.npz", "evil2.npz"):
         with pytest.raises(InputError, match=name):
-            look(str(tmp_path / name))
+            identify(str(tmp_path / name))
     with pytest.raises(InputError, match="no such file"):
-        look(str(tmp_path / "nowhere"))
+        identify(str(tmp_path / "nowhere"))
 
 
 # chain
 
 
 def test_a_chain_is_told_from_its_end_with_each_step_once():
-    first = provenance.Step("pool", {"preset": "plan", "nothing": None})
-    second = provenance.Step(
-        "sample", {}, (provenance.source("pool", "a/pool.parquet", "sha256:" + "b" * 64, (first,)),)
-    )
-    third = provenance.Step("gate", {}, (provenance.source("lenses", "l.csv", "sha256:" + "c" * 64),))
+    first = Step("pool", {"preset": "plan", "nothing": None})
+    second = Step("sample", {}, (step_input("pool", "a/pool.parquet", "sha256:" + "b" * 64, (first,)),))
+    third = Step("gate", {}, (step_input("lenses", "l.csv", "sha256:" + "c" * 64),))
     lines = chain_lines((first, second, third))
     assert [line.split()[1] for line in lines if line.startswith("[")] == ["gate", "sample", "pool"]
     assert "      pool: pool.parquet ← [1]" in lines
@@ -343,7 +343,7 @@ def test_the_same_montage_has_the_same_bytes(manifest):
 
 
 def test_rows_of_a_montage_are_chosen_by_sql_in_the_order_of_the_table(manifest):
-    table = tables.read(str(manifest))
+    table = read_table(str(manifest))
     ids = [row["galaxy_id"] for row in table.to_pylist() if row["label"] == 1]
     bands = choose(open_source(str(manifest)), ["Lenses: label = 1", "label = 0"], 4, where="cutout_ok")
     assert [(band.heading, len(band.images)) for band in bands] == [("Lenses", 4), ("label = 0", 4)]
@@ -383,7 +383,7 @@ def test_labels_are_columns_and_a_status_that_is_not_ok(tmp_path):
 def test_nothing_to_draw_is_an_error(manifest, tmp_path):
     with pytest.raises(InputError, match="no cutout meets"):
         choose(open_source(str(manifest)), ["label = 7"], 4)
-    tables.write(pa.table({"galaxy_id": ["a_1"]}), str(tmp_path / "t.parquet"))
+    write_table(pa.table({"galaxy_id": ["a_1"]}), str(tmp_path / "t.parquet"))
     with pytest.raises(InputError, match="cutout_path"):
         open_source(str(tmp_path / "t.parquet"))
 

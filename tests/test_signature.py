@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lensctl.doors import frozen, signature
-from lensctl.words.errors import InputError
+from lensctl.frozen import layout, signature
+from lensctl.rules.errors import InputError
 from tests.frozen_toys import flip, key_pair
 
 
@@ -29,7 +29,7 @@ def folder(tmp_path):
     (made / "member-0").mkdir(parents=True)
     (made / "README.md").write_text("a model")
     (made / "member-0" / "model.safetensors").write_bytes(bytes(range(256)))
-    (made / frozen.SUMS).write_text("sums")
+    (made / layout.SUMS).write_text("sums")
     return made
 
 
@@ -61,7 +61,7 @@ def test_each_curve_of_the_format_signs(folder, tmp_path, curve):
 
 def test_the_model_signing_package_verifies_what_we_sign_and_we_what_it_signs(folder, keys):
     public = sign(folder, keys)
-    signed = folder / frozen.SIGNATURE
+    signed = folder / layout.SIGNATURE
     asked = ("verify", "key", folder, "--public_key", keys[1], "--signature", signed)
     assert peer(*asked) == 0
     (folder / "README.md").write_text("another")
@@ -69,8 +69,8 @@ def test_the_model_signing_package_verifies_what_we_sign_and_we_what_it_signs(fo
     signed.unlink()
     assert peer("sign", "key", folder, "--private_key", keys[0], "--signature", signed) == 0
     assert signature.check(folder, public) == signature.Answer(True, "holds", (), 3)
-    (folder / frozen.SUMS).write_text("other sums")  # ours leave them out, theirs do not
-    assert signature.check(folder, public).files == (frozen.SUMS,)
+    (folder / layout.SUMS).write_text("other sums")  # ours leave them out, theirs do not
+    assert signature.check(folder, public).files == (layout.SUMS,)
 
 
 def test_the_statement_calls_the_model_by_its_name(folder, keys):
@@ -78,7 +78,7 @@ def test_the_statement_calls_the_model_by_its_name(folder, keys):
     import json
 
     sign(folder, keys, "resnet18-0123")
-    bundle = json.loads((folder / frozen.SIGNATURE).read_text())
+    bundle = json.loads((folder / layout.SIGNATURE).read_text())
     statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
     assert statement["subject"][0]["name"] == "resnet18-0123"
     names = [resource["name"] for resource in statement["predicate"]["resources"]]
@@ -89,8 +89,8 @@ def test_a_signature_that_leaves_a_file_out_does_not_hold(folder, keys):
     from model_signing import hashing, signing
 
     config = signing.Config().use_elliptic_key_signer(private_key=keys[0])
-    left_out = hashing.Config().set_ignored_paths(paths=["README.md", frozen.SIGNATURE])
-    config.set_hashing_config(left_out).sign(folder, folder / frozen.SIGNATURE)
+    left_out = hashing.Config().set_ignored_paths(paths=["README.md", layout.SIGNATURE])
+    config.set_hashing_config(left_out).sign(folder, folder / layout.SIGNATURE)
     answer = signature.check(folder, signature.public_key(keys[1]))
     assert (answer.holds, answer.reason, answer.files) == (False, "it leaves out files", ("README.md",))
 
@@ -142,14 +142,14 @@ def test_an_unsigned_folder_and_another_key_are_a_no(folder, keys, tmp_path):
 
 def test_another_key_that_claims_to_be_ours_is_a_no(folder, keys, tmp_path):
     public = sign(folder, keys)
-    ours = (folder / frozen.SIGNATURE).read_text()
+    ours = (folder / layout.SIGNATURE).read_text()
     (tmp_path / "other").mkdir()
     other = sign(folder, key_pair(tmp_path / "other"))
-    theirs = (folder / frozen.SIGNATURE).read_text()
+    theirs = (folder / layout.SIGNATURE).read_text()
     hints = [text.partition('"hint":"')[2][:64] for text in (ours, theirs)]
-    (folder / frozen.SIGNATURE).write_text(theirs.replace(hints[1], hints[0]))
+    (folder / layout.SIGNATURE).write_text(theirs.replace(hints[1], hints[0]))
     assert signature.check(folder, public).reason == "it was not made by this key, or was touched"
-    (folder / frozen.SIGNATURE).write_text(theirs)
+    (folder / layout.SIGNATURE).write_text(theirs)
     assert signature.check(folder, other).holds
 
 
@@ -157,14 +157,14 @@ def test_another_key_that_claims_to_be_ours_is_a_no(folder, keys, tmp_path):
     "text", ["", "{}", "[]", "null", "[" * 100_000, '{"dsseEnvelope": {"payload": "e30="}}', "\ud800"]
 )
 def test_rubbish_for_a_signature_is_a_no_not_a_crash(folder, keys, text):
-    (folder / frozen.SIGNATURE).write_bytes(text.encode("utf-8", "surrogatepass"))
+    (folder / layout.SIGNATURE).write_bytes(text.encode("utf-8", "surrogatepass"))
     answer = signature.check(folder, signature.public_key(keys[1]))
     assert (answer.holds, answer.reason) == (False, "it cannot be read, or was touched")
 
 
 def test_a_signature_that_names_no_key_says_nothing_on_stdout(folder, keys, capfd):
     public = sign(folder, keys)
-    path = folder / frozen.SIGNATURE
+    path = folder / layout.SIGNATURE
     text = path.read_text()
     hint = text.partition('"hint":"')[2][:64]
     path.write_text(text.replace(f'"hint":"{hint}"', '"hint":""'))
@@ -175,7 +175,7 @@ def test_a_signature_that_names_no_key_says_nothing_on_stdout(folder, keys, capf
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0), bit=st.integers(0, 7))
 def test_a_flipped_bit_of_the_signature_never_crashes_and_never_covers_other_files(folder, keys, place, bit):
-    path = folder / frozen.SIGNATURE
+    path = folder / layout.SIGNATURE
     if not path.exists():
         sign(folder, keys)
     before = path.read_bytes()

@@ -17,20 +17,22 @@ from astropy.wcs import WCS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensctl.doors import provenance, tables
+from lensctl.astro.geometry import groups_within
+from lensctl.io.provenance.steps import Chain, Step, chain_of, extend, from_json
+from lensctl.io.tables.files import read_table
+from lensctl.rules import split
+from lensctl.rules.bins import CONFUSERS, NOBS_Z_BINS, TYPES, confuser_category, magnitude, nobs_z_bin
+from lensctl.rules.errors import InputError
 from lensctl.sky import bricks, coadds, columns, dirt, lenses, measure, mock, pointings, population, window
 from lensctl.sky.pointings import Size, generator
-from lensctl.words import split, strata
-from lensctl.words.errors import InputError
-from lensctl.words.geometry import groups_within
 
 SEED = 7
 SMALL = Size(galaxies=260, lenses=20)
 
 
 @pytest.fixture(scope="module")
-def chain() -> provenance.Chain:
-    return provenance.extend(provenance.Step("sky", {"seed": SEED}))
+def chain() -> Chain:
+    return extend(Step("sky", {"seed": SEED}))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def tractor(root) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def truth(root) -> pa.Table:
-    return tables.read(str(root / "truth.parquet"))
+    return read_table(str(root / "truth.parquet"))
 
 
 def plane(root: Path, pointing: pointings.Pointing, kind: str, band: str = "") -> np.ndarray:
@@ -210,8 +212,8 @@ def test_the_brick_table_has_no_time_in_its_gzip_header(root):
 
 
 def test_the_provenance_is_in_the_folder_and_in_the_truth(root, truth, chain):
-    assert provenance.from_json((root / "provenance.json").read_text(), "provenance.json") == chain
-    assert provenance.chain_of(truth) == chain
+    assert from_json((root / "provenance.json").read_text(), "provenance.json") == chain
+    assert chain_of(truth) == chain
 
 
 # --- splits
@@ -427,12 +429,12 @@ def catalogue() -> dict[str, np.ndarray]:
         parts.append({**{name: v for name, v in columns_.items() if v.ndim == 1}, **more})
     table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     for band in "grz":
-        table[f"mag_{band}"] = strata.magnitude(table[f"flux_{band}"])
+        table[f"mag_{band}"] = magnitude(table[f"flux_{band}"])
     table["g_minus_r"], table["r_minus_z"] = table["mag_g"] - table["mag_r"], table["mag_r"] - table["mag_z"]
-    table["category"] = strata.confuser_category(table)
-    table["bin"] = strata.nobs_z_bin(table["nobs_z"])
+    table["category"] = confuser_category(table)
+    table["bin"] = nobs_z_bin(table["nobs_z"])
     usable = (table["nobs_g"] >= 1) & (table["nobs_r"] >= 1) & (table["nobs_z"] >= 3)
-    table["usable"] = usable & np.isin(table["type"], strata.TYPES)
+    table["usable"] = usable & np.isin(table["type"], TYPES)
     return table
 
 
@@ -441,7 +443,7 @@ def test_confusers_are_15_to_25_percent_of_the_pool_in_each_split(catalogue):
     is_n2 = np.array([category is not None for category in catalogue["category"]])
     for name in split.SPLITS:
         assert 0.16 < is_n2[pool & (catalogue["split"] == name)].mean() < 0.25
-    for category in strata.CONFUSERS:
+    for category in CONFUSERS:
         assert (catalogue["category"][pool] == category).sum() > 100, category
 
 
@@ -455,15 +457,15 @@ def test_every_class_splits_70_15_15(catalogue):
 
 def test_strata_with_lenses_have_negatives_enough_for_fifteen_each(catalogue):
     pool, lens = catalogue["usable"] & ~catalogue["is_lens"], catalogue["usable"] & catalogue["is_lens"]
-    for kind in strata.TYPES:
-        for nobs in strata.NOBS_Z_BINS[1:]:
+    for kind in TYPES:
+        for nobs in NOBS_Z_BINS[1:]:
             here = (catalogue["type"] == kind) & (catalogue["bin"] == nobs)
             assert (pool & here).sum() >= 15 * (lens & here).sum(), (kind, nobs)
         assert (lens & (catalogue["type"] == kind)).sum() > 20
 
 
 def test_exposures_are_in_about_the_plans_proportions_with_a_few_too_shallow(catalogue):
-    share = {name: (catalogue["bin"] == name).mean() for name in strata.NOBS_Z_BINS}
+    share = {name: (catalogue["bin"] == name).mean() for name in NOBS_Z_BINS}
     assert 0.02 < share["1-2"] < 0.10
     assert share["3-5"] == pytest.approx(0.65, abs=0.06)
     assert share["6-10"] == pytest.approx(0.235, abs=0.05)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensctl.doors.sql import query
-from lensctl.words import split
+from lensctl.io.tables.sql import query
+from lensctl.rules import split
 
 PIXELS = st.integers(0, 12 * 128 * 128 - 1)
 

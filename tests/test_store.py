@@ -18,12 +18,16 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.doors import digests, growing, jobs, provenance, store_layout
-from lensctl.doors.jobs import job
-from lensctl.doors.store import Store, is_store, open_store
-from lensctl.doors.store_layout import Layout
-from lensctl.doors.store_writer import StoreWriter
-from lensctl.words.errors import InputError
+from lensctl.io.cutouts import layout
+from lensctl.io.cutouts.layout import Layout
+from lensctl.io.cutouts.store import Store, is_store, open_store
+from lensctl.io.cutouts.writer import StoreWriter
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import chain_of
+from lensctl.io.storage import resumable
+from lensctl.io.storage.incomplete import begin_folder
+from lensctl.io.storage.resumable import job
+from lensctl.rules.errors import InputError
 from tests.pixels import CHAIN, ids, images, index, make_store
 
 PIXELS = images(10)
@@ -69,9 +73,9 @@ def test_zarr_xarray_and_tensorstore_read_it_without_us(tmp_path: Path, codec: s
 
 def test_the_index_is_plain_parquet_with_the_declared_columns(made: Store) -> None:
     table = pq.read_table(f"{made.path}/index.parquet")
-    assert tuple(table.column_names) == store_layout.INDEX_COLUMNS
+    assert tuple(table.column_names) == layout.INDEX_COLUMNS
     assert table["galaxy_id"].to_pylist() == ids(10)
-    assert provenance.chain_of(table) == CHAIN
+    assert chain_of(table) == CHAIN
     assert table["mean_g"][3].as_py() is None
 
 
@@ -174,7 +178,7 @@ def test_altered_provenance_is_refused(copied: Path) -> None:
 
 def write_shards(path: Path, shards: list[int], *, finish: bool = False, identity: str = "up", **options: bool) -> None:
     layout = Layout(len(PIXELS), 9, "grz", 4)
-    with growing.begin(str(path), {"made": identity}, **options) as workplace:
+    with begin_folder(str(path), {"made": identity}, **options) as workplace:
         writer = StoreWriter(workplace, layout)
         for shard in shards if shards != [-1] else writer.missing():
             start, stop = layout.span(shard)
@@ -190,7 +194,7 @@ def test_a_killed_writer_goes_on_and_ends_with_the_same_bytes(made: Store, tmp_p
     (tmp_path / ".a.zarr.part/parts/000002.parquet").unlink()  # killed after the pixels, before the rows
     (tmp_path / ".a.zarr.part/whole/images/c/0/0/0/0.__lock").write_text("left behind")
     layout = Layout(len(PIXELS), 9, "grz", 4)
-    with growing.begin(str(path), {"made": "up"}) as workplace:
+    with begin_folder(str(path), {"made": "up"}) as workplace:
         assert workplace.job.resumed
         assert StoreWriter(workplace, layout).missing() == [1, 2]
     write_shards(path, [-1], finish=True)
@@ -202,7 +206,7 @@ def test_a_shard_that_lost_bytes_is_written_again(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
     write_shards(path, [0, 1])
     truncate(tmp_path / ".a.zarr.part/whole/images/c/1/0/0/0")
-    with growing.begin(str(path), {"made": "up"}) as workplace:
+    with begin_folder(str(path), {"made": "up"}) as workplace:
         assert StoreWriter(workplace, Layout(len(PIXELS), 9, "grz", 4)).missing() == [1, 2]
 
 
@@ -235,7 +239,7 @@ def test_shards_of_a_finished_store_are_taken_over_without_a_copy(copied: Path) 
     old = open_store(copied)
     before = digests.of_folder(copied)
     shard = copied / "images/c/0/0/0/0"
-    with growing.begin(str(copied), {"made": "up"}, overwrite=True) as workplace:
+    with begin_folder(str(copied), {"made": "up"}, overwrite=True) as workplace:
         writer = StoreWriter(workplace, old.layout)
         writer.adopt(0, old)
         writer.adopt(2, old)
@@ -276,17 +280,17 @@ def test_shards_cover_every_row_once(rows: int, shard_rows: int) -> None:
 def test_differences_are_named_for_people() -> None:
     before = {"parameters": {"size": 101}, "inputs": [{"role": "table", "digest": "a"}]}
     now = {"parameters": {"size": 64}, "inputs": [{"role": "table", "digest": "b"}]}
-    assert jobs.difference(before, now) == "size was 101 and is 64; table digest was a and is b"
+    assert resumable.difference(before, now) == "size was 101 and is 64; table digest was a and is b"
 
 
 def test_columns_not_given_are_null() -> None:
-    rows = store_layout.index_rows({"galaxy_id": ["a"], "ra": [1.0], "dec": np.array([2.0])})
+    rows = layout.index_rows({"galaxy_id": ["a"], "ra": [1.0], "dec": np.array([2.0])})
     assert rows["status"].to_pylist() == [None]
     assert rows.schema.field("http_status").type == pa.int16()
 
 
 def test_a_store_on_s3_is_read_in_place(made: Store, bucket: str) -> None:
-    from lensctl.doors import s3
+    from lensctl.io.storage import s3
 
     for file in sorted(Path(made.path).rglob("*")):
         if file.is_file():

@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensctl.doors.sql import query
-from lensctl.words import strata
+from lensctl.io.tables.sql import query
+from lensctl.rules.bins import (
+    CONFUSER_COLUMNS,
+    confuser_category,
+    confuser_sql,
+    magnitude,
+    nobs_z_bin,
+    nobs_z_bin_sql,
+    pool_of,
+)
 
 number = st.one_of(
     st.just(math.nan), st.floats(-5, 30, width=32), st.sampled_from([0.4, 0.5, 0.6, 1.8, 2.0, 3.0, 4.0, 5.0, 20.5])
@@ -19,7 +27,7 @@ number = st.one_of(
 galaxy = st.fixed_dictionaries(
     {
         "type": st.sampled_from(["SER", "DEV", "REX", "EXP", "PSF"]),
-        **dict.fromkeys(strata.CONFUSER_COLUMNS[1:], number),
+        **dict.fromkeys(CONFUSER_COLUMNS[1:], number),
     }
 )
 
@@ -27,26 +35,26 @@ galaxy = st.fixed_dictionaries(
 def table(rows):
     return pa.table(
         {"type": [r["type"] for r in rows]}
-        | {n: pa.array([r[n] for r in rows], pa.float32()) for n in strata.CONFUSER_COLUMNS[1:]}
+        | {n: pa.array([r[n] for r in rows], pa.float32()) for n in CONFUSER_COLUMNS[1:]}
     )
 
 
 def categories(rows):
     t = table(rows)
-    return list(strata.confuser_category({name: t[name].to_numpy(zero_copy_only=False) for name in t.column_names}))
+    return list(confuser_category({name: t[name].to_numpy(zero_copy_only=False) for name in t.column_names}))
 
 
 @given(st.lists(galaxy, min_size=1, max_size=30))
 def test_confusers_agree_in_python_and_sql(rows):
     numbered = table(rows).append_column("i", pa.array(range(len(rows))))
-    found = query(f"SELECT {strata.confuser_sql()} AS c FROM t ORDER BY i", t=numbered)
+    found = query(f"SELECT {confuser_sql()} AS c FROM t ORDER BY i", t=numbered)
     assert found["c"].to_pylist() == categories(rows)
 
 
 @given(st.lists(st.integers(0, 40), min_size=1))
 def test_bins_agree_in_python_and_sql(nobs):
-    found = query(f"SELECT {strata.nobs_z_bin_sql()} AS b FROM t", t=pa.table({"nobs_z": nobs}))
-    assert found["b"].to_pylist() == list(strata.nobs_z_bin(np.array(nobs)))
+    found = query(f"SELECT {nobs_z_bin_sql()} AS b FROM t", t=pa.table({"nobs_z": nobs}))
+    assert found["b"].to_pylist() == list(nobs_z_bin(np.array(nobs)))
 
 
 PLAIN = {
@@ -88,12 +96,12 @@ def test_confuser_rules(changed, expected):
 
 
 def test_pool_follows_the_class():
-    assert list(strata.pool_of(np.array([None, "ring_proxy"], dtype=object))) == ["N1", "N2"]
+    assert list(pool_of(np.array([None, "ring_proxy"], dtype=object))) == ["N1", "N2"]
 
 
 def test_magnitudes_of_known_fluxes_and_of_none():
-    assert strata.magnitude([10.0, 1.0]).tolist() == [20.0, 22.5]
-    assert np.isnan(strata.magnitude([0.0, -1.0, math.nan])).all()
+    assert magnitude([10.0, 1.0]).tolist() == [20.0, 22.5]
+    assert np.isnan(magnitude([0.0, -1.0, math.nan])).all()
 
 
 @pytest.mark.parametrize(
@@ -101,4 +109,4 @@ def test_magnitudes_of_known_fluxes_and_of_none():
     [(0, None), (1, "1-2"), (2, "1-2"), (3, "3-5"), (5, "3-5"), (6, "6-10"), (10, "6-10"), (11, "11+"), (99, "11+")],
 )
 def test_nobs_bins(nobs, expected):
-    assert strata.nobs_z_bin([nobs])[0] == expected
+    assert nobs_z_bin([nobs])[0] == expected

@@ -19,14 +19,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensctl.doors import buckets, content, growing, objects, s3, tables
-from lensctl.doors.disk import Disk
-from lensctl.doors.whole import INCOMPLETE
-from lensctl.sync import FAILURES, Outcome, sync
+from lensctl.io.storage import s3
+from lensctl.io.storage.atomic import INCOMPLETE
+from lensctl.io.storage.incomplete import begin_folder
+from lensctl.io.tables.files import files_of
+from lensctl.rules import object_names
+from lensctl.rules.errors import InputError, LensctlError
+from lensctl.sync import FAILURES, Outcome, bucket, sync
 from lensctl.sync import run as sync_run
+from lensctl.sync.disk import Disk
+from lensctl.sync.etag import WHOLE, content_of, content_of_kind, parts_for, parts_of
+from lensctl.sync.object_store import Entry, open_object_store
 from lensctl.sync.throttle import Throttle
-from lensctl.words import keys
-from lensctl.words.errors import InputError, LensctlError
 from tests.fake_s3 import FakeS3, serve
 
 NOTE = ".lensctl-sync.jsonl"
@@ -35,9 +39,9 @@ MIB = 1 << 20
 
 def run(source: object, target: object, include=(), exclude=(), **options) -> Outcome:
     """Sync between two paths."""
-    there = objects.open_place(str(source))
-    selection = keys.Selection(include, exclude, there.pattern)
-    return sync(there, objects.open_place(str(target), target=True), selection=selection, **options)
+    there = open_object_store(str(source))
+    selection = object_names.Selection(include, exclude, there.pattern)
+    return sync(there, open_object_store(str(target), target=True), selection=selection, **options)
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -104,7 +108,7 @@ def fake(server, monkeypatch):
 
 @given(st.text(max_size=300))
 def test_a_name_without_a_problem_stays_below_the_folder(key):
-    if not keys.problem(key):
+    if not object_names.problem(key):
         assert key
         assert os.path.normpath(f"/target/{key}") == f"/target/{key}"
         assert all(0 < len(part.encode()) <= 255 for part in key.split("/"))
@@ -116,12 +120,12 @@ def test_a_name_without_a_problem_stays_below_the_folder(key):
     ["", "/etc/passwd", "..", "../up", "a/../b", "a/./b", "a//b", "a/", "new\nline", "nul\0", "x" * 256, "\ud800"],
 )
 def test_each_kind_of_bad_name_has_a_problem(key):
-    assert keys.problem(key)
+    assert object_names.problem(key)
 
 
 @pytest.mark.parametrize("key", ["a", "a/b", "...", "..a", "a..b/c.", "Søren's 100% #1 + x.npz", "x" * 255, "~", "-rf"])
 def test_unusual_names_are_names(key):
-    assert keys.problem(key) == ""
+    assert object_names.problem(key) == ""
 
 
 @pytest.mark.parametrize(
@@ -138,7 +142,7 @@ def test_unusual_names_are_names(key):
 )
 def test_names_that_no_disk_holds_side_by_side_are_found_in_any_order(names, clashing):
     for order in (names, names[::-1]):
-        clashes = keys.Clashes()
+        clashes = object_names.Clashes()
         found = [clashes.add(name) for name in order]
         assert any(found) == bool(clashing)
         assert {name for name in names if clashes.involves(name)} == clashing
@@ -159,21 +163,21 @@ def test_names_that_no_disk_holds_side_by_side_are_found_in_any_order(names, cla
     ],
 )
 def test_unfinished_outputs_and_our_own_notes_are_not_data(key, data):
-    assert keys.is_data(key) is data
+    assert object_names.is_data(key) is data
 
 
 def test_patterns_cross_folders_and_globs_in_paths_do_not():
-    assert keys.Selection(["*.npz"], ["*/bad/*"]).takes("a/b/c.npz")
-    assert not keys.Selection(["*.npz"], ["*/bad/*"]).takes("a/bad/c.npz")
-    assert not keys.Selection(["*.npz"]).takes("a.npy")
-    assert keys.Selection(below="*/c.npz").takes("b/c.npz")
-    assert not keys.Selection(below="*/c.npz").takes("a/b/c.npz")
-    assert keys.Selection(below="**/c.npz").takes("a/b/c.npz")
+    assert object_names.Selection(["*.npz"], ["*/bad/*"]).takes("a/b/c.npz")
+    assert not object_names.Selection(["*.npz"], ["*/bad/*"]).takes("a/bad/c.npz")
+    assert not object_names.Selection(["*.npz"]).takes("a.npy")
+    assert object_names.Selection(below="*/c.npz").takes("b/c.npz")
+    assert not object_names.Selection(below="*/c.npz").takes("a/b/c.npz")
+    assert object_names.Selection(below="**/c.npz").takes("a/b/c.npz")
 
 
 @given(st.lists(st.integers(0, 2 * MIB), max_size=60))
 def test_threads_take_objects_in_order_a_few_small_ones_or_one_large_one_at_a_time(sizes):
-    entries = [objects.Entry(str(i), size, "", 0) for i, size in enumerate(sizes)]
+    entries = [Entry(str(i), size, "", 0) for i, size in enumerate(sizes)]
     batches = list(sync_run._batches(entries))
     assert [entry for batch in batches for entry in batch] == entries
     assert all(len(batch) <= sync_run.BATCH for batch in batches)
@@ -189,40 +193,40 @@ def test_an_etag_does_not_depend_on_how_the_bytes_came(data, part, cuts):
         hashlib.md5(b"").digest()
     ]
     edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    total = content.of((data[a:b] for a, b in itertools.pairwise(edges)), part)
+    total = content_of((data[a:b] for a, b in itertools.pairwise(edges)), part)
     if data:
         assert total.etag == f"{hashlib.md5(b''.join(digests)).hexdigest()}-{len(digests)}"
         assert total.digest == f"etag:{total.etag}"
 
 
 def test_what_an_etag_tells():
-    total = content.of([b"abc"], content.WHOLE)
+    total = content_of([b"abc"], WHOLE)
     assert total.agrees(hashlib.md5(b"abc").hexdigest()) is True
     assert total.agrees(hashlib.md5(b"abd").hexdigest()) is False
     assert total.agrees("0" * 32 + "-3") is None
     assert total.agrees("not-an-md5") is None
-    assert content.of([b"abc"]).agrees(hashlib.md5(b"abc").hexdigest()) is None
+    assert content_of([b"abc"]).agrees(hashlib.md5(b"abc").hexdigest()) is None
 
 
-@given(data=st.binary(min_size=1, max_size=100), parts=st.sampled_from([None, content.WHOLE, 8 * MIB, 5 * MIB]))
+@given(data=st.binary(min_size=1, max_size=100), parts=st.sampled_from([None, WHOLE, 8 * MIB, 5 * MIB]))
 def test_a_digest_says_how_to_take_it_again(data, parts):
-    digest = content.of([data], parts).digest
-    again = content.of_kind(digest, len(data))
+    digest = content_of([data], parts).digest
+    again = content_of_kind(digest, len(data))
     again.update(data)
     assert again.digest == digest
 
 
 def test_a_digest_is_what_other_tools_say():
-    assert content.of([b"abc"]).digest == f"sha256:{hashlib.sha256(b'abc').hexdigest()}"
-    assert content.of([b"abc"], content.WHOLE).digest == f"md5:{hashlib.md5(b'abc').hexdigest()}"
+    assert content_of([b"abc"]).digest == f"sha256:{hashlib.sha256(b'abc').hexdigest()}"
+    assert content_of([b"abc"], WHOLE).digest == f"md5:{hashlib.md5(b'abc').hexdigest()}"
 
 
 @pytest.mark.parametrize("size", [8 * MIB + 1, 100 * MIB, 79 * 1024 * MIB, 5 * 1024**2 * MIB])
 def test_ten_thousand_parts_are_enough(size):
-    parts = content.parts_for(size)
+    parts = parts_for(size)
     assert parts % MIB == 0
     assert -(-size // parts) <= 10_000
-    assert content.parts_of("0" * 32 + f"-{-(-size // parts)}", size) == parts
+    assert parts_of("0" * 32 + f"-{-(-size // parts)}", size) == parts
 
 
 # disk to disk
@@ -606,7 +610,7 @@ def test_there_and_back_again(source, tmp_path, bucket):
     assert run(f"s3://{bucket}/second", tmp_path / "back").copied == 0
     sums = [
         {json.loads(line)["key"]: json.loads(line)["digest"] for line in place.read_note(NOTE)}
-        for place in map(objects.open_place, (url, f"s3://{bucket}/second", str(tmp_path / "back")))
+        for place in map(open_object_store, (url, f"s3://{bucket}/second", str(tmp_path / "back")))
     ]
     assert sums[0] == sums[1] == sums[2] == {key: f"md5:{hashlib.md5(data).hexdigest()}" for key, data in FILES.items()}
 
@@ -616,7 +620,7 @@ def test_large_objects_go_up_in_parts_and_come_back(tmp_path, bucket):
     assert run(source, f"s3://{bucket}/up").failed == {}
     across = run(f"s3://{bucket}/up", f"s3://{bucket}/across", verify=True)
     assert (across.copied, across.failed) == (3, {})
-    etags = {entry.key: entry.etag for entry in objects.open_place(f"s3://{bucket}/up").entries()}
+    etags = {entry.key: entry.etag for entry in open_object_store(f"s3://{bucket}/up").entries()}
     assert {key: etag.partition("-")[2] for key, etag in etags.items()} == {"exactly": "", "more": "2", "three": "3"}
     run(f"s3://{bucket}/across", tmp_path / "back")
     assert tree(tmp_path / "back") == LARGE
@@ -651,7 +655,7 @@ def test_on_s3_too_only_what_differs_is_copied_and_deleted(source, bucket):
     s3.client().put_object(Bucket=bucket, Key="mirror/images/zarr.json", Body=b"[]")
     outcome = run(source, url, delete=True)
     assert (outcome.copied, outcome.skipped, outcome.deleted) == (2, 5, 1)
-    listed = {entry.key for entry in objects.open_place(url).entries()}
+    listed = {entry.key for entry in open_object_store(url).entries()}
     assert listed == set(FILES) - {"empty"}
 
 
@@ -671,7 +675,7 @@ def test_verify_reads_s3_again(source, bucket, monkeypatch):
     url = f"s3://{bucket}/mirror"
     run(source, url, verify=True)
     assert run(source, url, verify=True).corrupt == []
-    from lensctl.doors.buckets import Bucket
+    from lensctl.sync.bucket import Bucket
 
     read = Bucket.read
     monkeypatch.setattr(Bucket, "read", lambda self, e: iter([b"rowz"]) if e.key == "a.parquet" else read(self, e))
@@ -756,8 +760,8 @@ def test_what_fails_in_passing_is_asked_for_again(fake: FakeS3, tmp_path, fault)
 @pytest.fixture
 def small_ranges(monkeypatch):
     """Objects of more than 2 MiB come in ranges of 1 MiB."""
-    monkeypatch.setattr(buckets, "RANGE_BYTES", MIB)
-    monkeypatch.setattr(buckets, "STREAM_BYTES", MIB // 4)
+    monkeypatch.setattr(bucket, "RANGE_BYTES", MIB)
+    monkeypatch.setattr(bucket, "STREAM_BYTES", MIB // 4)
 
 
 @pytest.mark.parametrize("fault", [None, "slowdown", "reset", "short", "flip"])
@@ -770,7 +774,7 @@ def test_a_large_object_comes_by_ranges_whatever_happens_on_the_way(fake: FakeS3
 
 
 def test_more_large_objects_than_may_come_by_ranges_come_too(fake: FakeS3, tmp_path, small_ranges):
-    fake.objects = {f"p/{i}": noise(3 * MIB + i, i) for i in range(3 * buckets.RANGED_READS)}
+    fake.objects = {f"p/{i}": noise(3 * MIB + i, i) for i in range(3 * bucket.RANGED_READS)}
     assert run("s3://b/p", tmp_path / "target").failed == {}
     assert tree(tmp_path / "target") == {key[2:]: data for key, data in fake.objects.items()}
 
@@ -793,11 +797,11 @@ def test_a_folder_is_marked_until_all_of_it_is_copied(source, tmp_path):
     blocked = fill(target, {"images/zarr.json/in the way": b""})
     assert list(run(source, target).failed) == ["images/zarr.json"]
     with pytest.raises(InputError, match="not whole"):
-        tables.files(str(target))
+        files_of(str(target))
     shutil.rmtree(blocked / "images/zarr.json")
     assert run(source, target).failed == {}
     assert not (target / INCOMPLETE).exists()
-    assert tables.files(str(target)) == [str(target / "a.parquet")]
+    assert files_of(str(target)) == [str(target / "a.parquet")]
 
 
 def test_on_s3_the_mark_is_there_before_and_gone_after(fake: FakeS3, source):
@@ -834,7 +838,7 @@ def test_a_dry_run_lifts_no_mark(source, tmp_path):
 def test_what_still_grows_on_s3_is_copied_as_not_whole_until_it_is(bucket, tmp_path, far):
     url, target = f"s3://{bucket}/grows", f"s3://{bucket}/mirror" if far else str(tmp_path / "mirror")
     piece = fill(tmp_path / "made", {"images/c/0": noise(1000), "images/c/1": noise(1000, 1), "index.parquet": b"rows"})
-    with growing.begin(f"{url}/store", {"made": "by a test"}) as place:
+    with begin_folder(f"{url}/store", {"made": "by a test"}) as place:
         place.take(piece / "images/c/0", "images/c/0")
         place.put_part("0", b"noted")
         outcome = run(url, target)
@@ -849,7 +853,7 @@ def test_what_still_grows_on_s3_is_copied_as_not_whole_until_it_is(bucket, tmp_p
 
 
 def held(place: str) -> list[str]:
-    return sorted(entry.key for entry in objects.open_place(place).entries())
+    return sorted(entry.key for entry in open_object_store(place).entries())
 
 
 @pytest.mark.parametrize("fault", ["flip", "flutter"])

@@ -9,7 +9,7 @@ from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.words.tan import Tan, nearest_pixel
+from lensctl.astro.wcs import Tan, nearest_pixel
 
 SCALE = 0.262 / 3600
 

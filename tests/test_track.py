@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from lensctl.learning import track
-from lensctl.words.errors import InputError
+from lensctl.learning.training import trackers
+from lensctl.rules.errors import InputError
 
 METRICS = {"epoch": 3, "val_auc": 0.9, "val_ece": None}
 
@@ -48,7 +48,7 @@ def heard(monkeypatch) -> Heard:
 
 
 def test_tensorboard_stands_beside_the_run_and_gets_a_scalar_a_metric(heard, tmp_path):
-    made = track.TRACKERS["tensorboard"](tmp_path / "run", {"seed": 1})
+    made = trackers.TRACKERS["tensorboard"](tmp_path / "run", {"seed": 1})
     made.log(0, METRICS)
     made.close()
     assert heard.of("SummaryWriter") == [((str(tmp_path / "run.tensorboard"),), {})]
@@ -57,7 +57,7 @@ def test_tensorboard_stands_beside_the_run_and_gets_a_scalar_a_metric(heard, tmp
 
 
 def test_wandb_gets_the_config_and_the_metrics(heard, tmp_path):
-    made = track.TRACKERS["wandb"](tmp_path / "run", {"seed": 1})
+    made = trackers.TRACKERS["wandb"](tmp_path / "run", {"seed": 1})
     made.log(2, METRICS)
     made.close()
     assert heard.of("init") == [((), {"project": "lensctl", "name": "run", "config": {"seed": 1}})]
@@ -66,7 +66,7 @@ def test_wandb_gets_the_config_and_the_metrics(heard, tmp_path):
 
 
 def test_mlflow_gets_the_config_and_the_metrics(heard, tmp_path):
-    made = track.TRACKERS["mlflow"](tmp_path / "run", {"seed": 1})
+    made = trackers.TRACKERS["mlflow"](tmp_path / "run", {"seed": 1})
     made.log(0, METRICS)
     made.close()
     assert heard.of("log_params") == [(({"seed": 1},), {})]
@@ -75,10 +75,10 @@ def test_mlflow_gets_the_config_and_the_metrics(heard, tmp_path):
 
 
 def test_mlflow_stands_beside_the_run_where_nothing_else_is_set(heard, tmp_path, monkeypatch):
-    track.TRACKERS["mlflow"](tmp_path / "run", {})
+    trackers.TRACKERS["mlflow"](tmp_path / "run", {})
     assert heard.of("set_tracking_uri") == [(((tmp_path / "run.mlflow").as_uri(),), {})]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    track.TRACKERS["mlflow"](tmp_path / "run", {})
+    trackers.TRACKERS["mlflow"](tmp_path / "run", {})
     assert len(heard.of("set_tracking_uri")) == 1
 
 
@@ -89,12 +89,12 @@ def test_trouble_of_a_tracker_is_a_sentence(heard, tmp_path, monkeypatch, name, 
 
     monkeypatch.setattr(heard, call, trouble, raising=False)
     with pytest.raises(InputError, match=rf"^--track {name}: No API key configured\.$"):
-        track.TRACKERS[name](tmp_path / "run", {})
+        trackers.TRACKERS[name](tmp_path / "run", {})
 
 
 def test_tensorboard_itself_writes_what_it_is_told(tmp_path):
     loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    made = track.TRACKERS["tensorboard"](tmp_path / "run", {"seed": 1})
+    made = trackers.TRACKERS["tensorboard"](tmp_path / "run", {"seed": 1})
     made.log(0, METRICS)
     made.close()
     found = loader.EventAccumulator(str(tmp_path / "run.tensorboard")).Reload()
@@ -103,7 +103,7 @@ def test_tensorboard_itself_writes_what_it_is_told(tmp_path):
 
 def test_mlflow_itself_writes_what_it_is_told(tmp_path):
     mlflow = pytest.importorskip("mlflow")
-    made = track.TRACKERS["mlflow"](tmp_path / "run", {"seed": 1})
+    made = trackers.TRACKERS["mlflow"](tmp_path / "run", {"seed": 1})
     made.log(0, METRICS)
     made.close()
     (found,) = mlflow.search_runs(experiment_names=["lensctl"], output_format="list")
@@ -117,7 +117,7 @@ def test_wandb_itself_writes_offline_what_it_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    made = track.TRACKERS["wandb"](tmp_path / "run", {"seed": 1})
+    made = trackers.TRACKERS["wandb"](tmp_path / "run", {"seed": 1})
     made.log(0, METRICS)
     made.close()
     assert list(tmp_path.glob("wandb/offline-run-*/*.wandb"))
@@ -126,6 +126,6 @@ def test_wandb_itself_writes_offline_what_it_is_told(tmp_path, monkeypatch):
 def test_one_that_is_not_installed_or_not_known_is_said(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match="'mlflow' is not installed"):
-        track.refuse_missing("mlflow")
+        trackers.refuse_missing("mlflow")
     with pytest.raises(InputError, match="did you mean 'wandb'"):
-        track.refuse_missing("wandbb")
+        trackers.refuse_missing("wandbb")

@@ -14,12 +14,15 @@ import pytest
 import torch
 
 import lensctl.train
-from lensctl.doors import digests, installed, provenance
-from lensctl.learning import architectures, checkpoint, learner
-from lensctl.learning.settings import Resources, TrainConfig
-from lensctl.learning.watch import RedFlag
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.environment import source_commit
+from lensctl.io.provenance.steps import Step, extend, stamp
+from lensctl.learning.networks import architectures, checkpoint
+from lensctl.learning.training import learner
+from lensctl.learning.training.early_stopping import RedFlag
+from lensctl.learning.training.settings import Resources, TrainConfig
+from lensctl.rules.errors import InputError
 from lensctl.train import Progress, train
-from lensctl.words.errors import InputError
 from tests import rings
 from tests.rings import changed
 
@@ -81,7 +84,7 @@ def test_the_folder_holds_what_is_promised_and_nothing_else(straight):
     assert told["model_digest"] == digests.of_file(straight / "best.safetensors")
     assert told["config"] == json.loads(json.dumps(SMALL.as_dict()))
     assert told["stopped"] == "all epochs done"
-    assert told["source"] == installed.source()
+    assert told["source"] == source_commit()
     assert sum(told["rows"]["train"].values()) == table["split"].to_pylist().count("train")
     lines = [json.loads(line) for line in (straight / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
@@ -102,8 +105,8 @@ def test_no_clock_host_or_absolute_path_is_in_it(straight):
 
 def test_the_chain_goes_from_the_manifests_to_the_run(tmp_path):
     table, pixels = toy_of()
-    parent = provenance.extend(provenance.Step("manifest", {}))
-    run(tmp_path, toy=(provenance.stamp(table, parent), pixels), manifest_name="folder/m.parquet")
+    parent = extend(Step("manifest", {}))
+    run(tmp_path, toy=(stamp(table, parent), pixels), manifest_name="folder/m.parquet")
     chain = checkpoint.load_model(tmp_path / "run").chain
     assert [step.command for step in chain] == ["manifest", "train"]
     source = chain[-1].input("manifest")

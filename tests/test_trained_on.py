@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lensctl.doors import digests
-from lensctl.learning import trained_on
-from lensctl.learning.rows import Fold, refold
-from lensctl.learning.trained_on import Data
-from lensctl.words.errors import InputError
-from lensctl.words.split import SEED
+from lensctl.io.provenance import digests
+from lensctl.learning.data.row_selection import Fold, refold
+from lensctl.learning.training import trained_on
+from lensctl.learning.training.trained_on import Data
+from lensctl.rules.errors import InputError
+from lensctl.rules.split import SEED
 from tests import pixels, rings
 
 

@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from lensctl.doors import frozen, ledger, provenance, signature
 from lensctl.freeze import freeze
-from lensctl.learning import checkpoint, golden
+from lensctl.frozen import layout, signature
+from lensctl.io.provenance.steps import from_json, to_json
+from lensctl.learning.networks import checkpoint
+from lensctl.learning.networks.golden import Golden, read_golden, write_golden
+from lensctl.rules.errors import InputError
+from lensctl.sync import ledger
 from lensctl.verify import proven, verify
-from lensctl.words.errors import InputError
 from tests import frozen_toys
 from tests.frozen_toys import content, flip, random_flips
 
@@ -26,7 +29,7 @@ UNPROVED = {"computed_on", "environment", "input", "pixel_scale_arcsec", "source
 NOTHING_ALLOWED = {"allowed_failures"}
 """None, [] and {} say the same there."""
 
-EITHER = {frozen.SUMS, frozen.FROZEN, frozen.SIGNATURE}
+EITHER = {layout.SUMS, layout.FROZEN, layout.SIGNATURE}
 """What is named beside the touched file where nothing third tells which of two is wrong."""
 
 
@@ -123,7 +126,7 @@ def judge_flips(folder, each):
 
 def test_one_flipped_bit_anywhere_is_found_and_its_file_named(signed):
     """Without a key, the signature's own file too."""
-    assert frozen.SIGNATURE in content(signed)
+    assert layout.SIGNATURE in content(signed)
     judge_flips(signed, FLIPS_EACH)
 
 
@@ -142,7 +145,7 @@ def test_a_cut_or_longer_file_is_found_and_named(signed):
 
 def test_a_renamed_file_is_missing_and_extra(signed):
     for name in content(signed):
-        if name != frozen.SUMS:
+        if name != layout.SUMS:
             (signed / name).rename(signed / "other")
             found = failed(signed)
             assert name in found["no file is missing"], name
@@ -161,7 +164,7 @@ def test_two_files_that_changed_places_are_both_named(folder):
             (folder / name).write_bytes(own)
 
 
-@pytest.mark.parametrize("other", [frozen.FROZEN, frozen.SIGNATURE, "model.pt2"])
+@pytest.mark.parametrize("other", [layout.FROZEN, layout.SIGNATURE, "model.pt2"])
 def test_each_of_two_touched_files_is_named_and_no_third(signed, other):
     for name in ("README.md", other):
         (signed / name).chmod(0o644)
@@ -181,22 +184,22 @@ def test_many_flipped_bits_are_found(signed):
 
 
 def test_every_flip_in_the_sums_is_found(folder):
-    size = (folder / frozen.SUMS).stat().st_size
+    size = (folder / layout.SUMS).stat().st_size
     for place in range(0, size, 3):
-        assert frozen.SUMS in found_after_flip(folder, frozen.SUMS, place, place % 8), place
+        assert layout.SUMS in found_after_flip(folder, layout.SUMS, place, place % 8), place
 
 
 def test_a_line_end_that_became_another_line_end_is_found(folder):
-    for place, byte in enumerate((folder / frozen.SUMS).read_bytes()):
+    for place, byte in enumerate((folder / layout.SUMS).read_bytes()):
         if byte == ord("\n"):
-            assert found_after_flip(folder, frozen.SUMS, place, 0) == {frozen.SUMS}  # a vertical tab
+            assert found_after_flip(folder, layout.SUMS, place, 0) == {layout.SUMS}  # a vertical tab
 
 
 def test_a_name_that_was_touched_in_the_sums_names_the_sums_alone(folder):
-    text = (folder / frozen.SUMS).read_text()
+    text = (folder / layout.SUMS).read_text()
     for name in ("frozen.json", "model.pt2"):
         place = text.index(name) + 2
-        assert found_after_flip(folder, frozen.SUMS, place, 4) == {frozen.SUMS}, name
+        assert found_after_flip(folder, layout.SUMS, place, 4) == {layout.SUMS}, name
 
 
 def names(folder):
@@ -209,7 +212,7 @@ def test_a_missing_file_is_named(folder, name):
     assert failed(folder)["no file is missing"] == {name}
 
 
-@pytest.mark.parametrize("name", [frozen.SUMS, frozen.FROZEN])
+@pytest.mark.parametrize("name", [layout.SUMS, layout.FROZEN])
 def test_a_missing_list_of_files_is_named(folder, name):
     (folder / name).unlink()
     assert name in set().union(*failed(folder).values())
@@ -248,17 +251,17 @@ def test_what_is_no_file_is_named_and_never_opened(folder):
 
 
 def test_a_line_more_in_the_sums_is_found(folder):
-    text = (folder / frozen.SUMS).read_text()
-    (folder / frozen.SUMS).chmod(0o644)
-    (folder / frozen.SUMS).write_text(text + f"{'0' * 64}  zzz\n")
-    assert failed(folder) == {"no file was touched": {frozen.SUMS}}
+    text = (folder / layout.SUMS).read_text()
+    (folder / layout.SUMS).chmod(0o644)
+    (folder / layout.SUMS).write_text(text + f"{'0' * 64}  zzz\n")
+    assert failed(folder) == {"no file was touched": {layout.SUMS}}
 
 
 def test_a_flip_in_the_sums_line_of_the_signature_is_found(signed):
-    text = (signed / frozen.SUMS).read_text()
-    line = text.index(frozen.SIGNATURE)
-    for place in range(line - 66, line + len(frozen.SIGNATURE)):
-        assert frozen.SUMS in found_after_flip(signed, frozen.SUMS, place, place % 8), place
+    text = (signed / layout.SUMS).read_text()
+    line = text.index(layout.SIGNATURE)
+    for place in range(line - 66, line + len(layout.SIGNATURE)):
+        assert layout.SUMS in found_after_flip(signed, layout.SUMS, place, place % 8), place
 
 
 def reseal(folder, name, data):
@@ -266,22 +269,22 @@ def reseal(folder, name, data):
     path = folder / name
     path.chmod(0o644)
     path.write_bytes(data)
-    facts_path = folder / frozen.FROZEN
-    if name != frozen.FROZEN:
+    facts_path = folder / layout.FROZEN
+    if name != layout.FROZEN:
         facts = json.loads(facts_path.read_text())
-        facts["files"][name] = frozen.sha256(path)
+        facts["files"][name] = layout.sha256(path)
         facts_path.chmod(0o644)
         facts_path.write_text(json.dumps(facts))
-    (folder / frozen.SUMS).chmod(0o644)
-    (folder / frozen.SUMS).write_text(frozen.sums_of(folder, [n for n in names(folder) if n != frozen.SUMS]))
+    (folder / layout.SUMS).chmod(0o644)
+    (folder / layout.SUMS).write_text(layout.sums_of(folder, [n for n in names(folder) if n != layout.SUMS]))
 
 
 @pytest.mark.parametrize("name", ["README.md", "gates.jsonl", "golden.npz"])
 def test_a_file_that_was_taken_out_of_every_list_is_missed(folder, name):
-    facts = json.loads((folder / frozen.FROZEN).read_text())
+    facts = json.loads((folder / layout.FROZEN).read_text())
     del facts["files"][name]
     (folder / name).unlink()
-    reseal(folder, frozen.FROZEN, json.dumps(facts).encode())
+    reseal(folder, layout.FROZEN, json.dumps(facts).encode())
     assert failed(folder)["it holds what a frozen model holds"] == {name}
 
 
@@ -306,21 +309,21 @@ def test_a_file_that_was_put_into_every_list_is_extra(folder):
     ],
 )
 def test_what_frozen_json_claims_must_be_what_the_steps_say(folder, name, change):
-    facts = json.loads((folder / frozen.FROZEN).read_text())
+    facts = json.loads((folder / layout.FROZEN).read_text())
     change(facts)
-    reseal(folder, frozen.FROZEN, json.dumps(facts).encode())
+    reseal(folder, layout.FROZEN, json.dumps(facts).encode())
     assert name in failed(folder)["weights, manifest, evaluation and steps name each other"]
 
 
 def test_another_crop_or_normalisation_fails_on_the_golden_logits(folder):
-    before = (folder / frozen.FROZEN).read_bytes()
+    before = (folder / layout.FROZEN).read_bytes()
     for change in (
         lambda model: model.update(crop=12),
         lambda model: model["normalisation"].update(mean=[9.0, 9.0, 9.0], std=[0.1, 0.1, 0.1]),
     ):
         facts = json.loads(before)
         change(facts["model"])
-        reseal(folder, frozen.FROZEN, json.dumps(facts).encode())
+        reseal(folder, layout.FROZEN, json.dumps(facts).encode())
         assert "golden logits of model.safetensors on cpu" in failed(folder)
 
 
@@ -349,22 +352,22 @@ def test_an_unsigned_model_is_a_no_to_who_asks_for_a_signature(folder, key):
 
 
 def test_a_signature_that_was_taken_away_is_missed(signed):
-    (signed / frozen.SIGNATURE).unlink()
-    assert failed(signed) == {"no file is missing": {frozen.SIGNATURE}}
+    (signed / layout.SIGNATURE).unlink()
+    assert failed(signed) == {"no file is missing": {layout.SIGNATURE}}
 
 
 def test_only_the_signature_finds_a_forgery_that_was_carried_through(signed, key):
     """Every list fits and nothing else tells of the model card: the key alone does."""
     reseal(signed, "README.md", b"# The best finder of all\n")
     assert not failed(signed)
-    assert failed(signed, key=key) == {"signature": {"README.md", frozen.FROZEN}}
+    assert failed(signed, key=key) == {"signature": {"README.md", layout.FROZEN}}
 
 
 def test_a_model_that_was_signed_after_it_was_frozen_verifies(folder, key, signed_bundle):
     from model_signing import signing
 
     with_package = signing.Config().use_elliptic_key_signer(private_key=signed_bundle / "key.pem")
-    with_package.sign(folder, folder / frozen.SIGNATURE)
+    with_package.sign(folder, folder / layout.SIGNATURE)
     assert not failed(folder)
     assert not failed(folder, key=key)
 
@@ -390,7 +393,7 @@ def test_an_ensemble_is_signed_and_proved_member_by_member(tmp_path_factory, tmp
 
 def test_a_tool_takes_a_frozen_model_only_when_it_verifies(signed, key, bundle):
     model = proven(signed, key=key)
-    assert model.digest == json.loads((signed / frozen.FROZEN).read_text())["model_digest"]
+    assert model.digest == json.loads((signed / layout.FROZEN).read_text())["model_digest"]
     with pytest.raises(InputError, match="run: not a frozen model"):
         proven(bundle / "run")
     with pytest.raises(InputError, match=r"it does not verify \(signature: it is not signed\)"):
@@ -428,10 +431,10 @@ def test_a_program_of_another_model_fails_on_its_golden_logits(folder, tmp_path_
 
 
 def test_golden_logits_that_were_changed_fail(folder):
-    kept = golden.read(folder / "golden.npz")
+    kept = read_golden(folder / "golden.npz")
     logits = kept.logits.copy()
     logits[3] += 0.01
-    golden.write(folder.parent / "golden.npz", golden.Golden(kept.galaxy_id, kept.label, kept.cutouts, logits))
+    write_golden(folder.parent / "golden.npz", Golden(kept.galaxy_id, kept.label, kept.cutouts, logits))
     reseal(folder, "golden.npz", (folder.parent / "golden.npz").read_bytes())
     found = failed(folder)
     assert found["golden logits of model.safetensors on cpu"] == {str(kept.galaxy_id[3])}
@@ -439,17 +442,17 @@ def test_golden_logits_that_were_changed_fail(folder):
 
 
 def test_golden_logits_may_differ_by_rounding(folder):
-    kept = golden.read(folder / "golden.npz")
-    near = golden.Golden(kept.galaxy_id, kept.label, kept.cutouts, kept.logits + 1e-5)
-    golden.write(folder.parent / "golden.npz", near)
+    kept = read_golden(folder / "golden.npz")
+    near = Golden(kept.galaxy_id, kept.label, kept.cutouts, kept.logits + 1e-5)
+    write_golden(folder.parent / "golden.npz", near)
     reseal(folder, "golden.npz", (folder.parent / "golden.npz").read_bytes())
     assert not failed(folder)
 
 
 def test_golden_logits_that_are_no_numbers_fail(folder):
-    kept = golden.read(folder / "golden.npz")
-    spoiled = golden.Golden(kept.galaxy_id, kept.label, kept.cutouts, np.full_like(kept.logits, np.nan))
-    golden.write(folder.parent / "golden.npz", spoiled)
+    kept = read_golden(folder / "golden.npz")
+    spoiled = Golden(kept.galaxy_id, kept.label, kept.cutouts, np.full_like(kept.logits, np.nan))
+    write_golden(folder.parent / "golden.npz", spoiled)
     reseal(folder, "golden.npz", (folder.parent / "golden.npz").read_bytes())
     assert "golden logits of model.safetensors on cpu" in failed(folder)
 
@@ -483,9 +486,9 @@ def test_a_changed_metrics_file_is_not_the_one_that_was_frozen(folder):
 
 
 def test_a_step_taken_out_of_the_provenance_is_missed(folder):
-    chain = provenance.from_json((folder / "provenance.json").read_bytes(), "toy")
+    chain = from_json((folder / "provenance.json").read_bytes(), "toy")
     shorter = tuple(step for step in chain if step.command != "sample")
-    reseal(folder, "provenance.json", provenance.to_json(shorter).encode())
+    reseal(folder, "provenance.json", to_json(shorter).encode())
     assert failed(folder)["provenance from the pool to here"] == {"provenance.json"}
 
 
@@ -503,7 +506,7 @@ def test_what_is_no_folder_cannot_be_verified(tmp_path):
 
 
 def test_an_empty_folder_is_not_a_frozen_model(tmp_path):
-    assert failed(tmp_path) == {"SHA256SUMS can be read": {frozen.SUMS}}
+    assert failed(tmp_path) == {"SHA256SUMS can be read": {layout.SUMS}}
 
 
 def unproved(folder, name, value):
@@ -523,13 +526,13 @@ def unproved(folder, name, value):
     return found
 
 
-@pytest.mark.parametrize("name", [frozen.FROZEN, frozen.THRESHOLDS])
+@pytest.mark.parametrize("name", [layout.FROZEN, layout.THRESHOLDS])
 def test_a_claim_of_another_shape_is_a_no_and_what_nothing_proves_is_known(folder, name):
-    assert unproved(folder, name, "x") == (UNPROVED if name == frozen.FROZEN else set())
+    assert unproved(folder, name, "x") == (UNPROVED if name == layout.FROZEN else set())
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", [frozen.FROZEN, frozen.THRESHOLDS, frozen.METRICS])
+@pytest.mark.parametrize("name", [layout.FROZEN, layout.THRESHOLDS, layout.METRICS])
 @pytest.mark.parametrize("value", [None, [], {}, -1, 1e300, True], ids=repr)
 def test_a_claim_of_any_shape_is_a_no_and_not_a_crash(folder, name, value):
     assert unproved(folder, name, value) <= UNPROVED | NOTHING_ALLOWED

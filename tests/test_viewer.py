@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensctl.cutout import Made, cutout
-from lensctl.doors import digests, provenance
-from lensctl.doors.pacing import Pace
-from lensctl.doors.store_layout import Layout
-from lensctl.doors.store_writer import ShardWriter
-from lensctl.doors.viewer import ViewerSource
-from lensctl.doors.viewer_answer import Asked, asked_to_wait, judge, shown_layer
-from lensctl.words.errors import InputError, ServiceError
+from lensctl.io.cutouts.layout import Layout
+from lensctl.io.cutouts.writer import ShardWriter
+from lensctl.io.imaging.backoff import Pace
+from lensctl.io.imaging.viewer import ViewerSource
+from lensctl.io.imaging.viewer_response import Asked, asked_to_wait, judge, shown_layer
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step
+from lensctl.rules.errors import InputError, ServiceError
 from tests.viewer_server import Service, answer, pixels, serving
 
 SIZE = 15
@@ -62,7 +63,7 @@ def fetch(
         **{"backoff": 0.01, "longest_backoff": 0.05, "patience": 5.0, **pace},
     )
     source = ViewerSource(asked, limits, lambda: NOW, connections, timeout, tries)
-    chain = (provenance.Step("cutout", {"layer": layer, "rows": objects.num_rows}),)
+    chain = (Step("cutout", {"layer": layer, "rows": objects.num_rows}),)
     return cutout(objects, str(path), source, Layout(objects.num_rows, SIZE, "grz", shard_rows), chain)
 
 

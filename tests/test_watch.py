@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lensctl.learning.watch import judge
+from lensctl.learning.training.early_stopping import judge
 
 
 def history(*aucs: float, train: float | None = None) -> list[dict[str, float | None]]:

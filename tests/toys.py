@@ -9,7 +9,7 @@ import fitsio
 import numpy as np
 import pyarrow as pa
 
-from lensctl.words import derived, schema
+from lensctl.rules import derived, schema
 
 
 def rows(n: int, seed: int = 0, *, ra: float = 150.0, dec: float = 2.0, width_deg: float = 4.0) -> pa.Table:

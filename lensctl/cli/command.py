@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lensctl.words import config
+from lensctl.rules.config import read_config
 
 app = typer.Typer(
     name="lensctl",
@@ -29,7 +29,7 @@ def _apply(context: typer.Context, path: Path | None) -> Path | None:
     if path is not None:
         options = [p.name for p in context.command.params if p.param_type_name == "option" and p.name]
         known = [name for name in options if name not in ("config", "help")]
-        values = {name: _as_option(value) for name, value in config.read(path, known).items()}
+        values = {name: _as_option(value) for name, value in read_config(path, known).items()}
         context.default_map = {**(context.default_map or {}), **values}
     return path
 

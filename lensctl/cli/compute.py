@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lensctl.words.errors import InputError
+from lensctl.rules.errors import InputError
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", rich_help_panel="Machine")]
 Threads = Annotated[
@@ -47,7 +47,7 @@ def local_folder(path: str, what: str) -> Path:
     """A folder that must be on local disk; InputError for one on S3."""
     if path.startswith(("s3://", "s3a://")):
         raise InputError(f"{path}: {what} local disk", "name a local folder, and copy it with `lensctl sync`")
-    from lensctl.doors.whole import refuse_pipe
+    from lensctl.io.storage.atomic import refuse_pipe
 
     refuse_pipe(path)
     return Path(path)

@@ -39,13 +39,16 @@ def crossmatch(
     Example: lensctl crossmatch sky/lenses.csv 'sky/south/tractor/*/*.fits' positives.parquet
     """
     from lensctl.crossmatch import crossmatch, select, summary
-    from lensctl.doors import digests, lens_catalogs, provenance, sweeps, tables
-    from lensctl.doors.whole import refuse_existing
+    from lensctl.io.provenance import digests
+    from lensctl.io.provenance.steps import Step, chain_of, extend, stamp, step_input
+    from lensctl.io.storage.atomic import refuse_existing
+    from lensctl.io.tables import lens_catalogs, sweeps
+    from lensctl.io.tables.files import write_table
 
     for path in (output, unmatched):
         if path:
             refuse_existing(path, overwrite)
-    listed = lens_catalogs.read(catalog)
+    listed = lens_catalogs.read_lens_catalog(catalog)
     lenses = select(listed, name_contains=name_contains, merge_arcsec=merge_arcsec)
     report.say(
         f"{catalog}: {listed.num_rows:,} rows, {lenses.selected:,} selected, {lenses.ungraded:,} without tier A or B, "
@@ -76,15 +79,15 @@ def crossmatch(
         "name_contains": name_contains,
         "tier_b_weight": tier_b_weight,
     }
-    chain = provenance.chain_of(listed, catalog)
+    chain = chain_of(listed, catalog)
     inputs = (
-        provenance.source("lenses", catalog, digests.of_table(listed), chain),
+        step_input("lenses", catalog, digests.of_table(listed), chain),
         sweeps.source(files, matched.digests),
     )
-    whole = provenance.extend(provenance.Step("crossmatch", parameters, inputs), chain)
-    tables.write(provenance.stamp(matched.positives, whole), output, overwrite=overwrite, format=format)
+    whole = extend(Step("crossmatch", parameters, inputs), chain)
+    write_table(stamp(matched.positives, whole), output, overwrite=overwrite, format=format)
     if unmatched:
-        tables.write(provenance.stamp(matched.unmatched, whole), unmatched, overwrite=overwrite)
+        write_table(stamp(matched.unmatched, whole), unmatched, overwrite=overwrite)
     report.receipt(
         "crossmatch",
         output,

@@ -13,10 +13,10 @@ from lensctl.cli.options import Format, Overwrite, Workers
 
 if TYPE_CHECKING:
     from lensctl.cutout import Made
-    from lensctl.doors.cutting import Source
-    from lensctl.doors.provenance import Chain
-    from lensctl.doors.store import Store
-    from lensctl.doors.store_layout import Layout
+    from lensctl.io.cutouts.layout import Layout
+    from lensctl.io.cutouts.store import Store
+    from lensctl.io.imaging.source import CutoutSource
+    from lensctl.io.provenance.steps import Chain
 
 PUBLIC_VIEWER = "https://www.legacysurvey.org/viewer"
 
@@ -91,28 +91,30 @@ def cutout(
 
     from lensctl.cutout import ahead, checked
     from lensctl.cutout import cutout as cut
-    from lensctl.doors import digests, provenance, tables
-    from lensctl.doors.bricks import read_bricks
-    from lensctl.doors.cutting import BEFORE
-    from lensctl.doors.store_layout import Layout
-    from lensctl.words.errors import InputError
-    from lensctl.words.quality import OK
+    from lensctl.io.cutouts.layout import Layout
+    from lensctl.io.imaging.bricks import read_bricks
+    from lensctl.io.imaging.source import BEFORE
+    from lensctl.io.provenance import digests
+    from lensctl.io.provenance.steps import Step, chain_of, extend, step_input
+    from lensctl.io.tables.files import read_table
+    from lensctl.rules.errors import InputError
+    from lensctl.rules.quality import OK
 
     of = _part(part, finish=finish, engine=engine, npz=npz, overwrite=overwrite)
     source = source or ("coadd" if root else "viewer")
     if source not in ("coadd", "viewer"):
         raise InputError(f"no source '{source}'", "use viewer or coadd")
-    objects = tables.read(table, format=format)
+    objects = read_table(table, format=format)
     rows = checked(objects, "stdin" if table == "-" else table)
     more = tuple({"psf": "psfsize"}.get(name, name) for name in planes.replace(" ", "").split(",") if name)
     if more and source != "coadd":
         raise InputError("the cutout service has no further planes", "leave out --planes, or give --root of coadds")
     lies = Layout(rows.num_rows, size, shard_rows=shard_rows, codec=codec, planes=tuple(dict.fromkeys(more)))
-    chain = provenance.chain_of(objects, table)
-    inputs = [provenance.source("table", table, digests.of_table(objects), chain)]
+    chain = chain_of(objects, table)
+    inputs = [step_input("table", table, digests.of_table(objects), chain)]
     parameters: dict[str, Any] = {"source": source, "size": size, "bands": lies.bands, "layer": layer}
     limits: dict[str, Any] = {"connections": connections, "timeout": timeout, "tries": tries}
-    pixels: Source
+    pixels: CutoutSource
     if source == "coadd":
         pixels, known = _coadds(root, lies, layer, workers, limits)
         parameters |= {"root": known[0], **({"planes": list(lies.planes)} if lies.planes else {})}
@@ -125,8 +127,8 @@ def cutout(
         pixels = _viewer(url, size, lies.bands, asked, limits)
         chains = (chain,)
     parameters |= {"shard_rows": shard_rows, "codec": codec}
-    step = provenance.Step("cutout", parameters, tuple(inputs))
-    whole = provenance.extend(step, *chains)
+    step = Step("cutout", parameters, tuple(inputs))
+    whole = extend(step, *chains)
     if dry_run:
         counts: dict[str, Any] = dict(ahead(rows, pixels, lies, read_bricks(survey_bricks) if survey_bricks else None))
         if source == "viewer":
@@ -137,7 +139,7 @@ def cutout(
     with contextlib.ExitStack() as held:
         how: dict[str, Any] = {"overwrite": overwrite, "part": of, "make": not finish}
         if engine == "spark":
-            from lensctl.doors.spark import Cluster
+            from lensctl.io.tables.spark import Cluster
 
             cluster = held.enter_context(Cluster())
             cluster.refuse_unseen(store)
@@ -165,7 +167,7 @@ def _part(part: str | None, *, finish: bool, engine: str, npz: str | None, overw
     """K and N of --part K/N; InputError where it is none, or does not go with the other options."""
     import re
 
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     if engine not in ("local", "spark"):
         raise InputError(f"no engine '{engine}'", "use local or spark")
@@ -184,10 +186,10 @@ def _part(part: str | None, *, finish: bool, engine: str, npz: str | None, overw
 
 def _coadds(
     root: str | None, lies: Layout, layer: str | None, workers: int | None, limits: dict[str, Any]
-) -> tuple[Source, tuple[str, list[Any], list[Chain]]]:
+) -> tuple[CutoutSource, tuple[str, list[Any], list[Chain]]]:
     """Brick coadds as a source, with the root's name, and the root as an input where it says how it was made."""
-    from lensctl.doors.coadd import CoaddSource
-    from lensctl.words.errors import InputError
+    from lensctl.io.imaging.coadds import CoaddSource
+    from lensctl.rules.errors import InputError
 
     if root is None:
         raise InputError("coadds are where?", "add --root FOLDER, the one that holds coadd/")
@@ -198,15 +200,15 @@ def _coadds(
     return source, (opened.name, *known)
 
 
-def _viewer(url: str, size: int, bands: str, asked: dict[str, Any], limits: dict[str, Any]) -> Source:
+def _viewer(url: str, size: int, bands: str, asked: dict[str, Any], limits: dict[str, Any]) -> CutoutSource:
     """The cutout service as a source, with the clock and the chance that verbs do not have."""
     import random
     import time
     from datetime import UTC, datetime
 
-    from lensctl.doors.pacing import Pace
-    from lensctl.doors.viewer import ViewerSource
-    from lensctl.doors.viewer_answer import Asked
+    from lensctl.io.imaging.backoff import Pace
+    from lensctl.io.imaging.viewer import ViewerSource
+    from lensctl.io.imaging.viewer_response import Asked
 
     pace = Pace(time.monotonic, random.random, rate=limits["rate"], patience=limits["patience"])
     what = Asked.of(url, size, bands, **asked)
@@ -215,7 +217,7 @@ def _viewer(url: str, size: int, bands: str, asked: dict[str, Any], limits: dict
 
 
 def _npz(store: Store, folder: str, chain: Chain, workers: int | None, overwrite: bool) -> int:
-    from lensctl.doors import npz_folder
+    from lensctl.io.cutouts import npz_folder
 
     with report.progress(".npz files", store.n) as advance:
         return npz_folder.write(store, folder, chain, processes=workers, overwrite=overwrite, advance=advance)
@@ -223,7 +225,7 @@ def _npz(store: Store, folder: str, chain: Chain, workers: int | None, overwrite
 
 def _judge(made: Made, store: str, max_failed: float) -> None:
     """Say what became of the rows; an error where too many have no pixels."""
-    from lensctl.words.errors import LensctlError
+    from lensctl.rules.errors import LensctlError
 
     rows = sum(made.statuses.values())
     if len(made.statuses) > 1 or "ok" not in made.statuses:

@@ -34,7 +34,7 @@ def doctor(
     Example: lensctl doctor
     """
     from lensctl.doctor import examine, works
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder", "name one with --folder")
@@ -56,7 +56,8 @@ def _questions(bucket: str | None, url: str, seconds: float, folder: Path) -> li
 
     from lensctl import __version__
     from lensctl.doctor import CLOUD, EXTRAS, MACHINE, SERVICES, SOFTWARE, Question, once
-    from lensctl.doors import machine, s3, workers
+    from lensctl.io import machine, workers
+    from lensctl.io.storage import s3
 
     pair = once(machine.torch_pair)
     aws = once(s3.setting)

@@ -9,7 +9,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import LOOK, app, command
-from lensctl.words import config
+from lensctl.rules.config import nearest, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def _apply(context: typer.Context, path: Path | None) -> Path | None:
     if path is not None:
         actions = {name: [p.name for p in each.params] for name, each in context.command.commands.items()}  # type: ignore[attr-defined]
         known = {name for names in actions.values() for name in names} - {"config", "command_line"}
-        values = config.read(path, known)
+        values = read_config(path, known)
         context.default_map = {
             action: {name: value for name, value in values.items() if name in names}
             for action, names in actions.items()
@@ -121,7 +121,7 @@ def submit(
     from lensctl.emr import staging as stages
     from lensctl.emr import wheel as wheels
     from lensctl.emr.work import Work
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     words, settings_file, reads, writes = _understood(command_line)
     of = {"kind": instance_type, "nodes": nodes, "hours": max_hours, "market": market, "max_price": max_price}
@@ -208,10 +208,10 @@ def wait(
 
     Example: lensctl emr wait j-1ABCDEFGHIJK --region us-east-2
     """
-    from lensctl.doors import s3
     from lensctl.emr import logs, proof, work
     from lensctl.emr.service import DONE
     from lensctl.emr.waiting import ended
+    from lensctl.io.storage import s3
 
     service = _service(_region(region))
     folder, patience = service.cluster(cluster)[1], _patience(every)
@@ -222,7 +222,7 @@ def wait(
         _fail(state, cluster, step, folder, patience, log_minutes)
     found = logs.of_step(folder, step) if folder else []
     _show_bad(found)
-    rows = proof.prove(told, s3.listed(told.record.rpartition("/")[0]))
+    rows = proof.prove(told, s3.list_objects(told.record.rpartition("/")[0]))
     report.table("Proved", ("output", "rows"), rows.items())
     bad = sum(len(log.bad) for log in found)
     facts = {"state": state.state, "wheel": told.wheel, "rows": rows, "error_lines": bad}
@@ -243,7 +243,7 @@ def logs(
     Example: lensctl emr logs j-1ABCDEFGHIJK --region us-east-2 --lines 100
     """
     from lensctl.emr import logs
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     service = _service(_region(region))
     folder = service.cluster(cluster)[1]
@@ -304,7 +304,7 @@ def step(
     """
     import json
 
-    from lensctl.emr.doing import do
+    from lensctl.emr.run_step import do
     from lensctl.emr.work import Work
 
     done = do(Work(wheel, record, hours, tuple(writes), tuple(command_line), command_config))
@@ -318,11 +318,11 @@ def _understood(line: list[str]) -> tuple[list[str], Path | None, tuple[str, ...
     import importlib
 
     from lensctl.emr.work import READS, paths
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     name, *words = line
     if name not in READS:
-        raise InputError(f"'{name}' does not run on a cluster{config.nearest(name, READS)}", f"use {', '.join(READS)}")
+        raise InputError(f"'{name}' does not run on a cluster{nearest(name, READS)}", f"use {', '.join(READS)}")
     importlib.import_module(f"lensctl.cli.{name}")
     with typer.main.get_command(app).commands[name].make_context(name, list(words)) as context:  # type: ignore[attr-defined]
         values = dict(context.params)
@@ -345,8 +345,8 @@ def _region(given: str | None) -> str:
     """The region, given or configured, for this process and whatever it asks; never a guess."""
     import os
 
-    from lensctl.doors import s3
-    from lensctl.words.errors import InputError
+    from lensctl.io.storage import s3
+    from lensctl.rules.errors import InputError
 
     if given:
         os.environ["AWS_REGION"] = given
@@ -358,8 +358,8 @@ def _region(given: str | None) -> str:
 
 def _service(region: str) -> Service:
     """EMR in a region; InputError where there are no credentials."""
-    from lensctl.doors import s3
     from lensctl.emr.service import Service
+    from lensctl.io.storage import s3
 
     s3.account()
     return Service(region)
@@ -367,13 +367,14 @@ def _service(region: str) -> Service:
 
 def _refuse_missing(reads: Sequence[str]) -> None:
     """Raise InputError for an input that is not there, before anything is paid for."""
-    from lensctl.doors import s3, tables
-    from lensctl.doors.whole import is_s3
-    from lensctl.words.errors import InputError
+    from lensctl.io.storage import s3
+    from lensctl.io.storage.atomic import is_s3
+    from lensctl.io.tables.files import files_of
+    from lensctl.rules.errors import InputError
 
     for path in reads:
         if any(letter in path for letter in "*?["):
-            tables.files(path)
+            files_of(path)
         elif is_s3(path) and not s3.exists(path):
             raise InputError(f"{path}: no such object", "check the bucket and the key")
 
@@ -381,7 +382,7 @@ def _refuse_missing(reads: Sequence[str]) -> None:
 def _refuse_other_wheel(service: Service, cluster: str, wheel: str) -> None:
     """Raise InputError where a cluster has ended, or has installed something else."""
     from lensctl.emr.service import ENDED
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     state, _ = service.cluster(cluster)
     if state.state in (*ENDED, "TERMINATING"):
@@ -408,7 +409,7 @@ def _show_request(machines: Machines, region: str, work: Work, *, idle: int, kee
 
 
 def _last_step(service: Service, cluster: str) -> str:
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     steps = service.steps(cluster)
     if not steps:
@@ -428,7 +429,7 @@ def _patience(every: float) -> Patience:
 def _fail(state: State, cluster: str, step: str, folder: str, patience: Patience, log_minutes: float) -> NoReturn:
     """Show what the logs say of a step or cluster that failed, and raise why."""
     from lensctl.emr.waiting import logs_of_failure
-    from lensctl.words.errors import LensctlError
+    from lensctl.rules.errors import LensctlError
 
     of_cluster = state.id == cluster
     place = "its cluster keeps none"

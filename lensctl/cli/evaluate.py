@@ -14,7 +14,7 @@ from lensctl.cli.options import Overwrite, Root, Seed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lensctl.evaluate.pictures import Read
+    from lensctl.evaluate.report.pictures import Read
 
 
 @command("evaluate", MODEL)
@@ -64,16 +64,16 @@ def evaluate(
 
     Example: lensctl evaluate scores.parquet evaluation --prevalence 1e-4
     """
-    from lensctl.doors import tables
-    from lensctl.doors.whole import refuse_existing, whole_folder
     from lensctl.evaluate import against as comparing
     from lensctl.evaluate import folder
     from lensctl.evaluate import grades as seen
     from lensctl.evaluate.calibrating import KINDS
-    from lensctl.evaluate.figures import Choices
-    from lensctl.evaluate.figures import evaluate as evaluated
-    from lensctl.words.config import nearest
-    from lensctl.words.errors import InputError
+    from lensctl.evaluate.evaluation import Choices
+    from lensctl.evaluate.evaluation import evaluate as evaluated
+    from lensctl.io.storage.atomic import refuse_existing, whole_folder
+    from lensctl.io.tables.files import read_table
+    from lensctl.rules.config import nearest
+    from lensctl.rules.errors import InputError
 
     if calibration not in KINDS:
         raise InputError(f"no calibration '{calibration}'{nearest(calibration, KINDS)}", f"use {' or '.join(KINDS)}")
@@ -91,7 +91,7 @@ def evaluate(
     refuse_existing(out_dir, overwrite)
     other = None if against is None else comparing.read(against)
     graded = None if grades is None else seen.read(grades)
-    table = tables.read(scores)
+    table = read_table(scores)
     choices = Choices(rounds, seed, calibration, top_k, prevalence)
     name = "stdin" if scores == "-" else Path(scores).name
     found = evaluated(table, choices, name, other=other, graded=graded)
@@ -132,9 +132,9 @@ def _compare(here: str, there: str, rounds: int, seed: int) -> None:
 
 def _pixels(table: pa.Table, scores: str, root: Path | None) -> tuple[Read | None, str]:
     """How to read the cutouts of some rows; None, and why, where they are out of reach and nobody said where."""
-    from lensctl.doors.cutouts import Cutouts
-    from lensctl.doors.whole import is_s3
-    from lensctl.words.errors import LensctlError
+    from lensctl.io.cutouts.by_manifest import Cutouts
+    from lensctl.io.storage.atomic import is_s3
+    from lensctl.rules.errors import LensctlError
 
     lacking = "The pixels were out of reach, so there are no pictures; evaluate with --root to have them."
     if root is None and (scores == "-" or is_s3(scores)):

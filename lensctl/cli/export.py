@@ -26,8 +26,8 @@ def export(
 
     Example: lensctl export positives.zarr npz --compress
     """
-    from lensctl.doors.store import open_store
     from lensctl.export import export
+    from lensctl.io.cutouts.store import open_store
 
     source = open_store(store)
     with report.progress(".npz files", source.n) as advance:

@@ -15,7 +15,7 @@ from lensctl.cli.compute import be_a_good_neighbour, root_of
 from lensctl.cli.options import Overwrite, Root
 
 if TYPE_CHECKING:
-    from lensctl.doors.signature import PrivateKey
+    from lensctl.frozen.signature import PrivateKey
 
 PASSPHRASE = "LENSCTL_SIGN_PASSPHRASE"
 
@@ -69,14 +69,14 @@ def freeze(
     Example: lensctl freeze run frozen --evaluation evaluation --gates gates.jsonl
     """
     be_a_good_neighbour()
-    from lensctl.doors import tables
-    from lensctl.doors.whole import refuse_existing, whole_folder
     from lensctl.freeze import freeze as frozen_from
-    from lensctl.learning.trained_on import Data
+    from lensctl.io.storage.atomic import refuse_existing, whole_folder
+    from lensctl.io.tables.files import read_table
+    from lensctl.learning.training.trained_on import Data
 
     refuse_existing(frozen_dir, overwrite)
     key = None if sign is None else _private_key(sign)
-    data = None if manifest is None else Data(tables.read(manifest), root_of(manifest, root), manifest)
+    data = None if manifest is None else Data(read_table(manifest), root_of(manifest, root), manifest)
     cutouts = 0 if data is None else data.manifest.num_rows
     with whole_folder(frozen_dir, overwrite) as part, report.progress("cutouts compared", cutouts) as advance:
         made = frozen_from(
@@ -103,8 +103,8 @@ def freeze(
 
 def _private_key(path: Path) -> PrivateKey:
     """The key to sign with; its passphrase is asked for where it needs one, nothing gives it and somebody is there."""
-    from lensctl.doors import signature
-    from lensctl.words.errors import InputError
+    from lensctl.frozen import signature
+    from lensctl.rules.errors import InputError
 
     try:
         return signature.private_key(path, os.environ.get(PASSPHRASE))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lensctl.gates.registry import Gate
-    from lensctl.words.checks import Check
+    from lensctl.rules.checks import Check
 
 NO = 1
 
@@ -82,10 +82,10 @@ def gate(
 
     Example: lensctl gate splits,overlap,weights manifest.parquet --set splits.train=0.6,0.8
     """
-    from lensctl.doors.whole import refuse_existing, whole_file
     from lensctl.gates import registry
     from lensctl.gates.inputs import Inputs
-    from lensctl.words.errors import InputError
+    from lensctl.io.storage.atomic import refuse_existing, whole_file
+    from lensctl.rules.errors import InputError
 
     if name == registry.LIST:
         _list()
@@ -115,7 +115,7 @@ def gate(
 
 def _for_those_with(gates: Sequence[Gate], **given: Any) -> list[str]:
     """Options that are settings of some gates, as settings; InputError where none of the gates has it."""
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     found = []
     for key, value in given.items():
@@ -131,7 +131,7 @@ def _for_those_with(gates: Sequence[Gate], **given: Any) -> list[str]:
 def _list() -> None:
     """Every gate as a JSON line on stdout and in a table; one that cannot be loaded with the reason."""
     from lensctl.gates import registry
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     gates, rows = [], []
     for name in registry.names():

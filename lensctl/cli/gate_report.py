@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from lensctl.words.checks import Check
+    from lensctl.rules.checks import Check
 
 LOG_WIDTH = 110
 OFFENDERS_IN_TABLE = 3

@@ -12,7 +12,7 @@ import typer
 
 from lensctl import __version__
 from lensctl.cli.command import app
-from lensctl.words.errors import InputError, LensctlError, ReaderGone
+from lensctl.rules.errors import InputError, LensctlError, ReaderGone
 
 COMMANDS = {
     "sky": "Make a mock survey, laid out like the Legacy Survey's.",

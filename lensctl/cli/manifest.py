@@ -33,11 +33,13 @@ def manifest(
     """
     from pathlib import Path
 
-    from lensctl.doors import digests, provenance, tables
-    from lensctl.doors.cutouts import listing
-    from lensctl.doors.whole import is_s3, refuse_existing
+    from lensctl.io.cutouts.by_manifest import listing
+    from lensctl.io.provenance import digests
+    from lensctl.io.provenance.steps import Step, chain_of, extend, stamp, step_input
+    from lensctl.io.storage.atomic import is_s3, refuse_existing
+    from lensctl.io.tables.files import read_table, write_table
     from lensctl.manifest import manifest
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     refuse_existing(output, overwrite)
     if root is None and (output == "-" or is_s3(output)):
@@ -45,21 +47,19 @@ def manifest(
     folder = root or Path(output).absolute().parent
     read, listed, chains, inputs = [], [], [], []
     for role, (table_path, store_path) in (("positives", positives), ("negatives", negatives)):
-        table = tables.read(table_path)
+        table = read_table(table_path)
         cutouts = listing(store_path, folder)
         read.append(table)
         listed.append(cutouts.rows)
-        chain = provenance.chain_of(table, table_path)
+        chain = chain_of(table, table_path)
         chains += [chain, cutouts.chain]
-        inputs.append(provenance.source(role, table_path, digests.of_table(table), chain))
-        inputs.append(provenance.source(f"{role} cutouts", store_path, cutouts.digest, cutouts.chain))
+        inputs.append(step_input(role, table_path, digests.of_table(table), chain))
+        inputs.append(step_input(f"{role} cutouts", store_path, cutouts.digest, cutouts.chain))
     made = manifest(read[0], listed[0], read[1], listed[1], keep_unstratified=keep_unstratified)
     for reason, count in sorted(made.left_out.items()):
         report.say(f"left out: {count:,} {reason}")
-    step = provenance.Step("manifest", {"keep_unstratified": keep_unstratified}, tuple(inputs))
-    tables.write(
-        provenance.stamp(made.rows, provenance.extend(step, *chains)), output, overwrite=overwrite, format=format
-    )
+    step = Step("manifest", {"keep_unstratified": keep_unstratified}, tuple(inputs))
+    write_table(stamp(made.rows, extend(step, *chains)), output, overwrite=overwrite, format=format)
     labels = made.rows["label"].to_pylist()
     report.receipt(
         "manifest",

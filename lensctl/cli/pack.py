@@ -28,10 +28,10 @@ def pack(
 
     Example: lensctl pack npz packed.zarr
     """
-    from lensctl.doors import cutouts
+    from lensctl.io.cutouts import by_manifest
     from lensctl.pack import pack
 
-    with report.progress(".npz files", len(cutouts.npz_files(folder))) as advance:
+    with report.progress(".npz files", len(by_manifest.npz_files(folder))) as advance:
         packed = pack(
             folder,
             store,

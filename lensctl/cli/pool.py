@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from lensctl.doors.jobs import Job
-    from lensctl.doors.provenance import Chain, Source, Step
+    from lensctl.io.provenance.steps import Chain, Input, Step
+    from lensctl.io.storage.resumable import Job
     from lensctl.pool import Criteria, Funnel, Part
 
 
@@ -63,11 +63,14 @@ def pool(
     import tempfile
     from pathlib import Path
 
-    from lensctl.doors import jobs, lens_catalogs, provenance, tables
-    from lensctl.doors import sweeps as catalogs
+    from lensctl.io.provenance.steps import Step, extend
+    from lensctl.io.storage import resumable
+    from lensctl.io.tables import lens_catalogs
+    from lensctl.io.tables import sweeps as catalogs
+    from lensctl.io.tables.files import chain_at, format_of, made_by
     from lensctl.pool import PRESETS, Funnel, in_order, repeated_between, select_all
-    from lensctl.words.config import nearest
-    from lensctl.words.errors import InputError
+    from lensctl.rules.config import nearest
+    from lensctl.rules.errors import InputError
 
     if preset not in PRESETS:
         raise InputError(f"no preset '{preset}'{nearest(preset, PRESETS)}", f"use {' or '.join(PRESETS)}")
@@ -79,7 +82,7 @@ def pool(
         "exclude_arcsec": exclude_arcsec,
     }
     criteria = dataclasses.replace(PRESETS[preset], **{k: v for k, v in given.items() if v is not None})  # type: ignore[arg-type]
-    kind = tables.format_of(output, format)
+    kind = format_of(output, format)
     _refuse_partitions(partition_by, output, kind)
     if not lenses:
         raise InputError("no lens catalogue is given", "add --lenses CATALOG, once for each catalogue")
@@ -89,11 +92,11 @@ def pool(
     if engine != "local":
         _by_spark(engine, files, output, kind, criteria, (ra, dec), parameters, sources, skip_bad, overwrite)
         return
-    begun = provenance.Step("pool", parameters, (catalogs.stamped(files), *sources))
-    if _is_alike(tables.chain_at(output), begun):
+    begun = Step("pool", parameters, (catalogs.stamped(files), *sources))
+    if _is_alike(chain_at(output), begun):
         digests = catalogs.digests_of(files, workers)
-        done = provenance.Step("pool", parameters, (catalogs.source(files, digests), *sources))
-        if tables.made_by(output, done.id):
+        done = Step("pool", parameters, (catalogs.source(files, digests), *sources))
+        if made_by(output, done.id):
             report.say(f"{output} was made by this very command: nothing to do")
             report.receipt("pool", output, files=len(files))
             return
@@ -101,7 +104,7 @@ def pool(
         job = None
         if output != "-":
             place = _place(output, begun.id, overwrite, bool(partition_by))
-            job = stack.enter_context(jobs.job(place, begun.as_dict(), overwrite=overwrite))
+            job = stack.enter_context(resumable.job(place, begun.as_dict(), overwrite=overwrite))
         folder = job.built if job else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         target = str(job.folder / "made") if job else output
         funnel, parts = Funnel(), list["Part"]()
@@ -117,8 +120,8 @@ def pool(
                 job.abandon()
             raise
         digests = [part.digest or catalogs.digest(part.file) for part in parts]
-        step = provenance.Step("pool", parameters, (catalogs.source(files, digests), *sources))
-        finish(provenance.extend(step))
+        step = Step("pool", parameters, (catalogs.source(files, digests), *sources))
+        finish(extend(step))
         funnel.repeated += repeated_between(parts)
         if job:
             _put(job, Path(target), output, begun.id, overwrite)
@@ -143,16 +146,18 @@ def _by_spark(
     criteria: Criteria,
     lenses: tuple[Any, Any],
     parameters: dict[str, Any],
-    sources: tuple[Source, ...],
+    sources: tuple[Input, ...],
     skip_bad: int,
     overwrite: bool,
 ) -> None:
     """Make the pool on a cluster: nothing but the funnels comes back to this machine."""
-    from lensctl.doors import growing, provenance, tables
-    from lensctl.doors import sweeps as catalogs
-    from lensctl.doors.spark import Cluster
+    from lensctl.io.provenance.steps import Step, extend
+    from lensctl.io.storage.incomplete import begin_folder
+    from lensctl.io.tables import sweeps as catalogs
+    from lensctl.io.tables.files import made_by
+    from lensctl.io.tables.spark import Cluster
     from lensctl.pool import Elsewhere, Funnel
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     if engine != "spark":
         raise InputError(f"no engine '{engine}'", "use local or spark")
@@ -162,13 +167,13 @@ def _by_spark(
         for path in (output, *files[:1]):
             cluster.refuse_unseen(path)
         digests = cluster.each(catalogs.digest, files)
-        step = provenance.Step("pool", parameters, (catalogs.source(files, digests), *sources))
-        chain = provenance.extend(step)
-        if tables.made_by(output, step.id):
+        step = Step("pool", parameters, (catalogs.source(files, digests), *sources))
+        chain = extend(step)
+        if made_by(output, step.id):
             report.say(f"{output} was made by this very command: nothing to do")
             report.receipt("pool", output, files=len(files))
             return
-        with growing.begin(output, step.as_dict(), overwrite=overwrite, afresh=overwrite) as place:
+        with begin_folder(output, step.as_dict(), overwrite=overwrite, afresh=overwrite) as place:
             part = Elsewhere(place, criteria, *lenses, tuple(parameters["partition_by"]), chain)
             funnel = Funnel()
             for one in cluster.each(part, enumerate(files)):
@@ -185,8 +190,8 @@ def _by_spark(
 def _refuse_partitions(names: list[str], output: str, kind: str) -> None:
     """Raise InputError where a pool cannot be divided so."""
     from lensctl.pool import PARTITIONS
-    from lensctl.words.config import nearest
-    from lensctl.words.errors import InputError
+    from lensctl.rules.config import nearest
+    from lensctl.rules.errors import InputError
 
     for name in names:
         if name not in PARTITIONS:
@@ -211,26 +216,30 @@ def _is_alike(chain: Chain, begun: Step) -> bool:
 
 def _place(output: str, by: str, overwrite: bool, folder: bool) -> str | Path:
     """Where the output is made: itself on disk, a place in the cache for S3; InputError where it may not be."""
-    from lensctl.doors import jobs, remote_folders, whole
+    from lensctl.io.storage import resumable
+    from lensctl.io.storage.atomic import is_s3, refuse_existing
+    from lensctl.io.storage.remote_folders import refuse_existing_folder
 
-    if not whole.is_s3(output):
+    if not is_s3(output):
         return output
     if folder:
-        remote_folders.refuse_existing(output, by, overwrite)
+        refuse_existing_folder(output, by, overwrite)
     else:
-        whole.refuse_existing(output, overwrite)
-    return jobs.workplace(output)
+        refuse_existing(output, overwrite)
+    return resumable.workplace(output)
 
 
 def _put(job: Job, made: Path, output: str, by: str, overwrite: bool) -> None:
     """Give the output its place, and remove the workplace."""
-    from lensctl.doors import remote_folders, s3, whole
+    from lensctl.io.storage import s3
+    from lensctl.io.storage.atomic import is_s3
+    from lensctl.io.storage.remote_folders import upload_folder
 
-    if not whole.is_s3(output):
+    if not is_s3(output):
         job.finish(made)
         return
     if made.is_dir():
-        remote_folders.upload(made, output, by, overwrite)
+        upload_folder(made, output, by, overwrite)
     else:
         s3.upload(made, output)
     job.abandon()
@@ -257,7 +266,9 @@ def _written(parts: Iterable[Part], target: str, partition_by: list[str], kind: 
     import shutil
     from pathlib import Path
 
-    from lensctl.doors import partitions, provenance, tables
+    from lensctl.io.provenance.steps import stamp
+    from lensctl.io.tables import partitioned
+    from lensctl.io.tables.files import write_batches
     from lensctl.pool import batches
 
     if kind != "parquet" or target == "-":
@@ -265,9 +276,9 @@ def _written(parts: Iterable[Part], target: str, partition_by: list[str], kind: 
 
         def write(chain: Chain) -> None:
             schema = next(batch.schema for part in waiting for batch in batches(part))
-            stamped = provenance.stamp(schema.empty_table(), chain).schema
+            stamped = stamp(schema.empty_table(), chain).schema
             rows = (batch.replace_schema_metadata(stamped.metadata) for part in waiting for batch in batches(part))
-            tables.write_batches(stamped, rows, target, overwrite=True, format=kind)
+            write_batches(stamped, rows, target, overwrite=True, format=kind)
 
         return write
     path, writer = Path(target), None
@@ -275,14 +286,14 @@ def _written(parts: Iterable[Part], target: str, partition_by: list[str], kind: 
         shutil.rmtree(path)
     for part in parts:
         for batch in batches(part):
-            writer = writer or partitions.Writer(path, batch.schema, partition_by)
+            writer = writer or partitioned.Writer(path, batch.schema, partition_by)
             writer.write(batch)
     return writer.close if writer else lambda chain: None
 
 
 def _refuse(funnel: Funnel, files: int, skip_bad: int) -> None:
     """Raise InputError where too many files are bad, or nothing is left."""
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     if len(funnel.bad) > skip_bad:
         first = next(iter(funnel.bad.values()))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from lensctl.words.errors import ReaderGone
+from lensctl.rules.errors import ReaderGone
 
 STARTED = time.perf_counter()
 PLAIN_LINE_EVERY_SECONDS = 10.0

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from lensctl.doors.provenance import Source
-    from lensctl.doors.spark import Cluster
-    from lensctl.doors.sql import Database, Scan
+    from lensctl.io.provenance.steps import Input
+    from lensctl.io.tables.spark import Cluster
+    from lensctl.io.tables.sql import Database, Scan
     from lensctl.sample import Plan
 
 PLAN_BINS = ["nobs_z=3-5,6-10,11+", "type=SER,DEV,REX"]
@@ -67,11 +67,12 @@ def sample(
     """
     import contextlib
 
-    from lensctl.doors import provenance, tables
-    from lensctl.doors.whole import refuse_existing
+    from lensctl.io.provenance.steps import Step, chain_of, extend, stamp, step_input
+    from lensctl.io.storage.atomic import refuse_existing
+    from lensctl.io.tables.files import write_table
+    from lensctl.rules.errors import InputError
+    from lensctl.rules.strata import parse_strata
     from lensctl.sample import CHOSEN, plan
-    from lensctl.words import bins
-    from lensctl.words.errors import InputError
 
     if engine not in ENGINES:
         raise InputError(f"no engine '{engine}'", f"use {' or '.join(ENGINES)}")
@@ -79,7 +80,7 @@ def sample(
     for path in (output, strata):
         if path and not dry_run:
             refuse_existing(path, overwrite)
-    by = bins.read(stratification_bins)
+    by = parse_strata(stratification_bins)
     wanted, avoid, sources = _lenses(positives, lenses)
     with contextlib.ExitStack() as held:
         runs, scan = _begin(engine, held, pool, by, format)
@@ -107,14 +108,12 @@ def sample(
             "exclude_arcsec": exclude_arcsec,
             "sql": planned.sql,
         }
-        inputs = (provenance.source("pool", pool, scan.digest, scan.chain), *sources)
-        chain = provenance.extend(
-            provenance.Step("sample", parameters, inputs), scan.chain, provenance.chain_of(wanted, positives)
-        )
+        inputs = (step_input("pool", pool, scan.digest, scan.chain), *sources)
+        chain = extend(Step("sample", parameters, inputs), scan.chain, chain_of(wanted, positives))
         runs.keep(CHOSEN, planned.sql)
         runs.write_located(CHOSEN, output, chain, rows=planned.rows, overwrite=overwrite, format=format)
     if strata:
-        tables.write(provenance.stamp(planned.strata, chain), strata, overwrite=overwrite)
+        write_table(stamp(planned.strata, chain), strata, overwrite=overwrite)
     report.receipt(
         "sample",
         output,
@@ -130,37 +129,40 @@ def _begin(
 ) -> tuple[Database | Cluster, Scan]:
     """An engine that knows the pool, until what holds it is closed."""
     if engine == "spark":
-        from lensctl.doors.spark import Cluster
+        from lensctl.io.tables.spark import Cluster
         from lensctl.sample import NEEDED
 
         cluster = held.enter_context(Cluster())
         return cluster, cluster.scan("pool", pool, (*NEEDED, *by))
-    from lensctl.doors.sql import Database
+    from lensctl.io.tables.sql import Database
 
     database = held.enter_context(Database(memory_mb_per_thread=MEMORY_MB_PER_THREAD))
     return database, database.scan("pool", pool, format if pool == "-" else None, located=True)
 
 
-def _lenses(positives: str, lenses: list[str]) -> tuple[pa.Table, pa.Table, tuple[Source, ...]]:
+def _lenses(positives: str, lenses: list[str]) -> tuple[pa.Table, pa.Table, tuple[Input, ...]]:
     """The positives; positions to stay away from: theirs and those of every catalogue; and all of them as inputs."""
     import numpy as np
     import pyarrow as pa
 
-    from lensctl.doors import digests, lens_catalogs, provenance, tables
-    from lensctl.words import schema
+    from lensctl.io.provenance import digests
+    from lensctl.io.provenance.steps import chain_of, step_input
+    from lensctl.io.tables import lens_catalogs
+    from lensctl.io.tables.files import read_table
+    from lensctl.rules import schema
 
-    wanted = schema.conform(tables.read(positives), positives)
+    wanted = schema.conform(read_table(positives), positives)
     schema.require(wanted, "ra", "dec", where=positives)
     schema.refuse_bad_positions(wanted, where=positives)
     ra, dec, sources = lens_catalogs.positions([positives, *lenses])
     avoid = pa.table({"ra": np.r_[wanted["ra"].to_numpy(), ra], "dec": np.r_[wanted["dec"].to_numpy(), dec]})
-    own = provenance.source("positives", positives, digests.of_table(wanted), provenance.chain_of(wanted, positives))
+    own = step_input("positives", positives, digests.of_table(wanted), chain_of(wanted, positives))
     return wanted, avoid, (own, *sources[1:])
 
 
 def _say(planned: Plan, *, strict: bool, explain: bool) -> None:
     """Show the table of strata and what was left out; an error where one falls short and that is not allowed."""
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     by_stratum = planned.strata
     report.table("Strata", by_stratum.column_names, (row.values() for row in by_stratum.to_pylist()))

@@ -33,12 +33,14 @@ def score(
     Example: lensctl score run manifest.parquet scores.parquet
     """
     be_a_good_neighbour()
-    from lensctl.doors import digests, provenance, tables
-    from lensctl.doors.cutouts import Cutouts
-    from lensctl.doors.store import is_store, open_store
-    from lensctl.doors.whole import refuse_existing
-    from lensctl.learning.checkpoint import FROZEN, load_model
-    from lensctl.learning.memory import enough_memory
+    from lensctl.io.cutouts.by_manifest import Cutouts
+    from lensctl.io.cutouts.store import is_store, open_store
+    from lensctl.io.provenance import digests
+    from lensctl.io.provenance.steps import Step, chain_of, extend, stamp, step_input
+    from lensctl.io.storage.atomic import refuse_existing
+    from lensctl.io.tables.files import read_table, write_table
+    from lensctl.learning.networks.checkpoint import FROZEN, load_model
+    from lensctl.learning.out_of_memory import enough_memory
     from lensctl.score import score
     from lensctl.verify import proven
 
@@ -55,8 +57,8 @@ def score(
             return store.read(rows, crop=crop)
     else:
         folder = root_of(input, root)
-        table = tables.read(input, format=format if input == "-" else None)
-        chain, digest, role = provenance.chain_of(table, input), digests.of_table(table), "manifest"
+        table = read_table(input, format=format if input == "-" else None)
+        chain, digest, role = chain_of(table, input), digests.of_table(table), "manifest"
         cutouts = Cutouts(table, folder)
 
         def read(rows):  # type: ignore[no-untyped-def]
@@ -69,12 +71,12 @@ def score(
     for reason, count in sorted(scored.left_out.items()):
         report.say(f"no score for {count:,} rows: {reason}")
     inputs = (
-        provenance.source("model", model, loaded.digest, loaded.chain),
-        provenance.source(role, input, digest, chain),
+        step_input("model", model, loaded.digest, loaded.chain),
+        step_input(role, input, digest, chain),
     )
-    step = provenance.Step("score", {"tta": tta}, inputs)
-    rows = provenance.stamp(scored.rows, provenance.extend(step, chain, loaded.chain))
-    tables.write(rows, output, overwrite=overwrite, format=format)
+    step = Step("score", {"tta": tta}, inputs)
+    rows = stamp(scored.rows, extend(step, chain, loaded.chain))
+    write_table(rows, output, overwrite=overwrite, format=format)
     report.receipt(
         "score",
         output,

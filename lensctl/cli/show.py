@@ -12,7 +12,7 @@ from lensctl.cli.command import LOOK, command
 from lensctl.cli.options import Format, Overwrite, Root
 
 if TYPE_CHECKING:
-    from lensctl.show import Facts
+    from lensctl.show.description import Description
 
 Texts = list[str]
 
@@ -60,21 +60,21 @@ def show(
 
     Example: lensctl show manifest.parquet --montage lenses.png --rows "lenses: label = 1" --rows "others: label = 0"
     """
-    from lensctl.show import look
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
+    from lensctl.show.identify import identify
 
     if montage is None and (rows or ids or order):
         raise InputError("--rows, --ids and --order choose cutouts to draw", "add --montage OUT.png")
     if montage is not None and file == "-":
         raise InputError("cutouts are not drawn from a pipe", "write the table to a file first")
     if montage is not None:
-        from lensctl.doors.whole import refuse_existing
+        from lensctl.io.storage.atomic import refuse_existing
 
         refuse_existing(montage, overwrite)
-    facts = look(file, head=head, where="" if montage else where, format=format)
+    facts = identify(file, head=head, where="" if montage else where, format=format)
     drawn: dict[str, object] = {}
     if montage is not None:
-        from lensctl.doors.whole import whole_file
+        from lensctl.io.storage.atomic import whole_file
         from lensctl.show import montage as cutouts
 
         wanted = [id for text in ids for id in text.split(",") if id]
@@ -93,9 +93,9 @@ def show(
     report.receipt("show", "stdin" if file == "-" else file, **few, **drawn)
 
 
-def _display(file: str, facts: Facts) -> None:
+def _display(file: str, facts: Description) -> None:
     """Everything for people."""
-    from lensctl.show.facts import chain_lines
+    from lensctl.show.description import chain_lines
 
     report.say(f"{'stdin' if file == '-' else file}: {facts.kind}")
     figures = {name: _text(value) for name, value in facts.figures.items() if value not in (None, "", [])}

@@ -35,18 +35,18 @@ def sky(
 
     Example: lensctl sky sky --galaxies 2000
     """
-    from lensctl.doors import provenance
-    from lensctl.doors.whole import whole_folder
-    from lensctl.doors.workers import cores
+    from lensctl.io.provenance.steps import Step, extend
+    from lensctl.io.storage.atomic import whole_folder
+    from lensctl.io.workers import cores
+    from lensctl.rules.errors import InputError
     from lensctl.sky.mock import LENS_SHARE, make
     from lensctl.sky.pointings import Size
-    from lensctl.words.errors import InputError
 
     if full_bricks and window_px is not None:
         raise InputError("--full-bricks and --window-px exclude each other", "give one of them")
     size = Size(galaxies, round(LENS_SHARE * galaxies) if lenses is None else lenses, window_px, full_bricks)
-    step = provenance.Step("sky", {**vars(size), "seed": seed})
-    chain = provenance.extend(step)
+    step = Step("sky", {**vars(size), "seed": seed})
+    chain = extend(step)
     with whole_folder(out_dir, overwrite) as part, report.progress("windows", None) as advance:
         made = make(part, size, seed=seed, workers=workers or cores(), chain=chain, advance=advance)
     by_kind = made.counts("kind", "split")

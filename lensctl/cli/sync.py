@@ -47,12 +47,12 @@ def sync(
 
     Example: lensctl sync negatives.zarr mirror/negatives.zarr
     """
-    from lensctl.doors.objects import open_place
+    from lensctl.rules.object_names import Selection
     from lensctl.sync import FAILURES, sync
-    from lensctl.words.keys import Selection
+    from lensctl.sync.object_store import open_object_store
 
     limit = _bytes_per_second(bwlimit) if bwlimit else None
-    source, target = open_place(src), open_place(dst, target=True)
+    source, target = open_object_store(src), open_object_store(dst, target=True)
     spoken = {"copy", "mend", "delete"} if dry_run else {"mend"}
 
     def tell(action: str, key: str) -> None:
@@ -113,7 +113,7 @@ def _bytes_per_second(text: str) -> float:
     """A rate such as 20M; InputError for none."""
     import re
 
-    from lensctl.words.errors import InputError
+    from lensctl.rules.errors import InputError
 
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKMG]?)", text)
     rate = float(found[1]) * {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}[found[2].upper()] if found else 0.0

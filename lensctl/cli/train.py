@@ -17,7 +17,7 @@ from lensctl.cli.epochs import teller
 from lensctl.cli.options import Format, Overwrite, Root, Seed
 
 if TYPE_CHECKING:
-    from lensctl.learning.team import Team
+    from lensctl.learning.training.distributed import Team
 
 WORLD = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
 """What torchrun says in the environment, and what holds without it."""
@@ -112,12 +112,12 @@ def train(
     Example: lensctl train manifest.parquet run --epochs 10 --positive-share 0.3
     """
     be_a_good_neighbour()
-    from lensctl.doors import tables
-    from lensctl.doors.cutouts import Cutouts
-    from lensctl.learning.checkpoint import RUN, read_json
-    from lensctl.learning.memory import enough_memory
-    from lensctl.learning.settings import Resources, TrainConfig, weight_from
-    from lensctl.learning.track import TRACKERS, refuse_missing
+    from lensctl.io.cutouts.by_manifest import Cutouts
+    from lensctl.io.tables.files import read_table
+    from lensctl.learning.networks.checkpoint import RUN, read_json
+    from lensctl.learning.out_of_memory import enough_memory
+    from lensctl.learning.training.settings import Resources, TrainConfig, weight_from
+    from lensctl.learning.training.trackers import TRACKERS, refuse_missing
     from lensctl.train import train
 
     with _team(device) as team, enough_memory("use --feed stream or a smaller --batch-size, then add --resume"):
@@ -153,7 +153,7 @@ def train(
             refuse_missing(name)
         built = local_folder(run_dir, "a run is made on")
         folder = root_of(manifest, root)
-        rows = tables.read(manifest, format=format if manifest == "-" else None)
+        rows = read_table(manifest, format=format if manifest == "-" else None)
         cutouts = Cutouts(rows, folder)
         scale = Cutouts(rows.slice(0, 1), folder).facts("pixel_scale_arcsec")["pixel_scale_arcsec"][0].as_py()
         resources = Resources(
@@ -203,7 +203,7 @@ def _team(device: str) -> Iterator[Team]:
 
     An error that another process says ends this one with the same status and without a word.
     """
-    from lensctl.learning.team import ALONE, SaidByAnother, gathered
+    from lensctl.learning.training.distributed import ALONE, SaidByAnother, gathered
 
     rank, size, local = (int(os.environ.get(name, default)) for name, default in WORLD.items())
     if size == 1:

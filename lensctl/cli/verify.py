@@ -42,7 +42,7 @@ def verify(
     Example: lensctl verify frozen
     """
     be_a_good_neighbour()
-    from lensctl.doors import signature
+    from lensctl.frozen import signature
     from lensctl.verify import verify as checks_of
 
     signer = None if key is None else signature.public_key(key)

@@ -6,8 +6,8 @@ import gzip
 import re
 from dataclasses import dataclass
 
-from lensctl.doors import s3
-from lensctl.words.errors import LensctlError
+from lensctl.io.storage import s3
+from lensctl.rules.errors import LensctlError
 
 BAD = re.compile(r"\bERROR\b|^error: |\bFATAL\b|^Traceback ")
 
@@ -36,7 +36,7 @@ def of_bootstrap(folder: str) -> list[Log]:
 
 
 def _read(folder: str, names: tuple[str, ...]) -> list[Log]:
-    urls = [url for url in s3.listed(folder) if _name(url) in names]
+    urls = [url for url in s3.list_objects(folder) if _name(url) in names]
     return [Log(url, _lines(url)) for url in sorted(urls, key=lambda url: (names.index(_name(url)), url))]
 
 
@@ -45,7 +45,7 @@ def _name(url: str) -> str:
 
 
 def _lines(url: str) -> tuple[str, ...]:
-    data = s3.read(url)
+    data = s3.read_object(url)
     try:
         text = gzip.decompress(data) if url.endswith(".gz") else data
     except (OSError, EOFError) as error:

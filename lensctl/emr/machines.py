@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lensctl.words.config import nearest
-from lensctl.words.errors import InputError
+from lensctl.rules.config import nearest
+from lensctl.rules.errors import InputError
 
 MOST_EXECUTOR_GB = {"m5.xlarge": 4, "m5.2xlarge": 10}
 """Largest Spark memory that YARN can start on each machine (the plan's lesson 2.3); no others are known to work."""

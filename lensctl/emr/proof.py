@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lensctl.doors import provenance, s3, tables
-from lensctl.doors.store import Store
 from lensctl.emr.work import Work
-from lensctl.words.errors import InputError, LensctlError
+from lensctl.io.cutouts.store import Store
+from lensctl.io.provenance.steps import Chain, chain_of
+from lensctl.io.storage import s3
+from lensctl.io.tables.files import parquet_dataset, readable
+from lensctl.rules.errors import InputError, LensctlError
 
 Listing = dict[str, str]
 """Objects of an output by their key below it, each with what changes when it is written again."""
@@ -41,13 +43,13 @@ class Record:
 
     def write(self, url: str) -> None:
         """Put it on S3."""
-        s3.write(url, json.dumps(asdict(self), sort_keys=True).encode())
+        s3.write_object(url, json.dumps(asdict(self), sort_keys=True).encode())
 
 
 def read(url: str) -> Record:
     """A record from S3; InputError where there is none."""
     try:
-        values = json.loads(s3.read(url))
+        values = json.loads(s3.read_object(url))
         outputs = {path: Output(**each) for path, each in values.pop("outputs").items()}
         return Record(**values, outputs=outputs)
     except FileNotFoundError as error:
@@ -91,14 +93,14 @@ def _made_by(url: str, command: str) -> str | None:
     return chain[-1].id if chain else None
 
 
-def _open(url: str, command: str) -> tuple[provenance.Chain, int]:
+def _open(url: str, command: str) -> tuple[Chain, int]:
     """Provenance and rows of an output; InputError where it is not there or cannot be read."""
     if command == "cutout":
         store = Store(url)
         return store.chain, store.n
-    with tables.readable(url):
-        found = tables.dataset(url)
-        return provenance.chain_of(found.schema, url), int(found.count_rows())
+    with readable(url):
+        found = parquet_dataset(url)
+        return chain_of(found.schema, url), int(found.count_rows())
 
 
 def prove(work: Work, records: Sequence[str]) -> dict[str, int]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from lensctl.words.errors import InputError, LensctlError, ServiceError
+from lensctl.rules.errors import InputError, LensctlError, ServiceError
 
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 LIVE = ("STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING")

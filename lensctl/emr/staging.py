@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lensctl.doors import digests, s3
-from lensctl.doors.whole import is_s3
 from lensctl.emr import wheel as wheels
-from lensctl.words.errors import InputError
+from lensctl.io.provenance import digests
+from lensctl.io.storage import s3
+from lensctl.io.storage.atomic import is_s3
+from lensctl.rules.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Staged:
     def upload(self) -> None:
         """Put everything on S3."""
         for url, data in self.content.items():
-            s3.upload(data, url) if isinstance(data, Path) else s3.write(url, data)
+            s3.upload(data, url) if isinstance(data, Path) else s3.write_object(url, data)
 
 
 def records_of(root: str, digest: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lensctl.emr import logs
 from lensctl.emr.service import DONE, ENDED, FAILED, Service, State
-from lensctl.words.errors import LensctlError
+from lensctl.rules.errors import LensctlError
 
 SAY_EVERY_SECONDS = 60.0
 

@@ -14,8 +14,8 @@ from importlib import metadata
 from pathlib import Path
 
 import lensctl
-from lensctl.doors import digests
-from lensctl.words.errors import InputError, LensctlError
+from lensctl.io.provenance import digests
+from lensctl.rules.errors import InputError, LensctlError
 
 EPOCH = "315532800"
 """The time that every file of a wheel has, so that the same code gives the same digest."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lensctl.doors import tables
-from lensctl.doors.whole import is_s3
-from lensctl.words.errors import InputError
+from lensctl.io.storage.atomic import is_s3
+from lensctl.io.tables.files import format_of
+from lensctl.rules.errors import InputError
 
 READS = {"pool": ("sweeps", "lenses"), "sample": ("pool", "positives", "lenses"), "cutout": ("table", "root")}
 WRITES = {"pool": ("output",), "sample": ("output", "strata"), "cutout": ("store",)}
@@ -73,7 +73,7 @@ def paths(name: str, values: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[
         if not (is_s3(path) or (path == values.get("root") and path.startswith(("http://", "https://")))):
             raise InputError(f"{path} is on this machine, unseen by the cluster", "put it on S3: `lensctl sync`")
     for path in writes if name != "cutout" else ():
-        if tables.format_of(path, values.get("format")) != "parquet":
+        if format_of(path, values.get("format")) != "parquet":
             raise InputError(f"{path}: only parquet carries its provenance", "name a parquet file or folder")
     if values.get("source") == "coadd" and not values.get("root"):
         raise InputError("coadds are where?", "add --root s3://…, what holds coadd/")

@@ -1,4 +1,4 @@
 """How good a model is: figures with intervals, tables, plots and a report, from its scores.
 
-`figures.evaluate` computes everything as values; `folder.write` puts them where people and programs find them.
+`evaluation.evaluate` computes everything as values; `folder.write` puts them where people and programs find them.
 """

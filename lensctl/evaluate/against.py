@@ -8,23 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.doors import digests, provenance, tables
-from lensctl.evaluate import key_figures, ranking
+from lensctl.evaluate import ranking, summary_metrics
 from lensctl.evaluate import scored as scored_rows
 from lensctl.evaluate.scored import Scored
 from lensctl.evaluate.tables import TEST_SCORES
-from lensctl.words import metrics
-from lensctl.words.errors import InputError
-from lensctl.words.intervals import Estimate, Resampling, delong_difference, percentile_interval, wilson
-from lensctl.words.levels import TARGET_FPRS
-from lensctl.words.strata import CONFUSERS
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import chain_of, step_input
+from lensctl.io.tables.files import read_table
+from lensctl.rules.acceptance import TARGET_FPRS
+from lensctl.rules.bins import CONFUSERS
+from lensctl.rules.errors import InputError
+from lensctl.stats import metrics
+from lensctl.stats.intervals import Estimate, Resampling, delong_difference, percentile_interval, wilson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from lensctl.doors.provenance import Chain, Source
+    from lensctl.io.provenance.steps import Chain, Input
 
 BETTER, WORSE, ALIKE = "better", "worse", "not told apart"
 
@@ -34,7 +36,7 @@ class Other:
     """The test rows of another evaluation, and where they came from."""
 
     test: Scored
-    source: Source
+    source: Input
     chain: Chain
 
 
@@ -46,10 +48,10 @@ def read(path: str, role: str = "against") -> Other:
     InputError
         A folder that is no evaluation, or what `scored.read` refuses.
     """
-    table, name = tables.read(file_of(path)), Path(path).name
-    chain = provenance.chain_of(table, path)
+    table, name = read_table(file_of(path)), Path(path).name
+    chain = chain_of(table, path)
     test = scored_rows.read(table, name, splits=("test",)).of("test")
-    return Other(test, provenance.source(role, path, digests.of_table(table), chain), chain)
+    return Other(test, step_input(role, path, digests.of_table(table), chain), chain)
 
 
 def file_of(path: str) -> str:
@@ -134,7 +136,7 @@ def _paired(test: Scored, other: Other) -> tuple[Scored, Scored, int, int]:
 
 
 def _aucs(ours: Scored, theirs: Scored, rounds: int, seed: int) -> Iterator[dict[str, Any]]:
-    for name, kept in ((key_figures.AUC, lambda part: part), (key_figures.TIER_A_AUC, ranking.tier_a)):
+    for name, kept in ((summary_metrics.AUC, lambda part: part), (summary_metrics.TIER_A_AUC, ranking.tier_a)):
         here, there = kept(ours), kept(theirs)
         if not here.is_lens.any() or here.is_lens.all():
             continue
@@ -160,16 +162,16 @@ def _at_fprs(ours: Scored, theirs: Scored, resampling: Resampling) -> Iterator[d
         events = int(min(apart, *(point.false for point in points)))
         value = points[0].recall - points[1].recall
         difference = Estimate(value, low, high, int(ours.is_lens.sum()), events)
-        yield _row(key_figures.recall_at(fpr), points[0].recall, points[1].recall, difference)
+        yield _row(summary_metrics.recall_at(fpr), points[0].recall, points[1].recall, difference)
 
 
 def _at_half(ours: Scored, theirs: Scored, resampling: Resampling) -> Iterator[dict[str, Any]]:
     """Recall and false positive rates at p = 0.5."""
     groups = {
-        key_figures.RECALL: ours.is_lens,
-        key_figures.TIER_A_RECALL: ours.is_lens & (ours.tier == "A"),
-        key_figures.FPR: ~ours.is_lens,
-        **{key_figures.fpr_of(name): ours.category == name for name in CONFUSERS},
+        summary_metrics.RECALL: ours.is_lens,
+        summary_metrics.TIER_A_RECALL: ours.is_lens & (ours.tier == "A"),
+        summary_metrics.FPR: ~ours.is_lens,
+        **{summary_metrics.fpr_of(name): ours.category == name for name in CONFUSERS},
     }
     groups = {name: rows for name, rows in groups.items() if rows.any()}
     here, there = ours.logit >= 0, theirs.logit >= 0

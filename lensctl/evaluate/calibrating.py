@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.evaluate.scored import Scored
-from lensctl.words import calibration
-from lensctl.words.calibration import BINS, By, Scaling
-from lensctl.words.intervals import Estimate, Resampling, percentile_interval
+from lensctl.stats import calibration
+from lensctl.stats.calibration import BINS, By, Scaling
+from lensctl.stats.intervals import Estimate, Resampling, percentile_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lensctl.doors import tables
-from lensctl.evaluate import pictures, plots, report
-from lensctl.evaluate.figures import Evaluation
+from lensctl.evaluate.evaluation import Evaluation
+from lensctl.evaluate.report import pictures, plots
+from lensctl.evaluate.report.html import galleries_shown, render
+from lensctl.io.tables.files import write_table
 
 PLOT_KINDS = ("png", "pdf")
 TABLE_KINDS = ("parquet", "csv")
@@ -30,15 +31,17 @@ def write(evaluation: Evaluation, folder: Path, read: pictures.Read | None, no_p
         (folder / name).mkdir()
     for name, table in sorted(evaluation.tables.items()):
         for kind in TABLE_KINDS:
-            tables.write(table, str(folder / "tables" / f"{name}.{kind}"))
+            write_table(table, str(folder / "tables" / f"{name}.{kind}"))
     drawn = {}
     for name in plots.PLOTS:
         figure = plots.draw(name, evaluation)
         for kind in PLOT_KINDS:
             (folder / "plots" / f"{name}.{kind}").write_bytes(plots.render(figure, kind))
         drawn[name] = pictures.data_uri(plots.render(figure, "svg"), "svg+xml")
-    shown = {name: pictures.colour_pictures(read, part.row) for name, part in report.shown(evaluation).items() if read}
-    html = report.render(evaluation, drawn, shown, no_pictures)
+    shown = {
+        name: pictures.colour_pictures(read, part.row) for name, part in galleries_shown(evaluation).items() if read
+    }
+    html = render(evaluation, drawn, shown, no_pictures)
     (folder / "report.html").write_text(html, encoding="utf-8")
     text = json.dumps(evaluation.metrics, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")

@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.doors import digests, lens_catalogs, provenance, tables
-from lensctl.evaluate import key_figures
+from lensctl.evaluate import summary_metrics
 from lensctl.evaluate.scored import Scored
-from lensctl.words import schema
-from lensctl.words.errors import InputError
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import chain_of, step_input
+from lensctl.io.tables import lens_catalogs
+from lensctl.io.tables.files import read_table
+from lensctl.rules import schema
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from lensctl.doors.provenance import Chain, Source
+    from lensctl.io.provenance.steps import Chain, Input
 
 GRADES = ("A", "B", "C", lens_catalogs.NO_LENS)
 SPELLINGS = {word.casefold(): grade for word, grade in ({g: g for g in GRADES} | lens_catalogs.TIERS).items()}
@@ -43,7 +46,7 @@ class Grades:
     """Grades by galaxy_id, and the file they came from."""
 
     of: Mapping[str, str]
-    source: Source
+    source: Input
     chain: Chain
 
 
@@ -55,7 +58,7 @@ def read(path: str) -> Grades:
     InputError
         Missing columns, a grade that is none of A, B, C and not, a galaxy with two grades, no grade at all.
     """
-    table = tables.read(path)
+    table = read_table(path)
     where = Path(path).name
     schema.require(table, "galaxy_id", "grading", where=where)
     schema.refuse_nulls(table, "galaxy_id", where=where)
@@ -76,8 +79,8 @@ def read(path: str) -> Grades:
             )
     if not found:
         raise InputError(f"{where}: no galaxy in it has a grade", "grade some in report.html and download them")
-    chain = provenance.chain_of(table, path)
-    return Grades(found, provenance.source("grades", path, digests.of_table(table), chain), chain)
+    chain = chain_of(table, path)
+    return Grades(found, step_input("grades", path, digests.of_table(table), chain), chain)
 
 
 def given(part: Scored, grades: Grades) -> NDArray[np.object_]:
@@ -118,7 +121,7 @@ def figures(
             "give the grades of galaxies that were scored, with their galaxy_id",
         )
     effect = denied(test, given(test, grades))
-    after = key_figures.measured(test.where(effect == None), rounds, seed)  # noqa: E711
+    after = summary_metrics.measured(test.where(effect == None), rounds, seed)  # noqa: E711
     rows = [{"figure": name, "before": before[name], "after": after[name]} for name in before if name in after]
     return {
         "name": grades.source.name,

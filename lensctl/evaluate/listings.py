@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.evaluate.operating import share_taken
+from lensctl.evaluate.operating_point import share_taken
 from lensctl.evaluate.scored import Scored
-from lensctl.words.intervals import Estimate, delong
-from lensctl.words.strata import CONFUSERS, NOBS_Z_BINS
+from lensctl.rules.bins import CONFUSERS, NOBS_Z_BINS
+from lensctl.stats.intervals import Estimate, delong
 
 if TYPE_CHECKING:
     import pyarrow as pa

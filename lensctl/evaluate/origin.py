@@ -6,20 +6,21 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from lensctl.doors import digests, provenance
-from lensctl.words.errors import InputError
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, chain_of, extend, step_input
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lensctl.doors.provenance import Chain, Source
+    from lensctl.io.provenance.steps import Chain, Input
 
 
 class Beside(Protocol):
     """Another input of the evaluation."""
 
     @property
-    def source(self) -> Source:
+    def source(self) -> Input:
         """What it is."""
 
     @property
@@ -32,7 +33,7 @@ def refuse_other_rows(scores: pa.Table, name: str) -> None:
 
     Scores that tell of no manifest are taken as they are, and so are those of a model of a fold, which splits anew.
     """
-    chain = provenance.chain_of(scores, name)
+    chain = chain_of(scores, name)
     made_by = next((step for step in reversed(chain) if step.command == "score"), None)
     manifest = made_by.input("manifest") if made_by else None
     if manifest is None or any(step.command == "train" and step.parameters.get("fold") for step in chain):
@@ -47,10 +48,10 @@ def refuse_other_rows(scores: pa.Table, name: str) -> None:
 
 def extended(scores: pa.Table, name: str, choices: Mapping[str, Any], beside: Sequence[Beside]) -> Chain:
     """The chain of the scores and of other inputs, and the step of this evaluation."""
-    chain = provenance.chain_of(scores, name)
-    inputs = (provenance.source("scores", name, digests.of_table(scores), chain), *(other.source for other in beside))
-    step = provenance.Step("evaluate", choices, inputs)
-    return provenance.extend(step, *(other.chain for other in beside), chain)
+    chain = chain_of(scores, name)
+    inputs = (step_input("scores", name, digests.of_table(scores), chain), *(other.source for other in beside))
+    step = Step("evaluate", choices, inputs)
+    return extend(step, *(other.chain for other in beside), chain)
 
 
 def judged(chain: Chain) -> dict[str, str | None]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from lensctl.evaluate import calibrating, ranking
 from lensctl.evaluate.scored import Scored
-from lensctl.words.errors import InputError
-from lensctl.words.intervals import Estimate, Resampling, percentile_interval, wilson
-from lensctl.words.thresholds import Threshold
+from lensctl.rules.errors import InputError
+from lensctl.stats.intervals import Estimate, Resampling, percentile_interval, wilson
+from lensctl.stats.thresholds import Threshold
 
 
 def figures(

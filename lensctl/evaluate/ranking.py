@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.evaluate.scored import Scored
-from lensctl.words import metrics
-from lensctl.words.intervals import Estimate, Resampling, delong, percentile_interval
-from lensctl.words.levels import TARGET_FPRS
+from lensctl.rules.acceptance import TARGET_FPRS
+from lensctl.stats import metrics
+from lensctl.stats.intervals import Estimate, Resampling, delong, percentile_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.words import schema
-from lensctl.words.calibration import logistic
-from lensctl.words.errors import InputError
-from lensctl.words.split import SPLITS
-from lensctl.words.strata import POOLS
+from lensctl.rules import schema
+from lensctl.rules.bins import POOLS
+from lensctl.rules.errors import InputError
+from lensctl.rules.split import SPLITS
+from lensctl.stats.calibration import logistic
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,8 +11,8 @@ from lensctl.evaluate.scored import NEEDED, Scored
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lensctl.words.calibration import Scaling
-    from lensctl.words.thresholds import Threshold
+    from lensctl.stats.calibration import Scaling
+    from lensctl.stats.thresholds import Threshold
 
 VAL_SCORES = "val_scores"
 """The scores that thresholds were chosen from; `freeze` chooses them again."""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from statistics import NormalDist
 from typing import Any
 
-from lensctl.words.intervals import LEVEL
-from lensctl.words.levels import LEVELS
+from lensctl.rules.acceptance import LEVELS
+from lensctl.stats.intervals import LEVEL
 
 ROWS: tuple[tuple[str, str, str], ...] = (
     ("Tier-A recall at p = 0.5", "tier_a_recall", "min_recall"),

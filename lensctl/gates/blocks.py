@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from lensctl.doors.workers import cores
+from lensctl.io.workers import cores
 
 if TYPE_CHECKING:
     import numpy as np

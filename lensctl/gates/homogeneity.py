@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.doors.cutouts import Cutouts
 from lensctl.gates import origins
 from lensctl.gates.classes import NAMES, labels_of, usable
 from lensctl.gates.registry import NoSettings, gate
-from lensctl.words import checks, schema
-from lensctl.words.checks import Check
+from lensctl.io.cutouts.by_manifest import Cutouts
+from lensctl.rules import checks, schema
+from lensctl.rules.checks import Check
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lensctl.doors import digests, tables
-from lensctl.doors.whole import is_s3
-from lensctl.words.errors import InputError
+from lensctl.io.provenance import digests
+from lensctl.io.storage.atomic import is_s3
+from lensctl.io.tables.files import read_table
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +66,7 @@ class Inputs:
     @cached_property
     def tables(self) -> tuple[pa.Table, ...]:
         """Every input as a whole table; one without rows is a table too."""
-        return tuple(tables.read(path, allow_empty=True) for path in self.paths)
+        return tuple(read_table(path, allow_empty=True) for path in self.paths)
 
     @property
     def manifest(self) -> pa.Table:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from lensctl.doors.cutouts import Cutouts
+    from lensctl.io.cutouts.by_manifest import Cutouts
 
 NORTH_DEC = 32.375
 SERVES_BOTH = "ls-dr10"

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.astro import geometry
 from lensctl.gates.classes import NEGATIVE, POSITIVE, labels_of, numbers, texts
 from lensctl.gates.registry import gate, setting
-from lensctl.words import checks, geometry, schema
-from lensctl.words.errors import InputError
+from lensctl.rules import checks, schema
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lensctl.gates.inputs import Inputs
-    from lensctl.words.checks import Check
+    from lensctl.rules.checks import Check
 
 GATE = "overlap"
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.doors.cutouts import Cutouts
-from lensctl.doors.store import is_store, open_store
 from lensctl.gates import blocks
 from lensctl.gates.classes import texts, truths
 from lensctl.gates.registry import gate, setting
-from lensctl.words import checks, quality, schema
-from lensctl.words.checks import Check
-from lensctl.words.errors import InputError
+from lensctl.io.cutouts.by_manifest import Cutouts
+from lensctl.io.cutouts.store import is_store, open_store
+from lensctl.rules import checks, quality, schema
+from lensctl.rules.checks import Check
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.doors.sql import Database
 from lensctl.gates.registry import gate, setting
-from lensctl.words import checks, schema, split, strata
-from lensctl.words.checks import Check
+from lensctl.io.tables.sql import Database
+from lensctl.rules import checks, schema, split
+from lensctl.rules.bins import POOLS
+from lensctl.rules.checks import Check
 
 if TYPE_CHECKING:
     from lensctl.gates.inputs import Inputs
@@ -85,7 +86,7 @@ def _shares(database: Database, limits: Settings, n: int) -> Iterator[Check]:
 
     pools = counts("pool")
     yield checks.share(GATE, "N2 share", pools.get("N2", 0), n, limits.n2)
-    others = {name: count for name, count in pools.items() if name not in strata.POOLS}
+    others = {name: count for name, count in pools.items() if name not in POOLS}
     yield checks.none(GATE, "the rest is N1", others, n, sum(others.values()))
     splits = counts("split")
     for name in split.SPLITS:

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lensctl.words.checks import Check
-from lensctl.words.config import nearest
-from lensctl.words.errors import InputError
+from lensctl.rules.checks import Check
+from lensctl.rules.config import nearest
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     from lensctl.gates.inputs import Inputs

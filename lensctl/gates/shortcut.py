@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.doors.cutouts import Cutouts
-from lensctl.gates import blocks, brightness, classifier, features, matching, origins, separation
+from lensctl.gates import blocks, origins
 from lensctl.gates.classes import numbers, texts, truths
 from lensctl.gates.registry import gate, setting
-from lensctl.words import checks, schema
-from lensctl.words.checks import Check
-from lensctl.words.errors import InputError
+from lensctl.gates.shortcuts import brightness, features, matching
+from lensctl.io.cutouts.by_manifest import Cutouts
+from lensctl.rules import checks, schema
+from lensctl.rules.checks import Check
+from lensctl.rules.errors import InputError
+from lensctl.stats import classifier
+from lensctl.stats.auc import auc_difference, auc_of_pairs, auc_within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,10 +171,10 @@ def _conditions(rows: _Rows, limits: Settings) -> Iterator[Check]:
     everything = np.zeros(len(rows.ids), np.int64)
     for name in CONDITIONS:
         for how, stratum in (("", everything), (", within strata", rows.stratum)):
-            estimate = separation.auc_within(rows.columns[name], rows.is_lens, stratum, rows.pixel)
+            estimate = auc_within(rows.columns[name], rows.is_lens, stratum, rows.pixel)
             yield checks.meets(GATE, f"AUC of {name}{how}", estimate, limits.auc)
     share = np.array([rows.is_lens[rows.stratum == s].mean() for s in range(int(rows.stratum.max()) + 1)])
-    estimate = separation.auc_within(share[rows.stratum], rows.is_lens, everything, rows.pixel)
+    estimate = auc_within(share[rows.stratum], rows.is_lens, everything, rows.pixel)
     note = "0.5 where every stratum has its share of negatives"
     yield checks.meets(GATE, "AUC of type and nobs_z_bin", estimate, None, note)
 
@@ -218,7 +221,7 @@ def _patterns(rows: _Rows, values: Floats, limits: Settings) -> Iterator[Check]:
 
 def _excess(what: str, has: NDArray[np.bool_], rows: _Rows, stratum: Ints, limits: Settings) -> Check:
     """Share of positives that have something minus that of negatives; those of the class with more are offenders."""
-    estimate = separation.difference(separation.auc_within(has.astype(float), rows.is_lens, stratum, rows.pixel))
+    estimate = auc_difference(auc_within(has.astype(float), rows.is_lens, stratum, rows.pixel))
     more = has & (rows.is_lens == ((estimate.value or 0.0) > 0))
     bounds = (-limits.max_excess, limits.max_excess)
     return checks.meets(GATE, f"excess of {what}", estimate, bounds, offenders=rows.ids[more])
@@ -227,7 +230,7 @@ def _excess(what: str, has: NDArray[np.bool_], rows: _Rows, stratum: Ints, limit
 def _nuisances(rows: _Rows, values: Floats, positive: Ints, negative: Ints, limits: Settings) -> Iterator[Check]:
     """Noise and centring against matched negatives, one by one and all together; then the innermost brightness."""
     for name in (*features.NOISE, *features.CENTROID):
-        estimate = separation.auc_of_pairs(_column(values, name), positive, negative, rows.pixel)
+        estimate = auc_of_pairs(_column(values, name), positive, negative, rows.pixel)
         yield checks.meets(GATE, f"AUC of {name}, matched", estimate, limits.auc)
 
     weight = brightness.pair_weights(positive)
@@ -245,7 +248,7 @@ def _nuisances(rows: _Rows, values: Floats, positive: Ints, negative: Ints, limi
         together[used], rows.is_lens[used], share[used], rows.pixel[used], folds=limits.folds, seed=limits.seed
     )
     note = f"{classifier.NAME} on {together.shape[1]} numbers, judged on sky it has not seen"
-    estimate = separation.auc_of_pairs(score, positive, negative, rows.pixel, fitted=True)
+    estimate = auc_of_pairs(score, positive, negative, rows.pixel, fitted=True)
     yield checks.meets(GATE, "AUC of all nuisances together, matched", estimate, limits.auc, note)
     ratio = brightness.matched_ratio(
         _column(values, features.INNER), rows.columns["flux_z"], positive, negative, rows.pixel, limits.seed
@@ -255,7 +258,7 @@ def _nuisances(rows: _Rows, values: Floats, positive: Ints, negative: Ints, limi
 
 def _physics(rows: _Rows, values: Floats, positive: Ints, negative: Ints) -> Iterator[Check]:
     for name in features.PHYSICS:
-        estimate = separation.auc_of_pairs(_column(values, name), positive, negative, rows.pixel)
+        estimate = auc_of_pairs(_column(values, name), positive, negative, rows.pixel)
         yield checks.meets(GATE, f"AUC of {name}, matched", estimate, None, PHYSICS)
 
 
@@ -271,7 +274,7 @@ def _core(rows: _Rows, values: Floats, drawn: Ints, limits: Settings) -> Iterato
         folds=limits.folds,
         seed=limits.seed,
     )
-    estimate = separation.auc_within(score, rows.is_lens[drawn], fold, rows.pixel[drawn], fitted=True)
+    estimate = auc_within(score, rows.is_lens[drawn], fold, rows.pixel[drawn], fitted=True)
     bounds = limits.auc if judged else None
     yield checks.meets(GATE, "AUC of core, r < 10 px", estimate, bounds, f"{classifier.NAME}; {note}")
     core = _column(values, features.CORE_BRIGHTNESS)[drawn]

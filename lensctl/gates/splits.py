@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.astro import geometry
 from lensctl.gates.classes import NAMES, POSITIVE, labels_of, numbers, texts, whole_numbers
 from lensctl.gates.registry import gate, setting
-from lensctl.words import checks, geometry, schema, split
+from lensctl.rules import checks, schema, split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lensctl.gates.inputs import Inputs
-    from lensctl.words.checks import Check
+    from lensctl.rules.checks import Check
 
 GATE = "splits"
 

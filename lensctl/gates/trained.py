@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lensctl.doors import digests
 from lensctl.gates.registry import gate, setting
-from lensctl.words.checks import Check
-from lensctl.words.errors import InputError
-from lensctl.words.intervals import FEW
-from lensctl.words.levels import LEVELS
+from lensctl.io.provenance import digests
+from lensctl.rules.acceptance import LEVELS
+from lensctl.rules.checks import Check
+from lensctl.rules.errors import InputError
+from lensctl.stats.intervals import FEW
 
 if TYPE_CHECKING:
     from lensctl.gates.inputs import Inputs

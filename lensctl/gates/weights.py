@@ -10,13 +10,13 @@ import numpy as np
 
 from lensctl.gates.classes import numbers, texts
 from lensctl.gates.registry import gate, setting
-from lensctl.words import checks, schema
+from lensctl.rules import checks, schema
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lensctl.gates.inputs import Inputs
-    from lensctl.words.checks import Check
+    from lensctl.rules.checks import Check
 
 GATE = "weights"
 FLOAT32_SLACK = 1e-6  # 0.6 stored as float32 is a little more than 0.6

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lensctl.doors import fits_cards, gate_lines, provenance
-from lensctl.show.facts import Facts, Listing
-from lensctl.words.errors import InputError
+from lensctl.frozen.gate_results import read_gate_results
+from lensctl.io.fits.header import BLOCK, CARD, Header, data_bytes, read_header
+from lensctl.io.provenance.steps import from_list
+from lensctl.rules.errors import InputError
+from lensctl.show.description import Description, Listing
 
 TELLING = (
     "SURVEY", "VERSION", "RELEASE", "MOCK", "BRICKNAME", "BRICK", "BAND", "FILTER", "BANDS", "IMTYPE", "IMAGETYP",
@@ -22,7 +24,7 @@ FIRST_LINES = 5
 LONGEST_LINE = 160
 
 
-def fits_facts(path: str) -> Facts:
+def fits_facts(path: str) -> Description:
     """The HDUs of a FITS file, the cards that tell most, and the columns of its tables."""
     rows, columns = [], []
     cards: dict[str, Any] = {}
@@ -46,7 +48,7 @@ def fits_facts(path: str) -> Facts:
         "columns": [dict(zip(("hdu", "name", "format", "unit"), row, strict=True)) for row in columns],
     }
     kinds = {row[2] for row in rows}
-    return Facts(
+    return Description(
         "FITS image" if "image" in kinds else "FITS table" if "table" in kinds else "FITS file",
         figures,
         listings,
@@ -54,7 +56,7 @@ def fits_facts(path: str) -> Facts:
     )
 
 
-def _hdus(path: str) -> Iterator[tuple[fits_cards.Header, bool]]:
+def _hdus(path: str) -> Iterator[tuple[Header, bool]]:
     """The headers of a FITS file, and whether the data that follow each are all there."""
     opened: Any = gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")  # noqa: SIM115
     with opened as file:
@@ -62,18 +64,18 @@ def _hdus(path: str) -> Iterator[tuple[fits_cards.Header, bool]]:
             start, end = 0, file.seek(0, io.SEEK_END)
             while start < end:
                 file.seek(start)
-                if start and not file.read(fits_cards.CARD).startswith(b"XTENSION"):
+                if start and not file.read(CARD).startswith(b"XTENSION"):
                     return  # special records may follow the last HDU
                 file.seek(start)
-                header, length = fits_cards.read_header(file)
-                data = fits_cards.data_bytes(header)
+                header, length = read_header(file)
+                data = data_bytes(header)
                 yield header, start + length + data <= end
-                start += length + -(-data // fits_cards.BLOCK) * fits_cards.BLOCK
+                start += length + -(-data // BLOCK) * BLOCK
         except (ValueError, EOFError, OSError) as error:
             raise InputError(f"{path}: cannot be read as FITS ({error})", "is the file whole?") from error
 
 
-def _shape(header: fits_cards.Header) -> tuple[str, str, str]:
+def _shape(header: Header) -> tuple[str, str, str]:
     """Kind, shape and tiles of an HDU."""
     if header.get("ZIMAGE") is True:
         axes = range(int(header["ZNAXIS"]), 0, -1)
@@ -90,10 +92,10 @@ def _shape(header: fits_cards.Header) -> tuple[str, str, str]:
     return ("image", f"{shape}, {header['BITPIX']} bit", "") if shape else ("empty", "", "")
 
 
-def lines_facts(path: str) -> Facts | None:
+def lines_facts(path: str) -> Description | None:
     """Gate lines, where these are some; else None."""
     try:
-        lines = gate_lines.read(Path(path))
+        lines = read_gate_results(Path(path))
     except InputError:
         return None
     failed = [line for line in lines if not line["passed"]]
@@ -103,32 +105,32 @@ def lines_facts(path: str) -> Facts | None:
     ]
     figures = {"lines": len(lines), "passed": len(lines) - len(failed), "failed": len(failed)}
     columns = ("gate", "check", "passed", "value", "limit", "n")
-    return Facts("gate lines", figures, [Listing("Checks", columns, rows)], {"checks": lines})
+    return Description("gate lines", figures, [Listing("Checks", columns, rows)], {"checks": lines})
 
 
-def json_facts(path: str) -> Facts:
+def json_facts(path: str) -> Description:
     """A JSON file: a provenance chain, or the keys of what else it holds."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid JSON ({error})", "is the file whole?") from error
     if isinstance(found, list) and found and isinstance(found[0], dict) and {"id", "command"} <= found[0].keys():
-        chain = provenance.from_list(found, path)
-        return Facts("provenance chain", {"steps": len(chain), "made_by": chain[-1].command}, chain=chain)
+        chain = from_list(found, path)
+        return Description("provenance chain", {"steps": len(chain), "made_by": chain[-1].command}, chain=chain)
     if isinstance(found, dict):
         rows = [(key, type(value).__name__, _brief(value)) for key, value in found.items()]
-        chain = provenance.from_list(found["provenance"], path) if isinstance(found.get("provenance"), list) else ()
-        return Facts(
+        chain = from_list(found["provenance"], path) if isinstance(found.get("provenance"), list) else ()
+        return Description(
             "JSON",
             {"keys": len(found)},
             [Listing("Keys", ("key", "type", "value"), rows)],
             {"names": list(found)},
             chain,
         )
-    return Facts("JSON", {"type": type(found).__name__, "values": len(found) if isinstance(found, list) else 1})
+    return Description("JSON", {"type": type(found).__name__, "values": len(found) if isinstance(found, list) else 1})
 
 
-def weights_facts(path: str) -> Facts:
+def weights_facts(path: str) -> Description:
     """A safetensors file: its tensors and its notes, from the header alone."""
     from safetensors import SafetensorError, safe_open
 
@@ -147,12 +149,12 @@ def weights_facts(path: str) -> Facts:
         values += count
     rows = [(name, dtype, " × ".join(map(str, shape))) for name, dtype, shape in shapes]
     figures = {"tensors": len(rows), "values": values, "bytes": Path(path).stat().st_size}
-    return Facts(
+    return Description(
         "weights (safetensors)", figures, [Listing("Tensors", ("name", "dtype", "shape"), rows)], {"notes": notes}
     )
 
 
-def other_facts(path: str) -> Facts:
+def other_facts(path: str) -> Description:
     """What can be said of a file that is none of ours."""
     size = Path(path).stat().st_size
     with open(path, "rb") as file:
@@ -162,13 +164,13 @@ def other_facts(path: str) -> Facts:
     except UnicodeDecodeError:
         text = "\0"
     if not size:
-        return Facts("empty file", {"bytes": 0})
+        return Description("empty file", {"bytes": 0})
     if "\0" in text:
-        return Facts("binary file", {"bytes": size, "begins_with": begin[:16].hex(" ")})
+        return Description("binary file", {"bytes": size, "begins_with": begin[:16].hex(" ")})
     with open(path, "rb") as file:
         lines = sum(1 for _ in file)
     rows = [(number, line[:LONGEST_LINE]) for number, line in enumerate(text.splitlines()[:FIRST_LINES], start=1)]
-    return Facts("text", {"bytes": size, "lines": lines}, [Listing("First lines", ("line", "text"), rows)])
+    return Description("text", {"bytes": size, "lines": lines}, [Listing("First lines", ("line", "text"), rows)])
 
 
 def _brief(value: Any) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lensctl.doors import provenance
-from lensctl.show.facts import Facts, Listing
-from lensctl.words.errors import InputError
+from lensctl.io.provenance.steps import from_json, from_list
+from lensctl.rules.errors import InputError
+from lensctl.show.description import Description, Listing
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
-def run_facts(folder: Path) -> Facts:
+def run_facts(folder: Path) -> Description:
     """A training run."""
     run = read(folder / "run.json")
     model = run.get("model") or {}
@@ -46,12 +46,12 @@ def run_facts(folder: Path) -> Facts:
         Listing("At its best epoch", ("member", "metric", "value"), best),
         Listing("Config", ("setting", "value"), [(k, _text(v)) for k, v in (run.get("config") or {}).items()]),
     ]
-    chain = provenance.from_list(run.get("provenance") or [], str(folder / "run.json"))
+    chain = from_list(run.get("provenance") or [], str(folder / "run.json"))
     details = {"metrics": [member.get("metrics") for member in members], "config": run.get("config")}
-    return Facts("run", figures, listings, details, chain)
+    return Description("run", figures, listings, details, chain)
 
 
-def evaluation_facts(folder: Path) -> Facts:
+def evaluation_facts(folder: Path) -> Description:
     """An evaluation."""
     metrics = read(folder / "metrics.json")
     figures = {
@@ -62,9 +62,9 @@ def evaluation_facts(folder: Path) -> Facts:
         "model_digest": metrics.get("model_digest"),
         "report": "report.html" if (folder / "report.html").is_file() else None,
     }
-    chain = provenance.from_list(metrics.get("provenance") or [], str(folder / "metrics.json"))
+    chain = from_list(metrics.get("provenance") or [], str(folder / "metrics.json"))
     details = {"headline": metrics.get("headline"), "levels": metrics.get("levels"), "rows": metrics.get("rows")}
-    return Facts("evaluation", figures, [_headline(metrics)], details, chain)
+    return Description("evaluation", figures, [_headline(metrics)], details, chain)
 
 
 def _headline(metrics: Mapping[str, Any]) -> Listing:
@@ -77,7 +77,7 @@ def _headline(metrics: Mapping[str, Any]) -> Listing:
     return Listing("Headline figures, from split=test", ("figure", "value", "low", "high", "n"), rows)
 
 
-def frozen_facts(folder: Path) -> Facts:
+def frozen_facts(folder: Path) -> Description:
     """A frozen model: what it says of itself. Whether that is true, `lensctl verify` says."""
     frozen = read(folder / "frozen.json")
     thresholds = read(folder / "thresholds.json")
@@ -103,16 +103,14 @@ def frozen_facts(folder: Path) -> Facts:
         "versions": frozen.get("versions"),
         "names": list(frozen["files"]),
     }
-    return Facts(
-        "frozen model", figures, listings, details, provenance.from_json(text, str(folder / "provenance.json"))
-    )
+    return Description("frozen model", figures, listings, details, from_json(text, str(folder / "provenance.json")))
 
 
-def sky_facts(folder: Path) -> Facts:
+def sky_facts(folder: Path) -> Description:
     """A mock survey."""
     import pyarrow.parquet as pq
 
-    chain = provenance.from_json((folder / "provenance.json").read_text(encoding="utf-8"), str(folder))
+    chain = from_json((folder / "provenance.json").read_text(encoding="utf-8"), str(folder))
     truth = pq.read_table(folder / "truth.parquet", columns=["kind", "split"])
     kinds = Counter(zip(truth["kind"].to_pylist(), truth["split"].to_pylist(), strict=True))
     splits = ("train", "val", "test")
@@ -129,10 +127,10 @@ def sky_facts(folder: Path) -> Facts:
     }
     listings = [Listing("What is in it, by split", ("kind", *splits), rows)]
     counts = [{"kind": kind, "split": split, "objects": n} for (kind, split), n in sorted(kinds.items())]
-    return Facts("mock sky", figures, listings, {"counts": counts}, chain)
+    return Description("mock sky", figures, listings, {"counts": counts}, chain)
 
 
-def zarr_facts(folder: Path) -> Facts:
+def zarr_facts(folder: Path) -> Description:
     """A Zarr group or array that is none of ours."""
     found = read(folder / "zarr.json")
     figures = {
@@ -143,12 +141,12 @@ def zarr_facts(folder: Path) -> Facts:
         "members": sorted(p.parent.name for p in folder.glob("*/zarr.json")),
     }
     rows = [(key, _text(value)) for key, value in (found.get("attributes") or {}).items()]
-    return Facts(
+    return Description(
         "Zarr", figures, [Listing("Attributes", ("name", "value"), rows)], {"attributes": found.get("attributes")}
     )
 
 
-def unfinished_facts(folder: Path) -> Facts:
+def unfinished_facts(folder: Path) -> Description:
     """The workplace of a command that has not finished, or was cut short."""
     job = read(folder / "job.json")
     step = job.get("step") if isinstance(job.get("step"), dict) else job
@@ -156,10 +154,10 @@ def unfinished_facts(folder: Path) -> Facts:
     made_by = (step or {}).get("command")
     figures = {"command": made_by, "becomes": folder.name.removeprefix(".").removesuffix(".part"), "parts": len(names)}
     fix = "the same command again finishes it"
-    return Facts("unfinished output", {**figures, "note": fix}, details={"job": job, "names": names})
+    return Description("unfinished output", {**figures, "note": fix}, details={"job": job, "names": names})
 
 
-def other_facts(folder: Path) -> Facts:
+def other_facts(folder: Path) -> Description:
     """What can be said of any folder."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     endings = Counter("".join(path.suffixes[-2:]) or "(none)" for path in files)
@@ -168,7 +166,9 @@ def other_facts(folder: Path) -> Facts:
         sizes["".join(path.suffixes[-2:]) or "(none)"] += path.stat().st_size
     rows = [(ending, count, sizes[ending]) for ending, count in endings.most_common(20)]
     listings = [Listing("By ending", ("ending", "files", "bytes"), rows)]
-    return Facts("folder", {"files": len(files), "bytes": sum(sizes.values())}, listings, {"endings": dict(endings)})
+    return Description(
+        "folder", {"files": len(files), "bytes": sum(sizes.values())}, listings, {"endings": dict(endings)}
+    )
 
 
 def _numbers(metrics: Any) -> list[tuple[str, Any]]:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lensctl.doors import cutouts, npz, sql, tables
-from lensctl.doors.store import is_store, open_store
-from lensctl.doors.whole import is_s3
-from lensctl.words import schema
-from lensctl.words.colour import lupton_rgb
-from lensctl.words.errors import InputError
+from lensctl.astro.rgb import lupton_rgb
+from lensctl.io.cutouts import by_manifest, npz
+from lensctl.io.cutouts.store import is_store, open_store
+from lensctl.io.storage.atomic import is_s3
+from lensctl.io.tables import sql
+from lensctl.io.tables.files import read_table
+from lensctl.rules import schema
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,12 +62,12 @@ def open_source(path: str, root: str | None = None) -> Source:
         return Source(store.index, store.read)
     if not is_s3(path) and (path.endswith(".npz") or _holds_npz(path)):
         return _npz_source(path)
-    manifest = tables.read(path)
+    manifest = read_table(path)
     schema.require(manifest, "galaxy_id", "cutout_path", where=path)
     base = root or (path.rstrip("/").rpartition("/")[0] if is_s3(path) else str(Path(path).parent))
 
     def read(rows: Sequence[int]) -> NDArray[np.float32]:
-        return cutouts.Cutouts(manifest.take(rows), base).read(range(len(rows)))
+        return by_manifest.Cutouts(manifest.take(rows), base).read(range(len(rows)))
 
     return Source(manifest, read)
 
@@ -77,11 +79,11 @@ def _holds_npz(path: str) -> bool:
 def _npz_source(path: str) -> Source:
     import pyarrow as pa
 
-    files = cutouts.npz_files(path) if Path(path).is_dir() else [Path(path)]
+    files = by_manifest.npz_files(path) if Path(path).is_dir() else [Path(path)]
     table = pa.table({"galaxy_id": [file.stem for file in files]})
 
     def read(rows: Sequence[int]) -> NDArray[np.float32]:
-        found = [npz.read(files[row]).cutout for row in rows]
+        found = [npz.read_npz(files[row]).cutout for row in rows]
         if len({image.shape for image in found}) > 1:
             raise InputError(f"{path}: its cutouts are of different sizes", "choose some with --ids")
         return np.stack(found)

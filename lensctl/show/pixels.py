@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from lensctl.doors import cutouts, npz, provenance
-from lensctl.doors.store import Store, open_store
-from lensctl.show.facts import Facts, Listing, as_text, counted
-from lensctl.words import quality
-from lensctl.words.errors import InputError
+from lensctl.io.cutouts import by_manifest, npz
+from lensctl.io.cutouts.store import Store, open_store
+from lensctl.io.provenance.steps import Chain
+from lensctl.rules import quality
+from lensctl.rules.errors import InputError
+from lensctl.show.description import Description, Listing, as_text, counted
 
 COUNTED = ("status", "source", "release", "layer", "pixel_scale_arcsec")
 KEYS = ("key", "dtype", "shape", "value")
 SPREAD = (("least", 0), ("p05", 5), ("median", 50), ("p95", 95), ("most", 100))
 
 
-def store_facts(path: str) -> Facts:
+def store_facts(path: str) -> Description:
     """What a cutout store holds."""
     store = open_store(path)
     index = store.index
@@ -51,7 +52,7 @@ def store_facts(path: str) -> Facts:
         "index_columns": index.column_names,
         "attributes": {key: value for key, value in store.attributes.items() if key != "provenance"},
     }
-    return Facts("cutout store", figures, listings, details, store.chain)
+    return Description("cutout store", figures, listings, details, store.chain)
 
 
 def _counts(counts: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
@@ -72,12 +73,12 @@ def _spread(store: Store) -> list[tuple[Any, ...]]:
     return rows
 
 
-def npz_facts(path: str) -> Facts:
+def npz_facts(path: str) -> Description:
     """What a single cutout holds; of an .npz without one, its arrays."""
     keys = _keys(path)
     if npz.CUTOUT not in keys:
         return _arrays_facts(path, keys)
-    found = npz.read(path)
+    found = npz.read_npz(path)
     members = {npz.CUTOUT: found.cutout, **found.meta}
     measured = quality.measure(found.cutout[None], _bands(found.cutout.shape[2]))
     plain = {name: values[0] for name, values in measured.items()}
@@ -104,8 +105,8 @@ def npz_facts(path: str) -> Facts:
         "keys": [dict(zip(KEYS, row, strict=True)) for row in rows],
         "quality": {name: value.item() if hasattr(value, "item") else value for name, value in plain.items()},
     }
-    chain: provenance.Chain = cutouts.carried_chain(found, path)[1]
-    return Facts("cutout (.npz)", figures, listings, details, chain)
+    chain: Chain = by_manifest.carried_chain(found, path)[1]
+    return Description("cutout (.npz)", figures, listings, details, chain)
 
 
 def _keys(path: str) -> list[str]:
@@ -116,7 +117,7 @@ def _keys(path: str) -> list[str]:
         raise InputError(f"{path}: not a whole .npz file ({error})", "fetch or make it again") from error
 
 
-def _arrays_facts(path: str, keys: list[str]) -> Facts:
+def _arrays_facts(path: str, keys: list[str]) -> Description:
     """The arrays of an .npz that is no cutout; those that would have to be unpickled are refused."""
     try:
         with np.load(path, allow_pickle=False) as found:
@@ -125,7 +126,7 @@ def _arrays_facts(path: str, keys: list[str]) -> Facts:
         raise InputError(f"{path}: cannot be read ({error})", "it must be whole, and hold no Python objects") from error
     rows = [(name, values.dtype.str, str(values.shape), _value(name, values)) for name, values in members.items()]
     figures = {"arrays": len(rows), "bytes": os.path.getsize(path)}
-    return Facts(
+    return Description(
         "arrays (.npz)",
         figures,
         [Listing("Keys", KEYS, rows)],
@@ -143,9 +144,9 @@ def _value(name: str, values: Any) -> str:
     return str(values.item())[:100] if values.ndim == 0 else ""
 
 
-def npz_folder_facts(path: str) -> Facts:
+def npz_folder_facts(path: str) -> Description:
     """What a folder of single cutouts holds; the first one speaks for all."""
-    files = cutouts.npz_files(path)
+    files = by_manifest.npz_files(path)
     first = npz_facts(str(files[0]))
     figures = {
         "files": len(files),
@@ -153,7 +154,7 @@ def npz_folder_facts(path: str) -> Facts:
         "first": files[0].name,
         "last": files[-1].name,
     }
-    return Facts("folder of cutouts (.npz)", figures, first.listings[:1], first.details, first.chain)
+    return Description("folder of cutouts (.npz)", figures, first.listings[:1], first.details, first.chain)
 
 
 def holds_npz(path: Path) -> bool:

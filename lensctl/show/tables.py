@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lensctl.doors import digests, provenance, sql
-from lensctl.doors import tables as door
-from lensctl.show.facts import Facts, Listing, as_text, counted
-from lensctl.words import schema
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import chain_of
+from lensctl.io.tables import sql
+from lensctl.io.tables.files import format_of, parquet_dataset, read_table, readable
+from lensctl.rules import schema
+from lensctl.show.description import Description, Listing, as_text, counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +31,7 @@ DIGESTED_ROWS = 1_000_000
 """Tables of more rows are not read for a digest."""
 
 
-def table_facts(path: str, head: int, where: str = "", format: str | None = None) -> Facts:
+def table_facts(path: str, head: int, where: str = "", format: str | None = None) -> Description:
     """What a table holds, without reading more of a large one than that takes.
 
     Parameters
@@ -39,23 +41,23 @@ def table_facts(path: str, head: int, where: str = "", format: str | None = None
     where : str
         SQL condition for the rows to show; they are counted too.
     """
-    kind = door.format_of(path, format)
+    kind = format_of(path, format)
     if path != "-" and kind == "parquet":
-        with door.readable(path):
-            found = door.dataset(path)
+        with readable(path):
+            found = parquet_dataset(path)
             columns = found.schema
             rows = found.count_rows()
             table = found.to_table() if rows <= DIGESTED_ROWS else None
             classes = found.to_table(columns=[name for name in CLASSES if name in columns.names])
             first = found.head(head) if table is None else table.slice(0, head)
     else:
-        table = door.read(path, format=format, allow_empty=True)
+        table = read_table(path, format=format, allow_empty=True)
         columns, rows, classes, first = table.schema, table.num_rows, table, table.slice(0, head)
     figures: dict[str, Any] = {"rows": rows, "columns": len(columns), "format": kind}
     if table is not None:
         figures["digest"] = digests.of_table(table)
     if where:
-        whole = door.read(path, format=format) if table is None else table
+        whole = read_table(path, format=format) if table is None else table
         chosen = sql.rows_that(whole, where)
         figures["matching"] = len(chosen)
         first = whole.take(chosen[:head])
@@ -72,7 +74,7 @@ def table_facts(path: str, head: int, where: str = "", format: str | None = None
         "counts": counts,
         "head": first.to_pylist(),
     }
-    return Facts("table", figures, listings, details, provenance.chain_of(columns, path))
+    return Description("table", figures, listings, details, chain_of(columns, path))
 
 
 def _counts(counts: dict[str, dict[str, int]]) -> list[tuple[str, str]]:

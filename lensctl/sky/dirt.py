@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
 from lensctl.sky.pointings import BANDS
-from lensctl.words.sersic import PIXEL_SCALE_ARCSEC
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.astro import lensing, sersic
+from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
 from lensctl.sky import population
-from lensctl.words import lensing, sersic
-from lensctl.words.sersic import PIXEL_SCALE_ARCSEC
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from lensctl.sky.psf import Psf
+    from lensctl.astro.moffat import Psf
 
 STAMP_PX = 41
 OVERSAMPLE = 4

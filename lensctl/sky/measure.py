@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lensctl.astro import sersic
+from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
 from lensctl.sky import dirt
-from lensctl.words import sersic
-from lensctl.words.sersic import PIXEL_SCALE_ARCSEC
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lensctl.astro.moffat import Psf
     from lensctl.sky.pointings import Pointing
     from lensctl.sky.population import Table
-    from lensctl.sky.psf import Psf
 
 RELEASE = 10000
 """DR10 south."""

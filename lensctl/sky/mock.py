@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.doors import provenance, tables
-from lensctl.doors.workers import each
+from lensctl.io.provenance.steps import Chain, stamp, to_json
+from lensctl.io.tables.files import write_table
+from lensctl.io.workers import each
 from lensctl.sky import about, catalogs, coadds, lens_catalog
 from lensctl.sky.columns import tractor_rows
 from lensctl.sky.pointings import Pointing, Size, plan
@@ -50,7 +51,7 @@ def make(
     *,
     seed: int,
     workers: int,
-    chain: provenance.Chain,
+    chain: Chain,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Made:
     """Write a mock survey into an empty folder.
@@ -90,8 +91,8 @@ def make(
     truth = {name: np.concatenate([part[name] for part in truths]) for name in truths[0]}
     listed = lens_catalog.rows(seed, truth)
     lens_catalog.write(root / "lenses.csv", listed)
-    tables.write(provenance.stamp(_truth_table(truth), chain), str(root / "truth.parquet"))
-    (root / "provenance.json").write_text(provenance.to_json(chain) + "\n", encoding="utf-8")
+    write_table(stamp(_truth_table(truth), chain), str(root / "truth.parquet"))
+    (root / "provenance.json").write_text(to_json(chain) + "\n", encoding="utf-8")
     made = Made(pointings, sum(map(len, rows)), sweeps, len(listed), truth)
     (root / "README.md").write_text(about.text(made.counts, pointings, seed, len(listed)), encoding="utf-8")
     return made

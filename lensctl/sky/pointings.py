@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
+from lensctl.rules import split
+from lensctl.rules.bins import NOBS_Z_BINS, nobs_z_bin
+from lensctl.rules.errors import InputError
 from lensctl.sky import population
 from lensctl.sky.bricks import SIDE_PX, Brick, brick_at
-from lensctl.words import split, strata
-from lensctl.words.errors import InputError
-from lensctl.words.sersic import PIXEL_SCALE_ARCSEC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -276,9 +277,9 @@ def _with_dirt(rng: np.random.Generator, pointings: list[Pointing]) -> list[Poin
 
 def _with_host_types(rng: np.random.Generator, pointings: list[Pointing]) -> list[Pointing]:
     """Types of the lens galaxies, in the same shares in each nobs_z bin: every stratum then has negatives enough."""
-    bins = strata.nobs_z_bin([p.nobs[2] for p in pointings])
+    bins = nobs_z_bin([p.nobs[2] for p in pointings])
     types: dict[int, tuple[str, ...]] = {}
-    for name in strata.NOBS_Z_BINS:
+    for name in NOBS_Z_BINS:
         those = [p for p, bin_ in zip(pointings, bins, strict=True) if bin_ == name]
         numbers = [p.confident + p.probable for p in those]
         dealt = np.repeat(list(population.HOST_TYPES), _deal(sum(numbers), list(population.HOST_TYPES.values())))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.words import sersic
-from lensctl.words.sersic import PIXEL_SCALE_ARCSEC
+from lensctl.astro import sersic
+from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lensctl.astro.moffat import Psf
     from lensctl.sky.features import Components
-    from lensctl.sky.psf import Psf
 
 PAD_PX = 40
 """Rim around a window on which light is drawn too, so that the PSF brings some of it in."""

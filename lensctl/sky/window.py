@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lensctl.astro.moffat import Psf
+from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
 from lensctl.sky import dirt, features, lenses, measure, population, render
 from lensctl.sky.pointings import BANDS, MARGIN_PX, Pointing, generator
-from lensctl.sky.psf import Psf
-from lensctl.words.sersic import PIXEL_SCALE_ARCSEC
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

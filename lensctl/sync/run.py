@@ -12,18 +12,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from lensctl.doors import content
-from lensctl.doors.content import Content
-from lensctl.doors.ledger import Ledger, Record
-from lensctl.doors.objects import Changed, DiskFull, Entry, Place
-from lensctl.sync.alike import Comparer, Stopped
-from lensctl.sync.listed import Listed
-from lensctl.sync.marks import Marks, is_mark
+from lensctl.rules import object_names
+from lensctl.rules.errors import InputError, LensctlError, ServiceError
+from lensctl.sync.compare import Comparer, Stopped
+from lensctl.sync.etag import Content, parts_for, parts_of
+from lensctl.sync.incomplete_marks import Marks, is_mark
+from lensctl.sync.ledger import Ledger, Record
+from lensctl.sync.listing import Listed
+from lensctl.sync.object_store import Changed, DiskFull, Entry, ObjectStore
 from lensctl.sync.throttle import Throttle
-from lensctl.words import keys
-from lensctl.words.errors import InputError, LensctlError, ServiceError
 
-FAILURES = f"{keys.SYNC}.failed.jsonl"
+FAILURES = f"{object_names.SYNC}.failed.jsonl"
 """File in the target that lists what could not be copied, and why; absent where nothing failed."""
 ATTEMPTS = 3
 PAUSE_SECONDS = 0.2
@@ -50,10 +49,10 @@ class Outcome:
 
 
 def sync(
-    source: Place,
-    target: Place,
+    source: ObjectStore,
+    target: ObjectStore,
     *,
-    selection: keys.Selection,
+    selection: object_names.Selection,
     delete: bool = False,
     dry_run: bool = False,
     verify: bool = False,
@@ -109,9 +108,9 @@ class _Run:
 
     def __init__(
         self,
-        source: Place,
-        target: Place,
-        selection: keys.Selection,
+        source: ObjectStore,
+        target: ObjectStore,
+        selection: object_names.Selection,
         verify: bool,
         dry_run: bool,
         connections: int,
@@ -258,9 +257,9 @@ class _Run:
         if self._waiting is None:
             self._marks.begin()
         if entry.etag:
-            total = Content(content.parts_of(entry.etag, entry.size))
+            total = Content(parts_of(entry.etag, entry.size))
         else:
-            total = Content(None if self.target.stages else content.parts_for(entry.size))
+            total = Content(None if self.target.stages else parts_for(entry.size))
 
         def passing() -> Iterator[bytes]:
             for chunk in self._alike.chunks(self.source, entry):
@@ -329,7 +328,7 @@ class _Run:
 
     # afterwards
 
-    def remove(self, selection: keys.Selection) -> None:
+    def remove(self, selection: object_names.Selection) -> None:
         """Delete what the source does not have."""
         listed = (entry.key for entry in self.target.entries() if selection.takes(entry.key))
         surplus = sorted(key for key in listed if key not in self._listed)

@@ -140,9 +140,9 @@ def objects(root: Path, made: list[list[Path]], case: Case) -> tuple[pa.Table, n
 def ours(folder: Path, case: Case, table: pa.Table) -> None:
     """A whole store, with its quality columns."""
     from lensctl.cutout import cutout
-    from lensctl.doors import provenance
-    from lensctl.doors.coadd import CoaddSource
-    from lensctl.doors.store_layout import Layout
+    from lensctl.io.cutouts.layout import Layout
+    from lensctl.io.imaging.coadds import CoaddSource
+    from lensctl.io.provenance.steps import Step
 
     source = CoaddSource(str(folder / f"{case.per_brick}"), processes=WORKERS)
     made = cutout(
@@ -150,7 +150,7 @@ def ours(folder: Path, case: Case, table: pa.Table) -> None:
         str(folder / "a.zarr"),
         source,
         Layout(table.num_rows, SIZE),
-        (provenance.Step("cutout", {}),),
+        (Step("cutout", {}),),
         overwrite=True,
     )
     assert made.statuses == {"ok": table.num_rows}
@@ -158,7 +158,7 @@ def ours(folder: Path, case: Case, table: pa.Table) -> None:
 
 def bare(root: Path, table: pa.Table, x: np.ndarray, y: np.ndarray) -> None:
     """The bare loop: each brick's planes read by fitsio into an array of cutouts, and nothing else."""
-    from lensctl.doors import workers
+    from lensctl.io import workers
 
     bricks = table["brickname"].to_numpy()
     starts = np.flatnonzero(np.concatenate([[True], bricks[1:] != bricks[:-1]]))

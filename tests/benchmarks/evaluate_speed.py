@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from lensctl.doors import tables
-from lensctl.words.intervals import ROUNDS, Resampling
-from lensctl.words.levels import TARGET_FPRS
+from lensctl.io.tables.files import write_table
+from lensctl.rules.acceptance import TARGET_FPRS
+from lensctl.stats.intervals import ROUNDS, Resampling
 from tests.benchmarks.processes import timed
 from tests.evaluation_toys import toy_scores
 
@@ -46,7 +46,7 @@ def figures() -> Iterator[dict[str, object]]:
     with tempfile.TemporaryDirectory() as name:
         scores = Path(name) / "scores.parquet"
         table = toy_scores(POSITIVES, NEGATIVES)
-        tables.write(table, str(scores))
+        write_table(table, str(scores))
         command = [sys.executable, "-m", "lensctl", "evaluate", str(scores), str(Path(name) / "out")]
         ran = timed([*command, "--prevalence", "1e-4"])
         yield {

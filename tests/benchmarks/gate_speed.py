@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lensctl.doors import growing
-from lensctl.doors.store_layout import Layout, index_rows
-from lensctl.doors.store_writer import StoreWriter
-from lensctl.words import quality, split
+from lensctl.io.cutouts.layout import Layout, index_rows
+from lensctl.io.cutouts.writer import StoreWriter
+from lensctl.io.storage.incomplete import begin_folder
+from lensctl.rules import quality, split
 from tests.benchmarks.processes import Ran, timed
 from tests.gate_toys import galaxies, toy_manifest
 
@@ -110,7 +110,7 @@ def survey(folder: Path, rows: int) -> None:
     own = manifest(rows)
     layout = Layout(rows, SIZE, "grz", SHARD_ROWS, "none")
     told: list[dict[str, object]] = []
-    with growing.begin(str(folder / "cutouts.zarr"), {"made": "up"}) as place:
+    with begin_folder(str(folder / "cutouts.zarr"), {"made": "up"}) as place:
         writer = StoreWriter(place, layout)
         for shard in range(layout.shards):
             start, stop = layout.span(shard)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from lensctl.doors.store import open_store
 from lensctl.export import export
+from lensctl.io.cutouts.store import open_store
 from lensctl.pack import pack
-from lensctl.words import quality
+from lensctl.rules import quality
 
 FILES, SIZE, PROCESSES = 16_384, 101, 2
 LIMIT = 1.5

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lensctl.doors import provenance
-from lensctl.learning import architectures, predict
-from lensctl.learning.checkpoint import ModelCard, ScoringModel
-from lensctl.learning.normalise import Normalisation
+from lensctl.io.provenance.steps import Step
+from lensctl.learning.data.normalise import Normalisation
+from lensctl.learning.networks import architectures, predict
+from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
 from lensctl.score import score
 from tests.benchmarks.train_speed import settle
 from tests.pixels import images, make_store
@@ -39,7 +39,7 @@ def figures() -> Iterator[dict[str, object]]:
         for arch, rows in wanted.items():
             network = architectures.build(arch).to(device).eval()
             card = ModelCard(arch, CROP, Normalisation("bands", mean=(0.02,) * 3, std=(0.1,) * 3))
-            model = ScoringModel((network,), card, "sha256:0", (provenance.Step("train", {}),), "run")
+            model = ScoringModel((network,), card, "sha256:0", (Step("train", {}),), "run")
             ours, peer = [], []
             for number in range(ROUNDS + 1):
                 started = time.perf_counter()

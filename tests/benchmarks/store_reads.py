@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import tensorstore
 
-from lensctl.learning.feed import BUFFER_ROWS, Feed, Pixels, Place, epoch_order
-from lensctl.learning.rows import Rows
-from lensctl.words.quality import Images
+from lensctl.learning.data.dataloader import BUFFER_ROWS, Feed, Pixels, Place, epoch_order
+from lensctl.learning.data.row_selection import Rows
+from lensctl.rules.quality import Images
 from tests.pixels import images, make_store
 
 ROWS, SIZE, SHARD_ROWS = 20_480, 101, 1024

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lensctl.learning import architectures
-from lensctl.learning.settings import Resources, TrainConfig
+from lensctl.learning.networks import architectures
+from lensctl.learning.training.settings import Resources, TrainConfig
 from lensctl.train import Progress, train
 from tests import rings
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lensctl.doors.store import open_store
+from lensctl.io.cutouts.store import open_store
 from tests.benchmarks.processes import Ran, timed
 from tests.viewer_server import answer
 

@@ -1,0 +1,253 @@
+"""Positions on the sphere: separations, neighbours, groups, and cutouts that share pixels.
+
+Everything goes through unit vectors, so right ascension wraps and the poles need no special case.
+Angles are degrees (ICRS), separations and radii arcsec. Indices are int64 and sorted: the same positions
+give the same answer in the same order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.rules.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+    from scipy.spatial import cKDTree
+
+    Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+
+ARCSEC = 3600.0  # in a degree
+CELLS_PER_DEGREE = 20
+CUTOUT_ARCSEC = 26.5  # side of a 101 px cutout at 0.262 arcsec
+
+
+def unit_vectors(ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.float64]:
+    """Unit vectors of positions.
+
+    Parameters
+    ----------
+    ra_deg, dec_deg : (N,) float64
+        Finite; any right ascension (it wraps), declination in [-90, 90].
+
+    Returns
+    -------
+    (N, 3) float64
+        x towards (0, 0), y towards (90, 0), z towards the north pole.
+
+    Raises
+    ------
+    InputError
+        On a position that is not finite or a declination beyond a pole.
+    """
+    ra, dec = np.atleast_1d(np.asarray(ra_deg, float)), np.atleast_1d(np.asarray(dec_deg, float))
+    bad = np.flatnonzero(~(np.isfinite(ra) & (np.abs(dec) <= 90.0)))
+    if bad.size:
+        row = int(bad[0])
+        raise InputError(
+            f"row {row} is no position: ra {ra.flat[row]}, dec {dec.flat[row]} ({bad.size} such rows)",
+            "drop or repair these rows",
+        )
+    alpha, delta = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)], axis=-1)  # (N, 3)
+
+
+def separation_arcsec(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike) -> NDArray[np.float64]:
+    """Angle between positions, element by element (inputs broadcast), arcsec; accurate from 0 to 180 degrees."""
+    return _angle(unit_vectors(ra1, dec1), unit_vectors(ra2, dec2))
+
+
+def nearest(
+    ra: ArrayLike, dec: ArrayLike, ra_ref: ArrayLike, dec_ref: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Nearest reference position of each position.
+
+    Parameters
+    ----------
+    ra, dec : (N,) float64
+    ra_ref, dec_ref : (M,) float64
+
+    Returns
+    -------
+    index : (N,) int64
+        Into the reference; -1 where the reference is empty.
+    sep_arcsec : (N,) float64
+        Infinite where the reference is empty.
+    """
+    here, reference = unit_vectors(ra, dec), unit_vectors(ra_ref, dec_ref)
+    if not len(reference) or not len(here):
+        return np.full(len(here), -1, np.int64), np.full(len(here), np.inf)
+    _, index = _tree(reference).query(here)
+    index = np.asarray(index, np.int64)
+    return index, _angle(here, reference[index])
+
+
+class Neighbourhood:
+    """The sky within a radius of some positions, made once and asked of many others.
+
+    A grid of cells says at once of almost every position that it is not there; for the rest the nearest is sought.
+
+    Parameters
+    ----------
+    ra, dec : (M,) float64
+    radius_arcsec : float
+    """
+
+    def __init__(self, ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> None:
+        self._reference = unit_vectors(ra, dec)
+        self._found: cKDTree | None = None
+        self._radius = radius_arcsec
+        self._cells = _cells_within(np.asarray(ra, float), np.asarray(dec, float), radius_arcsec)
+
+    def may_hold(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each position lies in a cell that the neighbourhood touches: (N,) bool, never False for one in it."""
+        row, column = _cell(ra, dec)
+        return np.asarray(self._cells[row, column])
+
+    def holds(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether the nearest of the positions lies within the radius of each: (N,) bool."""
+        inside = self.may_hold(ra, dec)
+        asked = np.flatnonzero(inside)
+        if len(asked):
+            here = unit_vectors(ra[asked], dec[asked])
+            self._found = self._found or _tree(self._reference)
+            _, index = self._found.query(here)
+            inside[asked] = _angle(here, self._reference[index]) <= self._radius
+        return inside
+
+
+def _cell(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row and column of the cell that each position lies in."""
+    row = np.clip(np.floor((dec + 90.0) * CELLS_PER_DEGREE), 0, 180 * CELLS_PER_DEGREE - 1)
+    column = np.floor(ra * CELLS_PER_DEGREE) % (360 * CELLS_PER_DEGREE)
+    return row.astype(np.int64), column.astype(np.int64)
+
+
+def _cells_within(ra: NDArray[np.float64], dec: NDArray[np.float64], radius_arcsec: float) -> NDArray[np.bool_]:
+    """Every cell that a circle about any position touches, and some more: (rows, columns) bool."""
+    rows, columns = 180 * CELLS_PER_DEGREE, 360 * CELLS_PER_DEGREE
+    cells = np.zeros((rows, columns), bool)
+    reach = radius_arcsec / ARCSEC * (1 + 1e-9) + 1e-9  # degrees
+    far = np.minimum(np.abs(dec) + reach, 90.0)  # the latitude where the circle is widest in right ascension
+    with np.errstate(divide="ignore"):
+        wide = np.where(far < 89.9, reach / np.cos(np.radians(far)) * (1 + 1e-6), 180.0)
+    for step in range(-1, 2):  # its lower edge, middle and upper edge; more rows where it is larger than a cell
+        _mark(cells, ra, np.clip(dec + step * reach, -90, 90), wide)
+    for degrees in np.arange(1, 2 * reach * CELLS_PER_DEGREE) / CELLS_PER_DEGREE:
+        _mark(cells, ra, np.clip(dec - reach + degrees, -90, 90), wide)
+    return cells
+
+
+def _mark(
+    cells: NDArray[np.bool_], ra: NDArray[np.float64], dec: NDArray[np.float64], wide: NDArray[np.float64]
+) -> None:
+    """Set the cells at a declination from `wide` degrees below to `wide` above each right ascension."""
+    row, _ = _cell(ra, dec)
+    first = np.floor((ra - wide) * CELLS_PER_DEGREE).astype(np.int64)
+    count = np.minimum(np.floor((ra + wide) * CELLS_PER_DEGREE).astype(np.int64) - first + 1, cells.shape[1])
+    begin = np.repeat(np.cumsum(count) - count, count)
+    column = np.repeat(first, count) + np.arange(count.sum()) - begin
+    cells[np.repeat(row, count), column % cells.shape[1]] = True
+
+
+def pairs_within(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike, radius_arcsec: float) -> Pairs:
+    """Every pair (i of the first set, j of the second) at most `radius_arcsec` apart, sorted by (i, j)."""
+    first, second = unit_vectors(ra1, dec1), unit_vectors(ra2, dec2)
+    if not len(first) or not len(second):
+        return _no_pairs()
+    found = _tree(first).sparse_distance_matrix(_tree(second), _chord(radius_arcsec), output_type="ndarray")
+    i, j = found["i"].astype(np.int64), found["j"].astype(np.int64)
+    return _in_order(i, j, _angle(first[i], second[j]), radius_arcsec)
+
+
+def pairs_among(ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> Pairs:
+    """Every pair i < j of one set at most `radius_arcsec` apart, sorted by (i, j)."""
+    here = unit_vectors(ra, dec)
+    if len(here) < 2:
+        return _no_pairs()
+    found = _tree(here).query_pairs(_chord(radius_arcsec), output_type="ndarray").astype(np.int64)
+    i, j = found.min(axis=1), found.max(axis=1)
+    return _in_order(i, j, _angle(here[i], here[j]), radius_arcsec)
+
+
+def groups_within(ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> NDArray[np.int64]:
+    """Friends of friends: (N,) labels, numbered in order of first appearance; one label per chain of neighbours."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(unit_vectors(ra, dec))
+    i, j, _ = pairs_among(ra, dec, radius_arcsec)
+    links = coo_array((np.ones(len(i), np.int8), (i, j)), shape=(n, n))
+    raw = connected_components(links, directed=False)[1] if n else np.zeros(0, np.int64)
+    _, first, inverse = np.unique(raw, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+
+
+def boxes_overlap(
+    ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike, size_arcsec: float = CUTOUT_ARCSEC
+) -> NDArray[np.bool_]:
+    """Whether two square cutouts share sky, element by element (inputs broadcast).
+
+    Each cutout is a square of side `size_arcsec` whose sides run along its own centre's east and north. Away
+    from the poles that is |dRA cos dec| < size and |dDec| < size; near them, where the squares are turned
+    against each other, the separating axes of the two squares decide.
+    """
+    centre1, centre2 = np.broadcast_arrays(unit_vectors(ra1, dec1), unit_vectors(ra2, dec2))
+    axes1, axes2 = _east_north(ra1, dec1), _east_north(ra2, dec2)
+    axes1, axes2 = np.broadcast_arrays(axes1, axes2)  # (N, 2, 3)
+    offset = np.degrees(centre2 - centre1) * ARCSEC  # (N, 3), arcsec: the chord, at these sizes the arc
+    reach = 0.5 * size_arcsec * (1.0 + np.abs(axes1 @ axes2.swapaxes(1, 2)).sum(axis=2))  # (N, 2)
+    near1 = np.abs(np.einsum("nak,nk->na", axes1, offset)) < reach
+    reach = 0.5 * size_arcsec * (1.0 + np.abs(axes2 @ axes1.swapaxes(1, 2)).sum(axis=2))
+    near2 = np.abs(np.einsum("nak,nk->na", axes2, offset)) < reach
+    same_side = np.einsum("nk,nk->n", centre1, centre2) > 0
+    return np.asarray(near1.all(axis=1) & near2.all(axis=1) & same_side)
+
+
+def overlapping_pairs(
+    ra: ArrayLike, dec: ArrayLike, size_arcsec: float = CUTOUT_ARCSEC
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Every pair i < j of one set whose cutouts share sky, sorted by (i, j)."""
+    ra, dec = np.atleast_1d(np.asarray(ra, float)), np.atleast_1d(np.asarray(dec, float))
+    i, j, _ = pairs_among(ra, dec, np.sqrt(2.0) * size_arcsec * 1.01)
+    shared = boxes_overlap(ra[i], dec[i], ra[j], dec[j], size_arcsec)
+    return i[shared], j[shared]
+
+
+def _east_north(ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.float64]:
+    alpha, delta = np.broadcast_arrays(
+        np.radians(np.atleast_1d(np.asarray(ra_deg, float))), np.radians(np.atleast_1d(np.asarray(dec_deg, float)))
+    )
+    east = np.stack([-np.sin(alpha), np.cos(alpha), np.zeros_like(alpha)], axis=-1)
+    north = np.stack([-np.sin(delta) * np.cos(alpha), -np.sin(delta) * np.sin(alpha), np.cos(delta)], axis=-1)
+    return np.stack([east, north], axis=1)  # (N, 2, 3)
+
+
+def _angle(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    sine = np.linalg.norm(np.cross(first, second), axis=-1)
+    cosine = (first * second).sum(axis=-1)
+    return np.asarray(np.degrees(np.arctan2(sine, cosine)) * ARCSEC)
+
+
+def _chord(radius_arcsec: float) -> float:
+    """Straight distance for an angle, a hair too long: the angle itself decides afterwards."""
+    return float(2.0 * np.sin(min(np.radians(radius_arcsec / ARCSEC), np.pi) / 2.0) * (1 + 1e-9) + 1e-15)
+
+
+def _tree(vectors: NDArray[np.float64]) -> cKDTree:
+    from scipy.spatial import cKDTree
+
+    return cKDTree(vectors)
+
+
+def _in_order(i: NDArray[np.int64], j: NDArray[np.int64], sep: NDArray[np.float64], radius_arcsec: float) -> Pairs:
+    close = sep <= radius_arcsec
+    i, j, sep = i[close], j[close], sep[close]
+    order = np.lexsort((j, i))
+    return i[order], j[order], sep[order]
+
+
+def _no_pairs() -> Pairs:
+    return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float64)

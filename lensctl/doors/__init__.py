@@ -1,1 +1,0 @@
-"""Where values come in and go out: tables, SQL, cutout stores, FITS, S3, HTTP, provenance."""

@@ -1,0 +1,265 @@
+"""Everything an evaluation says, as values: thresholds and calibration from val, headline figures from test.
+
+`metrics.json` holds, under
+
+schema, mock, note
+    "lensctl.evaluation/1"; whether the data are a mock survey, and what that means, in words.
+inputs
+    scores_digest, manifest_digest and model_digest, which are also at the top level.
+rows
+    Counts by split: lenses by tier, others by pool, rows without a score.
+headline
+    tier_a_recall, tier_a_auc, contaminant_fpr (the worst category at p = 0.5; worst_category), fpr_by_category, fpr,
+    ece_equal_width, ece_equal_mass, ece_positive (of p as scored), val_auc, test_auc; each has value, low, high, n,
+    events, few: low and high are a 95 % interval, events what was counted, few whether they are fewer than ten, value
+    null where a figure has no meaning. nan_scores (int) and collapsed (bool).
+levels
+    For mvp and publication: passed, and rows {criterion, value, low, high, n, few, limit, passed,
+    limit_inside_interval}; passed is null where a row is reported, not judged.
+thresholds
+    split, and points: name, target_fpr, logit, p, val {recall, fpr}, test {recall, tier_a_recall, fpr}.
+at_p_half
+    Recall by tier and false positive rate by pool on test.
+calibration
+    kind, slope, bias, fitted_on, and on test the errors before and after.
+ranking
+    For each split: auc, recall_at_fpr, tpr0, tpr10, purity_at_completeness, recall_at_precision.
+generalisation
+    val_minus_test and train_minus_test: differences of AUC.
+against
+    With --against: what `against.compare` gives; else null.
+grades
+    With --grades: what `grades.figures` gives; else null. They change nothing else.
+ensemble
+    For each member AUC and tier-A recall on test, and their spread; null for a single model.
+sky
+    With --prevalence: false positive rate, purity and calibration on the sky; else null.
+bootstrap
+    rounds, seed, what is resampled.
+tables
+    For each table its rows and digest.
+provenance
+    The chain of steps, parents first; the last is this evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lensctl.evaluate import (
+    against,
+    calibrating,
+    grades,
+    listings,
+    operating_point,
+    origin,
+    prevalence,
+    ranking,
+    summary_metrics,
+    tables,
+    verdict,
+)
+from lensctl.evaluate import scored as scored_rows
+from lensctl.evaluate.scored import Scored
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import stamp, to_list
+from lensctl.rules.acceptance import COLLAPSED_BELOW
+from lensctl.rules.split import SPLITS
+from lensctl.stats import metrics
+from lensctl.stats import thresholds as operating_points
+from lensctl.stats.intervals import ROUNDS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lensctl.evaluate.against import Other
+    from lensctl.evaluate.grades import Grades
+    from lensctl.stats.calibration import Scaling
+
+SCHEMA = "lensctl.evaluation/1"
+MOCK_NOTE = "These data are a mock survey: the figures show that the machinery works, and nothing about the sky."
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What may be chosen: bootstrap rounds and seed, kind of calibration, length of the list, the sky's prevalence."""
+
+    rounds: int = ROUNDS
+    seed: int = 42
+    calibration: str = "platt"
+    top: int = 100
+    prevalence: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`metrics` goes to metrics.json; `tables` by name; `test` and `galleries` are what pictures are drawn from.
+
+    `grades` are those given to galaxies, by galaxy_id.
+    """
+
+    metrics: dict[str, Any]
+    tables: dict[str, pa.Table]
+    test: Scored
+    calibrated: Scaling | None
+    galleries: dict[str, Scored]
+    grades: Mapping[str, str] = field(default_factory=dict)
+
+
+def evaluate(
+    scores: pa.Table,
+    choices: Choices,
+    name: str = "scores.parquet",
+    mock: bool = False,
+    *,
+    other: Other | None = None,
+    graded: Grades | None = None,
+) -> Evaluation:
+    """Evaluate a table made by `lensctl score`.
+
+    Parameters
+    ----------
+    scores : pa.Table
+        The manifest's columns with logit and p.
+    choices : Choices
+    name : str
+        Of the scores, for provenance and errors.
+    mock : bool
+        Say that the data are a mock even where their provenance does not.
+    other : Other, optional
+        Another evaluation to compare with.
+    graded : Grades, optional
+        What people saw.
+
+    Raises
+    ------
+    InputError
+        What `scored.read` refuses, rows that are not those of the manifest that was scored, a prevalence that is none,
+        another evaluation or grades of other galaxies.
+    """
+    import pyarrow as pa
+
+    scored = scored_rows.read(scores, name)
+    origin.refuse_other_rows(scores, name)
+    parts = {split: scored.of(split) for split in SPLITS if (scored.split == split).any()}
+    val, test = parts["val"], parts["test"]
+    beside = [given for given in (other, graded) if given is not None]
+    chain = origin.extended(scores, name, choices.as_dict(), beside)
+
+    def auc(part: Scored) -> dict[str, Any]:
+        return ranking.auc(part, choices.rounds, choices.seed).as_dict()
+
+    ranks = {split: ranking.figures(part, choices.rounds, choices.seed) for split, part in parts.items()}
+    chosen = operating_points.choose(val.is_lens, val.logit)
+    scaling = calibrating.fit(val, choices.calibration)
+    raw = calibrating.errors(test, test.p, choices.rounds, choices.seed)
+    after = None if scaling is None else calibrating.errors(test, scaling.p(test.logit), choices.rounds, choices.seed)
+    rates = operating_point.fpr_by_category(test)
+    worst_category, worst = operating_point.worst(rates)
+    headline = {
+        "tier_a_recall": operating_point.recall(test, "A").as_dict(),
+        "tier_a_auc": auc(ranking.tier_a(test)),
+        "contaminant_fpr": {**worst.as_dict(), "worst_category": worst_category},
+        "fpr_by_category": {category: rate.as_dict() for category, rate in rates.items()},
+        "fpr": operating_point.fpr(test).as_dict(),
+        **{f"ece_{kind}": error.as_dict() for kind, error in raw.items()},
+        "nan_scores": 0,  # read() refuses them
+        "collapsed": bool(np.std(test.logit) < COLLAPSED_BELOW),
+        "val_auc": ranks["val"]["auc"],
+        "test_auc": ranks["test"]["auc"],
+    }
+    key = summary_metrics.of(test, ranks["test"], headline["tier_a_auc"])
+    galleries = {f"top {choices.top}": listings.ranked(test, choices.top), **listings.mistakes(test, choices.top)}
+    verdicts = verdict.verdicts(headline)
+    listed = tables.collect(parts, chosen, scaling, verdicts, galleries, choices.prevalence)
+    compared = None if other is None else against.compare(test, other, choices.rounds, choices.seed)
+    if compared is not None:
+        listed["against"] = pa.Table.from_pylist(compared["figures"])
+    seen = None if graded is None else grades.figures(scored, test, graded, key, choices.rounds, choices.seed)
+    if graded is not None:
+        listed["graded"] = grades.as_table(scored, graded)
+    is_mock = mock or origin.of_mock(chain, scores)
+    found = {
+        "schema": SCHEMA,
+        "mock": is_mock,
+        "note": MOCK_NOTE if is_mock else "",
+        "scores": chain[-1].inputs[0].name,
+        **origin.judged(chain),
+        "rows": _counts(scored, parts),
+        "headline": headline,
+        "levels": verdicts,
+        "thresholds": {"split": "val", "points": operating_point.thresholds(chosen, test)},
+        "at_p_half": operating_point.at_p_half(test),
+        "calibration": {
+            "fitted_on": "val",
+            "kind": choices.calibration,
+            "slope": None if scaling is None else scaling.slope,
+            "bias": None if scaling is None else scaling.bias,
+            "test_before": calibrating.as_dict(raw),
+            "test_after": None if after is None else calibrating.as_dict(after),
+        },
+        "ranking": ranks,
+        "generalisation": _generalisation(headline, ranks),
+        "against": compared,
+        "grades": seen,
+        "ensemble": _ensemble(test),
+        "sky": None
+        if choices.prevalence is None
+        else prevalence.figures(
+            val, test, chosen, choices.prevalence, choices.calibration, choices.rounds, choices.seed
+        ),
+        "bootstrap": {"rounds": choices.rounds, "seed": choices.seed, "resampled": "HEALPix pixels, nside 128"},
+        "tables": {n: {"rows": t.num_rows, "digest": digests.of_table(t)} for n, t in sorted(listed.items())},
+        "provenance": to_list(chain),
+    }
+    stamped = {table_name: stamp(table, chain) for table_name, table in listed.items()}
+    return Evaluation(found, stamped, test, scaling, galleries, graded.of if graded else {})
+
+
+def _counts(scored: Scored, parts: dict[str, Scored]) -> dict[str, Any]:
+    return {
+        split: {
+            "scored": len(part),
+            "unscored": scored.unscored[split],
+            "lenses": {tier: int((part.tier == tier).sum()) for tier in ("A", "B")},
+            "others": {pool: int((part.tier == pool).sum()) for pool in ("N1", "N2")},
+        }
+        for split, part in parts.items()
+    }
+
+
+def _generalisation(headline: dict[str, Any], ranks: dict[str, Any]) -> dict[str, Any]:
+    found = {"val_minus_test": verdict.generalisation(headline)}
+    if "train" in ranks:
+        found["train_minus_test"] = verdict.generalisation({**headline, "val_auc": ranks["train"]["auc"]})
+    return found
+
+
+def _ensemble(test: Scored) -> dict[str, Any] | None:
+    """Each member by itself: seeds scatter as much as rows do."""
+    logits = test.members
+    if logits.shape[1] < 2:
+        return None
+    tier_a = test.is_lens & (test.tier == "A")
+    members = [
+        {
+            "auc": metrics.roc_auc(test.is_lens, logit),
+            "tier_a_auc": metrics.roc_auc(test.is_lens[~test.is_lens | tier_a], logit[~test.is_lens | tier_a]),
+            "tier_a_recall": float((logit[tier_a] >= 0).mean()) if tier_a.any() else None,
+        }
+        for logit in logits.T
+    ]
+    spread = {}
+    for name in members[0]:
+        values = [value for member in members if (value := member[name]) is not None]
+        sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        spread[name] = {"low": min(values, default=None), "high": max(values, default=None), "sd": sd}
+    return {"members": members, "spread": spread}

@@ -1,0 +1,1 @@
+"""The report for people: plots, pictures, galleries, HTML."""

@@ -1,0 +1,227 @@
+"""The plots of an evaluation: ROC, purity against completeness, reliability, score histograms, recall by stratum.
+
+Each is a matplotlib figure that depends on the evaluation alone; `render` gives its bytes, without a date.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from lensctl.evaluate.evaluation import Evaluation
+from lensctl.evaluate.listings import NAMES
+from lensctl.stats.intervals import FEW, wilson
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#7f7f7f"
+SPLIT_STYLES: Mapping[str, Mapping[str, Any]] = {
+    "test": {"color": BLUE, "lw": 2, "zorder": 3},
+    "val": {"color": ORANGE, "lw": 1.2},
+    "train": {"color": GREY, "lw": 1, "ls": "--"},
+}
+CLASS_COLOURS = {"A": RED, "B": ORANGE, "N1": BLUE, "N2": GREEN}
+CLASS_NAMES = {"A": "tier A lenses", "B": "tier B lenses", "N1": "N1 galaxies", "N2": "N2 hard confusers"}
+MOST_GROUPS = 12
+"""Longest list of discovery catalogues that is drawn."""
+
+SETTINGS: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e5e5e5",
+    "legend.frameon": False,
+    "savefig.dpi": 160,
+    "backend": "agg",
+    "svg.hashsalt": "lensctl",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 3,
+    "text.usetex": False,
+}
+NO_DATES: Mapping[str, Mapping[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None, "Creator": None},
+}
+
+
+def draw(name: str, evaluation: Evaluation) -> Figure:
+    """One of PLOTS."""
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **SETTINGS}):
+        figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+        PLOTS[name](figure, evaluation)
+        if evaluation.metrics["mock"]:
+            figure.set_layout_engine("constrained", rect=(0, 0, 1, 0.96))
+            figure.text(0.995, 0.99, "mock survey", ha="right", va="top", fontsize=8, color=RED)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # laid out once, not for each format
+    return figure
+
+
+def render(figure: Figure, kind: str) -> bytes:
+    """A figure as png, pdf or svg: same figure, same bytes."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **SETTINGS}):
+        figure.savefig(buffer, format=kind, metadata=dict(NO_DATES[kind]))
+    return buffer.getvalue()
+
+
+def _roc(figure: Figure, evaluation: Evaluation) -> None:
+    axes = figure.add_subplot()
+    table = evaluation.tables["roc"].to_pydict()
+    split = np.array(table["split"])
+    fpr, recall = np.array(table["fpr"]), np.array(table["recall"])
+    others = evaluation.metrics["ranking"]["test"]["others"]
+    floor = 0.5 / max(others, 1)
+    for name, style in SPLIT_STYLES.items():
+        mine = split == name
+        if mine.any():
+            auc = evaluation.metrics["ranking"][name]["auc"]["value"]
+            x = np.maximum(np.append(0, fpr[mine]), floor)
+            axes.step(x, np.append(0, recall[mine]), where="post", label=f"{name}, AUC {auc:.4f}", **style)
+    spots: dict[tuple[float, float], list[str]] = {}
+    for point in evaluation.metrics["thresholds"]["points"]:
+        rate, found = point["test"]["fpr"]["value"], point["test"]["recall"]["value"]
+        if rate is not None and found is not None:
+            x = max(rate, floor)
+            axes.plot(x, found, "o", color=BLUE, mfc="white", ms=5, zorder=4, clip_on=False)
+            near = next((s for s in spots if abs(np.log10(s[0] / x)) < 0.1 and abs(s[1] - found) < 0.05), (x, found))
+            spots.setdefault(near, []).append(_named(point))
+    for spot, names in spots.items():
+        axes.annotate(", ".join(names), spot, (7, -10), textcoords="offset points", fontsize=8)
+    few = FEW / max(others, 1)
+    axes.axvspan(floor, few, color="#f3ece0", lw=0, zorder=0, label=f"fewer than {FEW} false positives")
+    axes.plot(np.geomspace(floor, 1, 200), np.geomspace(floor, 1, 200), color=GREY, lw=0.8, ls=":")
+    axes.set(
+        xscale="log",
+        xlim=(floor, 1),
+        ylim=(0, 1.02),
+        xlabel="false positive rate (left edge: none)",
+        ylabel="recall",
+        title="ROC; circles: thresholds chosen on val, as they do on test",
+    )
+    axes.legend(loc="lower right")
+
+
+def _purity(figure: Figure, evaluation: Evaluation) -> None:
+    axes = figure.add_subplot()
+    curves = {"purity_completeness": "as sampled", "purity_completeness_sky": "on the sky, at the given prevalence"}
+    for (name, label), colour in zip(curves.items(), (BLUE, RED), strict=True):
+        if name in evaluation.tables:
+            table = evaluation.tables[name].to_pydict()
+            axes.plot(table["completeness"], table["purity"], color=colour, label=label)
+    on_sky = evaluation.metrics["sky"] is not None
+    axes.set(
+        xlim=(0, 1.01),
+        yscale="log" if on_sky else "linear",
+        ylim=(evaluation.metrics["sky"]["prevalence"], 1.2) if on_sky else (0, 1.02),
+        xlabel="completeness (share of the lenses found)",
+        ylabel="purity (share of lenses in the list)",
+        title="Purity against completeness on test",
+    )
+    axes.legend(loc="lower left")
+
+
+def _reliability(figure: Figure, evaluation: Evaluation) -> None:
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    rows = [row for row in evaluation.tables["reliability"].to_pylist() if row["bins"] == "equal width"]
+    axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
+    styles = {"p": (BLUE, "o", "p as scored"), "calibrated p": (RED, "s", "calibrated on val")}
+    for which, (of, (colour, marker, label)) in enumerate(styles.items()):
+        mine = [row for row in rows if row["of"] == of]
+        if not mine:
+            continue
+        x = np.array([row["mean_p"] for row in mine])
+        bars = [wilson(row["lenses"], row["n"]) for row in mine]
+        y = np.array([bar.value for bar in bars], float)
+        span = np.abs(np.array([[bar.low for bar in bars], [bar.high for bar in bars]], float) - y)
+        axes.errorbar(x, y, span, fmt=marker, ms=4, lw=1, color=colour, label=label)
+        edges = np.array([row["low"] for row in mine]) + 0.05 + (which - 0.5) * 0.035
+        counts.bar(edges, [row["n"] for row in mine], width=0.035, color=colour)
+    axes.set(ylim=(-0.02, 1.02), ylabel="share of lenses", title="Reliability on test, ten bins of equal width")
+    axes.legend(loc="upper left")
+    counts.set(xlim=(0, 1), yscale="log", xlabel="stated probability", ylabel="rows")
+
+
+def _histogram(figure: Figure, evaluation: Evaluation) -> None:
+    axes = figure.add_subplot()
+    test = evaluation.test
+    bins = np.linspace(*_span(test.logit), 41).tolist()
+    for tier, colour in CLASS_COLOURS.items():
+        mine = test.logit[test.tier == tier]
+        if len(mine):
+            style: dict[str, Any] = {"histtype": "step", "lw": 1.5}
+            if tier == "B":
+                style = {"histtype": "stepfilled", "alpha": 0.4}
+            axes.hist(mine, bins, color=colour, label=f"{CLASS_NAMES[tier]} ({len(mine):,})", **style)
+    axes.set_yscale("log")
+    top = 10 * axes.get_ylim()[1]
+    places: dict[float, list[str]] = {}
+    for point in evaluation.metrics["thresholds"]["points"]:
+        axes.axvline(point["logit"], color="black", lw=0.7, ls="--")
+        near = next((x for x in places if abs(x - point["logit"]) < 0.04 * (bins[-1] - bins[0])), point["logit"])
+        places.setdefault(near, []).append(_named(point))
+    for x, names in places.items():
+        axes.text(x, top, ", ".join(names) + " ", rotation=90, ha="right", va="top", fontsize=7)
+    axes.set(ylim=(0.7, top), xlabel="logit", ylabel="rows", title="Scores on test by class, thresholds from val")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=8)
+
+
+def _named(threshold: Mapping[str, Any]) -> str:
+    return str(threshold["name"]).replace("fpr=", "FPR ")
+
+
+def _span(logit: np.ndarray) -> tuple[float, float]:
+    low, high = float(logit.min()), float(logit.max())
+    return (low, high) if high > low else (low - 1, high + 1)
+
+
+def _strata(figure: Figure, evaluation: Evaluation) -> None:
+    rows = [row for row in evaluation.tables["strata"].to_pylist() if row["recall"] is not None]
+    drawn: list[dict[str, Any]] = []
+    for by in NAMES:
+        mine = [row for row in rows if row["by"] == by]
+        drawn += sorted(mine, key=lambda row: -row["lenses"])[:MOST_GROUPS] if by == "ref" else mine
+    figure.set_size_inches(6.4, max(3.0, 0.9 + 0.2 * len(drawn)))
+    axes: Axes = figure.add_subplot()
+    names = [by for by in NAMES if by != "confuser_category"]
+    colours = (RED, BLUE, GREEN, ORANGE, PURPLE, GREY)
+    for y, row in enumerate(drawn):
+        colour = colours[names.index(row["by"])]
+        axes.plot([row["recall_low"], row["recall_high"]], [y, y], color=colour, lw=1.5)
+        axes.plot(row["recall"], y, "o", color=colour, mfc="white" if row["recall_few"] else colour, ms=5)
+    overall = evaluation.metrics["at_p_half"]["recall"]["value"]
+    if overall is not None:
+        axes.axvline(overall, color=GREY, lw=0.8, ls=":")
+    labels = [f"{NAMES[row['by']]} {_short(row['group'])} ({row['lenses']:,})" for row in drawn]
+    axes.set_yticks(range(len(drawn)), labels, fontsize=8)
+    axes.set(
+        ylim=(len(drawn) - 0.4, -0.6),
+        xlim=(0, 1.02),
+        xlabel="recall at p = 0.5, with 95 % interval; open: fewer than ten found",
+        title="Recall by stratum on test (number of lenses)",
+    )
+
+
+def _short(name: str) -> str:
+    name = name.split(" - ")[0]
+    return name if len(name) <= 28 else name[:27] + "…"
+
+
+PLOTS: Mapping[str, Callable[[Figure, Evaluation], None]] = {
+    "roc": _roc,
+    "purity_completeness": _purity,
+    "reliability": _reliability,
+    "score_histogram": _histogram,
+    "recall_by_stratum": _strata,
+}
+"""Plots by file name."""

@@ -1,0 +1,1 @@
+"""The frozen model: its files, integrity, lineage, signature, gate results and model card."""

@@ -1,0 +1,1 @@
+"""What the shortcut gate measures in cutouts, and which galaxies it compares."""

@@ -1,0 +1,114 @@
+"""Which negatives are like a positive, and which rows of a manifest are looked at."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.rules import sampling_rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a matched negative may be from its positive in each quantity."""
+
+    mag_z: float
+    g_minus_r: float
+    r_minus_z: float
+    psfsize_z_arcsec: float
+    nobs_z_ratio: float
+
+
+def coordinates(columns: Mapping[str, Floats], tolerance: Tolerance) -> Floats:
+    """Quantities to match in, each in units of its tolerance: (N, 5); NaN where one is not known."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mag_z = -2.5 * np.log10(np.where(columns["flux_z"] > 0, columns["flux_z"], np.nan))
+        log_nobs = np.log(np.where(columns["nobs_z"] > 0, columns["nobs_z"], np.nan))
+    return np.stack(
+        [
+            mag_z / tolerance.mag_z,
+            columns["g_minus_r"] / tolerance.g_minus_r,
+            columns["r_minus_z"] / tolerance.r_minus_z,
+            columns["psfsize_z"] / tolerance.psfsize_z_arcsec,
+            log_nobs / np.log(tolerance.nobs_z_ratio),
+        ],
+        axis=1,
+    )
+
+
+def match(place: Floats, kind: NDArray[np.str_], positives: Ints, negatives: Ints, partners: int) -> tuple[Ints, Ints]:
+    """The nearest negatives of each positive, of the same type and within every tolerance.
+
+    Parameters
+    ----------
+    place : (N, 5) float64
+        `coordinates` of all rows.
+    kind : (N,) text
+        Type of galaxy.
+    positives, negatives : (P,), (M,) int
+        Rows of each class.
+    partners : int
+        Negatives for a positive, at most; one negative may serve several.
+
+    Returns
+    -------
+    positive, negative : (K,) int
+        Rows of each pair, by positive and then by distance. The distance is the largest of the differences.
+    """
+    from scipy.spatial import cKDTree
+
+    known = np.asarray(np.isfinite(place).all(axis=1))
+    pairs: list[tuple[Ints, Ints]] = []
+    for name in np.unique(kind[positives]):
+        lenses = positives[known[positives] & (kind[positives] == name)]
+        others = negatives[known[negatives] & (kind[negatives] == name)]
+        if not len(lenses) or not len(others):
+            continue
+        distance, found = cKDTree(place[others]).query(
+            place[lenses], k=np.arange(1, partners + 1), p=np.inf, distance_upper_bound=1.0
+        )
+        row, column = np.nonzero(np.isfinite(distance))
+        pairs.append((lenses[row], others[found[row, column]]))
+    if not pairs:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    positive, negative = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    order = np.argsort(positive, kind="stable")
+    return positive[order], negative[order]
+
+
+def drawn(ids: NDArray[np.str_], stratum: Ints, rows: Ints, wanted: Mapping[int, int], seed: int) -> Ints:
+    """The first rows of each stratum in the order of MD5("seed:galaxy_id"), as many as wanted; sorted."""
+    taken: list[Ints] = []
+    for value in np.unique(stratum[rows]):
+        members = rows[stratum[rows] == value]
+        first = heapq.nsmallest(
+            wanted.get(int(value), 0),
+            members.tolist(),
+            key=lambda row: (sampling_rule.order_key(str(ids[row]), seed), ids[row]),
+        )
+        taken.append(np.array(first, np.int64))
+    return np.sort(np.concatenate(taken)) if taken else np.zeros(0, np.int64)
+
+
+def sample(
+    ids: NDArray[np.str_], stratum: Ints, positives: Ints, negatives: Ints, *, most: int, partners: int, seed: int
+) -> tuple[Ints, Ints]:
+    """At most `most` positives, in proportion to their strata, and `partners` negatives of its stratum for each."""
+    counts: dict[tuple[str, ...], int] = {}
+    for value, count in Counter(stratum[positives].tolist()).items():
+        counts[(str(value),)] = count
+    wanted = {int(key[0]): n for key, n in sampling_rule.targets(counts, per_positive=1, cap=most).items()}
+    lenses = drawn(ids, stratum, positives, wanted, seed)
+    return lenses, drawn(ids, stratum, negatives, {value: partners * n for value, n in wanted.items()}, seed)

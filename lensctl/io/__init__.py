@@ -1,0 +1,1 @@
+"""Where values come in and go out."""

@@ -1,0 +1,1 @@
+"""Cutouts in Zarr stores and .npz files."""

@@ -1,0 +1,266 @@
+"""Pixels by manifest row, wherever they are: in stores, in single .npz files, or in both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lensctl.io.cutouts import npz, npz_metadata
+from lensctl.io.cutouts.store import Store, is_store, open_store
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Chain, from_json
+from lensctl.io.storage.atomic import is_s3
+from lensctl.rules import quality, schema
+from lensctl.rules.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Images = NDArray[np.float32]
+LISTED = ("galaxy_id", "cutout_path", "cutout_index", "cutout_ok", "status", "cutout_sha256")
+FACTS = ("source", "release", "layer", "pixel_scale_arcsec")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The cutouts of one store or folder of .npz: galaxy_id, where each is, whether it can be used, its SHA-256."""
+
+    rows: pa.Table
+    digest: str
+    chain: Chain
+
+
+class Cutouts:
+    """The cutouts a manifest names.
+
+    Parameters
+    ----------
+    manifest : pa.Table
+        `galaxy_id`, `cutout_path`, and `cutout_index` where a path is a store.
+    root : path
+        What `cutout_path` is relative to.
+    verify : bool
+        Compare every cutout read with the manifest's `cutout_sha256`.
+
+    Raises
+    ------
+    InputError
+        A store is missing or damaged, has no such row, or another galaxy in it.
+    """
+
+    def __init__(self, manifest: pa.Table, root: str | Path, *, verify: bool = False) -> None:
+        import pyarrow.compute as pc
+
+        schema.require(manifest, "galaxy_id", "cutout_path", where="manifest")
+        schema.refuse_nulls(manifest, "galaxy_id", "cutout_path", where="manifest")
+        if verify:
+            schema.require(manifest, "cutout_sha256", where="manifest")
+        self.n = manifest.num_rows
+        self._ids = manifest["galaxy_id"].to_numpy(zero_copy_only=False)
+        self._sha256 = manifest["cutout_sha256"].to_numpy(zero_copy_only=False) if verify else None
+        encoded = pc.dictionary_encode(manifest["cutout_path"]).combine_chunks()
+        paths = encoded.dictionary.to_pylist()
+        self._path_of = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        indexed = "cutout_index" in manifest.column_names
+        index = pc.fill_null(manifest["cutout_index"], -1).to_numpy() if indexed else np.full(self.n, -1)
+        self._index = np.asarray(index, np.int64)
+        self._places = [_joined(root, path) for path in paths]
+        self._stores: dict[int, Store] = {}
+        in_store = self._index >= 0
+        for path in np.unique(self._path_of[in_store]):
+            store = open_store(self._places[path])
+            rows = np.flatnonzero(in_store & (self._path_of == path))
+            self._refuse_other_galaxies(store, rows)
+            self._stores[int(path)] = store
+
+    def read(self, rows: ArrayLike, crop: int | None = None) -> Images:
+        """Cutouts of manifest rows, in the order asked.
+
+        Parameters
+        ----------
+        rows : (n,) int
+        crop : int, optional
+            Only the central `crop` pixels of each side.
+
+        Returns
+        -------
+        images : (n, S, S, 3) float32, nanomaggies
+
+        Raises
+        ------
+        InputError
+            A file is missing or damaged, holds another galaxy or (with `verify`) other pixels; or cutouts of
+            different sizes are read without a crop.
+        """
+        wanted = np.asarray(rows, np.int64).reshape(-1)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= self.n):
+            raise InputError(f"the manifest has no row {wanted.max()}, it has {self.n}", "is it the right manifest?")
+        out: Images | None = None
+        for places, images in self._parts(wanted, None if self._sha256 is not None else crop):
+            if self._sha256 is not None:
+                self._refuse_other_pixels(wanted[places], images)
+                images = _centre(images, crop, "a cutout")
+            if out is None:
+                out = np.empty((len(wanted), *images.shape[1:]), np.float32)
+            if out.shape[1:] != images.shape[1:]:
+                sizes = f"{out.shape[1]} and {images.shape[1]} px"
+                raise InputError(f"the manifest mixes cutouts of {sizes}", "train on a crop, or make two manifests")
+            out[places] = images
+        return np.empty((0, crop or 0, crop or 0, len(quality.BANDS)), np.float32) if out is None else out
+
+    def facts(self, *names: str) -> pa.Table:
+        """Columns of the stores' indexes (`source`, `release`, `layer`, `pixel_scale_arcsec` if none is named).
+
+        One row per manifest row; of an .npz, what its `meta_*` say.
+        """
+        import pyarrow as pa
+
+        names = names or FACTS
+        values: dict[str, NDArray[Any]] = {name: np.full(self.n, None, object) for name in names}
+        in_store = self._index >= 0
+        for path, store in self._stores.items():
+            rows = np.flatnonzero(in_store & (self._path_of == path))
+            found = store.columns(*names).take(pa.array(self._index[rows]))
+            for name in names:
+                values[name][rows] = np.array([*found[name].to_pylist(), None], object)[:-1]
+        for row in np.flatnonzero(~in_store):
+            told = npz_metadata.index_values(npz.read_npz(self._places[self._path_of[row]]).meta)
+            for name in names:
+                values[name][row] = told.get(name)
+        return pa.table({name: pa.array(list(values[name]), schema.arrow_type(name)) for name in names})
+
+    def _parts(self, wanted: NDArray[np.int64], crop: int | None) -> Iterator[tuple[NDArray[np.int64], Images]]:
+        """Places in the answer and their cutouts, store by store, then file by file."""
+        in_store = self._index[wanted] >= 0
+        for path, store in self._stores.items():
+            places = np.flatnonzero(in_store & (self._path_of[wanted] == path))
+            if places.size:
+                yield places, store.read(self._index[wanted[places]], crop)
+        for place in np.flatnonzero(~in_store):
+            row = wanted[place]
+            file = self._places[self._path_of[row]]
+            if is_store(file):
+                raise InputError(f"{file} is a store, and row {row} has no cutout_index", "make the manifest again")
+            found = npz.read_npz(file)
+            id = str(found.meta["meta_galaxy_id"].item())
+            if id != self._ids[row]:
+                raise InputError(f"{file} holds {id}, the manifest says {self._ids[row]}", "make the manifest again")
+            yield np.array([place]), _centre(found.cutout[None], crop, file)
+
+    def _refuse_other_galaxies(self, store: Store, rows: NDArray[np.int64]) -> None:
+        index = self._index[rows]
+        if index.max() >= store.n:
+            row = rows[index.argmax()]
+            raise InputError(
+                f"row {row} ({self._ids[row]}) has cutout_index {index.max()}, {store.path} has {store.n} cutouts",
+                "the store and the manifest do not match: make the manifest again",
+            )
+        there = store.columns("galaxy_id")["galaxy_id"].to_numpy()[index]
+        other = np.flatnonzero(there != self._ids[rows])
+        if other.size:
+            row = rows[other[0]]
+            raise InputError(
+                f"row {row} is {self._ids[row]}, its place in {store.path} holds {there[other[0]]} "
+                f"({other.size} such rows)",
+                "the store and the manifest do not match: make the manifest again",
+            )
+
+    def _refuse_other_pixels(self, rows: NDArray[np.int64], images: Images) -> None:
+        assert self._sha256 is not None
+        for row, found in zip(rows, quality.fingerprints(images), strict=True):
+            if self._sha256[row] is not None and found != self._sha256[row]:
+                raise InputError(
+                    f"the pixels of {self._ids[row]} (row {row}) are not those the manifest was made from",
+                    "restore the cutouts, or make the manifest again",
+                )
+
+
+def listing(path: str | Path, folder: str | Path) -> Listing:
+    """The cutouts of a store or a folder of .npz, as a manifest in `folder` names them.
+
+    Raises InputError where it is neither, or a file is damaged.
+    """
+    import pyarrow as pa
+
+    if is_store(path):
+        store = open_store(path)
+        known = store.columns("galaxy_id", "cutout_ok", "status", "cutout_sha256")
+        rows = known.append_column("cutout_path", pa.array([_relative(path, folder)] * store.n, pa.string()))
+        rows = rows.append_column("cutout_index", pa.array(np.arange(store.n)))
+        return Listing(rows.select(LISTED), store.digest, store.chain)
+    files = npz_files(path)
+    columns: dict[str, list[Any]] = {name: [] for name in LISTED}
+    chains: dict[bytes, Chain] = {}
+    for file in files:
+        found = npz.read_npz(file)
+        measured = quality.measure(found.cutout[None])
+        told = npz_metadata.index_values(found.meta)
+        columns["galaxy_id"].append(told["galaxy_id"])
+        columns["cutout_path"].append(_relative(file, folder))
+        columns["cutout_index"].append(None)
+        columns["cutout_ok"].append(bool(measured["cutout_ok"][0]))
+        columns["status"].append(verdict(told["status"], str(measured["status"][0])))
+        columns["cutout_sha256"].append(quality.fingerprints(found.cutout[None])[0])
+        chains |= {raw: chain for raw, chain in [carried_chain(found, file)] if raw not in chains}
+    rows = pa.table({name: pa.array(columns[name], schema.arrow_type(name)) for name in LISTED})
+    inside = rows.set_column(1, "cutout_path", pa.array([file.name for file in files]))
+    return Listing(rows, digests.of_table(inside), merged(chains.values()))
+
+
+def npz_files(folder: str | Path) -> list[Path]:
+    """The .npz files of a folder in the order of their names; InputError where there are none."""
+    if not Path(folder).is_dir():
+        raise InputError(f"{folder}: no such store or folder of .npz", "check the path")
+    with os.scandir(folder) as entries:
+        names = sorted(e.name for e in entries if e.name.endswith(".npz") and not e.name.startswith("."))
+    if not names:
+        raise InputError(f"{folder}: holds no .npz files", "name a cutout store, or a folder of .npz")
+    return [Path(folder) / name for name in names]
+
+
+def verdict(recorded: str | None, found: str) -> str:
+    """Status of a cutout: what its pixels say, but a failure that was recorded when it was made stays one."""
+    failed = recorded in quality.STATUSES and recorded not in quality.WITH_PIXELS
+    return str(recorded) if failed and found != quality.OK else found
+
+
+def carried_chain(file: npz.Npz, path: str | Path) -> tuple[bytes, Chain]:
+    """The chain an .npz of ours carries, and the bytes it is written in; empty for another's."""
+    member = file.meta.get(npz.PROVENANCE)
+    if member is None or member.ndim or member.dtype.kind != "S":
+        return b"", ()
+    return bytes(member.item()), from_json(bytes(member.item()), str(path))
+
+
+def merged(chains: Any) -> Chain:
+    """The steps of several chains, each once, in order."""
+    return tuple({step.id: step for chain in chains for step in chain}.values())
+
+
+def _centre(images: Images, crop: int | None, name: str) -> Images:
+    size = images.shape[1]
+    if crop is None or crop == size:
+        return images
+    if not 1 <= crop <= size:
+        raise InputError(f"{name} of {size} px cannot be cropped to {crop}", "give a smaller crop")
+    start = (size - crop) // 2
+    return images[:, start : start + crop, start : start + crop]
+
+
+def _joined(root: str | Path, path: str) -> str:
+    if is_s3(path) or os.path.isabs(path):
+        return path
+    return f"{str(root).rstrip('/')}/{path}" if is_s3(root) else str(Path(root) / path)
+
+
+def _relative(path: str | Path, folder: str | Path) -> str:
+    text, base = str(path).rstrip("/"), str(folder).rstrip("/")
+    if is_s3(text):
+        return text.removeprefix(base + "/") if is_s3(base) else text
+    return text if is_s3(base) else Path(os.path.relpath(text, base)).as_posix()

@@ -1,0 +1,233 @@
+"""How a cutout store lies on disk: names, columns, shards, codecs, and the Zarr v3 metadata that says so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from lensctl.rules.errors import InputError
+from lensctl.rules.schema import arrow_type
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KIND, FORMAT = "cutouts", 1
+ATTRIBUTE, INDEX, IMAGES, GROUP = "lensctl", "index.parquet", "images", "zarr.json"
+INDEX_COLUMNS = (
+    "galaxy_id",
+    "ra",
+    "dec",
+    "status",
+    "cutout_ok",
+    "has_nan",
+    "nan_pixel_count",
+    "bad_pixel_frac",
+    *(f"{name}_{band}" for name in ("mean", "std", "p01", "p50", "p99") for band in "grz"),
+    "source",
+    "release",
+    "layer",
+    "pixel_scale_arcsec",
+    "url_or_brick",
+    "offset_x_px",
+    "offset_y_px",
+    "http_status",
+    "attempts",
+    "seconds",
+    "downloaded_at",
+    "error",
+    "cutout_sha256",
+)
+ALIGNED = {"ra": "float64", "dec": "float64", "cutout_ok": "bool"}
+CODECS: dict[str, tuple[dict[str, Any], ...]] = {
+    "none": (),
+    "lz4": (
+        {
+            "name": "blosc",
+            "configuration": {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 4, "blocksize": 0},
+        },
+    ),
+    "zstd": (
+        {
+            "name": "blosc",
+            "configuration": {"cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": 4, "blocksize": 0},
+        },
+    ),
+}
+LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+LARGEST_PX = 3000  # what the cutout service serves
+DIMENSIONS = ("row", "y", "x", "band")
+
+
+@dataclass(frozen=True)
+class Extra:
+    """A further array of pixels: its data type, whether each band has its own, and what stands where nothing is."""
+
+    data_type: str
+    per_band: bool
+    fill: float | int
+
+    @property
+    def zarr_fill(self) -> Any:
+        """The fill as Zarr metadata writes it."""
+        return "NaN" if isinstance(self.fill, float) else self.fill
+
+
+EXTRAS = {
+    "invvar": Extra("float32", True, math.nan),
+    "maskbits": Extra("int32", False, -1),
+    "psfsize": Extra("float32", True, math.nan),
+}
+"""Planes of a coadd beside its image: 1/nanomaggy^2, bits (-1: all of them, there is no plane), arcsec FWHM."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the pixels of a store lie on disk.
+
+    Parameters
+    ----------
+    rows, size : int
+        Number of cutouts, and pixels along a side.
+    bands : str
+        One letter per plane.
+    shard_rows : int
+        Cutouts in one file; each is a chunk of its own in it.
+    codec : str
+        none, lz4 or zstd.
+    planes : tuple of names
+        Further arrays of pixels, of `EXTRAS`.
+
+    Raises
+    ------
+    InputError
+        A setting that makes no store.
+    """
+
+    rows: int
+    size: int
+    bands: str = "grz"
+    shard_rows: int = 1024
+    codec: str = "none"
+    planes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size <= LARGEST_PX:
+            raise InputError(f"cutouts of {self.size} px cannot be made", f"give a size from 1 to {LARGEST_PX}")
+        if self.shard_rows < 1:
+            raise InputError(f"shards of {self.shard_rows} rows cannot be made", "give 1 or more")
+        if self.codec not in CODECS:
+            raise InputError(f"no codec '{self.codec}'", f"use {', '.join(CODECS)}")
+        for name in self.planes:
+            if name not in EXTRAS:
+                raise InputError(f"no plane '{name}'", f"use {', '.join(EXTRAS)}")
+
+    @property
+    def shards(self) -> int:
+        """Number of files; the last may be short."""
+        return -(-self.rows // self.shard_rows)
+
+    def span(self, shard: int) -> tuple[int, int]:
+        """First row of a shard and the row after its last."""
+        return shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.rows)
+
+    def file(self, shard: int) -> str:
+        """Path of a shard's file within the store."""
+        return f"{IMAGES}/c/{shard}/0/0/0"
+
+    def plane_file(self, name: str, shard: int) -> str:
+        """Path of a shard's file of a further array of pixels."""
+        return f"{name}/c/{shard}/0/0/0" if EXTRAS[name].per_band else f"{name}/c/{shard}/0/0"
+
+    def plane_shape(self, name: str, rows: int) -> tuple[int, ...]:
+        """Shape of some rows of a further array: (n, S, S, B), or (n, S, S) where all bands have one plane."""
+        return (rows, self.size, self.size, *([len(self.bands)] if EXTRAS[name].per_band else []))
+
+    def images_metadata(self) -> dict[str, Any]:
+        """`zarr.json` of `images`."""
+        return self._sharded([self.rows, self.size, self.size, len(self.bands)], "float32", "NaN")
+
+    def plane_metadata(self, name: str) -> dict[str, Any]:
+        """`zarr.json` of a further array of pixels, which lies as `images` does."""
+        extra = EXTRAS[name]
+        return self._sharded([*self.plane_shape(name, self.rows)], extra.data_type, extra.zarr_fill)
+
+    def _sharded(self, shape: list[int], data_type: str, fill: Any) -> dict[str, Any]:
+        inner = {
+            "chunk_shape": [1, *shape[1:]],
+            "codecs": [LITTLE, *CODECS[self.codec]],
+            "index_codecs": [LITTLE, {"name": "crc32c"}],
+            "index_location": "end",
+        }
+        sharded = {"name": "sharding_indexed", "configuration": inner}
+        names = DIMENSIONS[: len(shape)]
+        return _array_metadata(shape, [self.shard_rows, *shape[1:]], data_type, fill, [sharded], names)
+
+    def aligned_metadata(self, data_type: str) -> dict[str, Any]:
+        """`zarr.json` of an array with one number per row, in one chunk."""
+        fill: Any = False if data_type == "bool" else "NaN"
+        return _array_metadata([self.rows], [self.rows], data_type, fill, [LITTLE], DIMENSIONS[:1])
+
+
+def _array_metadata(
+    shape: list[int], chunk: list[int], data_type: str, fill: Any, codecs: list[Any], dimensions: tuple[str, ...]
+) -> dict[str, Any]:
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": shape,
+        "data_type": data_type,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": fill,
+        "codecs": codecs,
+        "dimension_names": list(dimensions),
+        "attributes": {},
+    }
+
+
+def group_metadata(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """`zarr.json` of the group, with the metadata of its arrays in it, so that one read opens them all."""
+    arrays = {name: layout.aligned_metadata(data_type) for name, data_type in ALIGNED.items()}
+    arrays |= {name: layout.plane_metadata(name) for name in layout.planes}
+    inline = {"kind": "inline", "must_understand": False, "metadata": {**arrays, IMAGES: layout.images_metadata()}}
+    known = {name: value for name, value in asdict(layout).items() if name != "planes" or value}
+    named = {ATTRIBUTE: {"kind": KIND, "format": FORMAT, **known, **attributes}}
+    return {"zarr_format": 3, "node_type": "group", "attributes": named, "consolidated_metadata": inline}
+
+
+def index_schema(meta: tuple[pa.Field, ...] = ()) -> pa.Schema:
+    """Schema of `index.parquet`: the declared columns, then the `meta_*` of .npz files that came along."""
+    import pyarrow as pa
+
+    return pa.schema([pa.field(name, arrow_type(name)) for name in INDEX_COLUMNS] + list(meta))
+
+
+def index_rows(columns: Mapping[str, Any], meta: pa.Table | None = None) -> pa.Table:
+    """Rows of the index from what is known of them.
+
+    Parameters
+    ----------
+    columns : mapping of (N,) sequences
+        Some of the declared columns; those not given are null, and so is every NaN.
+    meta : pa.Table, optional
+        The `meta_*` that came along, N rows.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    count = len(columns["galaxy_id"])
+    fields = index_schema(tuple(meta.schema) if meta is not None else ())
+    made = []
+    for field in fields:
+        if meta is not None and field.name in meta.column_names:
+            made.append(meta[field.name])
+        elif field.name in columns:
+            values = columns[field.name]
+            plain = values if isinstance(values, (np.ndarray, pa.Array, pa.ChunkedArray)) else list(values)
+            array = pa.array(plain, from_pandas=True) if not isinstance(plain, pa.ChunkedArray) else plain
+            made.append(array.cast(field.type))
+        else:
+            made.append(pa.nulls(count, field.type))
+    return pa.table(made, schema=fields)

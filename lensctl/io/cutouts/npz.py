@@ -1,0 +1,275 @@
+"""One cutout as one .npz file: `cutout` and scalars named `meta_*`, as the plan keeps them; never pickled.
+
+The same arrays always give the same bytes: members in the order given, dated 1980-01-01, stored or deflated.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import io
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from lensctl.rules.errors import InputError
+
+CUTOUT = "cutout"
+META = "meta_"
+PROVENANCE = "meta_lensctl_provenance"
+"""Member that carries the chain of steps, as JSON in bytes."""
+REQUIRED = (CUTOUT, "meta_galaxy_id", "meta_ra", "meta_dec")
+DOS_1980 = 33  # 1980-01-01 as ZIP writes dates
+DEFLATE_LEVEL = 6
+
+Array = NDArray[Any]
+Raw = bytes | memoryview
+_NPY_1 = npy.magic(1, 0)
+
+
+@dataclass(frozen=True)
+class Npz:
+    """What one file holds: pixels (H, W, B) float32 in nanomaggies, and every `meta_*` with its own dtype."""
+
+    cutout: NDArray[np.float32]
+    meta: dict[str, Array] = field(default_factory=dict)
+
+
+def read_npz(path: str | Path, data: bytes | None = None) -> Npz:
+    """Read and check one file.
+
+    Parameters
+    ----------
+    path : path
+        The file; names it in errors.
+    data : bytes, optional
+        Its content, where that was read already.
+
+    Raises
+    ------
+    InputError
+        No such file, not a whole zip, a pickled member (it is never unpickled), a required key missing, a key
+        that is neither `cutout` nor `meta_*`, pixels that are not (S, S, B) float32, `meta_ra` that is no number.
+    """
+    try:
+        members = _members(Path(path).read_bytes() if data is None else data)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file", "check the path") from error
+    except _Pickled as error:
+        raise InputError(f"{path}: '{error}' is pickled, and is not read", "write it without Python objects") from error
+    except _BROKEN as error:
+        raise InputError(f"{path}: not a whole .npz file ({error})", "fetch or make it again") from error
+    missing = [key for key in REQUIRED if key not in members]
+    if missing:
+        found = ", ".join(list(members)[:8])
+        fix = f"the keys needed: {', '.join(REQUIRED)}"
+        raise InputError(f"{path}: key '{missing[0]}' is missing (found: {found})", fix)
+    strange = [key for key in members if key != CUTOUT and not key.startswith(META)]
+    if strange:
+        raise InputError(f"{path}: key '{strange[0]}' is neither cutout nor meta_*", f"name it meta_{strange[0]}")
+    cutout = members.pop(CUTOUT)
+    if cutout.dtype != np.dtype("<f4"):
+        raise InputError(f"{path}: cutout is {cutout.dtype.str}, not float32", "write it as little-endian float32")
+    if cutout.ndim != 3 or cutout.shape[0] != cutout.shape[1] or not cutout.size:
+        raise InputError(f"{path}: cutout has shape {cutout.shape}", "write it as (size, size, bands)")
+    for key, kinds in (("meta_galaxy_id", "U"), ("meta_ra", "fiu"), ("meta_dec", "fiu")):
+        if members[key].ndim or members[key].dtype.kind not in kinds:
+            wanted = "a text" if kinds == "U" else "a number"
+            raise InputError(f"{path}: {key} is not {wanted}", f"write it as {wanted}, not an array")
+    return Npz(cutout, members)
+
+
+class _Pickled(Exception):
+    """A member holds Python objects."""
+
+
+_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, RuntimeError)
+"""What a zip or an array that is damaged, encrypted or cut short raises."""
+
+
+def _members(data: bytes) -> dict[str, Array]:
+    members: dict[str, Array] = {}
+    plain = _plain_members(data)
+    if plain is not None:
+        return {name: _from_npy(raw, name) for name, raw in plain.items()}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for info in archive.infolist():
+            name = info.filename.removesuffix(".npy")
+            if name == info.filename or name in members:
+                raise ValueError(f"member '{info.filename}' is not one .npy array")
+            members[name] = _from_npy(archive.read(info), name)
+    return members
+
+
+_END, _ENTRY, _LOCAL = struct.Struct("<4s4xHHIIH"), struct.Struct("<4s4xHH4xIIIHHH8xI"), struct.Struct("<4s22xHH")
+
+
+def _plain_members(data: bytes) -> dict[str, Raw] | None:
+    """The members of a zip that is as simple as NumPy's and ours, checked, without a copy of those that are stored.
+
+    None for any other, and for a damaged one: `zipfile` says what it is.
+    """
+    members: dict[str, Raw] = {}
+    view = memoryview(data)
+    try:
+        mark, here, count, length, at, comment = _END.unpack_from(data, len(data) - _END.size)
+        if mark != b"PK\x05\x06" or here != count or comment or at + length != len(data) - _END.size:
+            return None
+        for _ in range(count):
+            mark, flags, method, check, packed, size, named, extra, noted, local = _ENTRY.unpack_from(data, at)
+            name = data[at + 46 : at + 46 + named]
+            local_mark, local_named, local_extra = _LOCAL.unpack_from(data, local)
+            start = local + 30 + local_named + local_extra
+            raw: Raw = view[start : start + packed]
+            if mark != b"PK\x01\x02" or local_mark != b"PK\x03\x04" or flags or name[-4:] != b".npy":
+                return None
+            if data[local + 30 : local + 30 + local_named] != name or start + packed > len(data):
+                return None
+            if method == zipfile.ZIP_DEFLATED:
+                raw = zlib.decompress(raw, -15, size)
+            elif method != zipfile.ZIP_STORED:
+                return None
+            key = name[:-4].decode("ascii")
+            if len(raw) != size or zlib.crc32(raw) != check or key in members:
+                return None
+            members[key] = raw
+            at += 46 + named + extra + noted
+    except (struct.error, zlib.error, UnicodeDecodeError):
+        return None
+    return members
+
+
+def _from_npy(raw: Raw, name: str) -> Array:
+    start = npy.MAGIC_LEN + 2 + struct.unpack_from("<H", raw, npy.MAGIC_LEN)[0]
+    head = bytes(raw[:start])
+    if head[: npy.MAGIC_LEN] != _NPY_1:
+        return _from_rare_npy(bytes(raw), name)
+    shape, order, dtype = _header(head)
+    if dtype.hasobject:
+        raise _Pickled(name)
+    if dtype.names:
+        raise ValueError(f"member '{name}' is a table, not an array")
+    try:
+        return np.ndarray(shape, dtype, raw, start, order=order)
+    except TypeError as error:  # bytes are missing
+        raise ValueError(f"member '{name}' is cut short") from error
+
+
+def _from_rare_npy(raw: bytes, name: str) -> Array:
+    """An array with a header of version 2 or 3 (very long, or not ASCII)."""
+    stream = io.BytesIO(raw)
+    version = npy.read_magic(stream)
+    if version not in ((2, 0), (3, 0)):
+        raise ValueError(f"member '{name}' has .npy version {version}")
+    if npy.read_array_header_2_0(stream)[2].hasobject:
+        raise _Pickled(name)
+    stream.seek(0)
+    return np.asarray(npy.read_array(stream, allow_pickle=False))
+
+
+@functools.lru_cache(maxsize=4096)
+def _header(raw: bytes) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
+    """Shape, order and dtype; many files share a few headers."""
+    stream = io.BytesIO(raw)
+    npy.read_magic(stream)
+    shape, fortran, dtype = npy.read_array_header_1_0(stream)
+    return shape, "F" if fortran else "C", dtype
+
+
+def to_npy(values: Array) -> bytes:
+    """An array as the bytes of an .npy file."""
+    stream = io.BytesIO()
+    npy.write_array(stream, np.asarray(values), allow_pickle=False)
+    return stream.getvalue()
+
+
+def from_npy(raw: bytes) -> Array:
+    """An array from the bytes of an .npy file; ValueError where it would have to be unpickled."""
+    return np.asarray(npy.read_array(io.BytesIO(raw), allow_pickle=False))
+
+
+@functools.lru_cache(maxsize=4096)
+def _header_bytes(descr: str, shape: tuple[int, ...]) -> bytes:
+    stream = io.BytesIO()
+    npy.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
+    return stream.getvalue()
+
+
+def encode(cutout: NDArray[np.float32], meta: Mapping[str, Array], compress: bool = False) -> list[bytes | memoryview]:
+    """The bytes of one file, in pieces to write one after another.
+
+    Parameters
+    ----------
+    cutout : (H, W, B) float32
+    meta : mapping of `meta_*` to arrays
+        Scalars as arrays of no dimension.
+    compress : bool
+        Deflate the members, as `np.savez_compressed` does.
+
+    Raises ValueError for arrays of Python objects, or of a dtype with fields.
+    """
+    pieces: list[bytes | memoryview] = []
+    directory: list[bytes] = []
+    offset = 0
+    for key, values in {CUTOUT: cutout, **meta}.items():
+        if values.dtype.hasobject or values.dtype.names:
+            raise ValueError(f"'{key}' holds {values.dtype}, which no .npz of ours keeps")
+        name = f"{key}.npy".encode()
+        header = _header_bytes(values.dtype.str, values.shape)
+        plain = np.ascontiguousarray(values)
+        body = plain.reshape(-1).view(np.uint8).data if plain.nbytes else memoryview(b"")
+        check = zlib.crc32(body, zlib.crc32(header))
+        length = len(header) + len(body)
+        content: list[bytes | memoryview] = [header, body]
+        if compress:
+            deflate = zlib.compressobj(DEFLATE_LEVEL, zlib.DEFLATED, -15)
+            content = [deflate.compress(header), deflate.compress(body), deflate.flush()]
+        packed = sum(map(len, content))
+        method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+        core = struct.pack("<HHHHHIIIHH", 20, 0, method, 0, DOS_1980, check, packed, length, len(name), 0)
+        pieces += [b"PK\x03\x04" + core + name, *content]
+        unix, readable = 3, 0o600 << 16
+        entry = struct.pack("<BB", 20, unix) + core + struct.pack("<HHHII", 0, 0, 0, readable, offset)
+        directory.append(b"PK\x01\x02" + entry + name)
+        offset += 30 + len(name) + packed
+    entries = b"".join(directory)
+    end = struct.pack("<HHHHIIH", 0, 0, len(directory), len(directory), len(entries), offset, 0)
+    return [*pieces, entries, b"PK\x05\x06" + end]
+
+
+def write_npz(
+    path: str | Path,
+    cutout: NDArray[np.float32],
+    meta: Mapping[str, Array],
+    compress: bool = False,
+    *,
+    keep: bool = False,
+) -> None:
+    """Write one file, whole or not at all; an existing one is replaced, with `keep` unless it is as long already."""
+    pieces = encode(cutout, meta, compress)
+    length = sum(map(len, pieces))
+    if keep and os.path.exists(path) and os.path.getsize(path) == length:
+        return
+    folder, name = os.path.split(path)
+    part = os.path.join(folder, f".{name}.part")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        for start in range(0, len(pieces), 512):  # the system takes at most 1024 pieces at once
+            length -= os.writev(handle, pieces[start : start + 512])
+        if length:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    except OSError:
+        os.unlink(part)
+        raise
+    finally:
+        os.close(handle)
+    os.replace(part, path)

@@ -1,0 +1,272 @@
+"""The cutout store: a Zarr v3 group of pixels in shards, with `index.parquet` beside them for everything else.
+
+Any Zarr reader opens `images` (row, y, x, band) and the arrays aligned with its rows; any parquet reader the index.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lensctl.io.cutouts.arrays import open_array, tensorstore_errors
+from lensctl.io.cutouts.layout import ATTRIBUTE, FORMAT, GROUP, IMAGES, INDEX, INDEX_COLUMNS, KIND, Layout
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Chain, from_list
+from lensctl.io.storage.atomic import INCOMPLETE, is_s3
+from lensctl.rules.errors import InputError
+from lensctl.rules.schema import COLUMNS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.fs
+
+Images = NDArray[np.float32]
+
+
+class Store:
+    """A finished store, opened for reading.
+
+    One object may be read by several threads, and sent to a process that was spawned. TensorStore ends a process
+    that was forked.
+
+    Parameters
+    ----------
+    path : str
+        Local folder or `s3://`.
+    changing : bool
+        Some of its shards are just being made once more, by us.
+
+    Raises
+    ------
+    InputError
+        Not a store, one that lacks a part, or one that is being written; the sentence names the file.
+    """
+
+    def __init__(self, path: str, *, changing: bool = False) -> None:
+        self.path = str(path).rstrip("/")
+        self._changing = changing
+        self._files, self._base = _file_system(self.path)
+        if not changing and self._is_file(INCOMPLETE):
+            raise InputError(
+                f"{self.path} is not whole: what writes it is at work, or died", "wait for it, or run the command again"
+            )
+        group = self._json(GROUP)
+        attributes = group.get("attributes", {}).get(ATTRIBUTE)
+        if not isinstance(attributes, dict) or attributes.get("kind") != KIND:
+            raise InputError(f"{self.path}/{GROUP}: not a cutout store of lensctl", "make one with cutout or pack")
+        if attributes.get("format") != FORMAT:
+            raise InputError(f"{self.path}: store format {attributes.get('format')} is unknown", "update lensctl")
+        self.attributes: dict[str, Any] = attributes
+        try:
+            known = {key: attributes[key] for key in Layout.__dataclass_fields__ if key != "planes"}
+            self.layout = Layout(**known, planes=tuple(attributes.get("planes", ())))
+            sizes = [int(size) for size in attributes["shard_bytes"]]
+            of_planes = {name: [int(size) for size in attributes["plane_bytes"][name]] for name in self.layout.planes}
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{self.path}/{GROUP}: attribute {error} is missing or wrong", "make it again") from error
+        if not changing:
+            self._refuse_torn(sizes, of_planes)
+        self._refuse_other_rows()
+
+    @property
+    def n(self) -> int:
+        """Number of cutouts."""
+        return self.layout.rows
+
+    @property
+    def size(self) -> int:
+        """Pixels along a side."""
+        return self.layout.size
+
+    @property
+    def bands(self) -> str:
+        """One letter per plane, in the order of the last axis."""
+        return self.layout.bands
+
+    @functools.cached_property
+    def chain(self) -> Chain:
+        """The steps that made the store, its own last."""
+        return from_list(self.attributes.get("provenance", []), self.path)
+
+    @functools.cached_property
+    def index(self) -> pa.Table:
+        """Everything but the pixels, one row per cutout, in the store's order."""
+        return self.columns()
+
+    def columns(self, *names: str) -> pa.Table:
+        """Some columns of the index, read now; all of them where none is named."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with self._files.open_input_file(f"{self._base}/{INDEX}") as file:
+                return pq.read_table(file, columns=list(names) or None)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.path}/{INDEX}: cannot be read ({_first_line(error)})", "make it again") from error
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Digest of the index, which holds each cutout's own: of pixels and quality, not of luck."""
+        return digests.of_table(self.index)
+
+    def read(self, rows: ArrayLike, crop: int | None = None) -> Images:
+        """Cutouts of some rows, in the order asked, a row as often as asked.
+
+        Parameters
+        ----------
+        rows : (n,) int
+        crop : int, optional
+            Only the central `crop` pixels of each side.
+
+        Returns
+        -------
+        images : (n, S, S, B) float32
+            Nanomaggies; NaN throughout where a cutout failed.
+
+        Raises
+        ------
+        InputError
+            A row the store does not have, a crop larger than the cutouts, a damaged shard.
+        """
+        wanted = np.asarray(rows, np.int64).reshape(-1)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= self.n):
+            outside = int(wanted[(wanted < 0) | (wanted >= self.n)][0])
+            raise InputError(
+                f"{self.path}: no row {outside}, it has {self.n} cutouts", "is it the store of this table?"
+            )
+        side = self._side(crop)
+        return self._read((wanted, side, side)) if wanted.size else self._none(crop)
+
+    def read_range(self, start: int, stop: int, crop: int | None = None) -> Images:
+        """Cutouts of the rows from `start` up to `stop`, like `read`."""
+        if not 0 <= start <= stop <= self.n:
+            raise InputError(
+                f"{self.path}: no rows {start} to {stop}, it has {self.n} cutouts", "is it the right store?"
+            )
+        side = self._side(crop)
+        return self._read((slice(start, stop), side, side)) if stop > start else self._none(crop)
+
+    def read_plane(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows from `start` up to `stop` of a further array of pixels, such as `invvar`: (n, S, S, B) or (n, S, S)."""
+        if name not in self.layout.planes:
+            raise InputError(f"{self.path}: no array '{name}'", "make the store with --planes")
+        with tensorstore_errors(self.path):
+            return np.asarray(open_array(f"{self.path}/{name}", read=True)[start:stop].read().result())
+
+    def _side(self, crop: int | None) -> slice:
+        if crop is None:
+            return slice(0, self.size)
+        if not 1 <= crop <= self.size:
+            raise InputError(f"{self.path}: cannot crop cutouts of {self.size} px to {crop}", "give a smaller crop")
+        start = (self.size - crop) // 2
+        return slice(start, start + crop)
+
+    def _none(self, crop: int | None) -> Images:
+        side = self.size if crop is None else crop
+        return np.empty((0, side, side, len(self.bands)), np.float32)
+
+    def _read(self, where: tuple[Any, ...]) -> Images:
+        with tensorstore_errors(self.path):
+            return np.asarray(self._images[where].read().result())
+
+    @functools.cached_property
+    def _images(self) -> Any:
+        return open_array(f"{self.path}/{IMAGES}", read=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Only the path travels to another process."""
+        return {"path": self.path, "changing": self._changing}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"], changing=state["changing"])  # type: ignore[misc]
+
+    def _json(self, name: str) -> dict[str, Any]:
+        try:
+            with self._files.open_input_stream(f"{self._base}/{name}") as stream:
+                found = json.loads(stream.read())
+        except FileNotFoundError as error:
+            why = "no such store" if self._is_absent() else f"{name} is missing: not a cutout store, or not a whole one"
+            raise InputError(f"{self.path}: {why}", "check the path, or make it with cutout or pack") from error
+        except NotADirectoryError as error:
+            raise InputError(f"{self.path}: a file, not a cutout store", "make one with cutout or pack") from error
+        except ValueError as error:
+            raise InputError(f"{self.path}/{name}: not whole ({error})", "make the store again") from error
+        if not isinstance(found, dict):
+            raise InputError(f"{self.path}/{name}: not Zarr metadata", "make the store again")
+        return found
+
+    def _is_file(self, name: str) -> bool:
+        import pyarrow.fs
+
+        return bool(self._files.get_file_info(f"{self._base}/{name}").type == pyarrow.fs.FileType.File)
+
+    def _is_absent(self) -> bool:
+        import pyarrow.fs
+
+        return bool(self._files.get_file_info(self._base).type == pyarrow.fs.FileType.NotFound)
+
+    def _refuse_torn(self, sizes: list[int], of_planes: dict[str, list[int]]) -> None:
+        """Every shard is there and as long as it was written: Zarr itself takes a missing one for NaN."""
+        shards = range(self.layout.shards)
+        expected: dict[str, int | None] = {}
+        for array, each in {IMAGES: sizes, **of_planes}.items():
+            if len(each) != len(shards):
+                raise InputError(f"{self.path}/{GROUP}: counts {len(each)} shards of {len(shards)}", "make it again")
+            file = self.layout.file if array == IMAGES else functools.partial(self.layout.plane_file, array)
+            expected |= {f"{array}/{GROUP}": None, **dict(zip(map(file, shards), each, strict=True))}
+        infos = self._files.get_file_info([f"{self._base}/{name}" for name in expected])
+        for (name, size), info in zip(expected.items(), infos, strict=True):
+            if not info.is_file:
+                raise InputError(f"{self.path}/{name} is missing", "copy or make the store again")
+            if size is not None and info.size != size:
+                raise InputError(f"{self.path}/{name} has {info.size} bytes of {size}", "copy or make the store again")
+
+    def _refuse_other_rows(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        name = f"{self.path}/{INDEX}"
+        try:
+            with self._files.open_input_file(f"{self._base}/{INDEX}") as file:
+                footer = pq.read_metadata(file)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(
+                f"{name}: cannot be read ({_first_line(error)})", "copy or make the store again"
+            ) from error
+        if footer.num_rows != self.n:
+            raise InputError(f"{name} has {footer.num_rows} rows, images {self.n}", "copy or make the store again")
+        lacking = [column for column in INDEX_COLUMNS if column not in footer.schema.names]
+        if lacking:
+            raise InputError(f"{name}: column '{lacking[0]}' is missing", f"it is {COLUMNS[lacking[0]].meaning}")
+
+
+def open_store(path: str | os.PathLike[str], *, changing: bool = False) -> Store:
+    """Open a finished store; InputError that names the file where it is none or not whole."""
+    return Store(str(path), changing=changing)
+
+
+def is_store(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a folder (or S3 prefix) with Zarr metadata."""
+    import pyarrow.fs
+
+    files, base = _file_system(str(path).rstrip("/"))
+    return bool(files.get_file_info(f"{base}/{GROUP}").type == pyarrow.fs.FileType.File)
+
+
+def _file_system(path: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    import pyarrow.fs
+
+    if is_s3(path):
+        from lensctl.io.storage import s3
+
+        return s3.filesystem(), path.split("://", 1)[1]
+    return pyarrow.fs.LocalFileSystem(), path
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

@@ -1,0 +1,1 @@
+"""FITS: headers, tile-compressed images, tables."""

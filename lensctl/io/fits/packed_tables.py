@@ -1,0 +1,89 @@
+"""Tile-compressed FITS tables (what `fpack -table` makes of a table), unpacked tile by tile and column by column."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from lensctl.io.fits.header import Header
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+GZIP_MAGIC = b"\x1f\x8b"
+RICE_BLOCK = 32
+
+
+def is_packed(header: Header) -> bool:
+    """Whether a table's rows are tiles of another table's."""
+    return header.get("ZTABLE") is True
+
+
+def as_unpacked(header: Header) -> Header:
+    """The header that the table has when it is unpacked, as far as it says how its rows lie."""
+    plain: Header = {**header, "NAXIS1": header["ZNAXIS1"], "NAXIS2": header["ZNAXIS2"]}
+    for i in range(1, int(header["TFIELDS"]) + 1):
+        plain[f"TFORM{i}"] = header[f"ZFORM{i}"]
+    return plain
+
+
+def packed_tiles(
+    file: Any, start: int, header: Header, row: np.dtype[Any], names: Sequence[str]
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Number of the first row and the rows of each tile, with some of the columns.
+
+    Parameters
+    ----------
+    file : binary file
+    start : int
+        Where in it the table's data begin.
+    header : Header
+        Of the table as it is packed.
+    row : np.dtype
+        The unpacked row.
+    names : sequence of str
+        Columns, all of them in `row`.
+    """
+    import numpy as np
+
+    count, length = int(header["ZNAXIS2"]), int(header["ZTILELEN"])
+    width, fields = int(header["NAXIS1"]), int(header["TFIELDS"])
+    file.seek(start)
+    table = file.read(width * int(header["NAXIS2"]))
+    pointer = ">i8" if width == 16 * fields else ">i4"
+    spans = np.frombuffer(table, pointer).reshape(-1, fields, 2)  # bytes, and where they begin in the heap
+    heap = start + int(header.get("THEAP", len(table)))
+    order = [str(header.get(f"TTYPE{i}", "")).strip().lower() for i in range(1, fields + 1)]
+    for tile, first in enumerate(range(0, count, length)):
+        rows = min(length, count - first)
+        records = np.empty(rows, [(name, row[name]) for name in names])
+        for name in names:
+            at = order.index(name)
+            size, offset = (int(value) for value in spans[tile, at])
+            file.seek(heap + offset)
+            records[name] = _column(file.read(size), str(header.get(f"ZCTYP{at + 1}", "")), row[name], rows)
+        yield first, records
+    if not count:
+        yield 0, np.empty(0, [(name, row[name]) for name in names])
+
+
+def _column(data: bytes, how: str, kind: np.dtype[Any], rows: int) -> NDArray[Any]:
+    """Values of one column in one tile; ValueError where there are not as many as rows."""
+    import numpy as np
+
+    if data[:2] == GZIP_MAGIC:
+        data = gzip.decompress(data)
+        if how.strip() == "GZIP_2":  # first bytes of all values, then second bytes, ...
+            data = np.frombuffer(data, np.uint8).reshape(kind.itemsize, -1).T.tobytes()
+    elif how.strip() == "RICE_1":
+        from astropy.io.fits.hdu.compressed._codecs import Rice1
+
+        numbers = Rice1(blocksize=RICE_BLOCK, bytepix=kind.itemsize, tilesize=rows).decode(
+            np.frombuffer(data, np.uint8)
+        )
+        data = np.asarray(numbers).astype(kind).tobytes()
+    if len(data) != rows * kind.itemsize:
+        raise ValueError(f"a tile has {len(data)} bytes for {rows} values of a column ({how.strip()})")
+    return np.frombuffer(data, kind)

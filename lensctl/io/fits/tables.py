@@ -1,0 +1,325 @@
+"""FITS tables (sweeps, Tractor catalogues, survey-bricks) as Arrow tables with lower-case column names.
+
+A table is read once, from the first byte of its file to the last, in batches of rows. Columns are taken as they lie in
+the file, gzipped or not; fitsio reads what is scaled.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import io
+import itertools
+import re
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lensctl.io.fits.header import BLOCK, Header, data_bytes, read_header
+from lensctl.io.fits.packed_tables import GZIP_MAGIC, as_unpacked, is_packed, packed_tiles
+from lensctl.io.storage.atomic import is_s3
+from lensctl.rules.errors import InputError, LensctlError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+BATCH_ROWS = 65_536
+BATCH_BYTES = 8 << 20
+SKIPPED_BYTES = 1 << 20
+CODES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "L": "V1"}
+"""One value of each kind of column, as numpy calls it; of a truth value (the letter T or F) only the room."""
+BYTES = {"L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16}
+
+
+class Batch:
+    """Some rows of a table, in the memory of the table: they are gone when the next batch is taken.
+
+    Attributes
+    ----------
+    first : int
+        Number of its first row in the table.
+    """
+
+    def __init__(self, first: int, records: NDArray[Any]) -> None:
+        self.first = first
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def values(self, name: str) -> NDArray[Any]:
+        """A column: numbers in native order, truth values, or bytes without padding."""
+        import numpy as np
+
+        values = np.ascontiguousarray(self._records[name])
+        return _bare(values) if values.dtype.kind == "S" else _native(values)
+
+    def take(self, rows: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
+        """Some columns of some rows, in memory of their own."""
+        import pyarrow as pa
+
+        return pa.table({name: _arrow(self._records[name][rows]) for name in names})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the rows of a table lie in its file.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Columns of single values, in lower case.
+    plain : np.dtype
+        A whole row, with a field for each of these columns that is stored as it is meant.
+    rows : int
+    """
+
+    names: tuple[str, ...]
+    plain: np.dtype[Any]
+    rows: int
+
+
+def layout(header: Header) -> Layout:
+    """The layout that the header of a FITS table speaks of; ValueError where it makes no sense."""
+    import numpy as np
+
+    names, plain, offset = [], {}, 0
+    for i in range(1, int(header["TFIELDS"]) + 1):
+        form = re.match(r"(\d*)([LXBIJKAEDCMPQ])", str(header[f"TFORM{i}"]))
+        if not form:
+            raise ValueError(f"TFORM{i} is {header[f'TFORM{i}']}")
+        count, kind = int(form[1] or 1), form[2]
+        name = str(header.get(f"TTYPE{i}", f"col{i}")).strip().lower()
+        scaled = header.get(f"TSCAL{i}", 1) != 1 or header.get(f"TZERO{i}", 0) != 0
+        if (kind == "A" and count) or (kind in CODES and count == 1):
+            names.append(name)
+            if not scaled:
+                plain[name] = (f"S{count}" if kind == "A" else CODES[kind], offset)
+        offset += -(-count // 8) if kind == "X" else count * BYTES[kind]
+    if offset != int(header["NAXIS1"]):
+        raise ValueError(f"its columns take {offset} bytes, a row {header['NAXIS1']}")
+    formats, offsets = [form for form, _ in plain.values()], [at for _, at in plain.values()]
+    row = np.dtype({"names": list(plain), "formats": formats, "offsets": offsets, "itemsize": offset})
+    return Layout(tuple(names), row, int(header["NAXIS2"]))
+
+
+class Reading:
+    """A table that is being read, once, from its beginning to its end.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Its columns, in lower case; columns of vectors are left out.
+    """
+
+    def __init__(self, local: str, file: Any, hdu: int, found: Layout, summed: _Summed) -> None:
+        self.names = found.names
+        self._local, self._file, self._hdu, self._layout, self._summed = local, file, hdu, found, summed
+
+    def batches(self, names: Sequence[str]) -> Iterator[Batch]:
+        """All rows in their order, with some of the columns; at least one batch."""
+        import numpy as np
+
+        row, left, first = self._layout.plain, self._layout.rows, 0
+        if not row.names or not set(names) <= set(row.names):
+            yield from self._by_fitsio(names)
+            return
+        most = max(1, min(BATCH_ROWS, BATCH_BYTES // row.itemsize))
+        buffer = memoryview(bytearray(min(most, left) * row.itemsize))
+        while left or not first:
+            count = min(left, most)
+            if self._file.readinto(buffer[: count * row.itemsize]) < count * row.itemsize:
+                raise ValueError(f"cut short within row {first} to {first + count}")
+            yield Batch(first, np.frombuffer(buffer, row, count))
+            first, left = first + count, left - count
+            if not count:
+                return
+
+    def _by_fitsio(self, names: Sequence[str]) -> Iterator[Batch]:
+        import fitsio
+
+        with fitsio.FITS(self._local) as hdus:
+            hdu = hdus[self._hdu]
+            actual = {name.lower(): name for name in hdu.get_colnames()}
+            first = 0
+            while first < self._layout.rows or not first:
+                stop = min(first + BATCH_ROWS, self._layout.rows)
+                records = hdu.read(columns=[actual[name] for name in names], rows=range(first, stop))
+                forms = [(name.lower(), _as_bytes(records.dtype[name])) for name in records.dtype.names]
+                yield Batch(first, records.astype(forms))
+                first = stop
+                if not stop:
+                    return
+
+    def digest(self) -> str:
+        """SHA-256 of the bytes of the file (packed, if it is packed); what is left of it is read for that."""
+        _skip(self._file)
+        return self._summed.digest()
+
+
+class _Packed(Reading):
+    """A table that is unpacked tile by tile."""
+
+    def __init__(self, local: str, file: Any, hdu: int, found: Layout, summed: _Summed, tiles: Any) -> None:
+        super().__init__(local, file, hdu, found, summed)
+        self._tiles = tiles
+
+    def batches(self, names: Sequence[str]) -> Iterator[Batch]:
+        """See `Reading`."""
+        if not set(names) <= set(self._layout.plain.names or ()):
+            raise ValueError("its columns are scaled, and packed: unpack it with funpack")
+        for first, records in self._tiles(self._layout.plain, names):
+            yield Batch(first, records)
+
+
+@contextmanager
+def open_fits_table(path: str) -> Iterator[Reading]:
+    """Begin to read the first table of a FITS file; S3 objects are fetched to a temporary file first.
+
+    Raises
+    ------
+    InputError
+        No such file, no FITS table in it, or (as far as it is read) not whole.
+    """
+    with ExitStack() as stack:
+        local = path
+        if is_s3(path):
+            from lensctl.io.storage import s3
+
+            local = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / path.rsplit("/", 1)[-1])
+            s3.download(path, Path(local))
+        if not Path(local).is_file():
+            raise InputError(f"{path}: no such file", "check the path")
+        stack.enter_context(_plainly(path))
+        summed = _Summed(stack.enter_context(open(local, "rb", buffering=0)))
+        file: Any = io.BufferedReader(summed)
+        if file.peek(2)[:2] == GZIP_MAGIC:
+            file = gzip.GzipFile(fileobj=file, mode="rb")
+        header, hdu = _find_table(file, path)
+        if is_packed(header):
+            again = stack.enter_context(open(local, "rb"))
+            _find_table(again, path)
+            tiles = functools.partial(packed_tiles, again, again.tell(), header)
+            yield _Packed(local, file, hdu, layout(as_unpacked(header)), summed, tiles)
+        else:
+            yield Reading(local, file, hdu, layout(header), summed)
+
+
+class _Summed(io.RawIOBase):
+    """A file whose bytes are summed up as they go by."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._sum = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        count = self._file.readinto(view)
+        self._sum.update(view[:count])
+        return count
+
+    def digest(self) -> str:
+        """Of the bytes so far."""
+        return f"sha256:{self._sum.hexdigest()}"
+
+
+@contextmanager
+def _plainly(path: str) -> Iterator[None]:
+    """Turn what the libraries raise on a file that is no whole FITS file into one sentence."""
+    try:
+        yield
+    except LensctlError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path}: cannot be read as FITS ({reason[:120]})", "is the file whole?") from error
+
+
+def _find_table(file: Any, path: str) -> tuple[Header, int]:
+    """Header and number of the first HDU that is a binary table; the file stands where its rows begin."""
+    for number in itertools.count():
+        if number and not file.peek(1):
+            break
+        header, _ = read_header(file)
+        if str(header.get("XTENSION", "")).strip() == "BINTABLE" and header.get("ZIMAGE") is not True:
+            return header, number
+        _skip(file, -(-data_bytes(header) // BLOCK) * BLOCK)
+    raise InputError(f"{path}: holds no FITS table", "give a sweep or Tractor catalogue")
+
+
+def _skip(file: Any, count: int | None = None) -> None:
+    """Read on, for nothing but the sum; to the end, or ValueError where the file ends before that."""
+    while count is None or count > 0:
+        read = len(file.read(SKIPPED_BYTES if count is None else min(count, SKIPPED_BYTES)) or b"")
+        if not read:
+            if count is None:
+                return
+            raise ValueError("cut short")
+        count = None if count is None else count - read
+
+
+def read_fits_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """The first table of a FITS file; columns of vectors are left out.
+
+    Parameters
+    ----------
+    columns : sequence of str, optional
+        Lower-case names; read only these, where they are there.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    with open_fits_table(path) as table:
+        names = [name for name in table.names if columns is None or name in columns]
+        if not names:
+            return pa.table({})
+        return pa.concat_tables([batch.take(np.arange(len(batch)), names) for batch in table.batches(names)])
+
+
+def _as_bytes(kind: np.dtype[Any]) -> np.dtype[Any]:
+    """The type of a column of text as the file has it; others as they are."""
+    import numpy as np
+
+    return np.dtype(f"S{kind.itemsize // 4}") if kind.kind == "U" else kind
+
+
+def _native(values: NDArray[Any]) -> NDArray[Any]:
+    """Numbers in the machine's own byte order; a column of T and F as truth values."""
+    import numpy as np
+
+    if values.dtype.kind == "V":
+        return np.asarray(values.view(np.uint8) == ord("T"))
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _bare(values: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
+    """Padded bytes without the blanks at their ends."""
+    import numpy as np
+
+    return values if not (values.view(np.uint8) == ord(" ")).any() else np.char.strip(values)
+
+
+def _arrow(values: NDArray[Any]) -> pa.Array:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = np.ascontiguousarray(values)
+    if values.dtype.kind != "S":
+        return pa.array(_native(values))
+    letters = values.view(np.uint8)
+    fixed = pa.binary(values.dtype.itemsize)
+    text = pa.Array.from_buffers(fixed, len(values), [None, pa.py_buffer(letters)]).cast(pa.binary()).cast(pa.string())
+    if (letters == 0).any():
+        text = pc.ascii_rtrim(text, "\0")
+    return pc.ascii_trim_whitespace(text) if (letters == ord(" ")).any() else text

@@ -1,0 +1,1 @@
+"""Where the pixels of cutouts come from: brick coadds and the cutout service."""

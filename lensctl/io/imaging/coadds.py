@@ -1,0 +1,309 @@
+"""Cutouts from brick coadds: raw pixels, no resampling, each brick's files opened once for all its objects."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lensctl.astro.wcs import nearest_pixel
+from lensctl.io import workers
+from lensctl.io.cutouts.layout import EXTRAS
+from lensctl.io.cutouts.writer import ShardWriter
+from lensctl.io.imaging.brick_reader import Box, Brick, Memory, Pixels, planes_of, reason_of
+from lensctl.io.imaging.bricks import BRICK, BRICK_COLUMN, Root, Unanswered, bricks_of, open_root, release_of_layer
+from lensctl.io.imaging.source import Advance, Cuts, Task, complete
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class CoaddSource:
+    """Brick coadds as a source of cutouts, one shard a task, a process per core.
+
+    Parameters
+    ----------
+    root : str
+        What holds `coadd/` or `south/coadd/`, or the brick files themselves: a folder, `s3://`, or `http://`.
+    size, bands
+        As for `Coadds`.
+    layer : str, optional
+        Flag bricks of another release than this layer's.
+    processes : int, optional
+        One per core if not given. The result does not depend on it.
+    planes : tuple of names
+        Further arrays, of `store_layout.EXTRAS`.
+    connections, timeout, tries
+        For a root that is not a folder: requests at once, seconds for one answer, requests for one thing at most.
+    """
+
+    root: str
+    size: int = 101
+    bands: str = "grz"
+    layer: str | None = None
+    processes: int | None = None
+    planes: tuple[str, ...] = ()
+    connections: int = 8
+    timeout: float = 60.0
+    tries: int = 6
+    name: str = "coadd"
+
+    def open(self) -> Root:
+        """Its root, for one of its processes."""
+        at_once = -(-self.connections // (self.processes or workers.cores()))
+        return open_root(self.root, at_once=at_once, timeout=self.timeout, tries=self.tries)
+
+    def prepare(self, table: pa.Table) -> pa.Table:
+        """The table with the brick of each row.
+
+        Raises InputError where the root holds no coadds, or a row's brick cannot be told.
+        """
+        import pyarrow as pa
+
+        root = self.open()
+        root.refuse_nothing()
+        return table.append_column(BRICK_COLUMN, pa.array(bricks_of(table, root), pa.string()))
+
+    def order(self, shards: list[int]) -> list[int]:
+        """Shards such that each process, taking them in turn, gets neighbours: they have bricks in common."""
+        length = -(-len(shards) // (self.processes or workers.cores()))
+        runs = [shards[i : i + length] for i in range(0, len(shards), max(length, 1))]
+        return [shard for turn in itertools.zip_longest(*runs) for shard in turn if shard is not None]
+
+    def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Advance) -> None:
+        """Write the shard of every task, and tell the statuses of rows as they are done."""
+        _cutter.cache_clear()  # of files that may have changed since
+        for done in workers.each(functools.partial(_make_shard, self, writer), tasks, self.processes):
+            advance(done)
+
+
+def _make_shard(source: CoaddSource, writer: ShardWriter, task: Task) -> Counter[str]:
+    cutter = _cutter(source)
+    ra, dec = (np.asarray(task.rows[name].to_numpy(), np.float64) for name in ("ra", "dec"))
+    cuts = cutter.cut(task.rows[BRICK_COLUMN].to_pylist(), ra, dec)
+    return complete(task, cuts, source.name, writer)
+
+
+@functools.lru_cache(maxsize=1)
+def _cutter(source: CoaddSource) -> Coadds:
+    return Coadds(
+        source.open(), size=source.size, bands=source.bands, layer=source.layer, planes=source.planes, reuse=True
+    )
+
+
+class Coadds:
+    """Cuts cutouts from the bricks below a root.
+
+    Parameters
+    ----------
+    root : Root
+    size : int
+        Side of a cutout in pixels; odd, so that there is a centre.
+    bands : str
+        One letter per plane.
+    layer : str, optional
+        Flag bricks of another release than this layer's; None takes every one.
+    planes : tuple of names
+        Further arrays to cut, of `store_layout.EXTRAS`.
+    reuse : bool
+        Give the arrays of the last cut again, with the pixels of the next: to get memory costs more than to fill it.
+    """
+
+    COLUMNS = (
+        "status",
+        "release",
+        "layer",
+        "pixel_scale_arcsec",
+        "url_or_brick",
+        "offset_x_px",
+        "offset_y_px",
+        "http_status",
+        "error",
+    )
+
+    def __init__(
+        self,
+        root: Root,
+        *,
+        size: int = 101,
+        bands: str = "grz",
+        layer: str | None = None,
+        planes: Sequence[str] = (),
+        reuse: bool = False,
+    ) -> None:
+        self.root, self.size, self.bands, self.layer, self.planes = root, size, bands, layer, planes
+        self._memory = Memory()
+        self._reuse = reuse
+        self._last: dict[str, Pixels] = {}
+        self._brick: Brick | None = None
+
+    def cut(self, bricks: Sequence[str | None], ra: NDArray[np.float64], dec: NDArray[np.float64]) -> Cuts:
+        """Cutouts of some objects.
+
+        Parameters
+        ----------
+        bricks : N names
+            The brick that owns each object; None where no brick does.
+        ra, dec : (N,) float64, degrees
+
+        Returns
+        -------
+        Cuts
+            In the order of the objects, with the columns of `COLUMNS`; pixels as the coadd has them. What cannot be
+            cut is NaN, with a status and the reason. A further plane that is not there, or is damaged, fails no
+            cutout: it has the fill of its array, and is named in `error`.
+        """
+        count = len(bricks)
+        images = self._filled("", (count, self.size, self.size, len(self.bands)), "float32", np.nan)
+        extras = {name: self._extra(name, count) for name in self.planes}
+        cuts = Cuts(images, {name: [None] * count for name in self.COLUMNS}, extras)
+        of_brick: dict[str | None, list[int]] = {}
+        for row, brick in enumerate(bricks):
+            of_brick.setdefault(brick, []).append(row)
+        outside = of_brick.pop(None, [])
+        _say(cuts, outside, status="outside_footprint", error="in no brick of the survey")
+        asyncio.run(self._cut_all({name: np.array(rows) for name, rows in of_brick.items() if name}, ra, dec, cuts))
+        return cuts
+
+    def close(self) -> None:
+        """Let go of open files."""
+        self._keep(None)
+
+    def _extra(self, name: str, count: int) -> Pixels:
+        extra = EXTRAS[name]
+        shape = (count, self.size, self.size, *([len(self.bands)] if extra.per_band else []))
+        return self._filled(name, shape, extra.data_type, extra.fill)
+
+    def _filled(self, name: str, shape: tuple[int, ...], dtype: str, fill: float) -> Pixels:
+        """An array of a value, the one of the last cut where that may be."""
+        if not self._reuse or name not in self._last or len(self._last[name]) < shape[0]:
+            self._last[name] = np.empty(shape, dtype)
+        filled = self._last[name][: shape[0]]
+        filled[...] = fill
+        return filled
+
+    async def _cut_all(
+        self,
+        of_brick: dict[str, NDArray[np.int64]],
+        ra: NDArray[np.float64],
+        dec: NDArray[np.float64],
+        cuts: Cuts,
+    ) -> None:
+        """Cut the rows of each brick, as many bricks at once as the root likes."""
+        waiting = iter(of_brick.items())
+
+        async def work() -> None:
+            for name, rows in waiting:
+                await self._cut_brick(name, rows, ra[rows], dec[rows], cuts)
+
+        await asyncio.gather(*(work() for _ in range(self.root.at_once)))
+
+    async def _cut_brick(
+        self, name: str, rows: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], cuts: Cuts
+    ) -> None:
+        try:
+            folder = await self.root.folder(name) if BRICK.fullmatch(name) else None
+            if folder is None:
+                _say(cuts, rows, status="missing_brick", error=f"no coadd of brick {name}")
+                return
+            _say(cuts, rows, url_or_brick=name if folder == "." else folder)
+            brick = await self._take(name, folder)
+            if brick is None:
+                _say(cuts, rows, status="missing_brick", error=f"no image in {', '.join(self.bands)} of brick {name}")
+                return
+            try:
+                await self._cut_from(brick, rows, ra, dec, cuts)
+            finally:
+                self._keep(brick)
+        except (OSError, ValueError) as error:
+            self._spoil(cuts, rows, status="bad_file", error=f"brick {name}, {reason_of(error)}")
+        except Unanswered as error:
+            why = {"status": error.status, "http_status": error.http_status}
+            self._spoil(cuts, rows, **why, error=f"brick {name}, {error}")
+
+    async def _take(self, name: str, folder: str) -> Brick | None:
+        """An open brick: the one that is kept, or another; None where it has no image."""
+        kept = self._brick
+        if kept is not None and kept.name == name:
+            self._brick = None
+            return kept
+        brick = await Brick.open(self.root, name, folder, self.bands, self.planes)
+        if brick is not None:
+            brick.memory, brick.keeps = self._memory, self.root.at_once == 1
+        return brick
+
+    def _keep(self, brick: Brick | None) -> None:
+        """Keep one brick open: the next rows may lie in it too."""
+        if self._brick is not None:
+            self._brick.close()
+        self._brick = brick
+
+    def _spoil(self, cuts: Cuts, rows: NDArray[np.int64], **values: Any) -> None:
+        """Leave nothing in the cutouts of rows but the reason why."""
+        cuts.images[rows] = np.nan
+        for name in self.planes:
+            cuts.planes[name][rows] = EXTRAS[name].fill
+        _say(cuts, rows, **values)
+
+    async def _cut_from(
+        self, brick: Brick, rows: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], cuts: Cuts
+    ) -> None:
+        known = {"release": brick.release, "layer": brick.layer}
+        _say(cuts, rows, **known, pixel_scale_arcsec=brick.tan.pixel_scale_arcsec)
+        if self.layer and release_of_layer(self.layer) not in (None, brick.release):
+            why = f"brick {brick.name} is {brick.release}, not of {self.layer}"
+            _say(cuts, rows, status="wrong_release", error=why)
+            return
+        x, y = brick.tan.to_pixel(ra, dec)
+        height, width = brick.shape
+        near = (np.abs(x - width / 2) < width / 2 + self.size) & (np.abs(y - height / 2) < height / 2 + self.size)
+        column, line = nearest_pixel(np.where(near, x, 0)), nearest_pixel(np.where(near, y, 0))
+        left, low = column - self.size // 2, line - self.size // 2
+        near &= (left < width) & (left + self.size > 0) & (low < height) & (low + self.size > 0)
+        _say(cuts, rows[~near], status="outside_footprint", error=f"beyond the coadd of brick {brick.name}")
+        for i in np.flatnonzero(near):
+            cuts.columns["offset_x_px"][rows[i]] = float(x[i] - column[i])
+            cuts.columns["offset_y_px"][rows[i]] = float(y[i] - line[i])
+        boxes = [Box.of(int(low[i]), int(left[i]), self.size, brick.shape) for i in np.flatnonzero(near)]
+        inside = rows[near]
+        said = []
+        lacking = [band for band in self.bands if f"image-{band}" not in brick.planes]
+        if lacking:
+            said.append(f"no {', '.join(lacking)} image of brick {brick.name}")
+        for b, band in enumerate(self.bands):
+            if band not in lacking:
+                await brick.fill(f"image-{band}", boxes, cuts.images[..., b], inside)
+        said += [why for name in self.planes for why in await self._cut_extra(name, brick, boxes, inside, cuts)]
+        if said:
+            _say(cuts, inside, error="; ".join(said))
+
+    async def _cut_extra(
+        self, name: str, brick: Brick, boxes: Sequence[Box], rows: NDArray[np.int64], cuts: Cuts
+    ) -> list[str]:
+        """Cut a further array; what is not in it, and why."""
+        lacking = []
+        for plane, target in planes_of(name, self.bands, cuts.planes[name]):
+            if plane in brick.planes:
+                try:
+                    await brick.fill(plane, boxes, target, rows)
+                except (OSError, ValueError) as error:
+                    target[rows] = EXTRAS[name].fill
+                    lacking.append(f"brick {brick.name}, {reason_of(error)}")
+            else:
+                lacking.append(brick.damaged.get(plane, f"no {plane} of brick {brick.name}"))
+        return lacking
+
+
+def _say(cuts: Cuts, rows: Sequence[int] | NDArray[np.int64], **values: Any) -> None:
+    for name, value in values.items():
+        column = cuts.columns[name]
+        for row in rows:
+            column[row] = value

@@ -1,0 +1,205 @@
+"""Objects below a url, on S3 or behind a web server, read through obstore: some bytes of them, or all."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from lensctl import __version__
+from lensctl.io.imaging.bricks import Unanswered
+from lensctl.io.storage import s3
+from lensctl.io.storage.atomic import is_s3
+from lensctl.rules.errors import InputError, ServiceError
+
+BODIES = 3  # times that an answer that breaks off is asked for again
+
+
+@dataclass(frozen=True)
+class Version:
+    """What tells an object from another of its name: bytes, and ETag where the server gives one."""
+
+    size: int
+    tag: str | None
+
+
+class Objects:
+    """What is below a url, read through obstore.
+
+    Parameters
+    ----------
+    url : str
+    timeout : float
+        Seconds for one answer.
+    tries : int
+        Requests for one thing at most.
+    """
+
+    def __init__(self, url: str, timeout: float, tries: int) -> None:
+        from obstore.store import HTTPStore
+
+        self.url = url
+        self.ranges = True  # until the server says otherwise
+        self._store: Any
+        if is_s3(url):
+            bucket, key = s3.split_url(url)
+            self._store, self._prefix, self._whole = s3.object_store(bucket), key.strip("/"), bucket
+        else:
+            parts = urlsplit(url)
+            if not parts.hostname:
+                raise InputError(f"{url}: names no host", "write it as https://host/path")
+            client: dict[str, Any] = {"timeout": timedelta(seconds=timeout), "allow_http": True}
+            client |= {"connect_timeout": timedelta(seconds=min(timeout, 10.0)), "user_agent": f"lensctl/{__version__}"}
+            again: dict[str, Any] = {"max_retries": tries - 1, "retry_timeout": timedelta(seconds=timeout * tries)}
+            where = f"{parts.scheme}://{parts.netloc}"
+            self._store = HTTPStore.from_url(where, client_options=client, retry_config=again)  # type: ignore[arg-type]
+            self._prefix, self._whole = unquote(parts.path).strip("/"), "."
+
+    def name(self, above: bool = False) -> str:
+        """Base name of the root, or of the folder it is in: no host and no path."""
+        prefix = self._prefix.rpartition("/")[0] if above else self._prefix
+        return prefix.rpartition("/")[2] or self._whole
+
+    def top(self) -> list[str] | None:
+        """Names right below the url; None where it cannot be listed, as behind a web server, which has but to answer.
+
+        Raises ServiceError where there is no answer.
+        """
+        import obstore
+        from obstore.exceptions import BaseError, PermissionDeniedError
+
+        try:
+            if not is_s3(self.url):
+                obstore.head(self._store, self._prefix or "index.html")
+                return None
+            here = obstore.list_with_delimiter(self._store, self._prefix or None)
+        except (FileNotFoundError, PermissionDeniedError):
+            return None
+        except (BaseError, OSError) as error:
+            raise self._service_error(error) from error
+        names = [*here["common_prefixes"], *(entry["path"] for entry in here["objects"])]
+        return [name.rstrip("/").rpartition("/")[2] for name in names]
+
+    async def has(self, name: str) -> bool:
+        """Whether there is an object of this name."""
+        import obstore
+
+        try:
+            async with _plainly():
+                await obstore.head_async(self._store, self._key(name))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def download(self, name: str, file: Path, *, above: bool = False) -> bool:
+        """Fetch an object, from the root or the folder it is in; False where there is none."""
+        import obstore
+        from obstore.exceptions import BaseError, PermissionDeniedError
+
+        if above and not self._prefix:
+            return False
+        try:
+            with file.open("wb") as out:
+                for chunk in obstore.get(self._store, self._key(name, above)).stream():
+                    out.write(chunk)
+        except (FileNotFoundError, PermissionDeniedError):
+            return False
+        except (BaseError, OSError) as error:
+            raise self._service_error(error) from error
+        return True
+
+    async def read(self, name: str, start: int, stop: int) -> tuple[bytes, Version]:
+        """Some bytes of an object, fewer where it ends before.
+
+        Raises
+        ------
+        FileNotFoundError
+        NoRanges
+            The server gives whole objects only.
+        Unanswered
+        """
+        for left in reversed(range(BODIES)):
+            answer, version = await self._ask(name, {"range": (start, stop)})
+            with suppress(*[] if not left else [Unanswered]):
+                async with _plainly():
+                    data = bytes(await answer.bytes_async())
+                _refuse_short_answer(len(data), min(stop, version.size) - start)
+                return data, version
+        raise AssertionError
+
+    async def read_whole(self, name: str, handle: int) -> Version:
+        """Write an object to an open file, from its beginning; else as `read`."""
+        for left in reversed(range(BODIES)):
+            answer, version = await self._ask(name, None)
+            with suppress(*[] if not left else [Unanswered]):
+                at = 0
+                async with _plainly():
+                    async for chunk in answer.stream():
+                        at += os.pwrite(handle, chunk, at)
+                _refuse_short_answer(at, version.size)
+                return version
+        raise AssertionError
+
+    async def _ask(self, name: str, options: Any) -> tuple[Any, Version]:
+        import obstore
+
+        async with _plainly():
+            answer = await obstore.get_async(self._store, self._key(name), options=options)
+            return answer, Version(answer.meta["size"], answer.meta["e_tag"])
+
+    def _key(self, name: str, above: bool = False) -> str:
+        prefix = self._prefix.rpartition("/")[0] if above else self._prefix
+        return "/".join(part for part in (prefix, name.removeprefix("./")) if part)
+
+    def _service_error(self, error: Exception) -> Exception:
+        if is_s3(self.url):
+            return s3.unreachable(self.url, error)
+        return ServiceError(f"{self.url}: {_unanswered(error)}", "is it the right address, and is the server up?")
+
+
+class NoRanges(Exception):
+    """A server answers with whole objects, whatever range it is asked for."""
+
+
+def _refuse_short_answer(there: int, promised: int) -> None:
+    if there != promised:
+        raise Unanswered("http_error", f"the server gives {there} bytes of {promised}")
+
+
+@asynccontextmanager
+async def _plainly() -> AsyncIterator[None]:
+    """Turn what obstore raises into what is to be done about it."""
+    from obstore.exceptions import BaseError, NotSupportedError
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except NotSupportedError as error:
+        raise NoRanges from error
+    except (BaseError, OSError) as error:
+        raise _unanswered(error) from error
+
+
+def _unanswered(error: Exception) -> Unanswered:
+    """What became of a request, in words without address and time."""
+    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+    text = str(error)
+    found = re.search(r"\b([45]\d\d) [A-Z][a-z]", text)
+    code = int(found[1]) if found else None
+    if isinstance(error, PermissionDeniedError):
+        code = 403
+    if isinstance(error, UnauthenticatedError):
+        code = 401
+    if code:
+        return Unanswered("http_error", f"the server answers {code}", code)
+    if re.search("timed ?out", text, re.IGNORECASE):
+        return Unanswered("timeout", "no answer in time")
+    return Unanswered("http_error", "the connection failed or broke off")

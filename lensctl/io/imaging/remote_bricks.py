@@ -1,0 +1,214 @@
+"""Brick coadds on S3 or behind a web server: of a file only the bytes are fetched that the pixels asked for need."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lensctl.io.fits.header import MAGIC, find_image
+from lensctl.io.fits.tiles import Mask, Spans, merged_spans, spans_needed, table_bytes, tile_spans
+from lensctl.io.imaging.bricks import (
+    BRICK_TABLES,
+    LAYOUTS,
+    FitsFile,
+    Unanswered,
+    file_names,
+    read_bricks,
+    refuse_other_than_a_plane,
+    refuse_short,
+)
+from lensctl.io.imaging.http_ranges import NoRanges, Objects, Version
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Chain, Input, from_json, step_input
+from lensctl.rules.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FIRST_BYTES = 64 << 10  # headers and the table of tiles of a coadd, as a rule
+LONGEST_HEADER = 4 << 20
+GAP_BYTES = 32 << 10  # fetched along rather than asked for apart
+
+
+class Remote:
+    """Brick coadds below a url, laid out as in a folder; see `Root` for the methods.
+
+    Parameters
+    ----------
+    url : str
+        `s3://bucket/prefix`, or `http://` or `https://` of what holds `coadd/`.
+    at_once, timeout, tries
+        As for `open_root`; S3 has its own patience.
+    """
+
+    def __init__(self, url: str, *, at_once: int = 8, timeout: float = 60.0, tries: int = 6) -> None:
+        self.url, self.at_once = url, at_once
+        self._objects = Objects(url, timeout, tries)
+        self.name = self._objects.name()
+        self._base: str | None = None
+
+    def refuse_nothing(self) -> None:
+        """Raise InputError where nothing of the kind is there, as far as can be told, ServiceError where no answer."""
+        names = self._objects.top()
+        starts = (*(layout.split("/")[0] for layout in LAYOUTS), "legacysurvey-")
+        if names is not None and not any(name.startswith(starts) for name in names):
+            raise InputError(
+                f"{self.url}: holds no coadd/ and no legacysurvey-BRICK-image-*.fits", "give --root .../dr10/south"
+            )
+
+    async def folder(self, brick: str) -> str | None:
+        """Where a brick's files are, relative to the root; None where they are in none of the usual places."""
+        if self._base is None:
+            for base in (*LAYOUTS, "."):
+                names = [name for band in "grz" for name in file_names(brick, f"image-{band}")]
+                for name in names:
+                    if await self._objects.has(f"{_below(base, brick)}/{name}"):
+                        self._base = base
+                        return _below(base, brick)
+            return None
+        return _below(self._base, brick)
+
+    async def plane(self, folder: str, brick: str, name: str) -> RemoteFile | None:
+        """One plane of a brick; None where there is no such file."""
+        for file in file_names(brick, name):
+            try:
+                return await RemoteFile.open(self._objects, f"{folder}/{file}")
+            except FileNotFoundError:
+                continue
+        return None
+
+    def origin(self) -> tuple[Input, Chain] | None:
+        """The root as an input of a step, where a `provenance.json` in it, or in the folder it is in, says how."""
+        for above in (False, True):
+            with tempfile.TemporaryDirectory() as folder:
+                note = Path(folder) / "provenance.json"
+                if self._objects.download(note.name, note, above=above):
+                    chain = from_json(note.read_bytes(), f"{self.url}: {note.name}")
+                    name = self._objects.name(above)
+                    return step_input("root", name, digests.of_file(note), chain), chain
+        return None
+
+    def brick_table(self) -> pa.Table | None:
+        """The survey's table of bricks, from the root or the folder it is in; None where there is none."""
+        for above in (False, True):
+            for name in BRICK_TABLES:
+                with tempfile.TemporaryDirectory() as folder:
+                    file = Path(folder) / name
+                    if self._objects.download(name, file, above=above):
+                        return read_bricks(str(file))
+        return None
+
+
+def _below(base: str, brick: str) -> str:
+    return base if base == "." else f"{base}/{brick[:3]}/{brick}"
+
+
+class RemoteFile(FitsFile):
+    """A local copy of a FITS file elsewhere, of the same length but with holes, filled in as its tiles are needed.
+
+    fitsio reads it as any file, so that the pixels are the same. The copy has no name: nothing is left of it, however
+    the process ends.
+    """
+
+    def __init__(self, objects: Objects, name: str) -> None:
+        self._objects, self._name = objects, name
+        self._copy = tempfile.TemporaryFile(prefix="lensctl-")  # noqa: SIM115
+        self.path = Path(f"/dev/fd/{self._copy.fileno()}")
+        self._hdus = self._handle = self._tiles = None
+        self._tried = name.endswith(".gz")
+        self._version: Version | None = None
+        self._spans: Spans | None = None
+        self._is_whole = False
+
+    @classmethod
+    async def open(cls, objects: Objects, name: str) -> RemoteFile:
+        """Fetch the headers, and where the tiles are.
+
+        Raises FileNotFoundError, ValueError where it is no whole image, Unanswered.
+        """
+        file = cls(objects, name)
+        try:
+            await file._begin()
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    async def fetch(self, tiles: Mask | None) -> None:
+        """Have some of the image's pieces at hand, or all of them."""
+        if self._is_whole:
+            return
+        super().close()  # what it has buffered may be of a hole
+        if tiles is None:
+            await self._fetch_all()
+            return
+        for start, stop in merged_spans(spans_needed(self.image, self._spans, tiles), GAP_BYTES):
+            await self._fill(start, stop)
+
+    def close(self) -> None:
+        """Let go of the copy."""
+        super().close()
+        self._copy.close()
+
+    async def _begin(self) -> None:
+        if not self._objects.ranges or self._name.endswith(".gz"):
+            await self._fetch_all()
+            return
+        try:
+            begin, self._version = await self._objects.read(self._name, 0, FIRST_BYTES)
+        except NoRanges:
+            self._objects.ranges = False
+            await self._fetch_all()
+            return
+        except Unanswered as error:
+            if error.http_status == 416:
+                raise ValueError("the file is empty") from error
+            raise
+        if not begin.startswith(MAGIC):
+            raise ValueError("not FITS" if begin else "the file is empty")
+        size, length = self._version.size, len(begin)
+        os.ftruncate(self._copy.fileno(), size)
+        os.pwrite(self._copy.fileno(), begin, 0)
+        while True:
+            try:
+                self.image = find_image(io.BytesIO(os.pread(self._copy.fileno(), length, 0)))
+                break
+            except ValueError:
+                if length == size or length >= LONGEST_HEADER:
+                    raise
+                await self._fill(length, min(2 * length, size))
+                length = min(2 * length, size)
+        refuse_other_than_a_plane(self.image)
+        refuse_short(self.image, size)
+        table = table_bytes(self.image)
+        if self.image.data_start + table > length:
+            await self._fill(length, self.image.data_start + table)
+        if table:
+            rows = os.pread(self._copy.fileno(), table, self.image.data_start)
+            self._spans = tile_spans(self.image, rows)
+
+    async def _fill(self, start: int, stop: int) -> None:
+        data, version = await self._objects.read(self._name, start, stop)
+        self._refuse_another(version)
+        os.pwrite(self._copy.fileno(), data, start)
+
+    async def _fetch_all(self) -> None:
+        self._refuse_another(await self._objects.read_whole(self._name, self._copy.fileno()))
+        self._is_whole = True
+        if self._name.endswith(".gz"):
+            with gzip.open(self.path, "rb") as file:
+                self.image = find_image(file)  # type: ignore[arg-type]
+        else:
+            with self.path.open("rb") as file:
+                self.image = find_image(file)
+            refuse_short(self.image, os.fstat(self._copy.fileno()).st_size)
+        refuse_other_than_a_plane(self.image)
+
+    def _refuse_another(self, version: Version) -> None:
+        self._version = self._version or version
+        if version != self._version:
+            raise OSError("it was written while it was read")

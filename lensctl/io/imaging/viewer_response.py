@@ -1,0 +1,220 @@
+"""What the cutout service was asked and what it answered: a good answer is proved, every bad one has a name."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lensctl.io.fits.header import Header, read_header
+from lensctl.io.imaging.bricks import release_of_layer
+
+NO_SUCH_LAYER = b"no such layer"
+NORTH_DEC = 32.375  # above it, and north of the galactic plane, ls-dr10 shows ls-dr9-north
+GALACTIC_POLE = (192.85948, 27.12825)
+POSITION_PX = 0.5
+SCALE_SHARE = 1e-3
+WRONG_TRIES, OUTSIDE_TRIES = 2, 3  # a wrong answer is asked for twice, a server error without a brick three times
+MANY = 1000
+ONE_MORE_KILOBYTE = 1024
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What every request of a run says.
+
+    Parameters
+    ----------
+    url : str
+        Base address, without the last part.
+    size : int
+        Side in pixels.
+    pixscale : float
+        arcsec per pixel.
+    release : str, optional
+        The only one wanted.
+    """
+
+    url: str
+    size: int = 101
+    layer: str = "ls-dr10"
+    pixscale: float = 0.262
+    bands: str = "grz"
+    release: str | None = None
+
+    @classmethod
+    def of(cls, url: str, size: int, bands: str, layer: str, pixscale: float, allow_release: bool) -> Asked:
+        """A run's request; the release wanted is the layer's, or any."""
+        return cls(url.rstrip("/"), size, layer, pixscale, bands, None if allow_release else release_of_layer(layer))
+
+    def address(self, ra: float, dec: float) -> str:
+        """The address of one cutout; the service's own defaults are never relied on."""
+        return (
+            f"{self.url}/fits-cutout?ra={ra!r}&dec={dec!r}&size={self.size}&layer={self.layer}"
+            f"&pixscale={self.pixscale!r}&bands={self.bands}"
+        )
+
+    @property
+    def usual(self) -> int:
+        """Bytes of an answer, about."""
+        return self.size**2 * len(self.bands) * 4 + (1 << 16)
+
+    @property
+    def longest(self) -> int:
+        """Bytes after which an answer can be no cutout."""
+        return 4 * self.usual + (1 << 20)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, judged.
+
+    Parameters
+    ----------
+    status : str, optional
+        Why there is no cutout; None where there is one.
+    image : (S, S, B) float32, optional
+        Nanomaggies; as the answer holds them, big-endian and plane by plane.
+    error : str
+        The reason in words.
+    tries : int
+        How often this must be the answer before it is final.
+    alive : bool
+        The service did answer; False says it may be down.
+    wait : float, optional
+        Seconds it asked us to wait.
+    """
+
+    status: str | None = None
+    image: NDArray[np.float32] | None = None
+    release: str | None = None
+    error: str | None = None
+    http_status: int | None = None
+    tries: int = 1
+    alive: bool = True
+    wait: float | None = None
+    maybe_outside: bool = False
+    no_layer: bool = False
+
+
+def judge(asked: Asked, ra: float, dec: float, http_status: int, body: bytes) -> Answer:
+    """Prove an answer that came whole.
+
+    The pixels' own verdicts (missing_band, nan_center) are left to `quality.measure`.
+    """
+    if http_status != 200:
+        return _refused(http_status, body)
+    if body[:64].strip().lower().startswith(NO_SUCH_LAYER):
+        reason = f"the service knows no layer {asked.layer}"
+        return Answer("bad_file", error=reason, http_status=200, tries=OUTSIDE_TRIES, no_layer=True)
+    try:
+        header, start = read_header(io.BytesIO(body))
+        shape = _image_shape(header)
+    except (ValueError, KeyError) as broken:
+        return Answer("bad_file", error=f"not a FITS image: {broken}", http_status=200, tries=MANY, alive=False)
+    needed = start + 4 * math.prod(shape)
+    if len(body) < needed:
+        return Answer(
+            "bad_file", error=f"cut short: {len(body)} of {needed} bytes", http_status=200, tries=MANY, alive=False
+        )
+    release = str(header["VERSION"]).strip() if "VERSION" in header else None
+    wrong = _wrong(asked, ra, dec, header, shape, release)
+    if wrong:
+        return Answer(wrong[0], release=release, error=wrong[1], http_status=200, tries=WRONG_TRIES)
+    planes = np.frombuffer(body, ">f4", math.prod(shape), start).reshape(shape)
+    return Answer(image=planes.transpose(1, 2, 0), release=release, http_status=200)
+
+
+def _refused(http_status: int, body: bytes) -> Answer:
+    error = f"HTTP {http_status}"
+    if http_status == 400:
+        return Answer("outside_footprint", error=error, http_status=400)
+    if http_status == 500 and b"<html" in body[:ONE_MORE_KILOBYTE].lower():
+        return Answer("outside_footprint", error=error, http_status=500, tries=OUTSIDE_TRIES, maybe_outside=True)
+    if http_status >= 500 or http_status in (408, 425, 429):
+        return Answer("http_error", error=error, http_status=http_status, tries=MANY, alive=False)
+    return Answer("http_error", error=error, http_status=http_status, tries=WRONG_TRIES)
+
+
+def _image_shape(header: Header) -> tuple[int, int, int]:
+    if header.get("BITPIX") != -32:
+        raise ValueError(f"BITPIX {header.get('BITPIX')}")
+    axes = int(header["NAXIS"])
+    if axes not in (2, 3):
+        raise ValueError(f"NAXIS {axes}")
+    planes = int(header["NAXIS3"]) if axes == 3 else 1
+    return planes, int(header["NAXIS2"]), int(header["NAXIS1"])
+
+
+def _wrong(
+    asked: Asked, ra: float, dec: float, header: Header, shape: tuple[int, int, int], release: str | None
+) -> tuple[str, str] | None:
+    """What an image is not, of what was asked for."""
+    if shape[1:] != (asked.size, asked.size):
+        return "wrong_shape", f"{shape[1]}x{shape[2]} px, not {asked.size}x{asked.size}"
+    bands = str(header.get("BANDS", "")).strip()
+    if bands != asked.bands:
+        return "wrong_bands", f"bands '{bands}', not '{asked.bands}'"
+    if shape[0] != len(asked.bands):
+        return "wrong_shape", f"{shape[0]} planes, not {len(asked.bands)}"
+    off = _off_centre_px(asked, ra, dec, header)
+    if off is None or off > POSITION_PX:
+        where = "nowhere" if off is None else f"{off:.1f} px off"
+        return "wrong_position", f"centred {where}"
+    scale = _scale_arcsec(header)
+    if scale is not None and abs(scale - asked.pixscale) > SCALE_SHARE * asked.pixscale:
+        return "wrong_position", f"{scale:.4f} arcsec per pixel, not {asked.pixscale}"
+    if asked.release and release and release != asked.release:
+        return "wrong_release", f"release {release}, not {asked.release}"
+    return None
+
+
+def _off_centre_px(asked: Asked, ra: float, dec: float, header: Header) -> float | None:
+    """Distance of the asked position from the middle of the image in pixels."""
+    try:
+        ra0, dec0, x0, y0 = (float(header[key]) for key in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2"))
+    except (KeyError, ValueError):
+        return None
+    east = (ra - ra0 + 180.0) % 360.0 - 180.0
+    px = 3600.0 / asked.pixscale
+    sky = math.hypot(east * math.cos(math.radians(dec)) * px, (dec - dec0) * px)
+    middle = (asked.size + 1) / 2
+    return sky + math.hypot(x0 - middle, y0 - middle)
+
+
+def _scale_arcsec(header: Header) -> float | None:
+    try:
+        a, b, c, d = (float(header.get(f"CD{i}_{j}", 0.0)) for i in (1, 2) for j in (1, 2))
+    except ValueError:
+        return None
+    area = abs(a * d - b * c)
+    return 3600.0 * math.sqrt(area) if area else None
+
+
+def shown_layer(layer: str, ra: float, dec: float) -> str:
+    """The layer a position is really shown from: ls-dr10 is ls-dr9-north in the north, where there is no DR10."""
+    if layer != "ls-dr10" or dec <= NORTH_DEC:
+        return layer
+    pole_ra, pole_dec = GALACTIC_POLE
+    delta, delta0 = math.radians(dec), math.radians(pole_dec)
+    sin_b = math.sin(delta) * math.sin(delta0)
+    sin_b += math.cos(delta) * math.cos(delta0) * math.cos(math.radians(ra - pole_ra))
+    return "ls-dr9-north" if sin_b > 0 else layer
+
+
+def asked_to_wait(headers: Mapping[str, Any], now: datetime) -> float | None:
+    """Seconds of a Retry-After header, which is a number or a date; None where there is none that can be read."""
+    given = str(headers.get("Retry-After", "")).strip()
+    if given.isdigit():
+        return float(given)
+    try:
+        return max((parsedate_to_datetime(given) - now).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,118 @@
+"""What this machine is and has: versions, memory, disk, Java, a GPU, a server within reach."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from lensctl.rules.errors import InputError, ServiceError
+
+IMPORT_SECONDS = 120
+REACH_SECONDS = 5.0
+_TORCH = """
+import json, torch, torchvision
+gpus = [[torch.cuda.get_device_name(i), torch.cuda.get_device_properties(i).total_memory]
+        for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+mps = bool(getattr(torch.backends, "mps", None) and torch.backends.mps.is_available())
+print(json.dumps({"torch": torch.__version__, "torchvision": torchvision.__version__, "gpus": gpus, "mps": mps}))
+"""
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class Torch:
+    """torch and torchvision as they import together: versions, GPUs by name and bytes of memory, Apple's GPU."""
+
+    torch: str
+    torchvision: str
+    gpus: tuple[tuple[str, int], ...]
+    mps: bool
+
+
+def version(name: str) -> str | None:
+    """Version of an installed package, without importing it."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def requirements(package: str = "lensctl") -> dict[str, list[str]]:
+    """Packages that a package asks for, by extra; those it cannot do without under ''."""
+    found: dict[str, list[str]] = {"": []}
+    for line in metadata.requires(package) or []:
+        name = _NAME.match(line)
+        extra = re.search(r"""extra\s*==\s*["']([^"']+)["']""", line)
+        if name:
+            found.setdefault(extra[1] if extra else "", []).append(name[0])
+    return found
+
+
+def torch_pair() -> Torch:
+    """Import torch and torchvision in a process of their own, so that a bad pair harms nobody.
+
+    Raises InputError that says why they do not import.
+    """
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", _TORCH], capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"they did not import within {IMPORT_SECONDS} s", "try it in a Python of yours") from error
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
+        raise InputError(f"they do not import: {last[:200]}", "install the versions that belong together")
+    found = json.loads(done.stdout.splitlines()[-1])
+    gpus = tuple((str(name), int(size)) for name, size in found["gpus"])
+    return Torch(found["torch"], found["torchvision"], gpus, found["mps"])
+
+
+def memory_bytes() -> tuple[int, int | None]:
+    """Memory that this process may use, and how much is free now where that can be told."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+        total = min(total, int(text))
+    facts = Path("/proc/meminfo")
+    free = re.search(r"MemAvailable:\s+(\d+) kB", facts.read_text()) if facts.is_file() else None
+    return total, min(total, int(free[1]) * 1024) if free else None
+
+
+def free_bytes(folder: Path) -> int:
+    """Room on the disk of a folder."""
+    return shutil.disk_usage(folder).free
+
+
+def java() -> str | None:
+    """Version of Java, which Spark needs; None where there is none."""
+    home = os.environ.get("JAVA_HOME")
+    program = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
+    if program is None:
+        return None
+    done = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=30, check=False)
+    found = re.search(r'version "([^"]+)"', done.stderr + done.stdout)
+    return found[1] if found else None
+
+
+def answers(url: str, seconds: float = REACH_SECONDS) -> int:
+    """HTTP status with which a server answers; ServiceError where it does not, InputError where it is no address."""
+    if not url.startswith(("http://", "https://")):
+        raise InputError(f"{url}: not an address", "write it as https://…")
+    request = urllib.request.Request(url, headers={"User-Agent": "lensctl doctor"})
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return int(error.code)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise ServiceError(f"no answer ({str(reason)[:120]})", "are you online? is there a proxy?") from error

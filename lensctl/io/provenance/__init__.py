@@ -1,0 +1,1 @@
+"""How each output came about: steps, digests, the environment."""

@@ -1,0 +1,62 @@
+"""Which lensctl this is: the commit of its source, whether that was clean, and the libraries it works with."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).resolve().parents[2]
+GIT_SECONDS = 20
+
+
+def source_commit(package: Path = PACKAGE) -> dict[str, Any]:
+    """Commit and whether the package was as committed; both None where nothing tells.
+
+    Of a checkout its HEAD, clean where nothing in the package differs from it; of what pip installed from a
+    repository the commit that pip noted.
+    """
+    tracked = _git(package, "ls-files", "--error-unmatch", "__init__.py")  # or the repository is someone else's
+    commit = _git(package, "rev-parse", "HEAD") if tracked else None
+    if commit is None:
+        return _installed_from_a_repository()
+    return {"commit": commit, "clean": _git(package, "status", "--porcelain", "--", ".") == ""}
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of Python and of every library that lensctl itself requires, by name."""
+    found = {"python": platform.python_version()}
+    for requirement in metadata.requires("lensctl") or ():
+        name = re.match(r"[\w.-]+", requirement)
+        if name and "extra ==" not in requirement:
+            found[name.group()] = metadata.version(name.group())
+    return dict(sorted(found.items()))
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git says in a folder; None where it says no or there is none."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", "--no-optional-locks", *arguments],
+            cwd=folder,
+            env=plain,
+            capture_output=True,
+            text=True,
+            timeout=GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _installed_from_a_repository() -> dict[str, Any]:
+    note = metadata.distribution("lensctl").read_text("direct_url.json")
+    commit = json.loads(note).get("vcs_info", {}).get("commit_id") if note else None
+    return {"commit": commit, "clean": None if commit is None else True}

@@ -1,0 +1,137 @@
+"""Outputs that are whole or absent: written beside, flushed to disk, then renamed (or uploaded in one piece)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lensctl.rules.errors import InputError
+
+PART = ".part"
+INCOMPLETE = "_INCOMPLETE"
+"""Name of what lies in a folder on S3 as long as it is being written: it cannot be renamed when it is whole."""
+
+
+def is_s3(path: str | Path) -> bool:
+    """Whether a path names an object on S3."""
+    return str(path).startswith(("s3://", "s3a://"))
+
+
+def refuse_existing(path: str | Path, overwrite: bool) -> None:
+    """Raise InputError where an output is there already and may not be replaced, or has nowhere to go."""
+    if str(path) == "-":
+        return
+    if is_s3(path):
+        from lensctl.io.storage import s3
+
+        there = s3.exists(str(path))
+    else:
+        there = Path(path).exists()
+        parent = Path(path).absolute().parent
+        if not parent.is_dir():
+            raise InputError(f"{path}: there is no folder {parent.name}/ to write it in", "make the folder first")
+    if there and not overwrite:
+        raise InputError(f"{path} exists", "give another name, or --overwrite to replace it")
+
+
+def refuse_pipe(path: str | Path) -> None:
+    """Raise InputError for `-`: only tables go through pipes."""
+    if str(path) == "-":
+        raise InputError("this output does not go through a pipe", "name it")
+
+
+def part_of(path: str | Path) -> Path:
+    """Where an output is built before it is whole: `.NAME.part` beside it."""
+    path = Path(path)
+    return path.with_name(f".{path.name}{PART}")
+
+
+@contextmanager
+def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Write a file that appears only when it is whole.
+
+    Yields the path to write to. On success it is flushed and renamed to `path` (or uploaded, for S3); on any
+    failure it is removed and `path` is as it was.
+    """
+    refuse_pipe(path)
+    refuse_existing(path, overwrite)
+    if is_s3(path):
+        from lensctl.io.storage import s3
+
+        with tempfile.TemporaryDirectory() as folder:
+            part = Path(folder) / str(path).rsplit("/", 1)[-1]
+            yield part
+            s3.upload(part, str(path))
+        return
+    if Path(path).is_dir():
+        raise InputError(f"{path} is a folder", "name a file to write")
+    part = part_of(path)
+    try:
+        yield part
+        sync_to_disk(part)
+        os.replace(part, path)
+        sync_to_disk(Path(path).absolute().parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Write a folder that appears only when it is whole; else like `whole_file`, on local disk only."""
+    if is_s3(path):
+        raise InputError(f"{path}: this output is a folder on disk", "write it locally, then `lensctl sync` it")
+    refuse_pipe(path)
+    refuse_existing(path, overwrite)
+    path = Path(path)
+    part = part_of(path)
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir()
+        yield part
+        move_into_place(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def move_into_place(part: Path, path: Path, *, flushed: bool = False) -> None:
+    """Rename a finished file or folder to its name; what stands there steps aside and is removed afterwards.
+
+    It is flushed to disk before, file by file, unless that was done.
+    """
+    for file in () if flushed else (part, *part.rglob("*")):
+        if file.is_file():
+            sync_to_disk(file)
+    if path.is_dir() and not path.is_symlink():
+        aside = path.with_name(f".{path.name}.old")
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(path, aside)
+        os.replace(part, path)
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        if part.is_dir():
+            path.unlink(missing_ok=True)  # no folder takes the place of a file
+        os.replace(part, path)
+    sync_to_disk(path.absolute().parent)
+
+
+def sync_to_disk(path: Path) -> None:
+    """Flush a file or folder, so that a rename never outlives its content."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def forget(path: Path) -> None:
+    """Let the system use the memory that holds a file which is on disk."""
+    if hasattr(os, "posix_fadvise"):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(handle)

@@ -1,0 +1,402 @@
+"""Tables in and out: local paths, globs, folders, `s3://`, and `-`; parquet, Arrow, CSV, ndjson and FITS."""
+
+from __future__ import annotations
+
+import glob
+import io
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lensctl.io.storage.atomic import INCOMPLETE, is_s3, whole_file
+from lensctl.rules.errors import InputError, LensctlError, ReaderGone
+from lensctl.rules.schema import COLUMNS, arrow_type, conform
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.fs
+
+    from lensctl.io.provenance.steps import Chain
+
+ENDINGS = {
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".fits": "fits",
+    ".fits.gz": "fits",
+    ".fits.fz": "fits",
+}
+END_MARK = b"lensctl.rows"
+MARKED = b"lensctl.end_mark"
+ROW_GROUP_ROWS = 131_072
+
+
+def format_of(path: str, format: str | None = None) -> str:
+    """Format of a path: as said, else by its ending; a pipe is Arrow, a folder is parquet."""
+    if format:
+        if format not in {*ENDINGS.values()}:
+            raise InputError(f"no format '{format}'", "use parquet, arrow, csv or ndjson")
+        return format
+    if path == "-":
+        return "arrow"
+    name = path.rstrip("/").rsplit("/", 1)[-1].lower()
+    for ending in sorted(ENDINGS, key=len, reverse=True):
+        if name.endswith(ending):
+            return ENDINGS[ending]
+    return "parquet"
+
+
+def files_of(path: str) -> list[str]:
+    """The files a path stands for, in the order of their names.
+
+    A glob is expanded, a folder gives the parquet files below it (names that start with . or _ are passed over).
+
+    Raises InputError where there is nothing.
+    """
+    if is_s3(path):
+        return _s3_files(path)
+    if Path(path).is_dir():
+        if (Path(path) / INCOMPLETE).exists():
+            raise _not_whole(path)
+        found = [str(p) for p in sorted(Path(path).rglob("*.parquet")) if not _hidden(p.relative_to(path))]
+        if not found:
+            raise InputError(f"{path} is a folder without parquet files", "name a table, or a folder of parquet files")
+        return found
+    if Path(path).is_file():
+        return [path]
+    found = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
+    if not found:
+        raise InputError(f"{path}: no such file", "check the path")
+    return [file for match in found for file in (files_of(match) if Path(match).is_dir() else [match])]
+
+
+def _not_whole(path: str) -> InputError:
+    return InputError(
+        f"{path} is not whole: what writes it is at work, or died", "wait for it, or run the command again"
+    )
+
+
+def _hidden(relative: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in relative.parts)
+
+
+def _s3_files(url: str) -> list[str]:
+    import fnmatch
+
+    import obstore
+    from obstore.exceptions import BaseError
+
+    from lensctl.io.storage import s3
+
+    bucket, key = s3.split_url(url)
+    prefix = key[: min((key.index(c) for c in "*?[" if c in key), default=len(key))]
+    store = s3.object_store(bucket)
+    try:
+        if prefix == key and key.rstrip("/"):
+            with suppress(FileNotFoundError):
+                return [f"s3://{bucket}/{obstore.head(store, key)['path']}"]
+        folder = key if prefix == key else prefix.rpartition("/")[0]
+        keys = sorted(o["path"] for page in obstore.list(store, folder) for o in page)
+    except (BaseError, OSError) as error:
+        raise s3.unreachable(url, error) from error
+    unfinished = [k.removesuffix(INCOMPLETE) for k in keys if k.rpartition("/")[2] == INCOMPLETE]
+    if prefix != key:
+        found = [k for k in keys if fnmatch.fnmatchcase(k, key)]
+    else:
+        below = key.rstrip("/") + "/"
+        found = [
+            k for k in keys if k.startswith(below) and k.endswith(".parquet") and not _hidden(Path(k[len(below) :]))
+        ]
+    for begun in unfinished:
+        if any(k.startswith(begun) for k in found) or (prefix == key and begun == below):
+            raise _not_whole(f"s3://{bucket}/{begun}")
+    if not found:
+        raise InputError(f"{url}: no such object", "check the bucket and the key")
+    return [f"s3://{bucket}/{k}" for k in found]
+
+
+def filesystem_of(paths: Sequence[str]) -> tuple[pyarrow.fs.FileSystem, list[str]]:
+    """The Arrow file system of some files, and their paths on it."""
+    import pyarrow.fs
+
+    if paths and is_s3(paths[0]):
+        from lensctl.io.storage import s3
+
+        return s3.filesystem(), [path.split("://", 1)[1] for path in paths]
+    return pyarrow.fs.LocalFileSystem(), list(paths)
+
+
+@contextmanager
+def readable(path: str) -> Iterator[None]:
+    """Turn what libraries raise on a file that is not what it should be into one sentence."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except LensctlError:
+        raise
+    except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        where = "stdin" if path == "-" else path
+        raise InputError(
+            f"{where}: cannot be read as a table ({reason[:160]})", "is it whole, and of this format?"
+        ) from error
+
+
+def read_table(
+    path: str, *, columns: Sequence[str] | None = None, format: str | None = None, allow_empty: bool = False
+) -> pa.Table:
+    """A whole table in memory, with its metadata.
+
+    Parameters
+    ----------
+    path : str
+        File, glob, folder (hive partitions become columns), `s3://` or `-` for stdin.
+    columns : sequence of str, optional
+        Read only these, where they are there.
+    format : str, optional
+        parquet, arrow, csv, tsv, ndjson or fits instead of what the ending says.
+
+    Raises
+    ------
+    InputError
+        Nothing there, not a table, cut short, or (unless `allow_empty`) no rows.
+    """
+    kind = format_of(path, format)
+    with readable(path):
+        if path == "-":
+            table = _READERS[kind](sys.stdin.buffer.read())
+        elif kind == "parquet":
+            table = _read_parquet(path, columns)
+        else:
+            table = _read_each(path, kind)
+    if columns is not None:
+        table = table.select([name for name in table.column_names if name in columns])
+    where = "stdin" if path == "-" else path
+    if twice := next((name for name, count in Counter(table.column_names).items() if count > 1), None):
+        raise InputError(f"{where}: column '{twice}' stands in it more than once", "keep one of them")
+    if table.num_rows == 0 and not allow_empty:
+        raise InputError(f"{where}: the table has no rows", "see the step that made it")
+    return _plain_text(table)
+
+
+def parquet_dataset(path: str) -> Any:
+    """The parquet files of a path as an Arrow dataset, hive partitions as columns."""
+    import pyarrow.dataset
+
+    filesystem, names = filesystem_of(files_of(path))
+    hive = pyarrow.dataset.partitioning(flavor="hive")
+    return pyarrow.dataset.dataset(names, filesystem=filesystem, format="parquet", partitioning=hive)
+
+
+def _read_parquet(path: str, columns: Sequence[str] | None) -> pa.Table:
+    found = parquet_dataset(path)
+    wanted = None if columns is None else [name for name in found.schema.names if name in columns]
+    return found.to_table(columns=wanted)
+
+
+def _read_each(path: str, kind: str) -> pa.Table:
+    import pyarrow as pa
+
+    if kind == "fits":
+        from lensctl.io.fits.tables import read_fits_table
+
+        return pa.concat_tables([read_fits_table(file) for file in files_of(path)], promote_options="default")
+    filesystem, names = filesystem_of(files_of(path))
+    tables = []
+    for name in names:
+        with filesystem.open_input_stream(name, compression=None) as stream:
+            tables.append(_READERS[kind](stream.read()))
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="default")
+
+
+def _plain_text(table: pa.Table) -> pa.Table:
+    """Declared text columns as plain strings, whatever a dictionary or another tool made of them."""
+    import pyarrow as pa
+
+    for i, field in enumerate(table.schema):
+        declared = COLUMNS.get(field.name)
+        if declared and declared.type == "string" and field.type != pa.string():
+            table = table.set_column(i, pa.field(field.name, pa.string()), table[field.name].cast(pa.string()))
+    return table
+
+
+def _parquet_from(data: bytes) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    return pq.read_table(io.BytesIO(data))
+
+
+def _arrow_from(data: bytes) -> pa.Table:
+    """A table from an Arrow stream (or file); ours ends with a batch that says how many rows there were."""
+    import pyarrow as pa
+
+    if data[:6] == b"ARROW1":
+        return pa.ipc.open_file(pa.BufferReader(data)).read_all()
+    if not data:
+        raise InputError("stdin is empty", "the command before this one wrote nothing; see its message above")
+    stream = pa.ipc.open_stream(pa.BufferReader(data))
+    batches: list[pa.RecordBatch] = []
+    promised: int | None = None
+    while True:
+        try:
+            batch, mark = stream.read_next_batch_with_custom_metadata()
+        except StopIteration:
+            break
+        if mark is not None and END_MARK in mark:
+            promised = int(mark[END_MARK])
+        else:
+            batches.append(batch)
+    table = pa.Table.from_batches(batches, schema=stream.schema)
+    metadata = dict(table.schema.metadata or {})
+    if metadata.pop(MARKED, None) and promised != table.num_rows:
+        of = "" if promised is None else f" of {promised}"
+        raise InputError(
+            f"the stream ended after {table.num_rows}{of} rows, before its end mark",
+            "the command before this one died; see its message above",
+        )
+    return table.replace_schema_metadata(metadata or None)
+
+
+def _csv_from(data: bytes, delimiter: str = ",") -> pa.Table:
+    import pyarrow.csv
+
+    types = {name: arrow_type(name) for name in COLUMNS}
+    return pyarrow.csv.read_csv(
+        io.BytesIO(data),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=True),
+    )
+
+
+def _ndjson_from(data: bytes) -> pa.Table:
+    import pyarrow.json
+
+    return conform(pyarrow.json.read_json(io.BytesIO(data)))
+
+
+_READERS: dict[str, Callable[[bytes], pa.Table]] = {
+    "parquet": _parquet_from,
+    "arrow": _arrow_from,
+    "csv": _csv_from,
+    "tsv": lambda data: _csv_from(data, "\t"),
+    "ndjson": _ndjson_from,
+}
+
+
+def made_by(path: str, step: str) -> bool:
+    """Whether a table stands at a path that the step of this id made: then there is nothing left to do."""
+    chain = chain_at(path)
+    return bool(chain) and chain[-1].id == step
+
+
+def chain_at(path: str) -> Chain:
+    """The provenance of the parquet table at a path; empty where there is none."""
+    from lensctl.io.provenance.steps import chain_of
+
+    if path == "-" or format_of(path) != "parquet" or not (is_s3(path) or Path(path).exists()):
+        return ()
+    try:
+        with readable(path):
+            return chain_of(parquet_dataset(path).schema, path)
+    except InputError:
+        return ()
+
+
+def write_table(table: pa.Table, path: str, *, overwrite: bool = False, format: str | None = None) -> None:
+    """Write a whole table: a file that appears only when complete, an S3 object, or stdout.
+
+    Raises InputError where `path` exists and may not be replaced, ReaderGone where stdout's reader left.
+    """
+    write_batches(
+        table.schema, table.to_batches(max_chunksize=ROW_GROUP_ROWS), path, overwrite=overwrite, format=format
+    )
+
+
+def write_batches(
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+    path: str,
+    *,
+    overwrite: bool = False,
+    format: str | None = None,
+) -> None:
+    """Write a table as its batches come, without holding it; else like `write`."""
+    kind = format_of(path, format)
+    if kind not in _WRITERS:
+        raise InputError(f"{path}: tables are not written as {kind}", f"use {', '.join(_WRITERS)}")
+    if path == "-":
+        try:
+            _WRITERS[kind](schema, batches, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError as error:
+            raise ReaderGone from error
+        return
+    with whole_file(path, overwrite) as part, part.open("wb") as file:
+        _WRITERS[kind](schema, batches, file)
+
+
+def _to_parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:
+    with parquet_writer(file, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
+
+
+def parquet_writer(file: Any, schema: pa.Schema, *, told_last: bool = False) -> Any:
+    """A writer of parquet as lensctl has it; measured numbers hardly repeat, and are stored without a dictionary.
+
+    Where the metadata is `told_last` (by `add_key_value_metadata`), Arrow's own copy of the schema is left out, because
+    it would hide it.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    own = ("galaxy_id", "row_index")
+    repeating = [f.name for f in schema if not pa.types.is_floating(f.type) and f.name not in own]
+    return pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating, store_schema=not told_last)
+
+
+def _to_arrow(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:
+    import pyarrow as pa
+
+    marked = schema.with_metadata({**(schema.metadata or {}), MARKED: b"1"})
+    rows = 0
+    with pa.ipc.new_stream(file, marked) as stream:
+        for batch in batches:
+            stream.write_batch(batch)
+            rows += batch.num_rows
+        empty = pa.RecordBatch.from_pylist([], schema=marked)
+        stream.write_batch(empty, custom_metadata={END_MARK: str(rows).encode()})
+
+
+def _to_csv(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:
+    import pyarrow.csv
+
+    with pyarrow.csv.CSVWriter(file, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _to_ndjson(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:
+    import json
+    import math
+
+    for batch in batches:
+        for row in batch.to_pylist():
+            plain = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+            file.write(json.dumps(plain, ensure_ascii=False, default=str).encode() + b"\n")
+
+
+_Writer = Callable[["pa.Schema", "Iterable[pa.RecordBatch]", Any], None]
+_WRITERS: dict[str, _Writer] = {
+    "parquet": _to_parquet,
+    "arrow": _to_arrow,
+    "csv": _to_csv,
+    "ndjson": _to_ndjson,
+}

@@ -1,0 +1,94 @@
+"""Lens catalogues: lenscat's CSV, or any table with a position and a grade, in one form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Input, chain_of, stamp, step_input
+from lensctl.io.tables.files import read_table
+from lensctl.rules import schema
+from lensctl.rules.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+ALIASES = {
+    "ra": ("ra", "ra [deg]", "raj2000", "ra_deg"),
+    "dec": ("dec", "dec [deg]", "dej2000", "dec_deg"),
+    "name": ("name", "names"),
+    "grading": ("grading", "grade"),
+    "ref": ("ref", "reference"),
+}
+TIERS = {"confident": "A", "probable": "B", "A": "A", "B": "B"}
+"""Tier of each grade that makes a positive; other grades (C, ...) make none."""
+
+NO_LENS = "not"
+"""Grade of what was looked at and is no lens: it keeps no galaxy out of the negatives."""
+
+
+def read_lens_catalog(path: str) -> pa.Table:
+    """A lens catalogue as name, ra, dec, grading, ref, in the order of its rows; absent columns are null.
+
+    Column names are matched without case, with or without a unit in brackets. Our own positives are a
+    catalogue too: their lens_ra, lens_dec are what `ra`, `dec` become.
+
+    Raises
+    ------
+    InputError
+        No position columns, or a position that is null, NaN or impossible.
+    """
+    import pyarrow as pa
+
+    table = read_table(path)
+    found = {name.strip().lower(): name for name in table.column_names}
+    if {"lens_ra", "lens_dec"} <= set(found):
+        found["ra"], found["dec"] = found["lens_ra"], found["lens_dec"]
+    columns = {}
+    for wanted, names in ALIASES.items():
+        actual = next((found[name] for name in names if name in found), None)
+        if actual is not None:
+            columns[wanted] = table[actual]
+    known = dict.fromkeys((*columns, *table.column_names))
+    schema.require(pa.schema([(name, pa.null()) for name in known]), "ra", "dec", where=path)
+    for axis in ("ra", "dec"):
+        columns[axis] = _degrees(columns[axis], axis, path)
+    for text in ("name", "grading", "ref"):
+        values = columns.get(text)
+        columns[text] = pa.nulls(table.num_rows, pa.string()) if values is None else values.cast(pa.string())
+    catalog = pa.table({name: columns[name] for name in ("name", "ra", "dec", "grading", "ref")})
+    schema.refuse_bad_positions(catalog, where=path)
+    chain = chain_of(table, path)
+    return stamp(catalog, chain) if chain else catalog
+
+
+def positions(paths: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[Input, ...]]:
+    """Right ascensions and declinations (degrees) of every lens in some catalogues, and the catalogues as inputs.
+
+    Every grade counts, and no grade too, except that of what was looked at and is no lens.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    catalogs = [read_lens_catalog(path) for path in paths]
+    sources = tuple(
+        step_input("lenses", path, digests.of_table(catalog), chain_of(catalog, path))
+        for path, catalog in zip(paths, catalogs, strict=True)
+    )
+    grades = [pc.utf8_lower(pc.utf8_trim_whitespace(catalog["grading"].fill_null(""))) for catalog in catalogs]
+    lenses = [c.filter(pc.not_equal(grade, pa.scalar(NO_LENS))) for c, grade in zip(catalogs, grades, strict=True)]
+    ra, dec = (np.concatenate([np.zeros(0), *(c[axis].to_numpy() for c in lenses)]) for axis in ("ra", "dec"))
+    return ra, dec, sources
+
+
+def _degrees(values: pa.ChunkedArray, axis: str, where: str) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    try:
+        return values.cast(pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(f"{where}: column '{axis}' is not a number everywhere", "give degrees, ICRS") from error

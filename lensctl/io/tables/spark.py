@@ -1,0 +1,281 @@
+"""The door to Spark, for tables that outgrow one machine: the same SQL, tables read and written by our own code.
+
+Executors read parquet row groups and write the output with the same doors as one machine does, so that `s3://` and
+`s3a://`, credentials and endpoints work as everywhere; only the strata and other small answers come to the driver.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lensctl.io.provenance.steps import Chain, stamp
+from lensctl.io.storage.atomic import is_s3
+from lensctl.io.tables.files import format_of, parquet_dataset, write_batches
+from lensctl.io.tables.sql import Scan, counted, scan_parquet
+from lensctl.rules.errors import InputError, LensctlError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+
+BATCH_ROWS = 65_536
+FILE, ROW = "__file", "__row"
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+class Cluster:
+    """A Spark session, with the configuration that Spark itself finds (spark-defaults, `PYSPARK_SUBMIT_ARGS`).
+
+    Attributes
+    ----------
+    locator, hash64
+        As of `sql.Database`.
+
+    Raises
+    ------
+    InputError
+        No pyspark, or no Java.
+    """
+
+    locator: tuple[str, ...] = (FILE, ROW)
+    hash64 = "xxhash64"
+
+    def __init__(self) -> None:
+        self._session = _session()
+        self._files: list[str] = []
+        self._schema: pa.Schema | None = None
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.stop()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether executors run on this machine and see its disk."""
+        return str(self._session.sparkContext.master).startswith("local")
+
+    def scan(self, name: str, path: str, columns: Sequence[str]) -> Scan:
+        """Make some columns of the parquet files at a path known under a name, with those of `locator`.
+
+        Raises InputError where there is no table, it has no rows, or it is a stream or no parquet.
+        """
+        if path == "-" or format_of(path) != "parquet":
+            raise InputError(f"{path}: Spark reads parquet files", "give a parquet file, glob, folder or s3:// path")
+        self.refuse_unseen(path)
+        found = scan_parquet(path)
+        self._files, self._schema = list(found.files), found.schema
+        groups = [(n, g, first) for n, file in enumerate(found.files) for g, first in _groups(file)]
+        read = [column for column in columns if column in found.schema.names]
+        fields = [found.schema.field(column) for column in read]
+        pairs = self._session.createDataFrame(groups, "file int, row_group int, first long")
+        spread = pairs.repartition(max(1, len(groups)))
+        rows = spread.mapInArrow(
+            functools.partial(_read_groups, files=self._files, schema=found.schema, columns=read),
+            self._types([*fields, *_locator_fields()]),
+        )
+        rows.persist().createOrReplaceTempView(name)
+        return found
+
+    def register(self, name: str, table: pa.Table) -> None:
+        """Make a small table known under a name."""
+        rows = [tuple(row.values()) for row in table.to_pylist()]
+        self._session.createDataFrame(rows, self._types(list(table.schema))).createOrReplaceTempView(name)
+
+    def keep(self, name: str, sql: str) -> None:
+        """Run a statement once and make its rows known under a name."""
+        with _plainly():
+            self._session.sql(sql).persist().createOrReplaceTempView(name)
+
+    def query(self, sql: str) -> pa.Table:
+        """The few rows of a statement."""
+        import pyarrow as pa
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        with _plainly():
+            found = self._session.sql(sql)
+            return pa.Table.from_pylist([row.asDict() for row in found.collect()], schema=to_arrow_schema(found.schema))
+
+    def write_located(
+        self, chosen: str, output: str, chain: Chain, *, rows: int, overwrite: bool, format: str | None
+    ) -> None:
+        """Like `sql.Database.write_located`: one file, written by an executor."""
+        import pyarrow as pa
+        from pyspark.sql.pandas.types import to_arrow_schema
+
+        assert self._schema is not None, "scan a table first"
+        if output == "-":
+            raise InputError("with Spark the rows never come to this machine", "give a file, best on s3://")
+        if not is_s3(output) and not self.is_local:
+            raise InputError(
+                f"{output} is on this machine's disk, which the cluster does not see", "give an s3:// path"
+            )
+        located = self._session.table(chosen)
+        carried = [field.with_nullable(True) for field in to_arrow_schema(located.schema)]
+        carried = [field for field in carried if field.name not in self.locator]
+        schema = pa.schema([*self._schema, *carried])
+        schema = stamp(schema.empty_table(), chain).schema
+        fetch = functools.partial(_fetch, files=self._files, schema=self._schema)
+        write = functools.partial(
+            _write,
+            output=output,
+            schema=schema,
+            rows=rows,
+            overwrite=overwrite,
+            format=format_of(output, format),
+        )
+        fetched = located.repartition(len(self._files), FILE).mapInArrow(fetch, self._types(list(schema)))
+        with _plainly():
+            fetched.repartition(1).sortWithinPartitions("galaxy_id").mapInArrow(write, "rows long").collect()
+
+    def each(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Result]:
+        """Results of a function over tasks, each a task of Spark's own, in the order of the tasks."""
+        listed = list(tasks)
+        if not listed:
+            return []
+        with _plainly():
+            return list(self._session.sparkContext.parallelize(listed, len(listed)).map(function).collect())
+
+    def refuse_unseen(self, path: str) -> None:
+        """Raise InputError for a path that executors do not see."""
+        if path == "-":
+            raise InputError("with Spark the rows never come to this machine", "give a file, best on s3://")
+        if not is_s3(path) and not self.is_local:
+            raise InputError(f"{path} is on this machine's disk, unseen by the cluster", "give an s3:// path")
+
+    def _types(self, fields: Sequence[pa.Field]) -> Any:
+        import pyarrow as pa
+        from pyspark.errors import PySparkException
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        for field in fields:
+            try:
+                from_arrow_schema(pa.schema([field]), prefer_timestamp_ntz=True)
+            except PySparkException as error:
+                raise InputError(
+                    f"column '{field.name}' is {field.type}, which Spark lacks", "drop or cast it"
+                ) from error
+        return from_arrow_schema(pa.schema(fields), prefer_timestamp_ntz=True)
+
+
+def _session() -> SparkSession:
+    """The session, quiet, with Python workers like this process."""
+    import sys
+
+    try:
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise InputError("Spark is not installed", "pip install 'lensctl[spark]', or run on the cluster") from error
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        raise InputError("Spark needs Java, and there is none", "install Java 17, or set JAVA_HOME")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    try:
+        session = (
+            SparkSession.builder.appName("lensctl")
+            .config("spark.ui.showConsoleProgress", "false")
+            .config("spark.sql.execution.arrow.maxRecordsPerBatch", str(BATCH_ROWS))
+            .config("spark.sql.session.timeZone", "UTC")
+            .getOrCreate()
+        )
+    except PySparkException as error:
+        raise LensctlError(f"Spark did not start: {str(error).splitlines()[0]}", "see its lines above") from error
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Turn what an executor or the SQL ran into, into one sentence."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        ours = [line.split("Error: ", 1)[1] for line in lines if line.startswith("lensctl.rules.errors.")]
+        raise LensctlError(
+            f"Spark: {(ours or [line for line in lines if line] or ['failed'])[0][:300]}",
+            "see the executors' log, mend it, and run the same command again",
+        ) from error
+
+
+def _locator_fields() -> list[pa.Field]:
+    import pyarrow as pa
+
+    return [pa.field(FILE, pa.int32()), pa.field(ROW, pa.int64())]
+
+
+def _groups(file: str) -> list[tuple[int, int]]:
+    """Row groups of a parquet file: number and first row."""
+    groups, first = [], 0
+    for fragment in parquet_dataset(file).get_fragments():
+        for group in fragment.row_groups:
+            groups.append((group.id, first))
+            first += group.num_rows
+    return groups
+
+
+def _read_groups(
+    batches: Iterator[pa.RecordBatch], files: Sequence[str], schema: pa.Schema, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Rows of some row groups (file, row_group, first), with their place."""
+    import numpy as np
+    import pyarrow as pa
+
+    for batch in batches:
+        for file, group, first in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            rows = _group(files[file], group, schema, columns)
+            rows = rows.append_column(FILE, pa.array(np.full(rows.num_rows, file, np.int32)))
+            rows = rows.append_column(ROW, pa.array(np.arange(first, first + rows.num_rows)))
+            yield from rows.to_batches(max_chunksize=BATCH_ROWS)
+
+
+def _group(file: str, group: int, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    fragment = next(iter(parquet_dataset(file).get_fragments())).subset(row_group_ids=[group])
+    return fragment.to_table(schema=schema, columns=columns)
+
+
+def _fetch(batches: Iterator[pa.RecordBatch], files: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """All columns of located rows, with what else is known of them."""
+    import numpy as np
+    import pyarrow as pa
+
+    received = list(batches)
+    if not received:
+        return
+    located = pa.Table.from_batches(received).sort_by([(FILE, "ascending"), (ROW, "ascending")])
+    file_of, row_of = located[FILE].to_numpy(), located[ROW].to_numpy()
+    carried = located.drop_columns([FILE, ROW])
+    for file in np.unique(file_of):
+        for group, first in _groups(files[file]):
+            rows = _group(files[file], group, schema)
+            mine = np.flatnonzero((file_of == file) & (row_of >= first) & (row_of < first + rows.num_rows))
+            if len(mine):
+                taken = rows.take(pa.array(row_of[mine] - first))
+                extra = carried.take(pa.array(mine))
+                both = pa.table([*taken.columns, *extra.columns], names=[*taken.column_names, *extra.column_names])
+                yield from both.combine_chunks().to_batches(max_chunksize=BATCH_ROWS)
+
+
+def _write(
+    batches: Iterator[pa.RecordBatch], output: str, schema: pa.Schema, rows: int, overwrite: bool, format: str
+) -> Iterator[pa.RecordBatch]:
+    """Write the rows of the one partition there is."""
+    import pyarrow as pa
+
+    typed = (part for batch in batches for part in pa.Table.from_batches([batch]).cast(schema).to_batches())
+    write_batches(schema, counted(typed, rows), output, overwrite=overwrite, format=format)
+    yield pa.RecordBatch.from_pydict({"rows": pa.array([rows], pa.int64())})

@@ -1,0 +1,300 @@
+"""The one door to SQL: DuckDB, over tables in memory and over parquet on disk or S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from lensctl.io import workers
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Chain, chain_of, stamp
+from lensctl.io.storage.atomic import is_s3
+from lensctl.io.tables.files import (
+    files_of,
+    filesystem_of,
+    format_of,
+    parquet_dataset,
+    read_table,
+    readable,
+    write_batches,
+)
+from lensctl.rules.errors import InputError, ServiceError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+LOCATED_BATCH_ROWS = 65_536
+
+
+def query(sql: str, **named: pa.Table) -> pa.Table:
+    """Run one statement over tables in memory, each under its keyword's name."""
+    with Database() as database:
+        for name, table in named.items():
+            database.register(name, table)
+        return database.query(sql)
+
+
+def rows_that(table: pa.Table, condition: str, order: str = "") -> list[int]:
+    """Numbers of the rows that meet a condition someone wrote, in the order they ask for, then in the table's.
+
+    Raises InputError that says what DuckDB makes of the condition or order.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    numbered = table.append_column("__row", pa.array(range(table.num_rows), pa.int64()))
+    first = f"{order}, " if order else ""
+    try:
+        with Database() as database:
+            database.register("rows", numbered)
+            found = database.query(f"SELECT __row FROM rows WHERE ({condition or 'true'}) ORDER BY {first}__row")
+    except duckdb.Error as error:
+        said = f"{condition!r} ordered by {order!r}" if order else repr(condition)
+        raise InputError(
+            f"{said}: {str(error).splitlines()[0][:200]}", "write it as SQL, such as \"tier = 'A' AND flux_z > 1\""
+        ) from error
+    rows: list[int] = found["__row"].to_pylist()
+    return rows
+
+
+class Scan:
+    """A table that DuckDB reads where it lies, under a name, without loading it.
+
+    Attributes
+    ----------
+    schema : pa.Schema
+        Its columns, with the metadata of the first file.
+    digest : str
+        Of the parquet footers; of the content where the table came as a stream or in another format.
+    chain : Chain
+        Its provenance.
+    rows : int
+    files : tuple of str
+        The parquet files it is; none where it is in memory.
+    """
+
+    def __init__(self, schema: pa.Schema, digest: str, rows: int, where: str, files: Sequence[str] = ()) -> None:
+        self.schema = schema
+        self.digest = digest
+        self.rows = rows
+        self.files = tuple(files)
+        self.chain = chain_of(schema, where)
+
+
+def scan_parquet(path: str, *, allow_empty: bool = False) -> Scan:
+    """What the parquet files at a path are, by their footers.
+
+    Raises InputError where there is none, one is not whole, or (unless `allow_empty`) they have no rows.
+    """
+    files = files_of(path)
+    footers, rows = _footers(files)
+    with readable(path):
+        schema = parquet_dataset(path).schema
+    if rows == 0 and not allow_empty:
+        raise InputError(f"{path}: the table has no rows", "see the step that made it")
+    return Scan(schema, digests.of_parquet(footers), rows, path, files)
+
+
+def counted(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """The batches; at their end an InputError where they were not as many rows as they should be."""
+    count = 0
+    for batch in batches:
+        count += batch.num_rows
+        yield batch
+    if count != rows:
+        raise InputError(f"{rows} rows should be drawn, {count} were", "is the table being written just now?")
+
+
+class Database:
+    """A DuckDB connection in memory that spills to a temporary folder; closed at the end of its `with` block.
+
+    Parameters
+    ----------
+    threads : int, optional
+        One per core if not given.
+    memory_mb_per_thread : int, optional
+        What it may hold before it spills; most of the machine's memory if not given.
+
+    Attributes
+    ----------
+    locator : tuple of str
+        Columns that say which row of a located table (see `scan`) a row is.
+    hash64 : str
+        Name of its function that makes a 64-bit hash of a text.
+    """
+
+    locator: tuple[str, ...] = ("__file", "__row")
+    hash64 = "hash"
+
+    def __init__(self, *, threads: int | None = None, memory_mb_per_thread: int | None = None) -> None:
+        import tempfile
+
+        import duckdb
+
+        self._spill = tempfile.TemporaryDirectory(prefix="lensctl-sql-")
+        settings: dict[str, Any] = {"preserve_insertion_order": False, "temp_directory": self._spill.name}
+        threads = threads or workers.cores()
+        settings["threads"] = threads
+        if memory_mb_per_thread:
+            settings["memory_limit"] = f"{memory_mb_per_thread * threads}MB"
+        self._connection = duckdb.connect(config=settings)
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+        self._spill.cleanup()
+
+    def register(self, name: str, table: pa.Table, *, located: bool = False) -> None:
+        """Make a table in memory known under a name, with the columns of `locator` if asked."""
+        if located:
+            import pyarrow as pa
+
+            table = table.append_column("__file", pa.array([0] * table.num_rows, pa.int64()))
+            table = table.append_column("__row", pa.array(range(table.num_rows), pa.int64()))
+        self._connection.register(name, table)
+
+    def keep(self, name: str, sql: str) -> None:
+        """Run a statement once and keep its rows as a table of this name."""
+        self.run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """The rows of one statement, in the order it gives them."""
+        with _plainly():
+            return self._connection.execute(sql, parameters or {}).to_arrow_table()
+
+    def stream(self, sql: str, batch_rows: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        """The columns of one statement, and its rows in batches, never all at once."""
+        with _plainly():
+            reader = self._connection.execute(sql).to_arrow_reader(batch_rows)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with _plainly():
+                yield from reader
+
+        return reader.schema, batches()
+
+    def run(self, sql: str) -> None:
+        """Run a statement that gives no rows."""
+        self.query(sql)
+
+    def scan(
+        self, name: str, path: str, format: str | None = None, *, allow_empty: bool = False, located: bool = False
+    ) -> Scan:
+        """Make the table at a path known under a name, read as the queries need it.
+
+        A located one has the columns of `locator` as well.
+
+        Raises InputError where there is no table or (unless `allow_empty`) it has no rows.
+        """
+        if path == "-" or format_of(path, format) != "parquet":
+            table = read_table(path, format=format, allow_empty=allow_empty)
+            self.register(name, table, located=located)
+            return Scan(table.schema, digests.of_table(table), table.num_rows, path)
+        found = scan_parquet(path, allow_empty=allow_empty)
+        if is_s3(found.files[0]):
+            self._load_s3()
+        listed = ", ".join(map(_quoted, found.files))
+        columns = "*, file_index AS __file, file_row_number AS __row" if located else "*"
+        self.run(f"CREATE VIEW {name} AS SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = true)")
+        return found
+
+    def write_located(
+        self, chosen: str, output: str, chain: Chain, *, rows: int, overwrite: bool, format: str | None
+    ) -> None:
+        """Write all columns of those rows of the located table `pool` that another table points at.
+
+        Parameters
+        ----------
+        chosen : str
+            Table with the columns of `locator` and others, which are carried.
+        output : str
+            File, or - for stdout; its rows are in the order of galaxy_id.
+        chain : Chain
+            The output's provenance.
+        rows : int
+            How many there must be; nothing is written where there are more or fewer.
+        """
+        import pyarrow as pa
+
+        columns, batches = self.stream(
+            f"SELECT pool.*, chosen.* EXCLUDE ({', '.join(self.locator)})"
+            f" FROM pool JOIN {chosen} AS chosen USING ({', '.join(self.locator)}) ORDER BY galaxy_id",
+            LOCATED_BATCH_ROWS,
+        )
+        schema = pa.schema([field for field in columns if field.name not in self.locator])
+        schema = stamp(schema.empty_table(), chain).schema
+        batches = (batch.select(schema.names) for batch in batches)
+        write_batches(schema, counted(batches, rows), output, overwrite=overwrite, format=format)
+
+    def _load_s3(self) -> None:
+        """Load the httpfs extension from its package and hand it the account."""
+        import duckdb_extension_httpfs
+
+        from lensctl.io.storage import s3
+
+        who = s3.account()
+        extension = next(iter(duckdb_extension_httpfs.__path__))
+        self._connection.execute(f"LOAD '{_extension_file(extension)}'")
+        self._connection.execute("SET enable_external_file_cache = false")  # each query reads other columns: no use
+        endpoint = (who.endpoint or "").split("://")[-1]
+        options = {"KEY_ID": who.access_key, "SECRET": who.secret_key, "REGION": who.region}
+        if who.token:
+            options["SESSION_TOKEN"] = who.token
+        if who.endpoint:
+            options |= {"ENDPOINT": endpoint, "URL_STYLE": "path", "USE_SSL": str(who.endpoint.startswith("https"))}
+        listed = ", ".join(f"{name} {_quoted(value)}" for name, value in options.items())
+        self._connection.execute(f"CREATE OR REPLACE SECRET (TYPE s3, {listed})")
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Turn what DuckDB raises on files it cannot reach or read into one sentence."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.HTTPException as error:
+        raise ServiceError(
+            f"S3 says: {str(error).splitlines()[0]}", "check the path and your AWS credentials"
+        ) from error
+    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.OutOfMemoryException) as error:
+        raise InputError(
+            f"a table cannot be read ({str(error).splitlines()[0][:200]})", "is the file whole?"
+        ) from error
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _extension_file(folder: str) -> str:
+    from pathlib import Path
+
+    return str(next(Path(folder).rglob("*.duckdb_extension")))
+
+
+def _footers(files: list[str]) -> tuple[list[bytes], int]:
+    """Footers of parquet files and the number of rows they speak of."""
+    import pyarrow.parquet as pq
+
+    filesystem, names = filesystem_of(files)
+    footers, rows = [], 0
+    for file, name in zip(files, names, strict=True):
+        with readable(file), filesystem.open_input_file(name) as source:
+            size = source.size()
+            if size < 12:
+                raise InputError(f"{file}: not a whole parquet file", "make it again")
+            source.seek(size - 8)
+            length = int.from_bytes(source.read(4), "little")
+            source.seek(max(0, size - 8 - length))
+            footers.append(source.read(length))
+            source.seek(0)
+            rows += pq.read_metadata(source).num_rows
+    return footers, rows

@@ -1,0 +1,332 @@
+"""Survey catalogues: sweeps and Tractor files, FITS or parquet, as rows with the columns lensctl needs."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lensctl.io import workers
+from lensctl.io.fits.tables import BATCH_ROWS, open_fits_table
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Input
+from lensctl.io.storage.atomic import is_s3
+from lensctl.io.tables.files import files_of, format_of, parquet_dataset, read_table, readable
+from lensctl.rules import schema
+from lensctl.rules.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+OLD_RELEASE_COLUMNS = ("shapedev_r", "shapeexp_r")  # DR8 and before
+PRIMARY = "brick_primary"
+LISTED_AT_ONCE = 16
+
+
+class MissingColumns(InputError):
+    """A catalogue has not the columns of its release: the others will not have them either."""
+
+
+class Batch(Protocol):
+    """Some rows of a catalogue file.
+
+    Attributes
+    ----------
+    first : int
+        Number of its first row in the file.
+    """
+
+    first: int
+
+    def __len__(self) -> int:
+        """Rows."""
+
+    def values(self, name: str) -> NDArray[Any]:
+        """A column: numbers (an unknown float is NaN, an unknown integer -1), truth values, or text as bytes."""
+
+    def take(self, rows: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
+        """Some columns of some rows."""
+
+
+Values = Callable[[str], "NDArray[Any]"]
+"""Gives a column of the rows that are judged, by its name."""
+
+
+def files(paths: Sequence[str]) -> list[str]:
+    """Every catalogue file that some paths stand for, sorted; two files of one name are an error.
+
+    Raises InputError where a path stands for nothing.
+    """
+    found = sorted({file for path in paths for file in files_of(path)}, key=base_name)
+    for first, second in itertools.pairwise(found):
+        if base_name(first) == base_name(second):
+            raise InputError(f"{first} and {second} have one name", "name each catalogue file once")
+    return found
+
+
+def base_name(path: str) -> str:
+    """Name of a file without its folder."""
+    return path.rsplit("/", 1)[-1]
+
+
+def source(paths: Sequence[str], digested: Sequence[str] | None = None) -> Input:
+    """Many catalogue files as one input: how many, and the digest of their names and contents.
+
+    Parameters
+    ----------
+    digested : sequence of str, optional
+        Digest of each file, where it is known from reading it; else all files are read for it.
+    """
+    found = [digest(path) for path in paths] if digested is None else digested
+    return _source(paths, found)
+
+
+def stamped(paths: Sequence[str]) -> Input:
+    """The same files as one input before they have been read: by their names, sizes and times (on S3, ETags)."""
+    with ThreadPoolExecutor(LISTED_AT_ONCE) as threads:
+        return _source(paths, list(threads.map(_stamp, paths)))
+
+
+def _source(paths: Sequence[str], said: Sequence[str]) -> Input:
+    name = base_name(paths[0]) if len(paths) == 1 else f"{len(paths)} files"
+    lines = (f"{base_name(path)} {text}" for path, text in zip(paths, said, strict=True))
+    return Input("catalog", name, digests.of_many(lines))
+
+
+def digest(path: str) -> str:
+    """SHA-256 of a catalogue file's bytes, wherever it lies."""
+    with _local(path) as local:
+        return digests.of_file(local)
+
+
+def digests_of(paths: Sequence[str], count: int | None = None) -> list[str]:
+    """Digest of each of many files, in their order; a worker per core, if not told how many."""
+    found = dict(workers.each(_named_digest, paths, count))
+    return [found[path] for path in paths]
+
+
+def _named_digest(path: str) -> tuple[str, str]:
+    return path, digest(path)
+
+
+def _stamp(path: str) -> str:
+    if is_s3(path):
+        from lensctl.io.storage import s3
+
+        return s3.stamp(path)
+    status = Path(path).stat()
+    return f"{status.st_size} bytes, {status.st_mtime_ns} ns"
+
+
+@contextmanager
+def _local(path: str) -> Iterator[str]:
+    """A file on this machine: itself, or a copy of an S3 object that goes afterwards."""
+    if not is_s3(path):
+        yield path
+        return
+    import tempfile
+
+    from lensctl.io.storage import s3
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / base_name(path)
+        s3.download(path, copy)
+        yield str(copy)
+
+
+class Scan:
+    """One catalogue file, read once from its beginning to its end.
+
+    Attributes
+    ----------
+    read : int
+        Rows so far; of Tractor files, primary objects only.
+    digest : str
+        SHA-256 of the file's bytes, once all rows have been read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.read = 0
+        self.digest = ""
+
+    def rows(
+        self,
+        required: Sequence[str],
+        optional: Sequence[str] = (),
+        keep: Callable[[Values], NDArray[np.bool_]] | None = None,
+    ) -> Iterator[pa.Table]:
+        """The rows that are kept, in their order, batch by batch; the columns of other rows are hardly looked at.
+
+        Parameters
+        ----------
+        required, optional : sequences of str
+            Columns to give; the optional ones where the file has them.
+        keep : callable, optional
+            Given a function that gives a column, says which rows to keep: (N,) bool. All, if there is none.
+
+        Yields
+        ------
+        pa.Table
+            With `sweep_file` and `row_index`; objects that a neighbouring brick owns are left out.
+
+        Raises
+        ------
+        MissingColumns
+            Names the missing ones and, for an old release, the releases that have them.
+        InputError
+            The file cannot be read, or is not whole.
+        """
+        import numpy as np
+
+        with _opened(self.path) as (names, batches, digest):
+            _require(self.path, names, required)
+            wanted = [name for name in (*required, *optional) if name in names]
+            for batch in batches([*wanted, PRIMARY] if PRIMARY in names else wanted):
+                rows = np.arange(len(batch))
+                if PRIMARY in names:
+                    rows = np.flatnonzero(batch.values(PRIMARY).astype(bool))
+                self.read += len(rows)
+                if keep is not None:
+                    rows = rows[keep(_of_some(batch, rows))]
+                yield self._finished(batch.take(rows, wanted), batch.first + rows)
+            self.digest = digest()
+
+    def _finished(self, table: pa.Table, numbers: NDArray[np.int64]) -> pa.Table:
+        import pyarrow as pa
+
+        table = table.append_column("row_index", pa.array(numbers, pa.int64()))
+        table = table.append_column("sweep_file", pa.repeat(base_name(self.path), table.num_rows))
+        return schema.conform(table, self.path)
+
+
+def _of_some(batch: Batch, rows: NDArray[np.int64]) -> Values:
+    if len(rows) == len(batch):
+        return functools.cache(batch.values)
+    return functools.cache(lambda name: batch.values(name)[rows])
+
+
+_Opened = tuple[Sequence[str], Callable[[Sequence[str]], "Iterator[Batch]"], Callable[[], str]]
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[_Opened]:
+    """Column names of a catalogue file in lower case, a function that reads some of them, and one for its digest."""
+    if format_of(path) == "fits":
+        with open_fits_table(path) as table:
+            yield table.names, table.batches, table.digest
+    else:
+        with _local(path) as local, readable(path):
+            found = _Arrow(local, format_of(path))
+            yield found.names, found.batches, functools.partial(digests.of_file, local)
+
+
+class _Arrow:
+    """A catalogue in parquet, or another format that tables come in."""
+
+    def __init__(self, path: str, kind: str) -> None:
+        import pyarrow.dataset
+
+        self._found = (
+            parquet_dataset(path)
+            if kind == "parquet"
+            else pyarrow.dataset.dataset(read_table(path, format=kind, allow_empty=True))
+        )
+        self._actual = {name.lower(): name for name in self._found.schema.names}
+        self.names = tuple(self._actual)
+
+    def batches(self, names: Sequence[str]) -> Iterator[Batch]:
+        import pyarrow as pa
+
+        first = 0
+        batches = self._found.to_batches(
+            columns=[self._actual[name] for name in names],
+            batch_size=BATCH_ROWS,
+            batch_readahead=2,
+            fragment_readahead=1,
+            use_threads=False,
+        )
+        empty = [self._found.schema.empty_table().select([self._actual[name] for name in names])]
+        for batch in itertools.chain(map(pa.Table.from_batches, ([b] for b in batches)), empty):
+            if batch.num_rows or not first:
+                yield _ArrowBatch(first, batch.rename_columns(list(names)))
+            first += batch.num_rows
+
+
+class _ArrowBatch:
+    """See `Batch`."""
+
+    def __init__(self, first: int, table: pa.Table) -> None:
+        self.first = first
+        self._table = table
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def values(self, name: str) -> NDArray[Any]:
+        """See `Batch`."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = self._table[name]
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if pa.types.is_integer(column.type):
+            column = pc.fill_null(column.cast(pa.int64()), -1)
+        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            coded = pc.fill_null(column, "").combine_chunks().dictionary_encode()
+            coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+            words = np.array([*coded.dictionary.to_pylist(), ""]).astype("S")
+            return np.asarray(words[coded.indices.to_numpy()])
+        return np.asarray(column.to_numpy())
+
+    def take(self, rows: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
+        """See `Batch`."""
+        import pyarrow as pa
+
+        return self._table.select(list(names)).take(pa.array(rows))
+
+
+def refuse_bad_positions(scan: Scan, values: Values) -> None:
+    """Raise InputError where a position of a batch is NaN or impossible, counting such rows in the whole file."""
+    import numpy as np
+
+    ra, dec = values("ra"), values("dec")
+    if not ((ra >= 0) & (ra <= 360) & (np.abs(dec) <= 90)).all():
+        schema.refuse_bad_positions(read(scan.path, ("ra", "dec")), scan.path)
+
+
+def read(path: str, columns: Sequence[str]) -> pa.Table:
+    """Some columns of one catalogue file, lower-case, where it has them, with all its rows (see `Scan.rows`)."""
+    import pyarrow as pa
+
+    return pa.concat_tables(list(Scan(path).rows((), columns)))
+
+
+def require_columns(path: str, names: Sequence[str]) -> None:
+    """Raise MissingColumns that names missing columns and, for an old release, the releases that have them."""
+    with _opened(path) as (found, _, _):
+        _require(path, found, names)
+
+
+def _require(path: str, found: Sequence[str], names: Sequence[str]) -> None:
+    import pyarrow as pa
+
+    missing = [name for name in names if name not in found]
+    if missing and any(name in found for name in OLD_RELEASE_COLUMNS):
+        listed = ", ".join(missing)
+        raise MissingColumns(
+            f"{path}: columns of DR8 or before; missing are {listed}",
+            "use the sweeps or Tractor catalogues of DR9 or DR10, which have them",
+        )
+    try:
+        schema.require(pa.schema([(name, pa.null()) for name in found]), *names, where=path)
+    except InputError as error:
+        raise MissingColumns(str(error), error.fix) from error

@@ -1,0 +1,85 @@
+"""Worker processes: one task each at a time, results as they come, and none left behind however this ends."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from lensctl.rules.errors import LensctlError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def each(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int | None = None) -> Iterator[Result]:
+    """Results of a function over tasks, in the order in which they are ready.
+
+    Parameters
+    ----------
+    function : callable
+        Defined at the top of a module (or a `functools.partial` of such), so that it can be sent to a process.
+    tasks : iterable
+        Taken one by one, not all at once.
+    workers : int, optional
+        Processes; one per core if not given. One worker, or one task, runs in this process.
+
+    Raises
+    ------
+    LensctlError
+        A process died.
+    """
+    waiting = iter(tasks)
+    first = list(itertools.islice(waiting, 2))
+    workers = workers or cores()
+    if workers == 1 or len(first) < 2:
+        yield from map(function, itertools.chain(first, waiting))
+        return
+    context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
+    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+    pending: set[Future[Result]] = set()
+    try:
+        for task in itertools.chain(first, waiting):
+            pending.add(executor.submit(function, task))
+            if len(pending) > workers:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+        executor.shutdown()
+    except BrokenProcessPool as error:
+        raise LensctlError(
+            "a worker process died, perhaps for lack of memory", "run the same command again with fewer --workers"
+        ) from error
+    finally:
+        for future in pending:
+            future.cancel()
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        executor.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """In a new worker: leave Ctrl-C to the parent, and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

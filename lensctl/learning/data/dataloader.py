@@ -1,0 +1,283 @@
+"""Cutouts to the network: from device memory, host memory or the store, in an order that depends on the seed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+import torch
+
+from lensctl.learning.randomness import numpy_generator
+from lensctl.rules.errors import InputError
+from lensctl.rules.quality import fingerprints
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from lensctl.learning.data.row_selection import Rows
+
+WAYS = ("device", "host", "stream")
+BLOCK_ROWS = 64
+"""Rows that are read together where a store is streamed."""
+BUFFER_ROWS = 8192
+"""Rows among which a streamed order is shuffled: a full shuffle for any set smaller than that."""
+READ_ROWS = 256
+MEMORY_SHARE = 0.5
+"""Share of free memory that cutouts may take."""
+
+
+Part = TypeVar("Part")
+Found = TypeVar("Found")
+
+
+class Pixels(Protocol):
+    """Cutouts by manifest row: what `lensctl.io.cutouts.by_manifest.Cutouts` is."""
+
+    def read(self, rows: NDArray[np.int64], crop: int | None = None) -> NDArray[np.float32]:
+        """(n,) row numbers to (n, S, S, 3) float32 nanomaggies, in the order asked; the central crop if given."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step sees.
+
+    Parameters
+    ----------
+    cutouts : (B, M, M, 3) float on the device, in nanomaggies
+    target, weight : (B,) float32 on the device
+    which : (B,) int64
+        Places in the feed's rows.
+    finite : bool tensor on the device
+        Whether every pixel is a number: what was checked when the store was first read is checked again.
+    """
+
+    cutouts: torch.Tensor
+    target: torch.Tensor
+    weight: torch.Tensor
+    which: NDArray[np.int64]
+    finite: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where cutouts are kept, and in which precision; `reason` says so to people."""
+
+    way: str
+    dtype: torch.dtype
+    reason: str
+
+
+HOST = Place("host", torch.float32, "kept in host memory")
+
+
+def read_ahead(read: Callable[[Part], Found], parts: Sequence[Part]) -> Iterator[tuple[Part, Found]]:
+    """Each part and what was read of it; the next one is read meanwhile."""
+    with ThreadPoolExecutor(1) as reader:
+        ahead = [reader.submit(read, part) for part in parts[:1]]
+        for number, part in enumerate(parts, start=1):
+            found = ahead.pop().result()
+            ahead += [reader.submit(read, following) for following in parts[number : number + 1]]
+            yield part, found
+
+
+class Feed:
+    """Some rows of a manifest and their pixels.
+
+    Parameters
+    ----------
+    pixels : Pixels
+    rows : Rows
+        In storage order. After `fill`, only those whose pixels can be used.
+    window : int
+        Side in pixels of what is kept of each cutout; it must be finite.
+    place : Place
+        Where the pixels are kept.
+    device : torch.device
+        Where batches go.
+    """
+
+    def __init__(
+        self, pixels: Pixels, rows: Rows, window: int, place: Place = HOST, device: torch.device | None = None
+    ) -> None:
+        self.pixels, self.rows, self.window, self.place = pixels, rows, window, place
+        self.device = device or torch.device("cpu")
+        self.memory: torch.Tensor | None = None
+
+    def fill(self, sha256: Sequence[str | None] | None = None) -> Iterator[NDArray[np.float32]]:
+        """Read every row once, leave out those with a NaN in the window, keep the others where the place says.
+
+        Parameters
+        ----------
+        sha256 : sequence of str, optional
+            Per manifest row, the SHA-256 of the whole cutout's pixels as the manifest recorded it.
+
+        Yields
+        ------
+        (n, window, window, 3) float32
+            The rows that stay, in storage order, for whoever wants to measure them.
+
+        Raises
+        ------
+        InputError
+            Cutouts smaller than the window, or not those the manifest was made from.
+        """
+        keep = self.place.way != "stream"
+        where = self.device if self.place.way == "device" else torch.device("cpu")
+        shape = (len(self.rows) if keep else 0, self.window, self.window, 3)
+        memory = torch.empty(shape, dtype=self.place.dtype, device=where)
+        good = np.zeros(len(self.rows), bool)
+        count = 0
+        starts = range(0, len(self.rows), READ_ROWS)
+        parts = [slice(start, min(start + READ_ROWS, len(self.rows))) for start in starts]
+        for part, whole in read_ahead(lambda part: self.pixels.read(self.rows.at[part]), parts):
+            if sha256 is not None:
+                self._verify(whole, part, sha256)
+            inner = self._central(whole)
+            good[part] = np.isfinite(inner).all(axis=(1, 2, 3))
+            inner = np.ascontiguousarray(inner[good[part]])
+            if keep:
+                memory[count : count + len(inner)] = torch.from_numpy(inner).to(where, self.place.dtype)
+            count += len(inner)
+            yield inner
+        self.rows = self.rows.take(good)
+        self.memory = memory[:count] if keep else None
+
+    def _central(self, whole: NDArray[np.float32]) -> NDArray[np.float32]:
+        start = (whole.shape[1] - self.window) // 2
+        return whole[:, start : start + self.window, start : start + self.window]
+
+    def _verify(self, whole: NDArray[np.float32], part: slice, sha256: Sequence[str | None]) -> None:
+        for at, galaxy_id, found in zip(
+            self.rows.at[part], self.rows.galaxy_id[part], fingerprints(whole), strict=True
+        ):
+            if sha256[at] not in (None, found):
+                raise InputError(
+                    f"{galaxy_id}: its pixels are not those the manifest was made from",
+                    "make the manifest again from these cutouts",
+                )
+
+    def batches(self, order: Sequence[NDArray[np.int64]] | NDArray[np.int64]) -> Iterator[Batch]:
+        """Batches in the order given: for each of them, its places in the rows."""
+        if self.memory is None:
+            yield from self._streamed(order)
+            return
+        for which in order:
+            picked = self.memory.index_select(0, torch.from_numpy(which).to(self.memory.device))
+            yield self._batch(picked, which)
+
+    def _streamed(self, order: Sequence[NDArray[np.int64]] | NDArray[np.int64]) -> Iterator[Batch]:
+        """The same batches from the store: a group of them is read, sorted, while the one before it is used."""
+        per_group = max(1, BUFFER_ROWS // len(order[0])) if len(order) else 1
+        groups = [order[i : i + per_group] for i in range(0, len(order), per_group)]
+        for group, (places, block) in read_ahead(self._read, groups):
+            for which in group:
+                yield self._batch(block[torch.from_numpy(np.searchsorted(places, which))], which)
+
+    def _read(self, group: Sequence[NDArray[np.int64]] | NDArray[np.int64]) -> tuple[NDArray[np.int64], torch.Tensor]:
+        places = np.unique(np.concatenate(group))
+        return places, torch.from_numpy(self.pixels.read(self.rows.at[places], crop=self.window))
+
+    def in_order(self, batch: int) -> list[NDArray[np.int64]]:
+        """All rows once, in storage order, so many at a time."""
+        return np.array_split(np.arange(len(self.rows)), range(batch, len(self.rows), batch))
+
+    def _batch(self, cutouts: torch.Tensor, which: NDArray[np.int64]) -> Batch:
+        target, weight = (torch.from_numpy(v[which]).to(self.device) for v in (self.rows.target, self.rows.weight))
+        cutouts = cutouts.to(self.device)
+        return Batch(cutouts, target, weight, which, torch.isfinite(torch.stack(torch.aminmax(cutouts))).all())
+
+
+def choose_place(pixels: int, device: torch.device, host_bytes: int, *, asked: str = "auto") -> Place:
+    """Where so many pixels (times three bands) are best kept.
+
+    Parameters
+    ----------
+    pixels : int
+        Of all rows to keep.
+    device : torch.device
+    host_bytes : int
+        Free host memory; half of it may be used, and half of the device's.
+    asked : str
+        One of WAYS, or auto.
+    """
+    need = pixels * 3 * 4
+    size = f"{need / 1e9:.2f} GB of cutouts"
+    if asked not in ("auto", *WAYS):
+        raise InputError(f"no way '{asked}' to feed", f"use auto, {', '.join(WAYS)}")
+    if asked != "auto":
+        return Place(asked, torch.float32, f"{size}, {_WHERE[asked]}, as asked")
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if need <= MEMORY_SHARE * free:
+            return Place("device", torch.float32, f"{size}, {_WHERE['device']}")
+        if need / 2 <= MEMORY_SHARE * free:
+            return Place("device", torch.bfloat16, f"{size}, {_WHERE['device']} as bfloat16, which halves them")
+    if need <= MEMORY_SHARE * host_bytes:
+        return Place("host", torch.float32, f"{size}, {_WHERE['host']}")
+    return Place("stream", torch.float32, f"{size}, {_WHERE['stream']}: they exceed half of the free memory")
+
+
+_WHERE = {
+    "device": "kept in device memory",
+    "host": "kept in host memory",
+    "stream": "streamed from the store by shuffled blocks",
+}
+
+
+def epoch_order(
+    label: NDArray[np.float32],
+    batch: int,
+    *,
+    seed: int,
+    epoch: int,
+    positive_share: float | None = None,
+    samples: int | None = None,
+) -> NDArray[np.int64]:
+    """Which rows stand in which batch of an epoch: a function of its arguments alone, not of where pixels are.
+
+    Parameters
+    ----------
+    label : (N,) float32
+        1 or 0, in storage order.
+    batch : int
+        Rows per batch; all rows where there are fewer. What is left over after the last whole batch waits for
+        the next epoch.
+    positive_share : float, optional
+        Share of lenses in every batch, at least one each; lenses then come again and again. As they come if not given.
+    samples : int, optional
+        Rows in an epoch; N if not given.
+
+    Returns
+    -------
+    (steps, batch) int64
+    """
+    draw = numpy_generator("order", seed, epoch)
+    total = len(label) if samples is None else samples
+    batch = min(batch, total)
+    steps = total // batch
+    positives, negatives = np.flatnonzero(label == 1), np.flatnonzero(label != 1)
+    if positive_share is None:
+        slots = np.zeros(max(total, len(label)), bool)
+        slots[: round(len(slots) * len(positives) / len(label))] = True
+        is_positive = draw.permutation(slots)[: steps * batch].reshape(steps, batch)
+    else:
+        is_positive = np.zeros((steps, batch), bool)
+        is_positive[:, : min(max(1, round(positive_share * batch)), batch - 1)] = True
+        is_positive = draw.permuted(is_positive, axis=1)
+    order = np.empty((steps, batch), np.int64)
+    order[is_positive] = _shuffled(positives, int(is_positive.sum()), draw)
+    order[~is_positive] = _shuffled(negatives, int((~is_positive).sum()), draw)
+    return order
+
+
+def _shuffled(rows: NDArray[np.int64], count: int, draw: np.random.Generator) -> NDArray[np.int64]:
+    """`count` rows, each once before any comes again; neighbours in storage stay within one buffer of each other."""
+    taken: list[NDArray[np.int64]] = []
+    while sum(map(len, taken)) < count:
+        blocks = np.array_split(rows, range(BLOCK_ROWS, len(rows), BLOCK_ROWS))
+        mixed = np.concatenate([blocks[i] for i in draw.permutation(len(blocks))])
+        taken += [draw.permutation(mixed[i : i + BUFFER_ROWS]) for i in range(0, len(mixed), BUFFER_ROWS)]
+    return np.concatenate(taken)[:count] if taken else rows[:0]

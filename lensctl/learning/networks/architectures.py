@@ -1,0 +1,139 @@
+"""The networks on offer: three bands in, one logit out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import nn
+
+from lensctl.rules.config import nearest
+from lensctl.rules.errors import InputError
+
+
+class Head(nn.Linear):
+    """One logit from a vector of features, with dropout before it; named like the layer it replaces."""
+
+    def __init__(self, features: int, dropout: float) -> None:
+        super().__init__(features, 1)
+        self.dropout = dropout
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, features) to (B, 1)."""
+        return super().forward(nn.functional.dropout(x, self.dropout, self.training))
+
+
+class Bottleneck(nn.Module):
+    """Pre-activated residual block: 1x1, 3x3, 1x1 convolutions around a shortcut."""
+
+    def __init__(self, inside: int, middle: int, outside: int, stride: int = 1) -> None:
+        super().__init__()
+        self.activation = nn.Sequential(nn.BatchNorm2d(inside), nn.ELU())
+        self.residual = nn.Sequential(
+            nn.Conv2d(inside, middle, 1, bias=False),
+            nn.BatchNorm2d(middle),
+            nn.ELU(),
+            nn.Conv2d(middle, middle, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(middle),
+            nn.ELU(),
+            nn.Conv2d(middle, outside, 1, bias=False),
+        )
+        changes = inside != outside or stride != 1
+        self.shortcut = nn.Conv2d(inside, outside, 1, stride, bias=False) if changes else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inside, H, W) to (B, outside, H / stride, W / stride)."""
+        active = self.activation(x)
+        change: torch.Tensor = self.residual(active)
+        return change + (x if self.shortcut is None else self.shortcut(active))
+
+
+class ShieldedResNet(nn.Module):
+    """Residual network whose stages are shielded from each other by 1x1 convolutions to few channels.
+
+    After Huang et al. 2021 (ApJ 909, 27), who put such layers into the 46-layer network of Lanusse et al. 2018
+    (five stages of three bottleneck blocks) and so cut some 3 million parameters to 60 thousand. The papers
+    give the counts, not the widths: the widths here are chosen to meet them.
+
+    Parameters
+    ----------
+    stem, middle, outside, shield : int
+        Channels of the first layer, inside the blocks, out of the blocks, and between two stages.
+    """
+
+    def __init__(self, stem: int, middle: int, outside: int, shield: int, dropout: float) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, stem, 7, padding=3, bias=False), nn.BatchNorm2d(stem), nn.ELU())
+        stages: list[nn.Module] = []
+        inside = stem
+        for number in range(5):
+            stages += [
+                Bottleneck(inside, middle, outside, stride=1 if number == 0 else 2),
+                Bottleneck(outside, middle, outside),
+                Bottleneck(outside, middle, outside),
+                nn.Sequential(nn.BatchNorm2d(outside), nn.ELU()),
+            ]
+            if number < 4:
+                stages.append(nn.Conv2d(outside, shield, 1, bias=False))
+            inside = shield
+        self.stages = nn.Sequential(*stages)
+        self.fc = Head(outside, dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 3, S, S) to (B, 1)."""
+        features: torch.Tensor = self.stages(self.stem(x)).mean(dim=(2, 3))
+        logit: torch.Tensor = self.fc(features)
+        return logit
+
+
+def _resnet18(dropout: float) -> nn.Module:
+    network: nn.Module = _torchvision("resnet18")
+    network.fc = Head(512, dropout)
+    return network
+
+
+def _efficientnet(name: str, dropout: float) -> nn.Module:
+    network = _torchvision(name)
+    network.classifier = nn.Sequential(nn.Identity(), Head(1280, dropout))
+    return network
+
+
+def _torchvision(name: str) -> nn.Module:
+    import torchvision  # 2 s of a command that may not need it
+
+    network: nn.Module = getattr(torchvision.models, name)(num_classes=1)
+    return network
+
+
+ARCHITECTURES: Mapping[str, Callable[[float], nn.Module]] = {
+    "resnet18": _resnet18,
+    "shielded": lambda dropout: ShieldedResNet(32, 16, 32, 16, dropout),
+    "shielded_194k": lambda dropout: ShieldedResNet(40, 30, 68, 12, dropout),
+    "efficientnet_b0": functools.partial(_efficientnet, "efficientnet_b0"),
+    "efficientnet_v2_s": functools.partial(_efficientnet, "efficientnet_v2_s"),
+}
+"""Networks by the name that `--arch` takes; each is built from a dropout probability before its last layer."""
+
+HEADS = ("fc.", "classifier.1.")
+"""How the names of a last layer's weights begin."""
+
+
+def build(arch: str, dropout: float = 0.0) -> nn.Module:
+    """A network with fresh weights from torch's global random state: (B, 3, S, S) float in, (B, 1) logits out.
+
+    Its weights lie channels last, as the pixels do.
+
+    Raises
+    ------
+    InputError
+        No such architecture.
+    """
+    if arch not in ARCHITECTURES:
+        raise InputError(f"no architecture '{arch}'{nearest(arch, ARCHITECTURES)}", f"use {', '.join(ARCHITECTURES)}")
+    return ARCHITECTURES[arch](dropout).to(memory_format=torch.channels_last)
+
+
+def parameter_count(network: nn.Module) -> int:
+    """How many numbers training fits."""
+    return sum(parameter.numel() for parameter in network.parameters())

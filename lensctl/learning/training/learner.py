@@ -1,0 +1,228 @@
+"""A network that learns: one step at a time, and everything needed to go on from where it was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from lensctl.learning.out_of_memory import is_out_of_memory
+from lensctl.learning.randomness import seed_of
+from lensctl.learning.training.distributed import ALONE, Team
+from lensctl.rules.errors import InputError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate: a linear rise over the first `warmup` share of all steps, then a cosine down to `end`."""
+
+    peak: float
+    end: float
+    warmup: float
+    steps: int
+
+    def at(self, step: int) -> float:
+        """Learning rate of a step, counted from 0 over the whole run."""
+        rise = max(1, round(self.warmup * self.steps)) if self.warmup else 0
+        if step < rise:
+            return self.peak * (step + 1) / rise
+        done = (step - rise) / max(1, self.steps - 1 - rise)
+        return self.end + (self.peak - self.end) * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+
+
+def precision_of(device: torch.device, amp: bool) -> torch.dtype:
+    """What a network computes in: with `amp` bfloat16 on a GPU that has it and float16 on another, else float32."""
+    if not amp or device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step gave: (B,) logits, the mean loss, and whether loss and gradient were finite; on the device."""
+
+    logits: torch.Tensor
+    loss: torch.Tensor
+    finite: torch.Tensor
+
+
+class Learner:
+    """A network, its optimizer, and how a step is made on its device.
+
+    Parameters
+    ----------
+    network : (B, 3, S, S) to (B, 1)
+    device : torch.device
+    weight_decay, clip : float
+        Of AdamW; largest gradient norm.
+    precision : torch.dtype
+        Of convolutions and products; weights are always float32. With float16 the loss is scaled up so that small
+        gradients stay, and a step whose gradients overflow is left out.
+    compiled : bool
+        Through torch.compile.
+    say : callable
+        Told when the batch is halved for want of memory.
+    team : Team
+        The processes that share each batch: each makes the step with its part, and all get the same weights.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        *,
+        weight_decay: float = 0.01,
+        clip: float = 1.0,
+        precision: torch.dtype = torch.float32,
+        compiled: bool = False,
+        say: Callable[[str], None] = lambda text: None,
+        team: Team = ALONE,
+    ) -> None:
+        self.device, self.clip, self.precision, self.say, self.team = device, clip, precision, say, team
+        self.network = network.to(device)
+        shared = team.share(self.network, device)
+        self.forward: Callable[[torch.Tensor], torch.Tensor] = torch.compile(shared) if compiled else shared
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), weight_decay=weight_decay)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
+        self.micro_batch: int | None = None
+        self.rehearsed = False
+
+    def step(
+        self, x: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, *, lr: float, purpose: str
+    ) -> StepResult:
+        """One step of AdamW on the mean over the batch of weight times binary cross-entropy.
+
+        Parameters
+        ----------
+        x : (B, 3, S, S) float32
+            Normalised pixels, channels_last; this process's part of the batch.
+        target, weight : (B,) float32
+        lr : float
+        purpose : str
+            What dropout is a function of.
+
+        Returns
+        -------
+        StepResult
+            Of the whole batch, in every process.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        if self.team.size > 1 and not self.rehearsed:
+            self._rehearse(x)
+        self.network.train()
+        logits, loss = self._in_pieces(x, target, weight, purpose)
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
+        overflow = self.scaler.get_scale() > 1.0 if self.scaler.is_enabled() else False
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return StepResult(logits, loss, torch.isfinite(loss) & (torch.isfinite(norm) | overflow))
+
+    def _in_pieces(
+        self, x: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, purpose: str
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gradients of the whole batch, in as many pieces as the memory asks for; its logits and loss."""
+        while True:
+            try:
+                logits, loss = self._accumulate(x, target, weight, purpose)
+                return self.team.whole(logits), self.team.total(loss) / self.team.size
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if self.team.size > 1:
+                    raise InputError(
+                        "the device ran out of memory in one of several processes", "use a smaller --batch-size"
+                    ) from error
+            self._halve(len(x))  # not before the error is gone, which holds what the device is full of
+
+    def _accumulate(
+        self, x: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, purpose: str
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.optimizer.zero_grad(set_to_none=True)
+        piece = self.micro_batch or len(x)
+        logits, loss = [], torch.zeros((), device=self.device)
+        with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed_of("dropout", purpose, *([self.team.rank] if self.team.rank else [])))
+            for start in range(0, len(x), piece):
+                part = slice(start, start + piece)
+                with self.team.summing(self.forward, now=start + piece >= len(x)):
+                    out = self._logits(self.forward, x[part])
+                    each = nn.functional.binary_cross_entropy_with_logits(out, target[part], reduction="none")
+                    share = (weight[part] * each).sum() / len(x)
+                    self.scaler.scale(share).backward()  # type: ignore[no-untyped-call]
+                loss += share.detach()
+                logits.append(out.detach())
+        return torch.cat(logits), loss
+
+    def _logits(self, forward: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        """(B,) float32."""
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
+            return forward(x)[:, 0].float()
+
+    def _rehearse(self, x: torch.Tensor) -> None:
+        """Find the pieces that fit into every process's memory, without a step and without the others.
+
+        In the midst of a step it would be too late: the others would wait for this one.
+        """
+        self.network.eval()  # batch norm asks no other process and learns nothing
+        while True:
+            try:
+                self._logits(self.network, x[: self.micro_batch]).sum().backward()  # type: ignore[no-untyped-call]
+                break
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+            self._halve(len(x))
+        self.optimizer.zero_grad(set_to_none=True)
+        fits = self.team.least(self.micro_batch or len(x))
+        self.micro_batch, self.rehearsed = fits if fits < len(x) else None, True
+
+    def _halve(self, batch: int) -> None:
+        size = self.micro_batch or batch
+        if size == 1:
+            raise InputError("the device has not the memory for a single cutout", "use a smaller --arch")
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.micro_batch = math.ceil(size / 2)
+        self.say(
+            f"out of device memory: a batch of {batch} now goes in pieces of {self.micro_batch}, gradients summed; "
+            "batch norm sees each piece by itself"
+        )
+
+    @property
+    def sound(self) -> bool:
+        """Whether every weight is a number."""
+        return all(bool(torch.isfinite(parameter).all()) for parameter in self.network.parameters())
+
+    def state(self) -> dict[str, Any]:
+        """What there is to keep beside the tensors, as plain JSON values."""
+        return {"micro_batch": self.micro_batch, "scaler": self.scaler.state_dict()}
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Weights (`network.*`) and the optimizer's memory (`optimizer.K.*`, by parameter)."""
+        state = self.optimizer.state_dict()["state"]
+        return {
+            **{f"network.{name}": tensor for name, tensor in self.network.state_dict().items()},
+            **{f"optimizer.{k}.{key}": tensor for k, kept in state.items() for key, tensor in kept.items()},
+        }
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
+        """Go on from what `tensors` and `state` gave, to the bit."""
+        self.micro_batch = state["micro_batch"]
+        if state["scaler"] and self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
+        weights = {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
+        self.network.load_state_dict(weights)
+        parameters = list(self.network.parameters())
+        for name, tensor in tensors.items():
+            if name.startswith("optimizer."):
+                _, k, key = name.split(".")
+                parameter = parameters[int(k)]
+                like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
+                self.optimizer.state[parameter][key] = like.copy_(tensor)  # in the memory format it had

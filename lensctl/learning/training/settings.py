@@ -1,0 +1,165 @@
+"""What decides a run's weights (TrainConfig), and what only decides how they are come by (Resources)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lensctl.learning.data.augment import Augmentation
+from lensctl.learning.data.normalise import KINDS
+from lensctl.learning.data.row_selection import Fold
+from lensctl.learning.networks.architectures import ARCHITECTURES
+from lensctl.rules.config import nearest
+from lensctl.rules.errors import InputError
+
+BALANCED = "balanced"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The plan's recipe; every field is an option of `lensctl train` and goes into the provenance.
+
+    Parameters
+    ----------
+    arch, dropout : network, and dropout before its last layer
+    crop : int
+        Side of what the network sees, in pixels.
+    normalise : str
+        One of normalise.KINDS.
+    epochs, batch_size, lr, lr_end, warmup, weight_decay, clip : AdamW, from `lr` to `lr_end` along a cosine after a
+        linear rise over the first `warmup` share of the steps; gradients clipped at norm `clip`
+    patience : int
+        Epochs without gain before training stops; see watch.judge.
+    pos_weight : float or "balanced"
+        Factor on the weight of lenses; balanced makes both classes weigh the same.
+    positive_share : float, optional
+        Share of lenses in each batch; as they come if None.
+    samples_per_epoch : int, optional
+        Rows in an epoch; all if None.
+    tier_b_target : float
+        Target of tier B lenses in the loss.
+    rotate, flip, shift, noise, blur : see augment.Augmentation
+    amp : bool
+        bfloat16 where the device computes in it.
+    fold : str, optional
+        K/N: see rows.Fold.
+    without_ref : names in `ref` whose lenses neither train nor validate
+    ensemble : int
+        Networks to train, with seeds seed, seed + 1, ...
+    """
+
+    arch: str = "resnet18"
+    dropout: float = 0.0
+    crop: int = 64
+    normalise: str = "bands"
+    epochs: int = 30
+    batch_size: int = 256
+    lr: float = 1e-3
+    lr_end: float = 1e-5
+    warmup: float = 0.03
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    patience: int = 8
+    pos_weight: float | str = 1.0
+    positive_share: float | None = None
+    samples_per_epoch: int | None = None
+    tier_b_target: float = 1.0
+    rotate: bool = True
+    flip: bool = True
+    shift: int = 5
+    noise: float = 0.1
+    blur: float = 0.5
+    amp: bool = True
+    seed: int = 42
+    fold: str | None = None
+    without_ref: tuple[str, ...] = ()
+    ensemble: int = 1
+
+    def __post_init__(self) -> None:
+        for name, allowed in {"arch": tuple(ARCHITECTURES), "normalise": KINDS}.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise InputError(f"no {name} '{value}'{nearest(str(value), allowed)}", f"use {', '.join(allowed)}")
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and low <= value <= high):
+                raise InputError(f"{name} = {value} is not from {low:g} to {high:g}", "see `lensctl train --help`")
+        if self.lr_end > self.lr:
+            raise InputError(f"lr_end = {self.lr_end} is above lr = {self.lr}", "let the rate fall")
+        if self.pos_weight != BALANCED and not (isinstance(self.pos_weight, int | float) and self.pos_weight > 0):
+            raise InputError(f"pos_weight = {self.pos_weight} is no weight", f"give a number above 0, or {BALANCED}")
+        if self.fold is not None:
+            Fold.parse(self.fold)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**vars(self), "without_ref": list(self.without_ref)}
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What is done to each training cutout."""
+        return Augmentation(self.rotate, self.flip, self.shift, self.noise, self.blur)
+
+
+def weight_from(text: str) -> float | str:
+    """The value of `--pos-weight`: a number, or the word balanced. InputError otherwise."""
+    if text == BALANCED:
+        return text
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"pos_weight = {text} is no weight", f"give a number above 0, or {BALANCED}") from error
+
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "dropout": (0, 0.95),
+    "crop": (16, 1024),
+    "epochs": (1, 10_000),
+    "batch_size": (2, 65_536),
+    "lr": (1e-12, 10),
+    "lr_end": (0, 10),
+    "warmup": (0, 1),
+    "weight_decay": (0, 10),
+    "clip": (1e-6, 1e6),
+    "patience": (1, 10_000),
+    "positive_share": (0.001, 0.999),
+    "samples_per_epoch": (2, 10**9),
+    "tier_b_target": (0.5, 1),
+    "shift": (0, 5),
+    "noise": (0, 0.1),
+    "blur": (0, 1),
+    "ensemble": (1, 100),
+}
+assert set(_RANGES) <= {field.name for field in fields(TrainConfig)}
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Where and how a run computes: no part of what it is, so a run may go on with others.
+
+    Parameters
+    ----------
+    device : auto, cpu or cuda
+    threads : int, optional
+        Threads to compute with on the CPU; one per core if None. Another count gives other last bits.
+    feed : auto, device, host or stream
+    host_bytes : int
+        Free host memory.
+    compiled : bool
+        Through torch.compile.
+    init : Path, optional
+        Weights to start from; their digest is part of what the run is.
+    checkpoint_every : int, optional
+        Save within an epoch, after so many batches.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    feed: str = "auto"
+    host_bytes: int = 4 << 30
+    compiled: bool = False
+    init: Path | None = None
+    checkpoint_every: int | None = None

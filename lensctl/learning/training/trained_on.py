@@ -1,0 +1,92 @@
+"""Whether a manifest and its cutouts are still those that a run was trained on, and how it split them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lensctl.io.cutouts.by_manifest import Cutouts
+from lensctl.io.provenance import digests
+from lensctl.learning.data.row_selection import Fold, refold
+from lensctl.rules import schema
+from lensctl.rules.errors import InputError
+from lensctl.rules.split import SEED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+BLOCK_ROWS = 512
+FIX = "train again on what is there now, or restore what was trained on"
+
+
+@dataclass(frozen=True)
+class Data:
+    """A manifest as it is now, and the folder that its cutout_path is relative to."""
+
+    manifest: pa.Table
+    root: str | Path
+    name: str = "manifest.parquet"
+
+
+def refuse_changes(data: Data, manifest_digest: str, advance: Callable[[int], None] = lambda rows: None) -> None:
+    """Raise InputError where the manifest, or the pixels of any cutout it names, are not what they were.
+
+    Every cutout is read and its SHA-256 compared with the manifest's; the manifest's own digest holds those.
+
+    Parameters
+    ----------
+    manifest_digest : str
+        Digest of the manifest that was trained on.
+    advance : callable
+        Told how many cutouts were just compared.
+    """
+    table = data.manifest
+    found = digests.of_table(table)
+    if found != manifest_digest:
+        raise InputError(
+            f"{data.name}: it changed since the run was trained on it ({found[:19]}…, not {manifest_digest[:19]}…)", FIX
+        )
+    cutouts = Cutouts(table, data.root, verify=True)
+    usable = np.asarray(table["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
+    unknown = usable & table["cutout_sha256"].is_null().to_numpy()
+    if unknown.any():
+        raise InputError(
+            f"{data.name}: it has no cutout_sha256 for {int(unknown.sum()):,} good cutouts, so nobody can compare them",
+            "cut them with lensctl, and make the manifest again",
+        )
+    advance(int((~usable).sum()))
+    rows = np.flatnonzero(usable)
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS]
+        cutouts.read(block)
+        advance(len(block))
+
+
+def splits(manifest: pa.Table, fold: str | None = None) -> dict[str, dict[str, Any]]:
+    """For each split its rows, its lenses, and the digest of its ids in their order.
+
+    Parameters
+    ----------
+    manifest : pa.Table
+        galaxy_id, split, label; ra, dec for a fold.
+    fold : str, optional
+        The fold that was trained on, such as "1/5", whose splits replace the manifest's.
+    """
+    schema.require(manifest, "galaxy_id", "split", "label", where="manifest")
+    table = manifest if fold is None else refold(manifest, Fold.parse(fold), SEED)
+    split = np.array(table["split"].to_pylist(), dtype=object)
+    ids = np.array(table["galaxy_id"].to_pylist(), dtype=object)
+    label = table["label"].to_numpy()
+    return {
+        name: {
+            "rows": int((split == name).sum()),
+            "lenses": int(label[split == name].sum()),
+            "ids_digest": digests.of_many(sorted(ids[split == name].tolist())),
+        }
+        for name in sorted(set(split.tolist()))
+    }

@@ -1,0 +1,58 @@
+"""Settings from a YAML file: strict, because a typo must not train a model."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any
+
+from lensctl.rules.errors import InputError
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The known word that looks most like this one, as " (did you mean 'x'?)", or nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:
+    """Settings of a YAML file: a mapping whose every key is known; dashes in keys are underscores.
+
+    Raises InputError for a missing file, broken YAML, a key given twice, or an unknown key.
+    """
+    import yaml
+
+    class Strict(yaml.SafeLoader):
+        """A loader that refuses a key given twice, where YAML silently takes the last."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+            mapping: dict[Hashable, Any] = {}
+            for key_node, value_node in node.value:
+                key = self.construct_object(key_node, deep=True)
+                if key in mapping:
+                    raise InputError(
+                        f"{path}: setting '{key}' is given twice (line {key_node.start_mark.line + 1})",
+                        "keep one",
+                    )
+                mapping[key] = self.construct_object(value_node, deep=True)
+            return mapping
+
+    try:
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=Strict)
+    except OSError as error:
+        raise InputError(f"{path}: config cannot be read ({error.strerror})", "give a YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        raise InputError(f"{path}: not valid YAML{line}", "write it as 'key: value' lines") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a config is a mapping of settings", "write it as 'key: value' lines")
+    settings = {str(key).replace("-", "_"): value for key, value in values.items()}
+    names = list(known)
+    for name in settings:
+        if name not in names:
+            raise InputError(f"{path}: no setting '{name}'{nearest(name, names)}", "see --help for the settings")
+    return settings

@@ -1,0 +1,236 @@
+"""Every column of every table, declared once: name, type, unit, meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lensctl.rules.config import nearest
+from lensctl.rules.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Arrow type by name, its unit and what it means."""
+
+    name: str
+    type: str
+    meaning: str
+    unit: str = ""
+
+
+def _per_band(bands: str, name: str, type: str, meaning: str, unit: str = "") -> tuple[Column, ...]:
+    return tuple(Column(f"{name}_{band}", type, meaning.format(band=band), unit) for band in bands)
+
+
+IDENTITY = (
+    Column("galaxy_id", "string", "brickname_objid, unique in a release"),
+    Column("brickname", "string", "Legacy Survey brick that owns the object"),
+    Column("objid", "int32", "Object number within its brick"),
+    Column("ra", "double", "Right ascension, ICRS, J2000", "deg"),
+    Column("dec", "double", "Declination, ICRS, J2000", "deg"),
+    Column("type", "string", "Tractor model: PSF, REX, EXP, DEV, SER or DUP"),
+)
+MEASURED = (
+    *_per_band("grz", "nobs", "int16", "Exposures that cover the object in {band}"),
+    *_per_band("grz", "flux", "float", "Model flux in {band}", "nanomaggy"),
+    Column("flux_w1", "float", "Model flux in WISE W1", "nanomaggy"),
+    *_per_band("grz", "psfsize", "float", "PSF FWHM in {band}", "arcsec"),
+    *_per_band("grz", "psfdepth", "float", "Inverse variance of a point source in {band}", "1/nanomaggy^2"),
+    *_per_band("grz", "galdepth", "float", "Inverse variance of a small galaxy in {band}", "1/nanomaggy^2"),
+    Column("ebv", "float", "Galactic reddening E(B-V)", "mag"),
+    Column("maskbits", "int32", "Bits of the coadd maskbits map the object touches"),
+    Column("fitbits", "int16", "Bits that say how the object was fitted"),
+    *_per_band("grz", "mw_transmission", "float", "Galactic transmission in {band}"),
+    Column("shape_r", "float", "Half-light radius", "arcsec"),
+    Column("shape_e1", "float", "Ellipticity component 1"),
+    Column("shape_e2", "float", "Ellipticity component 2"),
+    Column("sersic", "float", "Sersic index"),
+)
+DERIVED = (
+    *_per_band("grz", "mag", "float", "Observed AB magnitude in {band}, null where flux <= 0", "mag"),
+    Column("g_minus_r", "float", "Observed colour mag_g - mag_r", "mag"),
+    Column("r_minus_z", "float", "Observed colour mag_r - mag_z", "mag"),
+    Column("z_minus_w1", "float", "Observed colour mag_z - mag_w1", "mag"),
+    Column("nobs_z_bin", "string", "Bin of nobs_z: 1-2, 3-5, 6-10, 11+"),
+    Column("type_bin", "string", "Tractor type as a stratum"),
+    Column("healpix_64", "int64", "HEALPix pixel, nside 64, nested"),
+    Column("healpix_128", "int64", "HEALPix pixel, nside 128, nested: the split rule's"),
+    Column("split", "string", "train, val or test"),
+    Column("pool", "string", "N1 (as deployed) or N2 (hard confusers)"),
+    Column("confuser_category", "string", "Hard-confuser class of an N2 row"),
+    Column("sweep_file", "string", "File the row was read from"),
+    Column("row_index", "int64", "Row within that file, from 0"),
+    Column("pipeline_version", "string", "lensctl version that made the row"),
+    Column("sampling_weight", "double", "Rows of the pool that one sampled row stands for"),
+)
+POSITIVE = (
+    Column("lens_ra", "double", "Right ascension in the lens catalogue", "deg"),
+    Column("lens_dec", "double", "Declination in the lens catalogue", "deg"),
+    Column("sep_arcsec", "double", "Distance of the matched object from the catalogue position", "arcsec"),
+    Column("names", "string", "Names of the lens, joined by |"),
+    Column("ref", "string", "Discovery catalogue or paper"),
+    Column("grading", "string", "Grade in the lens catalogue"),
+    Column("tier", "string", "A or B for lenses, N1 or N2 for negatives"),
+    Column("sample_weight", "double", "Weight of the row in the loss"),
+    Column("unstratified", "bool", "Type or nobs_z bin without a negative stratum"),
+)
+CUTOUT = (
+    Column("status", "string", "What became of the cutout; ok, or why not"),
+    Column("cutout_ok", "bool", "All bands present and no NaN in the central fifth"),
+    Column("has_nan", "bool", "Any NaN pixel"),
+    Column("nan_pixel_count", "int32", "NaN pixels in all bands"),
+    Column("bad_pixel_frac", "float", "Share of pixels that are NaN"),
+    *(
+        column
+        for statistic in ("mean", "std", "p01", "p50", "p99")
+        for column in _per_band("grz", statistic, "float", f"{statistic} of the finite {{band}} pixels", "nanomaggy")
+    ),
+    Column("source", "string", "viewer, coadd or npz"),
+    Column("release", "string", "Survey and version the pixels come from"),
+    Column("layer", "string", "Layer of the cutout service, or what corresponds to it"),
+    Column("pixel_scale_arcsec", "double", "Pixel scale", "arcsec"),
+    Column("url_or_brick", "string", "Where the pixels came from; relative to a disk root"),
+    Column("offset_x_px", "float", "Object minus centre of the central pixel, along x", "pixel"),
+    Column("offset_y_px", "float", "Object minus centre of the central pixel, along y", "pixel"),
+    Column("http_status", "int16", "Last HTTP status"),
+    Column("attempts", "int16", "Requests made"),
+    Column("seconds", "float", "Time the cutout took", "s"),
+    Column("downloaded_at", "string", "When, UTC"),
+    Column("error", "string", "What went wrong, in words"),
+    Column("cutout_sha256", "string", "SHA-256 of the float32 little-endian pixels"),
+)
+MANIFEST = (
+    Column("cutout_path", "string", "Store or .npz, relative to the manifest's folder"),
+    Column("cutout_index", "int64", "Row in the store; null for an .npz"),
+    Column("label", "int8", "1 lens, 0 not"),
+)
+SCORED = (
+    Column("logit", "double", "Model output; the mean of the members of an ensemble"),
+    Column("p", "double", "Logistic function of logit"),
+)
+
+COLUMNS: dict[str, Column] = {
+    column.name: column
+    for group in (IDENTITY, MEASURED, DERIVED, POSITIVE, CUTOUT, MANIFEST, SCORED)
+    for column in group
+}
+
+LUCK = ("downloaded_at", "attempts", "seconds", "meta_download_timestamp")
+"""The only columns and keys that hold time or luck; digests leave them out."""
+
+
+def arrow_type(name: str) -> pa.DataType:
+    """Declared Arrow type of a column."""
+    import pyarrow as pa
+
+    return pa.type_for_alias(COLUMNS[name].type)
+
+
+def conform(table: pa.Table, where: str = "") -> pa.Table:
+    """The same table with every declared column cast to its declared type.
+
+    Raises InputError that names the first column whose values do not fit.
+    """
+    import pyarrow as pa
+
+    for i, field in enumerate(table.schema):
+        if field.name in COLUMNS and field.type != (wanted := arrow_type(field.name)):
+            try:
+                table = table.set_column(i, pa.field(field.name, wanted), table[field.name].cast(wanted))
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise InputError(
+                    f"{_at(where)}column '{field.name}' is {field.type}, and does not fit {wanted}",
+                    f"give it as {COLUMNS[field.name].type}: {COLUMNS[field.name].meaning}",
+                ) from error
+    return table
+
+
+def require(table: pa.Table | pa.Schema, *names: str, where: str = "") -> None:
+    """Raise InputError that names the columns which are missing, what was found and what each should be."""
+    found = _names(table)
+    missing = [name for name in names if name not in found]
+    if not missing:
+        return
+    shown = ", ".join(found[:12]) + (", …" if len(found) > 12 else "")
+    plural, are = ("s", "are") if len(missing) > 1 else ("", "is")
+    listed = ", ".join(f"'{name}'" for name in missing)
+    first = COLUMNS.get(missing[0])
+    what = f" as {first.type}: {first.meaning}" if first else ""
+    raise InputError(
+        f"{_at(where)}column{plural} {listed} {are} missing{nearest(missing[0], found)} (found: {shown})",
+        f"add {missing[0]}{what}",
+    )
+
+
+def refuse_nulls(table: pa.Table, *names: str, where: str = "") -> None:
+    """Raise InputError that names the first column with a null or NaN, how many, and the first such row."""
+    import pyarrow.compute as pc
+
+    for name in names:
+        bad = pc.is_null(table[name], nan_is_null=True)
+        count = pc.sum(bad).as_py() or 0
+        if count:
+            first = pc.index(bad, True).as_py()
+            raise InputError(
+                f"{_at(where)}column '{name}' is null or NaN in {count} rows, first in row {first}",
+                "repair or drop those rows",
+            )
+
+
+def require_numbers(table: pa.Table, *names: str, where: str = "") -> None:
+    """Raise InputError for a column that holds no numbers."""
+    import pyarrow as pa
+
+    for name in names:
+        kind = table.schema.field(name).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+            raise InputError(f"{_at(where)}column '{name}' is {kind}, not a number", "give it as a number")
+
+
+def refuse_bad_positions(table: pa.Table, where: str = "") -> None:
+    """Raise InputError for a null, NaN or impossible `ra`, `dec` (degrees), naming the first such row."""
+    import pyarrow.compute as pc
+
+    refuse_nulls(table, "ra", "dec", where=where)
+    require_numbers(table, "ra", "dec", where=where)
+    for name, low, high in (("ra", 0, 360), ("dec", -90, 90)):
+        bad = pc.or_(pc.less(table[name], low), pc.greater(table[name], high))
+        count = pc.sum(bad).as_py() or 0
+        if count:
+            row = pc.index(bad, True).as_py()
+            raise InputError(
+                f"{_at(where)}{name} = {table[name][row].as_py()} in row {row} is outside {low} to {high} degrees",
+                f"give {name} in degrees, ICRS",
+            )
+
+
+def refuse_duplicates(table: pa.Table, name: str = "galaxy_id", where: str = "") -> None:
+    """Raise InputError that names some values which stand in more than one row."""
+    import pyarrow.compute as pc
+
+    counts = pc.value_counts(table[name])
+    twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values").sort()
+    if len(twice):
+        some = ", ".join(str(value) for value in twice[:3].to_pylist())
+        raise InputError(
+            f"{_at(where)}{len(twice)} values of '{name}' stand in more than one row: {some}", "keep one of each"
+        )
+
+
+def _names(table: pa.Table | pa.Schema) -> list[str]:
+    return list(table.column_names if hasattr(table, "column_names") else table.names)
+
+
+def _at(where: str) -> str:
+    return f"{where}: " if where else ""
+
+
+def describe(names: Iterable[str]) -> list[tuple[str, str, str, str]]:
+    """Name, type, unit and meaning of columns, for people; empty where a column is not ours."""
+    unknown = Column("", "", "")
+    return [(name, (c := COLUMNS.get(name, unknown)).type, c.unit, c.meaning) for name in names]

@@ -1,0 +1,1 @@
+"""How sure a figure is: intervals, metrics, calibration, thresholds, classifiers' AUC."""

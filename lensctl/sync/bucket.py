@@ -1,0 +1,370 @@
+"""Objects under a prefix on S3: obstore for bulk, boto3 for uploads in parts, listings with every name as it is."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree
+
+from lensctl.io.storage import s3
+from lensctl.rules.errors import ServiceError
+from lensctl.rules.object_names import is_data
+from lensctl.sync.etag import WHOLE, parts_for
+from lensctl.sync.object_store import Changed, Entry, ObjectStore
+
+STREAM_BYTES = 1 << 20
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LISTINGS = 8
+"""Folders listed at the same time."""
+LARGE_UPLOADS, PARTS_UNDERWAY = 3, 4
+"""Uploads in parts at the same time, and parts of each: together they bound the memory taken."""
+RANGE_BYTES = 8 << 20
+RANGED_READS, RANGES_UNDERWAY = 3, 4
+"""Large objects read by ranges at the same time, and ranges of each; further ones come in one piece."""
+
+
+_Page = list[tuple[str, Entry]]
+
+
+class Bucket:
+    """A prefix in a bucket, or one object. See `Place` for the methods."""
+
+    stages = False
+
+    def __init__(self, url: str, pattern: str = "", *, target: bool = False) -> None:
+        import urllib3
+
+        self.bucket, key = s3.split_url(url)
+        self.pattern = pattern
+        again = urllib3.Retry(8, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
+        wait = urllib3.Timeout(connect=10, read=60)
+        self._http = urllib3.PoolManager(maxsize=LISTINGS, retries=again, timeout=wait)
+        self._store = s3.object_store(self.bucket)
+        self._large, self._ranged = threading.Semaphore(LARGE_UPLOADS), threading.Semaphore(RANGED_READS)
+        self._index: dict[str, Entry] | None = None
+        self.only = ""
+        self._prefix = key.rstrip("/") + "/" if key.strip("/") else ""
+        self.name = f"s3://{self.bucket}/{self._prefix}".rstrip("/")
+        if key and not (key.endswith("/") or pattern or target) and self._head(key):
+            folder, _, self.only = key.rpartition("/")
+            self._prefix = folder + "/" if folder else ""
+
+    @contextmanager
+    def _plainly(self, key: str) -> Iterator[None]:
+        """Turn what the libraries raise into what people understand."""
+        import botocore.exceptions
+        from obstore.exceptions import BaseError, PreconditionError
+
+        kinds = (BaseError, OSError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
+        try:
+            yield
+        except PreconditionError as error:
+            raise Changed(key) from error
+        except kinds as error:
+            raise s3.unreachable(f"s3://{self.bucket}/{key}", error) from error
+
+    def _head(self, key: str) -> Entry | None:
+        import obstore
+
+        with self._plainly(key):
+            try:
+                facts = obstore.head(self._store, key)
+            except FileNotFoundError:
+                return None
+        etag = (facts["e_tag"] or "").strip('"')
+        return _entry(key.removeprefix(self._prefix), facts["size"], etag, facts["last_modified"])
+
+    def entries(self) -> Iterator[Entry]:
+        """Objects under the prefix, several folders of them at a time where there are many."""
+        if self.only:
+            found = self._head(self._prefix + self.only)
+            if found:
+                yield found
+            return
+        for page in self._pages():
+            for key, entry in page:
+                if not key.startswith(self._prefix):
+                    raise ServiceError(f"{self.name}: S3 lists '{key}', which is not below it", "check the endpoint")
+                if (entry.key.endswith("/") and entry.size == 0) or not entry.key:
+                    continue  # a mark that consoles make for an empty folder
+                if is_data(entry.key):
+                    yield entry
+
+    def _pages(self) -> Iterator[_Page]:
+        page, _, token = self._page(self._prefix)
+        if token:
+            prefix, level = self._prefix, self._page(self._prefix, delimiter="/")
+            while len(level[1]) == 1 and not level[0] and not level[2]:
+                prefix = level[1][0]
+                level = self._page(prefix, delimiter="/")
+            objects, folders, more = level
+            if len(folders) > 1 and not more:
+                yield objects
+                yield from _merged(folders, self._flat)
+                return
+        yield page
+        while token:
+            page, _, token = self._page(self._prefix, token)
+            yield page
+
+    def _flat(self, prefix: str) -> Iterator[_Page]:
+        token = ""
+        while True:
+            page, _, token = self._page(prefix, token)
+            yield page
+            if not token:
+                return
+
+    def _page(self, prefix: str, token: str = "", delimiter: str = "") -> tuple[_Page, list[str], str]:
+        """One page of a listing: objects by their full keys, folders below, and where to go on.
+
+        The answer is read here because libraries change names (`/a`, `a//b`, `a/`) or refuse all for one of them.
+        """
+        import urllib3
+
+        wanted = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
+        wanted |= {name: value for name, value in (("continuation-token", token), ("delimiter", delimiter)) if value}
+        url = s3.signed(self.bucket, wanted)
+        try:
+            answer = self._http.request("GET", url)
+            text = answer.data.decode()
+            root = ElementTree.fromstring(text)
+        except (urllib3.exceptions.HTTPError, UnicodeDecodeError, ElementTree.ParseError) as error:
+            raise ServiceError(f"{self.name}: S3 gives no listing ({error})", "check the endpoint") from error
+        space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
+        if answer.status != 200 or not root.tag.endswith("ListBucketResult"):
+            raise s3.unreachable(self.name, ServiceError(text))
+        decode: Callable[[str], str] = unquote_plus if root.findtext(f"{space}EncodingType") == "url" else str
+        objects = []
+        for found in root.iter(f"{space}Contents"):
+            fact = {child.tag.removeprefix(space): child.text or "" for child in found}
+            key = decode(fact["Key"])
+            changed = datetime.fromisoformat(fact["LastModified"])
+            entry = _entry(key[len(self._prefix) :], int(fact["Size"]), fact.get("ETag", "").strip('"'), changed)
+            objects.append((key, entry))
+        folders = [decode(found.findtext(f"{space}Prefix", "")) for found in root.iter(f"{space}CommonPrefixes")]
+        return objects, folders, root.findtext(f"{space}NextContinuationToken", "")
+
+    def find(self, key: str) -> Entry | None:
+        """One object, or None; asked for by itself unless `begin` or `entries` read the listing already."""
+        if self._index is not None:
+            return self._index.get(key)
+        return self._head(self._prefix + key)
+
+    def read(self, entry: Entry) -> Iterator[bytes]:
+        """The bytes of an object, a large one by several ranges at a time; Changed where it is another by now."""
+        import obstore
+
+        key = self._prefix + entry.key
+        with self._plainly(key):
+            options: Any = {"if_match": f'"{entry.etag}"'} if entry.etag else {}
+            try:
+                if entry.size <= STREAM_BYTES:
+                    yield bytes(obstore.get(self._store, key, options=options).bytes())
+                    return
+                if entry.size > 2 * RANGE_BYTES and self._ranged.acquire(blocking=False):
+                    try:
+                        if (yield from self._by_ranges(key, entry.size, options)):
+                            return
+                    finally:
+                        self._ranged.release()
+                yield from obstore.get(self._store, key, options=options).stream(min_chunk_size=STREAM_BYTES)
+            except FileNotFoundError as error:
+                raise Changed(entry.key) from error
+
+    def _by_ranges(self, key: str, size: int, options: Any) -> Generator[bytes, None, bool]:
+        """The ranges of an object in order, a few of them ahead of the reader; False from a server without ranges."""
+        import obstore
+        from obstore.exceptions import GenericError
+
+        def get(start: int) -> Any:
+            part: Any = {**options, "range": (start, min(start + RANGE_BYTES, size))}
+            return obstore.get(self._store, key, options=part).bytes()
+
+        starts = iter(range(0, size, RANGE_BYTES))
+        try:
+            yield get(next(starts))
+        except GenericError:
+            return False
+        with ThreadPoolExecutor(RANGES_UNDERWAY) as pool:
+            underway = deque(pool.submit(get, start) for start in islice(starts, RANGES_UNDERWAY))
+            try:
+                while underway:
+                    yield underway.popleft().result()
+                    underway.extend(pool.submit(get, start) for start in islice(starts, 1))
+            finally:
+                pool.shutdown(cancel_futures=True)
+        return True
+
+    def is_sealed(self, key: str) -> bool:
+        """Whether S3 says that an object is encrypted with a key that is not its own."""
+        with self._plainly(key):
+            facts = s3.client().head_object(Bucket=self.bucket, Key=self._prefix + key)
+        return "aws:kms" in facts.get("ServerSideEncryption", "") or "SSECustomerAlgorithm" in facts
+
+    def put(self, key: str, chunks: Iterable[bytes], size: int, modified_ns: int) -> Callable[[], Entry]:
+        """Upload an object; S3 shows it when it is whole, which is at once."""
+        import obstore
+
+        full, parts = self._prefix + key, parts_for(size)
+        if parts == WHOLE:
+            data = b"".join(chunks)
+            with self._plainly(full):
+                etag = obstore.put(self._store, full, data, use_multipart=False)["e_tag"] or ""
+        else:
+            with self._large:
+                etag = self._put_parts(full, chunks, parts)
+        return lambda: self._noted(_entry(key, size, etag.strip('"'), EPOCH))
+
+    def _put_parts(self, key: str, chunks: Iterable[bytes], part_bytes: int) -> str:
+        """Upload in parts; whatever fails on the way, in `chunks` too, leaves no trace."""
+        at = {"Bucket": self.bucket, "Key": key}
+        with self._plainly(key):
+            upload = s3.client().create_multipart_upload(**at)["UploadId"]
+        done: list[dict[str, Any]] = []
+
+        def send(number: int, data: bytes) -> dict[str, Any]:
+            answer = s3.client().upload_part(**at, UploadId=upload, PartNumber=number, Body=data)
+            return {"PartNumber": number, "ETag": answer["ETag"]}
+
+        try:
+            with ThreadPoolExecutor(PARTS_UNDERWAY) as pool:
+                underway: set[Future[dict[str, Any]]] = set()
+                for number, data in enumerate(_blocks(chunks, part_bytes), start=1):
+                    if len(underway) >= PARTS_UNDERWAY:
+                        finished, underway = wait(underway, return_when=FIRST_COMPLETED)
+                        with self._plainly(key):
+                            done += [part.result() for part in finished]
+                    underway.add(pool.submit(send, number, data))
+                with self._plainly(key):
+                    done += [part.result() for part in underway]
+            with self._plainly(key):
+                parts = {"Parts": sorted(done, key=lambda part: int(part["PartNumber"]))}
+                return str(s3.client().complete_multipart_upload(**at, UploadId=upload, MultipartUpload=parts)["ETag"])
+        except BaseException:
+            s3.client().abort_multipart_upload(**at, UploadId=upload)
+            raise
+
+    def _noted(self, entry: Entry) -> Entry:
+        if self._index is not None:
+            self._index[entry.key] = entry
+        return entry
+
+    def settle(self, entry: Entry, modified_ns: int) -> Entry:
+        """S3 sets the times of objects itself."""
+        return entry
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects."""
+        import obstore
+
+        with self._plainly(self._prefix + keys[0]):
+            obstore.delete(self._store, [self._prefix + key for key in keys])
+        for key in keys:
+            (self._index or {}).pop(key, None)
+
+    def read_note(self, name: str) -> list[bytes]:
+        """Lines of a note."""
+        import obstore
+
+        with self._plainly(self._prefix + name):
+            try:
+                return bytes(obstore.get(self._store, self._prefix + name).bytes()).splitlines()
+            except FileNotFoundError:
+                return []
+
+    def write_note(self, name: str, lines: Iterable[str]) -> None:
+        """Write a note, whole."""
+        import obstore
+
+        text = "".join(f"{line}\n" for line in lines).encode()
+        with self._plainly(self._prefix + name):
+            if text:
+                obstore.put(self._store, self._prefix + name, text)
+            else:
+                obstore.delete(self._store, self._prefix + name)
+
+    def append_note(self, line: str) -> None:
+        """S3 has nothing to append to; a rerun compares ETags instead."""
+
+    def free_bytes(self) -> int | None:
+        """S3 does not run out."""
+        return None
+
+    def begin(self, dry_run: bool) -> None:
+        """Read the listing, so that `find` need not ask for each object."""
+        self._index = {entry.key: entry for entry in self.entries()}
+
+    def end(self) -> None:
+        """Nothing of ours stays."""
+
+    def holds(self, other: ObjectStore) -> bool:
+        """Whether another place is this prefix or lies under it."""
+        return isinstance(other, Bucket) and f"{other.name}/".startswith(f"{self.name}/")
+
+
+def _entry(key: str, size: int, etag: str, changed: datetime) -> Entry:
+    since = changed - EPOCH
+    modified_ns = (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+    return Entry(key, size, etag or str(modified_ns), modified_ns, etag)
+
+
+def _blocks(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same bytes in blocks of one size, the last one shorter."""
+    held: list[memoryview] = []
+    room = size
+    for chunk in chunks:
+        view = memoryview(chunk)
+        while len(view) >= room:
+            yield b"".join((*held, view[:room]))
+            view, held, room = view[room:], [], size
+        if len(view):
+            held.append(view)
+            room -= len(view)
+    if held:
+        yield b"".join(held)
+
+
+def _merged(folders: list[str], pages: Callable[[str], Iterator[_Page]]) -> Iterator[_Page]:
+    """Pages of the listings of several folders, as they come; a few wait for the reader, no more."""
+    ready: queue.Queue[_Page | None] = queue.Queue(maxsize=4 * LISTINGS)
+    left = threading.Event()
+
+    def offer(page: _Page | None) -> None:
+        while not left.is_set():
+            with suppress(queue.Full):
+                ready.put(page, timeout=0.2)
+                return
+
+    def run(folder: str) -> None:
+        try:
+            for page in pages(folder):
+                offer(page)
+                if left.is_set():
+                    return
+        finally:
+            offer(None)
+
+    with ThreadPoolExecutor(LISTINGS) as pool:
+        try:
+            listings = [pool.submit(run, folder) for folder in folders]
+            unfinished = len(folders)
+            while unfinished:
+                page = ready.get()
+                if page is None:
+                    unfinished -= 1
+                else:
+                    yield page
+            for listing in listings:
+                listing.result()
+        finally:
+            left.set()
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,64 @@
+"""Whether two objects are alike, and whether a copy still is what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from lensctl.rules.errors import InputError
+from lensctl.sync.etag import Content, content_of_kind, parts_of
+from lensctl.sync.ledger import Record
+from lensctl.sync.object_store import Entry, ObjectStore
+from lensctl.sync.throttle import Throttle
+
+
+class Stopped(Exception):
+    """The run is over; this object does not matter any more."""
+
+
+class Comparer:
+    """Reads objects of a source and a target, no faster than a throttle lets; raises Stopped once `stop` says so."""
+
+    def __init__(
+        self, source: ObjectStore, target: ObjectStore, stop: Callable[[], bool], throttle: Throttle | None = None
+    ) -> None:
+        self._source, self._target, self._stop, self._throttle = source, target, stop, throttle
+
+    def chunks(self, place: ObjectStore, entry: Entry) -> Iterator[bytes]:
+        """The bytes of an object."""
+        for chunk in place.read(entry):
+            if self._throttle:
+                self._throttle.take(len(chunk))
+            if self._stop():
+                raise Stopped
+            yield chunk
+
+    def read(self, place: ObjectStore, entry: Entry, into: Content) -> Content:
+        """Sum up an object, read now."""
+        for chunk in self.chunks(place, entry):
+            into.update(chunk)
+        return into
+
+    def still(self, known: Record, entry: Entry, there: Entry) -> bool:
+        """Whether a copy made before still has the content it had; InputError where the source has not."""
+
+        def holds(place: ObjectStore, found: Entry) -> bool:
+            return self.read(place, found, content_of_kind(known.digest, known.size)).digest == known.digest
+
+        right = holds(self._target, there)
+        # S3 gives an object another ETag when it is written: only a source on disk has to be read again
+        if not entry.etag and not holds(self._source, entry):
+            raise InputError("the source changed in content but not in size and times; the copy was let be")
+        return right
+
+    def same(self, entry: Entry, there: Entry) -> Content | None:
+        """The content of two objects of one size if it is the same for certain, by an ETag or by both contents."""
+        if not entry.etag and not there.etag:
+            ours = self.read(self._source, entry, Content())
+            return ours if ours.digest == self.read(self._target, there, Content()).digest else None
+        near, far = (self._source, entry), (self._target, there)
+        if entry.etag and not there.etag:
+            near, far = far, near
+        if near[1].etag and near[1].etag != far[1].etag:
+            return None
+        ours = self.read(*near, Content(parts_of(far[1].etag, entry.size)))
+        return ours if ours.agrees(far[1].etag) else None

@@ -1,0 +1,222 @@
+"""Objects that are files below a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from lensctl.io.storage.atomic import sync_to_disk
+from lensctl.rules.errors import InputError
+from lensctl.rules.object_names import SYNC, is_data
+from lensctl.sync.object_store import Changed, DiskFull, Entry, ObjectStore
+
+CHUNK_BYTES = 1 << 20
+STAGE = f"{SYNC}.part"
+"""Folder in the target where files are written before they are whole."""
+
+
+class Disk:
+    """A folder, or one file in it. See `Place` for the methods."""
+
+    stages = True
+
+    def __init__(self, path: str, pattern: str = "") -> None:
+        self.pattern = pattern
+        self.only = ""
+        if os.path.isfile(path):
+            path, self.only = os.path.split(path)
+        self.root = Path(path or ".")
+        self.name = str(self.root)
+        self._below_root = os.path.join(self.name, "")  # joining strings takes a tenth of what joining paths does
+        self._stage = self.root / STAGE
+        self._numbers = itertools.count()
+        self._journal = -1
+        self._made: list[Path] = []
+        self._safe: set[str] = set()
+        self._lock = threading.Lock()
+
+    def entries(self) -> Iterator[Entry]:
+        """Files below the folder, in the order of their names; links are followed."""
+        if self.only:
+            yield self._entry(self.only)
+        elif self.root.is_dir():
+            yield from self._below("", {os.path.realpath(self.root)})
+
+    def _below(self, prefix: str, above: set[str]) -> Iterator[Entry]:
+        try:
+            with os.scandir(self.root / prefix) as found:
+                names = sorted((item.name, item.is_dir()) for item in found)
+        except OSError as error:
+            yield Entry(prefix.rstrip("/") or ".", 0, "", 0, problem=error.strerror or str(error))
+            return
+        for name, is_folder in names:
+            key = prefix + name
+            if not is_data(name):
+                continue
+            if not is_folder:
+                yield self._entry(key)
+            elif (real := os.path.realpath(self.root / key)) in above:
+                yield Entry(key, 0, "", 0, problem="is a link to a folder that it lies in")
+            else:
+                yield from self._below(key + "/", above | {real})
+
+    def _entry(self, key: str) -> Entry:
+        try:
+            facts = os.stat(self._below_root + key)
+        except OSError as error:
+            return Entry(key, 0, "", 0, problem=error.strerror or str(error))
+        wrong = "" if stat.S_ISREG(facts.st_mode) else "is not a file"
+        return Entry(key, facts.st_size, _stamp(facts), facts.st_mtime_ns, problem=wrong)
+
+    def find(self, key: str) -> Entry | None:
+        """One file, or None where there is none."""
+        entry = self._entry(key)
+        return None if entry.problem else entry
+
+    def read(self, entry: Entry) -> Iterator[bytes]:
+        """The bytes of a file; Changed where it was written since it was listed, or meanwhile."""
+        with open(self._below_root + entry.key, "rb", buffering=0) as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+            facts = os.fstat(file.fileno())
+        if (facts.st_size, _stamp(facts)) != (entry.size, entry.stamp):
+            raise Changed(entry.key)
+
+    def is_sealed(self, key: str) -> bool:
+        """Files have no ETags."""
+        return False
+
+    def put(self, key: str, chunks: Iterable[bytes], size: int, modified_ns: int) -> Callable[[], Entry]:
+        """Write a file aside and flush it; it takes its name when the function given back is called."""
+        if size > CHUNK_BYTES and size > (room := self.free_bytes()):
+            why = f"{self.name}: {room:,} bytes are free, and {key} needs {size:,}"
+            raise DiskFull(why, "make room and give the command again")
+        part = f"{self._stage}/{next(self._numbers)}"
+        try:
+            with open(part, "wb", buffering=0) as file:
+                for chunk in chunks:
+                    view = memoryview(chunk)
+                    while len(view):  # a raw file may take less than it is given
+                        view = view[file.write(view) :]
+                os.utime(file.fileno(), ns=(modified_ns, modified_ns))
+                os.fsync(file.fileno())
+        except BaseException as error:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part)
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(f"{self.name}: no space left", "make room and give the command again") from error
+            raise
+
+        def appear() -> Entry:
+            path = self._below_root + key
+            self._make_folder(os.path.dirname(path))
+            os.replace(part, path)
+            return self._entry(key)
+
+        return appear
+
+    def _make_folder(self, folder: str) -> None:
+        """Make the folders above a file; OSError where a link leads out of this place."""
+        if folder in self._safe:
+            return
+        os.makedirs(folder, exist_ok=True)
+        root = os.path.realpath(self.root)
+        if os.path.commonpath([root, os.path.realpath(folder)]) != root:
+            raise OSError(errno.EXDEV, f"a link leads out of {self.name}", folder)
+        self._safe.add(folder)
+
+    def settle(self, entry: Entry, modified_ns: int) -> Entry:
+        """Give a file the time of its source."""
+        if entry.modified_ns == modified_ns:
+            return entry
+        os.utime(self.root / entry.key, ns=(modified_ns, modified_ns))
+        return self._entry(entry.key)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove files, and the folders that they leave empty."""
+        for key in keys:
+            path = self.root / key
+            path.unlink(missing_ok=True)
+            for folder in itertools.takewhile(lambda folder: folder != self.root, path.parents):
+                try:
+                    folder.rmdir()
+                except OSError:
+                    break
+
+    def read_note(self, name: str) -> list[bytes]:
+        """Lines of a note, then those an interrupted run left for it."""
+        files = (self.root / name, self._stage / name)
+        return [line for file in files if file.is_file() for line in file.read_bytes().splitlines()]
+
+    def write_note(self, name: str, lines: Iterable[str]) -> None:
+        """Write a note, whole."""
+        text = "".join(f"{line}\n" for line in lines)
+        if not text:
+            (self.root / name).unlink(missing_ok=True)
+            return
+        part = self._stage / "note"
+        part.write_text(text)
+        sync_to_disk(part)
+        os.replace(part, self.root / name)
+
+    def append_note(self, line: str) -> None:
+        """Add a line to this run's journal."""
+        with self._lock:
+            os.write(self._journal, line.encode() + b"\n")
+
+    def free_bytes(self) -> int:
+        """Room on the disk."""
+        there = next(folder for folder in (self.root, *self.root.absolute().parents) if folder.is_dir())
+        return shutil.disk_usage(there).free
+
+    def begin(self, dry_run: bool) -> None:
+        """Make the folder and, in it, the one for what is not yet whole; take the lock on it."""
+        import fcntl
+
+        if dry_run:
+            return
+
+        self._made = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
+        self._stage.mkdir(parents=True, exist_ok=True)
+        self._journal = os.open(self._stage / f"{SYNC}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._journal)
+            self._journal = -1
+            raise InputError(f"{self.name}: another sync is writing there", "wait until it is done") from error
+        for leftover in self._stage.iterdir():
+            if leftover.name.isdecimal():
+                leftover.unlink()
+
+    def end(self) -> None:
+        """Flush the folders written to, remove the one for parts, and those we made that stayed empty."""
+        if self._journal < 0:
+            return
+        for written in self._safe:
+            with contextlib.suppress(FileNotFoundError):
+                sync_to_disk(Path(written))
+        shutil.rmtree(self._stage, ignore_errors=True)
+        os.close(self._journal)
+        with contextlib.suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()
+
+    def holds(self, other: ObjectStore) -> bool:
+        """Whether another place is this folder or lies in it."""
+        if not isinstance(other, Disk):
+            return False
+        here, there = os.path.realpath(self.root), os.path.realpath(other.root)
+        return os.path.commonpath([here, there]) == here
+
+
+def _stamp(facts: os.stat_result) -> str:
+    """Times of change of content and of the file's entry: the second cannot be set at will."""
+    return f"{facts.st_mtime_ns}.{facts.st_ctime_ns}"

@@ -1,0 +1,65 @@
+"""What a sync knows of each object it copied: size, digest, and how to see at a glance that nothing changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from lensctl.rules.object_names import SYNC
+from lensctl.sync.object_store import ObjectStore
+
+NOTE = f"{SYNC}.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One object as it was when it was copied: its bytes, the stamp of the source and the mark of the target."""
+
+    size: int
+    digest: str
+    source: str
+    target: str
+
+
+class Ledger:
+    """The records of a target, kept in `.lensctl-sync.jsonl` there: one line of JSON an object, by name."""
+
+    def __init__(self, place: ObjectStore) -> None:
+        self._place = place
+        self._lines: dict[str, bytes] = {}
+        self.changed = False
+        for line in place.read_note(NOTE):
+            try:
+                self._lines[json.loads(line)["key"]] = line
+            except (ValueError, KeyError, TypeError):
+                self.changed = True  # the last line of a run that was cut short
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of all objects that were ever copied and not removed since."""
+        return iter(sorted(self._lines))
+
+    def get(self, key: str) -> Record | None:
+        """What is known of an object."""
+        line = self._lines.get(key)
+        if line is None:
+            return None
+        try:
+            fields = json.loads(line)
+            fields.pop("key")
+            return Record(**fields)
+        except TypeError:
+            return None
+
+    def put(self, key: str, record: Record) -> None:
+        """Note an object; at once where the place can."""
+        line = json.dumps({"key": key, **asdict(record)}, separators=(",", ":"))
+        if self._lines.get(key) != line.encode():
+            self._lines[key] = line.encode()
+            self.changed = True
+            self._place.append_note(line)
+
+    def save(self, is_there: Callable[[str], bool]) -> None:
+        """Write the ledger, without the objects that are gone; nothing where nothing changed."""
+        if self.changed:
+            self._place.write_note(NOTE, (self._lines[key].decode() for key in sorted(self._lines) if is_there(key)))

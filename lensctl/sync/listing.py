@@ -1,0 +1,83 @@
+"""What there is to copy: chosen, with names that may be written, and room for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lensctl.rules import object_names
+from lensctl.rules.errors import InputError
+from lensctl.sync.object_store import DiskFull, Entry, ObjectStore
+
+NAMES_SHOWN = 10
+CLASH = "differs from another only in case, or as file and folder"
+
+
+class Listed:
+    """The objects of a source that are chosen, as they are found.
+
+    Attributes
+    ----------
+    objects, bytes : int
+        Found so far.
+    refused : bool
+        Whether a name was found that may not be written: the rest is listed only to name all of them.
+    """
+
+    def __init__(self, source: ObjectStore, target: ObjectStore, selection: object_names.Selection) -> None:
+        self.objects = self.bytes = 0
+        self._source, self._target, self._selection = source, target, selection
+        self._names: set[int] = set()
+        self._bad: dict[str, str] = {}
+        self._clashes = object_names.Clashes()
+        self._clash = False
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing may be written any more."""
+        return self._clash or bool(self._bad)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether an object of this name was listed."""
+        return hash(key) in self._names
+
+    def __iter__(self) -> Iterator[Entry]:
+        """List; InputError at the end for names that may not be written or nothing to copy, DiskFull for no room."""
+        room, needed, passed_over = self._target.free_bytes(), 0, 0
+        for entry in self._source.entries():
+            if not self._selection.takes(entry.key):
+                passed_over += 1
+                continue
+            if not entry.problem and (wrong := object_names.problem(entry.key)):
+                self._bad[entry.key] = wrong
+            self._clash |= self._clashes.add(entry.key)
+            if self.refused:
+                continue
+            self._names.add(hash(entry.key))
+            self.objects += 1
+            self.bytes += entry.size
+            if room is not None:
+                there = self._target.find(entry.key)
+                needed += entry.size if there is None or there.size != entry.size else 0
+                if needed > room:
+                    raise DiskFull(
+                        f"{self._target.name}: {room:,} bytes are free, and {needed:,} or more are needed",
+                        "make room, or choose less with --include",
+                    )
+            yield entry
+        if self.refused:
+            raise self._refusal()
+        if not self.objects:
+            why = f"none of {passed_over:,} objects is chosen" if passed_over else "there is nothing to copy"
+            raise InputError(f"{self._source.name}: {why}", "check the path and the patterns")
+
+    def _refusal(self) -> InputError:
+        """All names that may not be written; those that clash are found by listing again."""
+        if self._clash:
+            found = (entry.key for entry in self._source.entries() if self._clashes.involves(entry.key))
+            self._bad |= {key: CLASH for key in found if self._selection.takes(key)}
+        shown = ", ".join(f"{key!r} {why}" for key, why in sorted(self._bad.items())[:NAMES_SHOWN])
+        more = f", and {len(self._bad) - NAMES_SHOWN:,} more" if len(self._bad) > NAMES_SHOWN else ""
+        return InputError(
+            f"{self._source.name}: {len(self._bad):,} names may not be written: {shown}{more}",
+            "rename them, or leave them out with --exclude",
+        )
