@@ -12,12 +12,12 @@ from lensctl.io.cutouts import npz_folder
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.cutouts.writer import StoreWriter
-from lensctl.io.imaging import bricks
+from lensctl.io.imaging.bricks import BRICK_COLUMN, bricks_at
 from lensctl.io.imaging.source import BEFORE, Advance, CutoutSource, Each, make_by, passing_rows, tasks
 from lensctl.io.provenance.steps import Chain
 from lensctl.io.storage import resumable, s3
-from lensctl.io.storage.atomic import is_s3
 from lensctl.io.storage.incomplete import begin_folder, is_begun
+from lensctl.io.storage.s3 import is_s3
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
 
@@ -193,9 +193,9 @@ def ahead(table: pa.Table, source: CutoutSource, lies: Layout, known: pa.Table |
     counts = {"rows": table.num_rows, "shards": lies.shards}
     counts["bytes"] = table.num_rows * lies.size**2 * len(lies.bands) * 4
     if known is not None:
-        names = bricks.bricks_at(known, table["ra"].to_numpy(), table["dec"].to_numpy())
-    elif bricks.BRICK_COLUMN in prepared.column_names:
-        names = prepared[bricks.BRICK_COLUMN].to_pylist()
+        names = bricks_at(known, table["ra"].to_numpy(), table["dec"].to_numpy())
+    elif BRICK_COLUMN in prepared.column_names:
+        names = prepared[BRICK_COLUMN].to_pylist()
     else:
         return counts
     counts["bricks"] = len(set(names) - {None})

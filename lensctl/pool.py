@@ -19,7 +19,8 @@ from lensctl.io.provenance.steps import Chain
 from lensctl.io.storage.incomplete import GrowingFolder
 from lensctl.io.tables import partitioned, sweeps
 from lensctl.rules import derived
-from lensctl.rules.bins import TYPES, magnitude
+from lensctl.rules.bins import TYPES
+from lensctl.rules.derived import magnitude
 from lensctl.rules.errors import LensctlError, ServiceError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from lensctl.rules import sampling_rule, schema
-from lensctl.rules.bins import POOLS
+from lensctl.rules.confusers import POOLS
 from lensctl.rules.errors import InputError
 from lensctl.rules.strata import Division, divisions, strata_of
 

@@ -189,7 +189,7 @@ def test_an_interrupt_ends_with_130_and_the_rerun_finishes(lensctl, tmp_path):
 
 
 def test_a_kill_while_uploading_shows_only_whole_objects(lensctl, tmp_path, bucket):
-    from lensctl.sync.object_store import open_object_store
+    from lensctl.sync.places import open_object_store
 
     files = {f"{i}": os.urandom(100_000) for i in range(150)} | {"large": os.urandom(20 << 20)}
     source = fill(tmp_path / "source", files)

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lensctl.io.fits.header import Header
-from lensctl.io.imaging import brick_reader, bricks
-from lensctl.io.imaging.bricks import Disk
+from lensctl.io.imaging import brick_reader
+from lensctl.io.imaging.bricks import bricks_at, bricks_of, layer_of, release_of
 from lensctl.io.imaging.coadds import Coadds, CoaddSource
+from lensctl.io.imaging.local_bricks import FitsFile, LocalBricks
 from lensctl.io.imaging.source import Cuts
 from lensctl.rules.errors import InputError
 from tests.coadds import CENTRES, make_brick, make_maskbits, objects
@@ -32,9 +33,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cut(root: Path, table: pa.Table, **options: object) -> Cuts:
-    disk = Disk(root)
+    disk = LocalBricks(root)
     cutter = Coadds(disk, **options)
-    found = cutter.cut(bricks.bricks_of(table, disk), table["ra"].to_numpy(), table["dec"].to_numpy())
+    found = cutter.cut(bricks_of(table, disk), table["ra"].to_numpy(), table["dec"].to_numpy())
     cutter.close()
     return found
 
@@ -123,14 +124,14 @@ def test_few_cutouts_are_read_by_tiles_each_once_and_many_by_planes(
 ) -> None:
     times = np.zeros((330, 360), int)
     pieces: list[tuple[slice, ...]] = []
-    fill = bricks.FitsFile.fill
+    fill = FitsFile.fill
 
-    def counted(self: bricks.FitsFile, rows: slice, columns: slice, target: np.ndarray) -> None:
+    def counted(self: FitsFile, rows: slice, columns: slice, target: np.ndarray) -> None:
         pieces.append((rows, columns))
         times[rows, columns] += 1
         fill(self, rows, columns, target)
 
-    monkeypatch.setattr(bricks.FitsFile, "fill", counted)
+    monkeypatch.setattr(FitsFile, "fill", counted)
     cut(root, objects("1500p020", count, spread_px=spread))
     assert times.max() == 3, "once for each band"
     if at_once:
@@ -141,14 +142,14 @@ def test_few_cutouts_are_read_by_tiles_each_once_and_many_by_planes(
 
 def test_a_brick_that_goes_on_in_the_next_rows_is_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    begin = bricks.FitsFile.__init__
+    begin = FitsFile.__init__
 
-    def counted(self: bricks.FitsFile, path: Path) -> None:
+    def counted(self: FitsFile, path: Path) -> None:
         opened.append(path.name)
         begin(self, path)
 
-    monkeypatch.setattr(bricks.FitsFile, "__init__", counted)
-    cutter = Coadds(Disk(root), size=31)
+    monkeypatch.setattr(FitsFile, "__init__", counted)
+    cutter = Coadds(LocalBricks(root), size=31)
     table = objects("1500p020", 9)
     for row in range(9):
         part = table.slice(row, 1)
@@ -175,7 +176,7 @@ def test_a_damaged_table_of_tiles_is_named(root: Path, tmp_path: Path) -> None:
     shutil.copytree(root, tmp_path / "survey")
     (file,) = (tmp_path / "survey/south/coadd/150/1500p020").glob("*-z.fits.fz")
     content = bytearray(file.read_bytes())
-    image = bricks.FitsFile(file).image
+    image = FitsFile(file).image
     content[image.data_start : image.data_start + 16 * 24] = b"\x7f" * 16 * 24  # where each tile is, and how long
     file.write_bytes(content)
     found = cut(tmp_path / "survey", objects("1500p020", 1))
@@ -208,7 +209,7 @@ def test_three_layouts_of_a_root(tmp_path: Path, base: str) -> None:
 def test_a_root_without_coadds_is_refused(tmp_path: Path, make) -> None:
     make(tmp_path / "root")
     with pytest.raises(InputError, match="root: (no such folder|holds no coadd)"):
-        Disk(tmp_path / "root")
+        LocalBricks(tmp_path / "root")
 
 
 def test_results_do_not_depend_on_company(root: Path) -> None:
@@ -301,7 +302,7 @@ def test_a_position_finds_its_brick() -> None:
     ra = np.array([150.0, 150.125, 0.1, 360.1, 10.0, 150.0, 150.0, 149.0])
     dec = np.array([2.0, 1.875, -0.5, -0.5, -0.5, 2.125, 80.0, 2.0])
     expected = ["1500p020", "1502p020", "0000m005", "0000m005", None, None, None, None]
-    assert bricks.bricks_at(BRICK_TABLE, ra, dec) == expected
+    assert bricks_at(BRICK_TABLE, ra, dec) == expected
 
 
 def test_a_brick_is_told_by_column_then_id_then_position(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,9 +315,9 @@ def test_a_brick_is_told_by_column_then_id_then_position(root: Path, monkeypatch
         }
     )
     with pytest.raises(InputError, match="row 2 \\(lens a\\)"):
-        bricks.bricks_of(table, Disk(root))
-    monkeypatch.setattr(Disk, "brick_table", lambda self: BRICK_TABLE)
-    assert bricks.bricks_of(table, Disk(root)) == ["1502p020", "1500p020", "1502p020", None]
+        bricks_of(table, LocalBricks(root))
+    monkeypatch.setattr(LocalBricks, "brick_table", lambda self: BRICK_TABLE)
+    assert bricks_of(table, LocalBricks(root)) == ["1502p020", "1500p020", "1502p020", None]
     found = cut(root, table)
     assert found.columns["status"][3] == "outside_footprint"
 
@@ -333,13 +334,13 @@ def test_a_brick_is_told_by_column_then_id_then_position(root: Path, monkeypatch
     ],
 )
 def test_release_and_layer_come_from_the_header(cards: Header, release: str, layer: str) -> None:
-    assert bricks.release_of(cards) == release
-    assert bricks.layer_of(cards) == layer
+    assert release_of(cards) == release
+    assert layer_of(cards) == layer
 
 
 def test_our_headers_are_astropys(root: Path) -> None:
     for file in root.rglob("*.fits*"):
-        mine = bricks.FitsFile(file).image
+        mine = FitsFile(file).image
         with fits.open(file, disable_image_compression=True) as hdus:
             theirs = hdus[mine.extension].header
             assert mine.data_start == hdus[mine.extension]._data_offset

@@ -15,8 +15,8 @@ import zarr
 from lensctl.cutout import Made, ahead, checked, cutout
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import open_store
-from lensctl.io.imaging.bricks import Disk
 from lensctl.io.imaging.coadds import Coadds, CoaddSource
+from lensctl.io.imaging.local_bricks import LocalBricks
 from lensctl.io.imaging.source import BEFORE
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, step_input
@@ -76,7 +76,7 @@ def test_the_store_holds_every_row_in_order_with_pixels_quality_and_what_travels
     assert "meta_shape_r" not in index.column_names, "only what an .npz of the plan has"
     assert index["downloaded_at"].null_count == index["seconds"].null_count == 12
     images = made.store.read(np.arange(12))
-    alone = Coadds(Disk(root), size=SIZE)
+    alone = Coadds(LocalBricks(root), size=SIZE)
     for row, (brick, ra, dec) in enumerate(
         zip(["1502p020"] * 6 + ["1500p020"] * 6, rows["ra"].to_numpy(), rows["dec"].to_numpy(), strict=True)
     ):
@@ -221,7 +221,7 @@ def test_further_planes_lie_beside_the_images_for_any_zarr_reader(deep: Path, tm
     rows = table()
     made = cut(deep, tmp_path / "a.zarr", rows, planes=PLANES, codec="lz4")
     assert made.statuses == {"missing_band": 6, "ok": 6}
-    alone = Coadds(Disk(deep), size=SIZE, planes=PLANES)
+    alone = Coadds(LocalBricks(deep), size=SIZE, planes=PLANES)
     bricks = [name.partition("_")[0] for name in rows["galaxy_id"].to_pylist()]
     expected = alone.cut(bricks, rows["ra"].to_numpy(), rows["dec"].to_numpy())
     group = zarr.open_group(tmp_path / "a.zarr", mode="r")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lensctl.io.fits.rice import _decoders
-from lensctl.io.imaging.bricks import FitsFile
+from lensctl.io.imaging.local_bricks import FitsFile
 
 
 def written(path: Path, pixels: np.ndarray, tile: tuple[int, int] = (100, 100), **how: object) -> Path:

@@ -25,10 +25,11 @@ from lensctl.io.storage import s3
 from lensctl.io.storage.atomic import INCOMPLETE
 from lensctl.io.storage.remote_folders import being_written, upload_folder
 from lensctl.io.tables import partitioned, sweeps
-from lensctl.io.tables.files import files_of, read_table, write_table
+from lensctl.io.tables.files import read_table, write_table
+from lensctl.io.tables.paths import files_of
 from lensctl.io.tables.sql import Database
 from lensctl.rules import split
-from lensctl.rules.bins import CONFUSER_COLUMNS, confuser_category
+from lensctl.rules.confusers import CONFUSER_COLUMNS, confuser_category
 from lensctl.rules.errors import InputError
 from tests import toys
 

@@ -15,8 +15,9 @@ from lensctl.export import export
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.npz import PROVENANCE
 from lensctl.io.fits.tables import read_fits_table
-from lensctl.io.imaging.bricks import Disk, bricks_at
+from lensctl.io.imaging.bricks import bricks_at
 from lensctl.io.imaging.coadds import CoaddSource
+from lensctl.io.imaging.local_bricks import LocalBricks
 from lensctl.io.provenance.steps import Step
 from lensctl.pack import pack
 
@@ -76,7 +77,7 @@ def test_the_real_brick_table_finds_its_bricks(coadd: Path) -> None:
     found = bricks_at(bricks, bricks["ra"].to_numpy().astype(float), bricks["dec"].to_numpy().astype(float))
     assert found == bricks["brickname"].to_pylist()
     assert BRICK in found
-    assert Disk(coadd).brick_table() is not None
+    assert LocalBricks(coadd).brick_table() is not None
 
 
 @pytest.mark.parametrize("compress", [False, True])

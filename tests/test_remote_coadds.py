@@ -23,9 +23,11 @@ from lensctl.cli.main import main
 from lensctl.cutout import cutout
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.fits.tiles import Mask, merged_spans, table_bytes, tile_blocks, tile_spans
-from lensctl.io.imaging import bricks, remote_bricks
-from lensctl.io.imaging.bricks import Disk, open_root
+from lensctl.io.imaging import remote_bricks
+from lensctl.io.imaging.bricks import bricks_of
 from lensctl.io.imaging.coadds import Coadds, CoaddSource
+from lensctl.io.imaging.local_bricks import FitsFile, LocalBricks
+from lensctl.io.imaging.roots import open_root
 from lensctl.io.imaging.source import Cuts
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, to_json
@@ -63,7 +65,7 @@ def where(server: Server) -> str:
 def cut(url: str, table: pa.Table, *, size: int = 31, tries: int = 2, timeout: float = 20.0, **more: object) -> Cuts:
     place = open_root(url, tries=tries, timeout=timeout)
     cutter = Coadds(place, size=size, **more)
-    found = cutter.cut(bricks.bricks_of(table, place), table["ra"].to_numpy(), table["dec"].to_numpy())
+    found = cutter.cut(bricks_of(table, place), table["ra"].to_numpy(), table["dec"].to_numpy())
     cutter.close()
     return found
 
@@ -183,7 +185,7 @@ def test_a_truncated_file_is_named_and_nothing_of_it_is_kept(copied: Path, bucke
 def test_a_damaged_table_of_tiles_is_named(copied: Path) -> None:
     (file,) = (copied / "coadd/150/1500p020").glob("*-z.fits.fz")
     content = bytearray(file.read_bytes())
-    at = bricks.FitsFile(file).image.data_start
+    at = FitsFile(file).image.data_start
     content[at : at + 16 * 24] = b"\x7f" * 16 * 24
     file.write_bytes(content)
     with serving(copied) as server:
@@ -282,9 +284,9 @@ def test_the_table_of_bricks_is_found_beside_the_root(server: Server, root: Path
     table = objects("1500p020", 2).set_column(0, "galaxy_id", pa.array(["lens a", "lens b"]))
     with serving(survey) as far:
         for url in (f"{far.url}/south", f"{upload(survey, bucket, 'dr10')}/south"):
-            assert bricks.bricks_of(table, open_root(url)) == ["1500p020"] * 2
+            assert bricks_of(table, open_root(url)) == ["1500p020"] * 2
     with pytest.raises(InputError, match="brick is not known"):
-        bricks.bricks_of(table, open_root(where(server)))
+        bricks_of(table, open_root(where(server)))
 
 
 def store(path: Path, url: str, rows: pa.Table, **more: object) -> str:
@@ -331,7 +333,7 @@ def test_a_provenance_beside_the_root_is_an_input(root: Path, tmp_path: Path, bu
     chain = (Step("sky", {"seed": 1}),)
     shutil.copytree(root, tmp_path / "dr10/south")
     (tmp_path / "dr10/provenance.json").write_text(to_json(chain))
-    known = Disk(tmp_path / "dr10/south").origin()
+    known = LocalBricks(tmp_path / "dr10/south").origin()
     assert known is not None
     with serving(tmp_path) as server:
         assert open_root(f"{server.url}/dr10/south").origin() == known
@@ -358,7 +360,7 @@ def test_joined_spans_cover_the_bytes_and_little_more(pairs: list[tuple[int, int
 
 def test_the_spans_of_tiles_are_where_astropy_finds_them(root: Path) -> None:
     (file,) = (root / "coadd/150/1500p020").glob("*-z.fits.fz")
-    image = bricks.FitsFile(file).image
+    image = FitsFile(file).image
     content = file.read_bytes()
     spans = tile_spans(image, content[image.data_start : image.data_start + table_bytes(image)])
     with fits.open(file, disable_image_compression=True) as hdus:

@@ -21,7 +21,9 @@ from lensctl.astro.geometry import groups_within
 from lensctl.io.provenance.steps import Chain, Step, chain_of, extend, from_json
 from lensctl.io.tables.files import read_table
 from lensctl.rules import split
-from lensctl.rules.bins import CONFUSERS, NOBS_Z_BINS, TYPES, confuser_category, magnitude, nobs_z_bin
+from lensctl.rules.bins import NOBS_Z_BINS, TYPES, nobs_z_bin
+from lensctl.rules.confusers import CONFUSERS, confuser_category
+from lensctl.rules.derived import magnitude
 from lensctl.rules.errors import InputError
 from lensctl.sky import bricks, coadds, columns, dirt, lenses, measure, mock, pointings, population, window
 from lensctl.sky.pointings import Size, generator

@@ -22,14 +22,15 @@ from hypothesis import strategies as st
 from lensctl.io.storage import s3
 from lensctl.io.storage.atomic import INCOMPLETE
 from lensctl.io.storage.incomplete import begin_folder
-from lensctl.io.tables.files import files_of
+from lensctl.io.tables.paths import files_of
 from lensctl.rules import object_names
 from lensctl.rules.errors import InputError, LensctlError
 from lensctl.sync import FAILURES, Outcome, bucket, sync
 from lensctl.sync import run as sync_run
 from lensctl.sync.disk import Disk
 from lensctl.sync.etag import WHOLE, content_of, content_of_kind, parts_for, parts_of
-from lensctl.sync.object_store import Entry, open_object_store
+from lensctl.sync.object_store import Entry
+from lensctl.sync.places import open_object_store
 from lensctl.sync.throttle import Throttle
 from tests.fake_s3 import FakeS3, serve
 

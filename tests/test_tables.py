@@ -9,16 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lensctl.io.provenance.steps import Step, chain_of, stamp
-from lensctl.io.tables.files import (
-    _WRITERS,
-    MARKED,
-    _arrow_from,
-    format_of,
-    made_by,
-    read_table,
-    write_batches,
-    write_table,
-)
+from lensctl.io.tables.files import _WRITERS, MARKED, _arrow_from, made_by, read_table, write_batches, write_table
+from lensctl.io.tables.paths import format_of
 from lensctl.rules.errors import InputError
 from tests import toys
 

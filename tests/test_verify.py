@@ -16,7 +16,7 @@ from lensctl.io.provenance.steps import from_json, to_json
 from lensctl.learning.networks import checkpoint
 from lensctl.learning.networks.golden import Golden, read_golden, write_golden
 from lensctl.rules.errors import InputError
-from lensctl.sync import ledger
+from lensctl.rules.object_names import LEDGER
 from lensctl.verify import proven, verify
 from tests import frozen_toys
 from tests.frozen_toys import content, flip, random_flips
@@ -373,7 +373,7 @@ def test_a_model_that_was_signed_after_it_was_frozen_verifies(folder, key, signe
 
 
 def test_the_note_of_a_sync_does_not_stand_against_a_signature(signed, key):
-    (signed / ledger.NOTE).write_text("{}\n")
+    (signed / LEDGER).write_text("{}\n")
     assert not failed(signed, key=key)
 
 

@@ -368,8 +368,8 @@ def _service(region: str) -> Service:
 def _refuse_missing(reads: Sequence[str]) -> None:
     """Raise InputError for an input that is not there, before anything is paid for."""
     from lensctl.io.storage import s3
-    from lensctl.io.storage.atomic import is_s3
-    from lensctl.io.tables.files import files_of
+    from lensctl.io.storage.s3 import is_s3
+    from lensctl.io.tables.paths import files_of
     from lensctl.rules.errors import InputError
 
     for path in reads:

@@ -133,7 +133,7 @@ def _compare(here: str, there: str, rounds: int, seed: int) -> None:
 def _pixels(table: pa.Table, scores: str, root: Path | None) -> tuple[Read | None, str]:
     """How to read the cutouts of some rows; None, and why, where they are out of reach and nobody said where."""
     from lensctl.io.cutouts.by_manifest import Cutouts
-    from lensctl.io.storage.atomic import is_s3
+    from lensctl.io.storage.s3 import is_s3
     from lensctl.rules.errors import LensctlError
 
     lacking = "The pixels were out of reach, so there are no pictures; evaluate with --root to have them."

@@ -36,7 +36,8 @@ def manifest(
     from lensctl.io.cutouts.by_manifest import listing
     from lensctl.io.provenance import digests
     from lensctl.io.provenance.steps import Step, chain_of, extend, stamp, step_input
-    from lensctl.io.storage.atomic import is_s3, refuse_existing
+    from lensctl.io.storage.atomic import refuse_existing
+    from lensctl.io.storage.s3 import is_s3
     from lensctl.io.tables.files import read_table, write_table
     from lensctl.manifest import manifest
     from lensctl.rules.errors import InputError

@@ -67,7 +67,8 @@ def pool(
     from lensctl.io.storage import resumable
     from lensctl.io.tables import lens_catalogs
     from lensctl.io.tables import sweeps as catalogs
-    from lensctl.io.tables.files import chain_at, format_of, made_by
+    from lensctl.io.tables.files import chain_at, made_by
+    from lensctl.io.tables.paths import format_of
     from lensctl.pool import PRESETS, Funnel, in_order, repeated_between, select_all
     from lensctl.rules.config import nearest
     from lensctl.rules.errors import InputError
@@ -217,8 +218,9 @@ def _is_alike(chain: Chain, begun: Step) -> bool:
 def _place(output: str, by: str, overwrite: bool, folder: bool) -> str | Path:
     """Where the output is made: itself on disk, a place in the cache for S3; InputError where it may not be."""
     from lensctl.io.storage import resumable
-    from lensctl.io.storage.atomic import is_s3, refuse_existing
+    from lensctl.io.storage.atomic import refuse_existing
     from lensctl.io.storage.remote_folders import refuse_existing_folder
+    from lensctl.io.storage.s3 import is_s3
 
     if not is_s3(output):
         return output
@@ -232,8 +234,8 @@ def _place(output: str, by: str, overwrite: bool, folder: bool) -> str | Path:
 def _put(job: Job, made: Path, output: str, by: str, overwrite: bool) -> None:
     """Give the output its place, and remove the workplace."""
     from lensctl.io.storage import s3
-    from lensctl.io.storage.atomic import is_s3
     from lensctl.io.storage.remote_folders import upload_folder
+    from lensctl.io.storage.s3 import is_s3
 
     if not is_s3(output):
         job.finish(made)

@@ -49,7 +49,7 @@ def sync(
     """
     from lensctl.rules.object_names import Selection
     from lensctl.sync import FAILURES, sync
-    from lensctl.sync.object_store import open_object_store
+    from lensctl.sync.places import open_object_store
 
     limit = _bytes_per_second(bwlimit) if bwlimit else None
     source, target = open_object_store(src), open_object_store(dst, target=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from lensctl.emr import wheel as wheels
 from lensctl.io.provenance import digests
 from lensctl.io.storage import s3
-from lensctl.io.storage.atomic import is_s3
+from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError
 
 

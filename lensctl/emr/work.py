@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lensctl.io.storage.atomic import is_s3
-from lensctl.io.tables.files import format_of
+from lensctl.io.storage.s3 import is_s3
+from lensctl.io.tables.paths import format_of
 from lensctl.rules.errors import InputError
 
 READS = {"pool": ("sweeps", "lenses"), "sample": ("pool", "positives", "lenses"), "cutout": ("table", "root")}

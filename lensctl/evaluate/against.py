@@ -16,7 +16,7 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of, step_input
 from lensctl.io.tables.files import read_table
 from lensctl.rules.acceptance import TARGET_FPRS
-from lensctl.rules.bins import CONFUSERS
+from lensctl.rules.confusers import CONFUSERS
 from lensctl.rules.errors import InputError
 from lensctl.stats import metrics
 from lensctl.stats.intervals import Estimate, Resampling, delong_difference, percentile_interval, wilson

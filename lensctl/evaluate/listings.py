@@ -8,7 +8,8 @@ import numpy as np
 
 from lensctl.evaluate.operating_point import share_taken
 from lensctl.evaluate.scored import Scored
-from lensctl.rules.bins import CONFUSERS, NOBS_Z_BINS
+from lensctl.rules.bins import NOBS_Z_BINS
+from lensctl.rules.confusers import CONFUSERS
 from lensctl.stats.intervals import Estimate, delong
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 from lensctl.evaluate.scored import Scored
 from lensctl.rules.acceptance import P_OPERATING
-from lensctl.rules.bins import CONFUSERS
+from lensctl.rules.confusers import CONFUSERS
 from lensctl.stats.intervals import FEW, Estimate, wilson
 from lensctl.stats.thresholds import Threshold
 

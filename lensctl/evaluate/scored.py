@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.rules import schema
-from lensctl.rules.bins import POOLS
+from lensctl.rules.confusers import POOLS
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SPLITS
 from lensctl.stats.calibration import logistic

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lensctl.sync import ledger
+from lensctl.rules.object_names import LEDGER
 
 SUMS = "SHA256SUMS"
 SIGNATURE = "model.sig"
@@ -82,7 +82,7 @@ def listing(folder: Path) -> Listing:
             relative = path.relative_to(folder).as_posix()
             if path.is_symlink() or not (path.is_file() or path.is_dir()):
                 odd.append(relative)
-            elif path.is_file() and relative != ledger.NOTE:
+            elif path.is_file() and relative != LEDGER:
                 files.append(relative)
             elif path.is_dir() and not any(path.iterdir()):
                 odd.append(f"{relative}/")

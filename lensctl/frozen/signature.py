@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.frozen import layout
 from lensctl.rules.errors import InputError
-from lensctl.sync import ledger
+from lensctl.rules.object_names import LEDGER
 
 if TYPE_CHECKING:
     from model_signing import hashing
 
-NOT_SIGNED = (layout.SIGNATURE, layout.SUMS, ledger.NOTE)
+NOT_SIGNED = (layout.SIGNATURE, layout.SUMS, LEDGER)
 """What a signature of ours leaves out: itself, the sums (they hold it, as everything else), the note of a sync."""
 
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lensctl.io.provenance import digests
-from lensctl.io.storage.atomic import is_s3
+from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import read_table
 from lensctl.rules.errors import InputError
 

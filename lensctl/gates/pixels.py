@@ -17,6 +17,7 @@ from lensctl.io.cutouts.store import is_store, open_store
 from lensctl.rules import checks, quality, schema
 from lensctl.rules.checks import Check
 from lensctl.rules.errors import InputError
+from lensctl.stats.intervals import wilson
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,7 +84,7 @@ def pixels(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     status = texts(index, "status") if "status" in index.column_names else np.full(n, "failed")
     told = Counter(status[~good].tolist())
     note = ", ".join(f"{name or 'unknown'}: {count:,}" for name, count in sorted(told.items()))
-    yield checks.share(GATE, "share marked as failed", int((~good).sum()), n, (0.0, limits.max_failed), note)
+    yield checks.share(GATE, "share marked as failed", wilson(int((~good).sum()), n), (0.0, limits.max_failed), note)
 
     rows = np.flatnonzero(good)
     yield checks.some(GATE, "good cutouts", len(rows))

@@ -11,8 +11,9 @@ import numpy as np
 from lensctl.gates.registry import gate, setting
 from lensctl.io.tables.sql import Database
 from lensctl.rules import checks, schema, split
-from lensctl.rules.bins import POOLS
 from lensctl.rules.checks import Check
+from lensctl.rules.confusers import POOLS
+from lensctl.stats.intervals import wilson
 
 if TYPE_CHECKING:
     from lensctl.gates.inputs import Inputs
@@ -85,12 +86,12 @@ def _shares(database: Database, limits: Settings, n: int) -> Iterator[Check]:
         return {str(row["value"]): int(row["n"]) for row in rows}
 
     pools = counts("pool")
-    yield checks.share(GATE, "N2 share", pools.get("N2", 0), n, limits.n2)
+    yield checks.share(GATE, "N2 share", wilson(pools.get("N2", 0), n), limits.n2)
     others = {name: count for name, count in pools.items() if name not in POOLS}
     yield checks.none(GATE, "the rest is N1", others, n, sum(others.values()))
     splits = counts("split")
     for name in split.SPLITS:
-        yield checks.share(GATE, f"{name} share", splits.get(name, 0), n, getattr(limits, name))
+        yield checks.share(GATE, f"{name} share", wilson(splits.get(name, 0), n), getattr(limits, name))
     types = [name for name in counts("type") if name != "None"]
     enough = len(types) >= limits.min_types
     note = "" if enough else f"found: {', '.join(types)}"

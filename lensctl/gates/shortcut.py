@@ -18,6 +18,7 @@ from lensctl.rules.checks import Check
 from lensctl.rules.errors import InputError
 from lensctl.stats import classifier
 from lensctl.stats.auc import auc_difference, auc_of_pairs, auc_within
+from lensctl.stats.intervals import wilson
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,7 +137,7 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     note = f"{len(lenses):,} positives, {len(others):,} negatives of their strata, {len(np.unique(negative)):,} matched"
     yield Check(GATE, "cutouts looked at", True, len(looked), n=len(rows.ids), note=note)
     matched = len(np.unique(positive))
-    yield checks.share(GATE, "share of positives matched", matched, len(lenses), (limits.min_matched, 1.0))
+    yield checks.share(GATE, "share of positives matched", wilson(matched, len(lenses)), (limits.min_matched, 1.0))
 
     # from here on only the rows looked at count, by their places among them
     rows = rows.take(looked)

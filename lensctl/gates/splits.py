@@ -12,6 +12,7 @@ from lensctl.astro import geometry
 from lensctl.gates.classes import NAMES, POSITIVE, labels_of, numbers, texts, whole_numbers
 from lensctl.gates.registry import gate, setting
 from lensctl.rules import checks, schema, split
+from lensctl.stats.intervals import wilson
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def _shares(rows: _Rows, limits: Settings, every_class: bool) -> Iterator[Check]
             continue
         for name in split.SPLITS:
             count = int((there & (rows.split == name)).sum())
-            yield checks.share(GATE, f"{name} share of {what}", count, int(there.sum()), getattr(limits, name))
+            yield checks.share(GATE, f"{name} share of {what}", wilson(count, int(there.sum())), getattr(limits, name))
 
 
 def _rule(rows: _Rows, limits: Settings) -> Iterator[Check]:

@@ -7,11 +7,29 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any
-
-from lensctl.stats.intervals import Estimate, wilson
+from typing import Any, Protocol
 
 OFFENDERS_SHOWN = 5
+
+
+class Measured(Protocol):
+    """A figure with its 95 % interval and the number of rows it was measured on, such as `stats.intervals.Estimate`."""
+
+    @property
+    def value(self) -> float | None:
+        """The figure; None where there was nothing to compute it from."""
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of its interval."""
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of its interval."""
+
+    @property
+    def n(self) -> int:
+        """Rows."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +120,9 @@ def none(gate: str, check: str, offenders: Iterable[object], n: int, count: int 
     )
 
 
-def share(gate: str, check: str, count: int, n: int, bounds: tuple[float, float], note: str = "") -> Check:
-    """A share of `n` lies within bounds; judged by its value, with its Wilson interval beside it."""
-    estimate = wilson(count, n)
-    value, low, high = estimate.value, estimate.low, estimate.high
+def share(gate: str, check: str, estimate: Measured, bounds: tuple[float, float], note: str = "") -> Check:
+    """A share lies within bounds; judged by its value, with its interval beside it."""
+    value, low, high, n = estimate.value, estimate.low, estimate.high, estimate.n
     passed = value is not None and bounds[0] <= value <= bounds[1]
     if not passed and low is not None and high is not None and high >= bounds[0] and low <= bounds[1]:
         note = "; ".join(filter(None, (note, f"its interval reaches into the limits: {n:,} rows are few")))
@@ -115,7 +132,7 @@ def share(gate: str, check: str, count: int, n: int, bounds: tuple[float, float]
 def meets(
     gate: str,
     check: str,
-    estimate: Estimate,
+    estimate: Measured,
     bounds: tuple[float, float] | None,
     note: str = "",
     offenders: Iterable[object] = (),
@@ -124,7 +141,7 @@ def meets(
 
     Parameters
     ----------
-    estimate : Estimate
+    estimate : Measured
         One without a value fails; one without an interval is judged by its value.
     bounds : (low, high), optional
         None: the figure is only reported.

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl import __version__
 from lensctl.rules import split
-from lensctl.rules.bins import confuser_category, magnitude, nobs_z_bin, pool_of
+from lensctl.rules.bins import nobs_z_bin
+from lensctl.rules.confusers import confuser_category, pool_of
 from lensctl.rules.schema import COLUMNS, arrow_type
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from numpy.typing import ArrayLike, NDArray
 
 REQUIRED = (
     "brickname",
@@ -99,3 +101,13 @@ def _column(values: Any, name: str) -> pa.ChunkedArray:
     if isinstance(values, np.ndarray):
         values = pa.array(values, arrow_type(name), from_pandas=True)
     return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
+
+
+def magnitude(flux: ArrayLike) -> NDArray[np.float32]:
+    """AB magnitude of a flux in nanomaggies, 22.5 - 2.5 log10(flux); NaN where flux <= 0 or NaN."""
+    import numpy as np
+
+    flux = np.asarray(flux, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        magnitude = np.where(flux > 0, 22.5 - 2.5 * np.log10(flux), np.nan)
+    return magnitude.astype(np.float32)

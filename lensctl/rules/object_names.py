@@ -10,6 +10,8 @@ from collections.abc import Sequence
 LONGEST_NAME_BYTES = 255
 SYNC = ".lensctl-sync"
 """What the names of a sync's own files in DST begin with; they are never data."""
+LEDGER = f"{SYNC}.jsonl"
+"""File in DST that lists what was copied."""
 
 
 def problem(key: str) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lensctl.io.cutouts.layout import ATTRIBUTE, GROUP
 from lensctl.io.cutouts.store import is_store
-from lensctl.io.storage.atomic import is_s3
-from lensctl.io.tables.files import ENDINGS
+from lensctl.io.storage.s3 import is_s3
+from lensctl.io.tables.paths import SUFFIXES
 from lensctl.rules.errors import InputError
 from lensctl.show import files, folders, pixels
 from lensctl.show.description import Description
@@ -94,7 +94,7 @@ def _file(path: str, head: int, where: str) -> Description:
         return files.json_facts(path)
     if name.endswith((".jsonl", ".ndjson")) and (found := files.lines_facts(path)):
         return found
-    if begin.startswith(TABLE_MAGIC) or any(name.endswith(ending) for ending in ENDINGS):
+    if begin.startswith(TABLE_MAGIC) or any(name.endswith(ending) for ending in SUFFIXES):
         magic = "parquet" if begin.startswith(b"PAR1") else "arrow" if begin.startswith(TABLE_MAGIC[1:]) else None
         return table_facts(path, head, where, magic)
     return files.other_facts(path)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lensctl.astro.rgb import lupton_rgb
 from lensctl.io.cutouts import by_manifest, npz
 from lensctl.io.cutouts.store import is_store, open_store
-from lensctl.io.storage.atomic import is_s3
+from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables import sql
 from lensctl.io.tables.files import read_table
 from lensctl.rules import schema

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of
 from lensctl.io.tables import sql
-from lensctl.io.tables.files import format_of, parquet_dataset, read_table, readable
+from lensctl.io.tables.files import read_table
+from lensctl.io.tables.paths import format_of, parquet_dataset, readable
 from lensctl.rules import schema
 from lensctl.show.description import Description, Listing, as_text, counted
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
-from urllib.parse import unquote_plus
-from xml.etree import ElementTree
 
 from lensctl.io.storage import s3
 from lensctl.rules.errors import ServiceError
 from lensctl.rules.object_names import is_data
+from lensctl.sync.bucket_listing import EPOCH, Listing, entry_of
 from lensctl.sync.etag import WHOLE, parts_for
 from lensctl.sync.object_store import Changed, Entry, ObjectStore
 
 STREAM_BYTES = 1 << 20
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LISTINGS = 8
-"""Folders listed at the same time."""
 LARGE_UPLOADS, PARTS_UNDERWAY = 3, 4
 """Uploads in parts at the same time, and parts of each: together they bound the memory taken."""
 RANGE_BYTES = 8 << 20
@@ -31,22 +25,14 @@ RANGED_READS, RANGES_UNDERWAY = 3, 4
 """Large objects read by ranges at the same time, and ranges of each; further ones come in one piece."""
 
 
-_Page = list[tuple[str, Entry]]
-
-
 class Bucket:
-    """A prefix in a bucket, or one object. See `Place` for the methods."""
+    """A prefix in a bucket, or one object. See `ObjectStore` for the methods."""
 
     stages = False
 
     def __init__(self, url: str, pattern: str = "", *, target: bool = False) -> None:
-        import urllib3
-
         self.bucket, key = s3.split_url(url)
         self.pattern = pattern
-        again = urllib3.Retry(8, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
-        wait = urllib3.Timeout(connect=10, read=60)
-        self._http = urllib3.PoolManager(maxsize=LISTINGS, retries=again, timeout=wait)
         self._store = s3.object_store(self.bucket)
         self._large, self._ranged = threading.Semaphore(LARGE_UPLOADS), threading.Semaphore(RANGED_READS)
         self._index: dict[str, Entry] | None = None
@@ -80,7 +66,7 @@ class Bucket:
             except FileNotFoundError:
                 return None
         etag = (facts["e_tag"] or "").strip('"')
-        return _entry(key.removeprefix(self._prefix), facts["size"], etag, facts["last_modified"])
+        return entry_of(key.removeprefix(self._prefix), facts["size"], etag, facts["last_modified"])
 
     def entries(self) -> Iterator[Entry]:
         """Objects under the prefix, several folders of them at a time where there are many."""
@@ -89,7 +75,7 @@ class Bucket:
             if found:
                 yield found
             return
-        for page in self._pages():
+        for page in Listing(self.bucket, self._prefix, self.name).pages():
             for key, entry in page:
                 if not key.startswith(self._prefix):
                     raise ServiceError(f"{self.name}: S3 lists '{key}', which is not below it", "check the endpoint")
@@ -97,61 +83,6 @@ class Bucket:
                     continue  # a mark that consoles make for an empty folder
                 if is_data(entry.key):
                     yield entry
-
-    def _pages(self) -> Iterator[_Page]:
-        page, _, token = self._page(self._prefix)
-        if token:
-            prefix, level = self._prefix, self._page(self._prefix, delimiter="/")
-            while len(level[1]) == 1 and not level[0] and not level[2]:
-                prefix = level[1][0]
-                level = self._page(prefix, delimiter="/")
-            objects, folders, more = level
-            if len(folders) > 1 and not more:
-                yield objects
-                yield from _merged(folders, self._flat)
-                return
-        yield page
-        while token:
-            page, _, token = self._page(self._prefix, token)
-            yield page
-
-    def _flat(self, prefix: str) -> Iterator[_Page]:
-        token = ""
-        while True:
-            page, _, token = self._page(prefix, token)
-            yield page
-            if not token:
-                return
-
-    def _page(self, prefix: str, token: str = "", delimiter: str = "") -> tuple[_Page, list[str], str]:
-        """One page of a listing: objects by their full keys, folders below, and where to go on.
-
-        The answer is read here because libraries change names (`/a`, `a//b`, `a/`) or refuse all for one of them.
-        """
-        import urllib3
-
-        wanted = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
-        wanted |= {name: value for name, value in (("continuation-token", token), ("delimiter", delimiter)) if value}
-        url = s3.signed(self.bucket, wanted)
-        try:
-            answer = self._http.request("GET", url)
-            text = answer.data.decode()
-            root = ElementTree.fromstring(text)
-        except (urllib3.exceptions.HTTPError, UnicodeDecodeError, ElementTree.ParseError) as error:
-            raise ServiceError(f"{self.name}: S3 gives no listing ({error})", "check the endpoint") from error
-        space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
-        if answer.status != 200 or not root.tag.endswith("ListBucketResult"):
-            raise s3.unreachable(self.name, ServiceError(text))
-        decode: Callable[[str], str] = unquote_plus if root.findtext(f"{space}EncodingType") == "url" else str
-        objects = []
-        for found in root.iter(f"{space}Contents"):
-            fact = {child.tag.removeprefix(space): child.text or "" for child in found}
-            key = decode(fact["Key"])
-            changed = datetime.fromisoformat(fact["LastModified"])
-            entry = _entry(key[len(self._prefix) :], int(fact["Size"]), fact.get("ETag", "").strip('"'), changed)
-            objects.append((key, entry))
-        folders = [decode(found.findtext(f"{space}Prefix", "")) for found in root.iter(f"{space}CommonPrefixes")]
-        return objects, folders, root.findtext(f"{space}NextContinuationToken", "")
 
     def find(self, key: str) -> Entry | None:
         """One object, or None; asked for by itself unless `begin` or `entries` read the listing already."""
@@ -222,7 +153,7 @@ class Bucket:
         else:
             with self._large:
                 etag = self._put_parts(full, chunks, parts)
-        return lambda: self._noted(_entry(key, size, etag.strip('"'), EPOCH))
+        return lambda: self._noted(entry_of(key, size, etag.strip('"'), EPOCH))
 
     def _put_parts(self, key: str, chunks: Iterable[bytes], part_bytes: int) -> str:
         """Upload in parts; whatever fails on the way, in `chunks` too, leaves no trace."""
@@ -311,12 +242,6 @@ class Bucket:
         return isinstance(other, Bucket) and f"{other.name}/".startswith(f"{self.name}/")
 
 
-def _entry(key: str, size: int, etag: str, changed: datetime) -> Entry:
-    since = changed - EPOCH
-    modified_ns = (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
-    return Entry(key, size, etag or str(modified_ns), modified_ns, etag)
-
-
 def _blocks(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
     """The same bytes in blocks of one size, the last one shorter."""
     held: list[memoryview] = []
@@ -331,40 +256,3 @@ def _blocks(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
             room -= len(view)
     if held:
         yield b"".join(held)
-
-
-def _merged(folders: list[str], pages: Callable[[str], Iterator[_Page]]) -> Iterator[_Page]:
-    """Pages of the listings of several folders, as they come; a few wait for the reader, no more."""
-    ready: queue.Queue[_Page | None] = queue.Queue(maxsize=4 * LISTINGS)
-    left = threading.Event()
-
-    def offer(page: _Page | None) -> None:
-        while not left.is_set():
-            with suppress(queue.Full):
-                ready.put(page, timeout=0.2)
-                return
-
-    def run(folder: str) -> None:
-        try:
-            for page in pages(folder):
-                offer(page)
-                if left.is_set():
-                    return
-        finally:
-            offer(None)
-
-    with ThreadPoolExecutor(LISTINGS) as pool:
-        try:
-            listings = [pool.submit(run, folder) for folder in folders]
-            unfinished = len(folders)
-            while unfinished:
-                page = ready.get()
-                if page is None:
-                    unfinished -= 1
-                else:
-                    yield page
-            for listing in listings:
-                listing.result()
-        finally:
-            left.set()
-            pool.shutdown(cancel_futures=True)

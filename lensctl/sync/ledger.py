@@ -6,10 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from lensctl.rules.object_names import SYNC
+from lensctl.rules.object_names import LEDGER
 from lensctl.sync.object_store import ObjectStore
-
-NOTE = f"{SYNC}.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Ledger:
         self._place = place
         self._lines: dict[str, bytes] = {}
         self.changed = False
-        for line in place.read_note(NOTE):
+        for line in place.read_note(LEDGER):
             try:
                 self._lines[json.loads(line)["key"]] = line
             except (ValueError, KeyError, TypeError):
@@ -62,4 +60,4 @@ class Ledger:
     def save(self, is_there: Callable[[str], bool]) -> None:
         """Write the ledger, without the objects that are gone; nothing where nothing changed."""
         if self.changed:
-            self._place.write_note(NOTE, (self._lines[key].decode() for key in sorted(self._lines) if is_there(key)))
+            self._place.write_note(LEDGER, (self._lines[key].decode() for key in sorted(self._lines) if is_there(key)))

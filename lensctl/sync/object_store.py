@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from lensctl.io.storage.atomic import is_s3
 from lensctl.rules.errors import InputError
 
 
@@ -112,30 +109,3 @@ class ObjectStore(Protocol):
 
     def holds(self, other: ObjectStore) -> bool:
         """Whether another place is this one or lies in it."""
-
-
-def open_object_store(path: str, *, target: bool = False) -> ObjectStore:
-    """The place of a path: a folder or `s3://bucket/prefix`, and for a source also one file or a glob.
-
-    Raises InputError for a pipe, a target that is a file, and a url without a bucket.
-    """
-    from lensctl.sync.bucket import Bucket
-    from lensctl.sync.disk import Disk
-
-    if path == "-":
-        raise InputError("objects do not go through a pipe", "name a folder or s3://bucket/prefix")
-    root, pattern = path, ""
-    if not target and glob.has_magic(path) and not os.path.lexists(path):
-        root, pattern = split_glob(path)
-    if is_s3(root):
-        return Bucket(root, pattern, target=target)
-    if target and os.path.isfile(path):
-        raise InputError(f"{path} is a file", "name the folder to copy into")
-    return Disk(root, pattern)
-
-
-def split_glob(path: str) -> tuple[str, str]:
-    """The folder or url before the first part with a wildcard, and the rest."""
-    parts = path.split("/")
-    at = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    return "/".join(parts[:at]) or ("/" if path.startswith("/") else "."), "/".join(parts[at:])

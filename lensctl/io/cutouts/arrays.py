@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from lensctl.io.storage.atomic import is_s3
+from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError, ServiceError
 
 FILE_READS = 8  # at once; more of them only wait for the same disks

@@ -15,7 +15,7 @@ from lensctl.io.cutouts import npz, npz_metadata
 from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, from_json
-from lensctl.io.storage.atomic import is_s3
+from lensctl.io.storage.s3 import is_s3
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
 

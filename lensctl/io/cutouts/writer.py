@@ -23,8 +23,9 @@ from lensctl.io.cutouts.arrays import open_array, tensorstore_errors
 from lensctl.io.cutouts.layout import ALIGNED, GROUP, IMAGES, INDEX, INDEX_COLUMNS, Layout, group_metadata, index_schema
 from lensctl.io.cutouts.store import Store
 from lensctl.io.provenance.steps import Chain, stamp, to_list
-from lensctl.io.storage.atomic import is_s3, sync_to_disk
+from lensctl.io.storage.atomic import sync_to_disk
 from lensctl.io.storage.incomplete import GrowingFolder
+from lensctl.io.storage.s3 import is_s3
 
 if TYPE_CHECKING:
     import pyarrow as pa

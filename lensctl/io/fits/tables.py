@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.io.fits.header import BLOCK, Header, data_bytes, read_header
 from lensctl.io.fits.packed_tables import GZIP_MAGIC, as_unpacked, is_packed, packed_tiles
-from lensctl.io.storage.atomic import is_s3
+from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError, LensctlError
 
 if TYPE_CHECKING:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lensctl.io.fits.header import Header, Image, find_image
-from lensctl.io.fits.rice import RiceTiles
+from lensctl.io.fits.header import Header, Image
 from lensctl.io.fits.tiles import Mask
-from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import Chain, Input, from_json, step_input
-from lensctl.io.storage.atomic import is_s3
+from lensctl.io.provenance.steps import Chain, Input
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 
@@ -31,22 +26,6 @@ BRICK_COLUMN = "brick of the cutout"
 """Column that a source adds to a table of objects."""
 
 Pixels = NDArray[Any]
-
-
-class Unanswered(Exception):
-    """A place elsewhere did not give what was asked for; what it has may be had another time.
-
-    Attributes
-    ----------
-    status : str
-        http_error or timeout.
-    http_status : int, optional
-        What it answered.
-    """
-
-    def __init__(self, status: str, reason: str, http_status: int | None = None) -> None:
-        super().__init__(reason)
-        self.status, self.http_status = status, http_status
 
 
 class Plane(Protocol):
@@ -97,157 +76,9 @@ class Root(Protocol):
         """The survey's table of bricks, from the root or the folder it is in; None where there is none."""
 
 
-def open_root(root: str, *, at_once: int = 8, timeout: float = 60.0, tries: int = 6) -> Root:
-    """The place of a root: a folder, `s3://`, or `http://`.
-
-    Parameters
-    ----------
-    at_once : int
-        Requests at the same time, to one that is not a folder.
-    timeout : float
-        Seconds for one answer.
-    tries : int
-        Requests for one thing at most.
-    """
-    if is_s3(root) or is_http(root):
-        from lensctl.io.imaging.remote_bricks import Remote
-
-        return Remote(root, at_once=at_once, timeout=timeout, tries=tries)
-    return Disk(root)
-
-
-def is_http(root: str | Path) -> bool:
-    """Whether a root is served by a web server."""
-    return str(root).startswith(("http://", "https://"))
-
-
 def file_names(brick: str, name: str) -> list[str]:
     """What the file of a brick's plane may be called."""
     return [f"legacysurvey-{brick}-{name}{ending}" for ending in ENDINGS]
-
-
-class Disk:
-    """Brick coadds in a local folder, laid out as on the survey's server, or all in that one folder.
-
-    Raises InputError where the folder does not exist or holds nothing of the kind.
-    """
-
-    at_once = 1
-
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-        self.name = self.root.absolute().name
-        if not self.root.is_dir():
-            raise InputError(f"{root}: no such folder", "give the folder that holds coadd/, such as .../dr10/south")
-        self.bases = [name for name in LAYOUTS if (self.root / name).is_dir()]
-        self.flat = not self.bases and any(self.root.glob("legacysurvey-*-image-*.fits*"))
-        if not self.bases and not self.flat:
-            raise InputError(
-                f"{root}: holds no coadd/ and no legacysurvey-BRICK-image-*.fits", "give --root .../dr10/south"
-            )
-
-    def refuse_nothing(self) -> None:
-        """What a folder holds was seen when it was opened."""
-
-    async def folder(self, brick: str) -> str | None:
-        """Where a brick's files are, relative to the root; None where there are none."""
-        if self.flat:
-            return "." if any(self.root.glob(f"legacysurvey-{brick}-image-*.fits*")) else None
-        for base in self.bases:
-            if (self.root / base / brick[:3] / brick).is_dir():
-                return f"{base}/{brick[:3]}/{brick}"
-        return None
-
-    async def plane(self, folder: str, brick: str, name: str) -> FitsFile | None:
-        """One plane of a brick; None where there is no such file."""
-        for file in file_names(brick, name):
-            if (self.root / folder / file).is_file():
-                return FitsFile(self.root / folder / file)
-        return None
-
-    def origin(self) -> tuple[Input, Chain] | None:
-        """The root as an input of a step, where a `provenance.json` in it, or in the folder it is in, says how."""
-        for folder in (self.root.absolute(), self.root.absolute().parent):
-            note = folder / "provenance.json"
-            if note.is_file():
-                chain = from_json(note.read_bytes(), str(note))
-                return step_input("root", folder, digests.of_file(note), chain), chain
-        return None
-
-    def brick_table(self) -> pa.Table | None:
-        """The survey's table of bricks, from the root or the folder it is in; None where there is none."""
-        for folder in (self.root, self.root.absolute().parent):
-            for name in BRICK_TABLES:
-                if (folder / name).is_file():
-                    return read_bricks(str(folder / name))
-        return None
-
-
-class FitsFile:
-    """One image on disk, read by fitsio: of a tile-compressed one only the tiles asked for are decompressed."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._hdus: Any = None
-        self._handle: int | None = None
-        self._tiles: RiceTiles | None = None
-        self._tried = path.name.endswith(".gz")
-        if path.name.endswith(".gz"):
-            import gzip
-
-            with gzip.open(path, "rb") as file:
-                self.image = find_image(file)  # type: ignore[arg-type]
-        else:
-            with path.open("rb") as file:
-                self.image = find_image(file)
-            refuse_short(self.image, path.stat().st_size)
-        refuse_other_than_a_plane(self.image)
-
-    async def fetch(self, tiles: Mask | None) -> None:
-        """Everything is at hand."""
-
-    def fill(self, rows: slice, columns: slice, target: Pixels) -> None:
-        """Copy the pixels of a box that lies within the image to an array of its shape."""
-        if not self._tried:
-            self._tiles, self._tried = RiceTiles.of(self.image, self._bytes), True
-        if self._tiles is not None:
-            self._tiles.fill(rows, columns, target)
-        else:
-            target[...] = self._hdu()[rows, columns]
-
-    def close(self) -> None:
-        """Let go of the file."""
-        if self._hdus is not None:
-            self._hdus.close()
-            self._hdus = None
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-
-    def _bytes(self, start: int, stop: int) -> bytes:
-        if self._handle is None:
-            self._handle = os.open(self.path, os.O_RDONLY)
-        return os.pread(self._handle, stop - start, start)
-
-    def _hdu(self) -> Any:
-        import fitsio
-
-        if self._hdus is None:
-            self._hdus = fitsio.FITS(str(self.path))
-        return self._hdus[self.image.extension]
-
-
-def refuse_short(image: Image, there: int) -> None:
-    """Raise ValueError where a file of so many bytes cannot hold the whole image."""
-    needed = image.data_start + image.data_bytes
-    if there < needed:
-        raise ValueError(f"cut short: {there} bytes of {needed}")
-
-
-def refuse_other_than_a_plane(image: Image) -> None:
-    """Raise ValueError where an image has not two axes."""
-    if len(image.shape) != 2:
-        raise ValueError(f"an image of shape {image.shape}, not of a plane")
 
 
 def release_of(header: Header) -> str | None:

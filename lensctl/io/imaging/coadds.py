@@ -18,7 +18,9 @@ from lensctl.io import workers
 from lensctl.io.cutouts.layout import EXTRAS
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.brick_reader import Box, Brick, Memory, Pixels, planes_of, reason_of
-from lensctl.io.imaging.bricks import BRICK, BRICK_COLUMN, Root, Unanswered, bricks_of, open_root, release_of_layer
+from lensctl.io.imaging.bricks import BRICK, BRICK_COLUMN, Root, bricks_of, release_of_layer
+from lensctl.io.imaging.errors import Unanswered
+from lensctl.io.imaging.roots import open_root
 from lensctl.io.imaging.source import Advance, Cuts, Task, complete
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lensctl import __version__
-from lensctl.io.imaging.bricks import Unanswered
+from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.storage import s3
-from lensctl.io.storage.atomic import is_s3
+from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError, ServiceError
 
 BODIES = 3  # times that an answer that breaks off is asked for again

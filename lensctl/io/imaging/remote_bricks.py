@@ -11,17 +11,10 @@ from typing import TYPE_CHECKING
 
 from lensctl.io.fits.header import MAGIC, find_image
 from lensctl.io.fits.tiles import Mask, Spans, merged_spans, spans_needed, table_bytes, tile_spans
-from lensctl.io.imaging.bricks import (
-    BRICK_TABLES,
-    LAYOUTS,
-    FitsFile,
-    Unanswered,
-    file_names,
-    read_bricks,
-    refuse_other_than_a_plane,
-    refuse_short,
-)
+from lensctl.io.imaging.bricks import BRICK_TABLES, LAYOUTS, file_names, read_bricks
+from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.imaging.http_ranges import NoRanges, Objects, Version
+from lensctl.io.imaging.local_bricks import FitsFile, refuse_other_than_a_plane, refuse_short
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Input, from_json, step_input
 from lensctl.rules.errors import InputError
@@ -34,7 +27,7 @@ LONGEST_HEADER = 4 << 20
 GAP_BYTES = 32 << 10  # fetched along rather than asked for apart
 
 
-class Remote:
+class RemoteBricks:
     """Brick coadds below a url, laid out as in a folder; see `Root` for the methods.
 
     Parameters

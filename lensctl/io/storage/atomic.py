@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lensctl.io.storage import s3
+from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError
 
 PART = ".part"
@@ -16,18 +18,11 @@ INCOMPLETE = "_INCOMPLETE"
 """Name of what lies in a folder on S3 as long as it is being written: it cannot be renamed when it is whole."""
 
 
-def is_s3(path: str | Path) -> bool:
-    """Whether a path names an object on S3."""
-    return str(path).startswith(("s3://", "s3a://"))
-
-
 def refuse_existing(path: str | Path, overwrite: bool) -> None:
     """Raise InputError where an output is there already and may not be replaced, or has nowhere to go."""
     if str(path) == "-":
         return
     if is_s3(path):
-        from lensctl.io.storage import s3
-
         there = s3.exists(str(path))
     else:
         there = Path(path).exists()
@@ -60,8 +55,6 @@ def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     refuse_pipe(path)
     refuse_existing(path, overwrite)
     if is_s3(path):
-        from lensctl.io.storage import s3
-
         with tempfile.TemporaryDirectory() as folder:
             part = Path(folder) / str(path).rsplit("/", 1)[-1]
             yield part

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lensctl.io.storage import resumable, s3
-from lensctl.io.storage.atomic import INCOMPLETE, forget, is_s3, sync_to_disk
+from lensctl.io.storage.atomic import INCOMPLETE, forget, sync_to_disk
+from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError
 
 PARTS = "parts"

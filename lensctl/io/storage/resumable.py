@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lensctl.io.storage.atomic import is_s3, move_into_place, part_of, refuse_existing, refuse_pipe, sync_to_disk
+from lensctl.io.storage.atomic import move_into_place, part_of, refuse_existing, refuse_pipe, sync_to_disk
+from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError
 
 JOB_FILE, LOCK_FILE, BEGIN_FILE, BUILT = "job.json", "lock", "begin", "whole"

@@ -338,3 +338,8 @@ def download(url: str, file: Path) -> None:
         raise InputError(f"{url}: no such object", "check the bucket and the key") from error
     except (BaseError, OSError) as error:
         raise unreachable(url, error) from error
+
+
+def is_s3(path: str | Path) -> bool:
+    """Whether a path names an object on S3."""
+    return str(path).startswith(("s3://", "s3a://"))

@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lensctl.io.provenance.steps import Chain, stamp
-from lensctl.io.storage.atomic import is_s3
-from lensctl.io.tables.files import format_of, parquet_dataset, write_batches
+from lensctl.io.storage.s3 import is_s3
+from lensctl.io.tables.files import write_batches
+from lensctl.io.tables.paths import format_of, parquet_dataset
 from lensctl.io.tables.sql import Scan, counted, scan_parquet
 from lensctl.rules.errors import InputError, LensctlError
 

@@ -10,16 +10,9 @@ from typing import TYPE_CHECKING, Any
 from lensctl.io import workers
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, chain_of, stamp
-from lensctl.io.storage.atomic import is_s3
-from lensctl.io.tables.files import (
-    files_of,
-    filesystem_of,
-    format_of,
-    parquet_dataset,
-    read_table,
-    readable,
-    write_batches,
-)
+from lensctl.io.storage.s3 import is_s3
+from lensctl.io.tables.files import read_table, write_batches
+from lensctl.io.tables.paths import files_of, filesystem_of, format_of, parquet_dataset, readable
 from lensctl.rules.errors import InputError, ServiceError
 
 if TYPE_CHECKING:

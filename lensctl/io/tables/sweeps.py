@@ -14,8 +14,9 @@ from lensctl.io import workers
 from lensctl.io.fits.tables import BATCH_ROWS, open_fits_table
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Input
-from lensctl.io.storage.atomic import is_s3
-from lensctl.io.tables.files import files_of, format_of, parquet_dataset, read_table, readable
+from lensctl.io.storage.s3 import is_s3
+from lensctl.io.tables.files import read_table
+from lensctl.io.tables.paths import files_of, format_of, parquet_dataset, readable
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 

@@ -1,0 +1,33 @@
+"""The root of some brick coadds, by its path: a folder, S3, or a web server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lensctl.io.imaging.bricks import Root
+from lensctl.io.imaging.local_bricks import LocalBricks
+from lensctl.io.storage.s3 import is_s3
+
+
+def open_root(root: str, *, at_once: int = 8, timeout: float = 60.0, tries: int = 6) -> Root:
+    """The place of a root: a folder, `s3://`, or `http://`.
+
+    Parameters
+    ----------
+    at_once : int
+        Requests at the same time, to one that is not a folder.
+    timeout : float
+        Seconds for one answer.
+    tries : int
+        Requests for one thing at most.
+    """
+    if is_s3(root) or is_http(root):
+        from lensctl.io.imaging.remote_bricks import RemoteBricks
+
+        return RemoteBricks(root, at_once=at_once, timeout=timeout, tries=tries)
+    return LocalBricks(root)
+
+
+def is_http(root: str | Path) -> bool:
+    """Whether a root is served by a web server."""
+    return str(root).startswith(("http://", "https://"))

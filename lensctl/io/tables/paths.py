@@ -1,0 +1,150 @@
+"""Which files a path stands for, and of what format they are: local files, globs, folders, `s3://`, and `-`."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lensctl.io.storage.atomic import INCOMPLETE
+from lensctl.io.storage.s3 import is_s3
+from lensctl.rules.errors import InputError, LensctlError
+
+if TYPE_CHECKING:
+    import pyarrow.fs
+
+
+SUFFIXES = {
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".fits": "fits",
+    ".fits.gz": "fits",
+    ".fits.fz": "fits",
+}
+
+
+def format_of(path: str, format: str | None = None) -> str:
+    """Format of a path: as said, else by its ending; a pipe is Arrow, a folder is parquet."""
+    if format:
+        if format not in {*SUFFIXES.values()}:
+            raise InputError(f"no format '{format}'", "use parquet, arrow, csv or ndjson")
+        return format
+    if path == "-":
+        return "arrow"
+    name = path.rstrip("/").rsplit("/", 1)[-1].lower()
+    for ending in sorted(SUFFIXES, key=len, reverse=True):
+        if name.endswith(ending):
+            return SUFFIXES[ending]
+    return "parquet"
+
+
+def files_of(path: str) -> list[str]:
+    """The files a path stands for, in the order of their names.
+
+    A glob is expanded, a folder gives the parquet files below it (names that start with . or _ are passed over).
+
+    Raises InputError where there is nothing.
+    """
+    if is_s3(path):
+        return _s3_files(path)
+    if Path(path).is_dir():
+        if (Path(path) / INCOMPLETE).exists():
+            raise _not_whole(path)
+        found = [str(p) for p in sorted(Path(path).rglob("*.parquet")) if not _hidden(p.relative_to(path))]
+        if not found:
+            raise InputError(f"{path} is a folder without parquet files", "name a table, or a folder of parquet files")
+        return found
+    if Path(path).is_file():
+        return [path]
+    found = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
+    if not found:
+        raise InputError(f"{path}: no such file", "check the path")
+    return [file for match in found for file in (files_of(match) if Path(match).is_dir() else [match])]
+
+
+def _not_whole(path: str) -> InputError:
+    return InputError(
+        f"{path} is not whole: what writes it is at work, or died", "wait for it, or run the command again"
+    )
+
+
+def _hidden(relative: Path) -> bool:
+    return any(part.startswith((".", "_")) for part in relative.parts)
+
+
+def _s3_files(url: str) -> list[str]:
+
+    import obstore
+    from obstore.exceptions import BaseError
+
+    from lensctl.io.storage import s3
+
+    bucket, key = s3.split_url(url)
+    prefix = key[: min((key.index(c) for c in "*?[" if c in key), default=len(key))]
+    store = s3.object_store(bucket)
+    try:
+        if prefix == key and key.rstrip("/"):
+            with suppress(FileNotFoundError):
+                return [f"s3://{bucket}/{obstore.head(store, key)['path']}"]
+        folder = key if prefix == key else prefix.rpartition("/")[0]
+        keys = sorted(o["path"] for page in obstore.list(store, folder) for o in page)
+    except (BaseError, OSError) as error:
+        raise s3.unreachable(url, error) from error
+    unfinished = [k.removesuffix(INCOMPLETE) for k in keys if k.rpartition("/")[2] == INCOMPLETE]
+    if prefix != key:
+        found = [k for k in keys if fnmatch.fnmatchcase(k, key)]
+    else:
+        below = key.rstrip("/") + "/"
+        found = [
+            k for k in keys if k.startswith(below) and k.endswith(".parquet") and not _hidden(Path(k[len(below) :]))
+        ]
+    for begun in unfinished:
+        if any(k.startswith(begun) for k in found) or (prefix == key and begun == below):
+            raise _not_whole(f"s3://{bucket}/{begun}")
+    if not found:
+        raise InputError(f"{url}: no such object", "check the bucket and the key")
+    return [f"s3://{bucket}/{k}" for k in found]
+
+
+def filesystem_of(paths: Sequence[str]) -> tuple[pyarrow.fs.FileSystem, list[str]]:
+    """The Arrow file system of some files, and their paths on it."""
+    import pyarrow.fs
+
+    if paths and is_s3(paths[0]):
+        from lensctl.io.storage import s3
+
+        return s3.filesystem(), [path.split("://", 1)[1] for path in paths]
+    return pyarrow.fs.LocalFileSystem(), list(paths)
+
+
+@contextmanager
+def readable(path: str) -> Iterator[None]:
+    """Turn what libraries raise on a file that is not what it should be into one sentence."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except LensctlError:
+        raise
+    except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        where = "stdin" if path == "-" else path
+        raise InputError(
+            f"{where}: cannot be read as a table ({reason[:160]})", "is it whole, and of this format?"
+        ) from error
+
+
+def parquet_dataset(path: str) -> Any:
+    """The parquet files of a path as an Arrow dataset, hive partitions as columns."""
+    import pyarrow.dataset
+
+    filesystem, names = filesystem_of(files_of(path))
+    hive = pyarrow.dataset.partitioning(flavor="hive")
+    return pyarrow.dataset.dataset(names, filesystem=filesystem, format="parquet", partitioning=hive)

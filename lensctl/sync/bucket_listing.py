@@ -1,0 +1,143 @@
+"""Listings of a bucket: every name as it is, several folders at a time, read ahead of who copies."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from urllib.parse import unquote_plus
+from xml.etree import ElementTree
+
+from lensctl.io.storage import s3
+from lensctl.rules.errors import ServiceError
+from lensctl.sync.object_store import Entry
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LISTINGS = 8
+"""Folders listed at the same time."""
+
+Page = list[tuple[str, Entry]]
+"""Objects by their full keys."""
+
+
+def entry_of(key: str, size: int, etag: str, changed: datetime) -> Entry:
+    """An object as S3 describes it."""
+    since = changed - EPOCH
+    modified_ns = (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+    return Entry(key, size, etag or str(modified_ns), modified_ns, etag)
+
+
+class Listing:
+    """What is below a prefix of a bucket.
+
+    Parameters
+    ----------
+    bucket, prefix : str
+        Names of entries are relative to the prefix.
+    name : str
+        What people call the place.
+    """
+
+    def __init__(self, bucket: str, prefix: str, name: str) -> None:
+        import urllib3
+
+        self._bucket, self._prefix, self._name = bucket, prefix, name
+        again = urllib3.Retry(8, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
+        wait = urllib3.Timeout(connect=10, read=60)
+        self._http = urllib3.PoolManager(maxsize=LISTINGS, retries=again, timeout=wait)
+
+    def pages(self) -> Iterator[Page]:
+        """Every page; several folders of them at a time where there are many."""
+        page, _, token = self._page(self._prefix)
+        if token:
+            prefix, level = self._prefix, self._page(self._prefix, delimiter="/")
+            while len(level[1]) == 1 and not level[0] and not level[2]:
+                prefix = level[1][0]
+                level = self._page(prefix, delimiter="/")
+            objects, folders, more = level
+            if len(folders) > 1 and not more:
+                yield objects
+                yield from _merged(folders, self._flat)
+                return
+        yield page
+        while token:
+            page, _, token = self._page(self._prefix, token)
+            yield page
+
+    def _flat(self, prefix: str) -> Iterator[Page]:
+        token = ""
+        while True:
+            page, _, token = self._page(prefix, token)
+            yield page
+            if not token:
+                return
+
+    def _page(self, prefix: str, token: str = "", delimiter: str = "") -> tuple[Page, list[str], str]:
+        """One page of a listing: objects by their full keys, folders below, and where to go on.
+
+        The answer is read here because libraries change names (`/a`, `a//b`, `a/`) or refuse all for one of them.
+        """
+        import urllib3
+
+        wanted = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
+        wanted |= {name: value for name, value in (("continuation-token", token), ("delimiter", delimiter)) if value}
+        url = s3.signed(self._bucket, wanted)
+        try:
+            answer = self._http.request("GET", url)
+            text = answer.data.decode()
+            root = ElementTree.fromstring(text)
+        except (urllib3.exceptions.HTTPError, UnicodeDecodeError, ElementTree.ParseError) as error:
+            raise ServiceError(f"{self._name}: S3 gives no listing ({error})", "check the endpoint") from error
+        space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
+        if answer.status != 200 or not root.tag.endswith("ListBucketResult"):
+            raise s3.unreachable(self._name, ServiceError(text))
+        decode: Callable[[str], str] = unquote_plus if root.findtext(f"{space}EncodingType") == "url" else str
+        objects = []
+        for found in root.iter(f"{space}Contents"):
+            fact = {child.tag.removeprefix(space): child.text or "" for child in found}
+            key = decode(fact["Key"])
+            changed = datetime.fromisoformat(fact["LastModified"])
+            entry = entry_of(key[len(self._prefix) :], int(fact["Size"]), fact.get("ETag", "").strip('"'), changed)
+            objects.append((key, entry))
+        folders = [decode(found.findtext(f"{space}Prefix", "")) for found in root.iter(f"{space}CommonPrefixes")]
+        return objects, folders, root.findtext(f"{space}NextContinuationToken", "")
+
+
+def _merged(folders: list[str], pages: Callable[[str], Iterator[Page]]) -> Iterator[Page]:
+    """Pages of the listings of several folders, as they come; a few wait for the reader, no more."""
+    ready: queue.Queue[Page | None] = queue.Queue(maxsize=4 * LISTINGS)
+    left = threading.Event()
+
+    def offer(page: Page | None) -> None:
+        while not left.is_set():
+            with suppress(queue.Full):
+                ready.put(page, timeout=0.2)
+                return
+
+    def run(folder: str) -> None:
+        try:
+            for page in pages(folder):
+                offer(page)
+                if left.is_set():
+                    return
+        finally:
+            offer(None)
+
+    with ThreadPoolExecutor(LISTINGS) as pool:
+        try:
+            listings = [pool.submit(run, folder) for folder in folders]
+            unfinished = len(folders)
+            while unfinished:
+                page = ready.get()
+                if page is None:
+                    unfinished -= 1
+                else:
+                    yield page
+            for listing in listings:
+                listing.result()
+        finally:
+            left.set()
+            pool.shutdown(cancel_futures=True)
