@@ -16,7 +16,7 @@ from lensctl.io.imaging.bricks import BRICK_COLUMN, bricks_at
 from lensctl.io.imaging.source import BEFORE, Advance, CutoutSource, Each, make_by, passing_rows, tasks
 from lensctl.io.provenance.steps import Chain
 from lensctl.io.storage import resumable, s3
-from lensctl.io.storage.incomplete import begin_folder, is_begun
+from lensctl.io.storage.growing_folders import begin_folder, is_begun
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError

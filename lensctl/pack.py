@@ -19,7 +19,7 @@ from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.cutouts.writer import ShardWriter, StoreWriter
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, extend, from_list, step_input, to_list
-from lensctl.io.storage.incomplete import begin_folder
+from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from lensctl.astro import geometry
 from lensctl.io import workers
 from lensctl.io.provenance.steps import Chain
-from lensctl.io.storage.incomplete import GrowingFolder
+from lensctl.io.storage.growing_folders import GrowingFolder
 from lensctl.io.tables import partitioned, sweeps
 from lensctl.rules import derived
 from lensctl.rules.bins import TYPES

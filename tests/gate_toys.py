@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from lensctl.io.cutouts.layout import Layout, index_rows
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.cutouts.writer import StoreWriter
-from lensctl.io.storage.incomplete import begin_folder
+from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.rules import quality, split
 from lensctl.rules.bins import TYPES, nobs_z_bin
 

@@ -12,7 +12,7 @@ from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.cutouts.writer import StoreWriter
 from lensctl.io.provenance.steps import Step
-from lensctl.io.storage.incomplete import begin_folder
+from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.rules import quality
 
 CHAIN = (Step("cutout", {"made": "up"}),)

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from lensctl.cli.main import main
-from lensctl.evaluate import against, folder
+from lensctl.evaluate import against
 from lensctl.evaluate.evaluation import Choices, evaluate
-from lensctl.evaluate.report import plots
+from lensctl.evaluate.report import folder, plots
 from lensctl.evaluate.report.html import render
 from lensctl.io.provenance.steps import from_list
 from lensctl.io.tables.files import write_table

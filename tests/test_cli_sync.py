@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lensctl.io.storage.atomic import INCOMPLETE
+from lensctl.io.storage.incomplete import INCOMPLETE
 from tests.test_sync import FILES, NOTE, everything, fill, spoil, tree
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lensctl.evaluate import calibrating, folder, listings, operating_point, scored
+from lensctl.evaluate import calibrating, listings, operating_point, scored
 from lensctl.evaluate.evaluation import Choices, evaluate
-from lensctl.evaluate.report import plots
+from lensctl.evaluate.report import folder, plots
 from lensctl.evaluate.report.html import galleries_shown, number, render
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Input, Step, chain_of, stamp

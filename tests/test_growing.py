@@ -161,7 +161,7 @@ def test_what_does_not_go_together_is_refused(here, lensctl, options, message):
 
 
 def test_one_part_is_made_by_one_process_and_the_whole_by_none_meanwhile(here, lensctl):
-    from lensctl.io.storage.incomplete import begin_folder
+    from lensctl.io.storage.growing_folders import begin_folder
 
     # the words differ, but the lock is asked first
     with begin_folder("a.zarr", {"made": "up"}, part="1-of-3"):

@@ -22,8 +22,7 @@ from lensctl.io.fits.tables import read_fits_table
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of
 from lensctl.io.storage import s3
-from lensctl.io.storage.atomic import INCOMPLETE
-from lensctl.io.storage.remote_folders import being_written, upload_folder
+from lensctl.io.storage.incomplete import INCOMPLETE, being_written, upload_folder
 from lensctl.io.tables import partitioned, sweeps
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.io.tables.paths import files_of

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from lensctl.cli.main import main
-from lensctl.evaluate import against, folder
+from lensctl.evaluate import against
 from lensctl.evaluate.evaluation import Choices, evaluate
-from lensctl.evaluate.report import plots
+from lensctl.evaluate.report import folder, plots
 from lensctl.io.tables.files import read_table, write_table
 from tests import toys
 from tests.evaluation_toys import toy_pixels, toy_scores

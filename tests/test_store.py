@@ -25,7 +25,7 @@ from lensctl.io.cutouts.writer import StoreWriter
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of
 from lensctl.io.storage import resumable
-from lensctl.io.storage.incomplete import begin_folder
+from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.io.storage.resumable import job
 from lensctl.rules.errors import InputError
 from tests.pixels import CHAIN, ids, images, index, make_store

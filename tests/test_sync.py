@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lensctl.io.storage import s3
-from lensctl.io.storage.atomic import INCOMPLETE
-from lensctl.io.storage.incomplete import begin_folder
+from lensctl.io.storage.growing_folders import begin_folder
+from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.tables.paths import files_of
 from lensctl.rules import object_names
 from lensctl.rules.errors import InputError, LensctlError

@@ -65,11 +65,11 @@ def evaluate(
     Example: lensctl evaluate scores.parquet evaluation --prevalence 1e-4
     """
     from lensctl.evaluate import against as comparing
-    from lensctl.evaluate import folder
     from lensctl.evaluate import grades as seen
     from lensctl.evaluate.calibrating import KINDS
     from lensctl.evaluate.evaluation import Choices
     from lensctl.evaluate.evaluation import evaluate as evaluated
+    from lensctl.evaluate.report import folder
     from lensctl.io.storage.atomic import refuse_existing, whole_folder
     from lensctl.io.tables.files import read_table
     from lensctl.rules.config import nearest

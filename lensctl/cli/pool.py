@@ -153,7 +153,7 @@ def _by_spark(
 ) -> None:
     """Make the pool on a cluster: nothing but the funnels comes back to this machine."""
     from lensctl.io.provenance.steps import Step, extend
-    from lensctl.io.storage.incomplete import begin_folder
+    from lensctl.io.storage.growing_folders import begin_folder
     from lensctl.io.tables import sweeps as catalogs
     from lensctl.io.tables.files import made_by
     from lensctl.io.tables.spark import Cluster
@@ -219,7 +219,7 @@ def _place(output: str, by: str, overwrite: bool, folder: bool) -> str | Path:
     """Where the output is made: itself on disk, a place in the cache for S3; InputError where it may not be."""
     from lensctl.io.storage import resumable
     from lensctl.io.storage.atomic import refuse_existing
-    from lensctl.io.storage.remote_folders import refuse_existing_folder
+    from lensctl.io.storage.incomplete import refuse_existing_folder
     from lensctl.io.storage.s3 import is_s3
 
     if not is_s3(output):
@@ -234,7 +234,7 @@ def _place(output: str, by: str, overwrite: bool, folder: bool) -> str | Path:
 def _put(job: Job, made: Path, output: str, by: str, overwrite: bool) -> None:
     """Give the output its place, and remove the workplace."""
     from lensctl.io.storage import s3
-    from lensctl.io.storage.remote_folders import upload_folder
+    from lensctl.io.storage.incomplete import upload_folder
     from lensctl.io.storage.s3 import is_s3
 
     if not is_s3(output):

@@ -7,15 +7,10 @@ from __future__ import annotations
 
 import threading
 
-from lensctl.io.storage.atomic import INCOMPLETE
-from lensctl.io.storage.incomplete import NOTES
+from lensctl.io.storage.growing_folders import NOTES
+from lensctl.io.storage.incomplete import INCOMPLETE, is_mark
 from lensctl.sync.ledger import Ledger
 from lensctl.sync.object_store import Entry, ObjectStore
-
-
-def is_mark(key: str) -> bool:
-    """Whether an object says that its folder is not whole."""
-    return key.rpartition("/")[2] == INCOMPLETE
 
 
 class Marks:

@@ -12,11 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from lensctl.io.storage.incomplete import is_mark
 from lensctl.rules import object_names
 from lensctl.rules.errors import InputError, LensctlError, ServiceError
 from lensctl.sync.compare import Comparer, Stopped
 from lensctl.sync.etag import Content, parts_for, parts_of
-from lensctl.sync.incomplete_marks import Marks, is_mark
+from lensctl.sync.incomplete_marks import Marks
 from lensctl.sync.ledger import Ledger, Record
 from lensctl.sync.listing import Listed
 from lensctl.sync.object_store import Changed, DiskFull, Entry, ObjectStore

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from lensctl.io.cutouts.layout import Layout, index_rows
 from lensctl.io.cutouts.writer import StoreWriter
-from lensctl.io.storage.incomplete import begin_folder
+from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.rules import quality, split
 from tests.benchmarks.processes import Ran, timed
 from tests.gate_toys import galaxies, toy_manifest

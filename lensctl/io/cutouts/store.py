@@ -17,7 +17,7 @@ from lensctl.io.cutouts.arrays import open_array, tensorstore_errors
 from lensctl.io.cutouts.layout import ATTRIBUTE, FORMAT, GROUP, IMAGES, INDEX, INDEX_COLUMNS, KIND, Layout
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, from_list
-from lensctl.io.storage.atomic import INCOMPLETE
+from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError
 from lensctl.rules.schema import COLUMNS

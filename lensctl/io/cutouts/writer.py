@@ -24,7 +24,7 @@ from lensctl.io.cutouts.layout import ALIGNED, GROUP, IMAGES, INDEX, INDEX_COLUM
 from lensctl.io.cutouts.store import Store
 from lensctl.io.provenance.steps import Chain, stamp, to_list
 from lensctl.io.storage.atomic import sync_to_disk
-from lensctl.io.storage.incomplete import GrowingFolder
+from lensctl.io.storage.growing_folders import GrowingFolder
 from lensctl.io.storage.s3 import is_s3
 
 if TYPE_CHECKING:

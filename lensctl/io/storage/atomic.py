@@ -14,8 +14,6 @@ from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError
 
 PART = ".part"
-INCOMPLETE = "_INCOMPLETE"
-"""Name of what lies in a folder on S3 as long as it is being written: it cannot be renamed when it is whole."""
 
 
 def refuse_existing(path: str | Path, overwrite: bool) -> None:

@@ -1,224 +1,87 @@
-"""Where a folder that many make grows until it is whole: in a workplace beside it on disk, or in its place on S3.
+"""The mark of a folder that nobody reads before it is whole: a file or object `_INCOMPLETE` in it.
 
-Files are made on disk either way. On S3 each is uploaded in one piece, then a note that speaks of it (in `_parts/`);
-an object `_INCOMPLETE` with the words of the run says that the folder is not whole, until it is.
+S3 cannot rename a folder when it is whole, and a copy of one can die half-way: what reads tables and stores refuses a
+folder that holds the mark. What writes it says so in the mark, so that only the same writer goes on.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
 
-from lensctl.io.storage import resumable, s3
-from lensctl.io.storage.atomic import INCOMPLETE, forget, sync_to_disk
-from lensctl.io.storage.s3 import is_s3
+from lensctl.io.storage import s3
 from lensctl.rules.errors import InputError
 
-PARTS = "parts"
-NOTES = f"_{PARTS}"
-"""Folder on S3 of what is noted of a growing folder."""
+INCOMPLETE = "_INCOMPLETE"
+UPLOADS_AT_ONCE = 8
 
 
-class GrowingFolder(Protocol):
-    """A growing folder: a cutout store, or a pool of many files."""
-
-    @property
-    def path(self) -> str:
-        """Of the folder when it is whole."""
-
-    def scratch(self) -> AbstractContextManager[Path]:
-        """A folder to make files in, under the names they will have."""
-
-    def settle(self, folder: Path, names: Sequence[str]) -> None:
-        """Take files that were made in a scratch folder."""
-
-    def take(self, file: Path, name: str) -> None:
-        """Take a file that was made somewhere else, under this name."""
-
-    def size(self, name: str) -> int:
-        """Bytes of a file; OSError where there is none."""
-
-    def put_part(self, name: str, data: bytes) -> None:
-        """Note something beside it, whole or not at all."""
-
-    def part(self, name: str) -> bytes:
-        """What was noted; OSError where nothing was."""
-
-    def finish(self) -> None:
-        """It is whole."""
-
-    def abandon(self) -> None:
-        """Leave nothing to go on with."""
+def is_mark(key: str) -> bool:
+    """Whether an object says that its folder is not whole."""
+    return key.rpartition("/")[2] == INCOMPLETE
 
 
-@dataclass(frozen=True)
-class GrowingOnDisk:
-    """What grows in a job's workplace."""
-
-    path: str
-    job: resumable.Job
-
-    @classmethod
-    def of(cls, job: resumable.Job) -> GrowingOnDisk:
-        """Of a job that has just begun, or goes on."""
-        (job.folder / PARTS).mkdir(exist_ok=True)
-        place = resumable.Job(job.path, job.folder.resolve(), job.built.resolve(), job.resumed)
-        return cls(str(job.path), place)
-
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """The workplace itself."""
-        yield self.job.built
-
-    def settle(self, folder: Path, names: Sequence[str]) -> None:
-        """They are where they belong; memory is better used for what is read than for what is on disk now."""
-        for name in names:
-            forget(folder / name)
-
-    def take(self, file: Path, name: str) -> None:
-        """Move it to the workplace."""
-        target = self.job.built / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(file, target)
-
-    def size(self, name: str) -> int:
-        """Bytes of a file."""
-        return os.path.getsize(self.job.built / name)
-
-    def put_part(self, name: str, data: bytes) -> None:
-        """Note something beside it."""
-        half = self.job.folder / PARTS / f".{name}.part"
-        half.write_bytes(data)
-        sync_to_disk(half)
-        os.replace(half, half.with_name(name))
-
-    def part(self, name: str) -> bytes:
-        """What was noted."""
-        return (self.job.folder / PARTS / name).read_bytes()
-
-    def finish(self) -> None:
-        """Give the store its name."""
-        for stray in self.job.built.rglob("*.__lock"):  # a writer that was killed leaves its own
-            stray.unlink()
-        self.job.finish()
-
-    def abandon(self) -> None:
-        """Leave nothing to go on with."""
-        self.job.abandon()
+def mark(url: str, writer: bytes) -> None:
+    """Say that a folder on S3 is not whole, and who writes it."""
+    s3.write_object(f"{_folder(url)}/{INCOMPLETE}", writer)
 
 
-@dataclass(frozen=True)
-class GrowingOnS3:
-    """What grows in its own place on S3; the notes are there too, so any machine can go on."""
+def writer_of(url: str) -> bytes | None:
+    """Who writes a folder on S3, as its mark says; None where it holds none."""
+    try:
+        return s3.read_object(f"{url.rstrip('/')}/{INCOMPLETE}")
+    except FileNotFoundError:
+        return None
 
-    path: str
-    again: bool = False
 
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """A temporary folder."""
-        with tempfile.TemporaryDirectory(prefix="lensctl-store-") as folder:
-            yield Path(folder)
+def unmark(url: str) -> None:
+    """The folder is whole."""
+    s3.delete([f"{url.rstrip('/')}/{INCOMPLETE}"])
 
-    def settle(self, folder: Path, names: Sequence[str]) -> None:
-        """Upload them, each whole."""
-        for name in names:
-            self.take(folder / name, name)
 
-    def take(self, file: Path, name: str) -> None:
-        """Upload it, whole."""
-        s3.upload(file, f"{self.path}/{name}")
-
-    def size(self, name: str) -> int:
-        """Bytes of a file."""
-        return s3.size(f"{self.path}/{name}")
-
-    def put_part(self, name: str, data: bytes) -> None:
-        """Note something beside it."""
-        s3.write_object(f"{self.path}/{NOTES}/{name}", data)
-
-    def part(self, name: str) -> bytes:
-        """What was noted."""
-        return s3.read_object(f"{self.path}/{NOTES}/{name}")
-
-    def finish(self) -> None:
-        """Take away the mark, and the notes."""
-        s3.delete([f"{self.path}/{INCOMPLETE}"])
-        s3.delete(s3.list_objects(f"{self.path}/{NOTES}"))
-
-    def abandon(self) -> None:
-        """Leave nothing to go on with; what was whole before stays so."""
-        if self.again:
-            self.finish()
-        else:
-            s3.delete(s3.list_objects(self.path))
+def refuse_existing_folder(url: str, writer: str, overwrite: bool = False) -> None:
+    """Raise InputError where something is there that may not be replaced; what the same writer began may be."""
+    if not overwrite and writer_of(url) != writer.encode() and s3.exists(url):
+        raise InputError(f"{url} exists", "give another name, or --overwrite to replace it")
 
 
 @contextmanager
-def begin_folder(
-    path: str,
-    identity: Mapping[str, Any],
-    *,
-    overwrite: bool = False,
-    afresh: bool = False,
-    again: bool = False,
-    part: str | None = None,
-) -> Iterator[GrowingOnDisk | GrowingOnS3]:
-    """Begin a folder, or go on with the one that was begun in the same words.
+def being_written(url: str, writer: str, overwrite: bool = False) -> Iterator[None]:
+    """Hold a folder on S3 for incomplete until the block has ended well; if it does not, it stays so.
 
     Parameters
     ----------
-    path : str
-        Local folder or `s3://`.
-    identity, overwrite, afresh
-        As of `jobs.job`.
-    again : bool
-        What stands at `path` is whole, and made in these words; some of it is made once more.
-    part : str, optional
-        This process makes only this part, beside others.
+    writer : str
+        The same for the same content: a step's id. Only the same writer may take up what was begun.
+    overwrite : bool
+        What is there may be replaced: from the beginning of the block there is nothing to read.
 
     Raises
     ------
     InputError
-        As `jobs.job`. Of two processes on one machine the second is refused, on S3 too.
+        Something is there already, or the folder is a whole bucket.
     """
-    if not is_s3(path):
-        with resumable.job(path, identity, overwrite=overwrite or again, afresh=afresh, part=part) as job:
-            yield GrowingOnDisk.of(job)
-        return
-    path = "s3://" + path.split("://", 1)[1].rstrip("/")
-    if not s3.split_url(path)[1]:
-        raise InputError(f"{path} is a whole bucket", "name a folder in it")
-    words = json.loads(json.dumps(identity, sort_keys=True))
-    with resumable.held(resumable.workplace(path), path, part):
-        mark = f"{path}/{INCOMPLETE}"
-        begun = resumable.read_words(_read(mark))
-        if begun is not None and begun != words and not overwrite:
-            raise resumable.other_words(path, begun, words, "--overwrite to start afresh")
-        if begun is None and not overwrite and not again and s3.exists(path):
-            raise InputError(f"{path} exists", "give another name, or --overwrite to replace it")
-        if afresh or (begun is not None and begun != words):
-            s3.delete(s3.list_objects(path))
-        if begun != words or afresh:
-            s3.delete(s3.list_objects(f"{path}/{NOTES}"))  # of one that was killed when it had just finished
-            s3.write_object(mark, json.dumps(words, indent=1, sort_keys=True).encode())
-        yield GrowingOnS3(path, again)
+    folder = _folder(url)
+    refuse_existing_folder(folder, writer, overwrite)
+    mark(folder, writer.encode())
+    s3.delete([folder, *(other for other in s3.list_objects(folder) if other.endswith(".parquet"))])
+    yield
+    unmark(folder)
 
 
-def is_begun(path: str) -> bool:
-    """Whether something grows at a place on S3."""
-    return is_s3(path) and _read(f"{path.rstrip('/')}/{INCOMPLETE}") is not None
+def upload_folder(local: Path, url: str, writer: str, overwrite: bool = False) -> None:
+    """Put a whole local folder on S3, under a mark that goes when all of it is there."""
+    files = sorted(file for file in local.rglob("*") if file.is_file())
+    targets = [f"{url.rstrip('/')}/{file.relative_to(local).as_posix()}" for file in files]
+    with being_written(url, writer, overwrite), ThreadPoolExecutor(UPLOADS_AT_ONCE) as threads:
+        deque(threads.map(s3.upload, files, targets), maxlen=0)
 
 
-def _read(url: str) -> bytes | None:
-    try:
-        return s3.read_object(url)
-    except FileNotFoundError:
-        return None
+def _folder(url: str) -> str:
+    """The url without a slash at its end; InputError for a whole bucket."""
+    if not s3.split_url(url)[1].strip("/"):
+        raise InputError(f"{url} is a whole bucket", "name a folder in it")
+    return url.rstrip("/")
