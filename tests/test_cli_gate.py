@@ -316,7 +316,7 @@ from dataclasses import dataclass
 import pyarrow.compute as pc
 
 from lensctl.gates.registry import gate, setting
-from lensctl.words import checks, schema
+from lensctl.rules import checks, schema
 
 
 @dataclass(frozen=True)

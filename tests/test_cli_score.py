@@ -101,7 +101,7 @@ def test_it_works_in_a_pipe(folder):
     assert json.loads(done.stderr.splitlines()[-1])["output"] == "-"
 
 
-WRITE = "from lensctl.doors import tables; tables.write(tables.read('m.parquet'), '-')"
+WRITE = "from lensctl.io.tables.files import read_table, write_table; write_table(read_table('m.parquet'), '-')"
 
 
 @pytest.mark.parametrize(

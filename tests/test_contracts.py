@@ -15,7 +15,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from lensctl.cli.command import app
 from lensctl.cli.main import COMMANDS
 
 BIN = Path(sys.executable).parent
@@ -97,8 +99,8 @@ def test_every_command_is_in_the_order_and_in_the_readme():
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_says_what_each_says_of_itself(name):
-    function = getattr(importlib.import_module(f"lensctl.cli.{name}"), name)
-    assert function.__doc__.strip().splitlines()[0] == COMMANDS[name]
+    importlib.import_module(f"lensctl.cli.{name}")
+    assert typer.main.get_command(app).commands[name].help.splitlines()[0] == COMMANDS[name]
 
 
 @pytest.mark.parametrize("name", ORDER)

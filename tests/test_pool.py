@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lensctl import pool
 from lensctl.astro import geometry
 from lensctl.io.fits.tables import read_fits_table
 from lensctl.io.provenance import digests
@@ -27,6 +26,9 @@ from lensctl.io.tables import partitioned, sweeps
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.io.tables.paths import files_of
 from lensctl.io.tables.sql import Database
+from lensctl.pool.criteria import PRESETS
+from lensctl.pool.parts import repeated_between, select_all
+from lensctl.pool.select import select
 from lensctl.rules import split
 from lensctl.rules.confusers import CONFUSER_COLUMNS, confuser_category
 from lensctl.rules.errors import InputError
@@ -35,8 +37,8 @@ from tests import toys
 NONE = np.zeros(0)
 
 
-def kept(path, criteria=pool.PRESETS["plan"], lens_ra=NONE, lens_dec=NONE):
-    return pool.select(str(path), criteria, lens_ra, lens_dec)
+def kept(path, criteria=PRESETS["plan"], lens_ra=NONE, lens_dec=NONE):
+    return select(str(path), criteria, lens_ra, lens_dec)
 
 
 @pytest.fixture
@@ -63,11 +65,11 @@ def test_the_plans_criteria_row_by_row(sweep):
 
 def test_the_preset_of_paper_four(tmp_path):
     raw = toys.rows(2000, dec=30.0)
-    rows, _ = kept(toys.write_fits(raw, tmp_path / "s.fits"), pool.PRESETS["paper4"])
+    rows, _ = kept(toys.write_fits(raw, tmp_path / "s.fits"), PRESETS["paper4"])
     assert min(min(rows[f"nobs_{band}"].to_pylist()) for band in "grz") >= 3
     assert max(rows["mag_z"].to_pylist()) < 20
     assert max(rows["dec"].to_pylist()) < 32
-    bit_three = dataclasses.replace(pool.PRESETS["paper4"], masked_bits=(3,))
+    bit_three = dataclasses.replace(PRESETS["paper4"], masked_bits=(3,))
     assert kept(tmp_path / "s.fits", bit_three)[1].lost["maskbits"] == 0  # toys set bit 1 alone
 
 
@@ -107,7 +109,7 @@ def test_a_flux_of_nothing_gives_a_null_magnitude_and_fails_criteria_on_it(tmp_p
     raw = raw.set_column(raw.column_names.index("flux_z"), "flux_z", pa.array(np.zeros(50, "f4")))
     path = toys.write_fits(raw, tmp_path / "s.fits")
     assert kept(path)[0]["mag_z"].null_count == kept(path)[0].num_rows
-    assert kept(path, dataclasses.replace(pool.PRESETS["plan"], max_mag_z=30.0))[0].num_rows == 0
+    assert kept(path, dataclasses.replace(PRESETS["plan"], max_mag_z=30.0))[0].num_rows == 0
 
 
 def test_tractor_rows_of_a_neighbouring_brick_are_left_out(tmp_path):
@@ -195,7 +197,7 @@ def test_batches_and_pieces_do_not_matter(tmp_path, monkeypatch):
     path = toys.write_fits(toys.rows(1000), tmp_path / "s.fits")
     expected, funnel = kept(path)
     monkeypatch.setattr("lensctl.io.fits.tables.BATCH_ROWS", 7)
-    monkeypatch.setattr(pool, "PIECE_ROWS", 100)
+    monkeypatch.setattr("lensctl.pool.select.PIECE_ROWS", 100)
     again, others = kept(path)
     assert again.equals(expected)
     assert others == funnel
@@ -272,18 +274,18 @@ def test_ids_that_stand_twice_are_counted_within_a_file_and_between_files(tmp_pa
     raw = toys.rows(200)
     files = [str(toys.write_fits(t, tmp_path / n)) for t, n in ((raw, "a.fits"), (raw.slice(0, 50), "b.fits"))]
     twice = str(toys.write_fits(pa.concat_tables([raw, raw.slice(0, 50)]), tmp_path / "c.fits"))
-    parts = list(pool.select_all([*files, twice], tmp_path, pool.PRESETS["plan"], NONE, NONE, count=1))
+    parts = list(select_all([*files, twice], tmp_path, PRESETS["plan"], NONE, NONE, count=1))
     again = kept(files[1])[1].kept
     assert [part.funnel.repeated for part in parts] == [0, 0, again]
-    assert pool.repeated_between(parts[:2]) == again
-    assert pool.repeated_between(parts[:1]) == 0
+    assert repeated_between(parts[:2]) == again
+    assert repeated_between(parts[:1]) == 0
 
 
 def test_a_part_that_a_crash_has_spoilt_is_made_again(tmp_path):
     file = str(toys.write_fits(toys.rows(200), tmp_path / "a.fits"))
 
     def part():
-        (found,) = pool.select_all([file], tmp_path, pool.PRESETS["plan"], NONE, NONE, count=1)
+        (found,) = select_all([file], tmp_path, PRESETS["plan"], NONE, NONE, count=1)
         return found, found.path.read_bytes()
 
     first, rows = part()

@@ -81,7 +81,7 @@ def test_pixels_are_healpys_to_the_last_edge_without_importing_all_of_it():
     dec = np.r_[np.degrees(np.arcsin(random.uniform(-1, 1, 200_000))), edges, edges]
     for nside in (1, 64, 128):
         assert (split.healpix(ra, dec, nside) == healpy.ang2pix(nside, ra, dec, nest=True, lonlat=True)).all()
-    code = "import sys; from lensctl.words import split; print(split.healpix(5.0, 5.0), 'healpy' in sys.modules)"
+    code = "import sys; from lensctl.rules import split; print(split.healpix(5.0, 5.0), 'healpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(healpy.ang2pix(128, 5.0, 5.0, nest=True, lonlat=True)), "False"]
 

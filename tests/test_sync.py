@@ -26,7 +26,7 @@ from lensctl.io.tables.paths import files_of
 from lensctl.rules import object_names
 from lensctl.rules.errors import InputError, LensctlError
 from lensctl.sync import FAILURES, Outcome, bucket, sync
-from lensctl.sync import run as sync_run
+from lensctl.sync.batches import BATCH, BATCH_BYTES, batches
 from lensctl.sync.disk import Disk
 from lensctl.sync.etag import WHOLE, content_of, content_of_kind, parts_for, parts_of
 from lensctl.sync.object_store import Entry
@@ -179,10 +179,10 @@ def test_patterns_cross_folders_and_globs_in_paths_do_not():
 @given(st.lists(st.integers(0, 2 * MIB), max_size=60))
 def test_threads_take_objects_in_order_a_few_small_ones_or_one_large_one_at_a_time(sizes):
     entries = [Entry(str(i), size, "", 0) for i, size in enumerate(sizes)]
-    batches = list(sync_run._batches(entries))
-    assert [entry for batch in batches for entry in batch] == entries
-    assert all(len(batch) <= sync_run.BATCH for batch in batches)
-    assert all(len(batch) == 1 or sum(e.size for e in batch) <= sync_run.BATCH_BYTES for batch in batches)
+    lists = list(batches(entries))
+    assert [entry for batch in lists for entry in batch] == entries
+    assert all(len(batch) <= BATCH for batch in lists)
+    assert all(len(batch) == 1 or sum(e.size for e in batch) <= BATCH_BYTES for batch in lists)
 
 
 # ETags

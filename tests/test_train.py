@@ -17,6 +17,7 @@ import lensctl.train
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.environment import source_commit
 from lensctl.io.provenance.steps import Step, extend, stamp
+from lensctl.learning.data.row_selection import select
 from lensctl.learning.networks import architectures, checkpoint
 from lensctl.learning.training import learner
 from lensctl.learning.training.early_stopping import RedFlag
@@ -380,7 +381,7 @@ def test_it_starts_from_given_weights_which_are_part_of_what_it_is(straight, tmp
 
 
 def test_balanced_weights_make_the_classes_weigh_the_same():
-    rows = lensctl.train._weighted(lensctl.train.rows.select(toy_of()[0]).train, "balanced")
+    rows = lensctl.train._weighted(select(toy_of()[0]).train, "balanced")
     assert rows.weight[rows.label == 1].sum() == pytest.approx(rows.weight[rows.label == 0].sum(), rel=1e-5)
 
 

@@ -24,6 +24,7 @@ from lensctl.io.imaging.viewer import ViewerSource
 from lensctl.io.imaging.viewer_response import Asked, asked_to_wait, judge, shown_layer
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step
+from lensctl.io.storage.retry import RetryPolicy
 from lensctl.rules.errors import InputError, ServiceError
 from tests.viewer_server import Service, answer, pixels, serving
 
@@ -54,15 +55,17 @@ def fetch(
     timeout: float = 5.0,
     shard_rows: int = 8,
     seed: int = 0,
+    longest_wait_seconds: float = 0.05,
     **pace: float,
 ) -> Made:
     asked = Asked.of(service.url, SIZE, "grz", layer, 0.262, allow_release)
     limits = Pace(
         time.monotonic,
         random.Random(seed).random,
-        **{"backoff": 0.01, "longest_backoff": 0.05, "patience": 5.0, **pace},
+        retry=RetryPolicy(tries, first_wait_seconds=0.01, longest_wait_seconds=longest_wait_seconds),
+        **{"patience": 5.0, **pace},
     )
-    source = ViewerSource(asked, limits, lambda: NOW, connections, timeout, tries)
+    source = ViewerSource(asked, limits, lambda: NOW, connections, timeout)
     chain = (Step("cutout", {"layer": layer, "rows": objects.num_rows}),)
     return cutout(objects, str(path), source, Layout(objects.num_rows, SIZE, "grz", shard_rows), chain)
 
@@ -228,7 +231,7 @@ def test_a_short_outage_costs_nothing(service: Service, tmp_path: Path) -> None:
 def test_while_the_service_is_down_it_is_asked_less_and_less(service: Service, tmp_path: Path) -> None:
     service.down_after = 8
     with pytest.raises(ServiceError):
-        fetch(service, tmp_path / "a.zarr", table(40), patience=1.0, longest_backoff=10.0)
+        fetch(service, tmp_path / "a.zarr", table(40), patience=1.0, longest_wait_seconds=10.0)
     assert len(service.queries) < 8 + 4 + 8 + 12
 
 
@@ -419,7 +422,7 @@ def test_in_the_north_dr10_is_dr9(layer: str, ra: float, dec: float, shown: str)
 
 
 def test_backoff_grows_with_full_jitter_up_to_a_limit() -> None:
-    pace = Pace(time.monotonic, lambda: 1.0, backoff=0.5, longest_backoff=30.0)
+    pace = Pace(time.monotonic, lambda: 1.0)
     assert [pace.before_try(n) for n in (1, 2, 3, 4, 9, 99)] == [0.5, 1.0, 2.0, 4.0, 30.0, 30.0]
     assert Pace(time.monotonic, lambda: 0.0).before_try(5) == 0.0
 

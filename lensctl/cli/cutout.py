@@ -209,10 +209,12 @@ def _viewer(url: str, size: int, bands: str, asked: dict[str, Any], limits: dict
     from lensctl.io.imaging.backoff import Pace
     from lensctl.io.imaging.viewer import ViewerSource
     from lensctl.io.imaging.viewer_response import Asked
+    from lensctl.io.storage.retry import RetryPolicy
 
-    pace = Pace(time.monotonic, random.random, rate=limits["rate"], patience=limits["patience"])
+    retry = RetryPolicy(limits["tries"])
+    pace = Pace(time.monotonic, random.random, rate=limits["rate"], retry=retry, patience=limits["patience"])
     what = Asked.of(url, size, bands, **asked)
-    own = {name: limits[name] for name in ("connections", "timeout", "tries")}
+    own = {name: limits[name] for name in ("connections", "timeout")}
     return ViewerSource(what, pace, lambda: datetime.now(UTC), **own)
 
 

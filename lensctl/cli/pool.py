@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from lensctl.io.provenance.steps import Chain, Input, Step
     from lensctl.io.storage.resumable import Job
-    from lensctl.pool import Criteria, Funnel, Part
+    from lensctl.pool.criteria import Criteria
+    from lensctl.pool.funnel import Funnel
+    from lensctl.pool.parts import Part
 
 
 @command("pool", TABLES)
@@ -69,7 +71,9 @@ def pool(
     from lensctl.io.tables import sweeps as catalogs
     from lensctl.io.tables.files import chain_at, made_by
     from lensctl.io.tables.paths import format_of
-    from lensctl.pool import PRESETS, Funnel, in_order, repeated_between, select_all
+    from lensctl.pool.criteria import PRESETS
+    from lensctl.pool.funnel import Funnel
+    from lensctl.pool.parts import in_order, repeated_between, select_all
     from lensctl.rules.config import nearest
     from lensctl.rules.errors import InputError
 
@@ -132,7 +136,7 @@ def pool(
 def _receipt(output: str, funnel: Funnel, files: int) -> None:
     """What the pool is, for people and for programs."""
     from lensctl.gates.pool import Settings
-    from lensctl.pool import classes, validation
+    from lensctl.pool.funnel import classes, validation
 
     report.table("The plan's validation (2.1)", ("metric", "value", "target", "met"), validation(funnel, Settings()))
     report.table("Classes", ("column", "value", "rows", "%"), classes(funnel))
@@ -157,7 +161,8 @@ def _by_spark(
     from lensctl.io.tables import sweeps as catalogs
     from lensctl.io.tables.files import made_by
     from lensctl.io.tables.spark import Cluster
-    from lensctl.pool import Elsewhere, Funnel
+    from lensctl.pool.funnel import Funnel
+    from lensctl.pool.growing_pool import Elsewhere
     from lensctl.rules.errors import InputError
 
     if engine != "spark":
@@ -190,7 +195,7 @@ def _by_spark(
 
 def _refuse_partitions(names: list[str], output: str, kind: str) -> None:
     """Raise InputError where a pool cannot be divided so."""
-    from lensctl.pool import PARTITIONS
+    from lensctl.pool.growing_pool import PARTITIONS
     from lensctl.rules.config import nearest
     from lensctl.rules.errors import InputError
 
@@ -271,7 +276,7 @@ def _written(parts: Iterable[Part], target: str, partition_by: list[str], kind: 
     from lensctl.io.provenance.steps import stamp
     from lensctl.io.tables import partitioned
     from lensctl.io.tables.files import write_batches
-    from lensctl.pool import batches
+    from lensctl.pool.parts import batches
 
     if kind != "parquet" or target == "-":
         waiting = list(parts)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from lensctl.io.storage.retry import POLICY
 from lensctl.rules.errors import InputError, LensctlError, ServiceError
 
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
@@ -43,7 +44,7 @@ class Service:
         import boto3
         from botocore.config import Config
 
-        how = Config(retries={"mode": "standard", "max_attempts": 8})
+        how = Config(retries=POLICY.for_botocore())
         session = boto3.Session(region_name=region)
         self.region = region
         self._emr = session.client("emr", config=how)

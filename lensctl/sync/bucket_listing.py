@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
 from lensctl.io.storage import s3
+from lensctl.io.storage.retry import POLICY
 from lensctl.rules.errors import ServiceError
 from lensctl.sync.object_store import Entry
 
@@ -45,9 +46,8 @@ class Listing:
         import urllib3
 
         self._bucket, self._prefix, self._name = bucket, prefix, name
-        again = urllib3.Retry(8, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
-        wait = urllib3.Timeout(connect=10, read=60)
-        self._http = urllib3.PoolManager(maxsize=LISTINGS, retries=again, timeout=wait)
+        wait = urllib3.Timeout(connect=10, read=s3.REQUEST_SECONDS)
+        self._http = urllib3.PoolManager(maxsize=LISTINGS, retries=POLICY.for_urllib3(), timeout=wait)
 
     def pages(self) -> Iterator[Page]:
         """Every page; several folders of them at a time where there are many."""

@@ -7,46 +7,26 @@ import json
 import posixpath
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 from lensctl.io.storage.incomplete import is_mark
+from lensctl.io.storage.retry import RetryPolicy
 from lensctl.rules import object_names
 from lensctl.rules.errors import InputError, LensctlError, ServiceError
+from lensctl.sync.batches import BATCH, batches
 from lensctl.sync.compare import Comparer, Stopped
 from lensctl.sync.etag import Content, parts_for, parts_of
 from lensctl.sync.incomplete_marks import Marks
 from lensctl.sync.ledger import Ledger, Record
 from lensctl.sync.listing import Listed
 from lensctl.sync.object_store import Changed, DiskFull, Entry, ObjectStore
+from lensctl.sync.outcome import FAILURES, Outcome
 from lensctl.sync.throttle import Throttle
 
-FAILURES = f"{object_names.SYNC}.failed.jsonl"
-"""File in the target that lists what could not be copied, and why; absent where nothing failed."""
-ATTEMPTS = 3
-PAUSE_SECONDS = 0.2
-"""Before an object is asked for again after the libraries gave it up; doubles."""
-BATCH, BATCH_BYTES = 8, 1 << 20
-"""Small objects, and their bytes, that a thread takes at a time: handing each over costs as much as reading it."""
-
-
-@dataclass
-class Outcome:
-    """What a sync found and did; of a dry run, what it would do."""
-
-    objects: int = 0
-    bytes: int = 0
-    copied: int = 0
-    copied_bytes: int = 0
-    skipped: int = 0
-    deleted: int = 0
-    corrupt: list[str] = field(default_factory=list)
-    """Copies whose content was no longer what was copied, though size and time were."""
-    failed: dict[str, str] = field(default_factory=dict)
-    growing: list[str] = field(default_factory=list)
-    """Folders of the source that are not whole yet; their copies are marked so, too."""
+OBJECT_RETRY = RetryPolicy(tries=3)
+"""For an object that the libraries gave up, or that changed while it was read."""
 
 
 def sync(
@@ -145,7 +125,7 @@ class _Run:
         begun = self._pool.submit(self._begin)
         if self.target.stages:
             begun.result()
-            for batch in _batches(self._entries()):
+            for batch in batches(self._entries()):
                 self._submit(self._deal_with, batch)
             with self._lock:
                 waiting, self._waiting = self._waiting or [], None
@@ -157,7 +137,7 @@ class _Run:
             begun.result()
             self._waiting = None
             self._begin_to_change()
-            for batch in _batches(entries):
+            for batch in batches(entries):
                 self._submit(self._deal_with, batch)
         self._pool.shutdown()
         if self._broken:
@@ -206,7 +186,7 @@ class _Run:
             self._fail(entry.key, entry.problem)
             return
         key, why = entry.key, "was another each time it was read, or does not fit its ETag"
-        for attempt in range(ATTEMPTS):
+        for attempt in range(1, OBJECT_RETRY.tries + 1):
             try:
                 self._decide(entry)
                 return
@@ -220,7 +200,7 @@ class _Run:
                 entry = found
             except ServiceError as error:
                 why = _reason(error)
-                self._stop.wait(PAUSE_SECONDS * 2**attempt)
+                self._stop.wait(OBJECT_RETRY.longest_before(attempt))
             except (InputError, OSError) as error:
                 if isinstance(error, DiskFull):
                     raise
@@ -360,20 +340,6 @@ class _Run:
 def _reason(error: Exception) -> str:
     """An error in a few words."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-
-
-def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Neighbouring objects in lists; a large one by itself."""
-    batch: list[Entry] = []
-    room = BATCH_BYTES
-    for entry in entries:
-        if batch and (len(batch) == BATCH or entry.size > room):
-            yield batch
-            batch, room = [], BATCH_BYTES
-        batch.append(entry)
-        room -= entry.size
-    if batch:
-        yield batch
 
 
 def _call(job: Callable[[], None]) -> None:

@@ -71,7 +71,7 @@ def _from_s3(pool: Path, positives: Path, folder: Path) -> Iterator[dict[str, ob
         served = Path(held.enter_context(tempfile.TemporaryDirectory()))
         server = held.enter_context(seaweed.server(served, volume_mb=1024))
         copy = [sys.executable, "-m", "lensctl", "sync", str(pool), "s3://bench/pool", "--exclude", "_made"]
-        make_bucket = "from lensctl.doors import s3; s3.client().create_bucket(Bucket='bench')"
+        make_bucket = "from lensctl.io.storage import s3; s3.client().create_bucket(Bucket='bench')"
         timed([sys.executable, "-c", make_bucket], server.env)
         timed(copy, server.env)
         there = _sample("s3://bench/pool", positives, folder / "from-s3.parquet", server.env)

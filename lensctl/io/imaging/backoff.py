@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from lensctl.io.storage.retry import POLICY, RetryPolicy
 from lensctl.rules.errors import ServiceError
 
 NEVER_ANSWERED = 0.1  # share of the patience for a service that has not answered at all: the address may be wrong
@@ -19,8 +20,8 @@ class Pace:
     ----------
     rate : float, optional
         Requests per second at most.
-    backoff, longest_backoff : float
-        The wait before try n is a random share of `backoff` times 2 to the n-1, never more than the longest.
+    retry : RetryPolicy
+        How often one thing is asked for, and how long one waits before: a random share of what the policy says.
     longest_asked : float
         A wait that the service asks for is honoured up to this.
     patience : float
@@ -37,14 +38,13 @@ class Pace:
     chance: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rate: float | None = None
-    backoff: float = 0.5
-    longest_backoff: float = 30.0
+    retry: RetryPolicy = POLICY
     longest_asked: float = 300.0
     patience: float = 300.0
 
     def before_try(self, number: int) -> float:
         """Seconds to wait before the next try, after so many: exponential backoff with full jitter."""
-        return self.chance() * min(self.backoff * 2.0 ** min(number - 1, 30), self.longest_backoff)
+        return self.chance() * self.retry.longest_before(number)
 
 
 @dataclass
@@ -105,18 +105,18 @@ class Gate:
 
     async def _wait_for_service(self) -> None:
         opened = self.pace.clock()
-        wait = self.pace.backoff
+        retry = 1
         patience = self.pace.patience if self.last_answer is not None else self.pace.patience * NEVER_ANSWERED
         while True:
             left = opened + patience - self.pace.clock()
             if left <= 0:
                 break
-            await self.pace.sleep(min(wait, left))
+            await self.pace.sleep(min(self.pace.retry.longest_before(retry), left))
             if await self.probe():
                 self.answered()
                 self._closed.set()
                 return
-            wait = min(2 * wait, self.pace.longest_backoff)
+            retry += 1
         self._give_up(
             f"the cutout service does not answer: {self.failures} failures in a row and {patience:g} s of waiting "
             f"(last: {self._reason})"

@@ -15,10 +15,9 @@ from urllib.parse import unquote, urlsplit
 from lensctl import __version__
 from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.storage import s3
+from lensctl.io.storage.retry import RetryPolicy
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError, ServiceError
-
-BODIES = 3  # times that an answer that breaks off is asked for again
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Objects:
     def __init__(self, url: str, timeout: float, tries: int) -> None:
         from obstore.store import HTTPStore
 
-        self.url = url
+        self.url, self._tries = url, tries
         self.ranges = True  # until the server says otherwise
         self._store: Any
         if is_s3(url):
@@ -56,7 +55,7 @@ class Objects:
                 raise InputError(f"{url}: names no host", "write it as https://host/path")
             client: dict[str, Any] = {"timeout": timedelta(seconds=timeout), "allow_http": True}
             client |= {"connect_timeout": timedelta(seconds=min(timeout, 10.0)), "user_agent": f"lensctl/{__version__}"}
-            again: dict[str, Any] = {"max_retries": tries - 1, "retry_timeout": timedelta(seconds=timeout * tries)}
+            again = RetryPolicy(tries).for_obstore(timeout)
             where = f"{parts.scheme}://{parts.netloc}"
             self._store = HTTPStore.from_url(where, client_options=client, retry_config=again)  # type: ignore[arg-type]
             self._prefix, self._whole = unquote(parts.path).strip("/"), "."
@@ -124,7 +123,7 @@ class Objects:
             The server gives whole objects only.
         Unanswered
         """
-        for left in reversed(range(BODIES)):
+        for left in reversed(range(self._tries)):
             answer, version = await self._ask(name, {"range": (start, stop)})
             with suppress(*[] if not left else [Unanswered]):
                 async with _plainly():
@@ -135,7 +134,7 @@ class Objects:
 
     async def read_whole(self, name: str, handle: int) -> Version:
         """Write an object to an open file, from its beginning; else as `read`."""
-        for left in reversed(range(BODIES)):
+        for left in reversed(range(self._tries)):
             answer, version = await self._ask(name, None)
             with suppress(*[] if not left else [Unanswered]):
                 at = 0

@@ -63,8 +63,6 @@ class ViewerSource:
         Requests at once.
     timeout : float
         Seconds for one answer.
-    tries : int
-        Requests for one cutout at most.
     """
 
     asked: Asked
@@ -72,7 +70,6 @@ class ViewerSource:
     now: Callable[[], datetime]
     connections: int = 8
     timeout: float = 60.0
-    tries: int = 6
     name: str = "viewer"
 
     def prepare(self, table: pa.Table) -> pa.Table:
@@ -246,7 +243,7 @@ class _Fetching:
 
         def last(state: RetryCallState) -> bool:
             answer = _answer(state)
-            return alike.total() >= self.source.tries or alike[answer.status, answer.tries] >= answer.tries
+            return alike.total() >= pace.retry.tries or alike[answer.status, answer.tries] >= answer.tries
 
         retrying = AsyncRetrying(
             sleep=pace.sleep,

@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lensctl.io.storage.retry import POLICY, RetryPolicy
 from lensctl.rules.errors import InputError, LensctlError, ServiceError
 
 if TYPE_CHECKING:
     import pyarrow.fs
     from obstore.store import S3Store
+
+
+REQUEST_SECONDS = 60
+"""After which an answer that says nothing more is given up."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def answers(bucket: str, seconds: float = 5.0) -> None:
     import botocore.exceptions
 
     account()
-    hasty = {"connect_timeout": seconds, "read_timeout": seconds, "retries": {"total_max_attempts": 1}}
+    hasty = {"connect_timeout": seconds, "read_timeout": seconds, "retries": RetryPolicy(tries=1).for_botocore()}
     try:
         _client(_session(), **hasty).list_objects_v2(Bucket=bucket, MaxKeys=1)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
@@ -150,11 +155,16 @@ def object_store(bucket: str) -> S3Store:
     from obstore.store import S3Store
 
     who = account()
-    client = {"allow_http": (who.endpoint or "").startswith("http://"), "timeout": "10min", "read_timeout": "60s"}
+    client = {
+        "allow_http": (who.endpoint or "").startswith("http://"),
+        "timeout": "10min",
+        "read_timeout": f"{REQUEST_SECONDS}s",
+    }
     given: dict[str, Any] = {
         "region": who.region,
         "virtual_hosted_style_request": False,
         "client_options": client,
+        "retry_config": POLICY.for_obstore(REQUEST_SECONDS),
     }
     if who.endpoint:
         given["endpoint"] = who.endpoint
@@ -175,7 +185,7 @@ def client() -> Any:
 
 @functools.lru_cache(maxsize=4)
 def _shared_client(who: Account) -> Any:
-    return _client(who.session, max_pool_connections=32, retries={"mode": "standard", "max_attempts": 8})
+    return _client(who.session, max_pool_connections=32, retries=POLICY.for_botocore())
 
 
 def signed(bucket: str, query: Mapping[str, str], seconds: int = 3600) -> str:

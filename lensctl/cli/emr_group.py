@@ -1,0 +1,82 @@
+"""`lensctl emr`: the group of its actions, and what they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lensctl.cli.command import LOOK, app
+from lensctl.rules.config import read_config
+
+if TYPE_CHECKING:
+    from lensctl.emr.service import Service
+
+group = typer.Typer(rich_markup_mode=None)
+app.add_typer(group, name="emr", rich_help_panel=LOOK)
+
+
+Region = Annotated[
+    str | None, typer.Option("--region", help="AWS region; else that of your AWS configuration.", show_default=False)
+]
+
+
+Cluster = Annotated[str, typer.Argument(metavar="CLUSTER", help="Id of the cluster, j-….")]
+
+
+CommandLine = Annotated[list[str], typer.Argument(metavar="COMMAND ARGS...", help="pool, sample or cutout, as usual.")]
+
+
+def _apply(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the settings of a config file the defaults of every action that has them."""
+    if path is not None:
+        actions = {name: [p.name for p in each.params] for name, each in context.command.commands.items()}  # type: ignore[attr-defined]
+        known = {name for names in actions.values() for name in names} - {"config", "command_line"}
+        values = read_config(path, known)
+        context.default_map = {
+            action: {name: value for name, value in values.items() if name in names}
+            for action, names in actions.items()
+        }
+    return path
+
+
+@group.callback()
+def emr(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="YAML file of settings; options win.", is_eager=True, callback=_apply),
+    ] = None,
+) -> None:
+    """Run pool, sample or cutout on an EMR cluster.
+
+    `submit` starts a cluster that does one command and ends; `wait` proves what it made. Every action has its --help.
+
+    \b
+    Example: lensctl emr submit --dry-run --region us-east-2 --subnet subnet-0a1b2c3d --staging s3://survey/emr \\
+      sample s3://survey/pool s3://survey/negatives.parquet --positives s3://survey/positives.parquet
+    """
+
+
+def region_of(given: str | None) -> str:
+    """The region, given or configured, for this process and whatever it asks; never a guess."""
+    import os
+
+    from lensctl.io.storage import s3
+    from lensctl.rules.errors import InputError
+
+    if given:
+        os.environ["AWS_REGION"] = given
+    found = given or s3.setting().region
+    if not found:
+        raise InputError("no AWS region is given", "add --region, or set AWS_REGION or `region` in your AWS profile")
+    return found
+
+
+def service_in(region: str) -> Service:
+    """EMR in a region; InputError where there are no credentials."""
+    from lensctl.emr.service import Service
+    from lensctl.io.storage import s3
+
+    s3.account()
+    return Service(region)

@@ -1,0 +1,1 @@
+"""The pool of negatives: which catalogue rows may serve as negatives, and of what kind each is."""

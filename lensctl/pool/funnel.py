@@ -1,0 +1,81 @@
+"""How many catalogue rows a pool lost to each criterion, and what became of those it kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+CLASSES = ("pool", "confuser_category", "split", "nobs_z_bin", "type")
+"""Columns whose values are counted."""
+
+
+CRITICAL = ("galaxy_id", "ra", "dec", "type", "nobs_z", "nobs_z_bin", "healpix_128", "split", "pool")
+"""Columns in which nulls are counted."""
+
+
+@dataclass
+class Funnel:
+    """How many rows were read, lost to each criterion (in the order they are tried) and kept; and the bad files.
+
+    Of the kept rows also how many there are of each class, how many nulls in critical columns, and how many ids that
+    another row has.
+    """
+
+    read: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    kept: int = 0
+    counts: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in CLASSES})
+    nulls: int = 0
+    repeated: int = 0
+    bad: dict[str, str] = field(default_factory=dict)
+
+    def add(self, other: Funnel) -> None:
+        """Count another file's rows in."""
+        self.read += other.read
+        self.lost.update(other.lost)
+        self.kept += other.kept
+        for name, counts in other.counts.items():
+            self.counts[name].update(counts)
+        self.nulls += other.nulls
+        self.repeated += other.repeated
+        self.bad.update(other.bad)
+
+
+def funnel_from(told: dict[str, Any]) -> Funnel:
+    """A funnel that was noted as JSON."""
+    counts = {name: Counter(of) for name, of in told["counts"].items()}
+    return Funnel(**{**told, "lost": Counter(told["lost"]), "counts": counts})
+
+
+def validation(funnel: Funnel, limits: Any) -> list[tuple[str, float | int, str, bool]]:
+    """The plan's validation table (2.1) of a pool: metric, value, target, whether it is met.
+
+    Parameters
+    ----------
+    limits
+        Has min_rows, min_types, and n2, train, val and test as least and greatest share.
+    """
+    table: list[tuple[str, float | int, str, bool]] = [
+        ("rows", funnel.kept, f">= {limits.min_rows:,}", funnel.kept >= limits.min_rows),
+        ("ids that another row has", funnel.repeated, "0", not funnel.repeated),
+    ]
+    n2_low, n2_high = limits.n2
+    shares = {"N1": ("pool", (1 - n2_high, 1 - n2_low)), "N2": ("pool", limits.n2)}
+    shares |= {name: ("split", getattr(limits, name)) for name in ("train", "val", "test")}
+    for name, (column, (low, high)) in shares.items():
+        share = funnel.counts[column][name] / funnel.kept
+        table.append((f"{name}, %", 100 * share, f"{100 * low:g} to {100 * high:g}", low <= share <= high))
+    types = len(funnel.counts["type"])
+    table.append(("galaxy types", types, f">= {limits.min_types}", types >= limits.min_types))
+    table.append(("nulls in critical columns", funnel.nulls, "0", not funnel.nulls))
+    return table
+
+
+def classes(funnel: Funnel) -> list[tuple[str, str, int, float]]:
+    """How a pool is divided: column, value, rows, share in percent."""
+    return [
+        (name, value, count, 100.0 * count / funnel.kept)
+        for name, of in funnel.counts.items()
+        for value, count in sorted(of.items())
+    ]

@@ -1,0 +1,87 @@
+"""A pool that executors of a cluster fill, a file or more for each catalogue file."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lensctl.io.provenance.steps import Chain
+from lensctl.io.storage.growing_folders import GrowingFolder
+from lensctl.io.tables import partitioned, sweeps
+from lensctl.pool.criteria import Criteria
+from lensctl.pool.funnel import Funnel, funnel_from
+from lensctl.pool.select import negatives
+from lensctl.rules.errors import LensctlError, ServiceError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+PARTITIONS = ("split", "pool", "type", "nobs_z_bin")
+"""Columns that a pool can be divided by: of few values, so that there are few files."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """One catalogue file's negatives, made by any process that is asked to, as files of a growing pool.
+
+    Parameters
+    ----------
+    place : Place
+        Where the pool grows.
+    criteria, lens_ra, lens_dec
+        As of `select`.
+    partition_by : tuple of str
+        Columns to partition the pool by.
+    chain : Chain
+        The pool's provenance.
+    """
+
+    place: GrowingFolder
+    criteria: Criteria
+    lens_ra: NDArray[np.float64]
+    lens_dec: NDArray[np.float64]
+    partition_by: tuple[str, ...]
+    chain: Chain
+
+    def __call__(self, task: tuple[int, str]) -> Funnel:
+        """Make the part of a file, which is given with its number, unless that was done; gives its funnel."""
+        number, file = task
+        note = f"part-{number:05d}.json"
+        try:
+            return funnel_from(json.loads(self.place.part(note)))
+        except FileNotFoundError:
+            pass
+        funnel = Funnel()
+        try:
+            with tempfile.TemporaryDirectory(prefix="lensctl-pool-") as folder:
+                made = Path(folder) / (Path(note).stem + ".parquet" if not self.partition_by else "made")
+                rows = negatives(sweeps.Scan(file), self.criteria, self.lens_ra, self.lens_dec, funnel)
+                for path in sorted(self._write(made, rows)):
+                    name = path.relative_to(made if made.is_dir() else folder).as_posix()
+                    self.place.take(path, name.replace("part-", f"part-{number:05d}-") if self.partition_by else name)
+        except LensctlError as error:
+            if isinstance(error, sweeps.MissingColumns | ServiceError):
+                raise
+            return Funnel(bad={file: str(error)})
+        self.place.put_part(note, json.dumps(vars(funnel)).encode())
+        return funnel
+
+    def _write(self, path: Path, tables: Iterator[pa.Table]) -> list[Path]:
+        """Write the rows to a file or hive folder; gives the files. No rows: no file."""
+        writer = None
+        for table in tables:
+            for batch in table.to_batches():
+                if batch.num_rows:
+                    writer = writer or partitioned.Writer(path, batch.schema, self.partition_by)
+                    writer.write(batch)
+        if writer is None:
+            return []
+        writer.close(self.chain)
+        return [path] if path.is_file() else list(path.rglob("*.parquet"))

@@ -1,0 +1,191 @@
+"""The negatives of many catalogue files, each in a part of its own, which a run that was killed finds again."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lensctl.io import workers
+from lensctl.io.tables import sweeps
+from lensctl.pool.criteria import Criteria
+from lensctl.pool.funnel import Funnel, funnel_from
+from lensctl.pool.select import negatives
+from lensctl.rules.errors import LensctlError, ServiceError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Part:
+    """What became of one catalogue file: its negatives as an Arrow file, or (in the funnel) what is wrong with it.
+
+    Attributes
+    ----------
+    digest : str
+        SHA-256 of the catalogue file; empty for a bad one.
+    bricks : list of str
+        Of the negatives.
+    """
+
+    file: str
+    path: Path
+    funnel: Funnel
+    digest: str = ""
+    bricks: list[str] = field(default_factory=list)
+
+
+def select_all(
+    files: Sequence[str],
+    folder: Path,
+    criteria: Criteria,
+    lens_ra: NDArray[np.float64],
+    lens_dec: NDArray[np.float64],
+    *,
+    count: int | None = None,
+) -> Iterator[Part]:
+    """The negatives of many files, each file's in a part of its own in `folder`, as they get ready.
+
+    Parts that are there already are not made again, so an interrupted run goes on where it was. A file that
+    cannot be read is passed over, and named in its part's funnel.
+
+    Parameters
+    ----------
+    count : int, optional
+        Processes; one per core if not given.
+
+    Raises
+    ------
+    sweeps.MissingColumns
+        Of the first file that lacks some.
+    """
+    job = functools.partial(_part, folder=folder, criteria=criteria, lens_ra=lens_ra, lens_dec=lens_dec)
+    yield from workers.each(job, files, count)
+
+
+def in_order(parts: Iterable[Part], files: Sequence[str]) -> Iterator[Part]:
+    """The parts of some files, as they get ready, in the order of the files."""
+    ready: dict[str, Part] = {}
+    wanted = iter(files)
+    next_file = next(wanted, None)
+    for part in parts:
+        ready[part.file] = part
+        while next_file in ready:
+            yield ready.pop(str(next_file))
+            next_file = next(wanted, None)
+
+
+def batches(part: Part) -> Iterator[pa.RecordBatch]:
+    """The rows of a part, as they lie in its file."""
+    import pyarrow as pa
+
+    if part.digest:
+        with pa.OSFile(str(part.path)) as file, pa.ipc.open_file(file) as rows:
+            for i in range(rows.num_record_batches):
+                yield rows.get_batch(i)
+
+
+def repeated_between(parts: Sequence[Part]) -> int:
+    """Rows whose id stands in an earlier part: only a brick that lies in several parts can have any."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    seen = Counter(brick for part in parts for brick in part.bricks)
+    shared = pa.array([brick for brick, count in seen.items() if count > 1], pa.string())
+    if not len(shared):
+        return 0
+    ids = []
+    for part in parts:
+        of_part = [batch["galaxy_id"].filter(pc.is_in(batch["brickname"], value_set=shared)) for batch in batches(part)]
+        ids.append(pa.chunked_array(of_part, pa.string()).unique())
+    return sum(map(len, ids)) - int(pc.count_distinct(pa.chunked_array(ids, pa.string())).as_py())
+
+
+def _part(
+    file: str, folder: Path, criteria: Criteria, lens_ra: NDArray[np.float64], lens_dec: NDArray[np.float64]
+) -> Part:
+    """Write one file's rows beside the other parts, and then a note that says so; or take what is there."""
+    path = folder / f"{sweeps.base_name(file)}.arrow"
+    found = _noted(file, path)
+    if found:
+        return found
+    funnel = Funnel()
+    try:
+        scan = sweeps.Scan(file)
+        checksum, bricks = _write_part(path, negatives(scan, criteria, lens_ra, lens_dec, funnel), funnel)
+    except LensctlError as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, sweeps.MissingColumns | ServiceError):
+            raise  # every file of the release lacks them; S3 may answer the next time
+        return Part(file, path, Funnel(bad={file: str(error)}))
+    part = Part(file, path, funnel, scan.digest, bricks)
+    note = {"funnel": vars(funnel), "digest": part.digest, "bricks": part.bricks, "crc32": checksum}
+    half = path.with_suffix(".json.part")
+    half.write_text(json.dumps(note))
+    os.replace(half, path.with_suffix(".json"))
+    return part
+
+
+class _Checked:
+    """A file for Arrow to write to, with the CRC-32 of what was written."""
+
+    closed = False
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.crc32 = 0
+
+    def write(self, data: Any) -> int:
+        self.crc32 = zlib.crc32(data, self.crc32)
+        return int(self._file.write(data))
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """The file is closed by who opened it."""
+
+
+def _write_part(path: Path, rows: Iterator[pa.Table], funnel: Funnel) -> tuple[int, list[str]]:
+    """Write a part as its rows come; gives its checksum and its bricks, and counts repeated ids in the funnel."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ids, bricks = [], set[str]()
+    with path.open("wb", buffering=0) as file:
+        checked = _Checked(file)
+        stream = None
+        for table in rows:
+            stream = stream or pa.ipc.new_file(checked, table.schema)
+            stream.write_table(table.combine_chunks())
+            ids.append(table["galaxy_id"])
+            bricks.update(table["brickname"].unique().to_pylist())
+        if stream is not None:
+            stream.close()
+    distinct = pc.count_distinct(pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string()))
+    funnel.repeated = funnel.kept - int(distinct.as_py())
+    return checked.crc32, sorted(bricks)
+
+
+def _noted(file: str, path: Path) -> Part | None:
+    """A part that an earlier run finished, and that no crash has spoilt."""
+    try:
+        note = json.loads(path.with_suffix(".json").read_text())
+        with path.open("rb") as rows:
+            checksum = 0
+            while chunk := rows.read(1 << 22):
+                checksum = zlib.crc32(chunk, checksum)
+    except (FileNotFoundError, ValueError):
+        return None
+    if checksum != note["crc32"]:
+        return None
+    return Part(file, path, funnel_from(note["funnel"]), note["digest"], note["bricks"])

@@ -1,0 +1,107 @@
+"""The negatives of one catalogue file: rows that meet the criteria, with all that follows from them."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from lensctl.astro import geometry
+from lensctl.io.tables import sweeps
+from lensctl.pool.criteria import Criteria, tests_of
+from lensctl.pool.funnel import CLASSES, CRITICAL, Funnel
+from lensctl.rules import derived
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+PIECE_ROWS = 32_768
+
+
+def select(
+    path: str, criteria: Criteria, lens_ra: NDArray[np.float64], lens_dec: NDArray[np.float64]
+) -> tuple[pa.Table, Funnel]:
+    """The negatives of one catalogue file, in the order of its rows.
+
+    Parameters
+    ----------
+    path : str
+        Sweep or Tractor file.
+    lens_ra, lens_dec : (L,) float64
+        Positions to keep away from, degrees.
+
+    Raises
+    ------
+    InputError
+        Missing columns, an unreadable file, or a position that is NaN or impossible.
+    """
+    import pyarrow as pa
+
+    funnel = Funnel()
+    found = list(negatives(sweeps.Scan(path), criteria, lens_ra, lens_dec, funnel))
+    return pa.concat_tables(found), funnel
+
+
+def negatives(
+    scan: sweeps.Scan,
+    criteria: Criteria,
+    lens_ra: NDArray[np.float64],
+    lens_dec: NDArray[np.float64],
+    funnel: Funnel,
+) -> Iterator[pa.Table]:
+    """The same, batch by batch (at least one), counting in the funnel; only kept rows are looked at as a whole."""
+    import pyarrow.compute as pc
+
+    near = geometry.Neighbourhood(lens_ra, lens_dec, criteria.exclude_arcsec) if len(lens_ra) else None
+    keep = functools.partial(_keep, scan=scan, criteria=criteria, near=near, lost=funnel.lost)
+    for rows in _joined(scan.rows(derived.REQUIRED, derived.OPTIONAL, keep)):
+        made = derived.with_derived(rows)
+        funnel.read = scan.read
+        funnel.kept += made.num_rows
+        funnel.nulls += sum(made[name].null_count for name in CRITICAL)
+        for name in CLASSES:
+            for count in pc.value_counts(made[name].drop_null()).to_pylist():
+                funnel.counts[name][count["values"]] += count["counts"]
+        yield made
+
+
+def _joined(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer pieces, at least one."""
+    import pyarrow as pa
+
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(map(len, waiting)) >= PIECE_ROWS:
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()
+
+
+def _keep(
+    values: sweeps.Values,
+    *,
+    scan: sweeps.Scan,
+    criteria: Criteria,
+    near: geometry.Neighbourhood | None,
+    lost: Counter[str],
+) -> NDArray[np.bool_]:
+    """Which rows of a batch meet all criteria, counting those lost to each."""
+    import numpy as np
+
+    sweeps.refuse_bad_positions(scan, values)
+    ra, dec = values("ra"), values("dec")
+    keep = np.ones(len(ra), bool)
+    for name, passed in tests_of(values, criteria).items():
+        lost[name] += int((keep & ~passed).sum())
+        keep &= passed
+    if near is not None:
+        left = np.flatnonzero(keep)
+        keep[left[near.holds(ra[left], dec[left])]] = False
+        lost["near a lens"] += len(left) - int(keep.sum())
+    return keep
