@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests import seaweed
+from tests.toys import seaweed
 
 settings.register_profile("lensctl", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("lensctl")

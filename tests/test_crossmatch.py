@@ -15,7 +15,7 @@ from lensctl.crossmatch import crossmatch, select
 from lensctl.io.storage import s3
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules.errors import InputError
-from tests import toys
+from tests.toys import catalogs as toys
 
 
 def catalog(rows):

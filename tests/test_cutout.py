@@ -22,7 +22,7 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, step_input
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError
-from tests.coadds import make_brick, make_maskbits, objects
+from tests.toys.coadds import make_brick, make_maskbits, objects
 
 SIZE = 21
 

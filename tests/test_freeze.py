@@ -31,8 +31,9 @@ from lensctl.learning.networks.golden import choose, keep, read_golden
 from lensctl.learning.training.trained_on import Data
 from lensctl.rules.errors import InputError
 from lensctl.stats import thresholds
-from tests import frozen_toys, pixels, rings
-from tests.frozen_toys import content
+from tests.toys import frozen as frozen_toys
+from tests.toys import pixels, rings
+from tests.toys.frozen import content
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from lensctl.manifest import COLUMNS, manifest
 from lensctl.rules.errors import InputError
-from tests import toys
+from tests.toys import catalogs as toys
 
 POSITIVES = toys.positives(40, width_deg=8.0)
 NEGATIVES = (

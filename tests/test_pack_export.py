@@ -21,7 +21,7 @@ from lensctl.io.provenance.steps import to_json
 from lensctl.pack import pack
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError, LensctlError
-from tests.pixels import CHAIN, images, make_store
+from tests.toys.pixels import CHAIN, images, make_store
 
 MIXED: list[dict[str, npz.Array]] = [
     {"meta_nobs_z": np.array(8), "meta_note": np.array("a"), "meta_has_g": np.array(True)},

@@ -21,7 +21,7 @@ from lensctl.rules import sampling_rule
 from lensctl.rules.errors import InputError
 from lensctl.rules.strata import divisions, parse_strata
 from lensctl.sample import CHOSEN, Plan, exclude_near, plan
-from tests import toys
+from tests.toys import catalogs as toys
 
 BINS = {"nobs_z_bin": ("3-5", "6-10", "11+"), "type": ("SER", "DEV", "REX")}
 POOL = toys.pool(4000)

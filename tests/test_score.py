@@ -16,8 +16,8 @@ from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SEED
 from lensctl.score import score
-from tests import rings
-from tests.rings import changed
+from tests.toys import rings
+from tests.toys.rings import changed
 
 BANDS = Normalisation("bands", mean=(0.1, 0.1, 0.1), std=(0.2, 0.2, 0.2))
 CPU = torch.device("cpu")

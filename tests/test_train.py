@@ -24,8 +24,8 @@ from lensctl.learning.training.early_stopping import RedFlag
 from lensctl.learning.training.settings import Resources, TrainConfig
 from lensctl.rules.errors import InputError
 from lensctl.train import Progress, train
-from tests import rings
-from tests.rings import changed
+from tests.toys import rings
+from tests.toys.rings import changed
 
 SMALL = TrainConfig(arch="resnet18", crop=16, epochs=2, batch_size=16, lr=3e-3, shift=2, dropout=0.2, patience=10)
 FILES = ("best.safetensors", "last.safetensors", "run.json", "metrics.jsonl", "metrics.csv")

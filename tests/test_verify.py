@@ -18,8 +18,8 @@ from lensctl.learning.networks.golden import Golden, read_golden, write_golden
 from lensctl.rules.errors import InputError
 from lensctl.rules.object_names import LEDGER
 from lensctl.verify import proven, verify
-from tests import frozen_toys
-from tests.frozen_toys import content, flip, random_flips
+from tests.toys import frozen as frozen_toys
+from tests.toys.frozen import content, flip, random_flips
 
 FLIPS_EACH = 5
 SOAK_FLIPS_EACH = 400

@@ -15,7 +15,7 @@ from lensctl.io.tables.files import write_table
 from lensctl.rules.acceptance import TARGET_FPRS
 from lensctl.stats.intervals import ROUNDS, Resampling
 from tests.benchmarks.processes import timed
-from tests.evaluation_toys import toy_scores
+from tests.toys.scores import toy_scores
 
 ROWS, LENSES, PIXELS, PEER_ROUNDS = 77_000, 770, 20_000, 20
 BOOTSTRAP_SECONDS, OF_PEER, COMMAND_SECONDS = 10.0, 10.0, 60.0

@@ -24,7 +24,7 @@ from lensctl.io.cutouts.writer import StoreWriter
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.rules import quality, split
 from tests.benchmarks.processes import Ran, timed
-from tests.gate_toys import galaxies, toy_manifest
+from tests.toys.manifests import galaxies, toy_manifest
 
 ROWS, FEW_ROWS = 488 * 1024, 48 * 1024  # whole shards
 SIZE, SHARD_ROWS, SHARDS = 101, 1024, 8

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from tests import seaweed
 from tests.benchmarks import survey_pool
 from tests.benchmarks.processes import Ran, counted, timed
+from tests.toys import seaweed
 
 ROWS, SPARK_ROWS = 18_597_747, 5_000_000
 LEAST_OF_DUCKDB, LEAST_OF_SPARK, MOST_MB, MOST_OF_LOCAL = 4.0, 15.0, 1000.0, 3.0

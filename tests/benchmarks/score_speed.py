@@ -17,7 +17,7 @@ from lensctl.learning.networks import architectures, predict
 from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
 from lensctl.score import score
 from tests.benchmarks.train_speed import settle
-from tests.pixels import images, make_store
+from tests.toys.pixels import images, make_store
 
 CROP, SIZE, BATCH, ROUNDS = 64, 101, 256, 5
 OF_BARE = 0.95

@@ -15,7 +15,7 @@ import tensorstore
 from lensctl.learning.data.dataloader import BUFFER_ROWS, Feed, Pixels, Place, epoch_order
 from lensctl.learning.data.row_selection import Rows
 from lensctl.rules.quality import Images
-from tests.pixels import images, make_store
+from tests.toys.pixels import images, make_store
 
 ROWS, SIZE, SHARD_ROWS = 20_480, 101, 1024
 BATCH, BATCHES, ROUNDS = 256, 20, 5

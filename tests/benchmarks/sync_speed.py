@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests import seaweed
 from tests.benchmarks import peers
 from tests.benchmarks.processes import Ran, timed
+from tests.toys import seaweed
 
 OF_RCLONE, OF_S5CMD, MOST_MB = 1.0, 0.5, 500
 ROUNDS = 3

@@ -15,7 +15,7 @@ import torch
 from lensctl.learning.networks import architectures
 from lensctl.learning.training.settings import Resources, TrainConfig
 from lensctl.train import Progress, train
-from tests import rings
+from tests.toys import rings
 
 CROP, SIZE = 64, 80
 OF_BARE = 0.95

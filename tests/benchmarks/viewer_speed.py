@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from lensctl.io.cutouts.store import open_store
 from tests.benchmarks.processes import Ran, timed
-from tests.viewer_server import answer
+from tests.toys.viewer_server import answer
 
 SIZE, CONNECTIONS, SKIES = 101, 8, 64
 LATENCY_SECONDS = 0.05

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lensctl.cli.main import main
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, chain_of, to_list
+from lensctl.io.tables.files import read_table
+from lensctl.learning.data.normalise import Normalisation
+from lensctl.learning.networks import architectures, checkpoint
+from lensctl.learning.networks.checkpoint import BEST, RUN, ModelCard
+from tests.cli.test_train import content, make
+
+
+@pytest.fixture
+def here(folder, monkeypatch, capsys):
+    """Run a command line in `folder`, within this process: status, stdout, stderr."""
+
+    def run(*args: object) -> tuple[int, str, str]:
+        monkeypatch.chdir(folder)
+        status = main([str(arg) for arg in args])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+TRAINED = (Step("train", {"seed": 0}),)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A manifest, its store and a run with random weights, `run`, of 16 px."""
+    folder = tmp_path_factory.mktemp("score")
+    make(folder, 20)
+    (folder / "run").mkdir()
+    torch.manual_seed(0)
+    weights = architectures.build("shielded").state_dict()
+    checkpoint.save_tensors(folder / "run" / BEST, weights, {})
+    card = ModelCard("shielded", 16, Normalisation("asinh"))
+    facts = {"model": card.as_dict(), "provenance": to_list(TRAINED)}
+    digest = checkpoint.weights_digest([folder / "run" / BEST])
+    checkpoint.write_json(folder / "run" / RUN, {**facts, "model_digest": digest})
+    return folder
+
+
+def test_a_manifest_comes_back_with_scores_a_receipt_and_its_chain(here, folder):
+    status, out, err = here("score", "run", "m.parquet", "one.parquet")
+    assert status == 0, err
+    told = json.loads(out)
+    assert (told["command"], told["rows"], told["scored"], told["left_out"]) == ("score", 20, 20, 0)
+    manifest, scores = (read_table(str(folder / name)) for name in ("m.parquet", "one.parquet"))
+    assert scores.select(manifest.column_names).equals(manifest)
+    assert scores.column_names[-3:] == ["logit", "p", "logit_0"]
+    chain = chain_of(scores)
+    assert [step.command for step in chain] == ["cutout", "manifest", "train", "score"]
+    assert chain[-1].input("manifest").digest == digests.of_table(manifest)
+    assert chain[-1].input("model").digest == told["model_digest"]
+    assert chain[-1].input("model").step == TRAINED[0].id
+
+
+def test_the_same_command_twice_gives_the_same_bytes_and_the_batch_is_no_part_of_it(lensctl, folder):
+    for name in ("two.parquet", "three.parquet"):
+        assert lensctl("score", "run", "m.parquet", name, "--threads", "1", cwd=folder).returncode == 0
+    assert (folder / "two.parquet").read_bytes() == (folder / "three.parquet").read_bytes()
+
+
+def test_a_bare_store_is_scored_too(here, folder):
+    status, _, err = here("score", "run", "s.zarr", "store.parquet")
+    assert status == 0, err
+    scores = read_table(str(folder / "store.parquet"))
+    assert {"galaxy_id", "ra", "dec", "status", "logit", "p", "logit_0"} <= set(scores.column_names)
+    manifest = read_table(str(folder / "m.parquet"))
+    here("score", "run", "m.parquet", "again.parquet")
+    wanted = dict(
+        zip(manifest["galaxy_id"].to_pylist(), read_table(str(folder / "again.parquet"))["p"].to_pylist(), strict=True)
+    )
+    found = dict(zip(scores["galaxy_id"].to_pylist(), scores["p"].to_pylist(), strict=True))
+    assert found.keys() == wanted.keys()
+    np.testing.assert_allclose([found[id] for id in wanted], list(wanted.values()), atol=1e-5)
+
+
+def test_it_works_in_a_pipe(folder):
+    python = sys.executable
+    done = subprocess.run(
+        ["bash", "-c", f'{python} -c "{WRITE}" | {python} -m lensctl score run - - --root . > piped.arrow'],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_table(str(folder / "piped.arrow")).num_rows == 20
+    assert json.loads(done.stderr.splitlines()[-1])["output"] == "-"
+
+
+WRITE = "from lensctl.io.tables.files import read_table, write_table; write_table(read_table('m.parquet'), '-')"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "m.parquet", "x.parquet"], "nowhere: no such folder"),
+        (["s.zarr", "m.parquet", "x.parquet"], "neither run.json nor frozen.json"),
+        (["run", "nowhere.parquet", "x.parquet"], "no such file"),
+        (["s3://bucket/run", "m.parquet", "x.parquet"], "s3://bucket/run: a model is read from local disk"),
+        (["run", "m.parquet", "m.parquet"], "m.parquet exists"),
+        (["run", "-", "x.parquet"], "add --root"),
+        (["run", "m.parquet", "x.parquet", "--device", "gpu"], "no device 'gpu'"),
+        (["run", "m.parquet", "x.parquet", "--tat"], "--tat"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(here, folder, arguments, message):
+    before = content(folder)
+    status, out, err = here("score", *arguments)
+    assert status == 2, err
+    assert message in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert content(folder) == before

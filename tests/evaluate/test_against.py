@@ -1,0 +1,189 @@
+"""Comparing two evaluations: paired intervals, the galaxies of both, what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lensctl.cli.main import main
+from lensctl.evaluate import against
+from lensctl.evaluate.evaluation import Choices, evaluate
+from lensctl.evaluate.report import folder, plots
+from lensctl.evaluate.report.html import render
+from lensctl.io.provenance.steps import from_list
+from lensctl.io.tables.files import write_table
+from lensctl.rules.errors import InputError
+from lensctl.stats import metrics
+from lensctl.stats.calibration import logistic
+from lensctl.stats.intervals import Resampling, delong_difference
+from tests.toys.manifests import changed
+from tests.toys.scores import toy_scores
+
+QUICK = Choices(rounds=200, top=5)
+
+
+@pytest.fixture(scope="module")
+def scores():
+    return toy_scores(400, 2000)
+
+
+def noisier(scores, sigma, seed=1):
+    """The scores of a weaker model: the same logits with noise."""
+    logit = scores["logit"].to_numpy() + sigma * np.random.default_rng(seed).normal(size=scores.num_rows)
+    return changed(changed(scores, "logit", logit), "p", logistic(logit))
+
+
+def other_of(tmp_path, scores, name="b.parquet"):
+    write_table(scores, str(tmp_path / name))
+    return against.read(str(tmp_path / name))
+
+
+def compared(tmp_path, scores, other):
+    found = evaluate(scores, QUICK, other=other_of(tmp_path, other))
+    return found, {row["figure"]: row for row in found.metrics["against"]["figures"]}
+
+
+def test_a_weaker_model_is_told_from_a_better_one_and_the_other_way_round(tmp_path, scores):
+    weak = noisier(scores, 4.0)
+    _, rows = compared(tmp_path, scores, weak)
+    assert {rows[name]["verdict"] for name in ("AUC", "recall at FPR 0.01", "FPR at p = 0.5")} == {"better"}
+    assert rows["AUC"]["low"] > 0 > rows["FPR at p = 0.5"]["high"]
+    turned = against.compare(
+        *[against.read(str(tmp_path / "b.parquet")).test], other_of(tmp_path, scores, "a.parquet"), 200, 42
+    )
+    for row in turned["figures"]:
+        mirror = rows[row["figure"]]
+        assert (row["here"], row["there"]) == (mirror["there"], mirror["here"])
+        assert row["difference"] == pytest.approx(-mirror["difference"])
+        assert row["verdict"] == {"better": "worse", "worse": "better"}.get(mirror["verdict"], mirror["verdict"])
+
+
+def test_a_model_against_itself_is_not_told_apart_and_the_interval_is_no_point(tmp_path, scores):
+    _, rows = compared(tmp_path, scores, scores)
+    assert {row["verdict"] for row in rows.values()} == {"not told apart"}
+    assert all(row["difference"] == 0 for row in rows.values())
+    assert rows["recall at p = 0.5"]["low"] < 0 < rows["recall at p = 0.5"]["high"]
+    assert rows["recall at p = 0.5"]["few"]
+
+
+def test_differences_are_those_of_the_two_models_by_themselves(tmp_path, scores):
+    weak = noisier(scores, 2.0)
+    found, rows = compared(tmp_path, scores, weak)
+    alone = evaluate(weak, QUICK).metrics
+    assert rows["AUC"]["there"] == alone["headline"]["test_auc"]["value"]
+    assert rows["tier-A AUC"]["there"] == alone["headline"]["tier_a_auc"]["value"]
+    assert rows["tier-A recall at p = 0.5"]["there"] == alone["headline"]["tier_a_recall"]["value"]
+    assert rows["FPR of ring_proxy"]["there"] == alone["headline"]["fpr_by_category"]["ring_proxy"]["value"]
+    for point in alone["ranking"]["test"]["recall_at_fpr"]:
+        assert rows[f"recall at FPR {point['fpr']:g}"]["there"] == point["value"]
+    table = found.tables["against"].to_pylist()
+    assert [row["difference"] for row in table] == [row["difference"] for row in rows.values()]
+
+
+def test_intervals_are_paired_over_pixels_by_a_loop_over_repeated_rows(tmp_path, scores):
+    weak = noisier(scores, 2.0)
+    ours, theirs = (other_of(tmp_path, t, n).test for t, n in ((scores, "a.parquet"), (weak, "b.parquet")))
+    rows = {
+        row["figure"]: row
+        for row in against.compare(ours, against.read(str(tmp_path / "b.parquet")), 100, 7)["figures"]
+    }
+    resampling = Resampling(ours.pixel, 100, 7)
+    recalls, rates, aucs = [], [], []
+    for drawn in np.concatenate([block for _, block in resampling.blocks()]):
+        again = np.repeat(np.arange(len(ours)), drawn[resampling.cluster])
+        label = ours.is_lens[again]
+        here, there = ours.logit[again], theirs.logit[again]
+        rates.append((here[~label] >= 0).mean() - (there[~label] >= 0).mean())
+        at = [metrics.point_at_fpr(metrics.curve(label, logit), 0.01).recall for logit in (here, there)]
+        recalls.append(at[0] - at[1])
+        aucs.append(metrics.roc_auc(label, here) - metrics.roc_auc(label, there))
+    for name, samples in (("FPR at p = 0.5", rates), ("recall at FPR 0.01", recalls)):
+        assert (rows[name]["low"], rows[name]["high"]) == pytest.approx(tuple(np.quantile(samples, [0.025, 0.975])))
+    delong, (low, high) = delong_difference(ours.is_lens, ours.logit, theirs.logit), np.quantile(aucs, [0.025, 0.975])
+    assert (rows["AUC"]["low"], rows["AUC"]["high"]) == pytest.approx((min(delong.low, low), max(delong.high, high)))
+
+
+def test_only_galaxies_of_both_are_compared_and_the_others_are_counted(tmp_path, scores):
+    split = np.array(scores["split"].to_pylist())
+    gone = np.flatnonzero(split == "test")[::3]
+    fewer = scores.filter(pa.array(~np.isin(np.arange(len(scores)), gone))).replace_schema_metadata()
+    shuffled = fewer.take(np.random.default_rng(0).permutation(len(fewer)))
+    found, rows = compared(tmp_path, scores, shuffled)
+    counts = found.metrics["against"]
+    assert (counts["only_here"], counts["only_there"]) == (len(gone), 0)
+    assert counts["galaxies"] == (split == "test").sum() - len(gone)
+    assert all(row["difference"] == 0 for row in rows.values())
+    assert f"{len(gone):,} only here" in against.sentence(counts)
+
+
+def test_an_evaluations_folder_compares_like_its_scores(tmp_path, scores, monkeypatch):
+    monkeypatch.setattr(plots, "PLOTS", {})
+    weak = noisier(scores, 2.0)
+    (tmp_path / "out").mkdir()
+    folder.write(evaluate(weak, QUICK), tmp_path / "out", None)
+    by_folder = evaluate(scores, QUICK, other=against.read(str(tmp_path / "out"))).metrics["against"]
+    by_scores = evaluate(scores, QUICK, other=other_of(tmp_path, weak)).metrics["against"]
+    assert by_folder["figures"] == by_scores["figures"]
+    assert by_folder["name"] == "out"
+
+
+def test_the_other_is_an_input_of_the_step_and_its_steps_are_in_the_chain(tmp_path, scores):
+    found, _ = compared(tmp_path, scores, toy_scores(400, 2000, commands=("sky", "pool")))
+    step = from_list(found.metrics["provenance"], "metrics")[-1]
+    assert [source.role for source in step.inputs] == ["scores", "against"]
+    assert step.inputs[1].step in {s["id"] for s in found.metrics["provenance"]}
+
+
+def test_the_report_shows_the_comparison(tmp_path, scores):
+    found, _ = compared(tmp_path, scores, noisier(scores, 4.0))
+    html = render(found, {}, {})
+    assert "<h2>Against b.parquet</h2>" in html
+    assert '<span class="yes">better</span>' in html
+    assert "Against" not in render(evaluate(scores, QUICK), {}, {})
+
+
+def relabelled(scores):
+    row = int(np.flatnonzero((np.array(scores["split"].to_pylist()) == "test") & (scores["label"].to_numpy() == 1))[0])
+    label, tier = scores["label"].to_pylist(), scores["tier"].to_pylist()
+    label[row], tier[row] = 0, "N1"
+    return changed(changed(scores, "label", pa.array(label, pa.int8())), "tier", tier)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (relabelled, "b.parquet: 1 galaxies have another label there, first "),
+        (lambda t: changed(t, "galaxy_id", [f"x{i}" for i in range(len(t))]), "no test galaxy in common"),
+        (lambda t: t.filter(pa.array(np.array(t["split"].to_pylist()) != "test")), "no scored row has split 'test'"),
+        (lambda t: t.drop_columns(["label"]), "no labels"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(tmp_path, scores, spoil, message):
+    with pytest.raises(InputError, match=message):
+        compared(tmp_path, scores, spoil(scores))
+
+
+def test_the_command_compares_two_and_writes_nothing(tmp_path, scores, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    write_table(scores, "a.parquet")
+    write_table(noisier(scores, 4.0), "b.parquet")
+    assert main(["evaluate", "a.parquet", "--against", "b.parquet", "--rounds", "100"]) == 0
+    out, err = capfd.readouterr()
+    (line,) = [json.loads(text) for text in out.splitlines()]
+    assert line["against"]["figures"][0]["verdict"] == "better"
+    assert "Against b.parquet, on the 360 test galaxies of both (60 lenses): better: AUC, " in err
+    assert {path.name for path in tmp_path.iterdir()} == {"a.parquet", "b.parquet"}
+    assert main(["evaluate", "a.parquet"]) == 2
+    assert "no OUT_DIR is given" in capfd.readouterr().err
+    assert main(["evaluate", "a.parquet", "--against", "c.parquet"]) == 2
+    assert "c.parquet: no such file" in capfd.readouterr().err
+
+
+def test_a_folder_that_kept_no_scores_is_refused(tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "metrics.json").write_text("{}")
+    with pytest.raises(InputError, match="did not keep its test scores"):
+        against.read(str(tmp_path / "old"))

@@ -1,0 +1,157 @@
+"""Tables come back as they went out, whatever the format; a broken one is an error, never a shorter table."""
+
+from __future__ import annotations
+
+import io
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lensctl.io.provenance.steps import Step, chain_of, stamp
+from lensctl.io.tables.files import _WRITERS, MARKED, _arrow_from, made_by, read_table, write_batches, write_table
+from lensctl.io.tables.paths import format_of
+from lensctl.rules.errors import InputError
+from tests.toys import catalogs as toys
+
+STEP = Step("made", {"x": 1}, ())
+
+
+@pytest.fixture
+def table():
+    return stamp(toys.pool(200), (STEP,))
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_binary_formats_keep_values_types_and_provenance(table, tmp_path, ending):
+    write_table(table, str(tmp_path / f"t.{ending}"))
+    back = read_table(str(tmp_path / f"t.{ending}"))
+    assert back.equals(table)
+    assert chain_of(back) == (STEP,)
+
+
+@pytest.mark.parametrize("ending", ["csv", "ndjson"])
+def test_text_formats_keep_values_and_declared_types(table, tmp_path, ending):
+    write_table(table, str(tmp_path / f"t.{ending}"))
+    back = read_table(str(tmp_path / f"t.{ending}"))
+    assert back.schema.types == table.schema.types
+    assert back.equals(table.replace_schema_metadata())
+
+
+def test_a_column_that_stands_twice_is_named(tmp_path):
+    (tmp_path / "t.csv").write_text("galaxy_id,grading,grading\na,A,B\n")
+    with pytest.raises(InputError, match="t.csv: column 'grading' stands in it more than once"):
+        read_table(str(tmp_path / "t.csv"))
+
+
+def test_folder_glob_and_hive_partitions_are_one_table(table, tmp_path):
+    for split in ("train", "val", "test"):
+        (tmp_path / "pool" / f"split={split}").mkdir(parents=True)
+        part = table.filter(pa.compute.equal(table["split"], split)).drop_columns(["split"])
+        pq.write_table(part, tmp_path / "pool" / f"split={split}" / "0.parquet")
+    expected = sorted(zip(table["galaxy_id"].to_pylist(), table["split"].to_pylist(), strict=True))
+    for path in (tmp_path / "pool", tmp_path / "pool" / "*" / "*.parquet"):
+        back = read_table(str(path))
+        assert sorted(zip(back["galaxy_id"].to_pylist(), back["split"].to_pylist(), strict=True)) == expected
+
+
+def arrow_bytes(table):
+    buffer = io.BytesIO()
+    _WRITERS["arrow"](table.schema, table.to_batches(max_chunksize=50), buffer)
+    return buffer.getvalue()
+
+
+def test_a_stream_cut_anywhere_is_an_error(table):
+    data = arrow_bytes(table)
+    assert _arrow_from(data).equals(table)
+    for cut in range(1, len(data) - 8, 997):
+        with pytest.raises((InputError, pa.ArrowInvalid, OSError, ValueError)):
+            _arrow_from(data[:cut])
+
+
+def test_a_stream_cut_between_two_batches_is_an_error_that_counts_rows(table):
+    schema = table.schema.with_metadata({**table.schema.metadata, MARKED: b"1"})
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, schema) as stream:
+        stream.write_batch(table.to_batches(max_chunksize=50)[0])
+    with pytest.raises(InputError, match="the stream ended after 50 rows, before its end mark"):
+        _arrow_from(sink.getvalue())
+
+
+def test_a_stream_of_another_tool_needs_no_end_mark():
+    plain = pa.table({"x": [1, 2]})
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, plain.schema) as stream:
+        stream.write_table(plain)
+    assert _arrow_from(sink.getvalue()).equals(plain)
+
+
+def test_empty_stdin_is_an_error():
+    with pytest.raises(InputError, match="stdin is empty"):
+        _arrow_from(b"")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: None, "no such file"),
+        (lambda p: p.mkdir(), "folder without parquet files"),
+        (lambda p: p.write_bytes(b"PAR1 nonsense"), "cannot be read as a table"),
+        (lambda p: write_table(toys.pool(50).slice(0, 0), str(p)), "has no rows"),
+    ],
+)
+def test_what_is_no_table_is_an_error_with_its_name(tmp_path, make, message):
+    path = tmp_path / "t.parquet"
+    make(path)
+    with pytest.raises(InputError, match=message) as error:
+        read_table(str(path))
+    assert "t.parquet" in str(error.value)
+
+
+def test_a_truncated_parquet_is_an_error(table, tmp_path):
+    path = tmp_path / "t.parquet"
+    write_table(table, str(path))
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="cannot be read as a table"):
+        read_table(str(path))
+
+
+def test_an_existing_output_is_refused_and_left_alone(table, tmp_path):
+    path = tmp_path / "t.parquet"
+    path.write_text("mine")
+    with pytest.raises(InputError, match="exists"):
+        write_table(table, str(path))
+    assert path.read_text() == "mine"
+    write_table(table, str(path), overwrite=True)
+    assert read_table(str(path)).num_rows == table.num_rows
+
+
+def test_a_write_that_fails_leaves_nothing(table, tmp_path):
+    def broken():
+        yield table.to_batches()[0]
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        write_batches(table.schema, broken(), str(tmp_path / "t.parquet"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_same_table_same_bytes(table, tmp_path):
+    write_table(table, str(tmp_path / "a.parquet"))
+    write_table(table, str(tmp_path / "b.parquet"))
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_unknown_formats_are_named():
+    with pytest.raises(InputError, match="no format 'xml'"):
+        format_of("t.parquet", "xml")
+    with pytest.raises(InputError, match="not written as fits"):
+        write_table(pa.table({"x": [1]}), "t.fits")
+
+
+def test_finished_work_is_known_by_its_step(table, tmp_path):
+    path = str(tmp_path / "t.parquet")
+    assert not made_by(path, STEP.id)
+    write_table(table, path)
+    assert made_by(path, STEP.id)
+    assert not made_by(path, "another")
