@@ -1,48 +1,42 @@
-"""The rules of the house (CONTRIBUTING.md): who may import whom, and what stands in one place only."""
+"""The rules of the house (CONTRIBUTING.md): who may import whom, how large a room is, what stands in one place only."""
 
 from __future__ import annotations
 
 import ast
+import re
+import sys
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "lensctl"
-LAYERS = ("rules", "stats", "astro", "io", "frozen", "learning", "cli")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LIBRARY = [path for path in MODULES if "cli" not in path.relative_to(PACKAGE).parts and path.name != "__main__.py"]
-MAY_IMPORT = {
-    "rules": {"rules"},
-    "stats": {"rules", "stats"},
-    "astro": {"rules", "astro"},
-    "io": {"rules", "stats", "astro", "io"},
-    "frozen": {"rules", "stats", "io", "frozen"},
-    "learning": {"rules", "stats", "astro", "io", "learning"},
-    "verb": {"rules", "stats", "astro", "io", "frozen", "learning"},
-    "cli": {"rules", "stats", "astro", "io", "frozen", "learning", "verb", "cli"},
-}
+MOST_MODULES, MOST_LINES = 15, 350
+
+FLOORS = (
+    ("rules",),
+    ("stats", "astro"),
+    ("io/provenance", "io/storage", "io"),
+    ("io/fits",),
+    ("io/tables", "io/cutouts"),
+    ("io/imaging",),
+    ("frozen", "learning"),
+    ("learning/data",),
+    ("learning/networks",),
+    ("learning/training",),
+    ("verb",),
+    ("cli",),
+)
+"""Rooms from the ground up: a module imports what lies in its own room or on a lower floor."""
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 TORCH = {"learning", "train", "score", "freeze", "verify"}
-
-
-def imports(path: Path) -> list[str]:
-    """Names of all modules a file imports, anywhere in it, those only for type checking too."""
-    names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return names
-
-
-def layer(parts: tuple[str, ...]) -> str:
-    """Layer of a module by its path within the package; a verb is what is in none of the folders."""
-    return parts[0] if parts[0] in LAYERS else "verb"
-
-
-def verb(parts: tuple[str, ...]) -> str:
-    return parts[0].removesuffix(".py")
+SQL_DOORS = {"io/tables/sql.py": {"duckdb"}, "io/tables/spark.py": {"pyspark", "py4j"}}
+PIPES = {"io/tables/files.py"}
+"""Tables go to stdout and come from stdin there, and nowhere else."""
 
 
 def inside(path: Path) -> tuple[str, ...]:
@@ -53,17 +47,109 @@ def named(path: Path) -> str:
     return "/".join(inside(path))
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if p.parent != PACKAGE or not p.name.startswith("__")], ids=named)
-def test_lower_layers_know_nothing_of_upper_ones_and_a_verb_imports_no_verb(path):
-    mine = layer(inside(path))
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+KNOWN = {dotted(path): path for path in MODULES}
+
+
+def imports(path: Path) -> list[str]:
+    """Names of all modules a file imports, anywhere in it: inside functions and for type checking too."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def ours(path: Path) -> set[str]:
+    """Modules of lensctl that a file imports."""
+    found = set()
     for name in imports(path):
-        parts = tuple(name.split(".")[1:])
-        if not name.startswith("lensctl.") or parts[0] in ("__version__",):
-            continue
-        theirs = layer(parts)
-        assert theirs in MAY_IMPORT[mine] or (
-            mine == "verb" and theirs == "verb" and verb(parts) == verb(inside(path))
-        ), name
+        module = name if name in KNOWN else name.rpartition(".")[0]
+        if module in KNOWN and module != dotted(path):
+            found.add(module)
+    return found
+
+
+def room(path: Path) -> str:
+    """The folder of a module, with `verb` for what is on the verbs' floor."""
+    folder = "/".join(inside(path)[:-1])
+    return folder if folder in FLOOR or folder == "cli" else "verb"
+
+
+def verb(path: Path) -> str:
+    return inside(path)[0].removesuffix(".py")
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Names that import each other in a loop; empty where there is none."""
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+IMPORTERS = [path for path in MODULES if path.parent != PACKAGE or not path.name.startswith("__")]
+
+
+@pytest.mark.parametrize("path", IMPORTERS, ids=named)
+def test_imports_go_down_the_floors_and_a_verb_imports_no_verb(path):
+    mine = room(path)
+    for module in ours(path) - {"lensctl"}:
+        theirs = room(KNOWN[module])
+        if mine == theirs == "verb":
+            assert verb(path) == verb(KNOWN[module]), module
+        else:
+            assert mine == theirs or FLOOR[theirs] < FLOOR[mine], module
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    assert circle({dotted(path): ours(path) for path in MODULES}) == []
+
+
+def test_no_room_imports_itself_by_way_of_others():
+    rooms: dict[str, set[str]] = {}
+    for path in (path for path in MODULES if path.parent != PACKAGE):
+        here = "/".join(inside(path)[:-1])
+        there = {"/".join(inside(KNOWN[module])[:-1]) for module in ours(path)}
+        rooms.setdefault(here, set()).update(there - {here, ""})
+    assert circle(rooms) == []
+
+
+def test_a_circle_would_be_found():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": set()})
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_room_is_too_large_to_look_around_in():
+    count = Counter(path.parent for path in MODULES if path.name != "__init__.py")
+    del count[PACKAGE], count[PACKAGE / "cli"]
+    assert {named(folder): n for folder, n in count.items() if n > MOST_MODULES} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_no_module_is_too_long_to_read_at_once(path):
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+
+
+def test_every_room_says_what_is_in_it():
+    folders = {path.parent for path in MODULES}
+    silent = [
+        named(folder) for folder in folders if not ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    ]
+    assert silent == ["."] or silent == []
+
+
+def test_the_map_in_contributing_is_that_of_the_folders():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    mapped = set(re.findall(r"^\| `lensctl/([a-z_/]+)/` ", text, re.MULTILINE))
+    there = {named(path.parent) for path in MODULES} - {"."}
+    assert mapped == there
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=named)
@@ -74,12 +160,16 @@ def test_the_library_knows_no_command_line(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=named)
-def test_each_heavy_library_has_one_place(path):
-    found = {name.split(".")[0] for name in imports(path)}
-    if named(path) != "io/tables/sql.py":
-        assert "duckdb" not in found
-    if verb(inside(path)) not in TORCH:
-        assert not {"torch", "torchvision"} & found
+def test_sql_goes_through_its_door_alone(path):
+    engines = {"duckdb", "pyspark", "py4j", "sqlite3", "chdb", "datafusion"}
+    found = {name.split(".")[0] for name in imports(path)} & engines
+    assert found <= SQL_DOORS.get(named(path), set())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_torch_is_imported_only_where_pixels_become_scores(path):
+    if verb(path) not in TORCH:
+        assert not {"torch", "torchvision"} & {name.split(".")[0] for name in imports(path)}
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "cli").glob("*.py")), ids=named)
@@ -89,38 +179,115 @@ def test_commands_import_nothing_heavy_before_they_run(path):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             for name in names:
-                standard = name.split(".")[0] in light or name.split(".")[0] in __import__("sys").stdlib_module_names
+                standard = name.split(".")[0] in light or name.split(".")[0] in sys.stdlib_module_names
                 assert standard or name.startswith(("lensctl.cli", "lensctl.rules")) or name == "lensctl", name
+
+
+def names_used(path: Path) -> set[str]:
+    """Every dotted name of a file, such as `sys.stderr.write` and its beginnings."""
+    tree = ast.parse(path.read_text())
+    return {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute | ast.Name)}
 
 
 @pytest.mark.parametrize("path", LIBRARY, ids=named)
 def test_the_library_does_not_print(path):
-    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    assert not [call for call in calls if isinstance(call, ast.Name) and call.id == "print"]
+    said = names_used(path) & {"print", "sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__", "warnings.warn"}
+    assert said - ({"sys.stdout"} if named(path) in PIPES else set()) == set()
 
 
-@pytest.mark.parametrize("path", [p for p in LIBRARY if layer(inside(p)) == "verb"], ids=named)
-def test_a_verb_reads_no_clock_no_environment_and_no_global_randomness(path):
-    source = ast.parse(path.read_text())
-    attributes = {
-        f"{node.value.id}.{node.attr}"
-        for node in ast.walk(source)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+VALUES = [path for path in LIBRARY if room(path) == "verb" or inside(path)[0] in ("rules", "stats", "astro", "frozen")]
+CHANCE = re.compile(r"(np|numpy)\.random\.(?!Generator$|PCG64$|SeedSequence$|default_rng$|Philox$)\w+")
+
+
+@pytest.mark.parametrize("path", VALUES, ids=named)
+def test_values_depend_on_no_clock_no_environment_and_no_global_randomness(path):
+    roots = {name.split(".")[0] for name in imports(path)}
+    assert not roots & {"time", "random", "secrets", "uuid", "getpass", "socket", "platform"}
+    used = names_used(path)
+    clocks = {f"{kind}.{word}" for kind in ("datetime", "date", "datetime.datetime", "datetime.date") for word in
+              ("now", "today", "utcnow")}  # fmt: skip
+    assert not used & (clocks | {"os.environ", "os.getenv", "os.urandom", "os.getpid"})
+    assert not [name for name in used if CHANCE.fullmatch(name)]
+    assert not [node for node in ast.walk(ast.parse(path.read_text())) if unseeded(node)]
+
+
+def unseeded(node: ast.AST) -> bool:
+    """Whether a node makes a random generator without a seed."""
+    makes = isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("default_rng", "SeedSequence", "PCG64"))
+    return makes and not (node.args or node.keywords)
+
+
+def test_an_unseeded_generator_would_be_found():
+    calls = {
+        "np.random.default_rng()": True,
+        "np.random.default_rng(seed)": False,
+        "SeedSequence()": True,
+        "f()": False,
     }
-    assert not attributes & {"time.time", "datetime.now", "os.environ", "os.getenv", "random.random", "np.random.seed"}
+    assert {text: unseeded(ast.parse(text, mode="eval").body) for text in calls} == calls
+
+
+def broad(handler: ast.AST) -> bool:
+    """Whether a node catches, or suppresses, everything."""
+    everything = {"Exception", "BaseException"}
+    if isinstance(handler, ast.ExceptHandler):
+        kinds = [] if handler.type is None else getattr(handler.type, "elts", [handler.type])
+        caught = handler.type is None or bool({ast.unparse(kind) for kind in kinds} & everything)
+        return caught and not any(isinstance(node, ast.Raise) and node.exc is None for node in ast.walk(handler))
+    suppresses = isinstance(handler, ast.Call) and ast.unparse(handler.func).endswith("suppress")
+    return suppresses and bool({ast.unparse(kind) for kind in handler.args} & everything)
 
 
 def test_only_one_place_catches_everything():
-    found = []
-    for path in MODULES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            broad = isinstance(node, ast.ExceptHandler) and (
-                node.type is None or (isinstance(node.type, ast.Name) and node.type.id == "Exception")
-            )
-            if broad:
-                found.append(named(path))
+    found = [named(path) for path in MODULES for node in ast.walk(ast.parse(path.read_text())) if broad(node)]
     assert found == ["cli/main.py"]
 
 
+def test_what_catches_everything_would_be_found():
+    for text, expected in {
+        "except:\n pass": True,
+        "except Exception:\n pass": True,
+        "except (OSError, Exception):\n pass": True,
+        "except BaseException:\n clean()\n raise": False,
+        "except OSError:\n pass": False,
+    }.items():
+        handler = ast.parse(f"try:\n pass\n{text}").body[0].handlers[0]
+        assert broad(handler) is expected, text
+    assert broad(ast.parse("suppress(Exception)", mode="eval").body)
+
+
+def test_one_policy_says_how_often_a_service_is_asked_again():
+    own = re.compile(r"max_attempts|max_retries|backoff_factor|status_forcelist|retry_timeout|init_backoff")
+    assert [named(path) for path in MODULES if own.search(path.read_text())] == ["io/storage/retry.py"]
+
+
+def test_one_module_writes_the_mark_of_what_is_incomplete():
+    assert [named(path) for path in MODULES if '"_INCOMPLETE"' in path.read_text()] == ["io/storage/incomplete.py"]
+
+
 def test_no_module_is_called_after_nothing():
-    assert not [named(p) for p in MODULES if p.stem in {"utils", "common", "helpers", "misc"}]
+    assert not [named(p) for p in MODULES if p.stem in {"utils", "util", "common", "helpers", "misc", "tools"}]
+
+
+NOT_MIRRORED = {"toys", "benchmarks", "old_outputs", "cli", "vectors"}
+
+
+def mirrored() -> list[Path]:
+    tests = ROOT / "tests"
+    return [path for path in tests.rglob("test_*.py") if path.relative_to(tests).parts[0] not in NOT_MIRRORED]
+
+
+@pytest.mark.parametrize("path", mirrored(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_test_file_has_the_name_and_place_of_what_it_tests(path):
+    """`tests/io/fits/test_rice.py` tests `lensctl/io/fits/rice.py`; more than one file has the name and an addition."""
+    folder, name = path.parent.relative_to(ROOT / "tests"), path.stem.removeprefix("test_")
+    if folder == Path() and name in ("house", "contracts"):
+        return
+    there = {module.stem for module in (PACKAGE / folder).glob("*.py")} | {"every_gate", "bootstrap"}
+    there |= {module.name for module in (PACKAGE / folder).iterdir() if module.is_dir()}
+    assert any(name == module or name.startswith(f"{module}_") for module in there), sorted(there)
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in (ROOT / "tests" / "cli").glob("test_*.py")))
+def test_a_command_is_tested_under_its_name(name):
+    assert (PACKAGE / "cli" / f"{name.removeprefix('test_')}.py").is_file()

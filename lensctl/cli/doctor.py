@@ -57,11 +57,12 @@ def _questions(bucket: str | None, url: str, seconds: float, folder: Path) -> li
     from lensctl import __version__
     from lensctl.doctor import CLOUD, EXTRAS, MACHINE, SERVICES, SOFTWARE, Question, once
     from lensctl.io import machine, workers
+    from lensctl.io.provenance import environment
     from lensctl.io.storage import s3
 
     pair = once(machine.torch_pair)
     aws = once(s3.setting)
-    needed = machine.requirements()
+    needed = environment.requirements()
 
     def package(name: str) -> tuple[bool, str]:
         found = machine.version(name)

@@ -112,6 +112,7 @@ def train(
     Example: lensctl train manifest.parquet run --epochs 10 --positive-share 0.3
     """
     be_a_good_neighbour()
+    from lensctl.io import machine
     from lensctl.io.cutouts.by_manifest import Cutouts
     from lensctl.io.tables.files import read_table
     from lensctl.learning.networks.checkpoint import RUN, read_json
@@ -160,7 +161,7 @@ def train(
             device=device,
             threads=threads,
             feed=feed,
-            host_bytes=free_memory_bytes() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+            host_bytes=machine.free_memory_bytes() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
             compiled=compile,
             init=init,
             checkpoint_every=checkpoint_every,
@@ -229,16 +230,3 @@ def _facts(run: dict[str, Any]) -> dict[str, Any]:
         "left_out": sum(run["rows"]["left_out"].values()),
         "model_digest": run["model_digest"],
     }
-
-
-def free_memory_bytes() -> int:
-    """Host memory that can still be had, here and within the limit of a container."""
-    free = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")] or free
-        group = Path("/sys/fs/cgroup")
-        free.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    except (OSError, ValueError):
-        pass
-    return max(min(free), 0)

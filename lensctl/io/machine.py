@@ -25,7 +25,6 @@ gpus = [[torch.cuda.get_device_name(i), torch.cuda.get_device_properties(i).tota
 mps = bool(getattr(torch.backends, "mps", None) and torch.backends.mps.is_available())
 print(json.dumps({"torch": torch.__version__, "torchvision": torchvision.__version__, "gpus": gpus, "mps": mps}))
 """
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True)
@@ -44,17 +43,6 @@ def version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
-
-
-def requirements(package: str = "lensctl") -> dict[str, list[str]]:
-    """Packages that a package asks for, by extra; those it cannot do without under ''."""
-    found: dict[str, list[str]] = {"": []}
-    for line in metadata.requires(package) or []:
-        name = _NAME.match(line)
-        extra = re.search(r"""extra\s*==\s*["']([^"']+)["']""", line)
-        if name:
-            found.setdefault(extra[1] if extra else "", []).append(name[0])
-    return found
 
 
 def torch_pair() -> Torch:
@@ -76,15 +64,32 @@ def torch_pair() -> Torch:
     return Torch(found["torch"], found["torchvision"], gpus, found["mps"])
 
 
+def free_memory_bytes() -> int:
+    """Memory that can still be had; half of all where that cannot be told."""
+    total, free = memory_bytes()
+    return total // 2 if free is None else free
+
+
 def memory_bytes() -> tuple[int, int | None]:
-    """Memory that this process may use, and how much is free now where that can be told."""
+    """Memory that this process may use (a container has a limit), and how much is free where that can be told."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
-        total = min(total, int(text))
     facts = Path("/proc/meminfo")
-    free = re.search(r"MemAvailable:\s+(\d+) kB", facts.read_text()) if facts.is_file() else None
-    return total, min(total, int(free[1]) * 1024) if free else None
+    found = re.search(r"MemAvailable:\s+(\d+) kB", facts.read_text()) if facts.is_file() else None
+    free = int(found[1]) * 1024 if found else None
+    limit, used = (_bytes_in(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current"))
+    if limit is None:
+        return total, free
+    within = limit if used is None else max(limit - used, 0)
+    return min(total, limit), within if free is None else min(free, within)
+
+
+def _bytes_in(file: Path) -> int | None:
+    """The number in a file of the system; None where there is none, or it says max."""
+    try:
+        text = file.read_text().strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
 
 
 def free_bytes(folder: Path) -> int:

@@ -29,3 +29,9 @@ class ServiceError(LensctlError):
 
 class ReaderGone(Exception):
     """The process that read our stdout went away: exit status 141. Deliberately not an OSError."""
+
+
+def first_line(error: object, most: int = 200) -> str:
+    """The first line of what an error says, or its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:most]

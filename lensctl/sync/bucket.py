@@ -44,23 +44,20 @@ class Bucket:
             self._prefix = folder + "/" if folder else ""
 
     @contextmanager
-    def _plainly(self, key: str) -> Iterator[None]:
-        """Turn what the libraries raise into what people understand."""
-        import botocore.exceptions
-        from obstore.exceptions import BaseError, PreconditionError
+    def _reaching(self, key: str) -> Iterator[None]:
+        """As `s3.reaching`; Changed where an object is another than was asked for."""
+        from obstore.exceptions import PreconditionError
 
-        kinds = (BaseError, OSError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError)
-        try:
-            yield
-        except PreconditionError as error:
-            raise Changed(key) from error
-        except kinds as error:
-            raise s3.unreachable(f"s3://{self.bucket}/{key}", error) from error
+        with s3.reaching(f"s3://{self.bucket}/{key}"):
+            try:
+                yield
+            except PreconditionError as error:
+                raise Changed(key) from error
 
     def _head(self, key: str) -> Entry | None:
         import obstore
 
-        with self._plainly(key):
+        with self._reaching(key):
             try:
                 facts = obstore.head(self._store, key)
             except FileNotFoundError:
@@ -95,7 +92,7 @@ class Bucket:
         import obstore
 
         key = self._prefix + entry.key
-        with self._plainly(key):
+        with self._reaching(key):
             options: Any = {"if_match": f'"{entry.etag}"'} if entry.etag else {}
             try:
                 if entry.size <= STREAM_BYTES:
@@ -137,7 +134,7 @@ class Bucket:
 
     def is_sealed(self, key: str) -> bool:
         """Whether S3 says that an object is encrypted with a key that is not its own."""
-        with self._plainly(key):
+        with self._reaching(key):
             facts = s3.client().head_object(Bucket=self.bucket, Key=self._prefix + key)
         return "aws:kms" in facts.get("ServerSideEncryption", "") or "SSECustomerAlgorithm" in facts
 
@@ -148,7 +145,7 @@ class Bucket:
         full, parts = self._prefix + key, parts_for(size)
         if parts == WHOLE:
             data = b"".join(chunks)
-            with self._plainly(full):
+            with self._reaching(full):
                 etag = obstore.put(self._store, full, data, use_multipart=False)["e_tag"] or ""
         else:
             with self._large:
@@ -158,7 +155,7 @@ class Bucket:
     def _put_parts(self, key: str, chunks: Iterable[bytes], part_bytes: int) -> str:
         """Upload in parts; whatever fails on the way, in `chunks` too, leaves no trace."""
         at = {"Bucket": self.bucket, "Key": key}
-        with self._plainly(key):
+        with self._reaching(key):
             upload = s3.client().create_multipart_upload(**at)["UploadId"]
         done: list[dict[str, Any]] = []
 
@@ -172,12 +169,12 @@ class Bucket:
                 for number, data in enumerate(_blocks(chunks, part_bytes), start=1):
                     if len(underway) >= PARTS_UNDERWAY:
                         finished, underway = wait(underway, return_when=FIRST_COMPLETED)
-                        with self._plainly(key):
+                        with self._reaching(key):
                             done += [part.result() for part in finished]
                     underway.add(pool.submit(send, number, data))
-                with self._plainly(key):
+                with self._reaching(key):
                     done += [part.result() for part in underway]
-            with self._plainly(key):
+            with self._reaching(key):
                 parts = {"Parts": sorted(done, key=lambda part: int(part["PartNumber"]))}
                 return str(s3.client().complete_multipart_upload(**at, UploadId=upload, MultipartUpload=parts)["ETag"])
         except BaseException:
@@ -197,7 +194,7 @@ class Bucket:
         """Remove objects."""
         import obstore
 
-        with self._plainly(self._prefix + keys[0]):
+        with self._reaching(self._prefix + keys[0]):
             obstore.delete(self._store, [self._prefix + key for key in keys])
         for key in keys:
             (self._index or {}).pop(key, None)
@@ -206,7 +203,7 @@ class Bucket:
         """Lines of a note."""
         import obstore
 
-        with self._plainly(self._prefix + name):
+        with self._reaching(self._prefix + name):
             try:
                 return bytes(obstore.get(self._store, self._prefix + name).bytes()).splitlines()
             except FileNotFoundError:
@@ -217,7 +214,7 @@ class Bucket:
         import obstore
 
         text = "".join(f"{line}\n" for line in lines).encode()
-        with self._plainly(self._prefix + name):
+        with self._reaching(self._prefix + name):
             if text:
                 obstore.put(self._store, self._prefix + name, text)
             else:

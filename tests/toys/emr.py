@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -17,6 +19,8 @@ from typing import Any
 REGION = "us-east-2"
 BUCKET = "survey"
 STAGING = f"s3://{BUCKET}/emr"
+SAMPLE = ("sample", "s3://survey/pool", "s3://survey/drawn.parquet", "--positives", "s3://survey/positives.parquet")
+JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ
 
 
 @dataclass(frozen=True)
@@ -108,3 +112,20 @@ def region() -> Iterator[Toy]:
         yield Toy(env, toy.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"])
     finally:
         server.stop()
+
+
+def told(done):
+    """The JSON line of a command that went well."""
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    return json.loads(line)
+
+
+def refused(done, *words):
+    """Whether a command ended with 2, one error and its remedy, nothing on stdout."""
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    said = done.stderr[done.stderr.index("error: ") :]
+    assert "  fix: " in said
+    for word in words:
+        assert word in said, said

@@ -19,7 +19,7 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, from_list
 from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.storage.s3 import is_s3
-from lensctl.rules.errors import InputError
+from lensctl.rules.errors import InputError, first_line
 from lensctl.rules.schema import COLUMNS
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Store:
             with self._files.open_input_file(f"{self._base}/{INDEX}") as file:
                 return pq.read_table(file, columns=list(names) or None)
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{self.path}/{INDEX}: cannot be read ({_first_line(error)})", "make it again") from error
+            raise InputError(f"{self.path}/{INDEX}: cannot be read ({first_line(error)})", "make it again") from error
 
     @functools.cached_property
     def digest(self) -> str:
@@ -236,9 +236,7 @@ class Store:
             with self._files.open_input_file(f"{self._base}/{INDEX}") as file:
                 footer = pq.read_metadata(file)
         except (pa.ArrowException, OSError) as error:
-            raise InputError(
-                f"{name}: cannot be read ({_first_line(error)})", "copy or make the store again"
-            ) from error
+            raise InputError(f"{name}: cannot be read ({first_line(error)})", "copy or make the store again") from error
         if footer.num_rows != self.n:
             raise InputError(f"{name} has {footer.num_rows} rows, images {self.n}", "copy or make the store again")
         lacking = [column for column in INDEX_COLUMNS if column not in footer.schema.names]
@@ -267,7 +265,3 @@ def _file_system(path: str) -> tuple[pyarrow.fs.FileSystem, str]:
 
         return s3.filesystem(), path.split("://", 1)[1]
     return pyarrow.fs.LocalFileSystem(), path
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from lensctl.io.fits.header import BLOCK, Header, data_bytes, read_header
 from lensctl.io.fits.packed_tables import GZIP_MAGIC, as_unpacked, is_packed, packed_tiles
 from lensctl.io.storage.s3 import is_s3
-from lensctl.rules.errors import InputError, LensctlError
+from lensctl.rules.errors import InputError, LensctlError, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -197,7 +197,7 @@ def open_fits_table(path: str) -> Iterator[Reading]:
             s3.download(path, Path(local))
         if not Path(local).is_file():
             raise InputError(f"{path}: no such file", "check the path")
-        stack.enter_context(_plainly(path))
+        stack.enter_context(_whole_fits(path))
         summed = _Summed(stack.enter_context(open(local, "rb", buffering=0)))
         file: Any = io.BufferedReader(summed)
         if file.peek(2)[:2] == GZIP_MAGIC:
@@ -234,15 +234,14 @@ class _Summed(io.RawIOBase):
 
 
 @contextmanager
-def _plainly(path: str) -> Iterator[None]:
+def _whole_fits(path: str) -> Iterator[None]:
     """Turn what the libraries raise on a file that is no whole FITS file into one sentence."""
     try:
         yield
     except LensctlError:
         raise
     except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: cannot be read as FITS ({reason[:120]})", "is the file whole?") from error
+        raise InputError(f"{path}: cannot be read as FITS ({first_line(error, 120)})", "is the file whole?") from error
 
 
 def _find_table(file: Any, path: str) -> tuple[Header, int]:

@@ -14,6 +14,7 @@ from lensctl.astro.wcs import Tan
 from lensctl.io.cutouts.layout import EXTRAS
 from lensctl.io.fits.tiles import Mask, no_tiles, pixels_of, tile_blocks, tile_shape
 from lensctl.io.imaging.bricks import Plane, Root, layer_of, release_of
+from lensctl.rules.errors import first_line
 
 SHARE_FOR_WHOLE = 0.9  # of its tiles: read a plane whole when its cutouts need so many
 OVERLAP = 1.25  # times that a tile is needed, on average, from where on tiles are kept rather than read again
@@ -185,5 +186,4 @@ def _named(error: OSError | ValueError, which: str) -> ValueError:
 
 def reason_of(error: BaseException) -> str:
     """First line of an error, without the folder a file is in."""
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return re.sub(r"\S*/(?=legacysurvey-)|/dev/fd/\d+", "", text)[:200]
+    return re.sub(r"\S*/(?=legacysurvey-)|/dev/fd/\d+", "", first_line(error, 1000))[:200]

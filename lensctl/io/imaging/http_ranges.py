@@ -90,7 +90,7 @@ class Objects:
         import obstore
 
         try:
-            async with _plainly():
+            async with _obstore_errors():
                 await obstore.head_async(self._store, self._key(name))
         except FileNotFoundError:
             return False
@@ -126,7 +126,7 @@ class Objects:
         for left in reversed(range(self._tries)):
             answer, version = await self._ask(name, {"range": (start, stop)})
             with suppress(*[] if not left else [Unanswered]):
-                async with _plainly():
+                async with _obstore_errors():
                     data = bytes(await answer.bytes_async())
                 _refuse_short_answer(len(data), min(stop, version.size) - start)
                 return data, version
@@ -138,7 +138,7 @@ class Objects:
             answer, version = await self._ask(name, None)
             with suppress(*[] if not left else [Unanswered]):
                 at = 0
-                async with _plainly():
+                async with _obstore_errors():
                     async for chunk in answer.stream():
                         at += os.pwrite(handle, chunk, at)
                 _refuse_short_answer(at, version.size)
@@ -148,7 +148,7 @@ class Objects:
     async def _ask(self, name: str, options: Any) -> tuple[Any, Version]:
         import obstore
 
-        async with _plainly():
+        async with _obstore_errors():
             answer = await obstore.get_async(self._store, self._key(name), options=options)
             return answer, Version(answer.meta["size"], answer.meta["e_tag"])
 
@@ -172,7 +172,7 @@ def _refuse_short_answer(there: int, promised: int) -> None:
 
 
 @asynccontextmanager
-async def _plainly() -> AsyncIterator[None]:
+async def _obstore_errors() -> AsyncIterator[None]:
     """Turn what obstore raises into what is to be done about it."""
     from obstore.exceptions import BaseError, NotSupportedError
 

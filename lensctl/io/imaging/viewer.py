@@ -21,7 +21,7 @@ from lensctl.io.imaging.backoff import Gate, Pace
 from lensctl.io.imaging.source import BEFORE, Advance, Cuts, Task, complete
 from lensctl.io.imaging.viewer_response import MANY, Answer, Asked, asked_to_wait, judge, shown_layer
 from lensctl.rules import quality
-from lensctl.rules.errors import InputError, ServiceError
+from lensctl.rules.errors import InputError, ServiceError, first_line
 
 if TYPE_CHECKING:
     import aiohttp
@@ -324,8 +324,7 @@ class _Fetching:
         except aiohttp.ClientPayloadError:
             return Answer("bad_file", error="cut short", http_status=200, tries=MANY, alive=False)
         except (aiohttp.ClientError, ConnectionError) as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            return Answer("http_error", error=reason or type(error).__name__, tries=MANY, alive=False)
+            return Answer("http_error", error=first_line(error), tries=MANY, alive=False)
 
 
 async def _body(response: aiohttp.ClientResponse, longest: int) -> bytes:

@@ -31,11 +31,19 @@ def source_commit(package: Path = PACKAGE) -> dict[str, Any]:
 def installed_versions() -> dict[str, str]:
     """Versions of Python and of every library that lensctl itself requires, by name."""
     found = {"python": platform.python_version()}
-    for requirement in metadata.requires("lensctl") or ():
-        name = re.match(r"[\w.-]+", requirement)
-        if name and "extra ==" not in requirement:
-            found[name.group()] = metadata.version(name.group())
+    found |= {name: metadata.version(name) for name in requirements()[""]}
     return dict(sorted(found.items()))
+
+
+def requirements(package: str = "lensctl") -> dict[str, list[str]]:
+    """Packages that a package asks for, by extra; those it cannot do without under ''."""
+    found: dict[str, list[str]] = {"": []}
+    for line in metadata.requires(package) or []:
+        name = re.match(r"[\w.-]+", line)
+        extra = re.search(r"""extra\s*==\s*["']([^"']+)["']""", line)
+        if name:
+            found.setdefault(extra[1] if extra else "", []).append(name[0])
+    return found
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensctl.io.storage.retry import POLICY, RetryPolicy
-from lensctl.rules.errors import InputError, LensctlError, ServiceError
+from lensctl.rules.errors import InputError, LensctlError, ServiceError, first_line
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -200,115 +201,108 @@ def signed(bucket: str, query: Mapping[str, str], seconds: int = 3600) -> str:
     return str(request.url)
 
 
+@contextmanager
+def reaching(url: str, *, absent_passes: bool = False) -> Iterator[None]:
+    """Turn what the S3 libraries raise into a sentence about `url`; where asked, let FileNotFoundError pass.
+
+    Raises InputError where there is no such bucket or object, ServiceError for anything else.
+    """
+    import botocore.exceptions
+    from obstore.exceptions import BaseError
+
+    try:
+        yield
+    except (BaseError, OSError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        if absent_passes and isinstance(error, FileNotFoundError):
+            raise
+        raise unreachable(url, error) from error
+
+
 def exists(url: str) -> bool:
     """Whether an object of this name, or a folder with anything in it, is there."""
     import obstore
-    from obstore.exceptions import BaseError
 
     bucket, key = split_url(url)
     store = object_store(bucket)
-    try:
+    with reaching(url):
         try:
             obstore.head(store, key.rstrip("/"))
             return True
         except FileNotFoundError:
             return any(page for page in obstore.list(store, prefix=key.rstrip("/") + "/", chunk_size=1))
-    except (BaseError, OSError) as error:
-        raise unreachable(url, error) from error
 
 
 def stamp(url: str) -> str:
     """What an object is without reading it: its size and ETag, another one when it is written again."""
     import obstore
-    from obstore.exceptions import BaseError
 
     bucket, key = split_url(url)
-    try:
+    with reaching(url):
         facts = obstore.head(object_store(bucket), key)
-    except (BaseError, OSError) as error:
-        raise unreachable(url, error) from error
-    return f"{facts['size']} bytes, {facts['e_tag']}"
+        return f"{facts['size']} bytes, {facts['e_tag']}"
 
 
 def size(url: str) -> int:
     """Bytes of an object; FileNotFoundError where there is none."""
     import obstore
-    from obstore.exceptions import BaseError
 
     bucket, key = split_url(url)
-    try:
+    with reaching(url, absent_passes=True):
         return int(obstore.head(object_store(bucket), key)["size"])
-    except FileNotFoundError:
-        raise
-    except (BaseError, OSError) as error:
-        raise unreachable(url, error) from error
 
 
 def read_object(url: str) -> bytes:
     """A small object; FileNotFoundError where there is none."""
     import obstore
-    from obstore.exceptions import BaseError
 
     bucket, key = split_url(url)
-    try:
+    with reaching(url, absent_passes=True):
         return bytes(obstore.get(object_store(bucket), key).bytes())
-    except FileNotFoundError:
-        raise
-    except (BaseError, OSError) as error:
-        raise unreachable(url, error) from error
 
 
-def write_object(url: str, data: bytes) -> None:
-    """Put a small object."""
+def write_object(url: str, data: bytes | Path) -> None:
+    """Put a small object, or a local file, in one piece: readers see all of it or nothing."""
     import obstore
-    from obstore.exceptions import BaseError
 
     bucket, key = split_url(url)
-    try:
+    with reaching(url):
         obstore.put(object_store(bucket), key, data)
-    except (BaseError, OSError) as error:
-        raise unreachable(url, error) from error
 
 
 def list_objects(url: str) -> list[str]:
     """Every object in a folder and below it."""
     import obstore
-    from obstore.exceptions import BaseError
 
     bucket, key = split_url(url)
-    try:
+    with reaching(url):
         pages = obstore.list(object_store(bucket), key.rstrip("/") + "/")
         return sorted(f"s3://{bucket}/{entry['path']}" for page in pages for entry in page)
-    except (BaseError, OSError) as error:
-        raise unreachable(url, error) from error
 
 
 def delete(urls: Sequence[str]) -> None:
     """Remove objects of one bucket; those that are not there are no matter."""
     import obstore
-    from obstore.exceptions import BaseError
 
     if not urls:
         return
     bucket, _ = split_url(urls[0])
-    try:
+    with suppress(FileNotFoundError), reaching(urls[0], absent_passes=True):
         obstore.delete(object_store(bucket), [split_url(url)[1] for url in urls])
-    except FileNotFoundError:
-        return
-    except (BaseError, OSError) as error:
-        raise unreachable(urls[0], error) from error
 
 
 def upload(file: Path, url: str) -> None:
-    """Put a local file on S3 in one piece: readers see all of it or nothing."""
+    """Put a local file on S3."""
+    write_object(url, file)
+
+
+def download(url: str, file: Path) -> None:
+    """Fetch an object to a local file."""
     import obstore
-    from obstore.exceptions import BaseError
 
     bucket, key = split_url(url)
-    try:
-        obstore.put(object_store(bucket), key, file)
-    except (BaseError, OSError) as error:
-        raise unreachable(url, error) from error
+    with reaching(url), file.open("wb") as out:
+        for chunk in obstore.get(object_store(bucket), key).stream():
+            out.write(chunk)
 
 
 _ANSWERS = (
@@ -328,26 +322,10 @@ def unreachable(url: str, error: Exception) -> LensctlError:
         return InputError(f"{url}: there is no such bucket", "check its name, and the endpoint and region")
     if "NoSuchKey" in (code or text) or isinstance(error, FileNotFoundError):
         return InputError(f"{url}: no such object", "check the bucket and the key")
-    reason = f"{code}: {message}" if code else (text.splitlines() or [type(error).__name__])[0]
+    reason = f"{code}: {message}" if code else first_line(error)
     if not code and isinstance(error, PermissionDeniedError | UnauthenticatedError):
         reason = "access is denied"
     return ServiceError(f"{url}: S3 says: {reason[:200]}", "check the bucket, the key and your AWS credentials")
-
-
-def download(url: str, file: Path) -> None:
-    """Fetch an object to a local file."""
-    import obstore
-    from obstore.exceptions import BaseError
-
-    bucket, key = split_url(url)
-    try:
-        with file.open("wb") as out:
-            for chunk in obstore.get(object_store(bucket), key).stream():
-                out.write(chunk)
-    except FileNotFoundError as error:
-        raise InputError(f"{url}: no such object", "check the bucket and the key") from error
-    except (BaseError, OSError) as error:
-        raise unreachable(url, error) from error
 
 
 def is_s3(path: str | Path) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.storage.s3 import is_s3
-from lensctl.rules.errors import InputError, LensctlError
+from lensctl.rules.errors import InputError, LensctlError, first_line
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -134,10 +134,9 @@ def readable(path: str) -> Iterator[None]:
     except LensctlError:
         raise
     except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         where = "stdin" if path == "-" else path
         raise InputError(
-            f"{where}: cannot be read as a table ({reason[:160]})", "is it whole, and of this format?"
+            f"{where}: cannot be read as a table ({first_line(error, 160)})", "is it whole, and of this format?"
         ) from error
 
 

@@ -19,7 +19,7 @@ from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import write_batches
 from lensctl.io.tables.paths import format_of, parquet_dataset
 from lensctl.io.tables.sql import Scan, counted, scan_parquet
-from lensctl.rules.errors import InputError, LensctlError
+from lensctl.rules.errors import InputError, LensctlError, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -96,7 +96,7 @@ class Cluster:
 
     def keep(self, name: str, sql: str) -> None:
         """Run a statement once and make its rows known under a name."""
-        with _plainly():
+        with _spark_errors():
             self._session.sql(sql).persist().createOrReplaceTempView(name)
 
     def query(self, sql: str) -> pa.Table:
@@ -104,7 +104,7 @@ class Cluster:
         import pyarrow as pa
         from pyspark.sql.pandas.types import to_arrow_schema
 
-        with _plainly():
+        with _spark_errors():
             found = self._session.sql(sql)
             return pa.Table.from_pylist([row.asDict() for row in found.collect()], schema=to_arrow_schema(found.schema))
 
@@ -137,7 +137,7 @@ class Cluster:
             format=format_of(output, format),
         )
         fetched = located.repartition(len(self._files), FILE).mapInArrow(fetch, self._types(list(schema)))
-        with _plainly():
+        with _spark_errors():
             fetched.repartition(1).sortWithinPartitions("galaxy_id").mapInArrow(write, "rows long").collect()
 
     def each(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Result]:
@@ -145,7 +145,7 @@ class Cluster:
         listed = list(tasks)
         if not listed:
             return []
-        with _plainly():
+        with _spark_errors():
             return list(self._session.sparkContext.parallelize(listed, len(listed)).map(function).collect())
 
     def refuse_unseen(self, path: str) -> None:
@@ -191,13 +191,13 @@ def _session() -> SparkSession:
             .getOrCreate()
         )
     except PySparkException as error:
-        raise LensctlError(f"Spark did not start: {str(error).splitlines()[0]}", "see its lines above") from error
+        raise LensctlError(f"Spark did not start: {first_line(error)}", "see its lines above") from error
     session.sparkContext.setLogLevel("ERROR")
     return session
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
+def _spark_errors() -> Iterator[None]:
     """Turn what an executor or the SQL ran into, into one sentence."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException

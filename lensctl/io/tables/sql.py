@@ -13,7 +13,7 @@ from lensctl.io.provenance.steps import Chain, chain_of, stamp
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import read_table, write_batches
 from lensctl.io.tables.paths import files_of, filesystem_of, format_of, parquet_dataset, readable
-from lensctl.rules.errors import InputError, ServiceError
+from lensctl.rules.errors import InputError, ServiceError, first_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +47,7 @@ def rows_that(table: pa.Table, condition: str, order: str = "") -> list[int]:
     except duckdb.Error as error:
         said = f"{condition!r} ordered by {order!r}" if order else repr(condition)
         raise InputError(
-            f"{said}: {str(error).splitlines()[0][:200]}", "write it as SQL, such as \"tier = 'A' AND flux_z > 1\""
+            f"{said}: {first_line(error)}", "write it as SQL, such as \"tier = 'A' AND flux_z > 1\""
         ) from error
     rows: list[int] = found["__row"].to_pylist()
     return rows
@@ -159,16 +159,16 @@ class Database:
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """The rows of one statement, in the order it gives them."""
-        with _plainly():
+        with _duckdb_errors():
             return self._connection.execute(sql, parameters or {}).to_arrow_table()
 
     def stream(self, sql: str, batch_rows: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         """The columns of one statement, and its rows in batches, never all at once."""
-        with _plainly():
+        with _duckdb_errors():
             reader = self._connection.execute(sql).to_arrow_reader(batch_rows)
 
         def batches() -> Iterator[pa.RecordBatch]:
-            with _plainly():
+            with _duckdb_errors():
                 yield from reader
 
         return reader.schema, batches()
@@ -247,20 +247,16 @@ class Database:
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
+def _duckdb_errors() -> Iterator[None]:
     """Turn what DuckDB raises on files it cannot reach or read into one sentence."""
     import duckdb
 
     try:
         yield
     except duckdb.HTTPException as error:
-        raise ServiceError(
-            f"S3 says: {str(error).splitlines()[0]}", "check the path and your AWS credentials"
-        ) from error
+        raise ServiceError(f"S3 says: {first_line(error)}", "check the path and your AWS credentials") from error
     except (duckdb.IOException, duckdb.InvalidInputException, duckdb.OutOfMemoryException) as error:
-        raise InputError(
-            f"a table cannot be read ({str(error).splitlines()[0][:200]})", "is the file whole?"
-        ) from error
+        raise InputError(f"a table cannot be read ({first_line(error)})", "is the file whole?") from error
 
 
 def _quoted(text: str) -> str:

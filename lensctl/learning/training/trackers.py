@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lensctl.rules.config import nearest
-from lensctl.rules.errors import InputError
+from lensctl.rules.errors import InputError, first_line
 
 
 class Tracker(Protocol):
@@ -112,9 +112,9 @@ def _plain(name: str, error: type[Exception]) -> Iterator[None]:
     try:
         yield
     except error as trouble:
-        first = (str(trouble).strip().splitlines() or [type(trouble).__name__])[0]
         raise InputError(
-            f"--track {name}: {first}", f"set {name} up, or leave it out; a run that was begun goes on with --resume"
+            f"--track {name}: {first_line(trouble)}",
+            f"set {name} up, or leave it out; a run that was begun goes on with --resume",
         ) from trouble
 
 

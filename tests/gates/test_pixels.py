@@ -1,0 +1,127 @@
+"""The pixels gate measures every good cutout anew and believes no flag."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lensctl.gates import pixels as pixels_gate
+from lensctl.io.cutouts import npz
+from lensctl.io.cutouts.store import open_store
+from lensctl.io.provenance import digests
+from lensctl.rules import quality
+from tests.toys.judging import CUTOUTS, NOISE, failed, judge, judged
+from tests.toys.manifests import changed, with_store
+
+
+def judge_pixels(tmp_path, pixels, given=(), table=CUTOUTS, **facts):
+    path = with_store(tmp_path, table, pixels, **facts)
+    checks = judge("pixels", path, given=given)
+    on_store = judge("pixels", tmp_path / "cutouts.zarr", given=given)
+    assert [(c.check, c.passed, c.value, c.offenders) for c in on_store] == [
+        (c.check, c.passed, c.value, c.offenders) for c in checks
+    ]
+    assert {c.input_digest for c in on_store} == {open_store(tmp_path / "cutouts.zarr").digest}
+    assert {c.input_digest for c in checks} == {digests.of_table(pq.read_table(path))}
+    return checks
+
+
+def test_pixels_passes_whole_cutouts_and_reports_nan_outside_the_centre(tmp_path):
+    pixels = NOISE.copy()
+    pixels[3, 0, 0, 1] = np.nan
+    checks = judge_pixels(tmp_path, pixels)
+    assert failed(checks) == []
+    assert next(check.value for check in checks if check.check == "cutouts with NaN anywhere") == 1
+
+
+@pytest.mark.parametrize(("crop", "wrong"), [(64, False), (95, True), (101, True)])
+def test_pixels_judges_the_crop_that_trains(tmp_path, crop, wrong):
+    pixels = NOISE.copy()
+    pixels[3, 4, 50, 1] = np.nan
+    found = failed(judge_pixels(tmp_path, pixels, (f"pixels.crop={crop}",)))
+    assert found == ([f"cutouts with NaN in the central {crop} px"] if wrong else [])
+
+
+def test_pixels_limits_the_share_marked_as_failed(tmp_path):
+    pixels = NOISE.copy()
+    pixels[3, 50, 50, 1] = np.nan
+    pixels[4, :, :, 2] = 0
+    checks = judge_pixels(tmp_path, pixels)
+    assert failed(checks) == ["share marked as failed"]
+    share = next(check for check in checks if check.check == "share marked as failed")
+    assert share.value == 0.1
+    assert share.note.startswith("missing_band: 1, nan_center: 1")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "check"),
+    [
+        ((3, 50, 50, 1, np.nan), "cutouts with NaN in the centre"),
+        ((3, 0, 0, 1, np.inf), "cutouts with an infinite pixel"),
+        ((3, slice(None), slice(None), 2, 0.0), "cutouts with a missing band"),
+        ((3, slice(None), slice(None), 2, np.nan), "cutouts with a missing band"),
+    ],
+)
+def test_pixels_does_not_believe_the_flags(tmp_path, spoil, check):
+    pixels = NOISE.copy()
+    pixels[spoil[:4]] = spoil[4]
+    checks = judge_pixels(tmp_path, pixels, cutout_ok=[True] * 20, status=["ok"] * 20)
+    assert check in failed(checks)
+    assert CUTOUTS["galaxy_id"][3].as_py() in next(c.offenders for c in checks if c.check == check)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pixels_finds_by_a_glance_what_measuring_every_cutout_finds(seed):
+    rng = np.random.default_rng(seed)
+    images = NOISE[rng.integers(0, 20, 48)].copy()
+    faults = (np.nan, np.inf, -np.inf, 0.0, 3e38)
+    for i in rng.choice(48, 30, replace=False):
+        value, band = rng.choice(faults), rng.integers(0, 3)
+        if rng.random() < 0.5:
+            images[i, :, :, band] = value
+        else:
+            y, x = rng.integers(0, 101, 2)
+            images[i, y : y + 1 + rng.integers(0, 30), x : x + 1 + rng.integers(0, 30), band] = value
+    found = {name: set(at.tolist()) for name, at in pixels_gate._strange(images, 64).items()}
+    with np.errstate(all="ignore"):
+        measured = quality.measure(images)
+    middle = quality.central(101)
+    centre, crop = images[:, middle, middle].reshape(48, -1), images[:, 18:82, 18:82].reshape(48, -1)
+    assert found == {
+        "cutouts with a missing band": set(np.flatnonzero(measured["status"] == "missing_band")),
+        "cutouts with NaN in the centre": set(np.flatnonzero(np.isnan(centre).any(axis=1))),
+        "cutouts with an infinite pixel": set(np.flatnonzero(np.isinf(images).reshape(48, -1).any(axis=1))),
+        "cutouts with NaN anywhere": set(np.flatnonzero(np.isnan(images).reshape(48, -1).any(axis=1))),
+        "cutouts with NaN in the central 64 px": set(np.flatnonzero(~np.isfinite(crop).all(axis=1))),
+    }
+    assert all(found.values())
+
+
+def test_pixels_catches_another_shape(tmp_path):
+    assert failed(judge_pixels(tmp_path, NOISE[:, :64, :64])) == ["cutouts of another shape"]
+
+
+def test_pixels_catches_pixels_that_have_changed_since(tmp_path):
+    told = quality.fingerprints(NOISE)
+    told[7] = told[8]
+    checks = judge_pixels(tmp_path, NOISE, cutout_sha256=told)
+    assert failed(checks) == ["cutouts whose pixels have changed"]
+    told[7] = None
+    (tmp_path / "unknown").mkdir()
+    assert failed(judge_pixels(tmp_path / "unknown", NOISE, cutout_sha256=told)) == [
+        "cutouts without a recorded SHA-256"
+    ]
+
+
+def test_pixels_reads_single_files_each_of_its_own_shape(tmp_path):
+    for i, name in enumerate(CUTOUTS["galaxy_id"].to_pylist()):
+        side = 64 if i == 5 else 101
+        meta = {"meta_galaxy_id": np.array(name), "meta_ra": np.array(1.0), "meta_dec": np.array(2.0)}
+        npz.write_npz(tmp_path / f"{name}.npz", NOISE[i, :side, :side], meta)
+    table = changed(CUTOUTS, "cutout_path", [f"{name}.npz" for name in CUTOUTS["galaxy_id"].to_pylist()])
+    table = changed(table, "cutout_index", pa.nulls(20, pa.int64()))
+    checks = judged(tmp_path, "pixels", table)
+    assert failed(checks) == ["cutouts of another shape"]
+    assert next(c.offenders for c in checks if not c.passed) == (CUTOUTS["galaxy_id"][5].as_py(),)

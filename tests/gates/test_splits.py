@@ -1,0 +1,117 @@
+"""The splits gate passes what the rule splits, and catches every way that sky or objects leak across a border."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lensctl.io.provenance import digests
+from lensctl.rules import split
+from tests.toys.judging import MANIFEST, failed, judge, judged, pc_label, saved
+from tests.toys.manifests import border, changed, moved, with_rows
+
+TRAIN_POSITIVE = next(
+    i
+    for i, (s, y) in enumerate(zip(MANIFEST["split"].to_pylist(), MANIFEST["label"].to_pylist(), strict=True))
+    if y and s == "train"
+)
+
+
+def test_splits_passes_a_manifest_split_by_the_rule(tmp_path):
+    checks = judged(tmp_path, "splits", MANIFEST)
+    assert failed(checks) == []
+    shares = {check.check: check for check in checks if "share of" in check.check}
+    assert len(shares) == 9
+    assert all(check.low < check.value < check.high for check in shares.values())
+    assert shares["val share of positives"].n == 200
+
+
+def test_splits_catches_positives_split_by_pythons_salted_hash(tmp_path):
+    """The fault of the origin: 84 of its 112 validation lenses lay in pixels that trained."""
+    names = MANIFEST["split"].to_pylist()
+    for i, (name, label) in enumerate(
+        zip(MANIFEST["galaxy_id"].to_pylist(), MANIFEST["label"].to_pylist(), strict=True)
+    ):
+        if label:
+            u = int.from_bytes(hashlib.md5(b"salt" + name.encode()).digest()[:4], "big") / 2**32
+            names[i] = "train" if u < 0.7 else "val" if u < 0.85 else "test"
+    checks = judged(tmp_path, "splits", changed(MANIFEST, "split", names))
+    rule = next(check for check in checks if check.check == "split is that of the rule")
+    assert not rule.passed
+    assert "only positives" in rule.note
+    assert len(rule.offenders) == 5
+
+
+def test_splits_catches_shares_laid_out_in_alphabetical_order(tmp_path):
+    names = []
+    for pixel in MANIFEST["healpix_128"].to_pylist():
+        u = int.from_bytes(hashlib.sha256(f"{pixel}_{split.SEED}".encode()).digest()[:4], "big") / 2**32
+        names.append("test" if u < 0.15 else "train" if u < 0.85 else "val")
+    checks = judged(tmp_path, "splits", changed(MANIFEST, "split", names))
+    rule = next(check for check in checks if check.check == "split is that of the rule")
+    assert not rule.passed
+    assert "alphabetical" in rule.note
+
+
+def test_splits_catches_a_pixel_in_two_splits(tmp_path):
+    table = pa.concat_tables([MANIFEST, with_rows(MANIFEST.slice(0, 1), [0], galaxy_id="x", split="other")])
+    table = with_rows(table, [table.num_rows - 1], split="test" if table["split"][0].as_py() != "test" else "val")
+    assert "no pixel in two splits" in failed(judged(tmp_path, "splits", table))
+
+
+@pytest.mark.parametrize("bad", [None, float("nan"), -1.0, 7.5])
+def test_splits_catches_null_and_nan_pixels(tmp_path, bad):
+    pixels = MANIFEST["healpix_128"].to_pylist()
+    pixels[3] = bad
+    table = changed(MANIFEST, "healpix_128", pa.array(pixels, pa.float64(), from_pandas=False))
+    assert "healpix_128 is that of ra, dec" in failed(judged(tmp_path, "splits", table))
+
+
+@pytest.mark.parametrize("bad", [None, "", "Train"])
+def test_splits_catches_a_split_that_is_none(tmp_path, bad):
+    assert "split is train, val or test" in failed(judged(tmp_path, "splits", with_rows(MANIFEST, [5], split=bad)))
+
+
+def test_splits_catches_one_id_in_two_splits(tmp_path):
+    other = next(i for i, s in enumerate(MANIFEST["split"].to_pylist()) if s == "test")
+    table = with_rows(MANIFEST, [other], galaxy_id=MANIFEST["galaxy_id"][TRAIN_POSITIVE].as_py())
+    assert failed(judged(tmp_path, "splits", table)) == ["no galaxy_id in two splits"]
+
+
+def test_splits_catches_one_object_under_two_ids_in_two_splits(tmp_path):
+    ra, dec1, dec2 = border()
+    table = moved(moved(MANIFEST, 300, ra, (dec1 + dec2) / 2 - 0.3 / 3600), 301, ra, (dec1 + dec2) / 2 + 0.3 / 3600)
+    assert {table["split"][300].as_py(), table["split"][301].as_py()} == {"train", "test"}
+    assert "no object within 1 arcsec in two splits" in failed(judged(tmp_path, "splits", table))
+
+
+def test_splits_catches_cutouts_that_overlap_across_a_border(tmp_path):
+    ra, dec1, dec2 = border()
+    near = moved(moved(MANIFEST, 300, ra, dec1 - 10 / 3600), 301, ra, dec2 + 10 / 3600)
+    assert "no sky shared by cutouts of two splits" in failed(judged(tmp_path, "splits", near))
+    far = moved(moved(MANIFEST, 300, ra, dec1 - 14 / 3600), 301, ra, dec2 + 14 / 3600)
+    assert "no sky shared by cutouts of two splits" not in failed(judged(tmp_path, "splits", far))
+
+
+def test_splits_judges_each_class_apart(tmp_path):
+    """All positives in train: few rows among many, invisible in the shares of all rows."""
+    label, names = MANIFEST["label"].to_numpy(), np.array(MANIFEST["split"].to_pylist())
+    table = MANIFEST.filter(pa.array((label == 0) | (names == "train"))).slice(0)
+    assert "val share of positives" in failed(judged(tmp_path, "splits", table))
+
+
+def test_splits_takes_tables_without_labels(tmp_path):
+    label = pc_label(MANIFEST)
+    columns = ["galaxy_id", "ra", "dec", "split", "healpix_128"]
+    positives = MANIFEST.filter(pa.array(label == 1)).select([*columns, "tier"])
+    negatives = MANIFEST.filter(pa.array(label == 0)).select(columns).append_column("pool", pa.array(["N1"] * 1000))
+    paths = saved(tmp_path, positives, "p.parquet"), saved(tmp_path, negatives, "n.parquet")
+    checks = judge("splits", *paths)
+    assert failed(checks) == []
+    assert {check.n for check in checks if "share of" in check.check} == {200, 1000, 1200}
+    each = [digests.of_table(pq.read_table(path)) for path in paths]
+    assert {check.input_digest for check in checks} == {digests.of_many(each)}

@@ -1,0 +1,93 @@
+"""The default sky's galaxies, seeing and depth are in the plan's proportions, and lenses have galaxies like them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lensctl.rules import split
+from lensctl.rules.bins import NOBS_Z_BINS, TYPES, nobs_z_bin
+from lensctl.rules.confusers import CONFUSERS, confuser_category
+from lensctl.rules.derived import magnitude
+from lensctl.sky import dirt, measure, mock, pointings, population, window
+from lensctl.sky.pointings import Size, generator
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> dict[str, np.ndarray]:
+    """Catalogue of the default sky, drawn without its pixels (and so without what arcs add to lenses)."""
+    parts = []
+    for p in pointings.plan(42, Size(12_000, round(mock.LENS_SHARE * 12_000))):
+        rng = generator(42, p.index)
+        galaxies, kind, types = population.galaxies(rng, p.galaxies, p.host_types)
+        x, y = rng.uniform(pointings.MARGIN_PX, p.size - pointings.MARGIN_PX, (2, len(kind)))
+        blank = np.zeros((3, p.size, p.size), np.float32)
+        planes = dirt.Planes(blank, blank, dirt.exposures(rng, p), np.zeros((p.size, p.size), np.int32))
+        fitted = measure.mistype(rng, types, kind)
+        columns_ = measure.measure(rng, p, {**galaxies, "x": x, "y": y}, fitted, planes, window.psfs_of(rng, p))
+        is_lens = np.arange(len(kind)) < p.confident + p.probable
+        more = {"split": np.full(len(kind), p.split), "kind": kind, "is_lens": is_lens}
+        parts.append({**{name: v for name, v in columns_.items() if v.ndim == 1}, **more})
+    table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    for band in "grz":
+        table[f"mag_{band}"] = magnitude(table[f"flux_{band}"])
+    table["g_minus_r"], table["r_minus_z"] = table["mag_g"] - table["mag_r"], table["mag_r"] - table["mag_z"]
+    table["category"] = confuser_category(table)
+    table["bin"] = nobs_z_bin(table["nobs_z"])
+    usable = (table["nobs_g"] >= 1) & (table["nobs_r"] >= 1) & (table["nobs_z"] >= 3)
+    table["usable"] = usable & np.isin(table["type"], TYPES)
+    return table
+
+
+def test_confusers_are_15_to_25_percent_of_the_pool_in_each_split(catalogue):
+    pool = catalogue["usable"] & ~catalogue["is_lens"]
+    is_n2 = np.array([category is not None for category in catalogue["category"]])
+    for name in split.SPLITS:
+        assert 0.16 < is_n2[pool & (catalogue["split"] == name)].mean() < 0.25
+    for category in CONFUSERS:
+        assert (catalogue["category"][pool] == category).sum() > 100, category
+
+
+def test_every_class_splits_70_15_15(catalogue):
+    for rows in (catalogue["usable"] & ~catalogue["is_lens"], catalogue["usable"] & catalogue["is_lens"]):
+        shares = [(catalogue["split"][rows] == name).mean() for name in split.SPLITS]
+        assert 0.66 < shares[0] < 0.74
+        assert 0.125 < shares[1] < 0.175
+        assert 0.125 < shares[2] < 0.175
+
+
+def test_strata_with_lenses_have_negatives_enough_for_fifteen_each(catalogue):
+    pool, lens = catalogue["usable"] & ~catalogue["is_lens"], catalogue["usable"] & catalogue["is_lens"]
+    for kind in TYPES:
+        for nobs in NOBS_Z_BINS[1:]:
+            here = (catalogue["type"] == kind) & (catalogue["bin"] == nobs)
+            assert (pool & here).sum() >= 15 * (lens & here).sum(), (kind, nobs)
+        assert (lens & (catalogue["type"] == kind)).sum() > 20
+
+
+def test_exposures_are_in_about_the_plans_proportions_with_a_few_too_shallow(catalogue):
+    share = {name: (catalogue["bin"] == name).mean() for name in NOBS_Z_BINS}
+    assert 0.02 < share["1-2"] < 0.10
+    assert share["3-5"] == pytest.approx(0.65, abs=0.06)
+    assert share["6-10"] == pytest.approx(0.235, abs=0.05)
+    assert share["11+"] == pytest.approx(0.055, abs=0.03)
+
+
+def test_lenses_of_every_look_have_galaxies_like_them_that_are_none(catalogue):
+    names = ("mag_z", "g_minus_r", "r_minus_z")
+    unit = np.array([0.3, 0.2, 0.2])
+    look = np.stack([catalogue[name] for name in names], axis=1) / unit
+    pool, found = catalogue["usable"] & ~catalogue["is_lens"], []
+    for i in np.flatnonzero(catalogue["usable"] & catalogue["is_lens"]):
+        alike = pool & (catalogue["type"] == catalogue["type"][i]) & (np.abs(look - look[i]) <= 1).all(axis=1)
+        found.append(alike.sum())
+    assert np.mean(np.array(found) >= 5) > 0.95
+
+
+def test_seeing_and_depth_are_the_surveys(catalogue):
+    for band in "grz":
+        seeing = catalogue[f"psfsize_{band}"][catalogue[f"nobs_{band}"] > 0]
+        assert 0.95 < seeing.min() < seeing.max() < 1.87
+    depth = 22.5 - 2.5 * np.log10(5 / np.sqrt(catalogue["psfdepth_r"][catalogue["nobs_r"] >= 3]))
+    assert 23.3 < np.median(depth) < 24.6
+    assert catalogue["mag_z"][np.isfinite(catalogue["mag_z"])].max() < 22.3

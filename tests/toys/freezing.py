@@ -1,0 +1,64 @@
+"""The toy's run, evaluation and frozen model in a folder of their own: to be spoiled, frozen, signed and verified."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lensctl.freeze import freeze
+from lensctl.frozen import signature
+from lensctl.verify import verify
+from tests.toys import frozen as frozen_toys
+
+
+def copy_of(bundle: Path, folder: Path, *names: str) -> Path:
+    """Some folders of a bundle, and its gates, copied into a folder where they may be spoiled."""
+    for name in names:
+        shutil.copytree(bundle / name, folder / name)
+    shutil.copy(bundle / "gates.jsonl", folder / "gates.jsonl")
+    return folder
+
+
+def frozen_of(folder, **options):
+    """Freeze a folder's run into its `out`."""
+    return freeze(folder / "run", folder / "evaluation", [folder / "gates.jsonl"], folder / "out", **options)
+
+
+def spoil_metrics(folder, change):
+    """Change metrics.json, and the gate line that judged it along with it."""
+    metrics = frozen_toys.read_metrics(folder)
+    change(metrics)
+    frozen_toys.write_metrics(folder, metrics)
+    frozen_toys.write_gates(folder)
+
+
+def failed(folder, **options):
+    """Names of the checks that fail, with their offenders."""
+    return {check.check: set(check.offenders) for check in verify(folder, **options) if not check.passed}
+
+
+_SIGNED: list[Path] = []
+
+
+def signed_bundle(factory: pytest.TempPathFactory) -> Path:
+    """A folder with frozen/, signed, and key.pem and key.pub beside it; made once, not to be changed."""
+    if not _SIGNED:
+        bundle = frozen_toys.bundle(factory)
+        folder = factory.mktemp("signed")
+        private = signature.private_key(frozen_toys.key_pair(folder)[0])
+        (folder / "frozen").mkdir()
+        freeze(bundle / "run", bundle / "evaluation", [bundle / "gates.jsonl"], folder / "frozen", key=private)
+        _SIGNED.append(folder)
+    return _SIGNED[0]
+
+
+FREEZE = ["freeze", "run", "out", "--evaluation", "evaluation", "--gates", "gates.jsonl"]
+
+
+def said(capfd):
+    """Lines of JSON on stdout, and stderr."""
+    out, err = capfd.readouterr()
+    return [json.loads(line) for line in out.splitlines()], err

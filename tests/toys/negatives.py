@@ -1,0 +1,15 @@
+"""The negatives that a pool takes from one catalogue file, where there is no lens unless some are given."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lensctl.pool.criteria import PRESETS
+from lensctl.pool.select import select
+
+NONE = np.zeros(0)
+
+
+def kept(path, criteria=PRESETS["plan"], lens_ra=NONE, lens_dec=NONE):
+    """Rows that are kept, and the funnel."""
+    return select(str(path), criteria, lens_ra, lens_dec)
