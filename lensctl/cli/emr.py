@@ -157,10 +157,10 @@ def step(
     """
     import json
 
-    from lensctl.emr.run_step import do
+    from lensctl.emr.run_step import run_step
     from lensctl.emr.work import Work
 
-    done = do(Work(wheel, record, hours, tuple(writes), tuple(command_line), command_config))
+    done = run_step(Work(wheel, record, hours, tuple(writes), tuple(command_line), command_config), report.say)
     if done.receipt:
         report.out(json.dumps(done.receipt))
     return done.status

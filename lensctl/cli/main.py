@@ -65,7 +65,8 @@ def main(argv: list[str] | None = None) -> int:
         else:
             for name, summary in COMMANDS.items():
                 app.command(name, help=summary)(lambda: None)  # only to be listed
-        return app(argv, standalone_mode=False) or PASSED  # 1 comes from a gate or verify alone
+        status = app(argv, standalone_mode=False) or PASSED  # 1 comes from a gate or verify alone
+        return _say(INTERRUPTED, "interrupted") if status == INTERRUPTED else int(status)
     except LensctlError as error:
         return _say(CANNOT, f"error: {error}", error.fix and f"  fix: {error.fix}")
     except typer.TyperException as error:
@@ -75,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         return READER_GONE
     except (KeyboardInterrupt, typer.Abort):
         return _say(INTERRUPTED, "interrupted")
-    except SystemExit as ending:  # Typer leaves so with 1 where the reader of --help went away
+    except SystemExit as ending:  # Typer leaves so with 1 where the reader of --help closed the pipe
         return READER_GONE if ending.code == 1 else int(ending.code or 0)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

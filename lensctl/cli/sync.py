@@ -47,11 +47,13 @@ def sync(
 
     Example: lensctl sync negatives.zarr mirror/negatives.zarr
     """
+
     from lensctl.rules.object_names import Selection
     from lensctl.sync import FAILURES, sync
     from lensctl.sync.places import open_object_store
+    from lensctl.sync.throttle import Throttle
 
-    limit = _bytes_per_second(bwlimit) if bwlimit else None
+    throttle = Throttle(_bytes_per_second(bwlimit), time.monotonic) if bwlimit else None
     source, target = open_object_store(src), open_object_store(dst, target=True)
     spoken = {"copy", "mend", "delete"} if dry_run else {"mend"}
 
@@ -76,7 +78,7 @@ def sync(
             dry_run=dry_run,
             verify=verify,
             connections=connections,
-            bytes_per_second=limit,
+            throttle=throttle,
             advance=advance,
             tell=tell,
         )

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from lensctl.emr import proof
@@ -17,8 +18,10 @@ from lensctl.rules.errors import LensctlError
 CANNOT = 2
 
 
-def do(work: Work) -> proof.Record:
+def run_step(work: Work, tell: Callable[[str], None]) -> proof.Record:
     """Run the command and write the record of what it made, whichever way it ended.
+
+    `tell` is given a line for people where the command ran out of time.
 
     Raises LensctlError, before anything is done, where another wheel than the one submitted is installed here.
     """
@@ -31,7 +34,7 @@ def do(work: Work) -> proof.Record:
         if work.config:
             s3.download(work.config, Path(folder) / "config.yaml")
             words += ["--config", f"{folder}/config.yaml"]
-        status, said = _run(words, work.hours)
+        status, said = _run(words, work.hours, tell)
     after = {url: proof.listing(url) for url in work.outputs}
     made = proof.made(before, after, work.command[0])
     record = proof.Record(installed, list(work.command), status, json.loads(said[-1]) if said else None, made)
@@ -39,12 +42,12 @@ def do(work: Work) -> proof.Record:
     return record
 
 
-def _run(words: list[str], hours: float) -> tuple[int, list[str]]:
+def _run(words: list[str], hours: float, tell: Callable[[str], None]) -> tuple[int, list[str]]:
     """Exit status and stdout of a lensctl command, ended after some hours; its stderr goes where ours does."""
     line = [sys.executable, "-m", "lensctl", *words]
     try:
         done = subprocess.run(line, stdout=subprocess.PIPE, timeout=3600 * hours, check=False)
     except subprocess.TimeoutExpired:
-        sys.stderr.write(f"error: not done after {hours:g} h, and ended\n  fix: submit it again: it goes on\n")
+        tell(f"error: not done after {hours:g} h, and ended\n  fix: submit it again: it goes on")
         return CANNOT, []
     return done.returncode, done.stdout.decode().strip().splitlines() if not done.returncode else []

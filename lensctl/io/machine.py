@@ -18,6 +18,8 @@ from lensctl.rules.errors import InputError, ServiceError
 
 IMPORT_SECONDS = 120
 REACH_SECONDS = 5.0
+CGROUP = Path("/sys/fs/cgroup")
+"""Where Linux keeps the limits of a container."""
 _TORCH = """
 import json, torch, torchvision
 gpus = [[torch.cuda.get_device_name(i), torch.cuda.get_device_properties(i).total_memory]
@@ -76,7 +78,7 @@ def memory_bytes() -> tuple[int, int | None]:
     facts = Path("/proc/meminfo")
     found = re.search(r"MemAvailable:\s+(\d+) kB", facts.read_text()) if facts.is_file() else None
     free = int(found[1]) * 1024 if found else None
-    limit, used = (_bytes_in(Path("/sys/fs/cgroup") / name) for name in ("memory.max", "memory.current"))
+    limit, used = (_bytes_in(CGROUP / name) for name in ("memory.max", "memory.current"))
     if limit is None:
         return total, free
     within = limit if used is None else max(limit - used, 0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
 
 from lensctl.rules.errors import InputError
 from lensctl.sync.etag import Content, content_of_kind, parts_of
@@ -16,10 +17,10 @@ class Stopped(Exception):
 
 
 class Comparer:
-    """Reads objects of a source and a target, no faster than a throttle lets; raises Stopped once `stop` says so."""
+    """Reads objects of a source and a target, no faster than a throttle lets; raises Stopped once `stop` is set."""
 
     def __init__(
-        self, source: ObjectStore, target: ObjectStore, stop: Callable[[], bool], throttle: Throttle | None = None
+        self, source: ObjectStore, target: ObjectStore, stop: threading.Event, throttle: Throttle | None = None
     ) -> None:
         self._source, self._target, self._stop, self._throttle = source, target, stop, throttle
 
@@ -27,8 +28,8 @@ class Comparer:
         """The bytes of an object."""
         for chunk in place.read(entry):
             if self._throttle:
-                self._throttle.take(len(chunk))
-            if self._stop():
+                self._throttle.take(len(chunk), self._stop.wait)
+            if self._stop.is_set():
                 raise Stopped
             yield chunk
 

@@ -126,10 +126,10 @@ class Disk:
         """Make the folders above a file; OSError where a link leads out of this place."""
         if folder in self._safe:
             return
-        os.makedirs(folder, exist_ok=True)
         root = os.path.realpath(self.root)
-        if os.path.commonpath([root, os.path.realpath(folder)]) != root:
+        if os.path.commonpath([root, os.path.realpath(folder)]) != root:  # before anything is made beyond a link
             raise OSError(errno.EXDEV, f"a link leads out of {self.name}", folder)
+        os.makedirs(folder, exist_ok=True)
         self._safe.add(folder)
 
     def settle(self, entry: Entry, modified_ns: int) -> Entry:

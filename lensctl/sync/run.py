@@ -38,7 +38,7 @@ def sync(
     dry_run: bool = False,
     verify: bool = False,
     connections: int = 16,
-    bytes_per_second: float | None = None,
+    throttle: Throttle | None = None,
     advance: Callable[[int, int, int | None], None] = lambda done, size, of: None,
     tell: Callable[[str, str], None] = lambda action, key: None,
 ) -> Outcome:
@@ -57,8 +57,8 @@ def sync(
         Read every copy again, those made before too, and compare it with what was copied; mend what differs.
     connections : int
         Objects underway at a time.
-    bytes_per_second : float, optional
-        Read no more than that, of source and target together.
+    throttle : Throttle, optional
+        Limits what is read, of source and target together.
     advance : callable
         Called with the number of objects just dealt with, their bytes, and how many objects there are, once all are
         listed.
@@ -74,7 +74,7 @@ def sync(
         raise InputError(f"{source.name} and {target.name} lie in each other", "give places that are apart")
     if delete and (source.only or source.pattern):
         raise InputError("--delete compares folders", "name the folder, and choose objects with --include")
-    run = _Run(source, target, selection, verify, dry_run, connections, bytes_per_second, advance, tell)
+    run = _Run(source, target, selection, verify, dry_run, connections, throttle, advance, tell)
     try:
         run.go()
         if delete and not run.outcome.failed:
@@ -95,7 +95,7 @@ class _Run:
         verify: bool,
         dry_run: bool,
         connections: int,
-        bytes_per_second: float | None,
+        throttle: Throttle | None,
         advance: Callable[[int, int, int | None], None],
         tell: Callable[[str, str], None],
     ) -> None:
@@ -107,8 +107,7 @@ class _Run:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._listed = Listed(source, target, selection)
-        throttle = Throttle(bytes_per_second, self._stop.wait) if bytes_per_second else None
-        self._alike = Comparer(source, target, self._stop.is_set, throttle)
+        self._alike = Comparer(source, target, self._stop, throttle)
         self._waiting: list[Callable[[], None]] | None = []  # None once copies may appear
         self._marks = Marks(target, self.ledger, selection.all and not source.only)
         self._broken: BaseException | None = None

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lensctl.io.storage.incomplete import INCOMPLETE
-from tests.sync.test_sync import FILES, NOTE, everything, fill, spoil, tree
+from tests.toys.sync import FILES, NOTE, everything, fill, spoil, tree
 
 
 @pytest.fixture
@@ -178,11 +178,12 @@ def test_many_kills(lensctl, tmp_path):
 def test_an_interrupt_ends_with_130_and_the_rerun_finishes(lensctl, tmp_path):
     files = {f"{i}.npz": os.urandom(200_000) for i in range(800)}
     source = fill(tmp_path / "source", files)
-    running = start(source, "target", "--connections", 1, cwd=tmp_path)
-    while not (tmp_path / "target").is_dir() and running.poll() is None:
+    running = start(source, "target", "--connections", 1, "--bwlimit", "20M", cwd=tmp_path)
+    while not any((tmp_path / "target").rglob("*")):
+        assert running.poll() is None
         time.sleep(0.01)
     running.send_signal(signal.SIGINT)
-    assert running.wait() in (130, 0)
+    assert running.wait() == 130
     assert all(files[name] == data for name, data in tree(tmp_path / "target").items())
     assert lensctl("sync", source, "target").returncode == 0
     assert tree(tmp_path / "target") == files

@@ -1,4 +1,4 @@
-"""Bins and confuser classes: each rule at its edges, and all of them against the slow obvious way."""
+"""Confuser classes: each rule at its edges, and all of them against the slow obvious way."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensctl.rules.bins import nobs_z_bin
 from lensctl.rules.confusers import CONFUSER_COLUMNS, confuser_category, pool_of
-from lensctl.rules.derived import magnitude
 
 number = st.one_of(
     st.just(math.nan), st.floats(-5, 30, width=32), st.sampled_from([0.4, 0.5, 0.6, 1.8, 2.0, 3.0, 4.0, 5.0, 20.5])
 )
+
+
 galaxy = st.fixed_dictionaries(
     {
         "type": st.sampled_from(["SER", "DEV", "REX", "EXP", "PSF"]),
@@ -96,16 +96,3 @@ def test_confuser_rules(changed, expected):
 
 def test_pool_follows_the_class():
     assert list(pool_of(np.array([None, "ring_proxy"], dtype=object))) == ["N1", "N2"]
-
-
-def test_magnitudes_of_known_fluxes_and_of_none():
-    assert magnitude([10.0, 1.0]).tolist() == [20.0, 22.5]
-    assert np.isnan(magnitude([0.0, -1.0, math.nan])).all()
-
-
-@pytest.mark.parametrize(
-    ("nobs", "expected"),
-    [(0, None), (1, "1-2"), (2, "1-2"), (3, "3-5"), (5, "3-5"), (6, "6-10"), (10, "6-10"), (11, "11+"), (99, "11+")],
-)
-def test_nobs_bins(nobs, expected):
-    assert nobs_z_bin([nobs])[0] == expected

@@ -90,3 +90,10 @@ def test_pixels_are_healpys_to_the_last_edge_without_importing_all_of_it():
 def test_a_declination_beyond_a_pole_has_no_pixel(dec):
     with pytest.raises(ValueError, match="beyond a pole"):
         split.healpix(10.0, dec)
+
+
+def test_healpix_64_is_that_of_the_position():
+    random = np.random.default_rng(4)
+    ra = np.r_[random.uniform(0, 360, 200_000), np.linspace(0, 360, 1441)]
+    dec = np.r_[np.degrees(np.arcsin(random.uniform(-1, 1, 200_000))), np.linspace(-90, 90, 1441)]
+    assert (split.healpix(ra, dec, 128) >> 2 == split.healpix(ra, dec, 64)).all()

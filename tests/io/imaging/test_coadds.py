@@ -13,23 +13,19 @@ from astropy.wcs import WCS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensctl.io.fits.header import Header
 from lensctl.io.imaging import brick_reader
-from lensctl.io.imaging.bricks import bricks_at, bricks_of, layer_of, release_of
+from lensctl.io.imaging.bricks import bricks_of
 from lensctl.io.imaging.coadds import Coadds, CoaddSource
 from lensctl.io.imaging.local_bricks import FitsFile, LocalBricks
 from lensctl.io.imaging.source import Cuts
 from lensctl.rules.errors import InputError
+from tests.io.imaging.test_bricks import BRICK_TABLE
 from tests.toys.coadds import CENTRES, make_brick, make_maskbits, objects
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("survey")
-    make_brick(folder, "1500p020")
-    make_brick(folder, "1502p020", bands="gz")
-    make_brick(folder, "0000m005", compress=False)
-    return folder
+def root(small_survey: Path) -> Path:
+    return small_survey
 
 
 def cut(root: Path, table: pa.Table, **options: object) -> Cuts:
@@ -205,13 +201,6 @@ def test_three_layouts_of_a_root(tmp_path: Path, base: str) -> None:
     assert found.columns["url_or_brick"] == [f"{base}/150/1500p020" if base else "1500p020"]
 
 
-@pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir(), lambda p: (p / "tractor").mkdir(parents=True)])
-def test_a_root_without_coadds_is_refused(tmp_path: Path, make) -> None:
-    make(tmp_path / "root")
-    with pytest.raises(InputError, match="root: (no such folder|holds no coadd)"):
-        LocalBricks(tmp_path / "root")
-
-
 def test_results_do_not_depend_on_company(root: Path) -> None:
     table = pa.concat_tables([objects("1500p020", 9), objects("1502p020", 2), objects("0000m005", 3)])
     shuffled = np.random.default_rng(0).permutation(table.num_rows)
@@ -287,24 +276,6 @@ def test_a_further_plane_on_another_grid_is_refused(tmp_path: Path) -> None:
     assert "invvar-g has another grid of pixels" in found.columns["error"][0]
 
 
-BRICK_TABLE = pa.table(
-    {
-        "brickname": ["1500p020", "1502p020", "0000m005"],
-        "ra1": [149.875, 150.125, 0.0],
-        "ra2": [150.125, 150.375, 0.25],
-        "dec1": [1.875, 1.875, -0.625],
-        "dec2": [2.125, 2.125, -0.375],
-    }
-)
-
-
-def test_a_position_finds_its_brick() -> None:
-    ra = np.array([150.0, 150.125, 0.1, 360.1, 10.0, 150.0, 150.0, 149.0])
-    dec = np.array([2.0, 1.875, -0.5, -0.5, -0.5, 2.125, 80.0, 2.0])
-    expected = ["1500p020", "1502p020", "0000m005", "0000m005", None, None, None, None]
-    assert bricks_at(BRICK_TABLE, ra, dec) == expected
-
-
 def test_a_brick_is_told_by_column_then_id_then_position(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = pa.table(
         {
@@ -320,32 +291,6 @@ def test_a_brick_is_told_by_column_then_id_then_position(root: Path, monkeypatch
     assert bricks_of(table, LocalBricks(root)) == ["1502p020", "1500p020", "1502p020", None]
     found = cut(root, table)
     assert found.columns["status"][3] == "outside_footprint"
-
-
-@pytest.mark.parametrize(
-    ("cards", "release", "layer"),
-    [
-        ({"LSDR": "DR10", "SURVEYID": "DECam"}, "DR10", "ls-dr10"),
-        ({"LSDR": "DR9", "SURVEYID": "BASS MzLS"}, "DR9", "ls-dr9-north"),
-        ({"LSDR": "DR9", "SURVEYID": "DECaLS"}, "DR9", "ls-dr9-south"),
-        ({"DECALSDR": "DR6", "DRVERSIO": 6000}, "DR6", "ls-dr6"),
-        ({"DRVERSIO": 10001}, "DR10", "ls-dr10"),
-        ({}, None, None),
-    ],
-)
-def test_release_and_layer_come_from_the_header(cards: Header, release: str, layer: str) -> None:
-    assert release_of(cards) == release
-    assert layer_of(cards) == layer
-
-
-def test_our_headers_are_astropys(root: Path) -> None:
-    for file in root.rglob("*.fits*"):
-        mine = FitsFile(file).image
-        with fits.open(file, disable_image_compression=True) as hdus:
-            theirs = hdus[mine.extension].header
-            assert mine.data_start == hdus[mine.extension]._data_offset
-            for key, value in mine.header.items():
-                assert theirs[key] == value, key
 
 
 @given(st.sets(st.integers(0, 60)), st.integers(1, 6))

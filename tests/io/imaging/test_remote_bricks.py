@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import itertools
 import shutil
 import socket
 import tempfile
@@ -15,14 +14,11 @@ import pyarrow as pa
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 from lensctl.cli.main import main
 from lensctl.cutout import cutout
 from lensctl.io.cutouts.layout import Layout
-from lensctl.io.fits.tiles import Mask, merged_spans, table_bytes, tile_blocks, tile_spans
+from lensctl.io.fits.tiles import Mask
 from lensctl.io.imaging import remote_bricks
 from lensctl.io.imaging.bricks import bricks_of
 from lensctl.io.imaging.coadds import Coadds, CoaddSource
@@ -35,16 +31,10 @@ from lensctl.io.storage import s3
 from lensctl.rules.errors import InputError, LensctlError, ServiceError
 from tests.toys.coadds import Server, make_brick, objects, serving
 
-LARGE = (1000, 1100)
-
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("far") / "dr10 x" / "south"
-    make_brick(folder, "1500p020", base="coadd", shape=LARGE)
-    make_brick(folder, "1502p020", base="coadd", bands="gz")
-    make_brick(folder, "0000m005", base="coadd", compress=False, shape=LARGE)
-    return folder
+def root(large_survey: Path) -> Path:
+    return large_survey
 
 
 @pytest.fixture
@@ -339,32 +329,3 @@ def test_a_provenance_beside_the_root_is_an_input(root: Path, tmp_path: Path, bu
         assert open_root(f"{server.url}/dr10/south").origin() == known
         assert open_root(f"{server.url}/dr10/south/coadd").origin() is None
     assert open_root(f"{upload(tmp_path / 'dr10', bucket, 'a/dr10')}/south").origin() == known
-
-
-@given(arrays.arrays(bool, st.tuples(st.integers(1, 7), st.integers(1, 7))))
-def test_blocks_are_the_mask_each_place_once(mask: np.ndarray) -> None:
-    found = np.zeros(mask.shape, int)
-    for rows, columns in tile_blocks(mask):
-        found[rows, columns] += 1
-    assert np.array_equal(found, mask)
-
-
-@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 9)), max_size=9), st.integers(0, 12))
-def test_joined_spans_cover_the_bytes_and_little_more(pairs: list[tuple[int, int]], gap: int) -> None:
-    spans = np.array([(a, a + n) for a, n in pairs], np.int64).reshape(-1, 2)
-    found = merged_spans(spans, gap)
-    covered = {byte for start, stop in found for byte in range(start, stop)}
-    assert {byte for start, stop in spans for byte in range(start, stop)} <= covered
-    assert all(after[0] - before[1] > gap for before, after in itertools.pairwise(found))
-
-
-def test_the_spans_of_tiles_are_where_astropy_finds_them(root: Path) -> None:
-    (file,) = (root / "coadd/150/1500p020").glob("*-z.fits.fz")
-    image = FitsFile(file).image
-    content = file.read_bytes()
-    spans = tile_spans(image, content[image.data_start : image.data_start + table_bytes(image)])
-    with fits.open(file, disable_image_compression=True) as hdus:
-        tiles = hdus[1].data["COMPRESSED_DATA"]
-        for tile in (0, 7, len(spans) - 1):
-            parts = b"".join(content[start:stop] for start, stop in spans[tile])
-            assert parts == np.asarray(tiles[tile]).tobytes()

@@ -1,3 +1,5 @@
+"""Augmentation: each switch does what it says and no more, the same for the same purpose."""
+
 from __future__ import annotations
 
 import itertools

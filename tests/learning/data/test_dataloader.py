@@ -1,3 +1,5 @@
+"""Batches: every row once an epoch, in an order of seed and epoch alone, the same from memory and from the store."""
+
 from __future__ import annotations
 
 import numpy as np

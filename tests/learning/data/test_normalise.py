@@ -1,3 +1,5 @@
+"""Normalisation: statistics of the training split, the same for a row in any batch and any flux unit."""
+
 from __future__ import annotations
 
 import json

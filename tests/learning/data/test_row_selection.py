@@ -1,3 +1,5 @@
+"""Rows to train on: the manifest's splits or a fold's, less what cannot be used, and no sky in two of them."""
+
 from __future__ import annotations
 
 from collections import Counter

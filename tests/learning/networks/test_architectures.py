@@ -1,3 +1,5 @@
+"""Architectures: the published parameter counts, one logit for any crop, and a dropout that renames no weight."""
+
 from __future__ import annotations
 
 import pytest

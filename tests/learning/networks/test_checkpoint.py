@@ -1,3 +1,5 @@
+"""Files of weights and runs: they come back as they were, and a damaged or foreign one is refused, never unpickled."""
+
 from __future__ import annotations
 
 import errno

@@ -1,3 +1,5 @@
+"""Two processes train as one does within rounding, and the trouble of either is said once and ends both."""
+
 from __future__ import annotations
 
 import json

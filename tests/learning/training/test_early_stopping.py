@@ -1,3 +1,5 @@
+"""When training stops: the first best epoch counts, and chance or a fall far below the best is a red flag."""
+
 from __future__ import annotations
 
 import pytest

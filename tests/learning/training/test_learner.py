@@ -1,3 +1,5 @@
+"""One step of learning: its rate, loss and gradient, in any precision and memory, and on to the bit after a stop."""
+
 from __future__ import annotations
 
 import json

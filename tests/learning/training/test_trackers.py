@@ -1,3 +1,5 @@
+"""Trackers get the config and the metrics, and trouble with one is a sentence."""
+
 from __future__ import annotations
 
 import sys

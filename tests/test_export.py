@@ -1,9 +1,7 @@
-"""A folder of .npz into a store and back: every array the same in dtype, shape and bytes; bad folders leave nothing."""
+"""A packed store into .npz and back: every array the same in dtype, shape and bytes, killed or not."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 from pathlib import Path
 
@@ -13,35 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lensctl.export import export
-from lensctl.io import workers
 from lensctl.io.cutouts import npz
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import to_json
 from lensctl.pack import pack
-from lensctl.rules import quality
-from lensctl.rules.errors import InputError, LensctlError
+from lensctl.rules.errors import InputError
+from tests.toys.npz_folders import MIXED, write_folder
 from tests.toys.pixels import CHAIN, images, make_store
-
-MIXED: list[dict[str, npz.Array]] = [
-    {"meta_nobs_z": np.array(8), "meta_note": np.array("a"), "meta_has_g": np.array(True)},
-    {"meta_nobs_z": np.array(8.0), "meta_flux": np.array(1.5, np.float32), "meta_psf": np.ones((3, 3), ">f8")},
-    {"meta_note": np.array("längst", "<U32"), "meta_raw": np.array(b"\x00\x01x"), "meta_odd": np.array(7, ">i2")},
-    {"meta_when": np.array("2026-02-08", "M8[s]"), "meta_flux": np.array(np.nan, np.float32)},
-    {},
-]
-
-
-def write_folder(folder: Path, extra: list[dict[str, npz.Array]], size: int = 9) -> Path:
-    folder.mkdir(exist_ok=True)
-    for i, (image, more) in enumerate(zip(images(len(extra), size), extra, strict=True)):
-        meta = {
-            "meta_galaxy_id": np.array(f"0001m0{i:02d}_{i}"),
-            "meta_ra": np.array(0.1 * i),
-            "meta_dec": np.array(-4.0),
-        }
-        np.savez(folder / f"0001m0{i:02d}_{i}.npz", cutout=image, **meta, **more)
-    return folder
 
 
 def assert_same_files(before: Path, after: Path) -> None:
@@ -92,22 +68,6 @@ def test_any_scalars_come_back(tmp_path_factory: pytest.TempPathFactory, extra: 
     shutil.rmtree(root)
 
 
-def test_the_index_says_what_the_files_said(tmp_path: Path) -> None:
-    url = (
-        "https://www.legacysurvey.org/viewer/fits-cutout?ra=0.1&dec=-4&size=101&layer=ls-dr10&pixscale=0.262&bands=grz"
-    )
-    told = {"meta_cutout_url": np.array(url), "meta_timestamp": np.array("2026-02-08T22:13:40")}
-    folder = write_folder(tmp_path / "in", [told, {}, {"meta_layer": np.array("x"), "meta_pixel_scale": np.array(0.5)}])
-    index = pack(folder, str(tmp_path / "a.zarr"), processes=1).store.index
-    assert index["galaxy_id"].to_pylist() == ["0001m000_0", "0001m001_1", "0001m002_2"]
-    assert index["source"].to_pylist() == ["viewer", "npz", "npz"]
-    assert index["layer"].to_pylist() == ["ls-dr10", None, "x"]
-    assert index["pixel_scale_arcsec"].to_pylist() == [0.262, None, 0.5]
-    assert index["url_or_brick"].to_pylist() == [url, None, None]
-    assert index["downloaded_at"].to_pylist() == ["2026-02-08T22:13:40", None, None]
-    assert index["cutout_sha256"].to_pylist() == quality.fingerprints(images(3))
-
-
 def failed_store(path: Path) -> Store:
     """A store whose second cutout failed and whose third lacks a band."""
     pixels = images(6)
@@ -146,17 +106,6 @@ def test_the_chain_goes_through_files(tmp_path: Path) -> None:
     assert chain[2].input("folder").step == chain[1].id
 
 
-def test_altered_provenance_in_a_file_is_refused(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "in", [{}])
-    found = npz.read_npz(folder / "0001m000_0.npz")
-    steps = json.loads(to_json(CHAIN))
-    steps[0]["parameters"]["made"] = "down"
-    text = np.array(json.dumps(steps).encode())
-    npz.write_npz(folder / "0001m000_0.npz", found.cutout, {**found.meta, npz.PROVENANCE: text})
-    with pytest.raises(InputError, match="altered"):
-        pack(folder, str(tmp_path / "a.zarr"), processes=1)
-
-
 def test_the_same_commands_give_the_same_bytes_whatever_the_workers(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in", MIXED * 4)
     for name, processes in (("a", 1), ("b", 2)):
@@ -164,35 +113,6 @@ def test_the_same_commands_give_the_same_bytes_whatever_the_workers(tmp_path: Pa
         store = pack(folder, str(tmp_path / f"{name}/x.zarr"), shard_rows=7, processes=processes).store
         export(store, tmp_path / f"{name}/out", processes=processes)
     assert digests.of_folder(tmp_path / "a") == digests.of_folder(tmp_path / "b")
-
-
-def spoil_second(folder: Path, **arrays: npz.Array) -> None:
-    found = npz.read_npz(folder / "0001m001_1.npz")
-    np.savez(folder / "0001m001_1.npz", **({"cutout": found.cutout, **found.meta} | arrays))
-
-
-BAD = {
-    "cut short": (
-        lambda f: (f / "0001m001_1.npz").write_bytes((f / "0001m001_1.npz").read_bytes()[:900]),
-        "not a whole",
-    ),
-    "another size": (lambda f: spoil_second(f, cutout=images(1, 7)[0]), r"shape \(7, 7, 3\), the first"),
-    "an id twice": (lambda f: spoil_second(f, meta_galaxy_id=np.array("0001m002_2")), "0001m002_2"),
-    "an id that is a path": (lambda f: spoil_second(f, meta_galaxy_id=np.array("../../x")), "has a /"),
-    "pickled": (lambda f: spoil_second(f, meta_x=np.array(None)), "pickled"),
-    "no files": (lambda f: [path.unlink() for path in f.iterdir()], "holds no .npz"),
-    "no folder": (lambda f: shutil.rmtree(f), "no such store or folder"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_a_bad_folder_is_refused_and_nothing_is_left(tmp_path: Path, case: str) -> None:
-    spoil, message = BAD[case]
-    folder = write_folder(tmp_path / "in", MIXED)
-    spoil(folder)
-    with pytest.raises(InputError, match=message):
-        pack(folder, str(tmp_path / "a.zarr"), shard_rows=2, processes=1)
-    assert {path.name for path in tmp_path.iterdir()} <= {"in"}
 
 
 def test_existing_outputs_are_refused_and_replaced_on_request(tmp_path: Path) -> None:
@@ -243,27 +163,3 @@ def test_a_killed_pack_and_a_killed_export_go_on(tmp_path: Path) -> None:
     export(again, tmp_path / "out", processes=1)
     assert_same_files(folder, tmp_path / "out")
     assert {path.name for path in tmp_path.iterdir()} == {"in", "a.zarr", "w.zarr", "out"}
-
-
-def _half(number: int) -> int:
-    if number == 3:
-        raise InputError("three", "not three")
-    if number == 4:
-        os._exit(9)
-    return number // 2
-
-
-def test_what_a_worker_raises_comes_through_with_its_advice() -> None:
-    with pytest.raises(InputError, match="three") as caught:
-        list(workers.each(_half, [1, 2, 3], 2))
-    assert caught.value.fix == "not three"
-
-
-def test_a_worker_that_dies_is_told() -> None:
-    with pytest.raises(LensctlError, match="a worker process died"):
-        list(workers.each(_half, [1, 4, 2], 2))
-
-
-@pytest.mark.parametrize("processes", [1, 2])
-def test_workers_do_every_task_once(processes: int) -> None:
-    assert sorted(workers.each(_half, iter([0, 2, 6, 8, 10, 12]), processes)) == [0, 1, 3, 4, 5, 6]

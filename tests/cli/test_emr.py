@@ -1,28 +1,24 @@
-"""What is asked of EMR, refused before it is paid for, and said when it goes wrong; against moto's EMR, EC2 and S3."""
+"""`lensctl emr`: what is asked of EMR, refused before it is paid for, and said when it goes wrong; against moto."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import os
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from lensctl.emr import machines, service, wheel, work
+from lensctl.emr import machines, wheel, work
 from lensctl.io.provenance import digests
-from lensctl.rules.errors import InputError, LensctlError, ServiceError
-from tests.emr.test_bootstrap import FOLDER, MOST_GB
+from tests.emr.test_bootstrap import FOLDER
 from tests.toys import emr as emr_toy
+from tests.toys.emr import SAMPLE, refused, told
 
-SAMPLE = ("sample", "s3://survey/pool", "s3://survey/drawn.parquet", "--positives", "s3://survey/positives.parquet")
 JOBS = {
     "pool": ("pool", "s3://survey/sweep-0.fits", "s3://survey/made", "--lenses", "s3://survey/lenses.csv"),
     "sample": SAMPLE,
     "cutout": ("cutout", "s3://survey/drawn.parquet", "s3://survey/cut.zarr", "--root", "s3://survey/coadds"),
 }
-WORK = work.Work("sha256:1", "s3://survey/r.json", 1.5, ("s3://a", "s3://b"), SAMPLE, "s3://survey/c.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -60,88 +56,6 @@ def submit(emr, aws, built):
         return emr("submit", "--staging", emr_toy.STAGING, "--wheel", built, *new, *command)
 
     return run
-
-
-def told(done):
-    """The JSON line of a command that went well."""
-    assert done.returncode == 0, done.stderr
-    (line,) = done.stdout.splitlines()
-    return json.loads(line)
-
-
-def refused(done, *words):
-    """Whether a command ended with 2, one error and its remedy, nothing on stdout."""
-    assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    assert "Traceback" not in done.stderr
-    said = done.stderr[done.stderr.index("error: ") :]
-    assert "  fix: " in said
-    for word in words:
-        assert word in said, said
-
-
-@pytest.mark.parametrize("preset", machines.PRESETS)
-def test_a_preset_is_a_machine_whose_spark_settings_are_within_its_limit(preset):
-    chosen = machines.choose(preset)
-    assert machines.MOST_EXECUTOR_GB == MOST_GB, "the limits of the bootstrap's own test"
-    assert machines.spark_settings(FOLDER, chosen.kind)[0]["Properties"]["spark.executor.memory"]
-    assert chosen.most_node_hours == (1 + chosen.nodes) * chosen.hours
-
-
-@pytest.mark.parametrize(("kind", "most"), MOST_GB.items())
-def test_executor_memory_is_taken_up_to_the_limit_of_its_machine_and_refused_beyond(kind, most):
-    for fits in (f"{most}g", f"{1024 * most}M", "512m"):
-        settings = machines.spark_settings(FOLDER, kind, fits)
-        assert settings[0]["Properties"]["spark.executor.memory"] == fits.lower()
-    for beyond in (f"{most + 1}g", f"{1024 * most + 1}m"):
-        with pytest.raises(InputError, match=f"more than YARN starts on {kind}"):
-            machines.spark_settings(FOLDER, kind, beyond)
-    for nonsense in ("lots", "4", "0g", "4gb"):
-        with pytest.raises(InputError):
-            machines.spark_settings(FOLDER, kind, nonsense)
-
-
-def test_spot_nodes_never_cost_more_than_on_demand_ones_and_the_primary_is_none():
-    primary, core = machines.choose("medium", market="spot").groups()
-    assert (primary["Market"], "BidPrice" in primary) == ("ON_DEMAND", False)
-    assert (core["Market"], "BidPrice" in core) == ("SPOT", False), "EMR's own limit is the on-demand price"
-    assert machines.choose("medium", market="spot", max_price=0.07).groups()[1]["BidPrice"] == "0.07"
-    assert "BidPrice" not in machines.choose("medium").groups()[1]
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"preset": "medum"}, "no preset 'medum' .did you mean 'medium'"),
-        ({"preset": "test", "kind": "m5.large"}, "no Spark settings for m5.large"),
-        ({"preset": "test", "market": "cheap"}, "no market 'cheap'"),
-        ({"preset": "test", "max_price": 0.1}, "max-price means nothing to on-demand"),
-    ],
-)
-def test_machines_that_do_not_go_together_are_refused(given, words):
-    with pytest.raises(InputError, match=words):
-        machines.choose(**given)
-
-
-@pytest.mark.parametrize("each", [WORK, replace(WORK, config=None, outputs=("s3://a",))])
-def test_what_a_step_is_told_is_read_back_from_its_arguments(each):
-    arguments = ["env", "A=1", "spark-submit", "s3://x/step.py", *each.arguments()]
-    assert work.from_arguments(arguments) == each
-
-
-@pytest.mark.parametrize("arguments", [[], ["spark-submit", "x.py"], ["emr", "step"], ["emr", "step", "--wheel", "a"]])
-def test_a_step_that_is_not_ours_is_said_to_be_none(arguments):
-    with pytest.raises(InputError, match="not made by `lensctl emr submit`"):
-        work.from_arguments(arguments)
-
-
-def test_the_same_code_gives_the_same_wheel_whose_launcher_is_lensctl_itself(built, tmp_path):
-    copied = tmp_path / "checkout"
-    copied.mkdir()
-    for name in ("lensctl", "pyproject.toml", "README.md", "LICENSE", "constraints.txt", "emr_bootstrap"):
-        (copied / name).symlink_to(wheel.checkout().folder / name)
-    one, two = (wheel.checkout(copied).wheel(tmp_path / n) for n in ("1", "2") if not (tmp_path / n).mkdir())
-    assert digests.of_file(one) == digests.of_file(two)
-    assert b"lensctl.cli.main" in wheel.launcher(built)
 
 
 def test_a_dry_run_asks_nothing_of_aws_and_prints_what_submit_then_asks(submit, emr, aws, built):
@@ -290,23 +204,6 @@ def test_emr_out_of_reach_is_one_sentence(emr):
     refused(emr("list", AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1"), "EMR does not answer")
 
 
-@pytest.mark.parametrize(
-    ("code", "message", "kind", "fix"),
-    [  # moto has no quotas and no rights: these are AWS's own words
-        ("ValidationException", "You have exceeded your EC2 vCPU quota.", ServiceError, "fewer --nodes"),
-        ("InstanceLimitExceeded", "Your quota allows for 0 more running instance(s).", ServiceError, "raise the quota"),
-        ("AccessDeniedException", "User is not authorized to perform: RunJobFlow", ServiceError, "lacks this right"),
-        ("ExpiredTokenException", "The security token included in the request is expired", ServiceError, "not valid"),
-        ("ThrottlingException", "Rate exceeded", ServiceError, "wait a minute"),
-        ("InvalidRequestException", "Cluster id 'j-1' is not valid.", InputError, "lensctl emr list"),
-    ],
-)
-def test_each_refusal_of_aws_says_what_helps(code, message, kind, fix):
-    error = service.refusal("EMR", {"Code": code, "Message": message})
-    assert (type(error), fix in error.fix) == (kind, True), (error, error.fix)
-    assert message in str(error)
-
-
 def test_quotas_that_end_a_cluster_are_said_by_wait(submit, emr, aws):
     cluster = told(submit(*SAMPLE))["cluster"]
     held = aws.cluster(cluster)
@@ -372,16 +269,3 @@ def test_settings_come_from_a_config_before_or_behind_the_action_and_a_typo_is_r
     (tmp_path / "emr.yaml").write_text("presett: full\n")
     for line in (["--config", "emr.yaml", "submit"], ["submit", "--config", "emr.yaml"]):
         refused(emr(*line, *SAMPLE), "no setting 'presett' (did you mean 'preset'?)")
-
-
-def test_a_lensctl_that_was_not_installed_from_a_wheel_does_no_step():
-    with pytest.raises(LensctlError, match="not installed from a wheel"):
-        wheel.installed()
-
-
-def test_what_is_no_wheel_and_what_is_no_checkout_is_named(tmp_path):
-    (tmp_path / "x.whl").write_bytes(b"no")
-    with pytest.raises(InputError, match="x.whl: not a wheel of lensctl"):
-        wheel.launcher(tmp_path / "x.whl")
-    with pytest.raises(InputError, match=f"{tmp_path.name} is no checkout of lensctl: it has no bootstrap.sh"):
-        wheel.checkout(Path(tmp_path))

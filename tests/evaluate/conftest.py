@@ -1,0 +1,19 @@
+"""Scores of a toy model, and their evaluation."""
+
+from __future__ import annotations
+
+import pytest
+
+from lensctl.evaluate.evaluation import evaluate
+from tests.evaluate.toys import QUICK
+from tests.toys.scores import toy_scores
+
+
+@pytest.fixture(scope="package")
+def scores():
+    return toy_scores()
+
+
+@pytest.fixture(scope="package")
+def found(scores):
+    return evaluate(scores, QUICK)

@@ -1,0 +1,93 @@
+"""report.html: one file that fetches nothing, whose numbers are for people and whose names are text."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from lensctl.evaluate.evaluation import evaluate
+from lensctl.evaluate.report.html import galleries_shown, number, render
+from tests.evaluate.toys import QUICK, column, write
+from tests.toys.manifests import with_rows
+from tests.toys.scores import restamped, toy_scores
+
+
+def test_the_report_shows_an_ensembles_spread_beside_the_interval():
+    found = evaluate(toy_scores(members=3), QUICK)
+    html = render(found, {}, {})
+    row = html.split("<td>AUC</td>")[1].split("</tr>")[0]
+    spread = found.metrics["ensemble"]["spread"]["auc"]
+    for value in (found.metrics["headline"]["test_auc"]["low"], spread["low"], spread["high"], spread["sd"]):
+        assert number(value, 4) in row
+
+
+class Reader(HTMLParser):
+    """Checks that tags close, and gathers what a page would fetch."""
+
+    VOID = ("meta", "img", "br", "link")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.fetched, self.links, self.ids = [], [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.fetched += [values["src"]] if "src" in values else []
+        self.fetched += [values["href"]] if tag == "link" else []
+        self.links += [values["href"]] if tag == "a" else []
+        self.ids += [values["data-galaxy-id"]] if "data-galaxy-id" in values else []
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_report_is_one_file_that_fetches_nothing(tmp_path, found):
+    html = (write(tmp_path, found) / "report.html").read_text()
+    reader = Reader()
+    reader.feed(html)
+    assert reader.open == []
+    assert all(source.startswith("data:image/") for source in reader.fetched)
+    assert len([source for source in reader.fetched if source.startswith("data:image/jpeg")]) == len(reader.ids)
+    assert all(link.startswith("https://www.legacysurvey.org/viewer?ra=") for link in reader.links)
+    assert found.tables["top"]["galaxy_id"][0].as_py() in reader.ids
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_without_pixels_the_report_says_so(found):
+    html = render(found, {}, {}, "no pixels in reach")
+    assert "no pixels in reach" in html
+
+
+def test_names_in_the_data_cannot_inject_markup(scores):
+    row = int(np.argmax(np.where(column(scores, "split") == "test", scores["logit"].to_numpy(), -99)))
+    nasty = with_rows(scores, [row], galaxy_id='"><script>alert(1)</script>')
+    html = render(evaluate(restamped(nasty), QUICK), {}, {})
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert" in html
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (None, 3, "–"),
+        (float("nan"), 3, "–"),
+        (0.12345, 3, "0.123"),
+        (-0.5, 2, "−0.50"),
+        (2e-7, 3, "2.0e-07"),
+        (0, 3, "0.000"),
+    ],
+)
+def test_numbers_for_people(value, digits, text):
+    assert number(value, digits) == text
+
+
+def test_each_gallery_says_how_many_of_it_are_mistakes(found):
+    html = render(found, {}, {})
+    for name, part in galleries_shown(found).items():
+        wrong = sum((logit >= 0) != is_lens for logit, is_lens in zip(part.logit, part.is_lens, strict=True))
+        assert f"{name[0].upper()}{name[1:]} ({len(part)} shown, {wrong} wrong at p = 0.5)" in html

@@ -1,0 +1,72 @@
+"""Headline figures are those of test, thresholds and calibration those of val; members of an ensemble scatter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lensctl.evaluate.evaluation import evaluate
+from lensctl.stats import calibration, metrics
+from lensctl.stats.calibration import logistic
+from tests.evaluate.toys import QUICK, column, rescored
+from tests.toys.manifests import changed
+from tests.toys.scores import toy_scores
+
+
+def test_headline_figures_are_those_of_the_test_split(scores, found):
+    test = column(scores, "split") == "test"
+    tier, label = column(scores, "tier")[test], scores["label"].to_numpy()[test]
+    p, category = scores["p"].to_numpy()[test], column(scores, "confuser_category")[test]
+    headline = found.metrics["headline"]
+    assert headline["tier_a_recall"]["value"] == (p[tier == "A"] >= 0.5).mean()
+    assert headline["tier_a_recall"]["n"] == (tier == "A").sum()
+    versus_all = (label == 0) | (tier == "A")
+    assert headline["tier_a_auc"]["value"] == pytest.approx(metrics.roc_auc(label[versus_all], p[versus_all]))
+    assert headline["test_auc"]["value"] == pytest.approx(metrics.roc_auc(label, p))
+    ring = p[(category == "ring_proxy") & (label == 0)]
+    assert headline["fpr_by_category"]["ring_proxy"]["value"] == (ring >= 0.5).mean()
+    assert headline["contaminant_fpr"]["worst_category"] == "ring_proxy"
+    assert headline["fpr_by_category"]["blue_clumpy"]["value"] is None
+    assert headline["ece_equal_width"]["value"] == pytest.approx(calibration.ece(label, p))
+    assert headline["ece_equal_mass"]["value"] == pytest.approx(calibration.ece(label, p, by="mass"))
+    assert headline["ece_positive"]["value"] == pytest.approx(calibration.ece_positive(label, p))
+    for name in ("tier_a_recall", "tier_a_auc", "test_auc", "ece_equal_width", "ece_positive"):
+        assert headline[name]["low"] <= headline[name]["value"] <= headline[name]["high"]
+
+
+def test_thresholds_and_calibration_know_nothing_of_the_test_split(scores, found):
+    spoiled = evaluate(rescored(scores, column(scores, "split") == "test", 1.5), QUICK)
+    for before, after in zip(
+        found.metrics["thresholds"]["points"], spoiled.metrics["thresholds"]["points"], strict=True
+    ):
+        assert (before["logit"], before["val"]) == (after["logit"], after["val"])
+    assert found.calibrated == spoiled.calibrated
+    assert found.metrics["headline"]["fpr"] != spoiled.metrics["headline"]["fpr"]
+
+
+def test_headline_figures_know_nothing_of_val_and_train(scores, found):
+    spoiled = evaluate(rescored(scores, column(scores, "split") != "test", 1.5), QUICK)
+    for name in ("tier_a_recall", "tier_a_auc", "contaminant_fpr", "fpr", "ece_equal_width", "test_auc"):
+        assert found.metrics["headline"][name] == spoiled.metrics["headline"][name]
+    assert found.calibrated != spoiled.calibrated
+
+
+def test_a_constant_score_is_a_collapse(scores):
+    flat = changed(changed(scores, "logit", np.full(len(scores), -4.6)), "p", np.full(len(scores), logistic(-4.6)))
+    found = evaluate(flat, QUICK)
+    assert found.metrics["headline"]["collapsed"] is True
+    assert found.metrics["levels"]["mvp"]["passed"] is False
+
+
+def test_an_ensembles_spread_is_shown_beside_the_interval():
+    ensemble = evaluate(toy_scores(members=3), QUICK).metrics["ensemble"]
+    assert len(ensemble["members"]) == 3
+    spread = ensemble["spread"]["auc"]
+    assert spread["low"] < spread["high"]
+    assert spread["sd"] > 0
+    aucs = [member["auc"] for member in ensemble["members"]]
+    assert (spread["low"], spread["high"], spread["sd"]) == (min(aucs), max(aucs), pytest.approx(np.std(aucs, ddof=1)))
+
+
+def test_a_single_model_has_no_spread(found):
+    assert found.metrics["ensemble"] is None

@@ -1,0 +1,30 @@
+"""The mark of a folder that is not whole: nobody reads it, and only the same writer goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from lensctl.io.storage import s3
+from lensctl.io.storage.incomplete import being_written, upload_folder
+from lensctl.io.tables.files import read_table, write_table
+from lensctl.rules.errors import InputError
+from tests.toys import catalogs as toys
+
+
+def test_a_folder_on_s3_that_was_begun_is_taken_up_by_the_same_writer_alone(tmp_path, bucket):
+    url = f"s3://{bucket}/made"
+    (tmp_path / "a=1").mkdir()
+    write_table(toys.pool(20), str(tmp_path / "a=1" / "part.parquet"))
+    with pytest.raises(FileNotFoundError), being_written(url, "me"):
+        s3.read_object(f"{url}/nothing")
+    s3.upload(tmp_path / "a=1" / "part.parquet", f"{url}/a=0/part.parquet")
+    with pytest.raises(InputError, match="is not whole"):
+        read_table(url)
+    with pytest.raises(InputError, match="exists"):
+        upload_folder(tmp_path, url, "another")
+    upload_folder(tmp_path, url, "me")
+    assert [name.rpartition("made/")[2] for name in s3.list_objects(url)] == ["a=1/part.parquet"]
+    with pytest.raises(InputError, match="exists"):
+        upload_folder(tmp_path, url, "me")
+    with pytest.raises(InputError, match="is a whole bucket"):
+        upload_folder(tmp_path, f"s3://{bucket}/", "me", overwrite=True)

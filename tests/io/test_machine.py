@@ -1,0 +1,20 @@
+"""What is said of the machine is a fact of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lensctl.io import machine
+
+
+def test_free_memory_is_part_of_the_memory_and_less_in_a_container(tmp_path, monkeypatch):
+    total, free = machine.memory_bytes()
+    assert 1 << 20 < machine.free_memory_bytes() == free <= total
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.current").write_text("1000000\n")
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    assert machine.memory_bytes() == (3_000_000, 2_000_000)
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.memory_bytes()[0] == total
+    monkeypatch.setattr(machine, "CGROUP", Path("/nowhere"))
+    assert machine.memory_bytes()[0] == total

@@ -1,0 +1,64 @@
+"""Folders: a run, an evaluation, a frozen model, a mock sky and what is unfinished say what they are."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lensctl.io.provenance.steps import Step
+from lensctl.show.identify import identify
+from tests.toys import frozen as frozen_toys
+from tests.toys.frozen import bundle
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    with frozen_toys.tiny_network():
+        yield bundle(tmp_path_factory)
+
+
+def test_a_run_an_evaluation_a_frozen_model_and_gate_lines_say_what_they_are(made):
+    run, evaluation, frozen = (identify(str(made / name)) for name in ("run", "evaluation", "frozen"))
+    assert [facts.kind for facts in (run, evaluation, frozen)] == ["run", "evaluation", "frozen model"]
+    assert run.figures["epochs"] == 2
+    assert run.figures["model_digest"] == evaluation.figures["model_digest"] == frozen.figures["model_digest"]
+    assert run.figures["manifest_digest"] == identify(str(made / "manifest.parquet")).figures["digest"]
+    assert "test_auc" in evaluation.details["headline"]
+    assert [facts.chain[-1].command for facts in (run, evaluation, frozen)] == ["train", "evaluate", "freeze"]
+    lines = identify(str(made / "gates.jsonl"))
+    assert (lines.kind, lines.figures["lines"], lines.figures["failed"]) == ("gate lines", 8, 0)
+    assert identify(str(made / "run" / "best.safetensors")).kind == "weights (safetensors)"
+    assert identify(str(made / "frozen" / "provenance.json")).chain == frozen.chain
+    assert identify(str(made / "frozen" / "golden.npz")).kind == "arrays (.npz)"
+    for facts in (run, evaluation, frozen, lines):
+        json.dumps(facts.as_json(), allow_nan=False)
+
+
+def test_a_mock_sky_says_what_is_in_it(tmp_path):
+    from lensctl.sky.mock import make
+    from lensctl.sky.pointings import Size
+
+    chain = (Step("sky", {"seed": 1}),)
+    make(tmp_path, Size(40, 3, 300, False), seed=1, workers=1, chain=chain)
+    facts = identify(str(tmp_path))
+    assert facts.kind == "mock sky"
+    assert facts.figures["mock"] is True
+    assert facts.figures["objects"] >= 40
+    assert facts.chain == chain
+    brick = next(tmp_path.glob("south/coadd/*/*/*-image-g.fits.fz"))
+    picture = identify(str(brick))
+    assert (picture.kind, picture.figures["MOCK"]) == ("FITS image", True)
+    catalogue = identify(str(next(tmp_path.glob("south/tractor/*/*.fits"))))
+    assert catalogue.kind == "FITS table"
+    assert "RA" in {column["name"].upper() for column in catalogue.details["columns"]}
+    assert identify(str(tmp_path / "survey-bricks.fits.gz")).kind == "FITS table"
+
+
+def test_what_is_unfinished_says_so(tmp_path):
+    from lensctl.io.storage import resumable
+
+    with pytest.raises(KeyboardInterrupt), resumable.job(tmp_path / "s.zarr", {"step": {"command": "cutout"}}):
+        raise KeyboardInterrupt
+    facts = identify(str(tmp_path / ".s.zarr.part"))
+    assert (facts.kind, facts.figures["command"], facts.figures["becomes"]) == ("unfinished output", "cutout", "s.zarr")

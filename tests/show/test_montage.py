@@ -1,0 +1,92 @@
+"""Montages of cutouts: which, in what order and with what labels, and that each is drawn as it is."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from matplotlib.image import imread
+
+from lensctl.astro.rgb import BAND_GAIN
+from lensctl.io.tables.files import read_table, write_table
+from lensctl.rules.errors import InputError
+from lensctl.show.identify import identify
+from lensctl.show.montage import Band, choose, draw, open_source
+from tests.toys import pixels
+
+
+def test_the_real_cutouts_are_read_and_drawn(real_data):
+    folder = real_data / "dr10-cutouts"
+    facts = identify(str(folder / "0001m040_4091.npz"))
+    assert facts.figures["size_px"] == 101
+    bands = choose(open_source(str(folder)), [], 10)
+    assert [len(band.images) for band in bands] == [3]
+    picture = imread(BytesIO(draw(bands)))
+    assert picture.shape[1] > 900
+    assert 0.15 < picture[100:200, 100:200, :3].mean() < 0.6
+
+
+def test_a_montage_shows_each_cutout_once_north_up_and_at_a_whole_zoom():
+    images = np.zeros((3, 8, 8, 3), np.float32)
+    images[:, 7, 0] = 50.0 / np.array(BAND_GAIN)  # north-east corner: white
+    picture = imread(BytesIO(draw([Band("", images, [[], [], []])], columns=3)))
+    assert picture.shape[:2] == (6 + 32 + 6, 3 * 38 + 6)
+    bright = (picture[..., :3] == 1.0).all(axis=-1)
+    inner = bright[6:38]
+    for x in (6, 44, 82):
+        assert inner[:4, x : x + 4].all()
+        assert not inner[5:, x : x + 32].any()
+
+
+def test_the_same_montage_has_the_same_bytes(manifest):
+    source = open_source(str(manifest))
+    pictures = {draw(choose(source, ["lenses: label = 1", "label = 0"], 8)) for _ in range(2)}
+    assert len(pictures) == 1
+
+
+def test_rows_of_a_montage_are_chosen_by_sql_in_the_order_of_the_table(manifest):
+    table = read_table(str(manifest))
+    ids = [row["galaxy_id"] for row in table.to_pylist() if row["label"] == 1]
+    bands = choose(open_source(str(manifest)), ["Lenses: label = 1", "label = 0"], 4, where="cutout_ok")
+    assert [(band.heading, len(band.images)) for band in bands] == [("Lenses", 4), ("label = 0", 4)]
+    assert [label[0] for label in bands[0].labels] == ids[:4]
+    last = choose(open_source(str(manifest)), ["label = 1"], 2, order="galaxy_id DESC")[0]
+    assert [label[0] for label in last.labels] == sorted(ids)[::-1][:2]
+    assert last.heading == ""
+
+
+def test_the_pixels_of_a_manifest_are_those_of_its_rows(manifest):
+    found = choose(open_source(str(manifest)), [], 60)[0]
+    assert np.array_equal(found.images, pixels.images(60, 12))
+
+
+def test_ids_are_drawn_in_the_order_asked(tmp_path):
+    images = pixels.images(6)
+    pixels.make_store(tmp_path / "s.zarr", images)
+    wanted = [pixels.ids(6)[k] for k in (4, 0)]
+    (band,) = choose(open_source(str(tmp_path / "s.zarr")), [], 24, ids=wanted)
+    assert np.array_equal(band.images, images[[4, 0]])
+    with pytest.raises(InputError, match="no galaxy nobody_1"):
+        choose(open_source(str(tmp_path / "s.zarr")), [], 24, ids=["nobody_1"])
+
+
+def test_labels_are_columns_and_a_status_that_is_not_ok(tmp_path):
+    images = pixels.images(2)
+    images[1] = np.nan
+    pixels.make_store(tmp_path / "s.zarr", images)
+    (band,) = choose(open_source(str(tmp_path / "s.zarr")), [], 2, label=["galaxy_id", "ra"])
+    assert band.labels == [["1500p020_0", "150"], ["1500p020_1", "150", "missing_band"]]
+    (bare,) = choose(open_source(str(tmp_path / "s.zarr")), [], 2, label=[])
+    assert bare.labels == [[], ["missing_band"]]
+    with pytest.raises(InputError, match="'p' is missing"):
+        choose(open_source(str(tmp_path / "s.zarr")), [], 2, label=["p"])
+
+
+def test_nothing_to_draw_is_an_error(manifest, tmp_path):
+    with pytest.raises(InputError, match="no cutout meets"):
+        choose(open_source(str(manifest)), ["label = 7"], 4)
+    write_table(pa.table({"galaxy_id": ["a_1"]}), str(tmp_path / "t.parquet"))
+    with pytest.raises(InputError, match="cutout_path"):
+        open_source(str(tmp_path / "t.parquet"))

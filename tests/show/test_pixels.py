@@ -1,0 +1,56 @@
+"""Cutouts: what is said of a store and of single files, and which are refused."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from lensctl.rules.errors import InputError
+from lensctl.show.identify import identify
+from tests.show.toys import an_npz
+from tests.toys import pixels
+
+
+def test_a_store_says_its_rows_status_quality_and_chain(tmp_path):
+    images = pixels.images(10)
+    images[3, :, :, 1] = np.nan
+    pixels.make_store(tmp_path / "s.zarr", images)
+    facts = identify(str(tmp_path / "s.zarr"))
+    assert facts.kind == "cutout store"
+    assert (facts.figures["rows"], facts.figures["usable"], facts.figures["size_px"]) == (10, 9, 9)
+    assert facts.details["counts"]["status"] == {"ok": 9, "missing_band": 1}
+    assert {row["column"] for row in facts.details["quality"]} >= {"mean_g", "p99_z", "bad_pixel_frac"}
+    assert facts.chain == pixels.CHAIN
+    json.dumps(facts.as_json(), allow_nan=False)
+
+
+def test_one_cutout_says_its_keys_and_quality(tmp_path):
+    path = an_npz(tmp_path / "a.npz", pixels.images(1)[0], note="hello")
+    facts = identify(str(path))
+    assert facts.kind == "cutout (.npz)"
+    assert (facts.figures["galaxy_id"], facts.figures["status"], facts.figures["size_px"]) == ("0001m002_7", "ok", 9)
+    assert {"key": "meta_note", "dtype": "<U5", "shape": "()", "value": "hello"} in facts.details["keys"]
+    assert identify(str(tmp_path)).figures["files"] == 1
+
+
+def test_an_npz_without_a_cutout_says_its_arrays(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.arange(3), y="text")
+    facts = identify(str(tmp_path / "a.npz"))
+    assert facts.kind == "arrays (.npz)"
+    assert [row["key"] for row in facts.details["keys"]] == ["x", "y"]
+
+
+def test_a_torn_store_and_a_pickled_npz_are_errors(tmp_path):
+    pixels.make_store(tmp_path / "s.zarr", pixels.images(10))
+    (tmp_path / "s.zarr/images/c/1/0/0/0").unlink()
+    with pytest.raises(InputError, match="is missing"):
+        identify(str(tmp_path / "s.zarr"))
+    np.savez(tmp_path / "evil.npz", cutout=np.array([print], object))
+    np.savez(tmp_path / "evil2.npz", x=np.array([print], object))
+    for name in ("evil.npz", "evil2.npz"):
+        with pytest.raises(InputError, match=name):
+            identify(str(tmp_path / name))
+    with pytest.raises(InputError, match="no such file"):
+        identify(str(tmp_path / "nowhere"))

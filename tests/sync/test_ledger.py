@@ -1,0 +1,32 @@
+"""The ledger: what it says of each object, and that an interrupted run leaves it to the next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from tests.toys.sync import FILES, NOTE, fill, run
+
+
+def test_the_ledger_says_size_and_digest_and_is_the_same_twice(source, tmp_path):
+    for name in ("one", "two"):
+        run(source, tmp_path / name, connections=3)
+    lines = [json.loads(line) for line in (tmp_path / "one" / NOTE).read_text().splitlines()]
+    assert {line["key"]: line["digest"] for line in lines} == {
+        key: f"sha256:{hashlib.sha256(data).hexdigest()}" for key, data in FILES.items()
+    }
+    assert [line["key"] for line in lines] == sorted(FILES)
+    assert (tmp_path / "one" / NOTE).read_bytes() == (tmp_path / "two" / NOTE).read_bytes()
+
+
+def test_an_interrupted_run_leaves_its_journal_to_the_next(source, tmp_path):
+    target = tmp_path / "target"
+    run(source, target)
+    lines = (target / NOTE).read_bytes().splitlines(keepends=True)
+    (target / NOTE).unlink()
+    stage = target / ".lensctl-sync.part"
+    fill(stage, {NOTE: b"".join(lines)[:-30], "7": b"half a file"})
+    outcome = run(source, target)
+    assert (outcome.copied, outcome.skipped) == (0, 8)
+    assert (target / NOTE).read_bytes() == b"".join(lines)
+    assert not stage.exists()
