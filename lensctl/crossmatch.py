@@ -181,7 +181,7 @@ def _near(file: str, ra: NDArray[np.float64], dec: NDArray[np.float64], radius_a
 
     reach = max(FOOTPRINT_ARCSEC, radius_arcsec)
     places = geometry.Neighbourhood(ra, dec, reach)
-    scan = sweeps.Scan(file)
+    scan = sweeps.CatalogScan(file)
 
     def keep(values: sweeps.Values) -> NDArray[np.bool_]:
         sweeps.refuse_bad_positions(scan, values)

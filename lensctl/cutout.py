@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Made:
+class MadeStore:
     """What became of a table's rows.
 
     Parameters
@@ -70,7 +70,7 @@ def cutout(
     table: pa.Table,
     path: str,
     source: CutoutSource,
-    lies: Layout,
+    layout: Layout,
     chain: Chain,
     *,
     overwrite: bool = False,
@@ -78,7 +78,7 @@ def cutout(
     make: bool = True,
     each: Each | None = None,
     advance: Advance = lambda statuses: None,
-) -> Made:
+) -> MadeStore:
     """Make the store of a table's cutouts, or go on with it.
 
     Parameters
@@ -88,7 +88,7 @@ def cutout(
     path : str
         The store.
     source : Source
-    lies : Layout
+    layout : Layout
     chain : Chain
         The steps of the store, its own last: it tells whether what is there is this very job's.
     overwrite : bool
@@ -113,46 +113,46 @@ def cutout(
     InputError
         The store exists and is another's, or another run of the job is going on.
     """
-    old = None if overwrite else _finished(path, chain, lies)
+    old = None if overwrite else _finished(path, chain, layout)
     again = [] if old is None else passing_rows(old).tolist()
-    failed = {row // lies.shard_rows for row in again}
+    failed = {row // layout.shard_rows for row in again}
     if old is not None and not again and not is_begun(path):
-        advance(Counter({BEFORE: lies.rows}))
-        return Made(old, _statuses(old), 0)
+        advance(Counter({BEFORE: layout.rows}))
+        return MadeStore(old, _statuses(old), 0)
     table = source.prepare(table)
     own = f"{part[0]}-of-{part[1]}" if part else None
     with begin_folder(
         path, chain[-1].as_dict(), overwrite=overwrite, afresh=overwrite, again=old is not None, part=own
     ) as place:
-        writer = StoreWriter(place, lies)
+        writer = StoreWriter(place, layout)
         if old is not None:
             for shard in set(writer.missing()) - failed:
                 writer.adopt(shard, old)
         missing = [shard for shard in writer.missing() if part is None or shard % part[1] == part[0] - 1]
         if missing and not make:
             raise InputError(
-                f"{path}: {len(missing)} of {lies.shards} shards are not there yet, first {missing[0]}",
+                f"{path}: {len(missing)} of {layout.shards} shards are not there yet, first {missing[0]}",
                 "run the parts that make them to their end, then --finish again",
             )
-        counts = [lies.span(shard)[1] - lies.span(shard)[0] for shard in missing]
-        advance(Counter({BEFORE: lies.rows - sum(counts)}))
-        todo = tasks(table, lies, source.order(missing), old)
+        counts = [layout.span(shard)[1] - layout.span(shard)[0] for shard in missing]
+        advance(Counter({BEFORE: layout.rows - sum(counts)}))
+        todo = tasks(table, layout, source.order(missing), old)
         if each is not None:
             make_by(each, source, todo, writer.writer, advance)
         else:
             source.make(todo, writer.writer, advance)
         if part is not None:
             made = (writer.writer.rows(shard)["status"].to_pylist() for shard in missing)
-            return Made(None, Counter(itertools.chain.from_iterable(made)), sum(counts))
+            return MadeStore(None, Counter(itertools.chain.from_iterable(made)), sum(counts))
         if old is not None and all(_is_as_before(writer, shard, old) for shard in failed):
             place.abandon()
         else:
             writer.finish(chain, {"source": source.name})
     store = open_store(path)
-    return Made(store, _statuses(store), sum(counts) if old is None else len(again))
+    return MadeStore(store, _statuses(store), sum(counts) if old is None else len(again))
 
 
-def _finished(path: str, chain: Chain, lies: Layout) -> Store | None:
+def _finished(path: str, chain: Chain, layout: Layout) -> Store | None:
     """The store at a path, if this very job made it; None where there is nothing.
 
     Raises InputError where another store, or something else, is there.
@@ -181,7 +181,7 @@ def _statuses(store: Store) -> Counter[str]:
     return Counter(store.columns("status")["status"].to_pylist())
 
 
-def ahead(table: pa.Table, source: CutoutSource, lies: Layout, known: pa.Table | None = None) -> dict[str, int]:
+def ahead(table: pa.Table, source: CutoutSource, layout: Layout, known: pa.Table | None = None) -> dict[str, int]:
     """What a run would do: objects, shards, bytes of pixels without compression, and bricks as far as they are known.
 
     Parameters
@@ -190,8 +190,8 @@ def ahead(table: pa.Table, source: CutoutSource, lies: Layout, known: pa.Table |
         The survey's table of bricks: tells the bricks of positions, and which lie outside the footprint.
     """
     prepared = source.prepare(table)
-    counts = {"rows": table.num_rows, "shards": lies.shards}
-    counts["bytes"] = table.num_rows * lies.size**2 * len(lies.bands) * 4
+    counts = {"rows": table.num_rows, "shards": layout.shards}
+    counts["bytes"] = table.num_rows * layout.size**2 * len(layout.bands) * 4
     if known is not None:
         names = bricks_at(known, table["ra"].to_numpy(), table["dec"].to_numpy())
     elif BRICK_COLUMN in prepared.column_names:

@@ -70,16 +70,16 @@ def pack(
     first = npz.read_npz(files[0])
     if first.cutout.shape[2] != len(quality.BANDS):
         raise InputError(f"{files[0]}: {first.cutout.shape[2]} bands, not g, r and z", "pack cutouts of three bands")
-    lies = Layout(len(files), first.cutout.shape[0], quality.BANDS, shard_rows, codec)
+    layout = Layout(len(files), first.cutout.shape[0], quality.BANDS, shard_rows, codec)
     parameters = {"shard_rows": shard_rows, "codec": codec}
     name = Path(folder).absolute().name
     stamps = [file.stat() for file in files]
     fresh = digests.of_many(f"{f.name} {s.st_size} {s.st_mtime_ns}" for f, s in zip(files, stamps, strict=True))
     identity = {"command": "pack", "parameters": parameters, "inputs": [{"role": "folder", "digest": fresh}]}
     with begin_folder(path, identity, overwrite=overwrite, afresh=overwrite) as place:
-        writer = StoreWriter(place, lies)
+        writer = StoreWriter(place, layout)
         missing = writer.missing()
-        tasks = ((shard, [str(file) for file in files[slice(*lies.span(shard))]]) for shard in missing)
+        tasks = ((shard, [str(file) for file in files[slice(*layout.span(shard))]]) for shard in missing)
         try:
             for done in workers.each(functools.partial(_pack_shard, writer.writer), tasks, processes):
                 advance(done)

@@ -20,16 +20,16 @@ from lensctl.io.storage import resumable
 from lensctl.learning.data import dataloader, normalise
 from lensctl.learning.data.augment import BLUR_REACH_PX
 from lensctl.learning.data.dataloader import Batch, Feed, Pixels
-from lensctl.learning.data.row_selection import NAN, Fold, Selection, refuse_one_class, select
+from lensctl.learning.data.row_selection import NAN, Fold, RowSelection, refuse_one_class, select_rows
 from lensctl.learning.networks import architectures, checkpoint, predict
 from lensctl.learning.networks.checkpoint import BEST, ModelCard
 from lensctl.learning.networks.golden import keep
 from lensctl.learning.randomness import seed_of
 from lensctl.learning.training.distributed import ALONE, Team
-from lensctl.learning.training.early_stopping import RedFlag, judge
+from lensctl.learning.training.early_stopping import RedFlag, judge_epoch
 from lensctl.learning.training.epoch_metrics import epoch_metrics, refuse_nan, refuse_unsound
 from lensctl.learning.training.learner import Learner, Schedule, StepResult, precision_of
-from lensctl.learning.training.run_folder import Record, gather, stand_of
+from lensctl.learning.training.run_folder import RunFolder, gather_members, state_of
 from lensctl.learning.training.settings import BALANCED, Resources, TrainConfig
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SEED
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lensctl.io.provenance.steps import Chain
-    from lensctl.learning.data.row_selection import Rows, Selection
+    from lensctl.learning.data.row_selection import Rows, RowSelection
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainProgress:
     """A batch done (`batch` of `batches`), an epoch done (with its `metrics`), or something to say (`note`)."""
 
     member: int = 0
@@ -68,7 +68,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     advance: Callable[[int], None] = lambda rows: None,
-) -> Iterator[Progress]:
+) -> Iterator[TrainProgress]:
     """Train a network, or several, on a manifest.
 
     Parameters
@@ -105,12 +105,12 @@ def train(
     """
     chain = chain_of(manifest, manifest_name)
     step = _step(manifest, manifest_name, chain, config, resources)
-    stand = team.told(stand_of(Path(run_dir), step, resume, overwrite) if team.leads else "")
+    stand = team.told(state_of(Path(run_dir), step, resume, overwrite) if team.leads else "")
     if stand == "done":
         return
     device = predict.pick_device(resources.device, resources.threads)
     fold = Fold.parse(config.fold) if config.fold else None
-    selection = select(
+    selection = select_rows(
         manifest, fold=fold, fold_seed=SEED, without_ref=config.without_ref, tier_b_target=config.tier_b_target
     )
     fresh_network(config, config.seed, resources.init)
@@ -129,7 +129,7 @@ def train(
         pass
     selection = _without_nan(selection, training, validation)
     training.rows = _weighted(training.rows, config.pos_weight)
-    yield Progress(note=f"{_said(selection)}; {place.reason}")
+    yield TrainProgress(note=f"{_said(selection)}; {place.reason}")
 
     facts = {
         "kind": "run",
@@ -155,7 +155,7 @@ def train(
         for member, folder in enumerate(checkpoint.member_folders(built, config.ensemble)):
             if job:
                 folder.mkdir(exist_ok=True)
-            record = Record(folder, card, facts, team)
+            record = RunFolder(folder, card, facts, team)
             try:
                 yield from _fit(member, config, resources, training, validation, record, device)
             except RedFlag as flag:
@@ -164,7 +164,7 @@ def train(
                 raise
         if job:
             if config.ensemble > 1:
-                gather(built, replace(card, members=config.ensemble), facts)
+                gather_members(built, replace(card, members=config.ensemble), facts)
             keep(built, manifest, pixels.read, config.crop, config.fold)
             job.finish()
 
@@ -185,9 +185,9 @@ def _fit(
     resources: Resources,
     training: Feed,
     validation: Feed,
-    record: Record,
+    record: RunFolder,
     device: torch.device,
-) -> Iterator[Progress]:
+) -> Iterator[TrainProgress]:
     """Train one network, from where it is to its end."""
     team = record.team
     if record.stopped:
@@ -206,12 +206,12 @@ def _fit(
     )
     position = record.restore(learner)
     if position.epoch or position.batch:
-        yield Progress(member, note=f"goes on after {position.epoch} epochs and {position.batch} batches")
+        yield TrainProgress(member, note=f"goes on after {position.epoch} epochs and {position.batch} batches")
     label = training.rows.label
     batches, size = _order(label, config, seed, 0).shape
     mine, augment = team.part(size), config.augmentation
     schedule = Schedule(config.lr, config.lr_end, config.warmup, config.epochs * batches)
-    verdict = judge(position.history, config.epochs)
+    verdict = judge_epoch(position.history, config.epochs)
     record.publish(learner, position, verdict)
     if verdict.flag:
         raise verdict.flag
@@ -233,8 +233,8 @@ def _fit(
             # the step before is judged while the device is at this one
             refuse_nan(before, epoch, training, team)
             before = (i, batch, step)
-            yield from (Progress(member, epoch + 1, note=notes.pop()) for _ in range(len(notes)))
-            yield Progress(member, epoch + 1, i + 1, batches, size)
+            yield from (TrainProgress(member, epoch + 1, note=notes.pop()) for _ in range(len(notes)))
+            yield TrainProgress(member, epoch + 1, i + 1, batches, size)
             if resources.checkpoint_every and (i + 1) % resources.checkpoint_every == 0 and i + 1 < batches:
                 refuse_nan(before, epoch, training, team)
                 refuse_unsound(learner, epoch, i)
@@ -246,16 +246,16 @@ def _fit(
         at_once = learner.micro_batch or config.batch_size
         judged = epoch_metrics(learner, position, label[order.ravel()], validation, record.card, at_once)
         position.end_epoch({"epoch": epoch + 1, "lr": rate, **judged})
-        verdict = judge(position.history, config.epochs)
+        verdict = judge_epoch(position.history, config.epochs)
         record.save(learner, position)
         record.publish(learner, position, verdict)
-        yield Progress(member, epoch + 1, batches, batches, metrics=position.history[-1], note=verdict.warning)
+        yield TrainProgress(member, epoch + 1, batches, batches, metrics=position.history[-1], note=verdict.warning)
         if verdict.flag:
             raise verdict.flag
 
     early = f"no gain for {verdict.stale} epochs" if position.epoch < config.epochs else "all epochs done"
     record.publish(learner, position, verdict, stopped=early)
-    yield Progress(member, position.epoch, note=f"{early}; best val AUC in epoch {verdict.best}")
+    yield TrainProgress(member, position.epoch, note=f"{early}; best val AUC in epoch {verdict.best}")
 
 
 def _order(label: NDArray[np.float32], config: TrainConfig, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -291,7 +291,7 @@ def _window(config: TrainConfig, side: int) -> int:
     return min(side, config.crop + 2 * reach)
 
 
-def _pixels(selection: Selection, config: TrainConfig, side: int) -> int:
+def _pixels(selection: RowSelection, config: TrainConfig, side: int) -> int:
     return len(selection.train) * _window(config, side) ** 2 + len(selection.val) * config.crop**2
 
 
@@ -301,10 +301,10 @@ def _counted(blocks: Iterator[NDArray[np.float32]], advance: Callable[[int], Non
         yield block
 
 
-def _without_nan(selection: Selection, training: Feed, validation: Feed) -> Selection:
+def _without_nan(selection: RowSelection, training: Feed, validation: Feed) -> RowSelection:
     """The selection less the rows whose pixels cannot be used."""
     lost = len(selection.train) + len(selection.val) - len(training.rows) - len(validation.rows)
-    found = Selection(training.rows, validation.rows, +(selection.left_out + Counter({NAN: lost})))
+    found = RowSelection(training.rows, validation.rows, +(selection.left_out + Counter({NAN: lost})))
     refuse_one_class(found)
     return found
 
@@ -317,7 +317,7 @@ def _weighted(given: Rows, pos_weight: float | str) -> Rows:
     return replace(given, weight=np.where(is_lens, given.weight * np.float32(pos_weight), given.weight))
 
 
-def _said(selection: Selection) -> str:
+def _said(selection: RowSelection) -> str:
     parts = [
         f"{counts['positives']:,} lenses and {counts['negatives']:,} others {verb}"
         for verb, counts in (("train", selection.train.counts()), ("validate", selection.val.counts()))

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import zarr
 
-from lensctl.cutout import Made, ahead, checked, cutout
+from lensctl.cutout import MadeStore, ahead, checked, cutout
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import open_store
 from lensctl.io.imaging.coadds import Coadds, CoaddSource
@@ -53,7 +53,7 @@ def cut(
     overwrite: bool = False,
     advance: Callable[[Counter[str]], None] = lambda statuses: None,
     **lies: object,
-) -> Made:
+) -> MadeStore:
     layout = Layout(rows.num_rows, **({"size": SIZE, "shard_rows": 5} | lies))
     source = CoaddSource(str(root), layout.size, processes=processes, planes=layout.planes)
     inputs = (step_input("table", "t.parquet", digests.of_table(rows)),)

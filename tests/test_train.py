@@ -19,13 +19,13 @@ import lensctl.train
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.environment import source_commit
 from lensctl.io.provenance.steps import Step, extend, stamp
-from lensctl.learning.data.row_selection import select
+from lensctl.learning.data.row_selection import select_rows
 from lensctl.learning.networks import architectures, checkpoint
 from lensctl.learning.training import learner
 from lensctl.learning.training.early_stopping import RedFlag
 from lensctl.learning.training.settings import Resources, TrainConfig
 from lensctl.rules.errors import InputError
-from lensctl.train import Progress, train
+from lensctl.train import TrainProgress, train
 from tests.toys import rings
 from tests.toys.rings import changed
 
@@ -53,7 +53,9 @@ def toy_of() -> tuple[pa.Table, rings.InMemory]:
     return rings.manifest(64)
 
 
-def run(folder: Path, config: TrainConfig = SMALL, toy=None, stop_after: int | None = None, **how) -> list[Progress]:
+def run(
+    folder: Path, config: TrainConfig = SMALL, toy=None, stop_after: int | None = None, **how
+) -> list[TrainProgress]:
     """Train on the toy; `stop_after` so many events the process is gone, as far as files can tell."""
     table, pixels = toy or toy_of()
     events = train(table, pixels, config, folder / "run", **how)
@@ -387,7 +389,7 @@ def test_it_starts_from_given_weights_which_are_part_of_what_it_is(straight, tmp
 
 
 def test_balanced_weights_make_the_classes_weigh_the_same():
-    rows = lensctl.train._weighted(select(toy_of()[0]).train, "balanced")
+    rows = lensctl.train._weighted(select_rows(toy_of()[0]).train, "balanced")
     assert rows.weight[rows.label == 1].sum() == pytest.approx(rows.weight[rows.label == 0].sum(), rel=1e-5)
 
 

@@ -54,7 +54,7 @@ def crossmatch(
         f"{catalog}: {listed.num_rows:,} rows, {lenses.selected:,} selected, {lenses.ungraded:,} without tier A or B, "
         f"{lenses.merged:,} merged as duplicates, {lenses.rows.num_rows:,} lenses"
     )
-    files = sweeps.files(tractor)
+    files = sweeps.catalog_files(tractor)
     with report.progress("catalogue files", len(files)) as advance:
         matched = crossmatch(
             lenses.rows,
@@ -82,7 +82,7 @@ def crossmatch(
     chain = chain_of(listed, catalog)
     inputs = (
         step_input("lenses", catalog, digests.of_table(listed), chain),
-        sweeps.source(files, matched.digests),
+        sweeps.catalog_input(files, matched.digests),
     )
     whole = extend(Step("crossmatch", parameters, inputs), chain)
     write_table(stamp(matched.positives, whole), output, overwrite=overwrite, format=format)

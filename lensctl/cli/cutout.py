@@ -12,7 +12,7 @@ from lensctl.cli.command import PIXELS, command
 from lensctl.cli.options import Format, Overwrite, Workers
 
 if TYPE_CHECKING:
-    from lensctl.cutout import Made
+    from lensctl.cutout import MadeStore
     from lensctl.io.cutouts.layout import Layout
     from lensctl.io.cutouts.store import Store
     from lensctl.io.imaging.source import CutoutSource
@@ -109,28 +109,30 @@ def cutout(
     more = tuple({"psf": "psfsize"}.get(name, name) for name in planes.replace(" ", "").split(",") if name)
     if more and source != "coadd":
         raise InputError("the cutout service has no further planes", "leave out --planes, or give --root of coadds")
-    lies = Layout(rows.num_rows, size, shard_rows=shard_rows, codec=codec, planes=tuple(dict.fromkeys(more)))
+    layout = Layout(rows.num_rows, size, shard_rows=shard_rows, codec=codec, planes=tuple(dict.fromkeys(more)))
     chain = chain_of(objects, table)
     inputs = [step_input("table", table, digests.of_table(objects), chain)]
-    parameters: dict[str, Any] = {"source": source, "size": size, "bands": lies.bands, "layer": layer}
+    parameters: dict[str, Any] = {"source": source, "size": size, "bands": layout.bands, "layer": layer}
     limits: dict[str, Any] = {"connections": connections, "timeout": timeout, "tries": tries}
     pixels: CutoutSource
     if source == "coadd":
-        pixels, known = _coadds(root, lies, layer, workers, limits)
-        parameters |= {"root": known[0], **({"planes": list(lies.planes)} if lies.planes else {})}
+        pixels, known = _coadds(root, layout, layer, workers, limits)
+        parameters |= {"root": known[0], **({"planes": list(layout.planes)} if layout.planes else {})}
         inputs += known[1]
         chains = (chain, *known[2])
     else:
         asked = {"layer": layer or "ls-dr10", "pixscale": pixscale, "allow_release": allow_release}
         parameters |= {"url": url.rstrip("/"), **asked}
         limits |= {"rate": rate, "patience": patience}
-        pixels = _viewer(url, size, lies.bands, asked, limits)
+        pixels = _viewer(url, size, layout.bands, asked, limits)
         chains = (chain,)
     parameters |= {"shard_rows": shard_rows, "codec": codec}
     step = Step("cutout", parameters, tuple(inputs))
     whole = extend(step, *chains)
     if dry_run:
-        counts: dict[str, Any] = dict(ahead(rows, pixels, lies, read_bricks(survey_bricks) if survey_bricks else None))
+        counts: dict[str, Any] = dict(
+            ahead(rows, pixels, layout, read_bricks(survey_bricks) if survey_bricks else None)
+        )
         if source == "viewer":
             counts["hours"] = round(rows.num_rows / (rate or 20.0 * connections) / 3600, 2)
         report.table("Ahead", ("", "count"), counts.items())
@@ -151,7 +153,7 @@ def cutout(
             failed.update({status: n for status, n in statuses.items() if status not in (OK, BEFORE)})
             shown(statuses.total(), ", ".join(f"{n:,} {status}" for status, n in failed.most_common()))
 
-        made = cut(rows, store, pixels, lies, whole, **how, advance=advance)
+        made = cut(rows, store, pixels, layout, whole, **how, advance=advance)
     if made.store is None:
         report.say(f"part {part} of {store} is made; when all are, give the same command with --finish for --part")
     elif made.cut == 0 and not finish:
@@ -185,7 +187,7 @@ def _part(part: str | None, *, finish: bool, engine: str, npz: str | None, overw
 
 
 def _coadds(
-    root: str | None, lies: Layout, layer: str | None, workers: int | None, limits: dict[str, Any]
+    root: str | None, layout: Layout, layer: str | None, workers: int | None, limits: dict[str, Any]
 ) -> tuple[CutoutSource, tuple[str, list[Any], list[Chain]]]:
     """Brick coadds as a source, with the root's name, and the root as an input where it says how it was made."""
     from lensctl.io.imaging.coadds import CoaddSource
@@ -193,7 +195,7 @@ def _coadds(
 
     if root is None:
         raise InputError("coadds are where?", "add --root FOLDER, the one that holds coadd/")
-    source = CoaddSource(root, lies.size, lies.bands, layer, workers, lies.planes, **limits)
+    source = CoaddSource(root, layout.size, layout.bands, layer, workers, layout.planes, **limits)
     opened = source.open()
     origin = opened.origin()
     known = ([origin[0]], [origin[1]]) if origin else ([], [])
@@ -225,7 +227,7 @@ def _npz(store: Store, folder: str, chain: Chain, workers: int | None, overwrite
         return npz_folder.write(store, folder, chain, processes=workers, overwrite=overwrite, advance=advance)
 
 
-def _judge(made: Made, store: str, max_failed: float) -> None:
+def _judge(made: MadeStore, store: str, max_failed: float) -> None:
     """Say what became of the rows; an error where too many have no pixels."""
     from lensctl.rules.errors import LensctlError
 

@@ -12,7 +12,7 @@ from lensctl.cli import report
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from lensctl.train import Progress
+    from lensctl.train import TrainProgress
 
 SHOWN = {
     "train_loss": "train loss",
@@ -31,7 +31,7 @@ class Teller(Protocol):
     def read(self, cutouts: int) -> None:
         """So many cutouts were read and checked, before training begins."""
 
-    def event(self, event: Progress) -> None:
+    def event(self, event: TrainProgress) -> None:
         """Something happened."""
 
 
@@ -41,7 +41,7 @@ class Silent:
     def read(self, cutouts: int) -> None:
         """Nothing."""
 
-    def event(self, event: Progress) -> None:
+    def event(self, event: TrainProgress) -> None:
         """Nothing."""
 
 
@@ -55,7 +55,7 @@ class Lines:
         """Count them."""
         self.advance(cutouts)
 
-    def event(self, event: Progress) -> None:
+    def event(self, event: TrainProgress) -> None:
         """Say what there is to say."""
         self.advance(event.samples)
         if event.metrics is not None:
@@ -100,7 +100,7 @@ class LiveTable:
         self.cutouts += cutouts
         self.bar.update(self.task, rate=f"{self.cutouts:,}")
 
-    def event(self, event: Progress) -> None:
+    def event(self, event: TrainProgress) -> None:
         """Move the bar, add a row, or say something above the table."""
         if event.metrics is not None:
             self.rows.append((event.member, event.metrics))

@@ -89,8 +89,8 @@ def evaluate(
             f"{scores} is an evaluation, not scores", "name the scores; only --against without OUT_DIR takes one"
         )
     refuse_existing(out_dir, overwrite)
-    other = None if against is None else comparing.read(against)
-    graded = None if grades is None else seen.read(grades)
+    other = None if against is None else comparing.read_other(against)
+    graded = None if grades is None else seen.read_grades(grades)
     table = read_table(scores)
     choices = Choices(rounds, seed, calibration, top_k, prevalence)
     name = "stdin" if scores == "-" else Path(scores).name
@@ -125,7 +125,7 @@ def _compare(here: str, there: str, rounds: int, seed: int) -> None:
 
     from lensctl.evaluate import against
 
-    found = against.compare(against.read(here, "scores").test, against.read(there), rounds, seed)
+    found = against.compare(against.read_other(here, "scores").test, against.read_other(there), rounds, seed)
     _show_comparison(found)
     report.out(json.dumps({"command": "evaluate", "output": None, "against": found, "seconds": report.seconds()}))
 

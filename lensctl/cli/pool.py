@@ -91,16 +91,16 @@ def pool(
     _refuse_partitions(partition_by, output, kind)
     if not lenses:
         raise InputError("no lens catalogue is given", "add --lenses CATALOG, once for each catalogue")
-    files = catalogs.files(sweeps)
+    files = catalogs.catalog_files(sweeps)
     ra, dec, sources = lens_catalogs.positions(lenses)
     parameters = {"preset": preset, **dataclasses.asdict(criteria), "partition_by": partition_by}
     if engine != "local":
         _by_spark(engine, files, output, kind, criteria, (ra, dec), parameters, sources, skip_bad, overwrite)
         return
-    begun = Step("pool", parameters, (catalogs.stamped(files), *sources))
+    begun = Step("pool", parameters, (catalogs.stamped_input(files), *sources))
     if _is_alike(chain_at(output), begun):
         digests = catalogs.digests_of(files, workers)
-        done = Step("pool", parameters, (catalogs.source(files, digests), *sources))
+        done = Step("pool", parameters, (catalogs.catalog_input(files, digests), *sources))
         if made_by(output, done.id):
             report.say(f"{output} was made by this very command: nothing to do")
             report.receipt("pool", output, files=len(files))
@@ -125,7 +125,7 @@ def pool(
                 job.abandon()
             raise
         digests = [part.digest or catalogs.digest(part.file) for part in parts]
-        step = Step("pool", parameters, (catalogs.source(files, digests), *sources))
+        step = Step("pool", parameters, (catalogs.catalog_input(files, digests), *sources))
         finish(extend(step))
         funnel.repeated += repeated_between(parts)
         if job:
@@ -173,7 +173,7 @@ def _by_spark(
         for path in (output, *files[:1]):
             cluster.refuse_unseen(path)
         digests = cluster.each(catalogs.digest, files)
-        step = Step("pool", parameters, (catalogs.source(files, digests), *sources))
+        step = Step("pool", parameters, (catalogs.catalog_input(files, digests), *sources))
         chain = extend(step)
         if made_by(output, step.id):
             report.say(f"{output} was made by this very command: nothing to do")

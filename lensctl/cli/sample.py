@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lensctl.io.provenance.steps import Input
     from lensctl.io.tables.spark import Cluster
-    from lensctl.io.tables.sql import Database, Scan
+    from lensctl.io.tables.sql import Database, ScannedTable
     from lensctl.sample import Plan
 
 PLAN_BINS = ["nobs_z=3-5,6-10,11+", "type=SER,DEV,REX"]
@@ -126,7 +126,7 @@ def sample(
 
 def _begin(
     engine: str, held: contextlib.ExitStack, pool: str, by: dict[str, tuple[str, ...]], format: str | None
-) -> tuple[Database | Cluster, Scan]:
+) -> tuple[Database | Cluster, ScannedTable]:
     """An engine that knows the pool, until what holds it is closed."""
     if engine == "spark":
         from lensctl.io.tables.spark import Cluster

@@ -48,7 +48,7 @@ def sync(
     Example: lensctl sync negatives.zarr mirror/negatives.zarr
     """
 
-    from lensctl.rules.object_names import Selection
+    from lensctl.rules.object_names import NameSelection
     from lensctl.sync import FAILURES, sync
     from lensctl.sync.places import open_object_store
     from lensctl.sync.throttle import Throttle
@@ -73,7 +73,7 @@ def sync(
         outcome = sync(
             source,
             target,
-            selection=Selection(include, exclude, source.pattern),
+            selection=NameSelection(include, exclude, source.pattern),
             delete=delete,
             dry_run=dry_run,
             verify=verify,

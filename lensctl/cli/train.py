@@ -204,16 +204,16 @@ def _team(device: str) -> Iterator[Team]:
 
     An error that another process says ends this one with the same status and without a word.
     """
-    from lensctl.learning.training.distributed import ALONE, SaidByAnother, gathered
+    from lensctl.learning.training.distributed import ALONE, FailedElsewhere, gather_team
 
     rank, size, local = (int(os.environ.get(name, default)) for name, default in WORLD.items())
     if size == 1:
         yield ALONE
         return
     try:
-        with gathered(rank, size, local, device) as team:
+        with gather_team(rank, size, local, device) as team:
             yield team
-    except SaidByAnother:
+    except FailedElsewhere:
         raise typer.Exit(2) from None
 
 

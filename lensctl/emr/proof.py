@@ -32,7 +32,7 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Record:
+class StepRecord:
     """What a step says of itself; written beside the logs when it ends, well or badly."""
 
     wheel: str
@@ -46,12 +46,12 @@ class Record:
         s3.write_object(url, json.dumps(asdict(self), sort_keys=True).encode())
 
 
-def read(url: str) -> Record:
+def read_record(url: str) -> StepRecord:
     """A record from S3; InputError where there is none."""
     try:
         values = json.loads(s3.read_object(url))
         outputs = {path: Output(**each) for path, each in values.pop("outputs").items()}
-        return Record(**values, outputs=outputs)
+        return StepRecord(**values, outputs=outputs)
     except FileNotFoundError as error:
         raise InputError(
             f"the step left no record at {url}: nothing proves what it made", "see its logs, and submit it again"
@@ -119,16 +119,16 @@ def prove(work: Work, records: Sequence[str]) -> dict[str, int]:
         Another wheel ran; an output is missing, cannot be read, has another provenance, or holds an object that no
         step of this wheel made. The sentence names it.
     """
-    own = read(work.record)
+    own = read_record(work.record)
     if own.wheel != work.wheel:
         raise InputError(f"the step ran {own.wheel}, submitted was {work.wheel}", "start a new cluster")
     if own.status or tuple(own.command) != work.command:
         raise InputError(f"{work.record}: tells of another command, or of its failure", "submit it again")
-    others = [each for each in (read(url) for url in records) if each.wheel == work.wheel]
+    others = [each for each in (read_record(url) for url in records) if each.wheel == work.wheel]
     return {url: _prove(url, work.command[0], own, others) for url in work.outputs}
 
 
-def _prove(url: str, command: str, own: Record, others: Sequence[Record]) -> int:
+def _prove(url: str, command: str, own: StepRecord, others: Sequence[StepRecord]) -> int:
     chain, rows = _open(url, command)
     last = chain[-1] if chain else None
     seen = own.outputs.get(url)

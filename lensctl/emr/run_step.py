@@ -18,7 +18,7 @@ from lensctl.rules.errors import LensctlError
 CANNOT = 2
 
 
-def run_step(work: Work, tell: Callable[[str], None]) -> proof.Record:
+def run_step(work: Work, tell: Callable[[str], None]) -> proof.StepRecord:
     """Run the command and write the record of what it made, whichever way it ended.
 
     `tell` is given a line for people where the command ran out of time.
@@ -37,7 +37,7 @@ def run_step(work: Work, tell: Callable[[str], None]) -> proof.Record:
         status, said = _run(words, work.hours, tell)
     after = {url: proof.listing(url) for url in work.outputs}
     made = proof.made(before, after, work.command[0])
-    record = proof.Record(installed, list(work.command), status, json.loads(said[-1]) if said else None, made)
+    record = proof.StepRecord(installed, list(work.command), status, json.loads(said[-1]) if said else None, made)
     record.write(work.record)
     return record
 

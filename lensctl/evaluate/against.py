@@ -40,7 +40,7 @@ class Other:
     chain: Chain
 
 
-def read(path: str, role: str = "against") -> Other:
+def read_other(path: str, role: str = "against") -> Other:
     """The test rows of an evaluation's folder, or of a table of scores.
 
     Raises
@@ -50,7 +50,7 @@ def read(path: str, role: str = "against") -> Other:
     """
     table, name = read_table(file_of(path)), Path(path).name
     chain = chain_of(table, path)
-    test = scored_rows.read(table, name, splits=("test",)).of("test")
+    test = scored_rows.read_scores(table, name, splits=("test",)).of("test")
     return Other(test, step_input(role, path, digests.of_table(table), chain), chain)
 
 

@@ -147,7 +147,7 @@ def evaluate(
     """
     import pyarrow as pa
 
-    scored = scored_rows.read(scores, name)
+    scored = scored_rows.read_scores(scores, name)
     origin.refuse_other_rows(scores, name)
     parts = {split: scored.of(split) for split in SPLITS if (scored.split == split).any()}
     val, test = parts["val"], parts["test"]

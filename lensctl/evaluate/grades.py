@@ -50,7 +50,7 @@ class Grades:
     chain: Chain
 
 
-def read(path: str) -> Grades:
+def read_grades(path: str) -> Grades:
     """Grades from a table with galaxy_id and grading, such as the CSV a report gives; empty grades are passed over.
 
     Raises

@@ -131,7 +131,7 @@ class Scored:
         return {**found, "ref": _by_part(_only(self.text("ref"), self.is_lens))}
 
 
-def read(scores: pa.Table, where: str = "scores", splits: Sequence[str] = ("val", "test")) -> Scored:
+def read_scores(scores: pa.Table, where: str = "scores", splits: Sequence[str] = ("val", "test")) -> Scored:
     """Arrays of a table made by `lensctl score`; rows without a score are counted and left out.
 
     `splits` are those of which there must be a row.

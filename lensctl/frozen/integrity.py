@@ -15,7 +15,7 @@ GATE = "verify"
 
 def check_files(folder: Path) -> Iterator[Check]:
     """The files are those that were frozen, each with its content."""
-    found = layout.listing(folder)
+    found = layout.contents_of(folder)
     yield checks.none(GATE, "neither links nor empty folders", found.odd, len(found.files) + len(found.odd))
     text = _text(folder / layout.SUMS) if layout.SUMS in found.files else None
     sums = None if text is None else layout.parse_sums(text)

@@ -66,14 +66,14 @@ def parse_sums(text: str) -> dict[str, str] | None:
 
 
 @dataclass(frozen=True)
-class Listing:
+class FolderContents:
     """What lies in a folder: regular files, and what is none and holds none (links, devices, empty folders)."""
 
     files: list[str]
     odd: list[str]
 
 
-def listing(folder: Path) -> Listing:
+def contents_of(folder: Path) -> FolderContents:
     """Everything below a folder, relative to it, but the note `lensctl sync` leaves; links are not followed."""
     files, odd = [], []
     for root, folders, names in os.walk(folder):
@@ -86,7 +86,7 @@ def listing(folder: Path) -> Listing:
                 files.append(relative)
             elif path.is_dir() and not any(path.iterdir()):
                 odd.append(f"{relative}/")
-    return Listing(sorted(files), sorted(odd))
+    return FolderContents(sorted(files), sorted(odd))
 
 
 def seal(folder: Path, names: list[str]) -> None:

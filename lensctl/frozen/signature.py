@@ -50,7 +50,7 @@ class PublicKey:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SignatureVerdict:
     """Whether a signature holds, in a few words why not, the files it is at odds with, and how many files it covers."""
 
     holds: bool
@@ -121,14 +121,14 @@ def sign(folder: Path, name: str, key: PrivateKey) -> None:
     config.set_hashing_config(hashed).sign(folder.resolve(), folder / layout.SIGNATURE)
 
 
-def check(folder: Path, key: PublicKey) -> Answer:
+def check(folder: Path, key: PublicKey) -> SignatureVerdict:
     """Whether the signature in a folder is by this key, of exactly the files that are there."""
     from cryptography.exceptions import InvalidSignature
     from model_signing import hashing, verifying
 
     path = folder / layout.SIGNATURE
     if path.is_symlink() or not path.is_file():
-        return Answer(False, "it is not signed")
+        return SignatureVerdict(False, "it is not signed")
     config = verifying.Config().use_elliptic_key_verifier(public_key=key.path)
     try:
         signed = _statement(path)
@@ -137,17 +137,17 @@ def check(folder: Path, key: PublicKey) -> Answer:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints a warning where the bundle names no key
             config.verify(folder.resolve(), path)
     except InvalidSignature:
-        return Answer(False, "it was not made by this key, or was touched")
+        return SignatureVerdict(False, "it was not made by this key, or was touched")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
         if str(error).startswith("Key mismatch"):
-            return Answer(False, "it was made by another key")
+            return SignatureVerdict(False, "it was made by another key")
         if str(error).startswith("Signature mismatch"):
-            return Answer(False, "files are not those that were signed", tuple(_at_odds(folder, signed)))
-        return Answer(False, "it cannot be read, or was touched")
-    bare = sorted(set(layout.listing(folder).files) - set(signed) - set(NOT_SIGNED))
+            return SignatureVerdict(False, "files are not those that were signed", tuple(_at_odds(folder, signed)))
+        return SignatureVerdict(False, "it cannot be read, or was touched")
+    bare = sorted(set(layout.contents_of(folder).files) - set(signed) - set(NOT_SIGNED))
     if bare:
-        return Answer(False, "it leaves out files", tuple(bare), len(signed))
-    return Answer(True, "holds", (), len(signed))
+        return SignatureVerdict(False, "it leaves out files", tuple(bare), len(signed))
+    return SignatureVerdict(True, "holds", (), len(signed))
 
 
 def _statement(path: Path) -> dict[str, str]:
@@ -159,7 +159,7 @@ def _statement(path: Path) -> dict[str, str]:
 
 def _at_odds(folder: Path, signed: dict[str, str]) -> list[str]:
     """Files that differ from what was signed, are missing, or were not signed."""
-    there = set(layout.listing(folder).files) - (set(NOT_SIGNED) - set(signed))
+    there = set(layout.contents_of(folder).files) - (set(NOT_SIGNED) - set(signed))
     same = {name for name in there & set(signed) if layout.sha256(folder / name) == signed[name]}
     return sorted((there | set(signed)) - same)
 

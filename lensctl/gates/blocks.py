@@ -22,7 +22,7 @@ LARGEST_TEAM = 8
 Found = TypeVar("Found")
 
 
-def looked_at(blocks: Iterable[Ints], look: Callable[[Ints], Found]) -> Iterator[tuple[Ints, Found]]:
+def each_block(blocks: Iterable[Ints], look: Callable[[Ints], Found]) -> Iterator[tuple[Ints, Found]]:
     """Each block of rows and what was found in it, in the order of the blocks.
 
     Parameters

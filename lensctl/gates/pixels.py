@@ -133,7 +133,7 @@ def _inspect(index: pa.Table, read: Callable[[Ints], Images], rows: Ints, limits
         return found
 
     faults = _Faults()
-    for _, found in blocks.looked_at(_blocks(index, rows), look):
+    for _, found in blocks.each_block(_blocks(index, rows), look):
         for fault, ids in found.items():
             faults.add(fault, ids)
     return faults, faults.counts[SOMEWHERE]

@@ -203,7 +203,7 @@ def _measure(cutouts: Cutouts, limits: Settings) -> Floats:
 
     everything = np.arange(cutouts.n)
     parts = np.split(everything, np.arange(blocks.BLOCK_ROWS, cutouts.n, blocks.BLOCK_ROWS))
-    return np.concatenate([found for _, found in blocks.looked_at(parts, look)])
+    return np.concatenate([found for _, found in blocks.each_block(parts, look)])
 
 
 def _column(values: Floats, name: str) -> Floats:

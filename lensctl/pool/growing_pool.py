@@ -62,7 +62,7 @@ class Elsewhere:
         try:
             with tempfile.TemporaryDirectory(prefix="lensctl-pool-") as folder:
                 made = Path(folder) / (Path(note).stem + ".parquet" if not self.partition_by else "made")
-                rows = negatives(sweeps.Scan(file), self.criteria, self.lens_ra, self.lens_dec, funnel)
+                rows = negatives(sweeps.CatalogScan(file), self.criteria, self.lens_ra, self.lens_dec, funnel)
                 for path in sorted(self._write(made, rows)):
                     name = path.relative_to(made if made.is_dir() else folder).as_posix()
                     self.place.take(path, name.replace("part-", f"part-{number:05d}-") if self.partition_by else name)

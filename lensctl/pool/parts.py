@@ -120,7 +120,7 @@ def _part(
         return found
     funnel = Funnel()
     try:
-        scan = sweeps.Scan(file)
+        scan = sweeps.CatalogScan(file)
         checksum, bricks = _write_part(path, negatives(scan, criteria, lens_ra, lens_dec, funnel), funnel)
     except LensctlError as error:
         path.unlink(missing_ok=True)

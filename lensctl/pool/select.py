@@ -42,12 +42,12 @@ def select(
     import pyarrow as pa
 
     funnel = Funnel()
-    found = list(negatives(sweeps.Scan(path), criteria, lens_ra, lens_dec, funnel))
+    found = list(negatives(sweeps.CatalogScan(path), criteria, lens_ra, lens_dec, funnel))
     return pa.concat_tables(found), funnel
 
 
 def negatives(
-    scan: sweeps.Scan,
+    scan: sweeps.CatalogScan,
     criteria: Criteria,
     lens_ra: NDArray[np.float64],
     lens_dec: NDArray[np.float64],
@@ -86,7 +86,7 @@ def _joined(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 def _keep(
     values: sweeps.Values,
     *,
-    scan: sweeps.Scan,
+    scan: sweeps.CatalogScan,
     criteria: Criteria,
     near: geometry.Neighbourhood | None,
     lost: Counter[str],

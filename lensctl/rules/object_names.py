@@ -88,7 +88,7 @@ def _fold(key: str) -> str:
     return key.lower() if key.isascii() else unicodedata.normalize("NFC", key).casefold()
 
 
-class Selection:
+class NameSelection:
     """The names that match any pattern to include (all, where there is none) and no pattern to exclude.
 
     In these patterns `*` stands for any letters, `/` too, as in other tools for objects. `below` is the rest of a

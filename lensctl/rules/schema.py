@@ -120,7 +120,7 @@ COLUMNS: dict[str, Column] = {
     for column in group
 }
 
-LUCK = ("downloaded_at", "attempts", "seconds", "meta_download_timestamp")
+NONDETERMINISTIC = ("downloaded_at", "attempts", "seconds", "meta_download_timestamp")
 """The only columns and keys that hold time or luck; digests leave them out."""
 
 

@@ -16,7 +16,7 @@ WIDTH = 120
 
 
 @dataclass(frozen=True)
-class Listing:
+class Rows:
     """A table for people."""
 
     title: str
@@ -44,7 +44,7 @@ class Description:
 
     kind: str
     figures: Mapping[str, Any]
-    listings: Sequence[Listing] = ()
+    listings: Sequence[Rows] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     chain: Chain = ()
 

@@ -13,7 +13,7 @@ from lensctl.frozen.gate_results import read_gate_results
 from lensctl.io.fits.header import BLOCK, CARD, Header, data_bytes, read_header
 from lensctl.io.provenance.steps import from_list
 from lensctl.rules.errors import InputError
-from lensctl.show.description import Description, Listing
+from lensctl.show.description import Description, Rows
 
 TELLING = (
     "SURVEY", "VERSION", "RELEASE", "MOCK", "BRICKNAME", "BRICK", "BAND", "FILTER", "BANDS", "IMTYPE", "IMAGETYP",
@@ -39,9 +39,9 @@ def fits_facts(path: str) -> Description:
                 for i in range(1, int(header.get("TFIELDS", 0)) + 1)
             ]
     figures = {"hdus": len(rows), "bytes": Path(path).stat().st_size, **cards}
-    listings = [Listing("HDUs", ("hdu", "name", "kind", "shape", "tiles"), rows)]
+    listings = [Rows("HDUs", ("hdu", "name", "kind", "shape", "tiles"), rows)]
     if columns:
-        listings.append(Listing("Columns", ("hdu", "column", "format", "unit"), columns))
+        listings.append(Rows("Columns", ("hdu", "column", "format", "unit"), columns))
     names = ("hdu", "name", "kind", "shape", "tiles")
     details = {
         "hdu": [dict(zip(names, row, strict=True)) for row in rows],
@@ -105,7 +105,7 @@ def lines_facts(path: str) -> Description | None:
     ]
     figures = {"lines": len(lines), "passed": len(lines) - len(failed), "failed": len(failed)}
     columns = ("gate", "check", "passed", "value", "limit", "n")
-    return Description("gate lines", figures, [Listing("Checks", columns, rows)], {"checks": lines})
+    return Description("gate lines", figures, [Rows("Checks", columns, rows)], {"checks": lines})
 
 
 def json_facts(path: str) -> Description:
@@ -123,7 +123,7 @@ def json_facts(path: str) -> Description:
         return Description(
             "JSON",
             {"keys": len(found)},
-            [Listing("Keys", ("key", "type", "value"), rows)],
+            [Rows("Keys", ("key", "type", "value"), rows)],
             {"names": list(found)},
             chain,
         )
@@ -150,7 +150,7 @@ def weights_facts(path: str) -> Description:
     rows = [(name, dtype, " × ".join(map(str, shape))) for name, dtype, shape in shapes]
     figures = {"tensors": len(rows), "values": values, "bytes": Path(path).stat().st_size}
     return Description(
-        "weights (safetensors)", figures, [Listing("Tensors", ("name", "dtype", "shape"), rows)], {"notes": notes}
+        "weights (safetensors)", figures, [Rows("Tensors", ("name", "dtype", "shape"), rows)], {"notes": notes}
     )
 
 
@@ -170,7 +170,7 @@ def other_facts(path: str) -> Description:
     with open(path, "rb") as file:
         lines = sum(1 for _ in file)
     rows = [(number, line[:LONGEST_LINE]) for number, line in enumerate(text.splitlines()[:FIRST_LINES], start=1)]
-    return Description("text", {"bytes": size, "lines": lines}, [Listing("First lines", ("line", "text"), rows)])
+    return Description("text", {"bytes": size, "lines": lines}, [Rows("First lines", ("line", "text"), rows)])
 
 
 def _brief(value: Any) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 
 from lensctl.io.provenance.steps import from_json, from_list
 from lensctl.rules.errors import InputError
-from lensctl.show.description import Description, Listing
+from lensctl.show.description import Description, Rows
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """A JSON object; InputError where there is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -26,7 +26,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def run_facts(folder: Path) -> Description:
     """A training run."""
-    run = read(folder / "run.json")
+    run = read_json(folder / "run.json")
     model = run.get("model") or {}
     members = run.get("members") or [run]
     figures = {
@@ -43,8 +43,8 @@ def run_facts(folder: Path) -> Description:
     }
     best = [(i, *pair) for i, member in enumerate(members) for pair in _numbers(member.get("metrics"))]
     listings = [
-        Listing("At its best epoch", ("member", "metric", "value"), best),
-        Listing("Config", ("setting", "value"), [(k, _text(v)) for k, v in (run.get("config") or {}).items()]),
+        Rows("At its best epoch", ("member", "metric", "value"), best),
+        Rows("Config", ("setting", "value"), [(k, _text(v)) for k, v in (run.get("config") or {}).items()]),
     ]
     chain = from_list(run.get("provenance") or [], str(folder / "run.json"))
     details = {"metrics": [member.get("metrics") for member in members], "config": run.get("config")}
@@ -53,7 +53,7 @@ def run_facts(folder: Path) -> Description:
 
 def evaluation_facts(folder: Path) -> Description:
     """An evaluation."""
-    metrics = read(folder / "metrics.json")
+    metrics = read_json(folder / "metrics.json")
     figures = {
         "mock": metrics.get("mock"),
         "note": metrics.get("note") or None,
@@ -67,20 +67,20 @@ def evaluation_facts(folder: Path) -> Description:
     return Description("evaluation", figures, [_headline(metrics)], details, chain)
 
 
-def _headline(metrics: Mapping[str, Any]) -> Listing:
+def _headline(metrics: Mapping[str, Any]) -> Rows:
     rows = []
     for name, value in (metrics.get("headline") or {}).items():
         if isinstance(value, Mapping) and "value" in value:
             rows.append((name, value.get("value"), value.get("low"), value.get("high"), value.get("n")))
         elif isinstance(value, int | float) and not isinstance(value, bool):
             rows.append((name, value, None, None, None))
-    return Listing("Headline figures, from split=test", ("figure", "value", "low", "high", "n"), rows)
+    return Rows("Headline figures, from split=test", ("figure", "value", "low", "high", "n"), rows)
 
 
 def frozen_facts(folder: Path) -> Description:
     """A frozen model: what it says of itself. Whether that is true, `lensctl verify` says."""
-    frozen = read(folder / "frozen.json")
-    thresholds = read(folder / "thresholds.json")
+    frozen = read_json(folder / "frozen.json")
+    thresholds = read_json(folder / "thresholds.json")
     model = frozen.get("model") or {}
     figures = {
         "arch": model.get("arch"),
@@ -94,9 +94,9 @@ def frozen_facts(folder: Path) -> Description:
         "files": len(frozen.get("files") or {}) + 2,
     }
     points = [(p.get("name"), p.get("target_fpr"), p.get("logit"), p.get("p")) for p in thresholds.get("points") or []]
-    listings = [Listing("Thresholds, from split=val", ("name", "target fpr", "logit", "p"), points)]
+    listings = [Rows("Thresholds, from split=val", ("name", "target fpr", "logit", "p"), points)]
     if (folder / "metrics.json").is_file():
-        listings.append(_headline(read(folder / "metrics.json")))
+        listings.append(_headline(read_json(folder / "metrics.json")))
     text = (folder / "provenance.json").read_text(encoding="utf-8") if (folder / "provenance.json").is_file() else "[]"
     details = {
         "thresholds": thresholds.get("points"),
@@ -125,14 +125,14 @@ def sky_facts(folder: Path) -> Description:
         "objects": truth.num_rows,
         "bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
     }
-    listings = [Listing("What is in it, by split", ("kind", *splits), rows)]
+    listings = [Rows("What is in it, by split", ("kind", *splits), rows)]
     counts = [{"kind": kind, "split": split, "objects": n} for (kind, split), n in sorted(kinds.items())]
     return Description("mock sky", figures, listings, {"counts": counts}, chain)
 
 
 def zarr_facts(folder: Path) -> Description:
     """A Zarr group or array that is none of ours."""
-    found = read(folder / "zarr.json")
+    found = read_json(folder / "zarr.json")
     figures = {
         "node": found.get("node_type"),
         "zarr_format": found.get("zarr_format"),
@@ -142,13 +142,13 @@ def zarr_facts(folder: Path) -> Description:
     }
     rows = [(key, _text(value)) for key, value in (found.get("attributes") or {}).items()]
     return Description(
-        "Zarr", figures, [Listing("Attributes", ("name", "value"), rows)], {"attributes": found.get("attributes")}
+        "Zarr", figures, [Rows("Attributes", ("name", "value"), rows)], {"attributes": found.get("attributes")}
     )
 
 
 def unfinished_facts(folder: Path) -> Description:
     """The workplace of a command that has not finished, or was cut short."""
-    job = read(folder / "job.json")
+    job = read_json(folder / "job.json")
     step = job.get("step") if isinstance(job.get("step"), dict) else job
     names = sorted(path.name for path in folder.iterdir() if path.name != "job.json")
     made_by = (step or {}).get("command")
@@ -165,7 +165,7 @@ def other_facts(folder: Path) -> Description:
     for path in files:
         sizes["".join(path.suffixes[-2:]) or "(none)"] += path.stat().st_size
     rows = [(ending, count, sizes[ending]) for ending, count in endings.most_common(20)]
-    listings = [Listing("By ending", ("ending", "files", "bytes"), rows)]
+    listings = [Rows("By ending", ("ending", "files", "bytes"), rows)]
     return Description(
         "folder", {"files": len(files), "bytes": sum(sizes.values())}, listings, {"endings": dict(endings)}
     )

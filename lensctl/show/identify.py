@@ -60,7 +60,7 @@ def _folder(folder: Path, path: str, head: int, where: str, format: str | None) 
         return all((folder / name).exists() for name in names)
 
     if has(GROUP):
-        ours = ATTRIBUTE in (folders.read(folder / GROUP).get("attributes") or {})
+        ours = ATTRIBUTE in (folders.read_json(folder / GROUP).get("attributes") or {})
         return pixels.store_facts(path) if ours else folders.zarr_facts(folder)
     if has("frozen.json"):
         return folders.frozen_facts(folder)

@@ -41,7 +41,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Band:
+class Strip:
     """Cutouts under one heading: pixels (n, S, S, 3) float32 in nanomaggies, and the lines of text below each."""
 
     heading: str
@@ -100,7 +100,7 @@ def choose(
     ids: Sequence[str] = (),
     order: str = "",
     label: Sequence[str] = ("galaxy_id",),
-) -> list[Band]:
+) -> list[Strip]:
     """Up to `n` cutouts for each condition, in the order of the table.
 
     Parameters
@@ -140,7 +140,7 @@ def choose(
             chosen.append((heading, sql.rows_that(table, both, order)[:n]))
     if not any(rows for _, rows in chosen):
         raise InputError("no cutout meets the conditions", "see `lensctl show` for what is in it")
-    return [Band(heading, source.read(rows), _labels(table, rows, label)) for heading, rows in chosen if rows]
+    return [Strip(heading, source.read(rows), _labels(table, rows, label)) for heading, rows in chosen if rows]
 
 
 def _labels(table: pa.Table, rows: Sequence[int], columns: Sequence[str]) -> list[list[str]]:
@@ -160,7 +160,7 @@ def _text(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def draw(bands: Sequence[Band], columns: int | None = None) -> bytes:
+def draw(bands: Sequence[Strip], columns: int | None = None) -> bytes:
     """Draw a montage as PNG: the same cutouts give the same bytes.
 
     Parameters

@@ -15,7 +15,7 @@ from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.provenance.steps import Chain
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError
-from lensctl.show.description import Description, Listing, as_text, counted
+from lensctl.show.description import Description, Rows, as_text, counted
 
 COUNTED = ("status", "source", "release", "layer", "pixel_scale_arcsec")
 KEYS = ("key", "dtype", "shape", "value")
@@ -43,8 +43,8 @@ def store_facts(path: str) -> Description:
     }
     spread = _spread(store)
     listings = [
-        Listing("Where its cutouts come from, and how they are", ("column", "cutouts"), _counts(counts)),
-        Listing("Quality of its cutouts", ("column", *(name for name, _ in SPREAD)), spread),
+        Rows("Where its cutouts come from, and how they are", ("column", "cutouts"), _counts(counts)),
+        Rows("Quality of its cutouts", ("column", *(name for name, _ in SPREAD)), spread),
     ]
     details = {
         "counts": counts,
@@ -98,8 +98,8 @@ def npz_facts(path: str) -> Description:
         for band in _bands(found.cutout.shape[2])
     ]
     listings = [
-        Listing("Keys", KEYS, rows),
-        Listing("Pixels, nanomaggies", ("band", *quality.STATISTICS), per_band),
+        Rows("Keys", KEYS, rows),
+        Rows("Pixels, nanomaggies", ("band", *quality.STATISTICS), per_band),
     ]
     details = {
         "keys": [dict(zip(KEYS, row, strict=True)) for row in rows],
@@ -129,7 +129,7 @@ def _arrays_facts(path: str, keys: list[str]) -> Description:
     return Description(
         "arrays (.npz)",
         figures,
-        [Listing("Keys", KEYS, rows)],
+        [Rows("Keys", KEYS, rows)],
         {"keys": [dict(zip(KEYS, row, strict=True)) for row in rows]},
     )
 

@@ -10,7 +10,7 @@ from lensctl.io.tables import sql
 from lensctl.io.tables.files import read_table
 from lensctl.io.tables.paths import format_of, parquet_dataset, readable
 from lensctl.rules import schema
-from lensctl.show.description import Description, Listing, as_text, counted
+from lensctl.show.description import Description, Rows, as_text, counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,7 +65,7 @@ def table_facts(path: str, head: int, where: str = "", format: str | None = None
     counts = {name: counted(classes[name].to_pylist()) for name in CLASSES if name in classes.column_names}
     listings = [_columns(columns, first)]
     if counts:
-        listings.insert(0, Listing("How its classes are filled", ("column", "rows"), _counts(counts)))
+        listings.insert(0, Rows("How its classes are filled", ("column", "rows"), _counts(counts)))
     listed = schema.describe(columns.names)
     details = {
         "schema": [
@@ -82,14 +82,14 @@ def _counts(counts: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
     return [(name, as_text(values)) for name, values in counts.items()]
 
 
-def _columns(columns: pa.Schema, first: pa.Table) -> Listing:
+def _columns(columns: pa.Schema, first: pa.Table) -> Rows:
     """A row for each column: what it is, and its first values."""
     rows = []
     for name, _, unit, meaning in schema.describe(columns.names):
         values = [_cell(value) for value in first[name].to_pylist()]
         rows.append((name, str(columns.field(name).type), unit, *values, meaning))
     shown = [f"row {i}" for i in range(first.num_rows)]
-    return Listing("Columns", ("column", "type", "unit", *shown, "meaning"), rows)
+    return Rows("Columns", ("column", "type", "unit", *shown, "meaning"), rows)
 
 
 def _cell(value: Any) -> str:

@@ -31,7 +31,7 @@ GALAXIES_PER_PROCESS = 1000
 
 
 @dataclass(frozen=True)
-class Made:
+class MockSurvey:
     """What a sky holds."""
 
     pointings: list[Pointing]
@@ -53,7 +53,7 @@ def make(
     workers: int,
     chain: Chain,
     advance: Callable[[int], None] = lambda _: None,
-) -> Made:
+) -> MockSurvey:
     """Write a mock survey into an empty folder.
 
     Parameters
@@ -93,7 +93,7 @@ def make(
     lens_catalog.write(root / "lenses.csv", listed)
     write_table(stamp(_truth_table(truth), chain), str(root / "truth.parquet"))
     (root / "provenance.json").write_text(to_json(chain) + "\n", encoding="utf-8")
-    made = Made(pointings, sum(map(len, rows)), sweeps, len(listed), truth)
+    made = MockSurvey(pointings, sum(map(len, rows)), sweeps, len(listed), truth)
     (root / "README.md").write_text(about.text(made.counts, pointings, seed, len(listed)), encoding="utf-8")
     return made
 

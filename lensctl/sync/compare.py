@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lensctl.rules.errors import InputError
 from lensctl.sync.etag import Content, content_of_kind, parts_of
-from lensctl.sync.ledger import Record
+from lensctl.sync.ledger import CopyRecord
 from lensctl.sync.object_store import Entry, ObjectStore
 from lensctl.sync.throttle import Throttle
 
@@ -39,7 +39,7 @@ class Comparer:
             into.update(chunk)
         return into
 
-    def still(self, known: Record, entry: Entry, there: Entry) -> bool:
+    def still(self, known: CopyRecord, entry: Entry, there: Entry) -> bool:
         """Whether a copy made before still has the content it had; InputError where the source has not."""
 
         def holds(place: ObjectStore, found: Entry) -> bool:

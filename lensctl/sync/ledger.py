@@ -11,7 +11,7 @@ from lensctl.sync.object_store import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class CopyRecord:
     """One object as it was when it was copied: its bytes, the stamp of the source and the mark of the target."""
 
     size: int
@@ -37,7 +37,7 @@ class Ledger:
         """The names of all objects that were ever copied and not removed since."""
         return iter(sorted(self._lines))
 
-    def get(self, key: str) -> Record | None:
+    def get(self, key: str) -> CopyRecord | None:
         """What is known of an object."""
         line = self._lines.get(key)
         if line is None:
@@ -45,11 +45,11 @@ class Ledger:
         try:
             fields = json.loads(line)
             fields.pop("key")
-            return Record(**fields)
+            return CopyRecord(**fields)
         except TypeError:
             return None
 
-    def put(self, key: str, record: Record) -> None:
+    def put(self, key: str, record: CopyRecord) -> None:
         """Note an object; at once where the place can."""
         line = json.dumps({"key": key, **asdict(record)}, separators=(",", ":"))
         if self._lines.get(key) != line.encode():

@@ -23,7 +23,7 @@ class Listed:
         Whether a name was found that may not be written: the rest is listed only to name all of them.
     """
 
-    def __init__(self, source: ObjectStore, target: ObjectStore, selection: object_names.Selection) -> None:
+    def __init__(self, source: ObjectStore, target: ObjectStore, selection: object_names.NameSelection) -> None:
         self.objects = self.bytes = 0
         self._source, self._target, self._selection = source, target, selection
         self._names: set[int] = set()

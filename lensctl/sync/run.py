@@ -19,7 +19,7 @@ from lensctl.sync.batches import BATCH, batches
 from lensctl.sync.compare import Comparer, Stopped
 from lensctl.sync.etag import Content, parts_for, parts_of
 from lensctl.sync.incomplete_marks import Marks
-from lensctl.sync.ledger import Ledger, Record
+from lensctl.sync.ledger import CopyRecord, Ledger
 from lensctl.sync.listing import Listed
 from lensctl.sync.object_store import Changed, DiskFull, Entry, ObjectStore
 from lensctl.sync.outcome import FAILURES, Outcome
@@ -33,7 +33,7 @@ def sync(
     source: ObjectStore,
     target: ObjectStore,
     *,
-    selection: object_names.Selection,
+    selection: object_names.NameSelection,
     delete: bool = False,
     dry_run: bool = False,
     verify: bool = False,
@@ -91,7 +91,7 @@ class _Run:
         self,
         source: ObjectStore,
         target: ObjectStore,
-        selection: object_names.Selection,
+        selection: object_names.NameSelection,
         verify: bool,
         dry_run: bool,
         connections: int,
@@ -223,7 +223,7 @@ class _Run:
             elif same := self._alike.same(entry, there):
                 if not self.dry_run:
                     there = self.target.settle(there, entry.modified_ns)
-                    self.ledger.put(entry.key, Record(entry.size, same.digest, entry.stamp, there.mark))
+                    self.ledger.put(entry.key, CopyRecord(entry.size, same.digest, entry.stamp, there.mark))
                 self._count(entry, skipped=1)
                 return
         if self.dry_run:
@@ -285,7 +285,7 @@ class _Run:
                     raise ServiceError("the copy did not read back as what was copied, and was removed")
                 if doubtful:
                     self._target_etags_tell = False
-            self.ledger.put(entry.key, Record(entry.size, total.digest, entry.stamp, made.mark))
+            self.ledger.put(entry.key, CopyRecord(entry.size, total.digest, entry.stamp, made.mark))
         except Stopped:
             return
         except (LensctlError, OSError) as error:
@@ -308,7 +308,7 @@ class _Run:
 
     # afterwards
 
-    def remove(self, selection: object_names.Selection) -> None:
+    def remove(self, selection: object_names.NameSelection) -> None:
         """Delete what the source does not have."""
         listed = (entry.key for entry in self.target.entries() if selection.takes(entry.key))
         surplus = sorted(key for key in listed if key not in self._listed)

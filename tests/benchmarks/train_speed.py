@@ -14,7 +14,7 @@ import torch
 
 from lensctl.learning.networks import architectures
 from lensctl.learning.training.settings import Resources, TrainConfig
-from lensctl.train import Progress, train
+from lensctl.train import TrainProgress, train
 from tests.toys import rings
 
 CROP, SIZE = 64, 80
@@ -102,7 +102,7 @@ class BareLoop:
             self.optimizer.step()
 
 
-def take(events: Iterator[Progress], steps: int) -> None:
+def take(events: Iterator[TrainProgress], steps: int) -> None:
     """Let `train` make so many steps."""
     while steps:
         steps -= bool(next(events).batch)
@@ -114,7 +114,7 @@ def settle(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-def waited(events: Iterator[Progress], steps: int) -> float:
+def waited(events: Iterator[TrainProgress], steps: int) -> float:
     """Share of the time in which no kernel ran on the device."""
     from torch.profiler import ProfilerActivity, profile
 

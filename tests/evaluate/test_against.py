@@ -38,7 +38,7 @@ def noisier(scores, sigma, seed=1):
 
 def other_of(tmp_path, scores, name="b.parquet"):
     write_table(scores, str(tmp_path / name))
-    return against.read(str(tmp_path / name))
+    return against.read_other(str(tmp_path / name))
 
 
 def compared(tmp_path, scores, other):
@@ -52,7 +52,7 @@ def test_a_weaker_model_is_told_from_a_better_one_and_the_other_way_round(tmp_pa
     assert {rows[name]["verdict"] for name in ("AUC", "recall at FPR 0.01", "FPR at p = 0.5")} == {"better"}
     assert rows["AUC"]["low"] > 0 > rows["FPR at p = 0.5"]["high"]
     turned = against.compare(
-        *[against.read(str(tmp_path / "b.parquet")).test], other_of(tmp_path, scores, "a.parquet"), 200, 42
+        *[against.read_other(str(tmp_path / "b.parquet")).test], other_of(tmp_path, scores, "a.parquet"), 200, 42
     )
     for row in turned["figures"]:
         mirror = rows[row["figure"]]
@@ -88,7 +88,7 @@ def test_intervals_are_paired_over_pixels_by_a_loop_over_repeated_rows(tmp_path,
     ours, theirs = (other_of(tmp_path, t, n).test for t, n in ((scores, "a.parquet"), (weak, "b.parquet")))
     rows = {
         row["figure"]: row
-        for row in against.compare(ours, against.read(str(tmp_path / "b.parquet")), 100, 7)["figures"]
+        for row in against.compare(ours, against.read_other(str(tmp_path / "b.parquet")), 100, 7)["figures"]
     }
     resampling = Resampling(ours.pixel, 100, 7)
     recalls, rates, aucs = [], [], []
@@ -124,7 +124,7 @@ def test_an_evaluations_folder_compares_like_its_scores(tmp_path, scores, monkey
     weak = noisier(scores, 2.0)
     (tmp_path / "out").mkdir()
     folder.write(evaluate(weak, QUICK), tmp_path / "out", None)
-    by_folder = evaluate(scores, QUICK, other=against.read(str(tmp_path / "out"))).metrics["against"]
+    by_folder = evaluate(scores, QUICK, other=against.read_other(str(tmp_path / "out"))).metrics["against"]
     by_scores = evaluate(scores, QUICK, other=other_of(tmp_path, weak)).metrics["against"]
     assert by_folder["figures"] == by_scores["figures"]
     assert by_folder["name"] == "out"
@@ -186,4 +186,4 @@ def test_a_folder_that_kept_no_scores_is_refused(tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "metrics.json").write_text("{}")
     with pytest.raises(InputError, match="did not keep its test scores"):
-        against.read(str(tmp_path / "old"))
+        against.read_other(str(tmp_path / "old"))

@@ -31,7 +31,7 @@ def test_one_class_in_val_gives_no_calibration_and_one_in_test_no_ece(scores):
 
 
 def test_calibration_errors_of_each_round_are_those_of_the_repeated_rows(scores):
-    test = scored.read(scores).of("test")
+    test = scored.read_scores(scores).of("test")
     samples = []
     resampling = Resampling(test.pixel, 20, 42)
     times = np.concatenate([block for _, block in resampling.blocks()])[:, resampling.cluster]

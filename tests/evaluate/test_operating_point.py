@@ -23,7 +23,7 @@ def test_thresholds_hold_their_target_on_val(scores, found):
 
 
 def test_a_score_at_the_threshold_is_taken():
-    part = scored.read(toy_scores(60, 300)).of("test")
+    part = scored.read_scores(toy_scores(60, 300)).of("test")
     logit = float(np.sort(part.logit)[-5])
     assert operating_point.share_taken(part, logit).events == 5
     assert operating_point.share_taken(part, float(np.nextafter(logit, np.inf))).events == 4

@@ -21,7 +21,7 @@ def test_recall_before_false_positives_and_purity_have_intervals_of_resampled_pi
         )
     )
     found = evaluate(weighted, Choices(rounds=100, prevalence=prevalence)).metrics
-    test = scored.read(weighted).of("test")
+    test = scored.read_scores(weighted).of("test")
     weight = None if prevalence is None else test.weight
     rows = (found["sky"] if prevalence else found["ranking"]["test"])["purity_at_completeness"]
     resampling = Resampling(test.pixel, 100, 42)

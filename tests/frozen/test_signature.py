@@ -46,7 +46,7 @@ def peer(*arguments):
 
 def test_what_was_signed_holds_by_its_key_under_any_folder_name(folder, keys):
     public = sign(folder, keys)
-    assert signature.check(folder, public) == signature.Answer(True, "holds", (), 2)
+    assert signature.check(folder, public) == signature.SignatureVerdict(True, "holds", (), 2)
     moved = folder.rename(folder.parent / "elsewhere")
     assert signature.check(moved, public).holds
     (folder.parent / "link").symlink_to(moved)
@@ -68,7 +68,7 @@ def test_the_model_signing_package_verifies_what_we_sign_and_we_what_it_signs(fo
     assert peer(*asked) == 1
     signed.unlink()
     assert peer("sign", "key", folder, "--private_key", keys[0], "--signature", signed) == 0
-    assert signature.check(folder, public) == signature.Answer(True, "holds", (), 3)
+    assert signature.check(folder, public) == signature.SignatureVerdict(True, "holds", (), 3)
     (folder / layout.SUMS).write_text("other sums")  # ours leave them out, theirs do not
     assert signature.check(folder, public).files == (layout.SUMS,)
 

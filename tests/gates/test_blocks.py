@@ -31,7 +31,7 @@ def test_blocks_come_back_in_order_and_only_a_few_are_under_way_at_a_time(monkey
             at_once -= 1
         return int(block[0])
 
-    for k, (block, found) in enumerate(blocks.looked_at(ask(), look)):
+    for k, (block, found) in enumerate(blocks.each_block(ask(), look)):
         assert block[0] == found == k
         assert len(taken) <= k + 4
     assert k == 19
@@ -45,4 +45,4 @@ def test_a_block_that_cannot_be_read_ends_it_with_its_own_words():
         return block[0]
 
     with pytest.raises(InputError, match="shard 3 is damaged"):
-        list(blocks.looked_at((np.array([k]) for k in range(1000)), look))
+        list(blocks.each_block((np.array([k]) for k in range(1000)), look))

@@ -73,9 +73,9 @@ def test_unfinished_outputs_and_our_own_notes_are_not_data(key, data):
 
 
 def test_patterns_cross_folders_and_globs_in_paths_do_not():
-    assert object_names.Selection(["*.npz"], ["*/bad/*"]).takes("a/b/c.npz")
-    assert not object_names.Selection(["*.npz"], ["*/bad/*"]).takes("a/bad/c.npz")
-    assert not object_names.Selection(["*.npz"]).takes("a.npy")
-    assert object_names.Selection(below="*/c.npz").takes("b/c.npz")
-    assert not object_names.Selection(below="*/c.npz").takes("a/b/c.npz")
-    assert object_names.Selection(below="**/c.npz").takes("a/b/c.npz")
+    assert object_names.NameSelection(["*.npz"], ["*/bad/*"]).takes("a/b/c.npz")
+    assert not object_names.NameSelection(["*.npz"], ["*/bad/*"]).takes("a/bad/c.npz")
+    assert not object_names.NameSelection(["*.npz"]).takes("a.npy")
+    assert object_names.NameSelection(below="*/c.npz").takes("b/c.npz")
+    assert not object_names.NameSelection(below="*/c.npz").takes("a/b/c.npz")
+    assert object_names.NameSelection(below="**/c.npz").takes("a/b/c.npz")

@@ -13,7 +13,7 @@ from lensctl.astro.rgb import BAND_GAIN
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules.errors import InputError
 from lensctl.show.identify import identify
-from lensctl.show.montage import Band, choose, draw, open_source
+from lensctl.show.montage import Strip, choose, draw, open_source
 from tests.toys import pixels
 
 
@@ -31,7 +31,7 @@ def test_the_real_cutouts_are_read_and_drawn(real_data):
 def test_a_montage_shows_each_cutout_once_north_up_and_at_a_whole_zoom():
     images = np.zeros((3, 8, 8, 3), np.float32)
     images[:, 7, 0] = 50.0 / np.array(BAND_GAIN)  # north-east corner: white
-    picture = imread(BytesIO(draw([Band("", images, [[], [], []])], columns=3)))
+    picture = imread(BytesIO(draw([Strip("", images, [[], [], []])], columns=3)))
     assert picture.shape[:2] == (6 + 32 + 6, 3 * 38 + 6)
     bright = (picture[..., :3] == 1.0).all(axis=-1)
     inner = bright[6:38]

@@ -19,7 +19,7 @@ MIB = 1 << 20
 def run(source: object, target: object, include=(), exclude=(), **options) -> Outcome:
     """Sync between two paths."""
     there = open_object_store(str(source))
-    selection = object_names.Selection(include, exclude, there.pattern)
+    selection = object_names.NameSelection(include, exclude, there.pattern)
     return sync(there, open_object_store(str(target), target=True), selection=selection, **options)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lensctl.learning.networks import architectures
-from lensctl.learning.training.distributed import BatchNormOfAll, SaidByAnother, Team, gathered
+from lensctl.learning.training.distributed import BatchNormOfAll, FailedElsewhere, Team, gather_team
 from lensctl.learning.training.learner import Learner
 from lensctl.learning.training.settings import Resources, TrainConfig
 from lensctl.rules.errors import InputError, LensctlError
@@ -100,7 +100,7 @@ def main(folder: Path) -> None:
     rank = int(os.environ["RANK"])
     found: dict[str, object] = {}
     try:
-        with gathered(rank, 2, 0, "cpu") as team:
+        with gather_team(rank, 2, 0, "cpu") as team:
             trained(folder, team)
             found["normed"] = normed(team)
             found["rehearsed"] = rehearsed(team)
@@ -113,7 +113,7 @@ def main(folder: Path) -> None:
                 raise InputError("only one of the two has this trouble", "nothing")
             team.told("never told, because the other is gone")
             team.whole(torch.zeros(1))
-    except SaidByAnother:
+    except FailedElsewhere:
         found["ending"] = "said by another"
     except InputError as error:
         found["ending"] = str(error)

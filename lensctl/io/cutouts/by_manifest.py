@@ -28,7 +28,7 @@ FACTS = ("source", "release", "layer", "pixel_scale_arcsec")
 
 
 @dataclass(frozen=True)
-class Listing:
+class CutoutListing:
     """The cutouts of one store or folder of .npz: galaxy_id, where each is, whether it can be used, its SHA-256."""
 
     rows: pa.Table
@@ -181,7 +181,7 @@ class Cutouts:
                 )
 
 
-def listing(path: str | Path, folder: str | Path) -> Listing:
+def listing(path: str | Path, folder: str | Path) -> CutoutListing:
     """The cutouts of a store or a folder of .npz, as a manifest in `folder` names them.
 
     Raises InputError where it is neither, or a file is damaged.
@@ -193,7 +193,7 @@ def listing(path: str | Path, folder: str | Path) -> Listing:
         known = store.columns("galaxy_id", "cutout_ok", "status", "cutout_sha256")
         rows = known.append_column("cutout_path", pa.array([_relative(path, folder)] * store.n, pa.string()))
         rows = rows.append_column("cutout_index", pa.array(np.arange(store.n)))
-        return Listing(rows.select(LISTED), store.digest, store.chain)
+        return CutoutListing(rows.select(LISTED), store.digest, store.chain)
     files = npz_files(path)
     columns: dict[str, list[Any]] = {name: [] for name in LISTED}
     chains: dict[bytes, Chain] = {}
@@ -210,7 +210,7 @@ def listing(path: str | Path, folder: str | Path) -> Listing:
         chains |= {raw: chain for raw, chain in [carried_chain(found, file)] if raw not in chains}
     rows = pa.table({name: pa.array(columns[name], schema.arrow_type(name)) for name in LISTED})
     inside = rows.set_column(1, "cutout_path", pa.array([file.name for file in files]))
-    return Listing(rows, digests.of_table(inside), merged(chains.values()))
+    return CutoutListing(rows, digests.of_table(inside), merged(chains.values()))
 
 
 def npz_files(folder: str | Path) -> list[Path]:

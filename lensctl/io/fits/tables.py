@@ -38,7 +38,7 @@ CODES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", 
 BYTES = {"L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16}
 
 
-class Batch:
+class FitsBatch:
     """Some rows of a table, in the memory of the table: they are gone when the next batch is taken.
 
     Attributes
@@ -69,7 +69,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Layout:
+class RowLayout:
     """How the rows of a table lie in its file.
 
     Attributes
@@ -86,7 +86,7 @@ class Layout:
     rows: int
 
 
-def layout(header: Header) -> Layout:
+def layout(header: Header) -> RowLayout:
     """The layout that the header of a FITS table speaks of; ValueError where it makes no sense."""
     import numpy as np
 
@@ -107,7 +107,7 @@ def layout(header: Header) -> Layout:
         raise ValueError(f"its columns take {offset} bytes, a row {header['NAXIS1']}")
     formats, offsets = [form for form, _ in plain.values()], [at for _, at in plain.values()]
     row = np.dtype({"names": list(plain), "formats": formats, "offsets": offsets, "itemsize": offset})
-    return Layout(tuple(names), row, int(header["NAXIS2"]))
+    return RowLayout(tuple(names), row, int(header["NAXIS2"]))
 
 
 class Reading:
@@ -119,11 +119,11 @@ class Reading:
         Its columns, in lower case; columns of vectors are left out.
     """
 
-    def __init__(self, local: str, file: Any, hdu: int, found: Layout, summed: _Summed) -> None:
+    def __init__(self, local: str, file: Any, hdu: int, found: RowLayout, summed: _Summed) -> None:
         self.names = found.names
         self._local, self._file, self._hdu, self._layout, self._summed = local, file, hdu, found, summed
 
-    def batches(self, names: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, names: Sequence[str]) -> Iterator[FitsBatch]:
         """All rows in their order, with some of the columns; at least one batch."""
         import numpy as np
 
@@ -137,12 +137,12 @@ class Reading:
             count = min(left, most)
             if self._file.readinto(buffer[: count * row.itemsize]) < count * row.itemsize:
                 raise ValueError(f"cut short within row {first} to {first + count}")
-            yield Batch(first, np.frombuffer(buffer, row, count))
+            yield FitsBatch(first, np.frombuffer(buffer, row, count))
             first, left = first + count, left - count
             if not count:
                 return
 
-    def _by_fitsio(self, names: Sequence[str]) -> Iterator[Batch]:
+    def _by_fitsio(self, names: Sequence[str]) -> Iterator[FitsBatch]:
         import fitsio
 
         with fitsio.FITS(self._local) as hdus:
@@ -153,7 +153,7 @@ class Reading:
                 stop = min(first + BATCH_ROWS, self._layout.rows)
                 records = hdu.read(columns=[actual[name] for name in names], rows=range(first, stop))
                 forms = [(name.lower(), _as_bytes(records.dtype[name])) for name in records.dtype.names]
-                yield Batch(first, records.astype(forms))
+                yield FitsBatch(first, records.astype(forms))
                 first = stop
                 if not stop:
                     return
@@ -167,16 +167,16 @@ class Reading:
 class _Packed(Reading):
     """A table that is unpacked tile by tile."""
 
-    def __init__(self, local: str, file: Any, hdu: int, found: Layout, summed: _Summed, tiles: Any) -> None:
+    def __init__(self, local: str, file: Any, hdu: int, found: RowLayout, summed: _Summed, tiles: Any) -> None:
         super().__init__(local, file, hdu, found, summed)
         self._tiles = tiles
 
-    def batches(self, names: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, names: Sequence[str]) -> Iterator[FitsBatch]:
         """See `Reading`."""
         if not set(names) <= set(self._layout.plain.names or ()):
             raise ValueError("its columns are scaled, and packed: unpack it with funpack")
         for first, records in self._tiles(self._layout.plain, names):
-            yield Batch(first, records)
+            yield FitsBatch(first, records)
 
 
 @contextmanager

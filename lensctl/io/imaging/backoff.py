@@ -48,7 +48,7 @@ class Pace:
 
 
 @dataclass
-class Gate:
+class CircuitBreaker:
     """What every request passes: the rate, the waits the service asks for, and the breaker.
 
     The breaker opens after `threshold` failures in a row with no answer in between. Then nobody asks but one probe,

@@ -57,7 +57,7 @@ class Box:
         return down, across
 
 
-class Brick:
+class OpenBrick:
     """The open planes of one brick, and what was read of them."""
 
     def __init__(self, name: str, planes: dict[str, Plane], damaged: dict[str, str]) -> None:
@@ -74,7 +74,7 @@ class Brick:
                 raise ValueError(f"{names[0]} has another grid of pixels than {names[1]}")
 
     @classmethod
-    async def open(cls, root: Root, name: str, folder: str, bands: str, extras: Sequence[str]) -> Brick | None:
+    async def open(cls, root: Root, name: str, folder: str, bands: str, extras: Sequence[str]) -> OpenBrick | None:
         """Open what a brick has of the planes wanted; None where it has no image.
 
         Raises OSError or ValueError where an image is damaged, Unanswered.

@@ -57,7 +57,7 @@ class Root(Protocol):
     name: str
     at_once: int
 
-    def refuse_nothing(self) -> None:
+    def refuse_empty(self) -> None:
         """Raise InputError where there are no coadds, ServiceError where there is no answer."""
 
     async def folder(self, brick: str) -> str | None:

@@ -17,7 +17,7 @@ from lensctl.astro.wcs import nearest_pixel
 from lensctl.io import workers
 from lensctl.io.cutouts.layout import EXTRAS
 from lensctl.io.cutouts.writer import ShardWriter
-from lensctl.io.imaging.brick_reader import Box, Brick, Memory, Pixels, planes_of, reason_of
+from lensctl.io.imaging.brick_reader import Box, Memory, OpenBrick, Pixels, planes_of, reason_of
 from lensctl.io.imaging.bricks import BRICK, BRICK_COLUMN, Root, bricks_of, release_of_layer
 from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.imaging.roots import open_root
@@ -71,7 +71,7 @@ class CoaddSource:
         import pyarrow as pa
 
         root = self.open()
-        root.refuse_nothing()
+        root.refuse_empty()
         return table.append_column(BRICK_COLUMN, pa.array(bricks_of(table, root), pa.string()))
 
     def order(self, shards: list[int]) -> list[int]:
@@ -145,7 +145,7 @@ class Coadds:
         self._memory = Memory()
         self._reuse = reuse
         self._last: dict[str, Pixels] = {}
-        self._brick: Brick | None = None
+        self._brick: OpenBrick | None = None
 
     def cut(self, bricks: Sequence[str | None], ra: NDArray[np.float64], dec: NDArray[np.float64]) -> Cuts:
         """Cutouts of some objects.
@@ -231,18 +231,18 @@ class Coadds:
             why = {"status": error.status, "http_status": error.http_status}
             self._spoil(cuts, rows, **why, error=f"brick {name}, {error}")
 
-    async def _take(self, name: str, folder: str) -> Brick | None:
+    async def _take(self, name: str, folder: str) -> OpenBrick | None:
         """An open brick: the one that is kept, or another; None where it has no image."""
         kept = self._brick
         if kept is not None and kept.name == name:
             self._brick = None
             return kept
-        brick = await Brick.open(self.root, name, folder, self.bands, self.planes)
+        brick = await OpenBrick.open(self.root, name, folder, self.bands, self.planes)
         if brick is not None:
             brick.memory, brick.keeps = self._memory, self.root.at_once == 1
         return brick
 
-    def _keep(self, brick: Brick | None) -> None:
+    def _keep(self, brick: OpenBrick | None) -> None:
         """Keep one brick open: the next rows may lie in it too."""
         if self._brick is not None:
             self._brick.close()
@@ -256,7 +256,7 @@ class Coadds:
         _say(cuts, rows, **values)
 
     async def _cut_from(
-        self, brick: Brick, rows: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], cuts: Cuts
+        self, brick: OpenBrick, rows: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], cuts: Cuts
     ) -> None:
         known = {"release": brick.release, "layer": brick.layer}
         _say(cuts, rows, **known, pixel_scale_arcsec=brick.tan.pixel_scale_arcsec)
@@ -288,7 +288,7 @@ class Coadds:
             _say(cuts, inside, error="; ".join(said))
 
     async def _cut_extra(
-        self, name: str, brick: Brick, boxes: Sequence[Box], rows: NDArray[np.int64], cuts: Cuts
+        self, name: str, brick: OpenBrick, boxes: Sequence[Box], rows: NDArray[np.int64], cuts: Cuts
     ) -> list[str]:
         """Cut a further array; what is not in it, and why."""
         lacking = []

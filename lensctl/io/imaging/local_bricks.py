@@ -38,7 +38,7 @@ class LocalBricks:
                 f"{root}: holds no coadd/ and no legacysurvey-BRICK-image-*.fits", "give --root .../dr10/south"
             )
 
-    def refuse_nothing(self) -> None:
+    def refuse_empty(self) -> None:
         """What a folder holds was seen when it was opened."""
 
     async def folder(self, brick: str) -> str | None:

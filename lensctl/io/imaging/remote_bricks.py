@@ -44,7 +44,7 @@ class RemoteBricks:
         self.name = self._objects.name()
         self._base: str | None = None
 
-    def refuse_nothing(self) -> None:
+    def refuse_empty(self) -> None:
         """Raise InputError where nothing of the kind is there, as far as can be told, ServiceError where no answer."""
         names = self._objects.top()
         starts = (*(layout.split("/")[0] for layout in LAYOUTS), "legacysurvey-")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lensctl import __version__
 from lensctl.io.cutouts.writer import ShardWriter
-from lensctl.io.imaging.backoff import Gate, Pace
+from lensctl.io.imaging.backoff import CircuitBreaker, Pace
 from lensctl.io.imaging.source import BEFORE, Advance, Cuts, Task, complete
 from lensctl.io.imaging.viewer_response import MANY, Answer, Asked, asked_to_wait, judge, shown_layer
 from lensctl.rules import quality
@@ -126,7 +126,7 @@ class _Fetching:
 
     def __init__(self, source: ViewerSource, writer: ShardWriter, advance: Advance) -> None:
         self.source, self.writer, self.advance = source, writer, advance
-        self.gate = Gate(source.pace, max(4, 2 * source.connections), self._probe)
+        self.gate = CircuitBreaker(source.pace, max(4, 2 * source.connections), self._probe)
         self.good: tuple[float, float] | None = None  # a position that the service has shown
         self.latest = (0.0, 0.0)
         self.in_vain = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lensctl.rules.schema import LUCK
+from lensctl.rules.schema import NONDETERMINISTIC
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +42,7 @@ def of_table(table: pa.Table) -> str:
     """Digest of a table's names, types and values; chunks, metadata and the columns of luck do not count."""
     digest = hashlib.sha256()
     for field in table.schema:
-        if field.name not in LUCK:
+        if field.name not in NONDETERMINISTIC:
             digest.update(f"{field.name}:{field.type}:{table.num_rows}\n".encode())
             for part in _column_bytes(table[field.name]):
                 digest.update(part)

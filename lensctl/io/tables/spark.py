@@ -18,7 +18,7 @@ from lensctl.io.provenance.steps import Chain, stamp
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import write_batches
 from lensctl.io.tables.paths import format_of, parquet_dataset
-from lensctl.io.tables.sql import Scan, counted, scan_parquet
+from lensctl.io.tables.sql import ScannedTable, counted, scan_parquet
 from lensctl.rules.errors import InputError, LensctlError, first_line
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Cluster:
         """Whether executors run on this machine and see its disk."""
         return str(self._session.sparkContext.master).startswith("local")
 
-    def scan(self, name: str, path: str, columns: Sequence[str]) -> Scan:
+    def scan(self, name: str, path: str, columns: Sequence[str]) -> ScannedTable:
         """Make some columns of the parquet files at a path known under a name, with those of `locator`.
 
         Raises InputError where there is no table, it has no rows, or it is a stream or no parquet.

@@ -53,7 +53,7 @@ def rows_that(table: pa.Table, condition: str, order: str = "") -> list[int]:
     return rows
 
 
-class Scan:
+class ScannedTable:
     """A table that DuckDB reads where it lies, under a name, without loading it.
 
     Attributes
@@ -77,7 +77,7 @@ class Scan:
         self.chain = chain_of(schema, where)
 
 
-def scan_parquet(path: str, *, allow_empty: bool = False) -> Scan:
+def scan_parquet(path: str, *, allow_empty: bool = False) -> ScannedTable:
     """What the parquet files at a path are, by their footers.
 
     Raises InputError where there is none, one is not whole, or (unless `allow_empty`) they have no rows.
@@ -88,7 +88,7 @@ def scan_parquet(path: str, *, allow_empty: bool = False) -> Scan:
         schema = parquet_dataset(path).schema
     if rows == 0 and not allow_empty:
         raise InputError(f"{path}: the table has no rows", "see the step that made it")
-    return Scan(schema, digests.of_parquet(footers), rows, path, files)
+    return ScannedTable(schema, digests.of_parquet(footers), rows, path, files)
 
 
 def counted(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
@@ -179,7 +179,7 @@ class Database:
 
     def scan(
         self, name: str, path: str, format: str | None = None, *, allow_empty: bool = False, located: bool = False
-    ) -> Scan:
+    ) -> ScannedTable:
         """Make the table at a path known under a name, read as the queries need it.
 
         A located one has the columns of `locator` as well.
@@ -189,7 +189,7 @@ class Database:
         if path == "-" or format_of(path, format) != "parquet":
             table = read_table(path, format=format, allow_empty=allow_empty)
             self.register(name, table, located=located)
-            return Scan(table.schema, digests.of_table(table), table.num_rows, path)
+            return ScannedTable(table.schema, digests.of_table(table), table.num_rows, path)
         found = scan_parquet(path, allow_empty=allow_empty)
         if is_s3(found.files[0]):
             self._load_s3()

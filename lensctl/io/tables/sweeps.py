@@ -34,7 +34,7 @@ class MissingColumns(InputError):
     """A catalogue has not the columns of its release: the others will not have them either."""
 
 
-class Batch(Protocol):
+class CatalogBatch(Protocol):
     """Some rows of a catalogue file.
 
     Attributes
@@ -59,7 +59,7 @@ Values = Callable[[str], "NDArray[Any]"]
 """Gives a column of the rows that are judged, by its name."""
 
 
-def files(paths: Sequence[str]) -> list[str]:
+def catalog_files(paths: Sequence[str]) -> list[str]:
     """Every catalogue file that some paths stand for, sorted; two files of one name are an error.
 
     Raises InputError where a path stands for nothing.
@@ -76,7 +76,7 @@ def base_name(path: str) -> str:
     return path.rsplit("/", 1)[-1]
 
 
-def source(paths: Sequence[str], digested: Sequence[str] | None = None) -> Input:
+def catalog_input(paths: Sequence[str], digested: Sequence[str] | None = None) -> Input:
     """Many catalogue files as one input: how many, and the digest of their names and contents.
 
     Parameters
@@ -88,7 +88,7 @@ def source(paths: Sequence[str], digested: Sequence[str] | None = None) -> Input
     return _source(paths, found)
 
 
-def stamped(paths: Sequence[str]) -> Input:
+def stamped_input(paths: Sequence[str]) -> Input:
     """The same files as one input before they have been read: by their names, sizes and times (on S3, ETags)."""
     with ThreadPoolExecutor(LISTED_AT_ONCE) as threads:
         return _source(paths, list(threads.map(_stamp, paths)))
@@ -141,7 +141,7 @@ def _local(path: str) -> Iterator[str]:
         yield str(copy)
 
 
-class Scan:
+class CatalogScan:
     """One catalogue file, read once from its beginning to its end.
 
     Attributes
@@ -207,13 +207,13 @@ class Scan:
         return schema.conform(table, self.path)
 
 
-def _of_some(batch: Batch, rows: NDArray[np.int64]) -> Values:
+def _of_some(batch: CatalogBatch, rows: NDArray[np.int64]) -> Values:
     if len(rows) == len(batch):
         return functools.cache(batch.values)
     return functools.cache(lambda name: batch.values(name)[rows])
 
 
-_Opened = tuple[Sequence[str], Callable[[Sequence[str]], "Iterator[Batch]"], Callable[[], str]]
+_Opened = tuple[Sequence[str], Callable[[Sequence[str]], "Iterator[CatalogBatch]"], Callable[[], str]]
 
 
 @contextmanager
@@ -242,7 +242,7 @@ class _Arrow:
         self._actual = {name.lower(): name for name in self._found.schema.names}
         self.names = tuple(self._actual)
 
-    def batches(self, names: Sequence[str]) -> Iterator[Batch]:
+    def batches(self, names: Sequence[str]) -> Iterator[CatalogBatch]:
         import pyarrow as pa
 
         first = 0
@@ -295,20 +295,20 @@ class _ArrowBatch:
         return self._table.select(list(names)).take(pa.array(rows))
 
 
-def refuse_bad_positions(scan: Scan, values: Values) -> None:
+def refuse_bad_positions(scan: CatalogScan, values: Values) -> None:
     """Raise InputError where a position of a batch is NaN or impossible, counting such rows in the whole file."""
     import numpy as np
 
     ra, dec = values("ra"), values("dec")
     if not ((ra >= 0) & (ra <= 360) & (np.abs(dec) <= 90)).all():
-        schema.refuse_bad_positions(read(scan.path, ("ra", "dec")), scan.path)
+        schema.refuse_bad_positions(read_catalog(scan.path, ("ra", "dec")), scan.path)
 
 
-def read(path: str, columns: Sequence[str]) -> pa.Table:
+def read_catalog(path: str, columns: Sequence[str]) -> pa.Table:
     """Some columns of one catalogue file, lower-case, where it has them, with all its rows (see `Scan.rows`)."""
     import pyarrow as pa
 
-    return pa.concat_tables(list(Scan(path).rows((), columns)))
+    return pa.concat_tables(list(CatalogScan(path).rows((), columns)))
 
 
 def require_columns(path: str, names: Sequence[str]) -> None:

@@ -99,7 +99,7 @@ def refold(manifest: pa.Table, fold: Fold, seed: int) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class Selection:
+class RowSelection:
     """What trains, what validates, and how many rows do neither, by reason."""
 
     train: Rows
@@ -107,14 +107,14 @@ class Selection:
     left_out: Counter[str]
 
 
-def select(
+def select_rows(
     manifest: pa.Table,
     *,
     fold: Fold | None = None,
     fold_seed: int = 42,
     without_ref: Sequence[str] = (),
     tier_b_target: float = 1.0,
-) -> Selection:
+) -> RowSelection:
     """Rows of a manifest to train and to validate on.
 
     Parameters
@@ -162,7 +162,7 @@ def select(
     everything = Rows(_storage_order(table), ids, label, target, weight)
     everything = Rows(everything.at, *(values[everything.at] for values in (ids, label, target, weight)))
     usable, where = reason[everything.at] == "", split[everything.at]
-    selection = Selection(
+    selection = RowSelection(
         everything.take(usable & (where == "train")),
         everything.take(usable & (where == "val")),
         Counter(str(r) for r in reason[np.isin(split, ("train", "val"))] if r),
@@ -171,7 +171,7 @@ def select(
     return selection
 
 
-def refuse_one_class(selection: Selection) -> None:
+def refuse_one_class(selection: RowSelection) -> None:
     """Raise InputError where a part has no rows, or only one class."""
     for name, rows in (("train", selection.train), ("val", selection.val)):
         counts = rows.counts()

@@ -20,7 +20,7 @@ PATIENCE = datetime.timedelta(hours=2)
 """How long a process waits for the others, which may still be reading their cutouts."""
 
 
-class SaidByAnother(LensctlError):
+class FailedElsewhere(LensctlError):
     """Another process of the team said why all of them end."""
 
 
@@ -105,7 +105,7 @@ ALONE = Team()
 
 
 @contextmanager
-def gathered(rank: int, size: int, local_rank: int, device: str) -> Iterator[Team]:
+def gather_team(rank: int, size: int, local_rank: int, device: str) -> Iterator[Team]:
     """Meet the other processes, at the address in the environment as torchrun sets it, for the time of a block.
 
     Where one process cannot go on, all end: the first of them to find out raises its error, the others SaidByAnother.
@@ -119,13 +119,13 @@ def gathered(rank: int, size: int, local_rank: int, device: str) -> Iterator[Tea
         yield Team(rank, size)
     except LensctlError:
         if not _first_to_fail():
-            raise SaidByAnother("another process said why") from None
+            raise FailedElsewhere("another process said why") from None
         raise
     except RuntimeError as error:
         if not _lost_a_process(error):
             raise
         if not _first_to_fail():
-            raise SaidByAnother("another process said why") from None
+            raise FailedElsewhere("another process said why") from None
         raise InputError(
             "another process of this run ended before its time", "see what it said, then add --resume to go on"
         ) from error

@@ -36,7 +36,7 @@ class Verdict:
     flag: RedFlag | None = None
 
 
-def judge(history: History, epochs: int) -> Verdict:
+def judge_epoch(history: History, epochs: int) -> Verdict:
     """Judge a run of `epochs` by its epochs so far.
 
     An epoch counts towards early stopping where its validation AUC is no new best, or its training AUC exceeds

@@ -56,7 +56,7 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Record:
+class RunFolder:
     """One network's folder.
 
     `last.safetensors` is the one file that counts: it is replaced in one rename and holds the whole state, and the
@@ -152,7 +152,7 @@ class Record:
         return self.team.told(there and checkpoint.read_json(path).get("stopped") is not None)
 
 
-def stand_of(run_dir: Path, step: Step, resume: bool, overwrite: bool) -> str:
+def state_of(run_dir: Path, step: Step, resume: bool, overwrite: bool) -> str:
     """What a run finds: itself `done`, itself `begun`, or its place `free`; InputError where it may do nothing."""
     refuse_existing(run_dir, overwrite=True)  # but it needs a folder to stand in
     now = json.loads(json.dumps(step.as_dict()))
@@ -194,7 +194,7 @@ def versions() -> dict[str, str]:
     }
 
 
-def gather(folder: Path, card: ModelCard, facts: Mapping[str, Any]) -> None:
+def gather_members(folder: Path, card: ModelCard, facts: Mapping[str, Any]) -> None:
     """An ensemble's own run.json and metrics, from those of its members."""
     runs = [checkpoint.read_json(member / RUN) for member in checkpoint.member_folders(folder, card.members)]
     lines = []

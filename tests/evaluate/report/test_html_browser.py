@@ -28,7 +28,7 @@ def made(tmp_path_factory):
     scores = toy_scores(200, 800, members=2)
     write_table(scores, str(place / "scores.parquet"))
     write_table(toy_scores(200, 800, seed=0, members=1), str(place / "b.parquet"))
-    other = against.read(str(place / "b.parquet"))
+    other = against.read_other(str(place / "b.parquet"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "PLOTS", {name: plots.PLOTS[name] for name in ("roc", "recall_by_stratum")})
         (place / "evaluation").mkdir()

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.cutout import Made, cutout
+from lensctl.cutout import MadeStore, cutout
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.backoff import Pace
@@ -57,7 +57,7 @@ def fetch(
     seed: int = 0,
     longest_wait_seconds: float = 0.05,
     **pace: float,
-) -> Made:
+) -> MadeStore:
     asked = Asked.of(service.url, SIZE, "grz", layer, 0.262, allow_release)
     limits = Pace(
         time.monotonic,

@@ -75,13 +75,13 @@ def test_the_digest_is_that_of_the_file_and_notices_a_single_bit(tmp_path):
         WAYS[name](toys.rows(500), path)
         if name.endswith("s.fits"):
             path.write_bytes(path.read_bytes() + bytes(100 * 2880))  # what may follow the last HDU
-        scan = sweeps.Scan(str(path))
+        scan = sweeps.CatalogScan(str(path))
         list(scan.rows(("ra",)))
         assert scan.digest == digests.of_file(path) == sweeps.digest(str(path))
     data = bytearray((tmp_path / "s.fits").read_bytes())
     data[-3] ^= 1  # far behind the rows
     (tmp_path / "s.fits").write_bytes(data)
-    changed = sweeps.Scan(str(tmp_path / "s.fits"))
+    changed = sweeps.CatalogScan(str(tmp_path / "s.fits"))
     list(changed.rows(("ra",)))
     assert changed.digest not in (digests.of_bytes(b""), scan.digest)
     assert changed.digest == digests.of_bytes(bytes(data))

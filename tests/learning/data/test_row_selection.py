@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.learning.data.row_selection import NOT_OK, Fold, refold, select
+from lensctl.learning.data.row_selection import NOT_OK, Fold, refold, select_rows
 from lensctl.rules.errors import InputError
 from tests.toys import rings
 from tests.toys.rings import changed
@@ -26,7 +26,7 @@ def as_text(table: pa.Table, name: str) -> pa.Table:
 
 def test_train_and_val_are_the_manifests_and_test_is_neither():
     table, _ = rings.manifest()
-    chosen = select(table)
+    chosen = select_rows(table)
     splits = np.array(table["split"].to_pylist())
     assert set(chosen.train.at) == set(np.flatnonzero(splits == "train"))
     assert set(chosen.val.at) == set(np.flatnonzero(splits == "val"))
@@ -36,14 +36,14 @@ def test_train_and_val_are_the_manifests_and_test_is_neither():
 def test_the_order_is_that_of_storage_whatever_the_manifests():
     table, _ = rings.manifest()
     backwards = table.take(list(range(table.num_rows))[::-1])
-    assert select(table).train.galaxy_id.tolist() == select(backwards).train.galaxy_id.tolist()
+    assert select_rows(table).train.galaxy_id.tolist() == select_rows(backwards).train.galaxy_id.tolist()
 
 
 def test_failed_cutouts_are_left_out_and_counted():
     table, _ = rings.manifest()
-    row = int(select(table).train.at[0])
-    other = int(select(table).val.at[0])
-    chosen = select(changed(changed(table, "cutout_ok", row, False), "cutout_ok", other, None))
+    row = int(select_rows(table).train.at[0])
+    other = int(select_rows(table).val.at[0])
+    chosen = select_rows(changed(changed(table, "cutout_ok", row, False), "cutout_ok", other, None))
     assert row not in chosen.train.at
     assert other not in chosen.val.at
     assert chosen.left_out == {NOT_OK: 2}
@@ -51,7 +51,7 @@ def test_failed_cutouts_are_left_out_and_counted():
 
 def test_tier_b_alone_is_smoothed_and_weights_are_carried():
     table, _ = rings.manifest()
-    chosen = select(table, tier_b_target=0.95)
+    chosen = select_rows(table, tier_b_target=0.95)
     tier = np.array(table["tier"].to_pylist())[chosen.train.at]
     np.testing.assert_array_equal(chosen.train.target, np.select([tier == "A", tier == "B"], [1, 0.95], 0).astype("f4"))
     np.testing.assert_array_equal(chosen.train.weight, np.where(tier == "B", 0.5, 1).astype("f4"))
@@ -60,7 +60,7 @@ def test_tier_b_alone_is_smoothed_and_weights_are_carried():
 
 def test_lenses_of_a_catalogue_left_out_neither_train_nor_validate():
     table, _ = rings.manifest()
-    chosen = select(table, without_ref=["paper one"])
+    chosen = select_rows(table, without_ref=["paper one"])
     refs = table["ref"].to_pylist()
     for rows in (chosen.train, chosen.val):
         assert {refs[at] for at in rows.at} == {None, "paper two"}
@@ -76,13 +76,13 @@ def test_a_lens_that_several_catalogues_name_is_left_out_with_each_of_them():
     one, other = np.flatnonzero((table["label"].to_numpy() == 1) & trains)[:2]
     both = changed(changed(table, "ref", int(one), "paper two | paper one"), "ref", int(other), "paper three|paper two")
     for name, without in (("paper one", {one}), ("paper two", {one, other}), ("paper three", {other})):
-        kept = select(both, without_ref=[name]).train.at
+        kept = select_rows(both, without_ref=[name]).train.at
         assert {one, other} - set(kept) == without, name
 
 
 def test_a_catalogue_nobody_has_is_refused_with_the_near_one():
     with pytest.raises(InputError, match="did you mean 'paper one'"):
-        select(rings.manifest()[0], without_ref=["paper onn"])
+        select_rows(rings.manifest()[0], without_ref=["paper onn"])
 
 
 @given(of=st.integers(3, 8), seed=st.integers(0, 50))
@@ -119,7 +119,7 @@ def test_with_a_fold_no_training_cutout_shares_sky_with_one_that_judges_it():
     table, _ = rings.manifest(90)
     table = column(table, "ra", (10 + 0.002 * np.arange(90)).tolist())  # 7.2 arcsec apart: neighbours overlap
     fold = Fold(1, 5)
-    chosen = select(table, fold=fold)
+    chosen = select_rows(table, fold=fold)
     splits = np.array(refold(table, fold, 42)["split"].to_pylist())
     rank = {"train": 0, "val": 1, "test": 2}
     for rows, mine in ((chosen.train, 0), (chosen.val, 1)):
@@ -150,4 +150,4 @@ def test_with_a_fold_no_training_cutout_shares_sky_with_one_that_judges_it():
 )
 def test_what_cannot_train_is_refused_in_a_sentence(spoil, message):
     with pytest.raises(InputError, match=message):
-        select(spoil(rings.manifest()[0]))
+        select_rows(spoil(rings.manifest()[0]))
