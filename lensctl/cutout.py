@@ -164,7 +164,7 @@ def _finished(path: str, chain: Chain, layout: Layout) -> Store | None:
     if not is_store(path):
         raise InputError(f"{path} exists and is no cutout store", "name another store, or --overwrite to replace it")
     store = open_store(path)
-    if store.chain and store.chain[-1].id == chain[-1].id and store.layout == lies:
+    if store.chain and store.chain[-1].id == chain[-1].id and store.layout == layout:
         return store
     made = store.chain[-1].as_dict() if store.chain else {}
     differs = resumable.difference(made, chain[-1].as_dict())
