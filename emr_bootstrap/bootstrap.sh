@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# EMR 7.x bootstrap action: lensctl and its pinned needs, without torch, in an environment of their own on every node.
+# EMR 7.x bootstrap action: installs lensctl and its pinned dependencies, without torch, in its own virtual environment.
 #
 #   bootstrap.sh WHEEL CONSTRAINTS
 #
-# WHEEL and CONSTRAINTS are s3:// paths (or files) of lensctl's wheel and constraints.txt. Spark itself is EMR's own:
-# it is installed after this script has run, so only its path is written down here.
+# WHEEL and CONSTRAINTS are s3:// paths (or files) of lensctl's wheel and constraints.txt. Spark is EMR's own: it is
+# installed after this script has run, so only its path is set here.
 set -euo pipefail
 
 if [[ $# -ne 2 ]]; then
@@ -22,7 +22,7 @@ as_root() {
     if [[ $EUID -eq 0 ]]; then "$@"; else sudo "$@"; fi
 }
 
-fetch() { # an object or a file, into the present folder, under its own name
+fetch() { # an object or a file, into the current folder, under its own name
     case $1 in
         s3://* | s3a://*) aws s3 cp --only-show-errors "s3://${1#*://}" . ;;
         *) cp "$1" . ;;
@@ -45,7 +45,7 @@ pip() {
 }
 pip install --no-deps "./$(basename "$wheel")"
 
-# What lensctl needs for tables and cutouts: everything it names but torch (gigabytes, and no GPU here) and PySpark.
+# Dependencies for tables and cutouts: all but torch (gigabytes, and no GPU here) and PySpark.
 "$prefix/bin/python" - > needs.txt <<'PYTHON'
 import importlib.metadata
 import re
@@ -58,11 +58,11 @@ for need in importlib.metadata.requires("lensctl") or ():
 PYTHON
 pip install --no-warn-conflicts --constraint "./$(basename "$constraints")" --requirement needs.txt py4j
 
-# EMR's PySpark, found when it is there.
+# EMR's PySpark, found once it is installed.
 site=$("$prefix/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 echo "$spark_home/python" | as_root tee "$site/emr_spark.pth" > /dev/null
 
-# Libraries that compile at run time must not write beside themselves, where YARN's users may not.
+# Libraries that compile at run time cannot write beside themselves as YARN's users.
 as_root install -d -m 1777 "$numba_cache"
 as_root tee "$profile" > /dev/null <<PROFILE
 export PATH=$prefix/bin:\$PATH

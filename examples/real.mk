@@ -1,4 +1,4 @@
-# The same pipeline on the real DR10, for people with the internet and the sweeps. See README.md beside this file.
+# The same pipeline on the real DR10; needs internet access and the sweeps. See README.md beside this file.
 #
 #   make -f examples/real.mk SWEEPS='/data/dr10/sweep/10.0/*.fits' WORK=/data/lensctl
 #
@@ -9,7 +9,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-SWEEPS ?= $(error say where the sweeps are: SWEEPS='/data/dr10/sweep/10.0/*.fits')
+SWEEPS ?= $(error set SWEEPS to the sweep files: SWEEPS='/data/dr10/sweep/10.0/*.fits')
 WORK ?= work
 CUTOUT ?= --source viewer --connections 8
 TRAIN ?=
@@ -17,7 +17,7 @@ TRAIN ?=
 .PHONY: all
 all: $(WORK)/verified.jsonl
 
-# lenscat's catalogue as its package ships it
+# The lenscat catalogue as shipped in its package
 $(WORK)/lenscat.csv:
 	mkdir -p $(WORK)/lenscat
 	python -m pip install --quiet --no-deps --target $(WORK)/lenscat lenscat

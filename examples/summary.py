@@ -1,4 +1,4 @@
-"""Say what the pipeline in a folder made: one row a step, the gates, the model's figures, the report to open."""
+"""Summarise a pipeline run: one row per step, the gates, the model's metrics, the report to open."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from rich.table import Table
 
 
 def steps(work: Path) -> list[dict[str, object]]:
-    """Receipts of the steps, in the order of their numbers."""
+    """Receipts of the steps, in numerical order."""
     files = sorted((work / "receipts").glob("*.json"), key=lambda file: int(file.name.split("-")[0]))
     return [json.loads(file.read_text().splitlines()[-1]) for file in files]
 
 
 def checks(work: Path) -> list[dict[str, object]]:
-    """Every check of every gate that was run."""
+    """All checks of all gates that were run."""
     files = sorted((work / "gates").glob("*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def interval(figure: dict[str, float]) -> str:
-    """A figure with its 95 % interval."""
-    return f"{figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+def interval(metric: dict[str, float]) -> str:
+    """A metric with its 95 % interval."""
+    return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
 
 
 def main(work: Path) -> None:
     """Print the summary of one folder."""
-    made = Table(title=f"What was made in {work}/", title_justify="left", title_style="bold")
-    for name in ("step", "where", "what", "seconds"):
-        made.add_column(name, justify="right" if name == "seconds" else "left")
+    outputs = Table(title=f"Outputs in {work}/", title_justify="left", title_style="bold")
+    for name in ("step", "output", "counts", "seconds"):
+        outputs.add_column(name, justify="right" if name == "seconds" else "left")
     for step in steps(work):
         facts = {k: v for k, v in step.items() if k not in ("command", "output", "seconds")}
         counts = {k: v for k, v in facts.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-        said = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
-        made.add_row(str(step["command"]), str(step["output"]), said, f"{step['seconds']:.1f}")
+        text = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
+        outputs.add_row(str(step["command"]), str(step["output"]), text, f"{step['seconds']:.1f}")
     console = Console(width=max(100, Console().width))
-    console.print(made)
+    console.print(outputs)
 
-    judged = checks(work)
-    gates = {str(check["gate"]): [c for c in judged if c["gate"] == check["gate"]] for check in judged}
-    figures = json.loads((work / "evaluation" / "metrics.json").read_text())["headline"]
+    results = checks(work)
+    gates = {str(check["gate"]): [c for c in results if c["gate"] == check["gate"]] for check in results}
+    metrics = json.loads((work / "evaluation" / "metrics.json").read_text())["headline"]
     result = Table(title="Result on held-out mock lenses", title_justify="left", title_style="bold", show_header=False)
     passed = [name for name, of in gates.items() if all(c["passed"] for c in of)]
     result.add_row("gates passed", f"{len(passed)} of {len(gates)}: {', '.join(passed)}")
-    result.add_row("tier-A recall at p = 0.5", interval(figures["tier_a_recall"]))
-    result.add_row("test AUC", interval(figures["test_auc"]))
+    result.add_row("tier-A recall at p = 0.5", interval(metrics["tier_a_recall"]))
+    result.add_row("test AUC", interval(metrics["test_auc"]))
     result.add_row("frozen model, verified", str(work / "frozen"))
-    result.add_row("limits of the demo's own", "see examples/configs/gates.yaml")
+    result.add_row("relaxed limits", "see examples/configs/gates.yaml")
     result.add_row("report to open", str((work / "evaluation" / "report.html").resolve()))
     console.print(result)
-    console.print("The survey is a mock: this shows that the machinery works, not what a model finds on the real sky.")
+    console.print("The survey is a mock: this shows that the pipeline works, not what a model finds on the real sky.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Positives: lens candidates matched to the catalogue objects their cutouts are centred on."""
+"""Positives: lens candidates matched to the catalogue objects on which their cutouts are centred."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-FOOTPRINT_ARCSEC = 60.0  # nothing catalogued this near: the files given do not cover the place
+FOOTPRINT_ARCSEC = 60.0  # no catalogue object within this radius: outside the files' footprint
 
 
 @dataclass(frozen=True)
 class Lenses:
-    """Lens candidates, one per sky object, and what became of the catalogue's rows on the way."""
+    """Lens candidates, one per object on the sky, and counts of catalogue rows selected, merged and left out."""
 
     rows: pa.Table
     selected: int
@@ -38,10 +38,10 @@ class Lenses:
 
 @dataclass(frozen=True)
 class Matched:
-    """Positives; the candidates that give none with a stratum, each with the reason; and candidates that share one.
+    """Positives; candidates without a stratified positive, with the reason; and how many share an object.
 
-    A candidate whose object has a type or nobs_z bin without negatives is a positive (`unstratified`) and is listed
-    with the reason as well. `digests` are those of the catalogue files.
+    A candidate whose object has a type or nobs_z bin without negatives is a positive (`unstratified`) and is listed in
+    `unmatched` as well. `digests` are those of the catalogue files.
     """
 
     positives: pa.Table
@@ -51,12 +51,12 @@ class Matched:
 
 
 def select(catalog: pa.Table, *, name_contains: str = "DESI-", merge_arcsec: float = 3.0) -> Lenses:
-    """Candidates of a lens catalogue that have a tier, duplicates merged.
+    """Candidates of a lens catalogue that have a tier, with duplicates merged.
 
-    Rows within `merge_arcsec` of each other are one object: the best grade (first in the catalogue among equals)
-    gives position and reference, all names are kept, joined by |.
+    Rows within `merge_arcsec` of each other are one object: position and reference are those of the best grade (the
+    first in the catalogue among equals), and all names are kept, joined by |.
 
-    Raises InputError where no row is left.
+    Raises InputError if no row is left.
     """
     import numpy as np
     import pyarrow as pa
@@ -66,7 +66,7 @@ def select(catalog: pa.Table, *, name_contains: str = "DESI-", merge_arcsec: flo
         catalog = catalog.filter(pc.fill_null(pc.match_substring(catalog["name"], name_contains), False))
         if catalog.num_rows == 0:
             raise InputError(
-                f"no row of the lens catalogue has a name with '{name_contains}'", "give another --name-contains, or ''"
+                f"no name in the lens catalogue contains '{name_contains}'", "use another --name-contains, or ''"
             )
     selected = catalog.num_rows
     tiers = [TIERS.get((grade or "").strip()) for grade in catalog["grading"].to_pylist()]
@@ -105,9 +105,9 @@ def crossmatch(
     lenses : pa.Table
         `Lenses.rows`: one row per candidate.
     files : sequence of str
-        Sweep or Tractor files; each is read once, and objects far from every candidate are passed over.
+        Sweep or Tractor files; each is read once, skipping objects far from every candidate.
     radius_arcsec : float
-        Farthest match.
+        Match radius.
     tier_b_weight : float
         `sample_weight` of tier B; tier A has 1.
     count : int, optional
@@ -116,18 +116,18 @@ def crossmatch(
     Returns
     -------
     Matched
-        Positives carry the pool's columns, centred on the catalogue object; sorted by galaxy_id. An object that
-        two candidates match is one positive, of the better tier, with both names.
+        Positives have the pool's columns and the position of the catalogue object, sorted by galaxy_id. If two
+        candidates match one object, they become one positive of the better tier, with both names.
 
     Raises
     ------
     InputError
-        A file that is none, lacks columns or has bad positions; no match at all.
+        An unreadable file, missing columns, bad positions, or no match at all.
     """
     import numpy as np
 
     if not 0.3 <= tier_b_weight <= 0.6:
-        raise InputError(f"tier_b_weight is {tier_b_weight:g}", "the plan allows 0.3 to 0.6")
+        raise InputError(f"tier_b_weight is {tier_b_weight:g}", "it must be between 0.3 and 0.6")
     ra, dec = lenses["ra"].to_numpy(), lenses["dec"].to_numpy()
     job = functools.partial(_near, ra=ra, dec=dec, radius_arcsec=radius_arcsec)
     found: dict[str, Neighbours] = {}
@@ -136,7 +136,7 @@ def crossmatch(
         advance(1)
     best = np.full(len(ra), np.inf)
     where: list[tuple[str, int] | None] = [None] * len(ra)
-    for file in files:  # of objects equally near the one in the first file counts
+    for file in files:  # of equally near objects the one in the first file is taken
         near = found[file]
         for i in np.flatnonzero(near.separation < best):
             best[i] = near.separation[i]
@@ -144,7 +144,8 @@ def crossmatch(
     matches = np.array([place is not None for place in where], bool)
     if not matches.any():
         raise InputError(
-            f"no lens lies within {radius_arcsec:g} arcsec of a catalogue object", "do the files cover them?"
+            f"no lens lies within {radius_arcsec:g} arcsec of a catalogue object",
+            "check that the files cover the lenses",
         )
     positives, object_of, shared = _merge(lenses, where, best, found, tier_b_weight)
     unmatched = _unmatched(lenses, best, object_of, positives, radius_arcsec)
@@ -153,16 +154,16 @@ def crossmatch(
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What one catalogue file has near the candidates.
+    """Objects of one catalogue file near the candidates.
 
     Attributes
     ----------
     separation : (L,) float64
-        Of each candidate to the nearest object, arcsec; infinite where nothing is as near as matters.
+        Of each candidate to the nearest object, arcsec; infinite if there is none within reach.
     row : (L,) int64
-        Number in `objects` of the object that a candidate may match; -1 where there is none.
+        Row in `objects` that a candidate may match; -1 if there is none.
     objects : pa.Table
-        These objects.
+        The matching objects.
     digest : str
         SHA-256 of the file.
     """
@@ -204,9 +205,9 @@ def _merge(
     found: Mapping[str, Neighbours],
     tier_b_weight: float,
 ) -> tuple[pa.Table, list[str | None], int]:
-    """Catalogue rows of the matches with what the lens catalogue says of them, one row per object.
+    """Catalogue rows of the matches with the columns of the lens catalogue, one row per object.
 
-    Gives them, the id of each candidate's object, and how many candidates share another's.
+    Returns these rows, the id of each candidate's object, and how many candidates share another's object.
     """
     import pyarrow as pa
 
@@ -234,19 +235,19 @@ def _merge(
             "sample_weight": [1.0 if tier == "A" else tier_b_weight for tier in tiers],
         }.items():
             objects = objects.append_column(name, pa.array(values, schema.arrow_type(name)))
-        made = derived.with_derived(objects)
-        tables.append(made)
-        for id, group in zip(made["galaxy_id"].to_pylist(), groups, strict=True):
+        table = derived.with_derived(objects)
+        tables.append(table)
+        for id, group in zip(table["galaxy_id"].to_pylist(), groups, strict=True):
             for i in group:
                 object_of[i] = id
     positives = pa.concat_tables(tables, promote_options="default").sort_by("galaxy_id")
-    lacking = [reason is not None for reason in _reasons(positives)]
+    unstratified = [reason is not None for reason in _reasons(positives)]
     shared = sum(len(group) - 1 for group in by_object.values())
-    return positives.append_column("unstratified", pa.array(lacking)), object_of, shared
+    return positives.append_column("unstratified", pa.array(unstratified)), object_of, shared
 
 
 def _reasons(positives: pa.Table) -> list[str | None]:
-    """Why each positive has no stratum among the negatives; None where it has one."""
+    """Why each positive has no stratum with negatives; None if it has one."""
     kinds, bins = positives["type"].to_pylist(), positives["nobs_z_bin"].to_pylist()
     return [
         f"type {kind} has no stratum"
@@ -265,27 +266,27 @@ def _unmatched(
     positives: pa.Table,
     radius_arcsec: float,
 ) -> pa.Table:
-    """Every candidate that gives no positive with a stratum, why, and the object it is, if it is one."""
+    """Every candidate without a stratified positive, with the reason and its object, if any."""
     import numpy as np
     import pyarrow as pa
 
-    lacking = dict(zip(positives["galaxy_id"].to_pylist(), _reasons(positives), strict=True))
+    reason_of = dict(zip(positives["galaxy_id"].to_pylist(), _reasons(positives), strict=True))
     reasons: list[str | None] = []
     for id, sep in zip(object_of, separation, strict=True):
         if id is not None:
-            reasons.append(lacking[id])
+            reasons.append(reason_of[id])
         elif sep <= FOOTPRINT_ARCSEC:
             reasons.append(f"nearest object at {sep:.1f} arcsec, beyond {radius_arcsec:g}")
         else:
             reasons.append("outside the footprint of the files given")
-    seen = [None if np.isinf(sep) else float(sep) for sep in separation]
-    listed = lenses.append_column("sep_arcsec", pa.array(seen, pa.float64()))
+    finite = [None if np.isinf(sep) else float(sep) for sep in separation]
+    listed = lenses.append_column("sep_arcsec", pa.array(finite, pa.float64()))
     listed = listed.append_column("galaxy_id", pa.array(object_of, pa.string()))
     listed = listed.append_column("reason", pa.array(reasons, pa.string()))
     return listed.filter(listed["reason"].is_valid())
 
 
 def summary(positives: pa.Table) -> Counter[tuple[str, str, str]]:
-    """How many positives of each (tier, type, nobs_z bin)."""
+    """Number of positives for each (tier, type, nobs_z bin)."""
     columns = (positives[name].to_pylist() for name in ("tier", "type", "nobs_z_bin"))
     return Counter(zip(*columns, strict=True))

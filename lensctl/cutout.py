@@ -1,4 +1,4 @@
-"""Cutouts of the rows of a table into a store, shard by shard, from brick coadds or the cutout service."""
+"""Cut images of a table's rows into a store, shard by shard, from brick coadds or the cutout service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.cutouts.writer import StoreWriter
 from lensctl.io.imaging.bricks import BRICK_COLUMN, bricks_at
-from lensctl.io.imaging.source import BEFORE, Advance, CutoutSource, Each, make_by, passing_rows, tasks
+from lensctl.io.imaging.source import BEFORE, Advance, CutoutSource, Each, make_by, tasks, transient_failures
 from lensctl.io.provenance.steps import Chain
 from lensctl.io.storage import resumable, s3
 from lensctl.io.storage.growing_folders import begin_folder, is_begun
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MadeStore:
-    """What became of a table's rows.
+    """Result of `cutout`.
 
     Parameters
     ----------
     store : Store, optional
-        None where only a part of it was made.
+        None if only a part of it was made.
     statuses : Counter
-        Rows by status: of the store, or of what was made of the part.
+        Rows by status, of the store or of the part made.
     cut : int
-        Rows that were cut by this run; the others it found done.
+        Rows cut by this run; the others were done before.
     """
 
     store: Store | None
@@ -45,19 +45,19 @@ class MadeStore:
 
     @property
     def without_pixels(self) -> int:
-        """Rows for which there is nothing but the reason why."""
+        """Rows that failed and have no pixels."""
         return sum(count for status, count in self.statuses.items() if status not in quality.WITH_PIXELS)
 
 
 def checked(table: pa.Table, where: str) -> pa.Table:
-    """The table with its columns in their declared types, if every row can have a cutout.
+    """The table with its columns cast to their declared types, checked so that every row can have a cutout.
 
-    Raises InputError for missing columns, no rows, null or repeated ids, ids that cannot name a file, and positions
-    that are none.
+    Raises InputError for missing columns, no rows, null or duplicate ids, ids that cannot be file names, and invalid
+    positions.
     """
     schema.require(table, "galaxy_id", "ra", "dec", where=where)
     if not table.num_rows:
-        raise InputError(f"{where}: the table has no rows", "see the step that made it")
+        raise InputError(f"{where}: the table has no rows", "check the step that made it")
     table = schema.conform(table, where)
     schema.refuse_nulls(table, "galaxy_id", where=where)
     schema.refuse_bad_positions(table, where)
@@ -79,42 +79,42 @@ def cutout(
     each: Each | None = None,
     advance: Advance = lambda statuses: None,
 ) -> MadeStore:
-    """Make the store of a table's cutouts, or go on with it.
+    """Make the store of a table's cutouts, or resume it.
 
     Parameters
     ----------
     table : pa.Table
-        Checked rows, with what the source needs.
+        Checked rows, with the columns the source needs.
     path : str
         The store.
-    source : Source
+    source : CutoutSource
     layout : Layout
     chain : Chain
-        The steps of the store, its own last: it tells whether what is there is this very job's.
+        Provenance of the store, its own step last; tells whether an existing store was made by the same job.
     overwrite : bool
-        Make it afresh, whatever is there.
+        Replace any existing store.
     part : (K, N), optional
-        Make only every Nth shard, from the Kth, and leave the store unfinished: others make the rest.
+        Make only every Nth shard, starting at the Kth, and leave the store unfinished.
     make : bool
-        False: make no shard, only finish the store that others have made.
+        False: make no shards, only finish the store.
     each : callable, optional
-        Runs a function over shards elsewhere; the source does it here if not given.
+        Runs a function over shards elsewhere; by default the source runs it here.
     advance : callable
         Called with the statuses of the rows just done.
 
     Returns
     -------
-    Made
-        Where the job was finished before, rows that failed for a passing reason were tried again, and the store was
-        written again only if one of them fared otherwise.
+    MadeStore
+        If the job was finished before, rows that failed transiently are retried, and the store is rewritten only if
+        the status of one of them changed.
 
     Raises
     ------
     InputError
-        The store exists and is another's, or another run of the job is going on.
+        The store exists and was made by another job, or another run of this job is in progress.
     """
     old = None if overwrite else _finished(path, chain, layout)
-    again = [] if old is None else passing_rows(old).tolist()
+    again = [] if old is None else transient_failures(old).tolist()
     failed = {row // layout.shard_rows for row in again}
     if old is not None and not again and not is_begun(path):
         advance(Counter({BEFORE: layout.rows}))
@@ -131,8 +131,8 @@ def cutout(
         missing = [shard for shard in writer.missing() if part is None or shard % part[1] == part[0] - 1]
         if missing and not make:
             raise InputError(
-                f"{path}: {len(missing)} of {layout.shards} shards are not there yet, first {missing[0]}",
-                "run the parts that make them to their end, then --finish again",
+                f"{path}: {len(missing)} of {layout.shards} shards are missing, first {missing[0]}",
+                "complete the parts that make them, then rerun with --finish",
             )
         counts = [layout.span(shard)[1] - layout.span(shard)[0] for shard in missing]
         advance(Counter({BEFORE: layout.rows - sum(counts)}))
@@ -142,8 +142,8 @@ def cutout(
         else:
             source.make(todo, writer.writer, advance)
         if part is not None:
-            made = (writer.writer.rows(shard)["status"].to_pylist() for shard in missing)
-            return MadeStore(None, Counter(itertools.chain.from_iterable(made)), sum(counts))
+            statuses = (writer.writer.rows(shard)["status"].to_pylist() for shard in missing)
+            return MadeStore(None, Counter(itertools.chain.from_iterable(statuses)), sum(counts))
         if old is not None and all(_is_as_before(writer, shard, old) for shard in failed):
             place.abandon()
         else:
@@ -153,22 +153,22 @@ def cutout(
 
 
 def _finished(path: str, chain: Chain, layout: Layout) -> Store | None:
-    """The store at a path, if this very job made it; None where there is nothing.
+    """The store at a path, if made by the same job; None if there is nothing.
 
-    Raises InputError where another store, or something else, is there.
+    Raises InputError if there is another store, or something else.
     """
     if is_begun(path):
         return open_store(path, changing=True) if is_store(path) else None
     if not (s3.exists(path) if is_s3(path) else Path(path).exists()):
         return None
     if not is_store(path):
-        raise InputError(f"{path} exists and is no cutout store", "name another store, or --overwrite to replace it")
+        raise InputError(f"{path} exists and is not a cutout store", "name another store, or use --overwrite")
     store = open_store(path)
     if store.chain and store.chain[-1].id == chain[-1].id and store.layout == layout:
         return store
-    made = store.chain[-1].as_dict() if store.chain else {}
-    differs = resumable.difference(made, chain[-1].as_dict())
-    raise InputError(f"{path} exists and was made otherwise: {differs}", "name another store, or --overwrite")
+    existing = store.chain[-1].as_dict() if store.chain else {}
+    differs = resumable.difference(existing, chain[-1].as_dict())
+    raise InputError(f"{path} exists and was made differently: {differs}", "name another store, or use --overwrite")
 
 
 def _is_as_before(writer: StoreWriter, shard: int, old: Store) -> bool:
@@ -182,12 +182,12 @@ def _statuses(store: Store) -> Counter[str]:
 
 
 def ahead(table: pa.Table, source: CutoutSource, layout: Layout, known: pa.Table | None = None) -> dict[str, int]:
-    """What a run would do: objects, shards, bytes of pixels without compression, and bricks as far as they are known.
+    """What a run would do: rows, shards, uncompressed bytes of pixels, and bricks if known.
 
     Parameters
     ----------
     known : pa.Table, optional
-        The survey's table of bricks: tells the bricks of positions, and which lie outside the footprint.
+        The survey's brick table, to find the bricks of positions and those outside the footprint.
     """
     prepared = source.prepare(table)
     counts = {"rows": table.num_rows, "shards": layout.shards}

@@ -1,4 +1,4 @@
-"""What works here: asks each part of the machine in turn, all at once, and takes a failure for an answer."""
+"""Checks what works on this machine, all checks in parallel; a failed check is a finding, not an error."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ SOFTWARE, MACHINE, CLOUD, SERVICES, EXTRAS = "software", "machine", "cloud", "se
 
 @dataclass(frozen=True)
 class Finding:
-    """One answer.
+    """Result of one check.
 
     Attributes
     ----------
     topic, name : str
     ok : bool or None
-        Whether it is there and works; None where nobody asked, or it is only told.
+        Whether it works; None if not checked, or only informative.
     value : str
-        What was found, or why it is not there.
+        What was found, or why it does not work.
     fix : str
-        What to do where it is missing and wanted.
+        How to fix it.
     """
 
     topic: str
@@ -42,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Question:
-    """What to ask: `ask` gives a finding's ok and value, or raises why there is none."""
+    """One check: `ask` returns ok and value of the finding, or raises the reason why it fails."""
 
     topic: str
     name: str
@@ -51,7 +51,7 @@ class Question:
 
 
 def once(ask: Callable[[], Answer]) -> Callable[[], Answer]:
-    """The same question, asked one time however many threads want the answer."""
+    """The same function, called only once however many threads need its result."""
     lock = threading.Lock()
     kept: list[Answer] = []
 
@@ -65,7 +65,7 @@ def once(ask: Callable[[], Answer]) -> Callable[[], Answer]:
 
 
 def examine(questions: Sequence[Question]) -> list[Finding]:
-    """Ask all questions, those that wait at the same time; an error that is no bug is an answer: no."""
+    """Run all checks in parallel; a LensctlError or OSError makes the finding not ok."""
     with ThreadPoolExecutor(max(1, len(questions))) as pool:
         return list(pool.map(_answer, questions))
 
@@ -82,5 +82,5 @@ def _answer(question: Question) -> Finding:
 
 
 def works(findings: Sequence[Finding]) -> bool:
-    """Whether everything is there that lensctl cannot do without."""
+    """Whether everything that lensctl requires works."""
     return all(finding.ok is not False for finding in findings if finding.topic == SOFTWARE)

@@ -1,4 +1,4 @@
-"""A store into a folder of .npz files, one per galaxy, which `pack` turns into the same pixels and `meta_*` again."""
+"""Export a store to a folder of .npz files, one per galaxy; `pack` restores the same pixels and `meta_*`."""
 
 from __future__ import annotations
 

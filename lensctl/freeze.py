@@ -1,4 +1,4 @@
-"""Freezing: a run, its evaluation and its gates become one folder that proves what it is."""
+"""Freezing: combine a run, its evaluation and its gate results into one verifiable folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BOUND_TO_MANIFEST = ("splits", "overlap", "pixels", "homogeneity", "weights", "s
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a model is frozen on: run.json, metrics.json, their chain, and the scores behind the thresholds."""
+    """What a frozen model is based on: run.json, metrics.json, provenance, and the scores behind the thresholds."""
 
     run: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -51,7 +51,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Frozen:
-    """What was made: digest of the weights, number of members and golden inputs, gates that were let pass."""
+    """The result: digest of the weights, number of members and golden inputs, waived gates."""
 
     model_digest: str
     members: int
@@ -76,25 +76,25 @@ def freeze(
     Parameters
     ----------
     run, evaluation : Path
-        Folders made by `train` and `evaluate`.
+        Folders written by `train` and `evaluate`.
     gates : sequence of Path
-        Files of gate lines.
+        JSON lines files written by `lensctl gate`.
     folder : Path
         Empty.
     allow_failed : str
-        Why gates that failed or are missing do not matter; it is recorded. Empty: they do.
+        Reason for waiving failed or missing gates, which is recorded. Empty: do not waive.
     data : Data, optional
-        The manifest that was trained on, to be compared with what it was then, and every cutout with it.
+        The training manifest; it and all its cutouts are compared with their state at training.
     key : PrivateKey, optional
-        Signs the folder. Without it the same inputs give the same bytes; a signature differs each time.
+        Signs the folder. Without it the output is reproducible byte for byte; a signature differs each time.
     advance : callable
-        Told how many cutouts were just compared.
+        Called with the number of cutouts just compared.
 
     Raises
     ------
     InputError
-        A broken chain, an evaluation of other weights or another manifest, a manifest or cutouts that changed since
-        training, thresholds that are not those of the validation split, gates that did not pass.
+        Broken provenance, an evaluation of other weights or another manifest, a manifest or cutouts that changed since
+        training, thresholds not derived from the validation split, or gates that did not pass.
     """
     model = checkpoint.load_model(run)
     evidence = gather(run, model, evaluation)
@@ -102,7 +102,7 @@ def freeze(
     failed = missing_or_failed(lines, gate_digests(evidence))
     if failed and not allow_failed:
         raise InputError(
-            f"gates do not allow it: {'; '.join(failed)}",
+            f"required gates did not pass: {'; '.join(failed)}",
             "run the gates on the manifest of this run and on this evaluation, or give --allow-failed REASON",
         )
     allowed = {"reason": allow_failed, "gates": failed} if failed else None
@@ -133,10 +133,10 @@ def freeze(
 
 
 def gather(run: Path, model: ScoringModel, evaluation: Path) -> Evidence:
-    """Read run and evaluation, and refuse what does not belong together."""
+    """Read run and evaluation; InputError if they do not belong together."""
     facts = checkpoint.read_json(run / checkpoint.RUN)
     if facts.get("kind") != "run" or not facts.get("stopped"):
-        raise InputError(f"{run}: not a finished run", "name a folder made by `lensctl train`")
+        raise InputError(f"{run}: not a finished run", "name a folder written by `lensctl train`")
     path = evaluation / layout.METRICS
     metrics = _metrics(path)
     for name, own, whose in (
@@ -145,22 +145,22 @@ def gather(run: Path, model: ScoringModel, evaluation: Path) -> Evidence:
     ):
         if metrics[name] != own:
             raise InputError(
-                f"{path}: it is of other {whose} ({metrics[name]}) than the run's ({own})"
+                f"{path}: the evaluation is of other weights ({metrics[name]}) than the run's ({own})"
                 if whose == "weights"
-                else f"{path}: it is of another manifest ({metrics[name]}) than the run's ({own})",
+                else f"{path}: the evaluation is of another manifest ({metrics[name]}) than the run's ({own})",
                 f"score and evaluate {run.name} on the manifest it was trained on",
             )
     chain = from_list(metrics["provenance"], str(path))
     steps = lineage_of(chain, str(path))
     _refuse_other_steps(steps, model, str(path))
     if steps.digest("evaluate", "scores") != metrics["scores_digest"]:
-        raise InputError(f"{path}: its scores are not those its provenance tells of", "evaluate again")
+        raise InputError(f"{path}: scores_digest does not match the provenance", "evaluate again")
     chosen, val_scores = _thresholds(evaluation, metrics)
     return Evidence(facts, metrics, digests.of_file(path), chain, steps, chosen, val_scores)
 
 
 def gate_digests(evidence: Evidence) -> dict[str, str]:
-    """For each required gate the digest of what it must have judged."""
+    """Required input digest of each gate."""
     manifest = str(evidence.run["manifest_digest"])
     return {
         "pool": evidence.steps.digest("sample", "pool"),
@@ -171,25 +171,25 @@ def gate_digests(evidence: Evidence) -> dict[str, str]:
 
 def _metrics(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise InputError(f"{path.parent}: there is no {path.name} in it", "name a folder made by `lensctl evaluate`")
+        raise InputError(f"{path.parent}: no {path.name} in this folder", "name a folder written by `lensctl evaluate`")
     found = checkpoint.read_json(path)
     needed = ("model_digest", "manifest_digest", "scores_digest", "thresholds", "headline", "levels", "mock", "tables")
     missing = [name for name in (*needed, "provenance") if not isinstance(found, dict) or name not in found]
     if missing:
-        raise InputError(f"{path}: it has no '{missing[0]}'", "evaluate again")
+        raise InputError(f"{path}: '{missing[0]}' is missing", "evaluate again")
     return dict(found)
 
 
 def _refuse_other_steps(steps: Lineage, model: ScoringModel, where: str) -> None:
-    """The evaluation's training step is the one that made the weights, and it scored those weights."""
+    """Raise InputError if the evaluation is not of these weights or their training run."""
     if not model.chain or steps.train.id != model.chain[-1].id:
-        raise InputError(f"{where}: the provenance chain is broken: another training run stands in it", FIX)
+        raise InputError(f"{where}: the provenance chain is broken: it contains another training run", FIX)
     if steps.digest("score", "model") != model.digest:
-        raise InputError(f"{where}: the scores were made by other weights than the run's", "score and evaluate again")
+        raise InputError(f"{where}: the scores are from other weights than the run's", "score and evaluate again")
 
 
 def _thresholds(evaluation: Path, metrics: Mapping[str, Any]) -> tuple[tuple[Threshold, ...], dict[str, Any]]:
-    """Thresholds chosen again from the evaluation's validation scores; they must be those it tells of."""
+    """Thresholds recomputed from the evaluation's validation scores; they must match those in metrics.json."""
     where = evaluation / "metrics.json"
     split = metrics["thresholds"].get("split")
     if split != "val":
@@ -197,13 +197,13 @@ def _thresholds(evaluation: Path, metrics: Mapping[str, Any]) -> tuple[tuple[Thr
     path = evaluation / "tables" / f"{VAL_SCORES}.parquet"
     scores = read_table(str(path))
     if digests.of_table(scores) != metrics["tables"].get(VAL_SCORES, {}).get("digest"):
-        raise InputError(f"{path}: it was changed since the evaluation", "evaluate again")
+        raise InputError(f"{path}: modified since the evaluation", "evaluate again")
     label, logit = scores["label"].to_numpy(), scores["logit"].to_numpy()
     targets = [p["target_fpr"] for p in metrics["thresholds"]["points"] if p["target_fpr"] is not None]
     chosen = thresholds.choose(label, logit, targets)
-    told = [(point["name"], point["logit"]) for point in metrics["thresholds"]["points"]]
-    if told != [(threshold.name, threshold.logit) for threshold in chosen]:
-        raise InputError(f"{where}: its thresholds are not those of its validation scores", "evaluate again")
+    recorded = [(point["name"], point["logit"]) for point in metrics["thresholds"]["points"]]
+    if recorded != [(threshold.name, threshold.logit) for threshold in chosen]:
+        raise InputError(f"{where}: thresholds do not match the validation scores", "evaluate again")
     return chosen, {"lenses": thresholds.pack(logit[label == 1]), "others": thresholds.pack(logit[label == 0])}
 
 
@@ -218,7 +218,7 @@ def _write_facts(
     allowed: dict[str, Any] | None,
     splits: dict[str, Any] | None,
 ) -> None:
-    """Everything beside the weights; frozen.json last, because it lists the others."""
+    """Write everything except the weights; frozen.json last, because it lists the other files."""
     shutil.copyfile(evaluation / layout.METRICS, folder / layout.METRICS)
     write_golden(folder / layout.GOLDEN, judged)
     (folder / layout.GATES).write_text(as_text(lines), encoding="utf-8")

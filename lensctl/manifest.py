@@ -1,4 +1,4 @@
-"""The training manifest: every cutout with its label, weight, split and what is known of the galaxy."""
+"""The training manifest: every cutout with its label, weight, split and catalogue values."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ NEEDED = ("galaxy_id", "ra", "dec", "type", "nobs_z", "nobs_z_bin", "healpix_128
 
 @dataclass(frozen=True)
 class Manifest:
-    """The rows, sorted by galaxy_id, and what was left out, by reason."""
+    """The rows, sorted by galaxy_id, and the number left out, by reason."""
 
     rows: pa.Table
     left_out: Counter[str]
@@ -69,16 +69,16 @@ def manifest(
     positive_cutouts, negative_cutouts : pa.Table
         galaxy_id, cutout_path, cutout_index, cutout_ok, status, cutout_sha256 of each cutout.
     keep_unstratified : bool
-        Keep positives of a type or nobs_z bin that no negative has. Left out by default, because otherwise the
-        type alone would mean "lens".
+        Keep positives of a type or nobs_z bin without negatives. By default they are left out, because the type
+        alone would reveal a lens.
     size_arcsec : float
-        Side of a cutout. Of two cutouts that share sky across two splits one is dropped: the negative, or of two
-        alike the one whose galaxy_id comes later; a tier B before a tier A.
+        Side of a cutout. If two cutouts of different splits overlap, one is dropped: the negative, or tier B rather
+        than tier A, or the one whose galaxy_id comes later.
 
     Raises
     ------
     InputError
-        Missing columns, null splits, an id that is both positive and negative, cutouts that do not match.
+        Missing columns, null splits, an id that is both positive and negative, missing cutouts.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -94,8 +94,8 @@ def manifest(
     both = positives.filter(pc.is_in(positives["galaxy_id"], negatives["galaxy_id"]))["galaxy_id"]
     if len(both):
         raise InputError(
-            f"{len(both)} galaxies are positives and negatives, such as {both[0].as_py()}",
-            "sample again with --positives and every --lenses catalogue",
+            f"{len(both)} galaxies are both positives and negatives, such as {both[0].as_py()}",
+            "rerun sample with --positives and every --lenses catalogue",
         )
     if not keep_unstratified:
         known = set(zip(negatives["nobs_z_bin"].to_pylist(), negatives["type"].to_pylist(), strict=True))
@@ -123,18 +123,18 @@ def manifest(
 def _labelled(
     table: pa.Table, cutouts: pa.Table, label: int, tier: pa.ChunkedArray, weight: pa.ChunkedArray, where: str
 ) -> pa.Table:
-    """The manifest's columns of one class: the table's own, the cutout's, and null where there is none."""
+    """The manifest's columns of one class: those of the table and of the cutouts, null where missing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    place = pc.index_in(table["galaxy_id"], cutouts["galaxy_id"])
-    if place.null_count:
-        lacking = table["galaxy_id"].filter(pc.is_null(place))
+    position = pc.index_in(table["galaxy_id"], cutouts["galaxy_id"])
+    if position.null_count:
+        missing = table["galaxy_id"].filter(pc.is_null(position))
         raise InputError(
-            f"{where}: {len(lacking)} rows have no cutout, such as {lacking[0].as_py()}",
-            "name the store that was cut from this very table",
+            f"{where}: {len(missing)} rows have no cutout, such as {missing[0].as_py()}",
+            "name the store that was cut from this table",
         )
-    cut = cutouts.take(place)
+    cut = cutouts.take(position)
     given = {
         "label": pa.array([label] * table.num_rows, pa.int8()),
         "tier": tier,
@@ -154,7 +154,7 @@ def _labelled(
 
 
 def _without_shared_sky(rows: pa.Table, size_arcsec: float, left_out: Counter[str]) -> list[bool]:
-    """Which rows stay, so that no two cutouts of different splits share pixels."""
+    """Which rows to keep so that no two cutouts of different splits overlap."""
     first, second = geometry.overlapping_pairs(rows["ra"].to_numpy(), rows["dec"].to_numpy(), size_arcsec)
     splits = rows["split"].to_pylist()
     tiers = rows["tier"].to_pylist()

@@ -1,4 +1,4 @@
-"""A folder of .npz files into a store, shard by shard, with every `meta_*` they have."""
+"""Pack a folder of .npz files into a store, shard by shard, keeping all their `meta_*`."""
 
 from __future__ import annotations
 
@@ -53,23 +53,23 @@ def pack(
     ----------
     folder : path
     path : str
-        The store to make. A run that was killed goes on when it is called again.
+        The store to write. An interrupted run resumes when called again.
     shard_rows, codec
         As in `Layout`.
     processes : int, optional
-        One per core if not given.
+        Default one per core.
     advance : callable
         Called with the number of files just done.
 
     Raises
     ------
     InputError
-        No files, or one that is damaged, pickled, lacks a key, or is of another size than the first; two of one id.
+        No files; a file that is damaged, pickled, lacks a key, or differs in size from the first; a duplicate id.
     """
     files = by_manifest.npz_files(folder)
     first = npz.read_npz(files[0])
     if first.cutout.shape[2] != len(quality.BANDS):
-        raise InputError(f"{files[0]}: {first.cutout.shape[2]} bands, not g, r and z", "pack cutouts of three bands")
+        raise InputError(f"{files[0]}: {first.cutout.shape[2]} bands, not g, r and z", "cutouts must have three bands")
     layout = Layout(len(files), first.cutout.shape[0], quality.BANDS, shard_rows, codec)
     parameters = {"shard_rows": shard_rows, "codec": codec}
     name = Path(folder).absolute().name
@@ -96,7 +96,7 @@ def pack(
 
 
 def _refuse_bad_ids(writer: StoreWriter) -> str:
-    """Digest of all that was packed; InputError for an id that stands in two files, or cannot name one."""
+    """Digest of everything packed; InputError for a duplicate id, or one that cannot be a file name."""
     import pyarrow as pa
 
     _, parts = writer.index()
@@ -116,7 +116,7 @@ def _pack_shard(writer: ShardWriter, task: tuple[int, Sequence[str]]) -> int:
         found = npz.read_npz(file)
         if found.cutout.shape != image.shape:
             raise InputError(
-                f"{file}: cutout has shape {found.cutout.shape}, the first file {image.shape}", "pack it apart"
+                f"{file}: cutout has shape {found.cutout.shape}, the first file {image.shape}", "pack it separately"
             )
         image[...] = found.cutout
         raw = found.meta.get(npz.PROVENANCE)
@@ -132,10 +132,10 @@ def _pack_shard(writer: ShardWriter, task: tuple[int, Sequence[str]]) -> int:
 
 
 def _rows(images: quality.Images, metas: Sequence[dict[str, npz.Array]]) -> pa.Table:
-    told = [npz_metadata.index_values(meta) for meta in metas]
+    recorded = [npz_metadata.index_values(meta) for meta in metas]
     measured = quality.measure(images)
     found = measured.pop("status")
-    columns: dict[str, Any] = {name: [row[name] for row in told] for name in told[0] if name != "status"}
-    status = [by_manifest.verdict(row["status"], str(said)) for row, said in zip(told, found, strict=True)]
+    columns: dict[str, Any] = {name: [row[name] for row in recorded] for name in recorded[0] if name != "status"}
+    status = [by_manifest.verdict(row["status"], str(seen)) for row, seen in zip(recorded, found, strict=True)]
     columns |= {**measured, "status": status, "cutout_sha256": quality.fingerprints(images)}
     return index_rows(columns, npz_columns.table_of(metas))

@@ -1,8 +1,7 @@
-"""Stratified negatives, reproducible: as many per stratum as the positives ask for, the same rows every time.
+"""Stratified negatives, drawn reproducibly: a number per positive in each stratum, the same rows every time.
 
-The engine (DuckDB on one machine, Spark past it) is asked, in SQL that both understand: what is too near a lens,
-how much each stratum has, whether an id stands twice, which rows have the smallest keys, and, of those alone, all
-their columns.
+The engine (DuckDB on one machine, Spark on a cluster) runs SQL that both understand, to find rows too near a lens,
+the size of each stratum, duplicate ids, and the rows with the smallest keys; all columns are read only for these.
 """
 
 from __future__ import annotations
@@ -22,43 +21,43 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NEEDED = ("galaxy_id", "pool", "ra", "dec")
-"""Columns of a pool that the rule needs, beside those of the strata."""
+"""Columns of a pool that the rule needs, besides those of the strata."""
 
 CHOSEN = "chosen"
-"""What the table that the rule's SQL makes is called."""
+"""Name of the table of selected rows."""
 
-ZONES_PER_DEGREE = 120  # declination zones of 30 arcsec: far wider than any exclusion radius in use
-NOWHERE = 1 << 30  # the zone of a position that is none
-MARGIN_SIGMA = 8.0  # how generous the key threshold is, in standard deviations of a binomial draw
+ZONES_PER_DEGREE = 120  # declination zones of 30 arcsec, wider than usual exclusion radii
+NOWHERE = 1 << 30  # zone of invalid positions
+MARGIN_SIGMA = 8.0  # margin of the key threshold, in standard deviations of a binomial draw
 
 
 class Engine(Protocol):
-    """What runs the SQL. The pool is known to it as `pool`.
+    """SQL engine in which the pool is registered as `pool`.
 
     Attributes
     ----------
     locator : tuple of str
-        Columns of `pool` that say which row it is.
+        Columns of `pool` that identify a row.
     hash64 : str
-        Its function that makes a 64-bit hash of a text.
+        Name of the engine's 64-bit text hash function.
     """
 
     locator: tuple[str, ...]
     hash64: str
 
     def register(self, name: str, table: pa.Table) -> None:
-        """Make a small table known under a name."""
+        """Register a small table under a name."""
 
     def keep(self, name: str, sql: str) -> None:
-        """Run a statement once and make its rows known under a name."""
+        """Run a statement once and keep its rows under a name."""
 
     def query(self, sql: str) -> pa.Table:
-        """The few rows of a statement."""
+        """Result of a statement that returns few rows."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What `plan` found and decided: the table of strata, what was left out, and the SQL that chooses the rows."""
+    """Result of `plan`: quotas of the strata, rows left out, and the SQL that selects the rows."""
 
     by: tuple[Division, ...]
     quotas: tuple[sampling_rule.Quota, ...]
@@ -68,12 +67,12 @@ class Plan:
 
     @property
     def rows(self) -> int:
-        """Number of rows it takes."""
+        """Number of rows taken."""
         return sum(quota.taken_n1 + quota.taken_n2 for quota in self.quotas)
 
     @property
     def strata(self) -> pa.Table:
-        """The strata as a table: their columns, then positives, what is available, wanted, taken and short."""
+        """The strata as a table: stratum columns, positives, rows available, wanted, taken and missing."""
         import pyarrow as pa
 
         return pa.Table.from_pylist(
@@ -107,29 +106,29 @@ def plan(
     lenses: pa.Table | None = None,
     exclude_arcsec: float = 11.0,
 ) -> Plan:
-    """Decide how many negatives each stratum gives, and write the SQL that chooses them.
+    """Decide how many negatives each stratum gets, and write the SQL that selects them.
 
     Parameters
     ----------
     engine
-        Knows the pool as `pool`.
+        Has the pool registered as `pool`.
     pool : pa.Schema
         The pool's columns.
     positives : pa.Table
-        Has the stratum columns; each positive asks for `per_positive` rows of its stratum.
+        Has the stratum columns; each positive gets `per_positive` rows of its stratum.
     by : dict
-        What `bins.read` gives: stratum columns with their values or edges. A positive outside them has no stratum
-        and asks for nothing.
+        Result of `parse_strata`: stratum columns with their values or edges. A positive outside them has no stratum
+        and gets no negatives.
     cap : int, optional
-        Most rows in all; targets beyond it are scaled down by largest remainder.
+        Maximum total rows; larger targets are scaled down by largest remainder.
     lenses : pa.Table, optional
         ra, dec in degrees: rows within `exclude_arcsec` of any are not drawn.
 
     Raises
     ------
     InputError
-        Missing columns, null or repeated ids, positions that are none, no positive in any stratum, strata that the
-        pool does not have, ratios that do not add up to 1.
+        Missing columns, null or duplicate ids, invalid positions, no positive in any stratum, strata that the pool
+        lacks, ratios that do not add up to 1.
     """
     if min(n1_n2_ratio) < 0 or not math.isclose(sum(n1_n2_ratio), 1.0, abs_tol=1e-9):
         raise InputError(
@@ -140,17 +139,17 @@ def plan(
     schema.require(positives, *by, where="positives")
     wanted = Counter(stratum for stratum in strata_of(positives, divided_by) if stratum is not None)
     if not wanted:
-        raise InputError("no positive lies in any stratum", f"strata are {'; '.join(map(str, divided_by))}")
+        raise InputError("no positive lies in any stratum", f"the strata are {'; '.join(map(str, divided_by))}")
     _refuse_bad_ids(engine)
     near = exclude_near(engine, lenses, exclude_arcsec, divided_by)
-    there = _counts(engine, "pool", divided_by)
+    in_pool = _counts(engine, "pool", divided_by)
     too_near = _counts(engine, "near", tuple(Division(division.name) for division in divided_by))
     targets = sampling_rule.targets(wanted, per_positive=per_positive, cap=cap)
     quotas = tuple(
         sampling_rule.quota(
             stratum,
             wanted[stratum],
-            [there[stratum, name] - too_near[stratum, name] for name in ("N1", "N2")],
+            [in_pool[stratum, name] - too_near[stratum, name] for name in ("N1", "N2")],
             target,
             n2_share=n1_n2_ratio[1],
         )
@@ -160,16 +159,16 @@ def plan(
         if quota.target and not quota.available_n1 + quota.available_n2:
             raise InputError(
                 f"the pool has no row of stratum {'/'.join(quota.stratum)}, which {quota.positives} positives need",
-                "make the pool with it, or leave the stratum out of stratification_bins",
+                "remake the pool with it, or leave the stratum out of stratification_bins",
             )
     sql = choose_sql(quotas, divided_by, seed, engine.locator)
     return Plan(divided_by, quotas, near, positives.num_rows - wanted.total(), sql)
 
 
 def _refuse_bad_ids(engine: Engine) -> None:
-    """Raise InputError that names some ids which stand in more than one row, or says how many are null.
+    """Raise InputError naming some ids that occur in more than one row, or the number of null ids.
 
-    Equal ids have equal hashes, and hashes are cheap to count; what shares one is then compared itself.
+    Hashes are cheap to count; only ids that share a hash are compared themselves.
     """
     key = f"CASE WHEN galaxy_id IS NOT NULL THEN {engine.hash64}(galaxy_id) END"
     engine.keep(
@@ -179,7 +178,7 @@ def _refuse_bad_ids(engine: Engine) -> None:
     suspects = engine.query("SELECT count(*) AS n, count(key) AS named FROM suspect").to_pylist()[0]
     if suspects["n"] > suspects["named"]:
         null = engine.query("SELECT count(*) AS n FROM pool WHERE galaxy_id IS NULL")["n"][0].as_py()
-        raise InputError(f"pool: column 'galaxy_id' is null in {null} rows", "make the pool again")
+        raise InputError(f"pool: column 'galaxy_id' is null in {null} rows", "remake the pool")
     if not suspects["n"]:
         return
     engine.keep(
@@ -190,17 +189,17 @@ def _refuse_bad_ids(engine: Engine) -> None:
     if count:
         some = engine.query("SELECT galaxy_id FROM twice ORDER BY galaxy_id LIMIT 3")["galaxy_id"].to_pylist()
         raise InputError(
-            f"pool: {count} values of 'galaxy_id' stand in more than one row: {', '.join(some)}", "keep one of each"
+            f"pool: {count} values of 'galaxy_id' occur in more than one row: {', '.join(some)}", "keep one of each"
         )
 
 
 def exclude_near(engine: Engine, lenses: pa.Table | None, radius_arcsec: float, by: Sequence[Division]) -> int:
-    """Make table `near` of the pool's rows within a radius of any lens, with their strata; gives how many there are.
+    """Create table `near`: pool rows within a radius of any lens, with their strata; returns their number.
 
-    Rows and lenses meet in zones of declination (an equality that engines can hash), then by true separation.
-    Rows whose position is none meet in a zone of their own.
+    Rows and lenses are joined by declination zone (an equality join), then by true separation. Rows with an invalid
+    position go to a zone of their own.
 
-    Raises InputError where there are such rows.
+    Raises InputError if there are such rows.
     """
     import numpy as np
     import pyarrow as pa
@@ -231,18 +230,18 @@ def exclude_near(engine: Engine, lenses: pa.Table | None, radius_arcsec: float, 
     number = {row["nowhere"]: row["n"] for row in counts}
     if number.get(True):
         raise InputError(
-            f"pool: {number[True]} rows have a position that is null, NaN or impossible", "make the pool again"
+            f"pool: {number[True]} rows have a position that is null, NaN or out of range", "remake the pool"
         )
     return int(number.get(False, 0))
 
 
 def _numbers(*columns: str) -> str:
-    """Condition that columns are not NaN: DuckDB believes parquet's least and greatest values, which leave NaN out."""
+    """SQL condition that columns are not NaN, explicit because parquet statistics, which DuckDB uses, omit NaN."""
     return " AND ".join(f"NOT isnan(CAST({column} AS DOUBLE))" for column in columns)
 
 
 def _counts(engine: Engine, table: str, by: Sequence[Division]) -> Counter[tuple[tuple[str, ...], str]]:
-    """Rows of each (stratum, pool) of a table."""
+    """Number of rows of a table for each (stratum, pool)."""
     columns = ", ".join(f"{division.sql} AS {division.name}" for division in by)
     names = ", ".join(division.name for division in by)
     counts = engine.query(
@@ -253,22 +252,22 @@ def _counts(engine: Engine, table: str, by: Sequence[Division]) -> Counter[tuple
 
 
 def choose_sql(quotas: Sequence[sampling_rule.Quota], by: Sequence[Division], seed: int, locator: Sequence[str]) -> str:
-    """The statement that chooses: in each (stratum, pool) the rows with the smallest keys, and their weights.
+    """The SQL that selects the rows with the smallest keys in each (stratum, pool), and their weights.
 
-    Only rows whose key lies below a threshold are ranked. It is so generous (the expected number plus
-    MARGIN_SIGMA standard deviations) that missing one is a matter of 1e-15, and what is drawn is counted.
+    Only rows with a key below a threshold are ranked. The threshold allows the expected number plus MARGIN_SIGMA
+    standard deviations, so the chance of missing a row is 1e-15; the rows drawn are counted.
     """
     names = ", ".join(division.name for division in by)
     where = ", ".join(locator)
     rows, thresholds = [], []
     for quota in quotas:
-        for pool, there, take in zip(
+        for pool, available, take in zip(
             POOLS, (quota.available_n1, quota.available_n2), (quota.taken_n1, quota.taken_n2), strict=True
         ):
             if take:
                 values = ", ".join(f"'{value}'" for value in (*quota.stratum, pool))
-                thresholds.append(_threshold(take, there))
-                rows.append(f"({values}, {take}, '{thresholds[-1]}', {there / take:.17e})")
+                thresholds.append(_threshold(take, available))
+                rows.append(f"({values}, {take}, '{thresholds[-1]}', {available / take:.17e})")
     order = sampling_rule.order_sql("galaxy_id", seed)
     placed = ", ".join((*(f"{d.sql} AS {d.name}" for d in by), "pool", "galaxy_id", f"{order} AS key"))
     return (
@@ -284,8 +283,8 @@ def choose_sql(quotas: Sequence[sampling_rule.Quota], by: Sequence[Division], se
     )
 
 
-def _threshold(take: int, there: int) -> str:
-    """Hex key below which `take` of `there` uniform keys lie almost surely; "g" is above every key."""
-    share = take / there
-    generous = share + MARGIN_SIGMA * math.sqrt(share * (1 - share) / there) + MARGIN_SIGMA**2 / there
+def _threshold(take: int, available: int) -> str:
+    """Hex key below which `take` of `available` uniform keys almost surely lie; "g" is above every key."""
+    share = take / available
+    generous = share + MARGIN_SIGMA * math.sqrt(share * (1 - share) / available) + MARGIN_SIGMA**2 / available
     return "g" if generous >= 1 else f"{int(generous * 16**8):08x}"

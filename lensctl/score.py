@@ -1,4 +1,4 @@
-"""Scores: a model over every cutout of a manifest or a store, block by block."""
+"""Scoring: apply a model to every cutout of a manifest or a store, block by block."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BLOCK_ROWS = 256
-"""Rows that are read together, while those before are scored; more where a batch is larger."""
+"""Rows read together while the previous block is scored; more if the batch is larger."""
 
 Read = Callable[["NDArray[np.int64]"], "NDArray[np.float32]"]
-"""(n,) row numbers to (n, crop, crop, 3) float32 in nanomaggies, in the order asked."""
+"""(n,) row numbers to (n, crop, crop, 3) float32 in nanomaggies, in the order given."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """The table with `logit`, `p` and `logit_0`, `logit_1`, ...; and the rows without a score, by reason."""
+    """The table with `logit`, `p` and `logit_0`, `logit_1`, ...; counts of rows without a score by reason."""
 
     rows: pa.Table
     left_out: Counter[str]
@@ -53,24 +53,24 @@ def score(
     ----------
     model : ScoringModel
     table : pa.Table
-        With `cutout_ok`; every column is carried. For a model trained on a fold, `split` becomes the fold's.
+        With `cutout_ok`; all columns are kept. For a model trained on a fold, `split` is replaced by the fold's.
     read : callable
-        Central `crop` pixels of the cutouts of some rows.
+        Reads the central `crop` pixels of the given rows.
     tta : bool
-        Average each logit over the eight turns and mirrors.
+        Average each logit over the eight rotations and flips.
     advance : callable
-        Told how many rows were just done.
+        Called with the number of rows just done.
 
     Returns
     -------
     Scores
-        `logit` is the mean of the members' logits, `p` its logistic function: with the geometric mean of the odds,
-        one sure member cannot drown the others as it would in a mean of p. Both are null for rows without a score.
+        `logit` is the mean of the members' logits and `p` its logistic function, so one overconfident member cannot
+        dominate as in a mean of p. Both are null for rows without a score.
 
     Raises
     ------
     InputError
-        Columns that are missing or already scored, cutouts smaller than the crop.
+        Missing columns, a table that already has scores, or cutouts smaller than the crop.
     """
     import pyarrow as pa
 
@@ -78,7 +78,7 @@ def score(
     added = ["logit", "p", *(f"logit_{k}" for k in range(len(model.members)))]
     taken = [name for name in added if name in table.column_names]
     if taken:
-        raise InputError(f"input: it has a column '{taken[0]}' already", "score the manifest, not its scores")
+        raise InputError(f"input already has a column '{taken[0]}'", "score the manifest, not its scores")
     fold = fold_of(model.card)
     if fold is not None and "split" in table.column_names:
         table = refold(table, fold, SEED)
@@ -89,22 +89,24 @@ def score(
     place = predict.pick_device(device, threads)
     networks = predict.modules(model, place)
     good = np.flatnonzero(ok)
-    at_once = max(BLOCK_ROWS, batch_size)
-    blocks = [good[start : start + at_once] for start in range(0, len(good), at_once)]
+    block_rows = max(BLOCK_ROWS, batch_size)
+    blocks = [good[start : start + block_rows] for start in range(0, len(good), block_rows)]
     advance(table.num_rows - len(good))
     for rows, cutouts in read_ahead(read, blocks):
         if cutouts.shape[1] < model.card.crop:
             raise InputError(
-                f"cutouts of {cutouts.shape[1]} px are smaller than the {model.card.crop} px this model sees",
+                f"cutouts of {cutouts.shape[1]} px are smaller than the model's crop of {model.card.crop} px",
                 "cut larger ones, or train with a smaller --crop",
             )
         pixels = cutouts.reshape(len(cutouts), -1)
-        finite = np.isfinite(pixels.min(axis=1)) & np.isfinite(pixels.max(axis=1))  # NaN wins in both
-        sound = cutouts if finite.all() else cutouts[finite]
-        found = predict.logits(networks, sound, place, batch=batch_size, tta=tta)
-        if not np.isfinite(found).all():
-            raise InputError(f"{model.where}: it gives NaN for good cutouts", "its weights are spoiled; train again")
-        logits[rows[finite]] = found
+        finite = np.isfinite(pixels.min(axis=1)) & np.isfinite(pixels.max(axis=1))  # both propagate NaN
+        scorable = cutouts if finite.all() else cutouts[finite]
+        block_logits = predict.logits(networks, scorable, place, batch=batch_size, tta=tta)
+        if not np.isfinite(block_logits).all():
+            raise InputError(
+                f"{model.where}: the model returns NaN for good cutouts", "its weights are bad; train again"
+            )
+        logits[rows[finite]] = block_logits
         left_out[NAN] += int((~finite).sum())
         advance(len(rows))
 

@@ -1,4 +1,4 @@
-"""Training: from a manifest and its cutouts to weights, epoch by epoch."""
+"""Training: from a manifest and its cutouts to weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lensctl.learning.data.dataloader import Batch, Feed, Pixels
 from lensctl.learning.data.row_selection import NAN, Fold, RowSelection, refuse_one_class, select_rows
 from lensctl.learning.networks import architectures, checkpoint, predict
 from lensctl.learning.networks.checkpoint import BEST, ModelCard
-from lensctl.learning.networks.golden import keep
+from lensctl.learning.networks.golden import save_golden_inputs
 from lensctl.learning.randomness import seed_of
 from lensctl.learning.training.distributed import ALONE, Team
 from lensctl.learning.training.early_stopping import RedFlag, judge_epoch
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainProgress:
-    """A batch done (`batch` of `batches`), an epoch done (with its `metrics`), or something to say (`note`)."""
+    """A finished batch (`batch` of `batches`), a finished epoch (with its `metrics`), or a message (`note`)."""
 
     member: int = 0
     epoch: int = 0
@@ -69,7 +69,7 @@ def train(
     overwrite: bool = False,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> Iterator[TrainProgress]:
-    """Train a network, or several, on a manifest.
+    """Train a network or an ensemble on a manifest.
 
     Parameters
     ----------
@@ -78,35 +78,35 @@ def train(
     pixels : Pixels
         Cutouts by manifest row.
     config : TrainConfig
-        What the run is.
+        Hyperparameters and row selection.
     run_dir : path
-        Folder to make. While the run goes on, it is `.NAME.part/whole` beside it.
+        Folder to create. Until the run has finished it is `.NAME.part/whole` in the same parent folder.
     pixel_scale_arcsec : float, optional
-        Of the cutouts, to be told with the model; the survey's 0.262 if not known.
+        Of the cutouts, stored with the model; the survey's 0.262 if not known.
     resources : Resources
-        How to compute it.
+        Device, threads and memory to use.
     team : Team
-        The processes that train together; each calls this with the same arguments, and the leader writes.
+        The processes that train together; each calls this with the same arguments, and only the leader writes files.
     resume : bool
-        Go on with a run that was begun with the same manifest and config; nothing is done where it has finished.
+        Continue a run with the same manifest and config; do nothing if it has finished.
     overwrite : bool
-        Replace what is there; with `resume`, only where it is another run.
+        Replace an existing folder; with `resume`, only if it holds another run.
     advance : callable
-        Told how many cutouts were just read, while they are first checked.
+        Called with the number of cutouts just read, while they are checked before training.
 
     Yields
     ------
-    Progress
+    TrainProgress
 
     Raises
     ------
     InputError
-        What cannot be trained on, or where it cannot be written; watch.RedFlag where the run went wrong.
+        Unusable input or output; early_stopping.RedFlag if training failed.
     """
     chain = chain_of(manifest, manifest_name)
     step = _step(manifest, manifest_name, chain, config, resources)
-    stand = team.told(state_of(Path(run_dir), step, resume, overwrite) if team.leads else "")
-    if stand == "done":
+    state = team.broadcast(state_of(Path(run_dir), step, resume, overwrite) if team.leads else "")
+    if state == "done":
         return
     device = predict.pick_device(resources.device, resources.threads)
     fold = Fold.parse(config.fold) if config.fold else None
@@ -129,7 +129,7 @@ def train(
         pass
     selection = _without_nan(selection, training, validation)
     training.rows = _weighted(training.rows, config.pos_weight)
-    yield TrainProgress(note=f"{_said(selection)}; {place.reason}")
+    yield TrainProgress(note=f"{_summary(selection)}; {place.reason}")
 
     facts = {
         "kind": "run",
@@ -150,9 +150,9 @@ def train(
         pixel_scale_arcsec=pixel_scale_arcsec or checkpoint.PIXEL_SCALE_ARCSEC,
         fold=config.fold,
     )
-    with _begun(run_dir, step, stand, team) as job:
-        built = job.built if job else Path(run_dir)
-        for member, folder in enumerate(checkpoint.member_folders(built, config.ensemble)):
+    with _job(run_dir, step, state, team) as job:
+        run_folder = job.built if job else Path(run_dir)
+        for member, folder in enumerate(checkpoint.member_folders(run_folder, config.ensemble)):
             if job:
                 folder.mkdir(exist_ok=True)
             record = RunFolder(folder, card, facts, team)
@@ -160,17 +160,17 @@ def train(
                 yield from _fit(member, config, resources, training, validation, record, device)
             except RedFlag as flag:
                 if (folder / BEST).is_file():
-                    flag.fix += f"; what was good so far is in {folder.relative_to(Path(run_dir).parent)}/"
+                    flag.fix += f"; the best checkpoint so far is in {folder.relative_to(Path(run_dir).parent)}/"
                 raise
         if job:
             if config.ensemble > 1:
-                gather_members(built, replace(card, members=config.ensemble), facts)
-            keep(built, manifest, pixels.read, config.crop, config.fold)
+                gather_members(run_folder, replace(card, members=config.ensemble), facts)
+            save_golden_inputs(run_folder, manifest, pixels.read, config.crop, config.fold)
             job.finish()
 
 
 def fresh_network(config: TrainConfig, seed: int, init: Path | None) -> nn.Module:
-    """The network a run starts from: a function of the seed, and of the weights given with `--init`."""
+    """The initial network of a run: determined by the seed and, with `--init`, the given weights."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed_of("weights", seed))
         network = architectures.build(config.arch, config.dropout)
@@ -188,7 +188,7 @@ def _fit(
     record: RunFolder,
     device: torch.device,
 ) -> Iterator[TrainProgress]:
-    """Train one network, from where it is to its end."""
+    """Train one network, from its last checkpoint to the end."""
     team = record.team
     if record.stopped:
         return
@@ -206,7 +206,7 @@ def _fit(
     )
     position = record.restore(learner)
     if position.epoch or position.batch:
-        yield TrainProgress(member, note=f"goes on after {position.epoch} epochs and {position.batch} batches")
+        yield TrainProgress(member, note=f"resumes after {position.epoch} epochs and {position.batch} batches")
     label = training.rows.label
     batches, size = _order(label, config, seed, 0).shape
     mine, augment = team.part(size), config.augmentation
@@ -218,19 +218,19 @@ def _fit(
 
     while position.epoch < config.epochs and verdict.stale < config.patience:
         epoch = position.epoch
-        order = _order(label, config, seed, epoch)  # (batches, B) places in the training rows, of which `mine` are here
+        order = _order(label, config, seed, epoch)  # (batches, B) indices of training rows; columns `mine` are ours
         before: tuple[int, Batch, StepResult] | None = None
         for i, batch in enumerate(training.batches(order[position.batch :, mine]), start=position.batch):
             # forward, backward
             purpose = (seed, epoch, i)
-            changed = augment(batch.cutouts, config.crop, *purpose, first=mine.start, of=size)  # (B, 3, S, S)
-            x = record.card.normalisation(changed)  # (B, 3, S, S), what the network sees
+            augmented = augment(batch.cutouts, config.crop, *purpose, first=mine.start, of=size)  # (B, 3, S, S)
+            x = record.card.normalisation(augmented)  # (B, 3, S, S), network input
             rate = schedule.at(epoch * batches + i)
             step = learner.step(x, batch.target, batch.weight, lr=rate, purpose=":".join(map(str, purpose)))
             position.losses.append(step.loss.reshape(1))
             position.logits.append(step.logits)
 
-            # the step before is judged while the device is at this one
+            # check the previous step while the device works on this one
             refuse_nan(before, epoch, training, team)
             before = (i, batch, step)
             yield from (TrainProgress(member, epoch + 1, note=notes.pop()) for _ in range(len(notes)))
@@ -242,10 +242,10 @@ def _fit(
                 record.save(learner, position)
         refuse_nan(before, epoch, training, team)
 
-        # judge on val, keep what is needed to go on
-        at_once = learner.micro_batch or config.batch_size
-        judged = epoch_metrics(learner, position, label[order.ravel()], validation, record.card, at_once)
-        position.end_epoch({"epoch": epoch + 1, "lr": rate, **judged})
+        # validate, save a checkpoint
+        val_batch = learner.micro_batch or config.batch_size
+        metrics = epoch_metrics(learner, position, label[order.ravel()], validation, record.card, val_batch)
+        position.end_epoch({"epoch": epoch + 1, "lr": rate, **metrics})
         verdict = judge_epoch(position.history, config.epochs)
         record.save(learner, position)
         record.publish(learner, position, verdict)
@@ -253,9 +253,9 @@ def _fit(
         if verdict.flag:
             raise verdict.flag
 
-    early = f"no gain for {verdict.stale} epochs" if position.epoch < config.epochs else "all epochs done"
-    record.publish(learner, position, verdict, stopped=early)
-    yield TrainProgress(member, position.epoch, note=f"{early}; best val AUC in epoch {verdict.best}")
+    reason = f"no gain for {verdict.stale} epochs" if position.epoch < config.epochs else "all epochs done"
+    record.publish(learner, position, verdict, stopped=reason)
+    yield TrainProgress(member, position.epoch, note=f"{reason}; best val AUC in epoch {verdict.best}")
 
 
 def _order(label: NDArray[np.float32], config: TrainConfig, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -278,15 +278,15 @@ def _step(manifest: pa.Table, name: str, chain: Chain, config: TrainConfig, reso
     return Step("train", config.as_dict(), tuple(inputs))
 
 
-def _begun(run_dir: str | Path, step: Step, stand: str, team: Team) -> AbstractContextManager[resumable.Job | None]:
-    """The job of making the folder, which is the leader's alone."""
+def _job(run_dir: str | Path, step: Step, state: str, team: Team) -> AbstractContextManager[resumable.Job | None]:
+    """The resumable job that writes the run folder; None except in the leader."""
     if not team.leads:
         return nullcontext()
-    return resumable.job(run_dir, step.as_dict(), overwrite=True, afresh=stand == "free")
+    return resumable.job(run_dir, step.as_dict(), overwrite=True, afresh=state == "free")
 
 
 def _window(config: TrainConfig, side: int) -> int:
-    """Pixels per side that training may pick from: the crop, and what shifts and blur reach beyond it."""
+    """Pixels per side that training needs: the crop plus a margin for shifts and blur."""
     reach = config.shift + (BLUR_REACH_PX if config.blur else 0)
     return min(side, config.crop + 2 * reach)
 
@@ -302,24 +302,24 @@ def _counted(blocks: Iterator[NDArray[np.float32]], advance: Callable[[int], Non
 
 
 def _without_nan(selection: RowSelection, training: Feed, validation: Feed) -> RowSelection:
-    """The selection less the rows whose pixels cannot be used."""
+    """The selection without rows that have NaN in the crop."""
     lost = len(selection.train) + len(selection.val) - len(training.rows) - len(validation.rows)
-    found = RowSelection(training.rows, validation.rows, +(selection.left_out + Counter({NAN: lost})))
-    refuse_one_class(found)
-    return found
+    finite = RowSelection(training.rows, validation.rows, +(selection.left_out + Counter({NAN: lost})))
+    refuse_one_class(finite)
+    return finite
 
 
-def _weighted(given: Rows, pos_weight: float | str) -> Rows:
-    """The rows with the weight of lenses multiplied."""
-    is_lens = given.label == 1
+def _weighted(rows: Rows, pos_weight: float | str) -> Rows:
+    """The rows, with the weight of lenses multiplied by `pos_weight`."""
+    is_lens = rows.label == 1
     if pos_weight == BALANCED:
-        pos_weight = float(given.weight[~is_lens].sum() / given.weight[is_lens].sum())
-    return replace(given, weight=np.where(is_lens, given.weight * np.float32(pos_weight), given.weight))
+        pos_weight = float(rows.weight[~is_lens].sum() / rows.weight[is_lens].sum())
+    return replace(rows, weight=np.where(is_lens, rows.weight * np.float32(pos_weight), rows.weight))
 
 
-def _said(selection: RowSelection) -> str:
+def _summary(selection: RowSelection) -> str:
     parts = [
-        f"{counts['positives']:,} lenses and {counts['negatives']:,} others {verb}"
-        for verb, counts in (("train", selection.train.counts()), ("validate", selection.val.counts()))
+        f"{name}: {counts['positives']:,} lenses and {counts['negatives']:,} non-lenses"
+        for name, counts in (("train", selection.train.counts()), ("val", selection.val.counts()))
     ]
     return "; ".join([*parts, *(f"{n:,} left out ({why})" for why, n in sorted(selection.left_out.items()))])

@@ -75,3 +75,20 @@ def bucket(s3_server: seaweed.S3Server, monkeypatch: pytest.MonkeyPatch) -> Iter
     s3.client().create_bucket(Bucket=name)
     yield name
     s3.account.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def tiny_network() -> Iterator[None]:
+    """A network of two layers in the place of ResNet-18, for as long as a test file lasts."""
+    from tests.toys import frozen
+
+    with frozen.tiny_network():
+        yield
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, tiny_network: None) -> Path:
+    """A folder with a run, its evaluation and gates, and frozen/ beside them: not to be changed."""
+    from tests.toys import frozen
+
+    return frozen.bundle(tmp_path_factory)

@@ -48,7 +48,7 @@ def test_selection_keeps_desi_names_and_merges_duplicates_with_the_best_grade():
 @pytest.mark.parametrize(
     ("rows", "options", "message"),
     [
-        (LISTED, {"name_contains": "XYZ"}, "no row of the lens catalogue has a name with 'XYZ'"),
+        (LISTED, {"name_contains": "XYZ"}, "no name in the lens catalogue contains 'XYZ'"),
         ([LISTED[4]], {}, "no row of the lens catalogue is graded"),
     ],
 )

@@ -162,7 +162,7 @@ def test_a_run_begun_otherwise_is_refused(root: Path, tmp_path: Path, monkeypatc
     with pytest.raises(Killed):
         cut(root, tmp_path / "a.zarr", table())
     monkeypatch.undo()
-    with pytest.raises(InputError, match="begun by another run: size was 21 and is 31"):
+    with pytest.raises(InputError, match="started by another run: size was 21 and is 31"):
         cut(root, tmp_path / "a.zarr", table(), size=31)
     assert cut(root, tmp_path / "a.zarr", table(), size=31, overwrite=True).store.size == 31
 
@@ -287,7 +287,7 @@ def test_what_is_ahead_is_counted(root: Path) -> None:
 def test_a_store_in_the_way_of_something_else_is_kept(root: Path, tmp_path: Path) -> None:
     (tmp_path / "a.zarr").mkdir()
     (tmp_path / "a.zarr/precious").write_text("x")
-    with pytest.raises(InputError, match="is no cutout store"):
+    with pytest.raises(InputError, match="is not a cutout store"):
         cut(root, tmp_path / "a.zarr", table())
     assert (tmp_path / "a.zarr/precious").exists()
 
@@ -305,7 +305,7 @@ GOOD = {"galaxy_id": ["1500p020_1", "1500p020_2"], "ra": [150.0, 150.1], "dec": 
         ({"dec": [2.0, 90.5]}, "dec = 90.5 in row 1"),
         ({"ra": ["a", "b"]}, "column 'ra' is string"),
         ({"galaxy_id": ["a_1", None]}, "'galaxy_id' is null"),
-        ({"galaxy_id": ["a_1", "a_1"]}, "stand in more than one row: a_1"),
+        ({"galaxy_id": ["a_1", "a_1"]}, "occur in more than one row: a_1"),
         ({"galaxy_id": ["a_1", "../a"]}, "row 1: galaxy_id '../a' has a /"),
         ({"galaxy_id": ["..", "a_1"]}, "begins with ."),
         ({"galaxy_id": ["", "a_1"]}, "is empty"),

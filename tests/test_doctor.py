@@ -15,6 +15,7 @@ import pytest
 from lensctl.cli.main import main
 from lensctl.doctor import EXTRAS, SOFTWARE, Finding, Question, examine, once, works
 from lensctl.io import machine
+from lensctl.io.provenance import environment
 from lensctl.io.storage import s3
 from lensctl.rules.errors import InputError, ServiceError
 
@@ -67,7 +68,7 @@ def test_it_works_where_all_needed_software_is_there():
 
 
 def test_requirements_are_those_of_the_package():
-    found = machine.requirements()
+    found = environment.requirements()
     assert {"duckdb", "torch", "torchvision", "scikit-learn"} <= set(found[""])
     assert "pyspark" in found["spark"]
     assert not set(found[""]) & set(found["test"])
@@ -115,14 +116,14 @@ def test_a_server_answers_or_does_not(service):
     assert machine.answers(f"{service}/missing") == 404
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        with pytest.raises(ServiceError, match="no answer"):
+        with pytest.raises(ServiceError, match="no response"):
             machine.answers(f"http://127.0.0.1:{taken.getsockname()[1]}")
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
-        with pytest.raises(ServiceError, match="no answer"):
+        with pytest.raises(ServiceError, match="no response"):
             machine.answers(f"http://127.0.0.1:{deaf.getsockname()[1]}", 0.2)
-    with pytest.raises(InputError, match="not an address"):
+    with pytest.raises(InputError, match="not an http"):
         machine.answers("file:///etc/passwd")
 
 
@@ -151,7 +152,7 @@ def test_offline_and_without_aws_every_answer_is_there_and_the_exit_status_is_0(
     assert found["cutout service"]["ok"] is False
     assert "GiB free" in found["disk"]["value"]
     assert "AWS_REGION" in found["AWS region"]["fix"]
-    assert "What works here" in done.stderr
+    assert "This machine" in done.stderr
 
 
 def test_secrets_are_not_shown_and_what_is_there_is_found(service, s3_server, bucket, monkeypatch, capsys):

@@ -84,11 +84,11 @@ def test_within_one_split_both_stay():
         ({"negatives": put(NEGATIVES, "split", 0, None)}, "negatives: column 'split' is null or NaN in 1 rows"),
         (
             {"negatives": put(NEGATIVES, "galaxy_id", 0, NEGATIVES["galaxy_id"][1].as_py())},
-            "stand in more than one row",
+            "occur in more than one row",
         ),
         (
             {"positives": put(POSITIVES, "galaxy_id", 0, NEGATIVES["galaxy_id"][1].as_py())},
-            "1 galaxies are positives and negatives",
+            "1 galaxies are both positives and negatives",
         ),
         ({"positives": POSITIVES.drop_columns(["tier"])}, "column 'tier' is missing"),
         ({"cutouts": {"negative_cutouts": toys.listing(NEGATIVES.slice(1))}}, "negatives: 1 rows have no cutout"),

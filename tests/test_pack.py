@@ -53,7 +53,7 @@ def spoil_second(folder: Path, **arrays: npz.Array) -> None:
 BAD = {
     "cut short": (
         lambda f: (f / "0001m001_1.npz").write_bytes((f / "0001m001_1.npz").read_bytes()[:900]),
-        "not a whole",
+        "not a complete",
     ),
     "another size": (lambda f: spoil_second(f, cutout=images(1, 7)[0]), r"shape \(7, 7, 3\), the first"),
     "an id twice": (lambda f: spoil_second(f, meta_galaxy_id=np.array("0001m002_2")), "0001m002_2"),

@@ -160,7 +160,7 @@ def test_a_model_that_gives_nan_is_refused():
     made = model()
     with torch.no_grad():
         made.members[0].fc.bias.fill_(float("nan"))
-    with pytest.raises(InputError, match="gives NaN"):
+    with pytest.raises(InputError, match="returns NaN"):
         scored(made, table, pixels)
 
 
@@ -182,7 +182,7 @@ def test_the_module_to_freeze_is_what_scores():
 def test_no_cuda_here_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert predict.pick_device("auto").type == "cpu"
-    with pytest.raises(InputError, match="no CUDA device"):
+    with pytest.raises(InputError, match="no usable CUDA device"):
         predict.pick_device("cuda")
     with pytest.raises(InputError, match="no device 'gpu'"):
         predict.pick_device("gpu")
@@ -216,5 +216,5 @@ def test_out_of_memory_scores_fewer_at_a_time_to_the_same_logits():
     wanted = scored(made, table, pixels).rows["logit"].to_numpy()
     little = replace(made, members=(LittleMemory(made.members[0], 3),))
     np.testing.assert_allclose(scored(little, table, pixels).rows["logit"].to_numpy(), wanted, atol=1e-4)
-    with pytest.raises(InputError, match="not the memory for a single cutout"):
+    with pytest.raises(InputError, match="not enough device memory for a single cutout"):
         scored(replace(made, members=(LittleMemory(made.members[0], 0),)), table, pixels)

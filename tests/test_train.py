@@ -229,7 +229,7 @@ def test_resume_and_overwrite_together_go_on_with_the_same_run_and_replace_anoth
     run(tmp_path, replace(SMALL, seed=9), stop_after=None if finished else 4)
     run(tmp_path, stop_after=4, **both)
     again = run(tmp_path, **both)
-    assert any("goes on after 1 epochs" in event.note for event in again)
+    assert any("resumes after 1 epochs" in event.note for event in again)
     assert content(tmp_path / "run") == content(straight)
     assert run(tmp_path, **both) == []
 
@@ -298,7 +298,7 @@ def test_a_nan_that_comes_out_of_the_store_later_is_named(tmp_path):
     row = int(np.flatnonzero(np.array(table["split"].to_pylist()) == "train")[3])
     pixels.images = pixels.images.copy()
     pixels.images[row, 12, 12, 1] = np.nan
-    with pytest.raises(RedFlag, match=f"NaN pixel came out of the store for 0001p000_{row}$"):
+    with pytest.raises(RedFlag, match=f"NaN pixels read from the store for 0001p000_{row}$"):
         list(events)
 
 
@@ -310,7 +310,7 @@ def test_an_infinite_pixel_that_comes_later_is_named_though_the_normalisation_wo
     row = int(np.flatnonzero(np.array(table["split"].to_pylist()) == "train")[3])
     pixels.images = pixels.images.copy()
     pixels.images[row, 12, 12, 1] = np.inf
-    with pytest.raises(RedFlag, match=f"came out of the store for 0001p000_{row}$"):
+    with pytest.raises(RedFlag, match=f"read from the store for 0001p000_{row}$"):
         list(events)
 
 
@@ -346,7 +346,7 @@ def test_out_of_memory_goes_on_in_pieces_and_says_so(tmp_path, monkeypatch):
 
     monkeypatch.setattr(learner.Learner, "_accumulate", scarce)
     events = run(tmp_path, replace(SMALL, epochs=1))
-    assert [e.note for e in events if "pieces of 8" in e.note]
+    assert [e.note for e in events if "micro-batches of 8" in e.note]
     _, state = checkpoint.load_tensors(tmp_path / "run" / "last.safetensors")
     assert state["micro_batch"] == 8
 
@@ -372,7 +372,7 @@ def test_a_damaged_checkpoint_is_not_resumed(tmp_path):
     run(tmp_path, stop_after=4)
     path = tmp_path / PART / "last.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(InputError, match=r"last\.safetensors: not a whole safetensors file"):
+    with pytest.raises(InputError, match=r"last\.safetensors: invalid safetensors file"):
         run(tmp_path, resume=True)
 
 

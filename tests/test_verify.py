@@ -16,7 +16,7 @@ from lensctl.learning.networks import checkpoint
 from lensctl.learning.networks.golden import Golden, read_golden, write_golden
 from lensctl.rules.errors import InputError
 from lensctl.rules.object_names import LEDGER
-from lensctl.verify import proven, verify
+from lensctl.verify import load_verified, verify
 from tests.toys import frozen as frozen_toys
 from tests.toys.freezing import failed
 from tests.toys.freezing import signed_bundle as signed_once
@@ -30,15 +30,7 @@ NOTHING_ALLOWED = {"allowed_failures"}
 """None, [] and {} say the same there."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _small_and_quick():
-    with frozen_toys.tiny_network():
-        yield
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return frozen_toys.bundle(tmp_path_factory)
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 @pytest.fixture
@@ -171,7 +163,7 @@ def test_another_calibration_is_not_the_evaluations(folder):
 def test_a_signed_model_verifies_with_the_key_and_says_so_without(signed, key):
     (told,) = [check for check in verify(signed) if check.check == "signature"]
     assert (told.passed, told.value) == (True, "not checked")
-    assert told.note == "it is signed: see by whom with --key"
+    assert told.note == "signed; check the signer with --key"
     checks = list(verify(signed, key=key))
     assert all(check.passed for check in checks)
     (told,) = [check for check in checks if check.check == "signature"]
@@ -181,7 +173,7 @@ def test_a_signed_model_verifies_with_the_key_and_says_so_without(signed, key):
 def test_an_unsigned_model_is_a_no_to_who_asks_for_a_signature(folder, key):
     checks = {check.check: check for check in verify(folder, key=key)}
     assert checks["signature"].passed is False
-    assert checks["signature"].value == "it is not signed"
+    assert checks["signature"].value == "not signed"
     assert "golden logits of model.pt2 on cpu" not in checks  # nothing is opened that nobody vouches for
 
 
@@ -221,15 +213,15 @@ def test_an_ensemble_is_signed_and_proved_member_by_member(tmp_path_factory, tmp
 
 
 def test_a_tool_takes_a_frozen_model_only_when_it_verifies(signed, key, bundle):
-    model = proven(signed, key=key)
+    model = load_verified(signed, key=key)
     assert model.digest == json.loads((signed / layout.FROZEN).read_text())["model_digest"]
     with pytest.raises(InputError, match="run: not a frozen model"):
-        proven(bundle / "run")
-    with pytest.raises(InputError, match=r"it does not verify \(signature: it is not signed\)"):
-        proven(bundle / "frozen", key=key)
+        load_verified(bundle / "run")
+    with pytest.raises(InputError, match=r"verification failed \(signature: not signed\)"):
+        load_verified(bundle / "frozen", key=key)
     flip(signed / "golden.npz", 300, 1)
-    with pytest.raises(InputError, match=r"it does not verify \(no file was touched: golden\.npz\)") as error:
-        proven(signed)
+    with pytest.raises(InputError, match=r"verification failed \(no file was touched: golden\.npz\)") as error:
+        load_verified(signed)
     assert error.value.fix == "see `lensctl verify signed`"
 
 
@@ -238,7 +230,7 @@ def test_cuda_is_asked_for_before_anything_is_said(folder):
         assert [check.check for check in verify(folder, device="auto")][-1] == "golden logits of model.pt2 on cuda"
         assert not failed(folder, device="cuda")
     else:
-        with pytest.raises(InputError, match="no CUDA device is usable here"):
+        with pytest.raises(InputError, match="no usable CUDA device"):
             next(verify(folder, device="cuda"))
 
 

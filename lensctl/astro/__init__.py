@@ -1,1 +1,1 @@
-"""Geometry on the sky, WCS, light profiles, lensing, PSF and colour pictures."""
+"""Spherical geometry, WCS, light profiles, lensing, PSF and colour images."""

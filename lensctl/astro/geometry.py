@@ -1,8 +1,7 @@
-"""Positions on the sphere: separations, neighbours, groups, and cutouts that share pixels.
+"""Positions on the sphere: separations, neighbours, groups, and overlapping cutouts.
 
-Everything goes through unit vectors, so right ascension wraps and the poles need no special case.
-Angles are degrees (ICRS), separations and radii arcsec. Indices are int64 and sorted: the same positions
-give the same answer in the same order.
+Computed with unit vectors, so right ascension wraps and the poles need no special treatment. Positions are degrees
+(ICRS), separations and radii arcsec. Indices are int64 and sorted, so results are reproducible.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
 
-ARCSEC = 3600.0  # in a degree
+ARCSEC = 3600.0  # per degree
 CELLS_PER_DEGREE = 20
 CUTOUT_ARCSEC = 26.5  # side of a 101 px cutout at 0.262 arcsec
 
@@ -40,14 +39,14 @@ def unit_vectors(ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     InputError
-        On a position that is not finite or a declination beyond a pole.
+        A position that is not finite, or a declination beyond a pole.
     """
     ra, dec = np.atleast_1d(np.asarray(ra_deg, float)), np.atleast_1d(np.asarray(dec_deg, float))
     bad = np.flatnonzero(~(np.isfinite(ra) & (np.abs(dec) <= 90.0)))
     if bad.size:
         row = int(bad[0])
         raise InputError(
-            f"row {row} is no position: ra {ra.flat[row]}, dec {dec.flat[row]} ({bad.size} such rows)",
+            f"row {row} is not a position: ra {ra.flat[row]}, dec {dec.flat[row]} ({bad.size} such rows)",
             "drop or repair these rows",
         )
     alpha, delta = np.radians(ra), np.radians(dec)
@@ -55,7 +54,7 @@ def unit_vectors(ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.float64]:
 
 
 def separation_arcsec(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike) -> NDArray[np.float64]:
-    """Angle between positions, element by element (inputs broadcast), arcsec; accurate from 0 to 180 degrees."""
+    """Separation of positions in arcsec, elementwise (inputs broadcast); accurate from 0 to 180 degrees."""
     return _angle(unit_vectors(ra1, dec1), unit_vectors(ra2, dec2))
 
 
@@ -72,9 +71,9 @@ def nearest(
     Returns
     -------
     index : (N,) int64
-        Into the reference; -1 where the reference is empty.
+        Index into the reference; -1 if the reference is empty.
     sep_arcsec : (N,) float64
-        Infinite where the reference is empty.
+        Infinite if the reference is empty.
     """
     here, reference = unit_vectors(ra, dec), unit_vectors(ra_ref, dec_ref)
     if not len(reference) or not len(here):
@@ -85,9 +84,9 @@ def nearest(
 
 
 class Neighbourhood:
-    """The sky within a radius of some positions, made once and asked of many others.
+    """The sky within a radius of some positions, built once and queried for many others.
 
-    A grid of cells says at once of almost every position that it is not there; for the rest the nearest is sought.
+    A grid of cells quickly rejects almost all positions; for the rest the nearest neighbour is searched.
 
     Parameters
     ----------
@@ -97,43 +96,43 @@ class Neighbourhood:
 
     def __init__(self, ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> None:
         self._reference = unit_vectors(ra, dec)
-        self._found: cKDTree | None = None
+        self._tree: cKDTree | None = None
         self._radius = radius_arcsec
         self._cells = _cells_within(np.asarray(ra, float), np.asarray(dec, float), radius_arcsec)
 
     def may_hold(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each position lies in a cell that the neighbourhood touches: (N,) bool, never False for one in it."""
+        """Whether each position lies in a cell that the neighbourhood touches: (N,) bool, no false negatives."""
         row, column = _cell(ra, dec)
         return np.asarray(self._cells[row, column])
 
     def holds(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether the nearest of the positions lies within the radius of each: (N,) bool."""
+        """Whether each position lies within the radius: (N,) bool."""
         inside = self.may_hold(ra, dec)
-        asked = np.flatnonzero(inside)
-        if len(asked):
-            here = unit_vectors(ra[asked], dec[asked])
-            self._found = self._found or _tree(self._reference)
-            _, index = self._found.query(here)
-            inside[asked] = _angle(here, self._reference[index]) <= self._radius
+        candidates = np.flatnonzero(inside)
+        if len(candidates):
+            here = unit_vectors(ra[candidates], dec[candidates])
+            self._tree = self._tree or _tree(self._reference)
+            _, index = self._tree.query(here)
+            inside[candidates] = _angle(here, self._reference[index]) <= self._radius
         return inside
 
 
 def _cell(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row and column of the cell that each position lies in."""
+    """Row and column of each position's cell."""
     row = np.clip(np.floor((dec + 90.0) * CELLS_PER_DEGREE), 0, 180 * CELLS_PER_DEGREE - 1)
     column = np.floor(ra * CELLS_PER_DEGREE) % (360 * CELLS_PER_DEGREE)
     return row.astype(np.int64), column.astype(np.int64)
 
 
 def _cells_within(ra: NDArray[np.float64], dec: NDArray[np.float64], radius_arcsec: float) -> NDArray[np.bool_]:
-    """Every cell that a circle about any position touches, and some more: (rows, columns) bool."""
+    """At least every cell touched by a circle around any position: (rows, columns) bool."""
     rows, columns = 180 * CELLS_PER_DEGREE, 360 * CELLS_PER_DEGREE
     cells = np.zeros((rows, columns), bool)
     reach = radius_arcsec / ARCSEC * (1 + 1e-9) + 1e-9  # degrees
-    far = np.minimum(np.abs(dec) + reach, 90.0)  # the latitude where the circle is widest in right ascension
+    far = np.minimum(np.abs(dec) + reach, 90.0)  # declination where the circle is widest in right ascension
     with np.errstate(divide="ignore"):
         wide = np.where(far < 89.9, reach / np.cos(np.radians(far)) * (1 + 1e-6), 180.0)
-    for step in range(-1, 2):  # its lower edge, middle and upper edge; more rows where it is larger than a cell
+    for step in range(-1, 2):  # lower edge, middle and upper edge; further rows below if larger than a cell
         _mark(cells, ra, np.clip(dec + step * reach, -90, 90), wide)
     for degrees in np.arange(1, 2 * reach * CELLS_PER_DEGREE) / CELLS_PER_DEGREE:
         _mark(cells, ra, np.clip(dec - reach + degrees, -90, 90), wide)
@@ -143,7 +142,7 @@ def _cells_within(ra: NDArray[np.float64], dec: NDArray[np.float64], radius_arcs
 def _mark(
     cells: NDArray[np.bool_], ra: NDArray[np.float64], dec: NDArray[np.float64], wide: NDArray[np.float64]
 ) -> None:
-    """Set the cells at a declination from `wide` degrees below to `wide` above each right ascension."""
+    """Set the cells at a declination within `wide` degrees of each right ascension."""
     row, _ = _cell(ra, dec)
     first = np.floor((ra - wide) * CELLS_PER_DEGREE).astype(np.int64)
     count = np.minimum(np.floor((ra + wide) * CELLS_PER_DEGREE).astype(np.int64) - first + 1, cells.shape[1])
@@ -153,7 +152,7 @@ def _mark(
 
 
 def pairs_within(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike, radius_arcsec: float) -> Pairs:
-    """Every pair (i of the first set, j of the second) at most `radius_arcsec` apart, sorted by (i, j)."""
+    """All pairs (i of the first set, j of the second) at most `radius_arcsec` apart, sorted by (i, j)."""
     first, second = unit_vectors(ra1, dec1), unit_vectors(ra2, dec2)
     if not len(first) or not len(second):
         return _no_pairs()
@@ -163,7 +162,7 @@ def pairs_within(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLik
 
 
 def pairs_among(ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> Pairs:
-    """Every pair i < j of one set at most `radius_arcsec` apart, sorted by (i, j)."""
+    """All pairs i < j of one set at most `radius_arcsec` apart, sorted by (i, j)."""
     here = unit_vectors(ra, dec)
     if len(here) < 2:
         return _no_pairs()
@@ -173,7 +172,7 @@ def pairs_among(ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> Pairs:
 
 
 def groups_within(ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> NDArray[np.int64]:
-    """Friends of friends: (N,) labels, numbered in order of first appearance; one label per chain of neighbours."""
+    """Friends-of-friends groups: (N,) labels, numbered in order of first appearance."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -188,16 +187,16 @@ def groups_within(ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> NDArra
 def boxes_overlap(
     ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike, size_arcsec: float = CUTOUT_ARCSEC
 ) -> NDArray[np.bool_]:
-    """Whether two square cutouts share sky, element by element (inputs broadcast).
+    """Whether two square cutouts overlap on the sky, elementwise (inputs broadcast).
 
-    Each cutout is a square of side `size_arcsec` whose sides run along its own centre's east and north. Away
-    from the poles that is |dRA cos dec| < size and |dDec| < size; near them, where the squares are turned
-    against each other, the separating axes of the two squares decide.
+    Each cutout is a square of side `size_arcsec`, aligned with east and north at its centre. Away from the poles the
+    condition is |dRA cos dec| < size and |dDec| < size; near them, where the squares are rotated relative to each
+    other, it is the separating axis theorem.
     """
     centre1, centre2 = np.broadcast_arrays(unit_vectors(ra1, dec1), unit_vectors(ra2, dec2))
     axes1, axes2 = _east_north(ra1, dec1), _east_north(ra2, dec2)
     axes1, axes2 = np.broadcast_arrays(axes1, axes2)  # (N, 2, 3)
-    offset = np.degrees(centre2 - centre1) * ARCSEC  # (N, 3), arcsec: the chord, at these sizes the arc
+    offset = np.degrees(centre2 - centre1) * ARCSEC  # (N, 3), arcsec: chord, equal to the arc at these sizes
     reach = 0.5 * size_arcsec * (1.0 + np.abs(axes1 @ axes2.swapaxes(1, 2)).sum(axis=2))  # (N, 2)
     near1 = np.abs(np.einsum("nak,nk->na", axes1, offset)) < reach
     reach = 0.5 * size_arcsec * (1.0 + np.abs(axes2 @ axes1.swapaxes(1, 2)).sum(axis=2))
@@ -209,7 +208,7 @@ def boxes_overlap(
 def overlapping_pairs(
     ra: ArrayLike, dec: ArrayLike, size_arcsec: float = CUTOUT_ARCSEC
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every pair i < j of one set whose cutouts share sky, sorted by (i, j)."""
+    """All pairs i < j of one set whose cutouts overlap, sorted by (i, j)."""
     ra, dec = np.atleast_1d(np.asarray(ra, float)), np.atleast_1d(np.asarray(dec, float))
     i, j, _ = pairs_among(ra, dec, np.sqrt(2.0) * size_arcsec * 1.01)
     shared = boxes_overlap(ra[i], dec[i], ra[j], dec[j], size_arcsec)
@@ -232,7 +231,7 @@ def _angle(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[n
 
 
 def _chord(radius_arcsec: float) -> float:
-    """Straight distance for an angle, a hair too long: the angle itself decides afterwards."""
+    """Chord length of an angle, rounded up slightly; the exact angle is tested afterwards."""
     return float(2.0 * np.sin(min(np.radians(radius_arcsec / ARCSEC), np.pi) / 2.0) * (1 + 1e-9) + 1e-15)
 
 

@@ -1,9 +1,9 @@
-"""Strong lensing by a singular isothermal ellipsoid (SIE) in an external shear, all in closed form.
+"""Strong lensing by a singular isothermal ellipsoid (SIE) with external shear, in closed form.
 
 Angles on the sky are arcsec, axes as in `sersic`: x to the right, y up, `phi` counter-clockwise from +x.
 
-Convention of the Einstein radius: the convergence is kappa = theta_e sqrt(q) / (2 sqrt(q^2 x^2 + y^2)) with x along
-the major axis, so that the critical curve of the unsheared lens encloses the area pi theta_e^2 whatever q is.
+Einstein radius convention: the convergence is kappa = theta_e sqrt(q) / (2 sqrt(q^2 x^2 + y^2)) with x along the
+major axis, so the critical curve of the unsheared lens encloses the area pi theta_e^2 for any q.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-_ROUNDEST = 1 - 1e-9  # where q = 1 the formulas are 0/0; this near to it they are the SIS to 1e-9
+_ROUNDEST = 1 - 1e-9  # the formulas are 0/0 at q = 1; here they equal the SIS to 1e-9
 _DIRECTIONS = 4096
 
 
@@ -43,7 +43,7 @@ class Lens:
         """Deflection angle at image positions: (...) arcsec in, two (...) arcsec out.
 
         Kormann, Schneider & Bartelmann 1994 (A&A 284, 285), with the major axis along x; the shear acts about
-        the lens centre. At the centre itself, where it is not defined, the SIE's part is 0.
+        the lens centre. The SIE deflection, undefined at the centre, is set to 0 there.
         """
         u, v = np.asarray(x, np.float64) - self.x, np.asarray(y, np.float64) - self.y
         q = min(self.q, _ROUNDEST)
@@ -61,12 +61,12 @@ class Lens:
         )
 
     def source_plane(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Where light seen at (x, y) comes from: the lens equation, beta = theta - alpha(theta)."""
+        """Source-plane position of (x, y), by the lens equation beta = theta - alpha(theta)."""
         ax, ay = self.deflection(x, y)
         return np.asarray(x) - ax, np.asarray(y) - ay
 
     def convergence(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
-        """Surface density in units of the critical one: (...) arcsec in, (...) out.
+        """Surface density in units of the critical density: (...) arcsec in, (...) out.
 
         Kormann, Schneider & Bartelmann 1994, with the major axis along x.
         """
@@ -82,8 +82,8 @@ class Lens:
     def magnification(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
         """Signed magnification of a point image at (x, y): 1 / ((1 - kappa)^2 - |gamma|^2).
 
-        An isothermal lens, elliptical or not, has the shear -kappa e^(2 i angle) (Kormann, Schneider & Bartelmann
-        1994); the external shear adds to it.
+        An isothermal lens, elliptical or not, has shear -kappa e^(2 i angle) (Kormann, Schneider & Bartelmann
+        1994), to which the external shear is added.
         """
         u, v = np.asarray(x, np.float64) - self.x, np.asarray(y, np.float64) - self.y
         kappa = self.convergence(x, y)
@@ -96,10 +96,10 @@ class Lens:
     def images(self, source_x: float, source_y: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Positions of all images of a point source, by direction from the lens: two (K,) arrays, arcsec.
 
-        The deflection of an SIE depends on direction alone. So an image at distance r in direction e solves
-        r (e - Gamma e) = beta + alpha(e): the two sides are parallel in the directions of images, which are the
-        zeros of one function of one angle, and r follows and must be positive. Images closer to each other than
-        a 4096th of the circle (pairs merging on the critical curve) may be missed.
+        The deflection of an SIE depends only on direction, so an image at distance r in direction e solves
+        r (e - Gamma e) = beta + alpha(e). The two sides are parallel in the image directions, which are therefore the
+        zeros of a function of one angle; r follows and must be positive. Images closer together than 1/4096 of the
+        circle (pairs merging on the critical curve) may be missed.
         """
         bx, by = source_x - self.x, source_y - self.y
 
@@ -124,8 +124,8 @@ class Lens:
         angle = (low + high) / 2
         lx, ly, rx, ry = sides(angle)
         distance = (lx * rx + ly * ry) / (lx * lx + ly * ly)
-        seen = distance > 0
-        return self.x + (distance * np.cos(angle))[seen], self.y + (distance * np.sin(angle))[seen]
+        real = distance > 0
+        return self.x + (distance * np.cos(angle))[real], self.y + (distance * np.sin(angle))[real]
 
 
 def lensed_image(
@@ -136,25 +136,25 @@ def lensed_image(
     pixel_scale: float,
     oversample: int = 4,
 ) -> NDArray[np.float64]:
-    """Ray-trace an extended source onto pixels, before any PSF.
+    """Ray-trace an extended source onto pixels, without PSF.
 
     Parameters
     ----------
     lens : Lens
-        Its centre is relative to the middle of the stamp.
+        With centre relative to the centre of the stamp.
     brightness : callable
-        Of source-plane positions (x, y), arcsec relative to the middle of the stamp; nanomaggies per square arcsec.
+        Maps source-plane positions (x, y), arcsec from the centre of the stamp, to nanomaggies per square arcsec.
     size : int
         Side of the stamp, pixels.
     pixel_scale : float
         Arcsec per pixel.
     oversample : int
-        A pixel is the mean of oversample x oversample rays.
+        Each pixel is the mean of oversample x oversample rays.
 
     Returns
     -------
     (size, size) float64
-        Nanomaggies per pixel. Lensing conserves surface brightness, so the sum over the source's own flux is its
+        Nanomaggies per pixel. Lensing conserves surface brightness, so the sum divided by the source flux is the
         magnification.
     """
     edge = (size - 1 / oversample) / 2 * pixel_scale

@@ -1,4 +1,4 @@
-"""Colour pictures of cutouts, as astronomers look at them: z, r, g as red, green, blue."""
+"""Colour images of cutouts: z, r, g as red, green, blue."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SOFTENING = 20.0
-BAND_GAIN = (6.0, 3.4, 2.2)  # g, r, z: with these a cutout looks as it does in the Legacy Survey's sky viewer
+BAND_GAIN = (6.0, 3.4, 2.2)  # g, r, z: chosen to look like the Legacy Surveys sky viewer
 SKY_LEVEL = 0.03
-"""Added to each band, so that the sky is dark grey and its noise can be seen."""
+"""Added to each band, so that the sky is dark grey and its noise visible."""
 HOLE = (110, 40, 110)
-"""Where pixels are missing: a muted magenta."""
+"""Colour of missing pixels: a muted magenta."""
 
 
 def lupton_rgb(images: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Asinh colour images, stretched by their mean so that faint parts keep their hue.
 
-    After Lupton et al. 2004, PASP 116, 133. Bright cores saturate band by band, towards white.
+    After Lupton et al. 2004, PASP 116, 133. Bright cores saturate in each band, towards white.
 
     Parameters
     ----------
     images : (..., H, W, 3) float32
-        g, r, z in nanomaggies. NaN is shown as a hole, except in a band that has no pixel at all: that band is dark.
+        g, r, z in nanomaggies. NaN is shown as a hole; a band without any finite pixel is shown dark.
 
     Returns
     -------

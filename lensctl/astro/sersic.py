@@ -1,7 +1,7 @@
-"""Sersic profiles: brightness, total flux, half-light radii, and galaxies drawn on pixels.
+"""Sersic profiles: brightness, total flux, half-light radii, and rendering on pixels.
 
-Lengths are arcsec, fluxes nanomaggies. Image axes: x to the right (west), y up (north). An angle `phi` is that of
-the major axis, in radians counter-clockwise from +x; a position angle east of north is phi - pi/2.
+Lengths are arcsec, fluxes nanomaggies. Image axes: x to the right (west), y up (north). `phi` is the angle of the
+major axis, in radians counter-clockwise from +x; the position angle east of north is phi - pi/2.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 PIXEL_SCALE_ARCSEC = 0.262
 
 REFINEMENTS = ((9, 5), (3, 15))
-"""Side in pixels of the blocks around a galaxy's centre, and into how many parts a pixel's side is cut there."""
+"""Oversampled blocks around a galaxy's centre: side in pixels, and subpixels per pixel side."""
 
 BLUNTING = 0.2
-"""Least distance from the cusp that a profile is drawn at, in parts of a pixel: the cusp may fall on a point."""
+"""Softening of the central cusp, in subpixels, in case it falls on a sampling point."""
 
 _PIXELS_AT_ONCE = 2_000_000
 
 
 def b_n(n: ArrayLike) -> NDArray[np.float64]:
-    """The b of a Sersic profile, which makes r_half hold half the light: P(2n, b) = 1/2.
+    """The coefficient b of a Sersic profile, such that r_half encloses half the light: P(2n, b) = 1/2.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def b_n(n: ArrayLike) -> NDArray[np.float64]:
 
 
 def half_light_brightness(flux: ArrayLike, r_half: ArrayLike, n: ArrayLike, q: ArrayLike) -> NDArray[np.float64]:
-    """Brightness on the half-light ellipse, nanomaggies per square arcsec.
+    """Surface brightness on the half-light ellipse, nanomaggies per square arcsec.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def half_light_brightness(flux: ArrayLike, r_half: ArrayLike, n: ArrayLike, q: A
     Notes
     -----
     The total flux to infinity is 2 pi q n r_half^2 I_half e^b b^(-2n) Gamma(2n), Graham & Driver 2005
-    (PASA 22, 118, eq. 4); this is that, solved for I_half.
+    (PASA 22, 118, eq. 4), here solved for I_half.
     """
     from scipy.special import gammaln
 
@@ -82,7 +82,7 @@ def enclosed_fraction(r: ArrayLike, r_half: ArrayLike, n: ArrayLike) -> NDArray[
 def radius_at(
     brightness: ArrayLike, flux: ArrayLike, r_half: ArrayLike, n: ArrayLike, q: ArrayLike
 ) -> NDArray[np.float64]:
-    """Semi-major axis, arcsec, at which the profile falls to a brightness; 0 where it is fainter everywhere."""
+    """Semi-major axis, arcsec, at which the profile falls to a brightness; 0 if it is fainter everywhere."""
     ratio = half_light_brightness(flux, r_half, n, q) / np.asarray(brightness)
     root = np.maximum(1 + np.log(np.maximum(ratio, 1e-300)) / b_n(n), 0)
     result: NDArray[np.float64] = np.asarray(r_half) * root ** np.asarray(n, np.float64)
@@ -104,8 +104,8 @@ class Sersic:
     def brightness(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Nanomaggies per square arcsec at points (x, y), arcsec.
 
-        Sersic's law, I_half exp(-b ((r/r_half)^(1/n) - 1)) (Ciotti & Bertin 1999), with r the semi-major
-        axis of the ellipse through the point.
+        Sersic law, I_half exp(-b ((r/r_half)^(1/n) - 1)) (Ciotti & Bertin 1999), with r the semi-major axis of the
+        ellipse through the point.
         """
         squared = _ellipse_squared(x - self.x, y - self.y, self.q, self.phi)
         b = b_n(self.n)
@@ -126,7 +126,7 @@ class Shapes:
 
 
 def _ellipse_squared(x: NDArray[np.float64], y: NDArray[np.float64], q: float, phi: float) -> NDArray[np.float64]:
-    """Square of the semi-major axis of the ellipse, of axis ratio q and angle phi, through each point."""
+    """Squared semi-major axis of the ellipse through each point, with axis ratio q and angle phi."""
     c, s = np.cos(phi), np.sin(phi)
     along, across = c * x + s * y, (c * y - s * x) / q
     return np.asarray(along * along + across * across)
@@ -140,13 +140,13 @@ def stamps(
     size: int,
     pixel_scale: float = PIXEL_SCALE_ARCSEC,
 ) -> NDArray[np.float32]:
-    """Draw profiles of unit total flux, integrated over pixels, not yet seen through a PSF.
+    """Render profiles of unit total flux, integrated over pixels, without PSF.
 
     Parameters
     ----------
     shape : Shapes
     dx, dy : (N,) float64
-        Centre relative to that of the middle pixel, pixels, -0.5 to 0.5.
+        Offset from the centre of the middle pixel, pixels, -0.5 to 0.5.
     size : int
         Side of a stamp in pixels, odd.
     pixel_scale : float
@@ -155,11 +155,11 @@ def stamps(
     Returns
     -------
     (N, size, size) float32
-        Flux in each pixel. What lies beyond the stamp is lost: the sum is the flux on the stamp, not 1.
+        Flux in each pixel. Flux beyond the stamp is lost, so the sum is below 1.
 
     Notes
     -----
-    A pixel is the mean of the profile at the middles of its parts: one part far out, more near the centre
+    A pixel is the mean of the profile at the centres of its subpixels: one far out, more near the centre
     (REFINEMENTS), where the profile is steep.
     """
     drawn = np.empty((len(dx), size, size), np.float32)
@@ -200,10 +200,10 @@ def _block(profile: NDArray[np.float64], side: int, parts: int, pixel_scale: flo
 
 
 def tractor_ellipticity(q: ArrayLike, phi: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Tractor's shape_e1, shape_e2 of an axis ratio and an angle.
+    """Tractor's shape_e1, shape_e2 for an axis ratio and an angle.
 
-    |e| = (1 - q)/(1 + q), e1 = |e| cos 2PA, e2 = |e| sin 2PA with PA east of north, as the Legacy Surveys'
-    catalogue page defines them; PA = phi - pi/2 where RA grows to the left.
+    |e| = (1 - q)/(1 + q), e1 = |e| cos 2PA, e2 = |e| sin 2PA with PA east of north, as defined on the Legacy Surveys
+    catalogue page; PA = phi - pi/2 with RA increasing to the left.
     """
     e = (1 - np.asarray(q, np.float64)) / (1 + np.asarray(q, np.float64))
     twice = 2 * (np.asarray(phi, np.float64) - np.pi / 2)

@@ -1,4 +1,4 @@
-"""The gnomonic (TAN) projection of a FITS header, both ways of it that cutouts need: sky to pixel, and scale."""
+"""The gnomonic (TAN) projection of a FITS header: sky to pixel, and pixel scale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Tan:
     Parameters
     ----------
     crval : (ra, dec) of the reference point in degrees
-    crpix : (x, y) of the reference point; 1-based, as FITS counts
+    crpix : (x, y) of the reference point; 1-based, as in FITS
     cd : (cd1_1, cd1_2, cd2_1, cd2_2) in degrees per pixel
     """
 
@@ -29,7 +29,7 @@ class Tan:
     def of(cls, header: Mapping[str, str | float | int | bool]) -> Tan:
         """The projection of a header with CTYPE, CRVAL, CRPIX and CD cards.
 
-        Raises ValueError where a card is missing, the projection is not RA---TAN/DEC--TAN, or CD has no inverse.
+        Raises ValueError if a card is missing, the projection is not RA---TAN/DEC--TAN, or CD is singular.
         """
         kinds = [str(header.get(f"CTYPE{axis}", "")).strip() for axis in (1, 2)]
         if kinds != ["RA---TAN", "DEC--TAN"]:
@@ -40,13 +40,13 @@ class Tan:
         except KeyError as error:
             raise ValueError(f"no {error.args[0]} in the header") from error
         if cd[0] * cd[3] == cd[1] * cd[2]:
-            raise ValueError("the CD matrix has no inverse")
+            raise ValueError("the CD matrix is singular")
         crval, crpix = (number["CRVAL1"], number["CRVAL2"]), (number["CRPIX1"], number["CRPIX2"])
         return cls(crval, crpix, (cd[0], cd[1], cd[2], cd[3]))
 
     @property
     def pixel_scale_arcsec(self) -> float:
-        """Side of a square pixel of the same area, arcsec, to six decimals."""
+        """Side of a square pixel of equal area, arcsec, rounded to six decimals."""
         return round(3600.0 * math.sqrt(abs(self.cd[0] * self.cd[3] - self.cd[1] * self.cd[2])), 6)
 
     def to_pixel(self, ra: ArrayLike, dec: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -64,11 +64,11 @@ class Tan:
         alpha = np.radians(np.asarray(ra, float) - self.crval[0])
         delta, delta0 = np.radians(np.asarray(dec, float)), math.radians(self.crval[1])
         sin_delta, cos_delta, cos_alpha = np.sin(delta), np.cos(delta), np.cos(alpha)
-        toward = math.sin(delta0) * sin_delta + math.cos(delta0) * cos_delta * cos_alpha
+        cosine = math.sin(delta0) * sin_delta + math.cos(delta0) * cos_delta * cos_alpha
         with np.errstate(divide="ignore", invalid="ignore"):
-            seen = np.where(toward > 0, toward, np.nan)
-            xi = np.degrees(cos_delta * np.sin(alpha) / seen)
-            eta = np.degrees((math.cos(delta0) * sin_delta - math.sin(delta0) * cos_delta * cos_alpha) / seen)
+            cosine = np.where(cosine > 0, cosine, np.nan)
+            xi = np.degrees(cos_delta * np.sin(alpha) / cosine)
+            eta = np.degrees((math.cos(delta0) * sin_delta - math.sin(delta0) * cos_delta * cos_alpha) / cosine)
         a, b, c, d = self.cd
         determinant = a * d - b * c
         x = (d * xi - b * eta) / determinant + self.crpix[0] - 1.0
@@ -77,5 +77,5 @@ class Tan:
 
 
 def nearest_pixel(coordinate: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The pixel whose centre is nearest to each finite 0-based coordinate; of two as near, the one above."""
+    """The pixel whose centre is nearest to each finite 0-based coordinate; ties are rounded up."""
     return np.asarray(np.floor(coordinate + 0.5), np.int64)

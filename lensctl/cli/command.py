@@ -1,4 +1,4 @@
-"""What every command shares: its place in the help, and `--config`."""
+"""What all commands share: registration, help panels, and `--config`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLES, PIXELS, MODEL, LOOK = "Tables", "Pixels", "Model", "Look around"
 
 
 def _apply(context: typer.Context, path: Path | None) -> Path | None:
-    """Make the settings of a config file the defaults of this run's options; options given win."""
+    """Use the settings of a config file as defaults; command-line options take precedence."""
     if path is not None:
         options = [p.name for p in context.command.params if p.param_type_name == "option" and p.name]
         known = [name for name in options if name not in ("config", "help")]
@@ -35,7 +35,7 @@ def _apply(context: typer.Context, path: Path | None) -> Path | None:
 
 
 def _as_option(value: Any) -> Any:
-    """A YAML value as an option would be typed: a mapping becomes `key=a,b` for each of its keys."""
+    """A YAML value in command-line form: a mapping becomes one `key=a,b` per key."""
     if isinstance(value, dict):
         return [f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in value.items()]
     return value
@@ -43,7 +43,12 @@ def _as_option(value: Any) -> Any:
 
 Config = Annotated[
     Path | None,
-    typer.Option("--config", help="YAML file of settings; options given here win.", is_eager=True, callback=_apply),
+    typer.Option(
+        "--config",
+        help="YAML file of settings; command-line options take precedence.",
+        is_eager=True,
+        callback=_apply,
+    ),
 ]
 
 
@@ -52,15 +57,15 @@ def command(
 ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
     """Register a function as `lensctl NAME`, with `--config` added to its options.
 
-    The function's docstring is its help and has an `Example:` line. It returns None, or an exit status. A group of its
-    own makes it `lensctl GROUP NAME`; further settings are Typer's.
+    The function's docstring is its help text and has an `Example:` line. It returns None or an exit status. With
+    `group`, the command is `lensctl GROUP NAME`; `settings` are passed to Typer.
     """
 
     def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
         signature = inspect.signature(function, eval_str=True)
         function.__doc__ = (function.__doc__ or "").replace(
             "\n    Example:", "\n    \b\n    Example:"
-        )  # keep its lines
+        )  # \b keeps line breaks
         own = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Config)
 
         @functools.wraps(function)
@@ -68,7 +73,7 @@ def command(
             values.pop("config")
             return function(**values)
 
-        del run.__wrapped__  # or Typer would look past the added option
+        del run.__wrapped__  # otherwise Typer would not see the added option
         run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore[attr-defined]
         run.__annotations__ = {**{n: p.annotation for n, p in signature.parameters.items()}, "config": Config}
         group.command(name, rich_help_panel=panel, **settings)(run)

@@ -1,4 +1,4 @@
-"""What `train` and `score` share: where pixels are, the device and its threads, manners on a shared machine."""
+"""Options and helpers shared by `train` and `score`: cutout folder, device, threads."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ Threads = Annotated[
     typer.Option(
         "--threads",
         min=1,
-        help="CPU threads; one per core by default.",
+        help="CPU threads; default: one per core.",
         show_default=False,
         rich_help_panel="Machine",
     ),
 ]
 
 
-def be_a_good_neighbour() -> None:
-    """Let OpenMP threads sleep while they wait, unless told otherwise; must come before torch is imported.
+def set_openmp_wait_policy() -> None:
+    """Let waiting OpenMP threads sleep, unless OMP_WAIT_POLICY is set; call before importing torch.
 
-    Spinning, they take the core from the very thread they wait for wherever other work runs too: up to ten times
-    slower then, and no faster where nothing else runs.
+    On a shared machine, spinning threads take cores from the threads they wait for: up to ten times slower, and no
+    faster on an idle machine.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def root_of(manifest: str, root: Path | None) -> str:
-    """Folder that a manifest's `cutout_path` is relative to: the one given, else the manifest's own."""
+    """Folder that a manifest's `cutout_path` is relative to: `root` if given, else the manifest's folder."""
     if root is not None:
         return str(root)
     if manifest == "-":
-        raise InputError("paths in a manifest on stdin are relative to nothing", "add --root FOLDER")
+        raise InputError("a manifest on stdin has no folder to resolve cutout_path against", "add --root FOLDER")
     if "://" in manifest:
         return manifest.rpartition("/")[0]
     return str(Path(manifest).absolute().parent)
 
 
 def local_folder(path: str, what: str) -> Path:
-    """A folder that must be on local disk; InputError for one on S3."""
+    """A folder on local disk; InputError for one on S3. `what` is the start of the message."""
     if path.startswith(("s3://", "s3a://")):
-        raise InputError(f"{path}: {what} local disk", "name a local folder, and copy it with `lensctl sync`")
+        raise InputError(f"{path}: {what} local disk", "use a local folder and copy it with `lensctl sync`")
     from lensctl.io.storage.atomic import refuse_pipe
 
     refuse_pipe(path)

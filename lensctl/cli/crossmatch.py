@@ -16,15 +16,15 @@ def crossmatch(
     catalog: Annotated[str, typer.Argument(metavar="CATALOG", help="lenscat's CSV, or a table with ra, dec, grading.")],
     tractor: Annotated[list[str], typer.Argument(metavar="TRACTOR...", help="Tractor or sweep files.")],
     output: Output,
-    radius_arcsec: Annotated[float, typer.Option(min=0, help="Farthest match.")] = 5.0,
-    merge_arcsec: Annotated[float, typer.Option(min=0, help="Candidates this near are one object.")] = 3.0,
-    name_contains: Annotated[str, typer.Option(help="Only rows whose name has this; '' takes all.")] = "DESI-",
+    radius_arcsec: Annotated[float, typer.Option(min=0, help="Match radius.")] = 5.0,
+    merge_arcsec: Annotated[float, typer.Option(min=0, help="Merge candidates within this radius.")] = 3.0,
+    name_contains: Annotated[str, typer.Option(help="Only rows whose name contains this; '' selects all.")] = "DESI-",
     tier_b_weight: Annotated[float, typer.Option(help="Sample weight of tier B, 0.3 to 0.6.")] = 0.5,
     unmatched: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Also write the candidates without a match, or without a stratum, here, with the reason.",
+            help="Also write candidates without a match or stratum here, with the reason.",
             show_default=False,
         ),
     ] = None,
@@ -34,7 +34,7 @@ def crossmatch(
 ) -> None:
     """Match a lens catalogue to the survey: positives with tiers.
 
-    Duplicate names of one lens are merged. Every positive is centred on the nearest Tractor object, as negatives are.
+    Duplicates of a lens are merged. Every positive is centred on the nearest Tractor object, like the negatives.
 
     Example: lensctl crossmatch sky/lenses.csv 'sky/south/tractor/*/*.fits' positives.parquet
     """
@@ -67,11 +67,11 @@ def crossmatch(
     counts = summary(matched.positives)
     rows = [(*key, count) for key, count in sorted(counts.items(), key=lambda item: tuple(map(str, item[0])))]
     report.table("Positives", ("tier", "type", "nobs_z bin", "positives"), rows)
-    lacking = matched.positives["unstratified"].to_pylist().count(True)
-    nothing = matched.unmatched["galaxy_id"].null_count
+    unstratified = matched.positives["unstratified"].to_pylist().count(True)
+    without_match = matched.unmatched["galaxy_id"].null_count
     report.say(
-        f"{nothing:,} lenses match nothing; {matched.shared:,} shared an object with another; "
-        f"{lacking:,} positives have a type or nobs_z bin without negatives (column unstratified)"
+        f"{without_match:,} lenses have no match; {matched.shared:,} share an object with another; "
+        f"{unstratified:,} positives have a type or nobs_z bin without negatives (column unstratified)"
     )
     parameters = {
         "radius_arcsec": radius_arcsec,
@@ -94,6 +94,6 @@ def crossmatch(
         selected=lenses.selected,
         merged=lenses.merged,
         rows=matched.positives.num_rows,
-        unmatched=nothing,
-        unstratified=lacking,
+        unmatched=without_match,
+        unstratified=unstratified,
     )

@@ -24,66 +24,66 @@ PUBLIC_VIEWER = "https://www.legacysurvey.org/viewer"
 @command("cutout", PIXELS)
 def cutout(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="Objects: galaxy_id, ra, dec; - is stdin.")],
-    store: Annotated[str, typer.Argument(metavar="STORE", help="Cutout store to make: a folder, or s3://.")],
+    store: Annotated[str, typer.Argument(metavar="STORE", help="Cutout store to write: a folder, or s3://.")],
     source: Annotated[
         str | None,
-        typer.Option(help="viewer or coadd; coadd where --root is given, else viewer.", show_default=False),
+        typer.Option(help="viewer or coadd; default coadd if --root is given, else viewer.", show_default=False),
     ] = None,
     root: Annotated[
         str | None,
         typer.Option(
-            help="Coadds: what holds coadd/, south/coadd/, or the files; a folder, s3:// or http(s)://.",
+            help="Coadds: folder, s3:// or http(s):// that holds coadd/, south/coadd/, or the files.",
             show_default=False,
         ),
     ] = None,
     planes: Annotated[
         str,
-        typer.Option(help="Coadds: further arrays to cut, of invvar,maskbits,psfsize.", show_default=False),
+        typer.Option(help="Coadds: additional planes, from invvar,maskbits,psfsize.", show_default=False),
     ] = "",
     url: Annotated[str, typer.Option(help="Viewer: base address of the cutout service.")] = PUBLIC_VIEWER,
     layer: Annotated[
         str | None,
-        typer.Option(help="Viewer: ls-dr10 if not given. Coadds: flag other releases.", show_default=False),
+        typer.Option(help="Viewer: layer, default ls-dr10. Coadds: flag other releases.", show_default=False),
     ] = None,
     size: Annotated[int, typer.Option(help="Side of a cutout in pixels.")] = 101,
     pixscale: Annotated[float, typer.Option(help="Viewer: arcsec per pixel.")] = 0.262,
-    connections: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 8,
+    connections: Annotated[int, typer.Option(min=1, help="Concurrent requests.")] = 8,
     rate: Annotated[
-        float | None, typer.Option(min=0.01, help="Viewer: requests per second at most.", show_default=False)
+        float | None, typer.Option(min=0.01, help="Viewer: maximum requests per second.", show_default=False)
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.01, help="Seconds for one answer.")] = 60.0,
-    tries: Annotated[int, typer.Option(min=1, help="Requests for one thing at most; S3 decides for itself.")] = 6,
+    timeout: Annotated[float, typer.Option(min=0.01, help="Seconds to wait for a response.")] = 60.0,
+    tries: Annotated[int, typer.Option(min=1, help="Maximum attempts per request; not used for S3.")] = 6,
     patience: Annotated[float, typer.Option(min=0, help="Viewer: seconds to wait for a service that is down.")] = 300.0,
     max_failed: Annotated[
-        float, typer.Option(min=0, max=1, help="Viewer: largest share of rows without pixels.")
+        float, typer.Option(min=0, max=1, help="Viewer: maximum fraction of rows without pixels.")
     ] = 0.01,
     allow_release: Annotated[
-        bool, typer.Option("--allow-release", help="Viewer: take another release than the layer's.")
+        bool, typer.Option("--allow-release", help="Viewer: accept a release other than the layer's.")
     ] = False,
-    shard_rows: Annotated[int, typer.Option(help="Cutouts in one file of the store.")] = 1024,
-    codec: Annotated[str, typer.Option(help="none, lz4 or zstd.")] = "none",
+    shard_rows: Annotated[int, typer.Option(help="Cutouts per file of the store.")] = 1024,
+    codec: Annotated[str, typer.Option(help="Compression: none, lz4 or zstd.")] = "none",
     npz: Annotated[
         str | None, typer.Option(metavar="DIR", help="Also write one .npz per galaxy here.", show_default=False)
     ] = None,
     part: Annotated[
         str | None,
-        typer.Option(metavar="K/N", help="Make the Kth of N parts of the store only.", show_default=False),
+        typer.Option(metavar="K/N", help="Make only part K of N of the store.", show_default=False),
     ] = None,
-    finish: Annotated[bool, typer.Option("--finish", help="Finish the store that --part runs have made.")] = False,
-    engine: Annotated[str, typer.Option(help="local, or spark: shards are made by its executors.")] = "local",
+    finish: Annotated[bool, typer.Option("--finish", help="Close the store after all --part runs.")] = False,
+    engine: Annotated[str, typer.Option(help="local, or spark to make shards on its executors.")] = "local",
     survey_bricks: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Table of bricks, for --dry-run to count rows outside.", show_default=False),
+        typer.Option(metavar="FILE", help="Brick table; --dry-run counts rows outside it.", show_default=False),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is ahead, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
     workers: Workers = None,
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Cut the galaxies of a table into a store of pixels.
+    """Cut images of the galaxies in a table into a store.
 
-    What fails is flagged with the reason, never left out. The same command again goes on where it was, takes up what
-    failed for a passing reason (service down, file not there yet), or finds nothing to do.
+    Failed rows are kept and flagged with the reason. Rerun the command to resume, or to retry rows that failed
+    transiently (service down, file not there yet).
 
     Example: lensctl cutout positives.parquet positives.zarr --source coadd --root sky
     """
@@ -106,10 +106,10 @@ def cutout(
         raise InputError(f"no source '{source}'", "use viewer or coadd")
     objects = read_table(table, format=format)
     rows = checked(objects, "stdin" if table == "-" else table)
-    more = tuple({"psf": "psfsize"}.get(name, name) for name in planes.replace(" ", "").split(",") if name)
-    if more and source != "coadd":
-        raise InputError("the cutout service has no further planes", "leave out --planes, or give --root of coadds")
-    layout = Layout(rows.num_rows, size, shard_rows=shard_rows, codec=codec, planes=tuple(dict.fromkeys(more)))
+    extra = tuple({"psf": "psfsize"}.get(name, name) for name in planes.replace(" ", "").split(",") if name)
+    if extra and source != "coadd":
+        raise InputError("the cutout service only has images", "leave out --planes, or use coadds with --root")
+    layout = Layout(rows.num_rows, size, shard_rows=shard_rows, codec=codec, planes=tuple(dict.fromkeys(extra)))
     chain = chain_of(objects, table)
     inputs = [step_input("table", table, digests.of_table(objects), chain)]
     parameters: dict[str, Any] = {"source": source, "size": size, "bands": layout.bands, "layer": layer}
@@ -135,38 +135,38 @@ def cutout(
         )
         if source == "viewer":
             counts["hours"] = round(rows.num_rows / (rate or 20.0 * connections) / 3600, 2)
-        report.table("Ahead", ("", "count"), counts.items())
+        report.table("Work to do", ("", "count"), counts.items())
         report.receipt("cutout", store, dry_run=True, **counts)
         return
-    with contextlib.ExitStack() as held:
-        how: dict[str, Any] = {"overwrite": overwrite, "part": of, "make": not finish}
+    with contextlib.ExitStack() as stack:
+        mode: dict[str, Any] = {"overwrite": overwrite, "part": of, "make": not finish}
         if engine == "spark":
             from lensctl.io.tables.spark import Cluster
 
-            cluster = held.enter_context(Cluster())
+            cluster = stack.enter_context(Cluster())
             cluster.refuse_unseen(store)
-            how["each"] = cluster.each
-        shown = held.enter_context(report.progress("cutouts", rows.num_rows))
+            mode["each"] = cluster.each
+        show = stack.enter_context(report.progress("cutouts", rows.num_rows))
         failed: Counter[str] = Counter()
 
         def advance(statuses: Counter[str]) -> None:
             failed.update({status: n for status, n in statuses.items() if status not in (OK, BEFORE)})
-            shown(statuses.total(), ", ".join(f"{n:,} {status}" for status, n in failed.most_common()))
+            show(statuses.total(), ", ".join(f"{n:,} {status}" for status, n in failed.most_common()))
 
-        made = cut(rows, store, pixels, layout, whole, **how, advance=advance)
-    if made.store is None:
-        report.say(f"part {part} of {store} is made; when all are, give the same command with --finish for --part")
-    elif made.cut == 0 and not finish:
-        report.say(f"{store} was made by this very command: nothing to do")
-    files = _npz(made.store, npz, whole, workers, overwrite) if npz and made.store else None
-    _judge(made, store, max_failed if source == "viewer" else 1.0)
-    facts = {"rows": rows.num_rows, "cut": made.cut, "status": dict(sorted(made.statuses.items()))}
+        result = cut(rows, store, pixels, layout, whole, **mode, advance=advance)
+    if result.store is None:
+        report.say(f"part {part} of {store} is done; when all are, run the command with --finish instead of --part")
+    elif result.cut == 0 and not finish:
+        report.say(f"{store} is up to date: nothing to do")
+    files = _npz(result.store, npz, whole, workers, overwrite) if npz and result.store else None
+    _judge(result, store, max_failed if source == "viewer" else 1.0)
+    facts = {"rows": rows.num_rows, "cut": result.cut, "status": dict(sorted(result.statuses.items()))}
     facts |= {"part": part} if part else {}
     report.receipt("cutout", store, **facts, **({"npz": files} if npz else {}))
 
 
 def _part(part: str | None, *, finish: bool, engine: str, npz: str | None, overwrite: bool) -> tuple[int, int] | None:
-    """K and N of --part K/N; InputError where it is none, or does not go with the other options."""
+    """K and N of --part K/N; InputError if malformed or incompatible with other options."""
     import re
 
     from lensctl.rules.errors import InputError
@@ -177,24 +177,24 @@ def _part(part: str | None, *, finish: bool, engine: str, npz: str | None, overw
         return None
     if finish or engine == "spark" or npz or overwrite:
         raise InputError(
-            "--part goes without --finish, --npz, --overwrite and --engine spark",
-            "make the parts, then give the command with --finish (and --npz) for --part",
+            "--part cannot be combined with --finish, --npz, --overwrite or --engine spark",
+            "make the parts, then run the command with --finish (and --npz) instead of --part",
         )
     found = re.fullmatch(r"(\d+)/(\d+)", part)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise InputError(f"'{part}' is no part", "write it as K/N, such as 1/8 to 8/8")
+        raise InputError(f"'{part}' is not a part", "write it as K/N, such as 1/8 to 8/8")
     return int(found[1]), int(found[2])
 
 
 def _coadds(
     root: str | None, layout: Layout, layer: str | None, workers: int | None, limits: dict[str, Any]
 ) -> tuple[CutoutSource, tuple[str, list[Any], list[Chain]]]:
-    """Brick coadds as a source, with the root's name, and the root as an input where it says how it was made."""
+    """Brick coadds as a source, with the name of the root, and its provenance if it has any."""
     from lensctl.io.imaging.coadds import CoaddSource
     from lensctl.rules.errors import InputError
 
     if root is None:
-        raise InputError("coadds are where?", "add --root FOLDER, the one that holds coadd/")
+        raise InputError("no folder of coadds is given", "add --root FOLDER, the one that holds coadd/")
     source = CoaddSource(root, layout.size, layout.bands, layer, workers, layout.planes, **limits)
     opened = source.open()
     origin = opened.origin()
@@ -203,19 +203,19 @@ def _coadds(
 
 
 def _viewer(url: str, size: int, bands: str, asked: dict[str, Any], limits: dict[str, Any]) -> CutoutSource:
-    """The cutout service as a source, with the clock and the chance that verbs do not have."""
+    """The cutout service as a source, with a clock and random numbers."""
     import random
     import time
     from datetime import UTC, datetime
 
     from lensctl.io.imaging.backoff import Pace
     from lensctl.io.imaging.viewer import ViewerSource
-    from lensctl.io.imaging.viewer_response import Asked
+    from lensctl.io.imaging.viewer_response import CutoutRequest
     from lensctl.io.storage.retry import RetryPolicy
 
     retry = RetryPolicy(limits["tries"])
     pace = Pace(time.monotonic, random.random, rate=limits["rate"], retry=retry, patience=limits["patience"])
-    what = Asked.of(url, size, bands, **asked)
+    what = CutoutRequest.of(url, size, bands, **asked)
     own = {name: limits[name] for name in ("connections", "timeout")}
     return ViewerSource(what, pace, lambda: datetime.now(UTC), **own)
 
@@ -227,16 +227,16 @@ def _npz(store: Store, folder: str, chain: Chain, workers: int | None, overwrite
         return npz_folder.write(store, folder, chain, processes=workers, overwrite=overwrite, advance=advance)
 
 
-def _judge(made: MadeStore, store: str, max_failed: float) -> None:
-    """Say what became of the rows; an error where too many have no pixels."""
+def _judge(result: MadeStore, store: str, max_failed: float) -> None:
+    """Report the statuses of the rows; LensctlError if too many have no pixels."""
     from lensctl.rules.errors import LensctlError
 
-    rows = sum(made.statuses.values())
-    if len(made.statuses) > 1 or "ok" not in made.statuses:
-        shares = [(status, count, count / rows) for status, count in made.statuses.most_common()]
-        report.table("Cutouts", ("status", "rows", "share"), shares)
-    if made.without_pixels > max_failed * rows:
+    rows = sum(result.statuses.values())
+    if len(result.statuses) > 1 or "ok" not in result.statuses:
+        fractions = [(status, count, count / rows) for status, count in result.statuses.most_common()]
+        report.table("Cutouts", ("status", "rows", "fraction"), fractions)
+    if result.without_pixels > max_failed * rows:
         raise LensctlError(
-            f"{made.without_pixels} of {rows} cutouts failed, more than --max-failed {max_failed:g}",
-            f"see status and error in {store}/index.parquet; the same command tries again what may pass",
+            f"{result.without_pixels} of {rows} cutouts failed, more than --max-failed {max_failed:g}",
+            f"see status and error in {store}/index.parquet; rerun the command to retry transient failures",
         )

@@ -19,17 +19,17 @@ GIB = 1 << 30
 @command("doctor", LOOK)
 def doctor(
     bucket: Annotated[
-        str | None, typer.Option(metavar="BUCKET", help="Also ask S3 for this bucket.", show_default=False)
+        str | None, typer.Option(metavar="BUCKET", help="Also check access to this S3 bucket.", show_default=False)
     ] = None,
     url: Annotated[
         str, typer.Option(metavar="URL", help="The cutout service.")
     ] = "https://www.legacysurvey.org/viewer",
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long to wait for a server.")] = 5.0,
-    folder: Annotated[Path, typer.Option(metavar="DIR", help="Where there has to be room.")] = Path(),
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time to wait for a server.")] = 5.0,
+    folder: Annotated[Path, typer.Option(metavar="DIR", help="Folder whose free disk space is checked.")] = Path(),
 ) -> None:
-    """Say what works here: versions, GPU, AWS, services.
+    """Check this machine: versions, GPU, AWS, services.
 
-    Being offline, or without AWS or a GPU, is an answer and no failure. Secrets are not shown.
+    Being offline, or without AWS or a GPU, is not a failure. Secrets are not shown.
 
     Example: lensctl doctor
     """
@@ -41,15 +41,15 @@ def doctor(
     findings = examine(_questions(bucket.removeprefix("s3://").strip("/") if bucket else None, url, seconds, folder))
     answers = {True: "yes", False: "no", None: ""}
     report.table(
-        "What works here",
-        ("", "", "works", "what was found", "what to do"),
+        "This machine",
+        ("", "", "works", "found", "what to do"),
         [(f.topic, f.name, answers[f.ok], f.value, f.fix) for f in findings],
     )
     report.receipt("doctor", "", works=works(findings), findings=[finding.as_dict() for finding in findings])
 
 
 def _questions(bucket: str | None, url: str, seconds: float, folder: Path) -> list[Question]:
-    """Everything to ask, in the order in which it is told."""
+    """All questions, in the order they are reported."""
     import functools
     import platform
     import sys
@@ -83,15 +83,15 @@ def _questions(bucket: str | None, url: str, seconds: float, folder: Path) -> li
         return None, f"{machine.free_bytes(folder) / GIB:.1f} GiB free in {folder.resolve()}"
 
     def region() -> tuple[bool, str]:
-        return aws().region is not None, aws().region or "none is configured"
+        return aws().region is not None, aws().region or "not configured"
 
     def credentials() -> tuple[bool, str]:
         method = aws().credentials_from
-        return method is not None, f"found ({method})" if method else "none are found"
+        return method is not None, f"found ({method})" if method else "not found"
 
     def reach() -> tuple[bool | None, str]:
         if bucket is None:
-            return None, "not asked; give --bucket"
+            return None, "not checked; use --bucket"
         s3.answers(bucket, seconds)
         return True, f"s3://{bucket} answers"
 
@@ -108,20 +108,20 @@ def _questions(bucket: str | None, url: str, seconds: float, folder: Path) -> li
         Question(
             SOFTWARE, "python", lambda: (sys.version_info >= (3, 11), platform.python_version()), "use 3.11 or later"
         ),
-        Question(SOFTWARE, "torch and torchvision import", torch, "install torch and torchvision of one release"),
+        Question(SOFTWARE, "torch and torchvision import", torch, "install matching versions of torch and torchvision"),
     ]
     own += [Question(SOFTWARE, name, functools.partial(package, name), f"pip install {name}") for name in needed[""]]
     here = [
         Question(MACHINE, "system", lambda: (None, f"{platform.system()} {platform.release()}, {platform.machine()}")),
         Question(MACHINE, "cores", lambda: (None, str(workers.cores()))),
         Question(MACHINE, "memory", memory),
-        Question(MACHINE, "GPU", gpu, "train runs without one, slowly"),
+        Question(MACHINE, "GPU", gpu, "training works without one, but slowly"),
         Question(MACHINE, "disk", disk),
     ]
     away = [
         Question(CLOUD, "AWS region", region, "set AWS_REGION, or region in your profile"),
-        Question(CLOUD, "AWS credentials", credentials, "set AWS_PROFILE, or run where there is an instance role"),
-        Question(CLOUD, "S3 endpoint", lambda: (None, aws().endpoint or "that of the region")),
+        Question(CLOUD, "AWS credentials", credentials, "set AWS_PROFILE, or run with an instance role"),
+        Question(CLOUD, "S3 endpoint", lambda: (None, aws().endpoint or "default of the region")),
         Question(CLOUD, "S3 within reach", reach, "check endpoint, bucket and credentials"),
         Question(SERVICES, "cutout service", service, "--source coadd needs no service"),
     ]

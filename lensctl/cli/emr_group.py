@@ -1,4 +1,4 @@
-"""`lensctl emr`: the group of its actions, and what they share."""
+"""`lensctl emr`: the command group, and what its actions share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ app.add_typer(group, name="emr", rich_help_panel=LOOK)
 
 
 Region = Annotated[
-    str | None, typer.Option("--region", help="AWS region; else that of your AWS configuration.", show_default=False)
+    str | None, typer.Option("--region", help="AWS region (default: from your AWS configuration).", show_default=False)
 ]
 
 
@@ -29,7 +29,7 @@ CommandLine = Annotated[list[str], typer.Argument(metavar="COMMAND ARGS...", hel
 
 
 def _apply(context: typer.Context, path: Path | None) -> Path | None:
-    """Make the settings of a config file the defaults of every action that has them."""
+    """Use the settings of a config file as defaults of every action that has them."""
     if path is not None:
         actions = {name: [p.name for p in each.params] for name, each in context.command.commands.items()}  # type: ignore[attr-defined]
         known = {name for names in actions.values() for name in names} - {"config", "command_line"}
@@ -50,7 +50,7 @@ def emr(
 ) -> None:
     """Run pool, sample or cutout on an EMR cluster.
 
-    `submit` starts a cluster that does one command and ends; `wait` proves what it made. Every action has its --help.
+    `submit` starts a cluster that runs one command and terminates; `wait` verifies its outputs. Each has --help.
 
     \b
     Example: lensctl emr submit --dry-run --region us-east-2 --subnet subnet-0a1b2c3d --staging s3://survey/emr \\
@@ -59,7 +59,7 @@ def emr(
 
 
 def region_of(given: str | None) -> str:
-    """The region, given or configured, for this process and whatever it asks; never a guess."""
+    """The region, given or configured, never guessed; also set for the rest of this process."""
     import os
 
     from lensctl.io.storage import s3
@@ -74,7 +74,7 @@ def region_of(given: str | None) -> str:
 
 
 def service_in(region: str) -> Service:
-    """EMR in a region; InputError where there are no credentials."""
+    """EMR in a region; InputError if there are no credentials."""
     from lensctl.emr.service import Service
     from lensctl.io.storage import s3
 

@@ -31,7 +31,7 @@ def submit(
     region: Region = None,
     subnet: Annotated[str | None, typer.Option(help="Subnet of that region for the nodes.", show_default=False)] = None,
     cluster: Annotated[
-        str | None, typer.Option(metavar="ID", help="Add a step to this cluster, start none.", show_default=False)
+        str | None, typer.Option(metavar="ID", help="Add a step to this running cluster.", show_default=False)
     ] = None,
     instance_type: Annotated[
         str | None, typer.Option(help="m5.xlarge or m5.2xlarge, instead of the preset's.", show_default=False)
@@ -40,33 +40,35 @@ def submit(
         int | None, typer.Option(min=1, help="Core nodes, instead of the preset's.", show_default=False)
     ] = None,
     max_hours: Annotated[
-        float | None, typer.Option(min=0.01, help="End the step after so long (the preset's).", show_default=False)
+        float | None, typer.Option(min=0.01, help="Time limit of the step (default: preset).", show_default=False)
     ] = None,
-    market: Annotated[str, typer.Option(help="Core nodes: on-demand or spot; the primary is on demand.")] = "on-demand",
+    market: Annotated[
+        str, typer.Option(help="Core nodes: on-demand or spot; the primary is always on-demand.")
+    ] = "on-demand",
     max_price: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Spot: most USD a node and hour; the on-demand price.", show_default=False),
+        typer.Option(min=0.001, help="Spot: maximum USD per node-hour (default: on-demand price).", show_default=False),
     ] = None,
     executor_memory: Annotated[
         str | None, typer.Option(help="At most 4g on m5.xlarge, 10g on m5.2xlarge.", show_default=False)
     ] = None,
-    idle_minutes: Annotated[int, typer.Option(min=1, max=10_080, help="End the cluster when idle so long.")] = 30,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep it for further steps, until it was idle.")] = False,
+    idle_minutes: Annotated[int, typer.Option(min=1, max=10_080, help="Terminate after idling this long.")] = 30,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep it for further steps, until idle.")] = False,
     release: Annotated[str, typer.Option(help="EMR release.")] = RELEASE,
     service_role: Annotated[str, typer.Option(help="IAM role of EMR.")] = "EMR_DefaultRole",
     instance_role: Annotated[str, typer.Option(help="IAM role of the nodes.")] = "EMR_EC2_DefaultRole",
     wheel: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Wheel, instead of building one.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="Use this wheel instead of building one.", show_default=False)
     ] = None,
     checkout: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Code to build it from; this one.", show_default=False)
+        Path | None, typer.Option(metavar="DIR", help="Checkout to build from (default: this one).", show_default=False)
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Ask nothing of AWS, print the exact request.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the exact request without contacting AWS.")] = False,
 ) -> None:
-    """Start a cluster that does one command and ends, or add a step to one that is there.
+    """Start a cluster that runs one command and terminates, or add a step to a running one.
 
-    COMMAND ARGS... is the command line of your laptop, with paths on S3; options of submit come before it, and --engine
-    spark is added. Uploads a wheel of this very code, its constraints, the bootstrap script, and the file of --config.
+    COMMAND ARGS... is the command line you would run locally, with S3 paths; options of submit come before it, and
+    --engine spark is added. Uploads a wheel of this code, its constraints, the bootstrap script and the --config file.
 
     Example: lensctl emr submit --preset medium --region us-east-2 --subnet subnet-0a1b2c3d --staging s3://survey/emr \\
       pool 's3://survey/sweep/*.fits' s3://survey/pool --lenses s3://survey/lenses.csv
@@ -80,22 +82,24 @@ def submit(
     from lensctl.emr.work import Work
     from lensctl.rules.errors import InputError
 
-    words, settings_file, reads, writes = _understood(command_line)
-    of = {"kind": instance_type, "nodes": nodes, "hours": max_hours, "market": market, "max_price": max_price}
-    chosen = machines.choose(preset, **of)
-    if cluster and (subnet or keep or executor_memory or any(of[name] for name in ("kind", "nodes", "max_price"))):
-        raise InputError(f"the machines of {cluster} are what they are", "leave out the options for new ones")
+    arguments, settings_file, reads, writes = _parsed(command_line)
+    overrides = {"kind": instance_type, "nodes": nodes, "hours": max_hours, "market": market, "max_price": max_price}
+    chosen = machines.choose(preset, **overrides)
+    if cluster and (
+        subnet or keep or executor_memory or any(overrides[name] for name in ("kind", "nodes", "max_price"))
+    ):
+        raise InputError(f"cluster {cluster} already has its machines", "omit the options for new ones")
     if not (subnet or cluster):
-        raise InputError("no subnet is given for the nodes", "add --subnet, one of that region")
+        raise InputError("no subnet is given for the nodes", "add --subnet with a subnet of the region")
     where = region_of(region)
     source = wheels.checkout(checkout)
     spark = machines.spark_settings(source.bootstrap.parent, chosen.kind, executor_memory)
     with tempfile.TemporaryDirectory() as folder:
         staged = stages.stage(staging, source, wheel or source.wheel(Path(folder)), settings_file)
         token = uuid.UUID(int=0) if dry_run else uuid.uuid4()
-        work = Work(staged.digest, staged.record(str(token)), chosen.hours, writes, tuple(words), staged.config)
+        work = Work(staged.digest, staged.record(str(token)), chosen.hours, writes, tuple(arguments), staged.config)
         step = request.step(work, staged, where, alone=not (keep or cluster))
-        asked = request.cluster(
+        cluster_request = request.cluster(
             chosen,
             staged,
             spark,
@@ -109,10 +113,10 @@ def submit(
         _show_request(chosen, where, work, idle=idle_minutes, keep=keep, cluster=cluster)
         facts: dict[str, Any] = {"action": "submit", "region": where, "wheel": staged.digest, "record": work.record}
         if dry_run:
-            body = {"JobFlowId": cluster, "Steps": [step]} if cluster else asked
+            body = {"JobFlowId": cluster, "Steps": [step]} if cluster else cluster_request
             api = "AddJobFlowSteps" if cluster else "RunJobFlow"
             report.say(
-                "a dry run: AWS was asked nothing, not for the subnet or the inputs; the record's name is not drawn yet"
+                "dry run: AWS was not contacted, so subnet and inputs are unchecked; the record's name is a placeholder"
             )
             report.receipt("emr", writes[0], dry_run=True, **facts, api=api, uploads=list(staged.content), request=body)
             return
@@ -126,65 +130,65 @@ def submit(
     if cluster:
         report.receipt("emr", writes[0], **facts, cluster=cluster, step=service.add(cluster, step))
         return
-    started = service.launch(asked)
-    report.say(f"lensctl emr wait {started} --region {where}  waits for it, and proves what it made")
+    started = service.launch(cluster_request)
+    report.say(f"lensctl emr wait {started} --region {where}  waits for it and verifies its outputs")
     report.receipt("emr", writes[0], **facts, cluster=started, step=service.steps(started)[0].id)
 
 
-def _understood(line: list[str]) -> tuple[list[str], Path | None, tuple[str, ...], tuple[str, ...]]:
-    """A command line as the cluster will have it, its config file, its inputs and outputs; refused here, not there."""
+def _parsed(line: list[str]) -> tuple[list[str], Path | None, tuple[str, ...], tuple[str, ...]]:
+    """The command line for the cluster, its config file, inputs and outputs; bad ones are refused before submission."""
     import importlib
 
     from lensctl.emr.work import READS, paths
     from lensctl.rules.errors import InputError
 
-    name, *words = line
+    name, *arguments = line
     if name not in READS:
         raise InputError(f"'{name}' does not run on a cluster{nearest(name, READS)}", f"use {', '.join(READS)}")
     importlib.import_module(f"lensctl.cli.{name}")
-    with typer.main.get_command(app).commands[name].make_context(name, list(words)) as context:  # type: ignore[attr-defined]
+    with typer.main.get_command(app).commands[name].make_context(name, list(arguments)) as context:  # type: ignore[attr-defined]
         values = dict(context.params)
     reads, writes = paths(name, values)
     kept: list[str] = []
-    given = iter(words)
-    for word in given:
-        if word == "--config":
-            next(given)
-        elif not word.startswith("--config="):
-            kept.append(word)
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--config":
+            next(remaining)
+        elif not argument.startswith("--config="):
+            kept.append(argument)
     if values["engine"] != "spark":
-        if any(word.partition("=")[0] == "--engine" for word in words):
-            raise InputError(f"--engine {values['engine']} uses one machine of a cluster", "leave it out")
+        if any(argument.partition("=")[0] == "--engine" for argument in arguments):
+            raise InputError(f"--engine {values['engine']} uses only one machine of a cluster", "omit it")
         kept += ["--engine", "spark"]
     return [name, *kept], values["config"], reads, writes
 
 
 def _refuse_missing(reads: Sequence[str]) -> None:
-    """Raise InputError for an input that is not there, before anything is paid for."""
+    """Raise InputError for a missing input, before anything costs money."""
     from lensctl.io.storage import s3
     from lensctl.io.storage.s3 import is_s3
     from lensctl.io.tables.paths import files_of
     from lensctl.rules.errors import InputError
 
     for path in reads:
-        if any(letter in path for letter in "*?["):
+        if any(character in path for character in "*?["):
             files_of(path)
         elif is_s3(path) and not s3.exists(path):
             raise InputError(f"{path}: no such object", "check the bucket and the key")
 
 
 def _refuse_other_wheel(service: Service, cluster: str, wheel: str) -> None:
-    """Raise InputError where a cluster has ended, or has installed something else."""
+    """Raise InputError if a cluster has terminated or has another wheel installed."""
     from lensctl.emr.service import ENDED
     from lensctl.rules.errors import InputError
 
     state, _ = service.cluster(cluster)
     if state.state in (*ENDED, "TERMINATING"):
-        raise InputError(f"cluster {cluster} is {state.state}", "start a new one: leave out --cluster")
+        raise InputError(f"cluster {cluster} is {state.state}", "start a new one: omit --cluster")
     if wheel not in service.bootstrap(cluster):
         raise InputError(
-            f"cluster {cluster} has installed another wheel than {wheel}",
-            "start a new one, or go back to the code that it has",
+            f"cluster {cluster} has a different wheel installed, not {wheel}",
+            "start a new one, or check out the code it was built from",
         )
 
 
@@ -196,7 +200,7 @@ def _show_request(machines: Machines, region: str, work: Work, *, idle: int, kee
         price = "" if machines.market != "spot" else f", at most {machines.max_price or 'the on-demand price'}"
         rows += [
             ("nodes", f"1 + {machines.nodes} {machines.kind}, {machines.market}{price}"),
-            ("longest", f"{machines.hours:g} h, {machines.most_node_hours:g} node-hours"),
-            ("ends", f"{'' if keep else 'after the step, or '}when idle for {idle} minutes"),
+            ("limit", f"{machines.hours:g} h, {machines.most_node_hours:g} node-hours"),
+            ("terminates", f"{'' if keep else 'after the step, or '}after {idle} idle minutes"),
         ]
     report.table("Request", ("", ""), rows)

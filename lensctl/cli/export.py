@@ -14,15 +14,15 @@ from lensctl.cli.options import Overwrite, Workers
 @command("export", PIXELS)
 def export(
     store: Annotated[str, typer.Argument(metavar="STORE", help="Cutout store.")],
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder to make, with GALAXY_ID.npz for each cutout.")],
-    compress: Annotated[bool, typer.Option("--compress", help="Deflate the files.")] = False,
-    ok_only: Annotated[bool, typer.Option("--ok-only", help="Leave out cutouts that cannot be used.")] = False,
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder to write, with one GALAXY_ID.npz per cutout.")],
+    compress: Annotated[bool, typer.Option("--compress", help="Compress the files.")] = False,
+    ok_only: Annotated[bool, typer.Option("--ok-only", help="Leave out unusable cutouts.")] = False,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Write the cutouts of a store as .npz files.
 
-    Cutouts that failed are written too, NaN and flagged (`meta_status`), unless --ok-only. A killed run goes on.
+    Failed cutouts are written too, as NaN with a flag (`meta_status`), unless --ok-only. An interrupted run resumes.
 
     Example: lensctl export positives.zarr npz --compress
     """

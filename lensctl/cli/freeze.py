@@ -11,7 +11,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
-from lensctl.cli.compute import be_a_good_neighbour, root_of
+from lensctl.cli.compute import root_of, set_openmp_wait_policy
 from lensctl.cli.options import Overwrite, Root
 
 if TYPE_CHECKING:
@@ -23,18 +23,18 @@ PASSPHRASE = "LENSCTL_SIGN_PASSPHRASE"
 @command("freeze", MODEL)
 def freeze(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="Made by `lensctl train`.")],
-    frozen_dir: Annotated[Path, typer.Argument(metavar="FROZEN_DIR", help="Folder to make.")],
+    frozen_dir: Annotated[Path, typer.Argument(metavar="FROZEN_DIR", help="Folder to create.")],
     evaluation: Annotated[Path, typer.Option("--evaluation", metavar="DIR", help="Made by `lensctl evaluate`.")],
     gates: Annotated[
         list[Path],
-        typer.Option("--gates", metavar="FILE", help="Lines that `lensctl gate` wrote; repeat for several."),
+        typer.Option("--gates", metavar="FILE", help="JSON lines from `lensctl gate`; repeat for several."),
     ],
     allow_failed: Annotated[
         str,
         typer.Option(
             "--allow-failed",
             metavar="REASON",
-            help="Freeze in spite of gates that failed or are missing; the reason is recorded.",
+            help="Freeze despite failed or missing gates; the reason is recorded.",
             show_default=False,
         ),
     ] = "",
@@ -43,7 +43,7 @@ def freeze(
         typer.Option(
             "--manifest",
             metavar="FILE",
-            help="The manifest that was trained on: refuse where it, or any cutout it names, changed since.",
+            help="The training manifest: fail if it or any of its cutouts changed since training.",
             show_default=False,
         ),
     ] = None,
@@ -54,22 +54,22 @@ def freeze(
             "--sign",
             metavar="KEY",
             help=f"Sign with this private key (PEM, P-256, P-384 or P-521), in the OpenSSF model-signing format. "
-            f"If it is encrypted, {PASSPHRASE} opens it, or what you type.",
+            f"The passphrase of an encrypted key is read from {PASSPHRASE} or prompted for.",
             show_default=False,
         ),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Freeze a model: weights, thresholds, evidence and proof.
+    """Freeze a model: weights, thresholds, metrics and provenance in one folder.
 
-    Refused where the provenance from the pool to the evaluation has a gap, the evaluation is of other weights or
-    another manifest, its thresholds were not chosen on validation, or one of the gates pool, splits, overlap, pixels,
-    homogeneity, weights, shortcut and trained did not pass on the very data that were trained and evaluated on.
+    Fails if the provenance from the pool to the evaluation has a gap, the evaluation is of other weights or another
+    manifest, its thresholds were not chosen on validation, or one of the gates pool, splits, overlap, pixels,
+    homogeneity, weights, shortcut and trained did not pass on exactly the data used for training and evaluation.
 
     Example: lensctl freeze run frozen --evaluation evaluation --gates gates.jsonl
     """
-    be_a_good_neighbour()
-    from lensctl.freeze import freeze as frozen_from
+    set_openmp_wait_policy()
+    from lensctl.freeze import freeze as freeze_run
     from lensctl.io.storage.atomic import refuse_existing, whole_folder
     from lensctl.io.tables.files import read_table
     from lensctl.learning.training.trained_on import Data
@@ -79,30 +79,30 @@ def freeze(
     data = None if manifest is None else Data(read_table(manifest), root_of(manifest, root), manifest)
     cutouts = 0 if data is None else data.manifest.num_rows
     with whole_folder(frozen_dir, overwrite) as part, report.progress("cutouts compared", cutouts) as advance:
-        made = frozen_from(
+        frozen = freeze_run(
             run_dir, evaluation, gates, part, allow_failed=allow_failed, data=data, key=key, advance=advance
         )
-    if made.mock:
-        report.say("the model was trained on a mock survey, and its README says so")
+    if frozen.mock:
+        report.say("the model was trained on a mock survey; its README says so")
     if data is None:
-        report.say("manifest and cutouts were not compared with what was trained on; --manifest FILE does it")
-    for problem in made.allowed:
-        report.say(f"let pass: {problem}")
+        report.say("manifest and cutouts were not compared with the training data; use --manifest FILE to do so")
+    for problem in frozen.allowed:
+        report.say(f"waived: {problem}")
     report.receipt(
         "freeze",
         str(frozen_dir),
-        model_digest=made.model_digest,
-        members=made.members,
-        golden=made.golden,
-        gates_let_pass=len(made.allowed),
+        model_digest=frozen.model_digest,
+        members=frozen.members,
+        golden=frozen.golden,
+        gates_let_pass=len(frozen.allowed),
         cutouts_compared=cutouts,
         signed=key is not None,
-        mock=made.mock,
+        mock=frozen.mock,
     )
 
 
 def _private_key(path: Path) -> PrivateKey:
-    """The key to sign with; its passphrase is asked for where it needs one, nothing gives it and somebody is there."""
+    """The signing key; prompts for a missing passphrase if run on a terminal."""
     from lensctl.frozen import signature
     from lensctl.rules.errors import InputError
 
@@ -110,5 +110,5 @@ def _private_key(path: Path) -> PrivateKey:
         return signature.private_key(path, os.environ.get(PASSPHRASE))
     except signature.NeedsPassphrase as error:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise InputError(str(error), f"set {PASSPHRASE}, or run it on a terminal, which asks for it") from error
+            raise InputError(str(error), f"set {PASSPHRASE}, or run it on a terminal to be prompted") from error
     return signature.private_key(path, str(typer.prompt(f"Passphrase of {path}", hide_input=True, err=True)))

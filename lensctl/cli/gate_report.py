@@ -1,4 +1,4 @@
-"""What `lensctl gate` says of its checks: tables for people, annotations for GitHub, JUnit XML for CI."""
+"""How `lensctl gate` reports its checks: tables for people, annotations for GitHub, JUnit XML for CI."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def show(checks: Sequence[Check]) -> None:
-    """Draw the checks on stderr: what passed, what is only reported, and last, where one looks first, what failed."""
+    """Print the checks to stderr: passed, reported only, and failed ones last, where they are seen first."""
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -41,15 +41,15 @@ def show(checks: Sequence[Check]) -> None:
         for line in _why(check):
             console.print(f"  {line}")
     counts = [f"{len(passed)} passed", f"{len(failed) or 'none'} failed"]
-    counts += [f"{len(reported)} only reported"] if reported else []
+    counts += [f"{len(reported)} reported only"] if reported else []
     console.print(f"{len(checks)} checks: {', '.join(counts)}", style="bold")
 
 
 def _why(check: Check) -> Iterator[str]:
-    """The number that decided, why, and a few offenders, one a line."""
+    """The value and limit, a note, and a few offenders, one per line."""
     interval = _interval(check)
     value = f"{_number(check.value)} ({interval})" if interval else _number(check.value)
-    yield f"{value}; limit: {check.limit}; {check.n:,} judged"
+    yield f"{value}; limit: {check.limit}; {check.n:,} checked"
     if check.note:
         yield check.note
     yield from check.offenders[:OFFENDERS_IN_TABLE]
@@ -59,7 +59,7 @@ def _why(check: Check) -> Iterator[str]:
 
 
 def _table(*columns: str) -> Table:
-    """An empty table: its first column is text, the others numbers that do not wrap."""
+    """An empty table: the first column is text, the others are numbers that do not wrap."""
     from rich import box
     from rich.table import Table
 
@@ -71,7 +71,7 @@ def _table(*columns: str) -> Table:
 
 
 def _judged(checks: Sequence[Check], several: bool) -> Table:
-    table = _table("passed", "value", "95 %", "limit", "n")
+    table = _table("passed", "value", "95% CI", "limit", "n")
     for gate, own in itertools.groupby(checks, key=lambda check: check.gate):
         if several:
             table.add_section()
@@ -84,8 +84,8 @@ def _judged(checks: Sequence[Check], several: bool) -> Table:
 
 
 def _report(console: Console, checks: Sequence[Check], several: bool) -> None:
-    """What is only reported; where it is told for each band, one line for the three."""
-    table = _table("only reported", "value", "95 %", "n")
+    """Checks without a limit; per-band checks share one line."""
+    table = _table("reported only", "value", "95% CI", "n")
     in_bands: dict[tuple[str, ...], list[tuple[str, str, Check]]] = {}
     for check in checks:
         what, band, suffix = _band_of(check.check)
@@ -98,7 +98,7 @@ def _report(console: Console, checks: Sequence[Check], several: bool) -> None:
     if table.rows:
         console.print(table, "")
     for (gate, note, before, suffix), group in in_bands.items():
-        heading = f"{note or 'only reported'}; {before} …{suffix}"
+        heading = f"{note or 'reported only'}; {before} …{suffix}"
         console.print(f"{gate}: {heading}" if several else heading, style="bold")
         table = _table("", *BANDS)
         for what, own in itertools.groupby(group, key=lambda each: each[0]):
@@ -108,13 +108,13 @@ def _report(console: Console, checks: Sequence[Check], several: bool) -> None:
 
 
 def _band_of(name: str) -> tuple[str, str, str]:
-    """A check's name before its band, the band, and what follows: `AUC of noise`, `g`, `, matched`."""
+    """A check's name before the band, the band, and the rest: `AUC of noise`, `g`, `, matched`."""
     found = re.fullmatch(rf"(.+)_([{BANDS}])(,.*)?", name)
     return (found[1], found[2], found[3] or "") if found else (name, "", "")
 
 
 def _named(check: Check, before: str = "") -> Any:
-    """The check's name, with what there is to say of it on the next line."""
+    """The check's name, with its note on the next line."""
     from rich.text import Text
 
     name = Text(before + check.check)
@@ -132,7 +132,7 @@ def _number(value: Any, digits: int = 4) -> str:
 
 
 def _interval(check: Check) -> str:
-    """The interval with as many digits as its width deserves, four at most; empty where there is none."""
+    """The interval, with digits according to its width, four at most; empty if there is none."""
     if check.low is None or check.high is None:
         return ""
     width = check.high - check.low
@@ -147,7 +147,7 @@ def _short_limit(limit: str) -> str:
 
 
 def annotation(check: Check) -> str:
-    """A failed check as a line that GitHub's runner reads, from stderr as well as stdout."""
+    """A failed check as a GitHub workflow command, which the runner reads from stderr as well as stdout."""
     text = _escaped("; ".join((check.check, *_why(check))))
     title = _escaped(f"lensctl gate {check.gate}").replace(":", "%3A").replace(",", "%2C")
     return f"::error title={title}::{text}"
@@ -158,7 +158,7 @@ def _escaped(text: str) -> str:
 
 
 def junit(checks: Sequence[Check]) -> bytes:
-    """JUnit XML: a suite for each gate, a case for each check, its JSON line as what it said."""
+    """JUnit XML: a test suite per gate, a test case per check, with its JSON line as output."""
     from xml.etree import ElementTree
 
     def counts(own: Sequence[Check]) -> dict[str, str]:
@@ -181,5 +181,5 @@ def junit(checks: Sequence[Check]) -> bytes:
 
 
 def _in_xml(text: str) -> str:
-    """The text without the characters that XML has no way to write."""
+    """The text with characters that are not allowed in XML replaced."""
     return NOT_IN_XML.sub("\ufffd", text)

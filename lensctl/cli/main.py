@@ -1,4 +1,4 @@
-"""`lensctl`: finds the command, runs it, and turns every ending into an exit status."""
+"""`lensctl`: finds the command, runs it, and maps every outcome to an exit status."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from lensctl.cli.command import app
 from lensctl.rules.errors import InputError, LensctlError, ReaderGone
 
 COMMANDS = {
-    "sky": "Make a mock survey, laid out like the Legacy Survey's.",
+    "sky": "Make a mock survey, laid out like the Legacy Surveys.",
     "crossmatch": "Match a lens catalogue to the survey: positives with tiers.",
     "pool": "Make the pool of negatives from sweeps or Tractor files.",
     "sample": "Draw stratified negatives from a pool, reproducibly.",
-    "cutout": "Cut the galaxies of a table into a store of pixels.",
+    "cutout": "Cut images of the galaxies in a table into a store.",
     "pack": "Pack a folder of .npz cutouts into a store.",
     "export": "Write the cutouts of a store as .npz files.",
-    "sync": "Copy objects between S3 and disk, either way, verified.",
+    "sync": "Copy objects between S3 and disk, in either direction, with verification.",
     "manifest": "Join positives, negatives and cutouts into a manifest.",
-    "gate": "Judge a data set or a model; exit status 1 means no.",
+    "gate": "Run quality checks on a data set or a model; exit status 1 if any check fails.",
     "train": "Train a network on a manifest and its cutouts.",
     "score": "Score cutouts with a trained or frozen model.",
-    "evaluate": "Say how good a model is: figures, tables, plots, report.",
-    "freeze": "Freeze a model: weights, thresholds, evidence and proof.",
-    "verify": "Prove that a frozen model is the one that was frozen.",
+    "evaluate": "Evaluate a model: metrics, tables, plots, report.",
+    "freeze": "Freeze a model: weights, thresholds, metrics and provenance in one folder.",
+    "verify": "Verify that a frozen model is unchanged.",
     "emr": "Run pool, sample or cutout on an EMR cluster.",
-    "show": "Say what a file is and how it came about; draw cutouts.",
-    "doctor": "Say what works here: versions, GPU, AWS, services.",
+    "show": "Describe a file and its provenance; draw cutouts.",
+    "doctor": "Check this machine: versions, GPU, AWS, services.",
 }
-"""Commands and the first line of their help, so that listing them needs to import none."""
+"""Commands and the first line of their help, listed without importing the commands."""
 
 PASSED, CANNOT, BUG, INTERRUPTED, READER_GONE = 0, 2, 3, 130, 141
 
@@ -48,24 +48,27 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def lensctl(
     version: Annotated[
-        bool, typer.Option("--version", help="Say which version this is.", is_eager=True, callback=_version)
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
     ] = False,
 ) -> None:
-    """From a survey on disk to a verified, frozen strong-lens finder: one command a step, files in, files out."""
+    """From a survey on disk to a verified, frozen strong-lens finder: one command per step, files in, files out.
+
+    Terms are explained in docs/glossary.md.
+    """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command line and return its exit status; see README, "What the exit codes mean"."""
+    """Run a command line and return its exit status; see "What the exit codes mean" in the README."""
     argv = (sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
         if "" in argv:
-            raise InputError("a word of the command line is empty", "is a variable of your shell unset?")
+            raise InputError("an argument is empty", "is a shell variable unset?")
         if argv and argv[0] in COMMANDS:
             importlib.import_module(f"lensctl.cli.{argv[0]}")
         else:
             for name, summary in COMMANDS.items():
-                app.command(name, help=summary)(lambda: None)  # only to be listed
-        status = app(argv, standalone_mode=False) or PASSED  # 1 comes from a gate or verify alone
+                app.command(name, help=summary)(lambda: None)  # only for the list of commands
+        status = app(argv, standalone_mode=False) or PASSED  # only a gate or verify returns 1
         return _say(INTERRUPTED, "interrupted") if status == INTERRUPTED else int(status)
     except LensctlError as error:
         return _say(CANNOT, f"error: {error}", error.fix and f"  fix: {error.fix}")
@@ -76,12 +79,12 @@ def main(argv: list[str] | None = None) -> int:
         return READER_GONE
     except (KeyboardInterrupt, typer.Abort):
         return _say(INTERRUPTED, "interrupted")
-    except SystemExit as ending:  # Typer leaves so with 1 where the reader of --help closed the pipe
+    except SystemExit as ending:  # Typer exits with 1 when the reader of --help closes the pipe
         return READER_GONE if ending.code == 1 else int(ending.code or 0)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _say(
-            CANNOT, f"error: {where}{error.strerror or error}", "  fix: check the path, its rights and the disk"
+            CANNOT, f"error: {where}{error.strerror or error}", "  fix: check the path, permissions and disk space"
         )
     except Exception:
         traceback.print_exc()
@@ -89,10 +92,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run() -> NoReturn:
-    """Be the process `lensctl`: run the command line and end with its status, whatever threads of libraries do.
+    """Entry point of `lensctl`: run the command line and exit with its status.
 
-    The process ends at once. Everything is flushed and closed by now, and native threads that outlive Python's own
-    end would otherwise abort it now and then (status 134), after its work was done.
+    Exits immediately once output is flushed: native library threads that outlive the interpreter would otherwise
+    sometimes abort the process (status 134) after its work is done.
     """
     status = main()
     for stream in (sys.stdout, sys.stderr):

@@ -17,7 +17,7 @@ def manifest(
     positives: Annotated[tuple[str, str], typer.Option(metavar="TABLE STORE", help="Positives and their cutouts.")],
     negatives: Annotated[tuple[str, str], typer.Option(metavar="TABLE STORE", help="Negatives and their cutouts.")],
     keep_unstratified: Annotated[
-        bool, typer.Option("--keep-unstratified", help="Keep positives of a type or nobs_z bin no negative has.")
+        bool, typer.Option("--keep-unstratified", help="Keep positives without negatives of their type and nobs_z bin.")
     ] = False,
     root: Root = None,
     format: Format = None,
@@ -25,7 +25,7 @@ def manifest(
 ) -> None:
     r"""Join positives, negatives and cutouts into a manifest.
 
-    STORE is a cutout store or a folder of .npz. Where two cutouts of different splits share sky, the negative is left
+    STORE is a cutout store or a folder of .npz files. If two cutouts of different splits overlap, the negative is left
     out; so are positives of a stratum without negatives. Both are counted.
 
     Example: lensctl manifest manifest.parquet \
@@ -44,30 +44,30 @@ def manifest(
 
     refuse_existing(output, overwrite)
     if root is None and (output == "-" or is_s3(output)):
-        raise InputError("paths in a manifest on stdout or S3 are relative to nothing", "add --root FOLDER")
+        raise InputError("a manifest on stdout or S3 has no folder for relative paths", "add --root FOLDER")
     folder = root or Path(output).absolute().parent
-    read, listed, chains, inputs = [], [], [], []
+    tables, listings, chains, inputs = [], [], [], []
     for role, (table_path, store_path) in (("positives", positives), ("negatives", negatives)):
         table = read_table(table_path)
         cutouts = listing(store_path, folder)
-        read.append(table)
-        listed.append(cutouts.rows)
+        tables.append(table)
+        listings.append(cutouts.rows)
         chain = chain_of(table, table_path)
         chains += [chain, cutouts.chain]
         inputs.append(step_input(role, table_path, digests.of_table(table), chain))
         inputs.append(step_input(f"{role} cutouts", store_path, cutouts.digest, cutouts.chain))
-    made = manifest(read[0], listed[0], read[1], listed[1], keep_unstratified=keep_unstratified)
-    for reason, count in sorted(made.left_out.items()):
+    joined = manifest(tables[0], listings[0], tables[1], listings[1], keep_unstratified=keep_unstratified)
+    for reason, count in sorted(joined.left_out.items()):
         report.say(f"left out: {count:,} {reason}")
     step = Step("manifest", {"keep_unstratified": keep_unstratified}, tuple(inputs))
-    write_table(stamp(made.rows, extend(step, *chains)), output, overwrite=overwrite, format=format)
-    labels = made.rows["label"].to_pylist()
+    write_table(stamp(joined.rows, extend(step, *chains)), output, overwrite=overwrite, format=format)
+    labels = joined.rows["label"].to_pylist()
     report.receipt(
         "manifest",
         output,
         rows=len(labels),
         positives=sum(labels),
         negatives=len(labels) - sum(labels),
-        left_out=sum(made.left_out.values()),
-        cutouts_not_ok=made.rows["cutout_ok"].to_pylist().count(False),
+        left_out=sum(joined.left_out.values()),
+        cutouts_not_ok=joined.rows["cutout_ok"].to_pylist().count(False),
     )

@@ -12,22 +12,20 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same output.")]
 Format = Annotated[
     str | None,
-    typer.Option(
-        "--format", help="parquet, arrow, csv or ndjson, instead of what the ending says.", show_default=False
-    ),
+    typer.Option("--format", help="parquet, arrow, csv or ndjson; by default from the file name.", show_default=False),
 ]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes; one per core if not given.", show_default=False)
+    int | None, typer.Option("--workers", min=1, help="Processes; default one per core.", show_default=False)
 ]
 Root = Annotated[
     Path | None,
     typer.Option(
-        "--root", help="Folder that cutout_path is relative to; the manifest's own if not given.", show_default=False
+        "--root", help="Folder that cutout_path is relative to; default the manifest's folder.", show_default=False
     ),
 ]
 Lenses = Annotated[
     list[str],
     typer.Option(
-        "--lenses", metavar="CATALOG", help="Lens catalogue to keep away from; repeat for several.", show_default=False
+        "--lenses", metavar="CATALOG", help="Lens catalogue to stay away from; repeatable.", show_default=False
     ),
 ]

@@ -13,18 +13,18 @@ from lensctl.cli.options import Overwrite, Workers
 
 @command("pack", PIXELS)
 def pack(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of .npz files, one cutout each.")],
-    store: Annotated[str, typer.Argument(metavar="STORE", help="Cutout store (a folder) to make.")],
-    shard_rows: Annotated[int, typer.Option(min=1, help="Cutouts in one file of the store.")] = 1024,
-    codec: Annotated[str, typer.Option(help="none, lz4 or zstd.")] = "none",
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of .npz files, one per cutout.")],
+    store: Annotated[str, typer.Argument(metavar="STORE", help="Cutout store to write, a folder.")],
+    shard_rows: Annotated[int, typer.Option(min=1, help="Cutouts per file of the store.")] = 1024,
+    codec: Annotated[str, typer.Option(help="Compression: none, lz4 or zstd.")] = "none",
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Pack a folder of .npz cutouts into a store.
 
-    `lensctl export` gives the same arrays back, dtypes and all.
+    `lensctl export` returns the same arrays, including dtypes.
 
-    Files are checked and measured on the way, and never unpickled. A run that was killed goes on.
+    Files are checked and measured, and never unpickled. An interrupted run resumes.
 
     Example: lensctl pack npz packed.zarr
     """

@@ -26,27 +26,27 @@ def pool(
     sweeps: Annotated[list[str], typer.Argument(metavar="SWEEP...", help="Sweep or Tractor files, FITS or parquet.")],
     output: Output,
     lenses: Lenses,
-    preset: Annotated[str, typer.Option(help="Criteria to start from: plan or paper4.")] = "plan",
-    min_nobs_g: Annotated[int | None, typer.Option(min=0, help="Fewest exposures in g.", show_default=False)] = None,
-    min_nobs_r: Annotated[int | None, typer.Option(min=0, help="Fewest exposures in r.", show_default=False)] = None,
-    min_nobs_z: Annotated[int | None, typer.Option(min=0, help="Fewest exposures in z.", show_default=False)] = None,
+    preset: Annotated[str, typer.Option(help="Criteria to start from: plan (the defaults) or paper4.")] = "plan",
+    min_nobs_g: Annotated[int | None, typer.Option(min=0, help="Minimum exposures in g.", show_default=False)] = None,
+    min_nobs_r: Annotated[int | None, typer.Option(min=0, help="Minimum exposures in r.", show_default=False)] = None,
+    min_nobs_z: Annotated[int | None, typer.Option(min=0, help="Minimum exposures in z.", show_default=False)] = None,
     max_mag_z: Annotated[
         float | None, typer.Option(help="Only rows brighter than this in z.", show_default=False)
     ] = None,
     exclude_arcsec: Annotated[
-        float | None, typer.Option(min=0, help="Keep this far from every lens (11).", show_default=False)
+        float | None, typer.Option(min=0, help="Minimum distance from every lens (11).", show_default=False)
     ] = None,
     partition_by: Annotated[
         list[str],
         typer.Option(
             metavar="COLUMN",
-            help="Make OUTPUT a folder of COLUMN=value/part-*.parquet: split, pool, type, nobs_z_bin; repeat for more.",
+            help="Write OUTPUT as a folder COLUMN=value/part-*.parquet: split, pool, type, nobs_z_bin; repeatable.",
             show_default=False,
         ),
     ] = [],  # noqa: B006
-    skip_bad: Annotated[int, typer.Option(min=0, help="How many unreadable files may be passed over.")] = 0,
+    skip_bad: Annotated[int, typer.Option(min=0, help="Number of unreadable files that may be skipped.")] = 0,
     engine: Annotated[
-        str, typer.Option(help="local, or spark: OUTPUT is a folder that executors fill, a file or more a sweep.")
+        str, typer.Option(help="local or spark; with spark OUTPUT is a folder, with one or more files per sweep.")
     ] = "local",
     workers: Workers = None,
     format: Format = None,
@@ -55,8 +55,8 @@ def pool(
     """Make the pool of negatives from sweeps or Tractor files.
 
     Rows that meet the criteria and lie far from every lens get their pool (N1, or N2 with a confuser class), bins,
-    HEALPix pixels and split. An interrupted run goes on where it was when the command is given again; for an output on
-    S3 its work lies in lensctl/ in the cache folder (XDG_CACHE_HOME, else ~/.cache) until then.
+    HEALPix pixels and split. Rerun the command to resume an interrupted run; for output on S3, partial work is kept in
+    lensctl/ in the cache folder (XDG_CACHE_HOME, else ~/.cache).
 
     Example: lensctl pool 'sky/south/sweep/10.0/*.fits' pool.parquet --lenses sky/lenses.csv
     """
@@ -90,7 +90,7 @@ def pool(
     kind = format_of(output, format)
     _refuse_partitions(partition_by, output, kind)
     if not lenses:
-        raise InputError("no lens catalogue is given", "add --lenses CATALOG, once for each catalogue")
+        raise InputError("no lens catalogue is given", "add --lenses CATALOG, once per catalogue")
     files = catalogs.catalog_files(sweeps)
     ra, dec, sources = lens_catalogs.positions(lenses)
     parameters = {"preset": preset, **dataclasses.asdict(criteria), "partition_by": partition_by}
@@ -102,7 +102,7 @@ def pool(
         digests = catalogs.digests_of(files, workers)
         done = Step("pool", parameters, (catalogs.catalog_input(files, digests), *sources))
         if made_by(output, done.id):
-            report.say(f"{output} was made by this very command: nothing to do")
+            report.say(f"{output} is up to date: nothing to do")
             report.receipt("pool", output, files=len(files))
             return
     with contextlib.ExitStack() as stack:
@@ -116,8 +116,8 @@ def pool(
         try:
             with report.progress("catalogue files", len(files)) as advance:
                 chosen = select_all(files, folder, criteria, ra, dec, count=workers)
-                told = _told(in_order(_advancing(chosen, advance), files), funnel, parts)
-                finish = _written(told, target, partition_by, kind)
+                counted = _counted(in_order(_advancing(chosen, advance), files), funnel, parts)
+                finish = _written(counted, target, partition_by, kind)
             _show(funnel)
             _refuse(funnel, len(files), skip_bad)
         except InputError:
@@ -134,11 +134,11 @@ def pool(
 
 
 def _receipt(output: str, funnel: Funnel, files: int) -> None:
-    """What the pool is, for people and for programs."""
+    """Report the pool to people and programs."""
     from lensctl.gates.pool import Settings
     from lensctl.pool.funnel import classes, validation
 
-    report.table("The plan's validation (2.1)", ("metric", "value", "target", "met"), validation(funnel, Settings()))
+    report.table("Validation", ("metric", "value", "target", "met"), validation(funnel, Settings()))
     report.table("Classes", ("column", "value", "rows", "%"), classes(funnel))
     report.receipt("pool", output, files=files, bad=len(funnel.bad), read=funnel.read, rows=funnel.kept)
 
@@ -155,20 +155,20 @@ def _by_spark(
     skip_bad: int,
     overwrite: bool,
 ) -> None:
-    """Make the pool on a cluster: nothing but the funnels comes back to this machine."""
+    """Make the pool on a cluster; only the funnels come back to this machine."""
     from lensctl.io.provenance.steps import Step, extend
     from lensctl.io.storage.growing_folders import begin_folder
     from lensctl.io.tables import sweeps as catalogs
     from lensctl.io.tables.files import made_by
     from lensctl.io.tables.spark import Cluster
     from lensctl.pool.funnel import Funnel
-    from lensctl.pool.growing_pool import Elsewhere
+    from lensctl.pool.growing_pool import PoolWriter
     from lensctl.rules.errors import InputError
 
     if engine != "spark":
         raise InputError(f"no engine '{engine}'", "use local or spark")
     if kind != "parquet":
-        raise InputError(f"{output}: Spark writes a folder of parquet files", "name a folder, best on s3://")
+        raise InputError(f"{output}: Spark writes a folder of parquet files", "name a folder, preferably on s3://")
     with Cluster() as cluster:
         for path in (output, *files[:1]):
             cluster.refuse_unseen(path)
@@ -176,11 +176,11 @@ def _by_spark(
         step = Step("pool", parameters, (catalogs.catalog_input(files, digests), *sources))
         chain = extend(step)
         if made_by(output, step.id):
-            report.say(f"{output} was made by this very command: nothing to do")
+            report.say(f"{output} is up to date: nothing to do")
             report.receipt("pool", output, files=len(files))
             return
         with begin_folder(output, step.as_dict(), overwrite=overwrite, afresh=overwrite) as place:
-            part = Elsewhere(place, criteria, *lenses, tuple(parameters["partition_by"]), chain)
+            part = PoolWriter(place, criteria, *lenses, tuple(parameters["partition_by"]), chain)
             funnel = Funnel()
             for one in cluster.each(part, enumerate(files)):
                 funnel.add(one)
@@ -194,34 +194,34 @@ def _by_spark(
 
 
 def _refuse_partitions(names: list[str], output: str, kind: str) -> None:
-    """Raise InputError where a pool cannot be divided so."""
+    """Raise InputError if the pool cannot be partitioned by these columns."""
     from lensctl.pool.growing_pool import PARTITIONS
     from lensctl.rules.config import nearest
     from lensctl.rules.errors import InputError
 
     for name in names:
         if name not in PARTITIONS:
-            raise InputError(f"no partitions by '{name}'{nearest(name, PARTITIONS)}", f"use {', '.join(PARTITIONS)}")
+            raise InputError(f"cannot partition by '{name}'{nearest(name, PARTITIONS)}", f"use {', '.join(PARTITIONS)}")
     if len(set(names)) < len(names):
-        raise InputError("a column is given twice to --partition-by", "name each once")
+        raise InputError("--partition-by names a column twice", "name each once")
     if names and (output == "-" or kind != "parquet"):
         raise InputError(f"{output} cannot be a folder of parquet files", "leave out --partition-by, or name a folder")
 
 
 def _is_alike(chain: Chain, begun: Step) -> bool:
-    """Whether what is there was made in these words, as far as can be told without reading the catalogue files."""
+    """Whether the existing output was made by the same command, judged without reading the catalogue files."""
     import json
 
-    def words(step: Step) -> str:
-        told = step.as_dict()
-        told["inputs"] = [(source.role, source.name) for source in step.inputs[:1]], [vars(s) for s in step.inputs[1:]]
-        return json.dumps(told, sort_keys=True)
+    def comparable(step: Step) -> str:
+        fields = step.as_dict()
+        fields["inputs"] = [(i.role, i.name) for i in step.inputs[:1]], [vars(i) for i in step.inputs[1:]]
+        return json.dumps(fields, sort_keys=True)
 
-    return bool(chain) and words(chain[-1]) == words(begun)
+    return bool(chain) and comparable(chain[-1]) == comparable(begun)
 
 
 def _place(output: str, by: str, overwrite: bool, folder: bool) -> str | Path:
-    """Where the output is made: itself on disk, a place in the cache for S3; InputError where it may not be."""
+    """Where the output is built: in place on disk, in the cache for S3; InputError if it exists."""
     from lensctl.io.storage import resumable
     from lensctl.io.storage.atomic import refuse_existing
     from lensctl.io.storage.incomplete import refuse_existing_folder
@@ -237,7 +237,7 @@ def _place(output: str, by: str, overwrite: bool, folder: bool) -> str | Path:
 
 
 def _put(job: Job, made: Path, output: str, by: str, overwrite: bool) -> None:
-    """Give the output its place, and remove the workplace."""
+    """Move the output to its destination and remove the work folder."""
     from lensctl.io.storage import s3
     from lensctl.io.storage.incomplete import upload_folder
     from lensctl.io.storage.s3 import is_s3
@@ -258,7 +258,7 @@ def _advancing(parts: Iterable[Part], advance: Callable[[int], None]) -> Iterato
         yield part
 
 
-def _told(parts: Iterable[Part], funnel: Funnel, seen: list[Part]) -> Iterator[Part]:
+def _counted(parts: Iterable[Part], funnel: Funnel, seen: list[Part]) -> Iterator[Part]:
     for part in parts:
         funnel.add(part.funnel)
         seen.append(part)
@@ -266,9 +266,9 @@ def _told(parts: Iterable[Part], funnel: Funnel, seen: list[Part]) -> Iterator[P
 
 
 def _written(parts: Iterable[Part], target: str, partition_by: list[str], kind: str) -> Callable[[Chain], None]:
-    """Take in the parts as they come; gives what finishes the output once its provenance is known.
+    """Collect the parts as they arrive; returns a function that finishes the output once its provenance is known.
 
-    Parquet is written at once, other formats (whose provenance stands at their beginning) when all parts are there.
+    Parquet is written immediately; other formats, which hold provenance at their start, once all parts are ready.
     """
     import shutil
     from pathlib import Path
@@ -299,23 +299,23 @@ def _written(parts: Iterable[Part], target: str, partition_by: list[str], kind: 
 
 
 def _refuse(funnel: Funnel, files: int, skip_bad: int) -> None:
-    """Raise InputError where too many files are bad, or nothing is left."""
+    """Raise InputError if too many files are bad, or no row is kept."""
     from lensctl.rules.errors import InputError
 
     if len(funnel.bad) > skip_bad:
         first = next(iter(funnel.bad.values()))
-        raise InputError(f"{len(funnel.bad)} of {files} files are bad, first {first}", "mend them, or leave them out")
+        raise InputError(f"{len(funnel.bad)} of {files} files are bad, first {first}", "repair them, or leave them out")
     if not funnel.kept:
-        raise InputError("no catalogue row meets the criteria", "the funnel above says what they were lost to")
+        raise InputError("no catalogue row meets the criteria", "the funnel above shows which criteria removed them")
 
 
 def _show(funnel: Funnel) -> None:
-    """The funnel for people: what was read, what each criterion cost, what is left; and the bad files."""
-    left = funnel.read
-    rows: list[tuple[str, int, int]] = [("read", 0, left)]
-    for name, lost in funnel.lost.items():
-        left -= lost
-        rows.append((name, lost, left))
-    report.table("Funnel", ("criterion", "lost", "left"), [*rows, ("kept", 0, funnel.kept)])
+    """Print the funnel: rows read, removed by each criterion, and remaining; and the bad files."""
+    remaining = funnel.read
+    rows: list[tuple[str, int, int]] = [("read", 0, remaining)]
+    for name, removed in funnel.lost.items():
+        remaining -= removed
+        rows.append((name, removed, remaining))
+    report.table("Funnel", ("criterion", "removed", "remaining"), [*rows, ("kept", 0, funnel.kept)])
     for message in funnel.bad.values():
         report.say(f"bad file: {message}")

@@ -1,4 +1,4 @@
-"""What a command says: one JSON line on stdout, everything for people on stderr."""
+"""Output of a command: one JSON line on stdout, everything for people on stderr."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLAIN_LINE_EVERY_SECONDS = 10.0
 
 
 def out(line: str) -> None:
-    """Write one line to stdout, at once; ReaderGone where nobody reads any more."""
+    """Write one line to stdout and flush; raises ReaderGone if the reader has exited."""
     try:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
@@ -38,7 +38,7 @@ def seconds() -> float:
 
 
 def receipt(command: str, output: str, **facts: Any) -> None:
-    """Say what was made, as one JSON line: on stdout, or on stderr where the output itself went to stdout."""
+    """Print a summary of the output as one JSON line: on stdout, or on stderr if the output itself went to stdout."""
     line = json.dumps({"command": command, "output": str(output), **facts, "seconds": seconds()})
     if str(output) == "-":
         say(line)
@@ -47,7 +47,7 @@ def receipt(command: str, output: str, **facts: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Draw a table for people on stderr; numbers stand right, missing values are a dash."""
+    """Print a table for people on stderr; numbers are right-aligned, missing values are a dash."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -78,35 +78,35 @@ def _cell(value: Any) -> str:
 
 
 class Progress(Protocol):
-    """Shows how far a job is."""
+    """Shows the progress of a job."""
 
     def __call__(self, done: int, note: str = "", total: int | None = None) -> None:
-        """Show that so many things more are done, what else there is to say, and their number as far as it is known."""
+        """Advance by `done` items; `note` is shown beside the count, `total` updates the expected number."""
 
 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Progress]:
-    """Show how far a job is: a bar on a terminal, a plain line now and then elsewhere; each with rate and time left.
+    """Show the progress of a job, with rate and time left: a bar on a terminal, otherwise a plain line now and then.
 
-    Yields what to call with the number of things just done.
+    Yields a function to call with the number of items just done.
     """
     if sys.stderr.isatty():
         with _bar(what, total) as advance:
             yield advance
         return
-    started = said = time.monotonic()
-    count, whole = 0, total
+    started = last_printed = time.monotonic()
+    count, expected = 0, total
 
     def plain(done: int, note: str = "", total: int | None = None) -> None:
-        nonlocal count, said, whole
-        count, whole = count + done, total or whole
+        nonlocal count, last_printed, expected
+        count, expected = count + done, total or expected
         now = time.monotonic()
-        if now - said >= PLAIN_LINE_EVERY_SECONDS:
-            said = now
+        if now - last_printed >= PLAIN_LINE_EVERY_SECONDS:
+            last_printed = now
             rate = count / (now - started)
-            parts = [f"{what}: {count:,}" + (f" of {whole:,}" if whole else ""), f"{rate:,.0f}/s"]
-            if whole and rate:
-                parts.append(f"{datetime.timedelta(seconds=round((whole - count) / rate))} left")
+            parts = [f"{what}: {count:,}" + (f" of {expected:,}" if expected else ""), f"{rate:,.0f}/s"]
+            if expected and rate:
+                parts.append(f"{datetime.timedelta(seconds=round((expected - count) / rate))} left")
             say(", ".join([*parts, *([note] if note else [])]))
 
     yield plain

@@ -30,7 +30,7 @@ def sample(
     pool: Annotated[str, typer.Argument(metavar="POOL", help="Pool made by `lensctl pool`; - is stdin.")],
     output: Output,
     positives: Annotated[
-        str, typer.Option("--positives", metavar="TABLE", help="Positives whose strata set the targets.")
+        str, typer.Option("--positives", metavar="TABLE", help="Positives; their strata set the targets.")
     ],
     lenses: Lenses = [],  # noqa: B006
     strata: Annotated[
@@ -38,29 +38,29 @@ def sample(
         typer.Option("--strata", metavar="FILE", help="Also write the table of strata here.", show_default=False),
     ] = None,
     seed: Seed = 42,
-    negatives_per_positive: Annotated[int, typer.Option(min=1, help="Negatives for each positive of a stratum.")] = 100,
+    negatives_per_positive: Annotated[int, typer.Option(min=1, help="Negatives per positive in each stratum.")] = 100,
     target_negative_count: Annotated[
-        int, typer.Option(min=1, help="Most rows in all; targets are scaled to it.")
+        int, typer.Option(min=1, help="Maximum total rows; targets are scaled down to it.")
     ] = 510_000,
-    n1_n2_ratio: Annotated[tuple[float, float], typer.Option(help="Shares of N1 and N2; they add up to 1.")] = (
+    n1_n2_ratio: Annotated[tuple[float, float], typer.Option(help="Fractions of N1 and N2; must add up to 1.")] = (
         0.85,
         0.15,
     ),
     stratification_bins: Annotated[
         list[str],
-        typer.Option(metavar="COLUMN=A,B,…", help="Stratum column and the values that count; repeat for several."),
+        typer.Option(metavar="COLUMN=A,B,…", help="Stratum column and its values, or bin edges; repeatable."),
     ] = PLAN_BINS,
-    exclude_arcsec: Annotated[float, typer.Option(min=0, help="Draw no row this near to a lens or positive.")] = 11.0,
-    strict: Annotated[bool, typer.Option("--strict", help="A stratum that falls short is an error.")] = False,
-    engine: Annotated[str, typer.Option(help="duckdb, or spark where the pool outgrows one machine.")] = "duckdb",
+    exclude_arcsec: Annotated[float, typer.Option(min=0, help="Minimum distance from lenses and positives.")] = 11.0,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if a stratum falls short.")] = False,
+    engine: Annotated[str, typer.Option(help="duckdb, or spark if the pool outgrows one machine.")] = "duckdb",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the table of strata.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Show the SQL that chooses the rows.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show the SQL that selects the rows.")] = False,
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Draw stratified negatives from a pool, reproducibly.
 
-    Each positive asks for a number of negatives of its own stratum (nobs_z bin and type), 85 % N1 and 15 % N2. Rows are
+    For each positive, negatives are drawn from its own stratum (nobs_z bin and type), 85 % N1 and 15 % N2. Rows are
     taken in the order of MD5("seed:galaxy_id"), and carry the number of pool rows they stand for (sampling_weight).
 
     Example: lensctl sample pool.parquet negatives.parquet --positives positives.parquet --negatives-per-positive 5
@@ -82,10 +82,10 @@ def sample(
             refuse_existing(path, overwrite)
     by = parse_strata(stratification_bins)
     wanted, avoid, sources = _lenses(positives, lenses)
-    with contextlib.ExitStack() as held:
-        runs, scan = _begin(engine, held, pool, by, format)
+    with contextlib.ExitStack() as stack:
+        database, scan = _begin(engine, stack, pool, by, format)
         planned = plan(
-            runs,
+            database,
             scan.schema,
             wanted,
             by=by,
@@ -110,8 +110,8 @@ def sample(
         }
         inputs = (step_input("pool", pool, scan.digest, scan.chain), *sources)
         chain = extend(Step("sample", parameters, inputs), scan.chain, chain_of(wanted, positives))
-        runs.keep(CHOSEN, planned.sql)
-        runs.write_located(CHOSEN, output, chain, rows=planned.rows, overwrite=overwrite, format=format)
+        database.keep(CHOSEN, planned.sql)
+        database.write_located(CHOSEN, output, chain, rows=planned.rows, overwrite=overwrite, format=format)
     if strata:
         write_table(stamp(planned.strata, chain), strata, overwrite=overwrite)
     report.receipt(
@@ -125,23 +125,23 @@ def sample(
 
 
 def _begin(
-    engine: str, held: contextlib.ExitStack, pool: str, by: dict[str, tuple[str, ...]], format: str | None
+    engine: str, stack: contextlib.ExitStack, pool: str, by: dict[str, tuple[str, ...]], format: str | None
 ) -> tuple[Database | Cluster, ScannedTable]:
-    """An engine that knows the pool, until what holds it is closed."""
+    """Open the engine with the pool registered; `stack` closes it."""
     if engine == "spark":
         from lensctl.io.tables.spark import Cluster
         from lensctl.sample import NEEDED
 
-        cluster = held.enter_context(Cluster())
+        cluster = stack.enter_context(Cluster())
         return cluster, cluster.scan("pool", pool, (*NEEDED, *by))
     from lensctl.io.tables.sql import Database
 
-    database = held.enter_context(Database(memory_mb_per_thread=MEMORY_MB_PER_THREAD))
+    database = stack.enter_context(Database(memory_mb_per_thread=MEMORY_MB_PER_THREAD))
     return database, database.scan("pool", pool, format if pool == "-" else None, located=True)
 
 
 def _lenses(positives: str, lenses: list[str]) -> tuple[pa.Table, pa.Table, tuple[Input, ...]]:
-    """The positives; positions to stay away from: theirs and those of every catalogue; and all of them as inputs."""
+    """The positives; the positions to avoid (positives and all lens catalogues); and the provenance inputs."""
     import numpy as np
     import pyarrow as pa
 
@@ -161,13 +161,13 @@ def _lenses(positives: str, lenses: list[str]) -> tuple[pa.Table, pa.Table, tupl
 
 
 def _say(planned: Plan, *, strict: bool, explain: bool) -> None:
-    """Show the table of strata and what was left out; an error where one falls short and that is not allowed."""
+    """Show the table of strata and what was left out; InputError if a stratum falls short and `strict` is set."""
     from lensctl.rules.errors import InputError
 
     by_stratum = planned.strata
     report.table("Strata", by_stratum.column_names, (row.values() for row in by_stratum.to_pylist()))
     if planned.unstratified:
-        report.say(f"{planned.unstratified} positives have no stratum and ask for no negatives")
+        report.say(f"{planned.unstratified} positives have no stratum and get no negatives")
     if explain:
         report.say(planned.sql)
     short = [quota for quota in planned.quotas if quota.shortfall]

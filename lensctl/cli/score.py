@@ -8,18 +8,20 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
-from lensctl.cli.compute import Device, Threads, be_a_good_neighbour, local_folder, root_of
+from lensctl.cli.compute import Device, Threads, local_folder, root_of, set_openmp_wait_policy
 from lensctl.cli.options import Format, Output, Overwrite, Root
 
 
 @command("score", MODEL)
 def score(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a run or a frozen model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Run folder or frozen model.")],
     input: Annotated[str, typer.Argument(metavar="INPUT", help="Manifest or cutout store; - is a manifest on stdin.")],
     output: Output,
     root: Root = None,
-    tta: Annotated[bool, typer.Option("--tta", help="Average over eight turns and mirrors of each cutout.")] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Cutouts at a time; no part of the result.")] = 256,
+    tta: Annotated[
+        bool, typer.Option("--tta", help="Test-time augmentation: average over 8 rotations and flips.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option(min=1, help="Cutouts per batch; does not affect the result.")] = 256,
     device: Device = "auto",
     threads: Threads = None,
     format: Format = None,
@@ -27,12 +29,12 @@ def score(
 ) -> None:
     """Score cutouts with a trained or frozen model.
 
-    The model knows its own crop and normalisation; a frozen one must verify first. Every column of INPUT is carried;
-    logit, p and the logits of the members are added, null where there is no good cutout.
+    Crop and normalisation are stored with the model; a frozen model is verified first. All columns of INPUT are kept;
+    logit, p and the members' logits are added, null where there is no good cutout.
 
     Example: lensctl score run manifest.parquet scores.parquet
     """
-    be_a_good_neighbour()
+    set_openmp_wait_policy()
     from lensctl.io.cutouts.by_manifest import Cutouts
     from lensctl.io.cutouts.store import is_store, open_store
     from lensctl.io.provenance import digests
@@ -42,12 +44,12 @@ def score(
     from lensctl.learning.networks.checkpoint import FROZEN, load_model
     from lensctl.learning.out_of_memory import enough_memory
     from lensctl.score import score
-    from lensctl.verify import proven
+    from lensctl.verify import load_verified
 
     refuse_existing(output, overwrite)
-    folder_of_model = local_folder(model, "a model is read from")
-    is_frozen = (folder_of_model / FROZEN).exists()
-    loaded = proven(folder_of_model, device=device) if is_frozen else load_model(folder_of_model)
+    model_folder = local_folder(model, "a model must be on")
+    is_frozen = (model_folder / FROZEN).exists()
+    loaded = load_verified(model_folder, device=device) if is_frozen else load_model(model_folder)
     crop = loaded.card.crop
     if input != "-" and is_store(input):
         store = open_store(input)
@@ -56,10 +58,10 @@ def score(
         def read(rows):  # type: ignore[no-untyped-def]
             return store.read(rows, crop=crop)
     else:
-        folder = root_of(input, root)
+        cutout_root = root_of(input, root)
         table = read_table(input, format=format if input == "-" else None)
         chain, digest, role = chain_of(table, input), digests.of_table(table), "manifest"
-        cutouts = Cutouts(table, folder)
+        cutouts = Cutouts(table, cutout_root)
 
         def read(rows):  # type: ignore[no-untyped-def]
             return cutouts.read(rows, crop=crop)

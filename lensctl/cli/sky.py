@@ -14,24 +14,24 @@ from lensctl.cli.options import Overwrite, Seed, Workers
 
 @command("sky", TABLES)
 def sky(
-    out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder to make.", show_default=False)],
-    galaxies: Annotated[int, typer.Option(min=20, help="Galaxies in the catalogue, lenses among them.")] = 12_000,
+    out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder to create.", show_default=False)],
+    galaxies: Annotated[int, typer.Option(min=20, help="Galaxies in the catalogue, including lenses.")] = 12_000,
     lenses: Annotated[
-        int | None, typer.Option(min=0, help="Lenses; 3.1 % of the galaxies if not given.", show_default=False)
+        int | None, typer.Option(min=0, help="Lenses; default 3.1 % of the galaxies.", show_default=False)
     ] = None,
     window_px: Annotated[
         int | None,
-        typer.Option(min=300, max=3600, help="Side of a coadd window; as needed if not given.", show_default=False),
+        typer.Option(min=300, max=3600, help="Side of a coadd window; default as needed.", show_default=False),
     ] = None,
-    full_bricks: Annotated[bool, typer.Option("--full-bricks", help="Whole bricks of 3600 px, not windows.")] = False,
+    full_bricks: Annotated[bool, typer.Option("--full-bricks", help="Full bricks of 3600 px, not windows.")] = False,
     seed: Seed = 42,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make a mock survey, laid out like the Legacy Survey's.
+    """Make a mock survey, laid out like the Legacy Surveys.
 
-    Coadds, Tractor catalogues, sweeps, a lens catalogue and the truth, for demos and tests. Nothing in it is real, and
-    its README and every header say so. The same seed and size give the same bytes.
+    Coadds, Tractor catalogues, sweeps, a lens catalogue and a truth table, for demos and tests. Nothing in it is
+    real, as its README and every FITS header state. The same seed and size give identical files.
 
     Example: lensctl sky sky --galaxies 2000
     """
@@ -43,14 +43,14 @@ def sky(
     from lensctl.sky.pointings import Size
 
     if full_bricks and window_px is not None:
-        raise InputError("--full-bricks and --window-px exclude each other", "give one of them")
+        raise InputError("--full-bricks and --window-px exclude each other", "use only one of them")
     size = Size(galaxies, round(LENS_SHARE * galaxies) if lenses is None else lenses, window_px, full_bricks)
     step = Step("sky", {**vars(size), "seed": seed})
     chain = extend(step)
     with whole_folder(out_dir, overwrite) as part, report.progress("windows", None) as advance:
-        made = make(part, size, seed=seed, workers=workers or cores(), chain=chain, advance=advance)
-    by_kind = made.counts("kind", "split")
-    by_grade = made.counts("grade", "split")
+        survey = make(part, size, seed=seed, workers=workers or cores(), chain=chain, advance=advance)
+    by_kind = survey.counts("kind", "split")
+    by_grade = survey.counts("grade", "split")
     splits = ("train", "val", "test")
     report.table(
         "A mock sky: nothing in it is real",
@@ -61,9 +61,9 @@ def sky(
     report.receipt(
         "sky",
         str(out_dir),
-        bricks=len(made.pointings),
-        sweeps=made.sweeps,
-        rows=made.rows,
+        bricks=len(survey.pointings),
+        sweeps=survey.sweeps,
+        rows=survey.rows,
         lenses=size.lenses,
-        lens_catalog_rows=made.catalogued_lenses,
+        lens_catalog_rows=survey.catalogued_lenses,
     )

@@ -21,29 +21,29 @@ def sync(
         Patterns, typer.Option(metavar="GLOB", help="Copy only what matches; repeat for several.", show_default=False)
     ] = [],  # noqa: B006
     exclude: Annotated[
-        Patterns, typer.Option(metavar="GLOB", help="Leave out what matches; repeat for several.", show_default=False)
+        Patterns, typer.Option(metavar="GLOB", help="Skip what matches; repeat for several.", show_default=False)
     ] = [],  # noqa: B006
     delete: Annotated[bool, typer.Option("--delete", help="Also remove from DST what SRC does not have.")] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read every copy again and compare its content; mend what differs.")
+        bool, typer.Option("--verify", help="Re-read every copy and compare its content; repair what differs.")
     ] = False,
-    connections: Annotated[int, typer.Option(min=1, max=256, help="Objects underway at a time.")] = 16,
+    connections: Annotated[int, typer.Option(min=1, max=256, help="Objects in transfer at a time.")] = 16,
     bwlimit: Annotated[
         str | None,
-        typer.Option(metavar="RATE", help="Bytes a second at most, such as 500k, 20M or 1.5G.", show_default=False),
+        typer.Option(metavar="RATE", help="Maximum bytes per second, e.g. 500k, 20M or 1.5G.", show_default=False),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")] = False,
 ) -> int | None:
-    """Copy objects between S3 and disk, either way, verified.
+    """Copy objects between S3 and disk, in either direction, with verification.
 
-    DST is made to hold what SRC holds: what is missing or differs is copied, what differs is replaced, and the same
-    command again goes on where it was cut short. Every byte is summed up on its way and compared: with the ETag where
-    that is a digest, else by SHA-256. Files keep their times. DST gets a list of what it was given and its digests,
-    .lensctl-sync.jsonl, and holds _INCOMPLETE until it has all of SRC, so that nobody reads half a folder.
+    Objects that are missing from DST or differ are copied; an interrupted run resumes with the same command. Every byte
+    is hashed in transfer and compared with the ETag where that is a digest, otherwise with a SHA-256. Files keep their
+    modification times. DST gets a ledger of copies and digests, .lensctl-sync.jsonl, and holds _INCOMPLETE until the
+    copy is complete, so that nobody reads half a folder.
 
-    In a GLOB of --include and --exclude * stands for any letters, / too: s3://survey/south coadds --include
-    '*-image-*.fits.fz'. In SRC it stays within a folder, and ** does not: 'sweep/**/*.fits'. Unfinished outputs on disk
-    (.NAME.part) are not copied; what still grows on S3 is, as not whole.
+    In the GLOB of --include and --exclude, * matches any characters, including /: s3://survey/south coadds --include
+    '*-image-*.fits.fz'. In SRC, * stays within a folder and ** does not: 'sweep/**/*.fits'. Unfinished outputs on disk
+    (.NAME.part) are not copied; folders still growing on S3 are, marked as incomplete.
 
     Example: lensctl sync negatives.zarr mirror/negatives.zarr
     """
@@ -55,20 +55,20 @@ def sync(
 
     throttle = Throttle(_bytes_per_second(bwlimit), time.monotonic) if bwlimit else None
     source, target = open_object_store(src), open_object_store(dst, target=True)
-    spoken = {"copy", "mend", "delete"} if dry_run else {"mend"}
+    reported = {"copy", "mend", "delete"} if dry_run else {"mend"}
 
     def tell(action: str, key: str) -> None:
-        if action in spoken:
+        if action in reported:
             report.say(f"{action} {key}")
 
     with report.progress("objects", None) as bar:
-        started, passed = time.monotonic(), 0
+        started, transferred = time.monotonic(), 0
 
-        def advance(done: int, size: int, of: int | None) -> None:
-            nonlocal passed
-            passed += size
-            rate = passed / max(time.monotonic() - started, 1e-9)
-            bar(done, f"{passed / 1e9:,.2f} GB, {rate / 1e6:,.0f} MB/s", of)
+        def advance(done: int, size: int, total: int | None) -> None:
+            nonlocal transferred
+            transferred += size
+            rate = transferred / max(time.monotonic() - started, 1e-9)
+            bar(done, f"{transferred / 1e9:,.2f} GB, {rate / 1e6:,.0f} MB/s", total)
 
         outcome = sync(
             source,
@@ -88,10 +88,10 @@ def sync(
     if len(outcome.failed) > len(shown):
         report.say(f"failed: {len(outcome.failed) - len(shown):,} more")
     if not (outcome.copied or outcome.deleted or outcome.failed):
-        report.say(f"{dst} holds what {src} holds: nothing to do")
+        report.say(f"{dst} is up to date with {src}: nothing to do")
     for folder in outcome.growing:
         what = src if folder == "." else f"{src}: {folder}"
-        report.say(f"{what} is still being written, and its copy marked as not whole: sync again when it is")
+        report.say(f"{what} is still being written; its copy is marked incomplete: sync again once it is done")
     facts: dict[str, object] = {
         "objects": outcome.objects,
         "bytes": outcome.bytes,
@@ -112,7 +112,7 @@ def sync(
 
 
 def _bytes_per_second(text: str) -> float:
-    """A rate such as 20M; InputError for none."""
+    """Parse a rate such as 20M; InputError if it is not one."""
     import re
 
     from lensctl.rules.errors import InputError
@@ -120,5 +120,5 @@ def _bytes_per_second(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKMG]?)", text)
     rate = float(found[1]) * {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}[found[2].upper()] if found else 0.0
     if rate < 1:
-        raise InputError(f"--bwlimit {text} is no rate", "write it as 500k, 20M or 1.5G bytes a second")
+        raise InputError(f"--bwlimit {text} is not a rate", "write it as 500k, 20M or 1.5G bytes a second")
     return rate

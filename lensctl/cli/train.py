@@ -12,22 +12,22 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
-from lensctl.cli.compute import Device, Threads, be_a_good_neighbour, local_folder, root_of
-from lensctl.cli.epochs import teller
+from lensctl.cli.compute import Device, Threads, local_folder, root_of, set_openmp_wait_policy
+from lensctl.cli.epochs import training_display
 from lensctl.cli.options import Format, Overwrite, Root, Seed
 
 if TYPE_CHECKING:
     from lensctl.learning.training.distributed import Team
 
 WORLD = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
-"""What torchrun says in the environment, and what holds without it."""
-RECIPE, DATA, CHANGES, MACHINE = "Recipe", "Rows", "Augmentation", "Machine"
+"""Environment variables set by torchrun, with their defaults for a single process."""
+RECIPE, DATA, AUGMENTATION, MACHINE = "Recipe", "Rows", "Augmentation", "Machine"
 
 
 @command("train", MODEL)
 def train(
     manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="Made by `lensctl manifest`; - is stdin.")],
-    run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR", help="Folder to make, on local disk.")],
+    run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR", help="Run folder to create, on local disk.")],
     root: Root = None,
     format: Format = None,
     arch: Annotated[
@@ -40,78 +40,93 @@ def train(
     init: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Weights to start from: safetensors or a torch state_dict.", rich_help_panel=RECIPE
+            metavar="FILE", help="Initial weights: safetensors or a torch state_dict.", rich_help_panel=RECIPE
         ),
     ] = None,
-    crop: Annotated[int, typer.Option(help="Pixels per side that the network sees.", rich_help_panel=RECIPE)] = 64,
+    crop: Annotated[int, typer.Option(help="Side of the network's input, pixels.", rich_help_panel=RECIPE)] = 64,
     normalise: Annotated[str, typer.Option(help="bands, asinh or annulus.", rich_help_panel=RECIPE)] = "bands",
-    epochs: Annotated[int, typer.Option(help="Most epochs.", rich_help_panel=RECIPE)] = 30,
-    patience: Annotated[int, typer.Option(help="Epochs without gain before it stops.", rich_help_panel=RECIPE)] = 8,
+    epochs: Annotated[int, typer.Option(help="Maximum number of epochs.", rich_help_panel=RECIPE)] = 30,
+    patience: Annotated[
+        int, typer.Option(help="Early stopping: epochs without improvement.", rich_help_panel=RECIPE)
+    ] = 8,
     batch_size: Annotated[int, typer.Option(help="Cutouts per step.", rich_help_panel=RECIPE)] = 256,
-    lr: Annotated[float, typer.Option(help="Highest learning rate.", rich_help_panel=RECIPE)] = 1e-3,
-    lr_end: Annotated[float, typer.Option(help="Last learning rate.", rich_help_panel=RECIPE)] = 1e-5,
-    warmup: Annotated[float, typer.Option(help="Share of the steps in which it rises.", rich_help_panel=RECIPE)] = 0.03,
-    weight_decay: Annotated[float, typer.Option(help="Of AdamW.", rich_help_panel=RECIPE)] = 0.01,
-    clip: Annotated[float, typer.Option(help="Largest gradient norm.", rich_help_panel=RECIPE)] = 1.0,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.", rich_help_panel=RECIPE)] = 1e-3,
+    lr_end: Annotated[float, typer.Option(help="Final learning rate.", rich_help_panel=RECIPE)] = 1e-5,
+    warmup: Annotated[
+        float, typer.Option(help="Fraction of steps used for linear warmup.", rich_help_panel=RECIPE)
+    ] = 0.03,
+    weight_decay: Annotated[float, typer.Option(help="AdamW weight decay.", rich_help_panel=RECIPE)] = 0.01,
+    clip: Annotated[float, typer.Option(help="Gradient clipping: maximum norm.", rich_help_panel=RECIPE)] = 1.0,
     seed: Seed = 42,
-    ensemble: Annotated[int, typer.Option(help="Networks to train, each its own seed.", rich_help_panel=RECIPE)] = 1,
+    ensemble: Annotated[
+        int, typer.Option(help="Networks to train, each with its own seed.", rich_help_panel=RECIPE)
+    ] = 1,
     pos_weight: Annotated[
-        str, typer.Option(metavar="X|balanced", help="Factor on the weight of lenses.", rich_help_panel=DATA)
+        str, typer.Option(metavar="X|balanced", help="Factor on the loss weight of lenses.", rich_help_panel=DATA)
     ] = "1.0",
     positive_share: Annotated[
         float | None,
-        typer.Option(help="Share of lenses in each batch; as they come if not given.", rich_help_panel=DATA),
+        typer.Option(help="Fraction of lenses in each batch; default: as in the data.", rich_help_panel=DATA),
     ] = None,
     samples_per_epoch: Annotated[
-        int | None, typer.Option(help="Rows in an epoch; all if not given.", rich_help_panel=DATA)
+        int | None, typer.Option(help="Rows per epoch; default: all.", rich_help_panel=DATA)
     ] = None,
     tier_b_target: Annotated[
-        float, typer.Option(help="Target of tier B lenses; 0.95 smooths their label.", rich_help_panel=DATA)
+        float, typer.Option(help="Target for tier B lenses; 0.95 is label smoothing.", rich_help_panel=DATA)
     ] = 1.0,
     fold: Annotated[
         str | None,
-        typer.Option(metavar="K/N", help="Test on part K of N of the sky, by HEALPix pixel.", rich_help_panel=DATA),
+        typer.Option(
+            metavar="K/N", help="Test on fold K of N; folds are sets of HEALPix pixels.", rich_help_panel=DATA
+        ),
     ] = None,
     without_ref: Annotated[
         list[str],
-        typer.Option(metavar="REF", help="Discovery catalogue to leave out; repeat for several.", rich_help_panel=DATA),
+        typer.Option(metavar="REF", help="Discovery catalogue to exclude; repeat for several.", rich_help_panel=DATA),
     ] = [],  # noqa: B006
-    rotate: Annotated[bool, typer.Option(help="Quarter turns.", rich_help_panel=CHANGES)] = True,
-    flip: Annotated[bool, typer.Option(help="Mirror images.", rich_help_panel=CHANGES)] = True,
-    shift: Annotated[int, typer.Option(help="Largest shift, pixels; at most 5.", rich_help_panel=CHANGES)] = 5,
+    rotate: Annotated[
+        bool, typer.Option(help="Random rotations by multiples of 90 degrees.", rich_help_panel=AUGMENTATION)
+    ] = True,
+    flip: Annotated[bool, typer.Option(help="Random flips.", rich_help_panel=AUGMENTATION)] = True,
+    shift: Annotated[int, typer.Option(help="Maximum shift, pixels; at most 5.", rich_help_panel=AUGMENTATION)] = 5,
     noise: Annotated[
-        float, typer.Option(help="Noise, at most 0.1 of the background's.", rich_help_panel=CHANGES)
+        float, typer.Option(help="Maximum added noise, in background sigma; at most 0.1.", rich_help_panel=AUGMENTATION)
     ] = 0.1,
-    blur: Annotated[float, typer.Option(help="Largest sigma of a blur, pixels.", rich_help_panel=CHANGES)] = 0.5,
+    blur: Annotated[
+        float, typer.Option(help="Maximum Gaussian blur sigma, pixels.", rich_help_panel=AUGMENTATION)
+    ] = 0.5,
     device: Device = "auto",
     threads: Threads = None,
     amp: Annotated[
-        bool, typer.Option(help="bfloat16 on a GPU that has it, float16 on another.", rich_help_panel=MACHINE)
+        bool,
+        typer.Option(help="Mixed precision on GPUs: bfloat16 if supported, else float16.", rich_help_panel=MACHINE),
     ] = True,
-    compile: Annotated[bool, typer.Option("--compile", help="Through torch.compile.", rich_help_panel=MACHINE)] = False,
+    compile: Annotated[bool, typer.Option("--compile", help="Use torch.compile.", rich_help_panel=MACHINE)] = False,
     feed: Annotated[
         str,
-        typer.Option(help="device, host or stream cutouts; auto goes by size.", rich_help_panel=MACHINE),
+        typer.Option(
+            help="Where cutouts are kept: device, host or stream; auto picks by size.", rich_help_panel=MACHINE
+        ),
     ] = "auto",
     checkpoint_every: Annotated[
-        int | None, typer.Option(min=1, help="Save after so many batches too.", rich_help_panel=MACHINE)
+        int | None, typer.Option(min=1, help="Also save a checkpoint every N batches.", rich_help_panel=MACHINE)
     ] = None,
     track: Annotated[
         list[str],
         typer.Option(help="tensorboard, wandb or mlflow; repeat for several.", rich_help_panel=MACHINE),
     ] = [],  # noqa: B006
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an unfinished run.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an unfinished run.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Train a network on a manifest and its cutouts.
 
     Rows whose cutout failed or has a NaN in the crop are left out and counted. The best epoch by validation AUC is
-    kept. A run that was killed goes on with --resume, to the same weights. Several GPUs share each batch under
-    torchrun: torchrun --nproc-per-node 4 -m lensctl train manifest.parquet run
+    kept. --resume continues a killed run and reaches the same weights. For several GPUs use torchrun, which splits
+    each batch among them: torchrun --nproc-per-node 4 -m lensctl train manifest.parquet run
 
     Example: lensctl train manifest.parquet run --epochs 10 --positive-share 0.3
     """
-    be_a_good_neighbour()
+    set_openmp_wait_policy()
     from lensctl.io import machine
     from lensctl.io.cutouts.by_manifest import Cutouts
     from lensctl.io.tables.files import read_table
@@ -152,11 +167,11 @@ def train(
         )
         for name in track:
             refuse_missing(name)
-        built = local_folder(run_dir, "a run is made on")
-        folder = root_of(manifest, root)
+        run_folder = local_folder(run_dir, "a run must be on")
+        cutout_root = root_of(manifest, root)
         rows = read_table(manifest, format=format if manifest == "-" else None)
-        cutouts = Cutouts(rows, folder)
-        scale = Cutouts(rows.slice(0, 1), folder).facts("pixel_scale_arcsec")["pixel_scale_arcsec"][0].as_py()
+        cutouts = Cutouts(rows, cutout_root)
+        scale = Cutouts(rows.slice(0, 1), cutout_root).facts("pixel_scale_arcsec")["pixel_scale_arcsec"][0].as_py()
         resources = Resources(
             device=device,
             threads=threads,
@@ -167,25 +182,25 @@ def train(
             checkpoint_every=checkpoint_every,
         )
         trackers = []
-        worked = False
-        with teller(epochs, ensemble, team.leads) as tell:
+        started = False
+        with training_display(epochs, ensemble, team.leads) as display:
             for event in train(
                 rows,
                 cutouts,
                 config,
-                built,
+                run_folder,
                 manifest_name=manifest,
                 pixel_scale_arcsec=scale,
                 resources=resources,
                 team=team,
                 resume=resume,
                 overwrite=overwrite,
-                advance=tell.read,
+                advance=display.read,
             ):
-                if not worked and team.leads:
-                    trackers = [TRACKERS[name](built, config.as_dict()) for name in track]
-                worked = True
-                tell.event(event)
+                if not started and team.leads:
+                    trackers = [TRACKERS[name](run_folder, config.as_dict()) for name in track]
+                started = True
+                display.event(event)
                 if event.metrics is not None:
                     for tracker in trackers:
                         tracker.log(event.member, event.metrics)
@@ -193,16 +208,16 @@ def train(
             tracker.close()
     if not team.leads:
         return
-    if not worked:
-        report.say(f"{run_dir} has finished already: nothing to do")
-    report.receipt("train", run_dir, **_facts(read_json(built / RUN)))
+    if not started:
+        report.say(f"{run_dir} is already finished: nothing to do")
+    report.receipt("train", run_dir, **_facts(read_json(run_folder / RUN)))
 
 
 @contextmanager
 def _team(device: str) -> Iterator[Team]:
-    """The processes that torchrun started, by the environment it sets; this one alone without it.
+    """The processes started by torchrun, from its environment variables; without torchrun, this process alone.
 
-    An error that another process says ends this one with the same status and without a word.
+    If another process reports an error, this one exits silently with the same status.
     """
     from lensctl.learning.training.distributed import ALONE, FailedElsewhere, gather_team
 
@@ -218,7 +233,7 @@ def _team(device: str) -> Iterator[Team]:
 
 
 def _facts(run: dict[str, Any]) -> dict[str, Any]:
-    """What the receipt tells of a run."""
+    """Summary of a run for the receipt."""
     members = run.get("members") or [run]
     best = [member["metrics"]["val_auc"] for member in members if member["metrics"]]
     return {

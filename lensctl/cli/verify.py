@@ -9,9 +9,9 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
-from lensctl.cli.compute import Device, be_a_good_neighbour
+from lensctl.cli.compute import Device, set_openmp_wait_policy
 
-NO = 1
+FAILED = 1
 
 
 @command("verify", MODEL)
@@ -22,26 +22,25 @@ def verify(
         typer.Option(
             "--key",
             metavar="PUB",
-            help="Public key (PEM) of whoever must have signed it; without a signature by it the answer is no.",
+            help="Public key (PEM) of the expected signer; verification fails without its signature.",
             show_default=False,
         ),
     ] = None,
     device: Device = "auto",
 ) -> int:
-    """Prove that a frozen model is the one that was frozen.
+    """Verify that a frozen model is unchanged.
 
-    Exit status 1 means that it is not.
+    Exit status 1 means that verification failed.
 
-    One JSON line for each check on stdout, like those of `lensctl gate`: no file missing, extra or touched, signed by
-    whom it must be, digests and steps that name each other, thresholds that come out again from the stored scores, and
-    golden inputs to which the weights and the exported program give their logits, on the CPU and on CUDA where there
-    is one.
+    Prints one JSON line per check, like `lensctl gate`: no file is missing, extra or modified; the signature is by the
+    expected key; digests and provenance steps are consistent; thresholds are reproduced from the stored scores; weights
+    and exported program reproduce the golden logits, on the CPU and, if available, on CUDA.
 
-    Whoever can change files can also change SHA256SUMS and everything else to fit. Only --key finds that.
+    Someone who can change files can also update SHA256SUMS and everything else to match. Only --key detects that.
 
     Example: lensctl verify frozen
     """
-    be_a_good_neighbour()
+    set_openmp_wait_policy()
     from lensctl.frozen import signature
     from lensctl.verify import verify as checks_of
 
@@ -52,8 +51,8 @@ def verify(
         checks.append(check)
     failed = [check for check in checks if not check.passed]
     report.table(
-        f"{frozen_dir.name}: {'NOT what was frozen' if failed else 'is what was frozen'}",
-        ("check", "passed", "value", "limit", "n", "which"),
+        f"{frozen_dir.name}: {'verification FAILED' if failed else 'verified'}",
+        ("check", "passed", "value", "limit", "n", "details"),
         (
             (
                 check.check,
@@ -66,4 +65,4 @@ def verify(
             for check in checks
         ),
     )
-    return NO if failed or not checks else 0
+    return FAILED if failed or not checks else 0

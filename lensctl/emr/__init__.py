@@ -1,1 +1,1 @@
-"""The same commands on a cluster: what is asked of EMR, what a step leaves behind, and how that is proved."""
+"""Running commands on an EMR cluster: requests, step records, and verification of outputs."""

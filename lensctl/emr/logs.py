@@ -1,4 +1,4 @@
-"""The logs that EMR puts on S3: of a step, of a bootstrap that failed."""
+"""The logs EMR uploads to S3: of a step, or of a failed bootstrap."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ BAD = re.compile(r"\bERROR\b|^error: |\bFATAL\b|^Traceback ")
 
 @dataclass(frozen=True)
 class Log:
-    """One log: where it is, and its lines."""
+    """One log: its URL and lines."""
 
     url: str
     lines: tuple[str, ...]
 
     @property
     def bad(self) -> list[str]:
-        """The lines that tell of an error."""
+        """Lines that report an error."""
         return [line for line in self.lines if BAD.search(line)]
 
 
 def of_step(folder: str, step: str) -> list[Log]:
-    """What a step said: stdout last, where Spark puts all that the driver says, on stderr too."""
+    """Logs of a step; stdout last, where Spark also puts the driver's stderr."""
     return _read(f"{folder}/steps/{step}", ("controller", "stderr", "stdout"))
 
 
 def of_bootstrap(folder: str) -> list[Log]:
-    """What the bootstrap of the nodes said."""
+    """Logs of the nodes' bootstrap."""
     return [log for log in _read(f"{folder}/node", ("stdout", "stderr")) if "/bootstrap-actions/" in log.url]
 
 
@@ -49,5 +49,5 @@ def _lines(url: str) -> tuple[str, ...]:
     try:
         text = gzip.decompress(data) if url.endswith(".gz") else data
     except (OSError, EOFError) as error:
-        raise LensctlError(f"{url}: not a whole log ({error})", "EMR may be writing it: ask again") from error
+        raise LensctlError(f"{url}: incomplete log ({error})", "EMR may be writing it: try again") from error
     return tuple(text.decode(errors="replace").splitlines())

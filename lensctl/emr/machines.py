@@ -1,4 +1,4 @@
-"""The machines of a cluster: how many of which, at what price, and how much memory an executor may take there."""
+"""The machines of a cluster: instance types, numbers, price, and executor memory limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
 
 MOST_EXECUTOR_GB = {"m5.xlarge": 4, "m5.2xlarge": 10}
-"""Largest Spark memory that YARN can start on each machine (the plan's lesson 2.3); no others are known to work."""
+"""Largest Spark memory that YARN can start on each instance type, GB; no other types are known to work."""
 
 MARKETS = ("on-demand", "spot")
 _MEMORY = re.compile(r"(\d+)([gm])", re.IGNORECASE)
@@ -21,20 +21,20 @@ _SIZED = ("spark.executor.memory", "spark.driver.memory")
 
 @dataclass(frozen=True)
 class Machines:
-    """What a cluster is made of.
+    """The machines of a cluster.
 
     Attributes
     ----------
     kind : str
         EC2 instance type of every node.
     nodes : int
-        Core nodes, beside the one primary node.
+        Core nodes, in addition to the primary node.
     hours : float
-        Longest that a step may run; it is ended then, and the cluster with it.
+        Time limit of a step; it is killed then, and the cluster terminates.
     market : str
-        How the core nodes are bought; the primary node is always on demand.
+        Purchase option of the core nodes; the primary node is always on-demand.
     max_price : float, optional
-        Highest USD for a spot node and hour; EMR takes the on-demand price where none is given.
+        Maximum USD per spot node-hour; EMR uses the on-demand price if not given.
     """
 
     kind: str
@@ -45,11 +45,11 @@ class Machines:
 
     @property
     def most_node_hours(self) -> float:
-        """What is paid for at most while the step runs."""
+        """Maximum node-hours billed while the step runs."""
         return (1 + self.nodes) * self.hours
 
     def groups(self) -> list[dict[str, Any]]:
-        """The instance groups of EMR's request."""
+        """The instance groups of the EMR request."""
         core: dict[str, Any] = {"Market": "ON_DEMAND"}
         if self.market == "spot":
             core = {"Market": "SPOT", **({"BidPrice": f"{self.max_price:g}"} if self.max_price else {})}
@@ -73,11 +73,11 @@ PRESETS = {
 }
 
 
-def choose(preset: str, **given: Any) -> Machines:
-    """The machines of a preset, with what is given in its place; InputError where they do not go together."""
+def choose(preset: str, **overrides: Any) -> Machines:
+    """The machines of a preset, with overrides; InputError if they are invalid together."""
     if preset not in PRESETS:
         raise InputError(f"no preset '{preset}'{nearest(preset, PRESETS)}", f"use {', '.join(PRESETS)}")
-    chosen = replace(PRESETS[preset], **{name: value for name, value in given.items() if value is not None})
+    chosen = replace(PRESETS[preset], **{name: value for name, value in overrides.items() if value is not None})
     if chosen.kind not in MOST_EXECUTOR_GB:
         raise InputError(
             f"no Spark settings for {chosen.kind}{nearest(chosen.kind, MOST_EXECUTOR_GB)}",
@@ -86,12 +86,12 @@ def choose(preset: str, **given: Any) -> Machines:
     if chosen.market not in MARKETS:
         raise InputError(f"no market '{chosen.market}'", f"use {' or '.join(MARKETS)}")
     if chosen.max_price is not None and chosen.market != "spot":
-        raise InputError("--max-price means nothing to on-demand nodes", "add --market spot, or leave it out")
+        raise InputError("--max-price does not apply to on-demand nodes", "add --market spot, or omit it")
     return chosen
 
 
 def spark_settings(folder: Path, kind: str, executor_memory: str | None = None) -> list[dict[str, Any]]:
-    """Spark's settings for a machine, from the file of that machine in a folder; InputError beyond its limit."""
+    """Spark settings for an instance type, from its file in a folder; InputError above its memory limit."""
     file = folder / f"spark-defaults-{kind}.json"
     try:
         settings: list[dict[str, Any]] = json.loads(file.read_text())
@@ -109,11 +109,11 @@ def spark_settings(folder: Path, kind: str, executor_memory: str | None = None) 
 def _refuse_too_much(name: str, memory: str, kind: str) -> None:
     found = _MEMORY.fullmatch(memory)
     if not found:
-        raise InputError(f"{name}={memory} is no amount of memory", "write it as 4g or 3500m")
+        raise InputError(f"{name}={memory} is not an amount of memory", "write it as 4g or 3500m")
     megabytes = int(found[1]) * (1024 if found[2].lower() == "g" else 1)
     most = MOST_EXECUTOR_GB[kind]
     if not 0 < megabytes <= 1024 * most:
         raise InputError(
-            f"{name}={memory} is more than YARN starts on {kind} ({most}g)" if megabytes else f"{name} is nothing",
+            f"{name}={memory} is more than YARN starts on {kind} ({most}g)" if megabytes else f"{name} is zero",
             f"use {most}g or less" + (", or --instance-type m5.2xlarge" if kind == "m5.xlarge" else ""),
         )

@@ -1,8 +1,8 @@
-"""The proof that outputs were made by the very wheel that was submitted.
+"""Verification that outputs were made by the submitted wheel.
 
-A step lists the objects of its outputs before and after its work, and writes down which are new, with the digest of
-the wheel it was installed from. Whoever waits for it lists them once more: each must be there as a step of that wheel
-left it, and carry the provenance that this step saw.
+A step lists the objects of its outputs before and after it runs, and records which are new, with the digest of its
+installed wheel. `wait` lists them again: each must be as a step of that wheel left it, with the provenance that this
+step recorded.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from lensctl.io.tables.paths import parquet_dataset, readable
 from lensctl.rules.errors import InputError, LensctlError
 
 Listing = dict[str, str]
-"""Objects of an output by their key below it, each with what changes when it is written again."""
+"""Objects of an output by relative key, each with a stamp that changes when it is rewritten."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a step left at one place: id of the provenance step there, and the objects that are new."""
+    """What a step left at one output: id of the provenance step there, and the new objects."""
 
     step: str | None
     objects: Listing
@@ -33,7 +33,7 @@ class Output:
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a step says of itself; written beside the logs when it ends, well or badly."""
+    """A step's record of its run; written beside the logs whether it succeeds or fails."""
 
     wheel: str
     command: list[str]
@@ -42,26 +42,26 @@ class StepRecord:
     outputs: dict[str, Output] = field(default_factory=dict)
 
     def write(self, url: str) -> None:
-        """Put it on S3."""
+        """Upload the record to S3."""
         s3.write_object(url, json.dumps(asdict(self), sort_keys=True).encode())
 
 
 def read_record(url: str) -> StepRecord:
-    """A record from S3; InputError where there is none."""
+    """Read a record from S3; InputError if there is none."""
     try:
         values = json.loads(s3.read_object(url))
         outputs = {path: Output(**each) for path, each in values.pop("outputs").items()}
         return StepRecord(**values, outputs=outputs)
     except FileNotFoundError as error:
         raise InputError(
-            f"the step left no record at {url}: nothing proves what it made", "see its logs, and submit it again"
+            f"the step left no record at {url}, so its outputs cannot be verified", "see its logs, and submit it again"
         ) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{url}: not a record of a step", "submit it again") from error
 
 
 def listing(url: str) -> Listing:
-    """The objects at a place and below it."""
+    """The objects at a URL and below it."""
     import botocore.exceptions
 
     bucket, key = s3.split_url(url)
@@ -78,14 +78,14 @@ def listing(url: str) -> Listing:
     }
 
 
-def made(before: Mapping[str, Listing], after: Mapping[str, Listing], command: str) -> dict[str, Output]:
-    """What is new at each place, and the provenance that stands there now."""
-    new = {url: {k: v for k, v in found.items() if before[url].get(k) != v} for url, found in after.items()}
-    return {url: Output(_made_by(url, command), objects) for url, objects in new.items()}
+def changes(before: Mapping[str, Listing], after: Mapping[str, Listing], command: str) -> dict[str, Output]:
+    """The new objects of each output, and its provenance now."""
+    new = {url: {k: v for k, v in listed.items() if before[url].get(k) != v} for url, listed in after.items()}
+    return {url: Output(_step_id(url, command), objects) for url, objects in new.items()}
 
 
-def _made_by(url: str, command: str) -> str | None:
-    """Id of the provenance step of what is readable at a place; None where nothing is."""
+def _step_id(url: str, command: str) -> str | None:
+    """Id of the provenance step of an output; None if it cannot be read."""
     try:
         chain = _open(url, command)[0]
     except LensctlError:
@@ -94,36 +94,36 @@ def _made_by(url: str, command: str) -> str | None:
 
 
 def _open(url: str, command: str) -> tuple[Chain, int]:
-    """Provenance and rows of an output; InputError where it is not there or cannot be read."""
+    """Provenance and row count of an output; InputError if it is missing or unreadable."""
     if command == "cutout":
         store = Store(url)
         return store.chain, store.n
     with readable(url):
-        found = parquet_dataset(url)
-        return chain_of(found.schema, url), int(found.count_rows())
+        dataset = parquet_dataset(url)
+        return chain_of(dataset.schema, url), int(dataset.count_rows())
 
 
 def prove(work: Work, records: Sequence[str]) -> dict[str, int]:
-    """Rows of each output of a step, all of them proved.
+    """Verify all outputs of a step, and return their row counts.
 
     Parameters
     ----------
     work : Work
-        What the step was told.
+        The work submitted as the step.
     records : sequence of str
-        Addresses of the records of all steps of that wheel: one that was cut short may have made a part of it.
+        URLs of the records of all steps of that wheel: an interrupted one may have made some of the objects.
 
     Raises
     ------
     InputError
-        Another wheel ran; an output is missing, cannot be read, has another provenance, or holds an object that no
-        step of this wheel made. The sentence names it.
+        Another wheel ran; or an output is missing, unreadable, has another provenance, or holds an object that no
+        step of this wheel made. The message names it.
     """
     own = read_record(work.record)
     if own.wheel != work.wheel:
-        raise InputError(f"the step ran {own.wheel}, submitted was {work.wheel}", "start a new cluster")
+        raise InputError(f"the step ran wheel {own.wheel}, but {work.wheel} was submitted", "start a new cluster")
     if own.status or tuple(own.command) != work.command:
-        raise InputError(f"{work.record}: tells of another command, or of its failure", "submit it again")
+        raise InputError(f"{work.record}: records another command, or a failure", "submit it again")
     others = [each for each in (read_record(url) for url in records) if each.wheel == work.wheel]
     return {url: _prove(url, work.command[0], own, others) for url in work.outputs}
 
@@ -133,8 +133,8 @@ def _prove(url: str, command: str, own: StepRecord, others: Sequence[StepRecord]
     last = chain[-1] if chain else None
     seen = own.outputs.get(url)
     if last is None or seen is None or (last.command, last.id) != (command, seen.step):
-        what = f"a '{last.command}' step, {last.id}" if last else "no step of lensctl"
-        raise InputError(f"{url}: was made by {what}, not by this one", "someone replaced it: submit it again")
+        what = f"a '{last.command}' step, {last.id}" if last else "something other than lensctl"
+        raise InputError(f"{url}: was made by {what}, not by this step", "it was replaced: submit it again")
     known = {
         (name, state)
         for each in (own, *others)
@@ -145,8 +145,8 @@ def _prove(url: str, command: str, own: StepRecord, others: Sequence[StepRecord]
     unknown = sorted(name for name, state in found.items() if (name, state) not in known)
     if unknown:
         raise InputError(
-            f"{url}: {len(unknown)} of {len(found)} objects were not made by the wheel that was submitted, first "
+            f"{url}: {len(unknown)} of {len(found)} objects were not made by the submitted wheel, first "
             f"'{unknown[0] or url}'",
-            "submit it to another place, or remove what lies there before",
+            "use another output path, or remove what was there before",
         )
     return rows

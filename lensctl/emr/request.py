@@ -1,4 +1,4 @@
-"""What is asked of EMR, to the letter: a cluster, and a step on it."""
+"""EMR requests: a cluster, and a step on it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ NAME = "lensctl"
 
 
 def step(work: Work, staged: Staged, region: str, *, alone: bool) -> dict[str, Any]:
-    """A step that does some work; where it stands `alone` the cluster ends with it, whichever way it ends.
+    """A step that does some work; if it is `alone`, the cluster terminates when it fails.
 
-    `env` says the region to the driver, and Spark to its executors: it is never guessed.
+    The region is never guessed: `env` passes it to the driver, and Spark to the executors.
     """
     submit = ["spark-submit", "--deploy-mode", "client", "--conf", f"spark.executorEnv.AWS_REGION={region}"]
     return {
@@ -39,9 +39,9 @@ def cluster(
     idle_minutes: int,
     keep: bool,
 ) -> dict[str, Any]:
-    """A cluster that installs the wheel and does some steps.
+    """A cluster that installs the wheel and runs some steps.
 
-    It ends after the last step, or with `keep` when it was idle for some minutes; idle it never stays longer.
+    It terminates after the last step, with `keep` after `idle_minutes`; it never idles longer.
     """
     return {
         "Name": " ".join([NAME, *(step["Name"].removeprefix(f"{NAME} ") for step in steps)]),

@@ -1,4 +1,4 @@
-"""What a step does on the cluster: the command line of the laptop, by the wheel that was submitted, and a record."""
+"""What a step does on the cluster: run the submitted command line, and record its outputs."""
 
 from __future__ import annotations
 
@@ -19,35 +19,37 @@ CANNOT = 2
 
 
 def run_step(work: Work, tell: Callable[[str], None]) -> proof.StepRecord:
-    """Run the command and write the record of what it made, whichever way it ended.
+    """Run the command and write the record of its outputs, whether it succeeds or fails.
 
-    `tell` is given a line for people where the command ran out of time.
+    `tell` is called with a message if the command exceeds its time limit.
 
-    Raises LensctlError, before anything is done, where another wheel than the one submitted is installed here.
+    Raises LensctlError, before anything is done, if the installed wheel is not the submitted one.
     """
     installed = wheels.installed()
     if installed != work.wheel:
-        raise LensctlError(f"this cluster has the wheel {installed}, submitted was {work.wheel}", "start a new cluster")
+        raise LensctlError(f"this cluster has wheel {installed}, but {work.wheel} was submitted", "start a new cluster")
     before = {url: proof.listing(url) for url in work.outputs}
     with tempfile.TemporaryDirectory() as folder:
-        words = list(work.command)
+        arguments = list(work.command)
         if work.config:
             s3.download(work.config, Path(folder) / "config.yaml")
-            words += ["--config", f"{folder}/config.yaml"]
-        status, said = _run(words, work.hours, tell)
+            arguments += ["--config", f"{folder}/config.yaml"]
+        status, stdout = _run(arguments, work.hours, tell)
     after = {url: proof.listing(url) for url in work.outputs}
-    made = proof.made(before, after, work.command[0])
-    record = proof.StepRecord(installed, list(work.command), status, json.loads(said[-1]) if said else None, made)
+    outputs = proof.changes(before, after, work.command[0])
+    record = proof.StepRecord(
+        installed, list(work.command), status, json.loads(stdout[-1]) if stdout else None, outputs
+    )
     record.write(work.record)
     return record
 
 
-def _run(words: list[str], hours: float, tell: Callable[[str], None]) -> tuple[int, list[str]]:
-    """Exit status and stdout of a lensctl command, ended after some hours; its stderr goes where ours does."""
-    line = [sys.executable, "-m", "lensctl", *words]
+def _run(arguments: list[str], hours: float, tell: Callable[[str], None]) -> tuple[int, list[str]]:
+    """Exit status and stdout lines of a lensctl command with a time limit; stderr is inherited."""
+    line = [sys.executable, "-m", "lensctl", *arguments]
     try:
         done = subprocess.run(line, stdout=subprocess.PIPE, timeout=3600 * hours, check=False)
     except subprocess.TimeoutExpired:
-        tell(f"error: not done after {hours:g} h, and ended\n  fix: submit it again: it goes on")
+        tell(f"error: not done after {hours:g} h, stopped\n  fix: submit it again to resume")
         return CANNOT, []
     return done.returncode, done.stdout.decode().strip().splitlines() if not done.returncode else []

@@ -1,4 +1,4 @@
-"""EMR and EC2 as far as lensctl asks them, and what their refusals are called for people."""
+"""The EMR and EC2 calls lensctl uses, with their errors as plain messages."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ DONE, FAILED = "COMPLETED", ("FAILED", "CANCELLED", "INTERRUPTED")
 
 _FIXES = (
     (("quota", "limit", "capacity"), "ask for fewer --nodes, or another --instance-type, or raise the quota"),
-    (("accessdenied", "unauthorized", "not authorized"), "your AWS user lacks this right: ask who runs the account"),
+    (
+        ("accessdenied", "unauthorized", "not authorized"),
+        "your AWS user lacks this permission: ask the account's administrator",
+    ),
     (("expired", "invalidclienttoken", "unrecognizedclient", "signature"), "your AWS credentials are not valid: renew"),
-    (("throttl", "rate exceeded"), "AWS is asked too often: wait a minute"),
+    (("throttl", "rate exceeded"), "AWS throttles requests: wait a minute"),
 )
 _NOT_THERE = ("is not valid", "not found", "notfound", "does not exist")
 
 
 @dataclass(frozen=True)
 class State:
-    """How a cluster or a step is: EMR's word, and why."""
+    """State of a cluster or step: EMR's term, and the reason."""
 
     id: str
     name: str
@@ -44,67 +47,67 @@ class Service:
         import boto3
         from botocore.config import Config
 
-        how = Config(retries=POLICY.for_botocore())
+        config = Config(retries=POLICY.for_botocore())
         session = boto3.Session(region_name=region)
         self.region = region
-        self._emr = session.client("emr", config=how)
-        self._ec2 = session.client("ec2", config=how)
+        self._emr = session.client("emr", config=config)
+        self._ec2 = session.client("ec2", config=config)
 
     def refuse_subnet(self, subnet: str, nodes: int) -> None:
-        """Raise InputError for a subnet that is not in this region, or has no room."""
+        """Raise InputError for a subnet that is not in this region or has too few addresses."""
         try:
-            with plainly("EC2"):
+            with aws_errors("EC2"):
                 (found,) = self._ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]
         except InputError as error:
             raise InputError(f"subnet {subnet} in {self.region}: {error}", "name a subnet of that region") from error
         if found["State"] != "available" or found["AvailableIpAddressCount"] < nodes:
-            room = f"is {found['State']} and has {found['AvailableIpAddressCount']} addresses for {nodes} nodes"
-            raise InputError(f"subnet {subnet} {room}", "name another subnet, or ask for fewer --nodes")
+            problem = f"is {found['State']} and has {found['AvailableIpAddressCount']} addresses for {nodes} nodes"
+            raise InputError(f"subnet {subnet} {problem}", "name another subnet, or ask for fewer --nodes")
 
     def launch(self, request: dict[str, Any]) -> str:
-        """Start a cluster; gives its id."""
-        with plainly("EMR"):
+        """Start a cluster; returns its id."""
+        with aws_errors("EMR"):
             return str(self._emr.run_job_flow(**request)["JobFlowId"])
 
     def add(self, cluster: str, step: dict[str, Any]) -> str:
-        """Add a step to a cluster; gives its id."""
-        with plainly("EMR"):
+        """Add a step to a cluster; returns its id."""
+        with aws_errors("EMR"):
             return str(self._emr.add_job_flow_steps(JobFlowId=cluster, Steps=[step])["StepIds"][0])
 
     def cluster(self, cluster: str) -> tuple[State, str]:
-        """How a cluster is, and the folder of its logs (empty where it keeps none)."""
-        with plainly("EMR"):
+        """State of a cluster, and its log folder (empty if it keeps no logs)."""
+        with aws_errors("EMR"):
             found = self._emr.describe_cluster(ClusterId=cluster)["Cluster"]
         logs = (found.get("LogUri") or "").replace("s3n://", "s3://", 1).rstrip("/")
         return _state(found), f"{logs}/{cluster}" if logs else ""
 
     def steps(self, cluster: str) -> list[State]:
-        """The steps of a cluster, the first one first."""
-        with plainly("EMR"):
+        """The steps of a cluster, oldest first."""
+        with aws_errors("EMR"):
             pages = list(self._emr.get_paginator("list_steps").paginate(ClusterId=cluster))
         found = [step for page in pages for step in page["Steps"]]
-        return sorted((_state(step) for step in found), key=lambda state: _begun(found, state.id))
+        return sorted((_state(step) for step in found), key=lambda state: _created(found, state.id))
 
     def step(self, cluster: str, step: str) -> tuple[State, list[str]]:
-        """How a step is, and its arguments."""
-        with plainly("EMR"):
+        """State of a step, and its arguments."""
+        with aws_errors("EMR"):
             found = self._emr.describe_step(ClusterId=cluster, StepId=step)["Step"]
         return _state(found), list(found["Config"].get("Args", []))
 
     def bootstrap(self, cluster: str) -> list[str]:
         """Arguments of the first bootstrap action of a cluster: what it installed."""
-        with plainly("EMR"):
+        with aws_errors("EMR"):
             found = self._emr.list_bootstrap_actions(ClusterId=cluster)["BootstrapActions"]
         return list(found[0].get("Args", [])) if found else []
 
     def terminate(self, cluster: str) -> None:
-        """End a cluster."""
-        with plainly("EMR"):
+        """Terminate a cluster."""
+        with aws_errors("EMR"):
             self._emr.terminate_job_flows(JobFlowIds=[cluster])
 
     def clusters(self, name: str, *, ended: bool) -> list[State]:
-        """Clusters whose name begins so, the newest first."""
-        with plainly("EMR"):
+        """Clusters whose name starts with this word, newest first."""
+        with aws_errors("EMR"):
             states = [*LIVE, *(ENDED if ended else ())]
             pages = list(self._emr.get_paginator("list_clusters").paginate(ClusterStates=states))
         found = [_state(each) for page in pages for each in page["Clusters"]]
@@ -112,20 +115,20 @@ class Service:
 
 
 def _state(found: dict[str, Any]) -> State:
-    """State and reason of what EMR described."""
+    """State and reason from an EMR description."""
     status = found["Status"]
-    why, details = status.get("StateChangeReason", {}), status.get("FailureDetails", {})
-    told = (why.get("Code"), why.get("Message"), details.get("Reason"), details.get("Message"))
-    return State(found["Id"], found["Name"], status["State"], ": ".join(dict.fromkeys(filter(None, told))))
+    reason, details = status.get("StateChangeReason", {}), status.get("FailureDetails", {})
+    parts = (reason.get("Code"), reason.get("Message"), details.get("Reason"), details.get("Message"))
+    return State(found["Id"], found["Name"], status["State"], ": ".join(dict.fromkeys(filter(None, parts))))
 
 
-def _begun(found: list[dict[str, Any]], id: str) -> Any:
+def _created(found: list[dict[str, Any]], id: str) -> Any:
     return next(step["Status"]["Timeline"]["CreationDateTime"] for step in found if step["Id"] == id)
 
 
 @contextmanager
-def plainly(service: str) -> Iterator[None]:
-    """Turn a refusal of AWS into one sentence, with what to do."""
+def aws_errors(service: str) -> Iterator[None]:
+    """Turn AWS errors into a one-line message with a fix."""
     import botocore.exceptions
 
     try:
@@ -133,17 +136,17 @@ def plainly(service: str) -> Iterator[None]:
     except botocore.exceptions.ClientError as error:
         raise refusal(service, error.response["Error"]) from error
     except botocore.exceptions.BotoCoreError as error:
-        raise ServiceError(f"{service} does not answer: {error}", "are you online? check the region") from error
+        raise ServiceError(f"{service} does not respond: {error}", "are you online? check the region") from error
 
 
 def refusal(service: str, error: dict[str, str]) -> LensctlError:
-    """What a refusal is called: its code and message, and what helps."""
+    """The error for an AWS error response: its code and message, and a fix."""
     code, message = error.get("Code", ""), error.get("Message", "").strip()
     text = f"{code} {message}".lower()
-    said = f"{service} says: {code}: {message[:300]}"
-    for words, fix in _FIXES:
-        if any(word in text for word in words):
-            return ServiceError(said, fix)
+    message_line = f"{service} says: {code}: {message[:300]}"
+    for keywords, fix in _FIXES:
+        if any(keyword in text for keyword in keywords):
+            return ServiceError(message_line, fix)
     if any(word in text for word in _NOT_THERE):
-        return InputError(said, "see `lensctl emr list`, and check the region")
-    return ServiceError(said, "see the message of AWS")
+        return InputError(message_line, "see `lensctl emr list`, and check the region")
+    return ServiceError(message_line, "see the AWS message")

@@ -1,4 +1,4 @@
-"""What a cluster fetches from S3: the wheel, its constraints, the bootstrap script, the launcher, a config."""
+"""Files a cluster fetches from S3: wheel, constraints, bootstrap script, launcher and config."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lensctl.rules.errors import InputError
 
 @dataclass(frozen=True)
 class Staged:
-    """Where everything is (to be) on S3; a place is named after the content that lies there.
+    """S3 URLs of all staged files; folders are named by a digest of their content.
 
     Attributes
     ----------
     digest : str
         Of the wheel.
     content : dict
-        Bytes or file of each address.
+        Bytes or local file of each URL.
     """
 
     root: str
@@ -35,15 +35,15 @@ class Staged:
 
     @property
     def logs(self) -> str:
-        """Where EMR puts its logs."""
+        """URL of the EMR logs."""
         return f"{self.root}/logs/"
 
     def record(self, token: str) -> str:
-        """Where a step writes what it made; steps of one wheel lie in one folder."""
+        """URL of a step's record; steps of one wheel share a folder."""
         return f"{records_of(self.root, self.digest)}/{token}.json"
 
     def upload(self) -> None:
-        """Put everything on S3."""
+        """Upload everything to S3."""
         for url, data in self.content.items():
             s3.upload(data, url) if isinstance(data, Path) else s3.write_object(url, data)
 
@@ -54,7 +54,7 @@ def records_of(root: str, digest: str) -> str:
 
 
 def stage(root: str, checkout: wheels.Checkout, wheel: Path, config: Path | None) -> Staged:
-    """Say what goes where; InputError where the root is not on S3."""
+    """Decide the URL of each file; InputError if the root is not on S3."""
     if not is_s3(root):
         raise InputError(f"--staging {root} is not on S3", "write it as s3://bucket/folder")
     root = f"s3://{'/'.join(s3.split_url(root)).rstrip('/')}"
@@ -65,16 +65,18 @@ def stage(root: str, checkout: wheels.Checkout, wheel: Path, config: Path | None
         "bootstrap.sh": checkout.bootstrap,
         "step.py": wheels.launcher(wheel),
     }
-    sums = [digests.of_bytes(part) if isinstance(part, bytes) else digests.of_file(part) for part in parts.values()]
-    place = f"{root}/code/{digests.of_many(sums).removeprefix('sha256:')}"
+    part_digests = [
+        digests.of_bytes(part) if isinstance(part, bytes) else digests.of_file(part) for part in parts.values()
+    ]
+    place = f"{root}/code/{digests.of_many(part_digests).removeprefix('sha256:')}"
     content = {f"{place}/{name}": part for name, part in parts.items()}
     names = list(content)
-    at = None
+    config_url = None
     if config:
         try:
             text = config.read_bytes()
         except OSError as error:
-            raise InputError(f"{config}: config cannot be read ({error.strerror})", "give a YAML file") from error
-        at = f"{root}/configs/{digests.of_bytes(text).removeprefix('sha256:')}.yaml"
-        content[at] = text
-    return Staged(root, digest, content, names[0], names[1], names[2], names[3], at)
+            raise InputError(f"{config}: cannot read the config ({error.strerror})", "give a YAML file") from error
+        config_url = f"{root}/configs/{digests.of_bytes(text).removeprefix('sha256:')}.yaml"
+        content[config_url] = text
+    return Staged(root, digest, content, names[0], names[1], names[2], names[3], config_url)

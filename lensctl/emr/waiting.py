@@ -1,4 +1,4 @@
-"""Waiting for a step, and for the logs of one that failed; the clock is the caller's."""
+"""Waiting for a step, and for the logs of a failed one; the caller provides the clock."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SAY_EVERY_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Patience:
-    """How to wait.
+    """How to wait and report.
 
     Attributes
     ----------
     clock, sleep, tell : callable
-        Seconds that pass, to let some pass, and to say a line to people.
+        Monotonic clock in seconds, sleep, and a function that prints a line.
     every : float
-        Seconds between two looks.
+        Seconds between polls.
     """
 
     clock: Callable[[], float]
@@ -30,26 +30,28 @@ class Patience:
     every: float
 
 
-def ended(service: Service, cluster: str, step: str, patience: Patience, timeout_hours: float | None) -> State:
-    """How a step ended, or its cluster where that ended and the step never did."""
-    began = said = patience.clock()
+def wait_for_step(service: Service, cluster: str, step: str, patience: Patience, timeout_hours: float | None) -> State:
+    """Final state of a step, or of its cluster if that terminated first."""
+    started = reported_at = patience.clock()
     last = ""
     while True:
-        around, state = service.cluster(cluster)[0], service.step(cluster, step)[0]
+        cluster_state, state = service.cluster(cluster)[0], service.step(cluster, step)[0]
         now = patience.clock()
-        line = f"{cluster} {around.state}, {step} {state.state}"
-        if line != last or now - said >= SAY_EVERY_SECONDS:
-            patience.tell(f"{(now - began) / 60:.1f} min: {line}{f' ({around.reason})' if around.reason else ''}")
-            last, said = line, now
+        line = f"{cluster} {cluster_state.state}, {step} {state.state}"
+        if line != last or now - reported_at >= SAY_EVERY_SECONDS:
+            patience.tell(
+                f"{(now - started) / 60:.1f} min: {line}{f' ({cluster_state.reason})' if cluster_state.reason else ''}"
+            )
+            last, reported_at = line, now
         if state.state == DONE or (state.state in FAILED and state.state != "CANCELLED"):
             return state
-        if around.state in ENDED:
-            return around
-        if state.state == "CANCELLED" and around.state != "TERMINATING":  # else the cluster will say why
+        if cluster_state.state in ENDED:
+            return cluster_state
+        if state.state == "CANCELLED" and cluster_state.state != "TERMINATING":  # else wait for the cluster's reason
             return state
-        if timeout_hours is not None and now - began > 3600 * timeout_hours:
+        if timeout_hours is not None and now - started > 3600 * timeout_hours:
             raise LensctlError(
-                f"{line} after {timeout_hours:g} h", "it goes on: wait again, or `lensctl emr terminate`"
+                f"{line} after {timeout_hours:g} h", "it is still running: wait again, or `lensctl emr terminate`"
             )
         patience.sleep(patience.every)
 
@@ -57,12 +59,12 @@ def ended(service: Service, cluster: str, step: str, patience: Patience, timeout
 def logs_of_failure(
     folder: str, step: str, *, bootstrap: bool, patience: Patience, minutes: float
 ) -> tuple[str, list[logs.Log]]:
-    """Where the logs of what failed are, and those that came within some minutes."""
+    """Where the logs of a failure are, and those that arrived within some minutes."""
     place = f"{folder}/node" if bootstrap else f"{folder}/steps/{step}"
-    until = patience.clock() + 60 * minutes
+    deadline = patience.clock() + 60 * minutes
     while True:
         found = logs.of_bootstrap(folder) if bootstrap else logs.of_step(folder, step)
-        if found or patience.clock() >= until:
+        if found or patience.clock() >= deadline:
             return place, found
-        patience.tell(f"the logs are not at {place} yet; EMR brings them every five minutes")
+        patience.tell(f"no logs at {place} yet; EMR uploads them every five minutes")
         patience.sleep(patience.every)

@@ -1,4 +1,4 @@
-"""One step's work: a lensctl command line, the wheel that must run it, and where it leaves its record."""
+"""One step's work: a lensctl command line, the wheel that must run it, and the URL of its record."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from lensctl.rules.errors import InputError
 
 READS = {"pool": ("sweeps", "lenses"), "sample": ("pool", "positives", "lenses"), "cutout": ("table", "root")}
 WRITES = {"pool": ("output",), "sample": ("output", "strata"), "cutout": ("store",)}
-"""Parameters of each command that runs on a cluster: what it reads there, what it leaves there."""
+"""Input and output parameters of each command that runs on a cluster."""
 
 _NOT_THERE = {
     "dry_run": "a dry run needs no cluster",
     "part": "--engine spark makes all parts at once",
     "finish": "--engine spark finishes the store itself",
-    "npz": "a cluster writes the store alone; `lensctl export` makes .npz of it",
+    "npz": "a cluster writes only the store; `lensctl export` makes .npz files from it",
 }
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a step is told: everything that `step` needs to do it, and `wait` to prove it."""
+    """The definition of a step: all that `step` needs to run it, and `wait` to verify it."""
 
     wheel: str
     record: str
@@ -42,41 +42,43 @@ class Work:
 
 
 def from_arguments(arguments: Sequence[str]) -> Work:
-    """The work that a step's arguments name; InputError where it is not a step of lensctl."""
-    words = list(arguments)
-    start = next((n for n in range(len(words)) if words[n : n + 2] == ["emr", "step"]), len(words))
-    rest = words[start + 2 :]
-    given: dict[str, list[str]] = {}
+    """Parse a step's arguments; InputError if it is not a lensctl step."""
+    line = list(arguments)
+    start = next((n for n in range(len(line)) if line[n : n + 2] == ["emr", "step"]), len(line))
+    rest = line[start + 2 :]
+    options: dict[str, list[str]] = {}
     while len(rest) > 1 and rest[0].startswith("--"):
-        given.setdefault(rest[0], []).append(rest[1])
+        options.setdefault(rest[0], []).append(rest[1])
         rest = rest[2:]
     try:
-        (wheel,), (record,), (hours,) = given["--wheel"], given["--record"], given["--hours"]
-        outputs, config = tuple(given["--writes"]), given.get("--command-config", [None])[0]
+        (wheel,), (record,), (hours,) = options["--wheel"], options["--record"], options["--hours"]
+        outputs, config = tuple(options["--writes"]), options.get("--command-config", [None])[0]
     except (KeyError, ValueError) as error:
         raise InputError(
-            "this step was not made by `lensctl emr submit`", "name one that was: see `lensctl emr status`"
+            "this step was not made by `lensctl emr submit`", "name another step: see `lensctl emr status`"
         ) from error
     return Work(wheel, record, float(hours), outputs, tuple(rest), config)
 
 
 def paths(name: str, values: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Inputs and outputs of a command line by its parsed values.
+    """Inputs and outputs of a command line, from its parsed values.
 
-    Raises InputError where a cluster cannot see one of them, or could not prove that it made it.
+    Raises InputError if the cluster cannot see one of them, or if an output could not be verified.
     """
     for option, why in _NOT_THERE.items():
         if values.get(option):
-            raise InputError(f"--{option.replace('_', '-')} is not for a cluster: {why}", "leave it out")
+            raise InputError(f"--{option.replace('_', '-')} is not for a cluster: {why}", "omit it")
     reads, writes = _named(name, values, READS), _named(name, values, WRITES)
     for path in (*reads, *writes):
         if not (is_s3(path) or (path == values.get("root") and path.startswith(("http://", "https://")))):
-            raise InputError(f"{path} is on this machine, unseen by the cluster", "put it on S3: `lensctl sync`")
+            raise InputError(
+                f"{path} is on this machine, not visible to the cluster", "copy it to S3 with `lensctl sync`"
+            )
     for path in writes if name != "cutout" else ():
         if format_of(path, values.get("format")) != "parquet":
-            raise InputError(f"{path}: only parquet carries its provenance", "name a parquet file or folder")
+            raise InputError(f"{path}: only parquet carries provenance", "name a parquet file or folder")
     if values.get("source") == "coadd" and not values.get("root"):
-        raise InputError("coadds are where?", "add --root s3://…, what holds coadd/")
+        raise InputError("no root for the coadds is given", "add --root s3://…, the folder that holds coadd/")
     return reads, writes
 
 

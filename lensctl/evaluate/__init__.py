@@ -1,4 +1,4 @@
-"""How good a model is: figures with intervals, tables, plots and a report, from its scores.
+"""Evaluation of a model from its scores: metrics with intervals, tables, plots and a report.
 
-`evaluation.evaluate` computes everything as values; `folder.write` puts them where people and programs find them.
+`evaluation.evaluate` computes everything; `report.folder.write` writes it to disk.
 """

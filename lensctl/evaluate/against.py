@@ -1,4 +1,4 @@
-"""Two evaluations of the same galaxies: their figures side by side, and the paired intervals of the differences."""
+"""Comparison of two evaluations of the same galaxies, with paired intervals of the differences."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BETTER, WORSE, ALIKE = "better", "worse", "not told apart"
 
 @dataclass(frozen=True)
 class Other:
-    """The test rows of another evaluation, and where they came from."""
+    """The test rows of another evaluation and their provenance."""
 
     test: Scored
     source: Input
@@ -41,12 +41,12 @@ class Other:
 
 
 def read_other(path: str, role: str = "against") -> Other:
-    """The test rows of an evaluation's folder, or of a table of scores.
+    """Read the test rows of an evaluation folder or a table of scores.
 
     Raises
     ------
     InputError
-        A folder that is no evaluation, or what `scored.read` refuses.
+        Not an evaluation, or scores that `scored.read_scores` rejects.
     """
     table, name = read_table(file_of(path)), Path(path).name
     chain = chain_of(table, path)
@@ -55,37 +55,37 @@ def read_other(path: str, role: str = "against") -> Other:
 
 
 def file_of(path: str) -> str:
-    """The table of scores that a path means: its own, or the one that an evaluation keeps of its test rows."""
+    """The table of scores at a path: the path itself, or the test scores stored in an evaluation folder."""
     if not (Path(path) / "metrics.json").is_file():
         return path
     kept = Path(path) / "tables" / f"{TEST_SCORES}.parquet"
     if not kept.is_file():
-        raise InputError(f"{path}: the evaluation did not keep its test scores", "evaluate its scores again")
+        raise InputError(f"{path}: the evaluation has no test scores", "evaluate its scores again")
     return str(kept)
 
 
 def compare(test: Scored, other: Other, rounds: int, seed: int) -> dict[str, Any]:
-    """Compare the test rows of two evaluations, on the galaxies of both.
+    """Compare the test rows of two evaluations on their common galaxies.
 
-    AUCs have DeLong's paired interval, or that of resampled HEALPix pixels where it is wider; every other difference
-    has the latter, with both scores drawn alike in each round.
+    AUC differences have DeLong's paired interval or that of a paired bootstrap over HEALPix pixels, whichever is wider;
+    all other differences have the bootstrap interval.
 
     Returns
     -------
     dict
         name and digest of the other; galaxies, lenses, only_here, only_there; figures: rows {figure, here, there,
-        difference, low, high, n, events, few, verdict}, verdict seen from here. Events are the rows that the two decide
-        differently.
+        difference, low, high, n, events, few, verdict}; the verdict is on this evaluation. Events are rows that the two
+        classify differently.
 
     Raises
     ------
     InputError
-        No galaxy in common, or one that is a lens for the one and none for the other.
+        No common galaxies, or a galaxy with different labels.
     """
-    ours, theirs, only_here, only_there = _paired(test, other)
+    ours, theirs, only_here, only_there = _common_rows(test, other)
     if not len(ours):
         raise InputError(
-            f"{other.source.name}: it has no test galaxy in common with these scores", "compare scores of one manifest"
+            f"{other.source.name}: no test galaxies in common with these scores", "compare scores of the same manifest"
         )
     resampling = Resampling(ours.pixel, rounds, seed)
     rows = [
@@ -105,34 +105,34 @@ def compare(test: Scored, other: Other, rounds: int, seed: int) -> dict[str, Any
 
 
 def sentence(found: dict[str, Any]) -> str:
-    """The comparison in words."""
-    said = [
-        f"Against {found['name']}, on the {found['galaxies']:,} test galaxies of both ({found['lenses']:,} lenses"
+    """The comparison as a sentence."""
+    parts = [
+        f"Compared with {found['name']} on {found['galaxies']:,} common test galaxies ({found['lenses']:,} lenses"
         + (
-            f"; {found['only_here']:,} only here, {found['only_there']:,} only there)"
+            f"; {found['only_here']:,} only here, {found['only_there']:,} only in the other)"
             if found["only_here"] or found["only_there"]
             else ")"
         )
     ]
     for verdict in (BETTER, WORSE, ALIKE):
         names = [row["figure"] for row in found["figures"] if row["verdict"] == verdict]
-        said.append(f"{verdict}: {', '.join(names) or 'nothing'}")
-    return f"{said[0]}: {'; '.join(said[1:])}."
+        parts.append(f"{verdict.replace(ALIKE, 'not distinguished')}: {', '.join(names) or 'none'}")
+    return f"{parts[0]}: {'; '.join(parts[1:])}."
 
 
-def _paired(test: Scored, other: Other) -> tuple[Scored, Scored, int, int]:
-    """The rows of the galaxies of both, in one order, and how many are in one alone."""
+def _common_rows(test: Scored, other: Other) -> tuple[Scored, Scored, int, int]:
+    """The common galaxies of both, in the same order, and how many are in only one of them."""
     here, there = (np.array(part.table["galaxy_id"].to_pylist(), str) for part in (test, other.test))
-    _, mine, its = np.intersect1d(here, there, assume_unique=True, return_indices=True)
-    ours, theirs = test.take(mine), other.test.take(its)
-    odd = np.flatnonzero(ours.is_lens != theirs.is_lens)
-    if len(odd):
-        galaxy = here[mine[odd[0]]]
+    _, our_rows, their_rows = np.intersect1d(here, there, assume_unique=True, return_indices=True)
+    ours, theirs = test.take(our_rows), other.test.take(their_rows)
+    relabelled = np.flatnonzero(ours.is_lens != theirs.is_lens)
+    if len(relabelled):
+        galaxy = here[our_rows[relabelled[0]]]
         raise InputError(
-            f"{other.source.name}: {len(odd):,} galaxies have another label there, first {galaxy}",
-            "compare scores of one manifest",
+            f"{other.source.name}: {len(relabelled):,} galaxies have a different label there, first {galaxy}",
+            "compare scores of the same manifest",
         )
-    return ours, theirs, len(here) - len(mine), len(there) - len(its)
+    return ours, theirs, len(here) - len(our_rows), len(there) - len(their_rows)
 
 
 def _aucs(ours: Scored, theirs: Scored, rounds: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -149,7 +149,7 @@ def _aucs(ours: Scored, theirs: Scored, rounds: int, seed: int) -> Iterator[dict
 
 
 def _at_fprs(ours: Scored, theirs: Scored, resampling: Resampling) -> Iterator[dict[str, Any]]:
-    """Recall at low false positive rates, each by its own threshold."""
+    """Recall at low false positive rates, each model at its own threshold."""
     if not ours.is_lens.any() or ours.is_lens.all():
         return
     here, there = (resampling.ranking(part.is_lens, part.logit, TARGET_FPRS)[1] for part in (ours, theirs))
@@ -157,9 +157,9 @@ def _at_fprs(ours: Scored, theirs: Scored, resampling: Resampling) -> Iterator[d
     for k, fpr in enumerate(TARGET_FPRS):
         points = [point for curve in curves if (point := metrics.point_at_fpr(curve, fpr)) is not None]
         taken = [part.logit >= point.threshold for part, point in zip((ours, theirs), points, strict=True)]
-        apart = int((ours.is_lens & (taken[0] != taken[1])).sum())
+        differing = int((ours.is_lens & (taken[0] != taken[1])).sum())
         low, high = percentile_interval(here[:, k] - there[:, k])
-        events = int(min(apart, *(point.false for point in points)))
+        events = int(min(differing, *(point.false for point in points)))
         value = points[0].recall - points[1].recall
         difference = Estimate(value, low, high, int(ours.is_lens.sum()), events)
         yield _row(summary_metrics.recall_at(fpr), points[0].recall, points[1].recall, difference)
@@ -182,16 +182,16 @@ def _at_half(ours: Scored, theirs: Scored, resampling: Resampling) -> Iterator[d
         n, found_here, found_there = totals[3 * k : 3 * k + 3]
         drawn, of_ours, of_theirs = samples[:, 3 * k : 3 * k + 3].T
         shares: NDArray[np.float64] = np.where(drawn > 0, (of_ours - of_theirs) / np.maximum(drawn, 1), np.nan)
-        apart = int((rows & (here != there)).sum())
+        differing = int((rows & (here != there)).sum())
         value = float(found_here - found_there) / n
-        low, high = percentile_interval(shares) if apart else _none_of(int(n))
-        difference = Estimate(float(value), low, high, int(n), apart)
+        low, high = percentile_interval(shares) if differing else _no_difference_interval(int(n))
+        difference = Estimate(float(value), low, high, int(n), differing)
         of_lenses = bool((rows & ours.is_lens).any())
         yield _row(name, float(found_here / n), float(found_there / n), difference, lower_is_better=not of_lenses)
 
 
-def _none_of(n: int) -> tuple[float, float]:
-    """Interval of a difference where the two agree on every row: no round can draw what no row shows."""
+def _no_difference_interval(n: int) -> tuple[float, float]:
+    """Interval of a difference if the two agree on every row, where the bootstrap would have zero width."""
     most = wilson(0, n).high or 0.0
     return -most, most
 

@@ -1,4 +1,4 @@
-"""Calibration: fitted on validation, judged on test, with intervals over HEALPix pixels."""
+"""Calibration: fitted on validation, evaluated on test, with intervals from a bootstrap over HEALPix pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BIN_KINDS: tuple[By, ...] = ("width", "mass")
 
 
 def fit(part: Scored, kind: str, weight: NDArray[np.float64] | None = None) -> Scaling | None:
-    """A scaling of the logit, fitted on some rows; None where they are of one class."""
+    """Fit a scaling of the logit; None if the rows are of one class."""
     fitter = calibration.fit_platt if kind == "platt" else calibration.fit_temperature
     return fitter(part.is_lens, part.logit, weight)
 
@@ -32,9 +32,9 @@ def errors(
     Parameters
     ----------
     p : (N,)
-        Of the part's rows.
+        Stated probability of each row.
     weight : (N,), optional
-        Galaxies that each row stands for.
+        Number of galaxies that each row represents.
     """
     label = part.is_lens
     lenses = int(label.sum())
@@ -56,7 +56,7 @@ def errors(
 def _one_hot(
     which: NDArray[np.int64], weight: NDArray[np.float64], label: NDArray[np.bool_], p: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(N, 3 * BINS): weight, weight of lenses and weight times p of each row, in the columns of its bin."""
+    """(N, 3 * BINS): weight, lens weight and weight times p of each row, in the columns of its bin."""
     columns = np.zeros((len(which), 3, BINS))
     rows = np.arange(len(which))
     columns[rows, 0, which], columns[rows, 1, which], columns[rows, 2, which] = weight, weight * label, weight * p
@@ -64,17 +64,17 @@ def _one_hot(
 
 
 def _error(total: NDArray[np.float64], by: int) -> NDArray[np.float64]:
-    """Calibration error of each round from its (rounds, 3, BINS) sums; averaged over rows (0) or lenses (1)."""
+    """Calibration error of each round from (rounds, 3, BINS) sums, averaged over rows (0) or lenses (1)."""
     weight, lenses, stated = total[:, 0], total[:, 1], total[:, 2]
     gap = np.abs(stated - lenses) / np.where(weight > 0, weight, 1.0)
     share = total[:, by]
-    whole = share.sum(axis=1)
-    defined = (lenses.sum(axis=1) > 0) & (whole > 0)
-    return np.where(defined, (share * gap).sum(axis=1) / np.where(whole > 0, whole, 1.0), np.nan)
+    norm = share.sum(axis=1)
+    defined = (lenses.sum(axis=1) > 0) & (norm > 0)
+    return np.where(defined, (share * gap).sum(axis=1) / np.where(norm > 0, norm, 1.0), np.nan)
 
 
 def _estimate(value: float | None, samples: NDArray[np.float64], n: int, events: int) -> Estimate:
-    """The error with the middle 95 % of its rounds, stretched to hold the value: noise only ever adds to an ECE."""
+    """The error with the central 95% of its rounds, widened to include the value, because noise biases an ECE high."""
     low, high = percentile_interval(samples)
     if value is not None and low is not None and high is not None:
         low, high = min(low, value), max(high, value)
@@ -87,7 +87,7 @@ def as_dict(found: dict[str, Estimate]) -> dict[str, Any]:
 
 
 def diagram(part: Scored, p: NDArray[np.float64], by: By, of: str) -> list[dict[str, Any]]:
-    """Rows of the reliability table."""
+    """Rows of the reliability diagram."""
     bins = calibration.reliability(part.is_lens, p, by=by)
     names = ("low", "high", "n", "lenses", "mean_p", "observed")
     return [

@@ -1,21 +1,21 @@
-"""Everything an evaluation says, as values: thresholds and calibration from val, headline figures from test.
+"""Compute an evaluation: thresholds and calibration from val, headline metrics from test.
 
-`metrics.json` holds, under
+Blocks of `metrics.json`:
 
 schema, mock, note
-    "lensctl.evaluation/1"; whether the data are a mock survey, and what that means, in words.
+    "lensctl.evaluation/1"; whether the data are a mock survey, and a note saying so.
 inputs
     scores_digest, manifest_digest and model_digest, which are also at the top level.
 rows
-    Counts by split: lenses by tier, others by pool, rows without a score.
+    Counts by split: lenses by tier, non-lenses by pool, rows without a score.
 headline
     tier_a_recall, tier_a_auc, contaminant_fpr (the worst category at p = 0.5; worst_category), fpr_by_category, fpr,
-    ece_equal_width, ece_equal_mass, ece_positive (of p as scored), val_auc, test_auc; each has value, low, high, n,
-    events, few: low and high are a 95 % interval, events what was counted, few whether they are fewer than ten, value
-    null where a figure has no meaning. nan_scores (int) and collapsed (bool).
+    ece_equal_width, ece_equal_mass, ece_positive (of uncalibrated p), val_auc, test_auc; each has value, low, high, n,
+    events, few: low and high are a 95% interval, events what was counted, few whether they are fewer than ten; value
+    is null where undefined. nan_scores (int) and collapsed (bool).
 levels
     For mvp and publication: passed, and rows {criterion, value, low, high, n, few, limit, passed,
-    limit_inside_interval}; passed is null where a row is reported, not judged.
+    limit_inside_interval}; passed is null where a row has no limit.
 thresholds
     split, and points: name, target_fpr, logit, p, val {recall, fpr}, test {recall, tier_a_recall, fpr}.
 at_p_half
@@ -27,17 +27,17 @@ ranking
 generalisation
     val_minus_test and train_minus_test: differences of AUC.
 against
-    With --against: what `against.compare` gives; else null.
+    With --against: the result of `against.compare`; else null.
 grades
-    With --grades: what `grades.figures` gives; else null. They change nothing else.
+    With --grades: the result of `grades.figures`; else null. They change nothing else.
 ensemble
-    For each member AUC and tier-A recall on test, and their spread; null for a single model.
+    AUC and tier-A recall of each member on test, and their spread; null for a single model.
 sky
     With --prevalence: false positive rate, purity and calibration on the sky; else null.
 bootstrap
-    rounds, seed, what is resampled.
+    rounds, seed, resampled unit.
 tables
-    For each table its rows and digest.
+    Number of rows and digest of each table.
 provenance
     The chain of steps, parents first; the last is this evaluation.
 """
@@ -81,12 +81,12 @@ if TYPE_CHECKING:
     from lensctl.stats.calibration import Scaling
 
 SCHEMA = "lensctl.evaluation/1"
-MOCK_NOTE = "These data are a mock survey: the figures show that the machinery works, and nothing about the sky."
+MOCK_NOTE = "These data are a mock survey: the metrics show that the pipeline works, and say nothing about the sky."
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What may be chosen: bootstrap rounds and seed, kind of calibration, length of the list, the sky's prevalence."""
+    """Options: bootstrap rounds and seed, kind of calibration, length of the candidate list, prevalence on the sky."""
 
     rounds: int = ROUNDS
     seed: int = 42
@@ -101,9 +101,9 @@ class Choices:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`metrics` goes to metrics.json; `tables` by name; `test` and `galleries` are what pictures are drawn from.
+    """Results: `metrics` for metrics.json, `tables` by name, `test` and `galleries` for plots and pictures.
 
-    `grades` are those given to galaxies, by galaxy_id.
+    `grades` are visual grades by galaxy_id.
     """
 
     metrics: dict[str, Any]
@@ -128,22 +128,22 @@ def evaluate(
     Parameters
     ----------
     scores : pa.Table
-        The manifest's columns with logit and p.
+        The columns of the manifest, with logit and p.
     choices : Choices
     name : str
-        Of the scores, for provenance and errors.
+        Name of the scores, for provenance and errors.
     mock : bool
-        Say that the data are a mock even where their provenance does not.
+        Mark the data as a mock even if their provenance does not.
     other : Other, optional
         Another evaluation to compare with.
     graded : Grades, optional
-        What people saw.
+        Visual grades.
 
     Raises
     ------
     InputError
-        What `scored.read` refuses, rows that are not those of the manifest that was scored, a prevalence that is none,
-        another evaluation or grades of other galaxies.
+        Scores that `scored.read_scores` rejects, rows that differ from the scored manifest, an invalid prevalence, or
+        another evaluation or grades without common galaxies.
     """
     import pyarrow as pa
 
@@ -151,8 +151,8 @@ def evaluate(
     origin.refuse_other_rows(scores, name)
     parts = {split: scored.of(split) for split in SPLITS if (scored.split == split).any()}
     val, test = parts["val"], parts["test"]
-    beside = [given for given in (other, graded) if given is not None]
-    chain = origin.extended(scores, name, choices.as_dict(), beside)
+    extra_inputs = [given for given in (other, graded) if given is not None]
+    chain = origin.extended(scores, name, choices.as_dict(), extra_inputs)
 
     def auc(part: Scored) -> dict[str, Any]:
         return ranking.auc(part, choices.rounds, choices.seed).as_dict()
@@ -171,7 +171,7 @@ def evaluate(
         "fpr_by_category": {category: rate.as_dict() for category, rate in rates.items()},
         "fpr": operating_point.fpr(test).as_dict(),
         **{f"ece_{kind}": error.as_dict() for kind, error in raw.items()},
-        "nan_scores": 0,  # read() refuses them
+        "nan_scores": 0,  # rejected by read_scores()
         "collapsed": bool(np.std(test.logit) < COLLAPSED_BELOW),
         "val_auc": ranks["val"]["auc"],
         "test_auc": ranks["test"]["auc"],
@@ -179,20 +179,20 @@ def evaluate(
     key = summary_metrics.of(test, ranks["test"], headline["tier_a_auc"])
     galleries = {f"top {choices.top}": listings.ranked(test, choices.top), **listings.mistakes(test, choices.top)}
     verdicts = verdict.verdicts(headline)
-    listed = tables.collect(parts, chosen, scaling, verdicts, galleries, choices.prevalence)
+    named_tables = tables.collect(parts, chosen, scaling, verdicts, galleries, choices.prevalence)
     compared = None if other is None else against.compare(test, other, choices.rounds, choices.seed)
     if compared is not None:
-        listed["against"] = pa.Table.from_pylist(compared["figures"])
-    seen = None if graded is None else grades.figures(scored, test, graded, key, choices.rounds, choices.seed)
+        named_tables["against"] = pa.Table.from_pylist(compared["figures"])
+    regraded = None if graded is None else grades.figures(scored, test, graded, key, choices.rounds, choices.seed)
     if graded is not None:
-        listed["graded"] = grades.as_table(scored, graded)
+        named_tables["graded"] = grades.as_table(scored, graded)
     is_mock = mock or origin.of_mock(chain, scores)
-    found = {
+    result = {
         "schema": SCHEMA,
         "mock": is_mock,
         "note": MOCK_NOTE if is_mock else "",
         "scores": chain[-1].inputs[0].name,
-        **origin.judged(chain),
+        **origin.evaluated_digests(chain),
         "rows": _counts(scored, parts),
         "headline": headline,
         "levels": verdicts,
@@ -209,7 +209,7 @@ def evaluate(
         "ranking": ranks,
         "generalisation": _generalisation(headline, ranks),
         "against": compared,
-        "grades": seen,
+        "grades": regraded,
         "ensemble": _ensemble(test),
         "sky": None
         if choices.prevalence is None
@@ -217,11 +217,11 @@ def evaluate(
             val, test, chosen, choices.prevalence, choices.calibration, choices.rounds, choices.seed
         ),
         "bootstrap": {"rounds": choices.rounds, "seed": choices.seed, "resampled": "HEALPix pixels, nside 128"},
-        "tables": {n: {"rows": t.num_rows, "digest": digests.of_table(t)} for n, t in sorted(listed.items())},
+        "tables": {n: {"rows": t.num_rows, "digest": digests.of_table(t)} for n, t in sorted(named_tables.items())},
         "provenance": to_list(chain),
     }
-    stamped = {table_name: stamp(table, chain) for table_name, table in listed.items()}
-    return Evaluation(found, stamped, test, scaling, galleries, graded.of if graded else {})
+    stamped = {table_name: stamp(table, chain) for table_name, table in named_tables.items()}
+    return Evaluation(result, stamped, test, scaling, galleries, graded.of if graded else {})
 
 
 def _counts(scored: Scored, parts: dict[str, Scored]) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def _generalisation(headline: dict[str, Any], ranks: dict[str, Any]) -> dict[str
 
 
 def _ensemble(test: Scored) -> dict[str, Any] | None:
-    """Each member by itself: seeds scatter as much as rows do."""
+    """Metrics of each member, and their spread over seeds."""
     logits = test.members
     if logits.shape[1] < 2:
         return None

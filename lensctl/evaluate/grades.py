@@ -1,9 +1,9 @@
-"""What people saw: grades given in a report, and what they do to the figures.
+"""Visual inspection: grades given in a report, and their effect on the metrics.
 
-The labels stay as they are for thresholds, calibration, headline and verdict, because only galaxies that the model put
-forward are ever graded: figures that are mended where the model looks bad, and nowhere else, flatter it. Beside them
-the key figures of test are given once more without the graded galaxies whose label the grade denies: others that are
-lenses (A or B), and lenses that are none (not). Grade C denies nothing.
+Thresholds, calibration, headline and verdict keep the original labels: only galaxies selected by the model are graded,
+so correcting their labels biases the metrics in its favour. The key metrics on test are also computed without graded
+galaxies whose grade contradicts the label: negatives graded as lenses (A or B), and lenses graded as non-lenses (not).
+Grade C contradicts neither label.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ SPELLINGS = {word.casefold(): grade for word, grade in ({g: g for g in GRADES} |
 SHOWN = ("galaxy_id", "ra", "dec", "label", "tier", "confuser_category", "split", "logit", "p")
 LENS, NO_LENS = "left out: a lens among the others", "left out: no lens"
 NOTE = (
-    "Only galaxies that a model put forward are graded, so the figures after grading flatter it. Thresholds, "
-    "calibration, headline and verdict keep the labels as they were."
+    "Only galaxies selected by a model are graded, so metrics after grading are biased in its favour. Thresholds, "
+    "calibration, headline and verdict keep the original labels."
 )
 
 
 @dataclass(frozen=True)
 class Grades:
-    """Grades by galaxy_id, and the file they came from."""
+    """Grades by galaxy_id, and their source file."""
 
     of: Mapping[str, str]
     source: Input
@@ -51,12 +51,12 @@ class Grades:
 
 
 def read_grades(path: str) -> Grades:
-    """Grades from a table with galaxy_id and grading, such as the CSV a report gives; empty grades are passed over.
+    """Read grades from a table with galaxy_id and grading, such as the CSV from a report; empty grades are skipped.
 
     Raises
     ------
     InputError
-        Missing columns, a grade that is none of A, B, C and not, a galaxy with two grades, no grade at all.
+        Missing columns, a grade other than A, B, C or not, a galaxy with two grades, or no grades.
     """
     table = read_table(path)
     where = Path(path).name
@@ -71,25 +71,25 @@ def read_grades(path: str) -> Grades:
             continue
         grade = SPELLINGS.get(text.casefold())
         if grade is None:
-            raise InputError(f"{where}: grading in row {row} is '{text}'", f"it is one of {', '.join(GRADES)}")
+            raise InputError(f"{where}: grading in row {row} is '{text}'", f"use one of {', '.join(GRADES)}")
         if found.setdefault(str(galaxy), grade) != grade:
             raise InputError(
                 f"{where}: galaxy {galaxy} is graded {found[str(galaxy)]} and, in row {row}, {grade}",
                 "keep one of them",
             )
     if not found:
-        raise InputError(f"{where}: no galaxy in it has a grade", "grade some in report.html and download them")
+        raise InputError(f"{where}: no grades in this file", "grade galaxies in report.html and download the CSV")
     chain = chain_of(table, path)
     return Grades(found, step_input("grades", path, digests.of_table(table), chain), chain)
 
 
 def given(part: Scored, grades: Grades) -> NDArray[np.object_]:
-    """Grade of each row; None where it has none."""
+    """Grade of each row; None if ungraded."""
     return np.array([grades.of.get(str(galaxy)) for galaxy in part.table["galaxy_id"].to_pylist()], dtype=object)
 
 
-def denied(part: Scored, grade: NDArray[np.object_]) -> NDArray[np.object_]:
-    """What a grade does to each row: LENS, NO_LENS, or None where it denies nothing."""
+def contradicted(part: Scored, grade: NDArray[np.object_]) -> NDArray[np.object_]:
+    """Effect of the grade on each row: LENS, NO_LENS, or None if it does not contradict the label."""
     effect = np.full(len(part), None, dtype=object)
     effect[~part.is_lens & np.isin(grade, ("A", "B"))] = LENS
     effect[part.is_lens & (grade == lens_catalogs.NO_LENS)] = NO_LENS
@@ -99,28 +99,28 @@ def denied(part: Scored, grade: NDArray[np.object_]) -> NDArray[np.object_]:
 def figures(
     scored: Scored, test: Scored, grades: Grades, before: Mapping[str, Any], rounds: int, seed: int
 ) -> dict[str, Any]:
-    """How many were graded what, and the key figures of test before and after.
+    """Counts of grades, and the key metrics of test before and after grading.
 
     Parameters
     ----------
     scored, test : Scored
-        All rows with a score, and those of test.
+        All scored rows, and those of test.
     before : mapping
-        `key_figures.of` test as labelled.
+        `summary_metrics.of` test with original labels.
 
     Raises
     ------
     InputError
-        No graded galaxy is among the scores.
+        None of the graded galaxies is among the scores.
     """
     grade = given(scored, grades)
     known = int((grade != None).sum())  # noqa: E711
     if not known:
         raise InputError(
             f"{grades.source.name}: none of its {len(grades.of):,} galaxies is among the scores",
-            "give the grades of galaxies that were scored, with their galaxy_id",
+            "grades and scores must have the same galaxy_id",
         )
-    effect = denied(test, given(test, grades))
+    effect = contradicted(test, given(test, grades))
     after = summary_metrics.measured(test.where(effect == None), rounds, seed)  # noqa: E711
     rows = [{"figure": name, "before": before[name], "after": after[name]} for name in before if name in after]
     return {
@@ -139,7 +139,7 @@ def figures(
 
 
 def _counts(scored: Scored, grade: NDArray[np.object_]) -> list[dict[str, Any]]:
-    """Rows by what they were taken for (lenses by tier, others by confuser category) and by grade."""
+    """Counts by original class (lenses by tier, non-lenses by confuser category) and by grade."""
     kinds = np.where(scored.category.astype(bool), scored.category, scored.tier)
     counts = Counter(zip(kinds.tolist(), grade.tolist(), strict=True))
     return [
@@ -149,13 +149,15 @@ def _counts(scored: Scored, grade: NDArray[np.object_]) -> list[dict[str, Any]]:
 
 
 def as_table(scored: Scored, grades: Grades) -> pa.Table:
-    """Every graded galaxy, and what its grade does."""
+    """Every graded galaxy and the effect of its grade."""
     import pyarrow as pa
 
     grade = given(scored, grades)
     part = scored.where(grade != None)  # noqa: E711
-    mine = given(part, grades)
+    part_grades = given(part, grades)
     names = [name for name in SHOWN if name in part.table.column_names]
     table = part.table.select(names).replace_schema_metadata()
-    table = table.append_column("grading", pa.array(mine.tolist(), pa.string()))
-    return table.append_column("effect", pa.array(denied(part, mine).tolist(), pa.string())).sort_by("galaxy_id")
+    table = table.append_column("grading", pa.array(part_grades.tolist(), pa.string()))
+    return table.append_column("effect", pa.array(contradicted(part, part_grades).tolist(), pa.string())).sort_by(
+        "galaxy_id"
+    )

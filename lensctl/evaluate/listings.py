@@ -1,4 +1,4 @@
-"""Tables of an evaluation: figures by stratum, the top of the list, the worst mistakes."""
+"""Tables of an evaluation: metrics by stratum, top candidates, worst mistakes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = {
     "confuser_category": "confuser category",
     "ref": "catalogue",
 }
-"""What the rows are grouped by, for people."""
+"""Display names of the grouping columns."""
 
 SHOWN = (
     "galaxy_id",
@@ -45,18 +45,18 @@ SHOWN = (
 
 
 def by_stratum(test: Scored) -> list[dict[str, Any]]:
-    """Recall, false positive rate and AUC of each group of each stratum, with counts; None where there is no meaning.
+    """Recall, false positive rate and AUC of each group, with counts; None where undefined.
 
-    A group of lenses alone (a tier, a discovery catalogue) is set against all negatives, and a group of negatives alone
-    (a pool, a confuser category) against all lenses. One lens or one other makes no AUC.
+    The AUC of a group without negatives (a tier, a discovery catalogue) uses all negatives, that of a group without
+    lenses (a pool, a confuser category) all lenses. An AUC needs at least two of each class.
     """
     rows = []
     for by, groups in test.strata().items():
         for name in _in_order(set(groups)):
             mask = groups[name]
             part = test.where(mask)
-            lenses, others = part.where(part.is_lens), part.where(~part.is_lens)
-            if not len(others):
+            lenses, negatives = part.where(part.is_lens), part.where(~part.is_lens)
+            if not len(negatives):
                 compared = test.where(mask | ~test.is_lens)
             elif not len(lenses) and by in ("tier", "confuser_category"):
                 compared = test.where(mask | test.is_lens)
@@ -67,9 +67,9 @@ def by_stratum(test: Scored) -> list[dict[str, Any]]:
                     "by": by,
                     "group": name,
                     "lenses": len(lenses),
-                    "others": len(others),
+                    "others": len(negatives),
                     **_named("recall", share_taken(lenses)),
-                    **_named("fpr", share_taken(others)),
+                    **_named("fpr", share_taken(negatives)),
                     **_named("auc", _auc(compared)),
                 }
             )
@@ -77,17 +77,17 @@ def by_stratum(test: Scored) -> list[dict[str, Any]]:
 
 
 def _auc(part: Scored) -> Estimate:
-    figure = delong(part.is_lens, part.logit)
-    return figure if figure.events > 1 else Estimate(None, n=figure.n)
+    estimate = delong(part.is_lens, part.logit)
+    return estimate if estimate.events > 1 else Estimate(None, n=estimate.n)
 
 
-def _named(name: str, figure: Estimate) -> dict[str, Any]:
-    few = figure.few if figure.value is not None else None
-    return {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high, f"{name}_few": few}
+def _named(name: str, metric: Estimate) -> dict[str, Any]:
+    few = metric.few if metric.value is not None else None
+    return {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high, f"{name}_few": few}
 
 
 def _in_order(names: set[str]) -> list[str]:
-    """Bins in their natural order, other names by alphabet."""
+    """Bins in their natural order, other names alphabetically."""
     known = (*NOBS_Z_BINS, *CONFUSERS)
 
     def key(name: str) -> tuple[int, int, float, str]:
@@ -101,14 +101,14 @@ def _in_order(names: set[str]) -> list[str]:
 
 
 def ranked(part: Scored, count: int, *, highest: bool = True) -> Scored:
-    """The rows of the highest (or lowest) logits, in that order; ties by galaxy_id."""
+    """The rows with the highest (or lowest) logits, in that order; ties by galaxy_id."""
     ids = np.array(part.table["galaxy_id"].to_pylist())
     order = np.lexsort((ids, -part.logit if highest else part.logit))[:count]
     return part.take(order)
 
 
 def mistakes(test: Scored, count: int) -> dict[str, Scored]:
-    """The others that score highest, by confuser category, and the lenses that score lowest, by tier.
+    """The highest-scored non-lenses by confuser category, and the lowest-scored lenses by tier.
 
     Keys such as "highest-scored others: ring_proxy" and "lowest-scored lenses: tier A".
     """
@@ -125,7 +125,7 @@ def mistakes(test: Scored, count: int) -> dict[str, Scored]:
 
 
 def as_table(part: Scored) -> pa.Table:
-    """Rank, what is known of each galaxy, its scores, and the address of the sky viewer at its position."""
+    """Rank, properties and scores of each galaxy, and a sky viewer link."""
     import pyarrow as pa
 
     names = [name for name in SHOWN if name in part.table.column_names]
@@ -135,7 +135,7 @@ def as_table(part: Scored) -> pa.Table:
 
 
 def viewer_links(part: Scored) -> list[str]:
-    """Address of the Legacy Survey sky viewer for each row; empty where there is no position."""
+    """Link to the Legacy Survey sky viewer for each row; empty if there is no position."""
     return [
         VIEWER.format(ra=ra, dec=dec) if np.isfinite(ra) and np.isfinite(dec) else ""
         for ra, dec in zip(part.number("ra"), part.number("dec"), strict=True)

@@ -1,4 +1,4 @@
-"""What happens at a threshold: recall by tier, false positives by confuser category, thresholds from validation."""
+"""Metrics at a threshold: recall by tier, false positives by confuser category, thresholds from validation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from lensctl.stats.thresholds import Threshold
 
 
 def share_taken(part: Scored, logit: float = 0.0) -> Estimate:
-    """Share of some rows at or above a threshold, with Wilson's interval."""
+    """Fraction of rows at or above a threshold, with Wilson's interval."""
     return wilson(int((part.logit >= logit).sum()), len(part))
 
 
 def recall(part: Scored, tier: str | None = None, logit: float = 0.0) -> Estimate:
-    """Share of the lenses (of a tier) that are found; p = 0.5 is logit 0."""
+    """Recall of lenses (of a tier); p = 0.5 is logit 0."""
     wanted = part.is_lens if tier is None else part.is_lens & (part.tier == tier)
     return share_taken(part.where(wanted), logit)
 
 
 def fpr(part: Scored, logit: float = 0.0) -> Estimate:
-    """Share of the others that are taken."""
+    """False positive rate."""
     return share_taken(part.where(~part.is_lens), logit)
 
 
@@ -33,7 +33,7 @@ def fpr_by_category(part: Scored) -> dict[str, Estimate]:
 
 
 def worst(rates: dict[str, Estimate]) -> tuple[str | None, Estimate]:
-    """The category with the greatest rate, among those of ten galaxies or more where there are any."""
+    """The category with the highest rate, among those with ten or more galaxies if there are any."""
     known = {name: rate for name, rate in rates.items() if rate.value is not None}
     large = {name: rate for name, rate in known.items() if rate.n >= FEW} or known
     if not large:
@@ -43,7 +43,7 @@ def worst(rates: dict[str, Estimate]) -> tuple[str | None, Estimate]:
 
 
 def thresholds(chosen: tuple[Threshold, ...], test: Scored) -> list[dict[str, Any]]:
-    """Thresholds chosen on validation, with what they take there and on test."""
+    """Thresholds chosen on validation, with recall and FPR on validation and test."""
     rows = []
     for threshold in chosen:
         own = {"name": threshold.name, "target_fpr": threshold.target_fpr, "logit": threshold.logit, "p": threshold.p}
@@ -61,7 +61,7 @@ def thresholds(chosen: tuple[Threshold, ...], test: Scored) -> list[dict[str, An
 
 
 def at_p_half(part: Scored) -> dict[str, Any]:
-    """Recall of each tier and false positive rates of each pool at p = 0.5."""
+    """Recall by tier and false positive rate by pool at p = 0.5."""
     return {
         "p": P_OPERATING,
         "recall": recall(part).as_dict(),

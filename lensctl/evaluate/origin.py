@@ -1,4 +1,4 @@
-"""Where scores came from, as their provenance tells: what was judged, whether it is a mock, whether it was altered."""
+"""Provenance of scores: what was scored, whether it is a mock, whether rows were altered."""
 
 from __future__ import annotations
 
@@ -16,57 +16,58 @@ if TYPE_CHECKING:
     from lensctl.io.provenance.steps import Chain, Input
 
 
-class Beside(Protocol):
+class ExtraInput(Protocol):
     """Another input of the evaluation."""
 
     @property
     def source(self) -> Input:
-        """What it is."""
+        """The input."""
 
     @property
     def chain(self) -> Chain:
-        """How it came about."""
+        """Its provenance chain."""
 
 
 def refuse_other_rows(scores: pa.Table, name: str) -> None:
-    """Raise InputError where the scores say of some galaxy what the manifest that was scored did not say.
+    """Raise InputError if rows of the scores differ from the manifest that was scored.
 
-    Scores that tell of no manifest are taken as they are, and so are those of a model of a fold, which splits anew.
+    Not checked for scores without a manifest in their provenance, or of a model trained on a fold, which has its own
+    splits.
     """
     chain = chain_of(scores, name)
-    made_by = next((step for step in reversed(chain) if step.command == "score"), None)
-    manifest = made_by.input("manifest") if made_by else None
+    score_step = next((step for step in reversed(chain) if step.command == "score"), None)
+    manifest = score_step.input("manifest") if score_step else None
     if manifest is None or any(step.command == "train" and step.parameters.get("fold") for step in chain):
         return
     added = [column for column in scores.column_names if re.fullmatch(r"logit(_\d+)?|p", column)]
     if digests.of_table(scores.drop_columns(added)) != manifest.digest:
         raise InputError(
-            f"{name}: labels, splits or other columns disagree with {manifest.name}, the manifest that was scored",
-            "score the manifest again, and evaluate the whole of its scores as they are",
+            f"{name}: labels, splits or other columns differ from the scored manifest, {manifest.name}",
+            "score the manifest again, and evaluate all its scores unmodified",
         )
 
 
-def extended(scores: pa.Table, name: str, choices: Mapping[str, Any], beside: Sequence[Beside]) -> Chain:
-    """The chain of the scores and of other inputs, and the step of this evaluation."""
+def extended(scores: pa.Table, name: str, choices: Mapping[str, Any], extra: Sequence[ExtraInput]) -> Chain:
+    """The chain of the scores and other inputs, plus the step of this evaluation."""
     chain = chain_of(scores, name)
-    inputs = (step_input("scores", name, digests.of_table(scores), chain), *(other.source for other in beside))
+    inputs = (step_input("scores", name, digests.of_table(scores), chain), *(other.source for other in extra))
     step = Step("evaluate", choices, inputs)
-    return extend(step, *(other.chain for other in beside), chain)
+    return extend(step, *(other.chain for other in extra), chain)
 
 
-def judged(chain: Chain) -> dict[str, str | None]:
-    """Digests of what was judged, as the step that scored recorded them; null for scores that are not ours."""
+def evaluated_digests(chain: Chain) -> dict[str, str | None]:
+    """Digests of scores, manifest and model from the score step; None if there is no such step."""
     source = chain[-1].inputs[0]
-    made_by = next((step for step in chain if step.id == source.step and step.command == "score"), None)
+    score_step = next((step for step in chain if step.id == source.step and step.command == "score"), None)
     found: dict[str, str | None] = {"scores_digest": source.digest}
     for role in ("manifest", "model"):
-        given = made_by.input(role) if made_by else None
-        found[f"{role}_digest"] = given.digest if given else None
+        score_input = score_step.input(role) if score_step else None
+        found[f"{role}_digest"] = score_input.digest if score_input else None
     return found
 
 
 def of_mock(chain: Chain, scores: pa.Table) -> bool:
-    """Whether a mock survey is among the ancestors, or the rows say so (release, ref)."""
+    """Whether a mock survey is in the provenance, or the columns (release, ref, survey) say so."""
     if any(step.command == "sky" or "mock" in source.name.lower() for step in chain for source in step.inputs):
         return True
     return any(

@@ -1,4 +1,4 @@
-"""The sky's own figures: what a sample says once its rows stand for the galaxies they were drawn from."""
+"""Metrics for the sky: a sample weighted to represent the galaxies it was drawn from."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from lensctl.stats.thresholds import Threshold
 def figures(
     val: Scored, test: Scored, chosen: tuple[Threshold, ...], prevalence: float, kind: str, rounds: int, seed: int
 ) -> dict[str, Any]:
-    """False positive rate, purity and calibration, as sampled and as on a sky with a share `prevalence` of lenses.
+    """False positive rate, purity and calibration, as sampled and on a sky with the given prevalence of lenses.
 
-    Calibration is fitted on validation with sampling weights and moved to the prevalence by Bayes' rule.
+    Calibration is fitted on validation with sampling weights and shifted to the prevalence by Bayes' rule.
     """
     if not 0 < prevalence < 1:
         raise InputError(f"--prevalence {prevalence:g} is not between 0 and 1", "one lens in 10,000 galaxies is 1e-4")
@@ -49,9 +49,9 @@ def figures(
 
 
 def _sky_weight(part: Scored, prevalence: float) -> np.ndarray:
-    """Weights that make the lenses a share `prevalence` of all, mean 1."""
-    lenses, others = part.weight[part.is_lens].sum(), part.weight[~part.is_lens].sum()
-    scaled = np.where(part.is_lens, prevalence / max(lenses, 1e-300), (1 - prevalence) / max(others, 1e-300))
+    """Weights for which lenses are a fraction `prevalence` of all; mean 1."""
+    lenses, negatives = part.weight[part.is_lens].sum(), part.weight[~part.is_lens].sum()
+    scaled = np.where(part.is_lens, prevalence / max(lenses, 1e-300), (1 - prevalence) / max(negatives, 1e-300))
     weight: np.ndarray = part.weight * scaled * len(part)
     return weight
 
@@ -59,7 +59,7 @@ def _sky_weight(part: Scored, prevalence: float) -> np.ndarray:
 def _at_thresholds(
     test: Scored, chosen: tuple[Threshold, ...], prevalence: float, rounds: int, seed: int
 ) -> list[dict[str, Any]]:
-    """At each threshold: false positive rate and purity, raw and weighted, with intervals over pixels."""
+    """False positive rate and purity at each threshold, raw and weighted, with bootstrap intervals over pixels."""
     others, lenses = ~test.is_lens, test.is_lens
     taken = [test.logit >= threshold.logit for threshold in chosen]
     columns = [test.weight * others, lenses * 1.0]
@@ -73,8 +73,8 @@ def _at_thresholds(
         (rate, purity), (rate_samples, purity_samples) = both
         n = int(others.sum())
         rate_range, purity_range = percentile_interval(rate_samples), percentile_interval(purity_samples)
-        if not false and n:  # no round can draw what no row shows
-            high = _none_of(test.weight[others])
+        if not false and n:  # the bootstrap interval would have zero width
+            high = _zero_count_limit(test.weight[others])
             rate_range = (0.0, high)
             if found:
                 recall = found / lenses.sum()
@@ -93,14 +93,14 @@ def _at_thresholds(
     return rows
 
 
-def _none_of(weight: np.ndarray) -> float:
-    """Upper end of Wilson's interval of no event among weighted rows, by their effective number (Kish 1965)."""
+def _zero_count_limit(weight: np.ndarray) -> float:
+    """Upper end of Wilson's interval for zero events among weighted rows, by effective sample size (Kish 1965)."""
     effective = max(1, int(weight.sum() ** 2 / (weight**2).sum()))
     return float(wilson(0, effective).high or 0.0)
 
 
 def _rates(totals: np.ndarray, k: int, count: int, prevalence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted false positive rate and purity at a prevalence, from rows of sums; NaN where they have no meaning."""
+    """Weighted false positive rate and purity at a prevalence, from rows of sums; NaN where undefined."""
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = totals[:, 2 + k] / totals[:, 0]
         recall = totals[:, 2 + count + k] / totals[:, 1]

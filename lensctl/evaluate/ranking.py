@@ -1,4 +1,4 @@
-"""Ranking figures of some rows: AUC, recall at low false positive rates, purity against completeness."""
+"""Ranking metrics: AUC, recall at low false positive rates, purity against completeness."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ BEFORE = (1, 10)
 
 @dataclass(frozen=True)
 class Auc:
-    """An AUC and its two intervals: DeLong's, which holds rows for independent, and that of resampled pixels."""
+    """An AUC and its two intervals: DeLong's, which assumes independent rows, and the bootstrap over pixels."""
 
     delong: Estimate
     pixels: tuple[float | None, float | None]
 
     @property
     def estimate(self) -> Estimate:
-        """The AUC with the wider of the two intervals at each end."""
+        """The AUC with the wider interval at each end."""
         lows = [low for low in (self.delong.low, self.pixels[0]) if low is not None]
         highs = [high for high in (self.delong.high, self.pixels[1]) if high is not None]
         low, high = min(lows, default=None), max(highs, default=None)
         return Estimate(self.delong.value, low, high, self.delong.n, self.delong.events)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values: the estimate, and both intervals by themselves."""
+        """Plain JSON values: the estimate and both intervals."""
         return {
             **self.estimate.as_dict(),
             "delong": [self.delong.low, self.delong.high],
@@ -46,18 +46,18 @@ class Auc:
 
 
 def auc(part: Scored, rounds: int, seed: int) -> Auc:
-    """AUC of some rows."""
+    """AUC with its intervals."""
     samples, *_ = Resampling(part.pixel, rounds, seed).ranking(part.is_lens, part.logit)
     return Auc(delong(part.is_lens, part.logit), percentile_interval(samples))
 
 
 def tier_a(part: Scored) -> Scored:
-    """Tier A lenses and every negative: what a tier-A AUC is measured on."""
+    """Tier A lenses and all negatives, the rows for a tier-A AUC."""
     return part.where(~part.is_lens | (part.tier == "A"))
 
 
 def figures(part: Scored, rounds: int, seed: int) -> dict[str, Any]:
-    """Every ranking figure of a split, thresholds read off its own ROC."""
+    """All ranking metrics of a split, with thresholds from its own ROC."""
     resampling = Resampling(part.pixel, rounds, seed)
     samples, at_fpr, at_count = resampling.ranking(part.is_lens, part.logit, TARGET_FPRS, BEFORE)
     points = metrics.curve(part.is_lens, part.logit)
@@ -85,7 +85,7 @@ def figures(part: Scored, rounds: int, seed: int) -> dict[str, Any]:
 def purity_at_completeness(
     part: Scored, resampling: Resampling, prevalence: float | None = None
 ) -> list[dict[str, Any]]:
-    """Best purity of a list that holds some shares of the lenses; with a prevalence, as the sky has it."""
+    """Best purity at given completeness values; with a prevalence, on the sky."""
     weight = None if prevalence is None else part.weight
     points = metrics.curve(part.is_lens, part.logit, weight)
     counted = metrics.curve(part.is_lens, part.logit)
@@ -106,7 +106,7 @@ def purity_at_completeness(
 
 
 def _recall(points: metrics.Curve, point: metrics.Point | None, samples: NDArray[np.float64]) -> dict[str, Any]:
-    """A recall read off a ROC; it rests on the false positives below it and on the lenses it found."""
+    """A recall from a ROC; its events are the smaller of false positives and lenses found."""
     if point is None:
         return Estimate(None).as_dict()
     low, high = percentile_interval(samples)
@@ -115,24 +115,24 @@ def _recall(points: metrics.Curve, point: metrics.Point | None, samples: NDArray
 
 
 def roc_points(part: Scored) -> dict[str, np.ndarray]:
-    """The corners of the ROC where recall grows, and its ends: enough to draw it."""
+    """The corners of the ROC where recall rises, and its ends: enough to plot it."""
     points = metrics.curve(part.is_lens, part.logit)
     if not points.has_both:
         return {"logit": np.empty(0), "fpr": np.empty(0), "recall": np.empty(0)}
-    grows = np.diff(points.found, prepend=0) > 0
-    keep = np.flatnonzero(grows | np.append(grows[1:], True))
+    rises = np.diff(points.found, prepend=0) > 0
+    keep = np.flatnonzero(rises | np.append(rises[1:], True))
     return {"logit": points.threshold[keep], "fpr": points.fpr[keep], "recall": points.recall[keep]}
 
 
 def purity_points(part: Scored, prevalence: float | None = None) -> dict[str, np.ndarray]:
-    """Purity at each completeness; with a prevalence, as the sky has it and with sampling weights."""
+    """Purity at each completeness; with a prevalence, on the sky with sampling weights."""
     weight = None if prevalence is None else part.weight
     points = metrics.curve(part.is_lens, part.logit, weight)
     if not points.has_both:
         return {"logit": np.empty(0), "completeness": np.empty(0), "purity": np.empty(0)}
-    grows = np.diff(points.found, prepend=0) > 0
+    rises = np.diff(points.found, prepend=0) > 0
     return {
-        "logit": points.threshold[grows],
-        "completeness": points.recall[grows],
-        "purity": points.purity(prevalence)[grows],
+        "logit": points.threshold[rises],
+        "completeness": points.recall[rises],
+        "purity": points.purity(prevalence)[rises],
     }

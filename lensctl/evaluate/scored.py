@@ -1,4 +1,4 @@
-"""Scores as arrays, after everything that would make a figure wrong was refused."""
+"""Scores as arrays, with checks that reject invalid tables."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class Scored:
     Attributes
     ----------
     table : pa.Table
-        All their columns.
+        All columns of these rows.
     row : (N,) int64
-        Row of the manifest (of the scores as given) each was.
+        Row number in the table of scores as given.
     is_lens : (N,) bool
     logit, p : (N,) float64
     split, tier : (N,) object
     pixel : (N,) int64
         HEALPix, nside 128.
     weight : (N,) float64
-        Galaxies of the pool that a row stands for; 1 where nothing is said of it.
+        Number of pool galaxies that a row represents; 1 if unknown.
     unscored : dict
         Rows without a score, by split.
     """
@@ -68,7 +68,7 @@ class Scored:
         return len(self.row)
 
     def where(self, mask: NDArray[np.bool_]) -> Scored:
-        """Some of the rows."""
+        """The rows where the mask is True."""
         import pyarrow as pa
 
         kept = {name: getattr(self, name)[mask] for name in ARRAYS}
@@ -88,32 +88,32 @@ class Scored:
         return self.where(self.split == split)
 
     def text(self, name: str) -> NDArray[np.object_]:
-        """A text column, None where it is null or not there."""
+        """A text column; None where null or missing."""
         if name not in self.table.column_names:
             return np.full(len(self), None, dtype=object)
         return np.array(self.table[name].to_pylist(), dtype=object)
 
     def number(self, name: str) -> NDArray[np.float64]:
-        """A numeric column, NaN where it is null or not there."""
+        """A numeric column; NaN where null or missing."""
         if name not in self.table.column_names:
             return np.full(len(self), np.nan)
         return np.array(self.table[name].cast("double").to_numpy(zero_copy_only=False), np.float64)
 
     @cached_property
     def members(self) -> NDArray[np.float64]:
-        """(N, K) logits of an ensemble's members; (N, 0) where there are none."""
+        """(N, K) logits of ensemble members; (N, 0) if there are none."""
         names = [f"logit_{k}" for k in range(self.table.num_columns) if f"logit_{k}" in self.table.column_names]
         return np.stack([self.number(name) for name in names], axis=1) if names else np.empty((len(self), 0))
 
     @cached_property
     def category(self) -> NDArray[np.object_]:
-        """Confuser category of each hard confuser; None for the others and for lenses."""
+        """Confuser category of each hard confuser; None for all other rows."""
         return _only(self.text("confuser_category"), ~self.is_lens)
 
     def strata(self) -> dict[str, dict[str, NDArray[np.bool_]]]:
-        """How the rows are grouped, by what: the rows of each group by its name.
+        """Row masks by grouping column and group name.
 
-        A lens that several discovery catalogues name (`ref` joins them by |) belongs to each of them.
+        A lens listed in several discovery catalogues (`ref` joins them by |) belongs to each of them.
         """
         psf = self.number("psfsize_z")
         depth_flux = self.number("psfdepth_z")
@@ -132,32 +132,32 @@ class Scored:
 
 
 def read_scores(scores: pa.Table, where: str = "scores", splits: Sequence[str] = ("val", "test")) -> Scored:
-    """Arrays of a table made by `lensctl score`; rows without a score are counted and left out.
+    """Read a table written by `lensctl score`; rows without a score are counted and left out.
 
-    `splits` are those of which there must be a row.
+    Each of `splits` must have at least one scored row.
 
     Raises
     ------
     InputError
-        Missing columns, nulls where there may be none, scores that are no numbers, ids that stand twice, labels, tiers
-        and splits that contradict each other or are none, no scored row in one of `splits`.
+        Missing columns, nulls, scores that are not numbers, duplicate ids, invalid or contradictory labels, tiers and
+        splits, or no scored row in one of `splits`.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if scores.num_rows and "label" not in scores.column_names and "logit" in scores.column_names:
-        raise InputError(f"{where}: there are scores but no labels", "score the manifest, not a bare store")
+        raise InputError(f"{where}: scores without labels", "score the manifest, not a store")
     schema.require(scores, *NEEDED, where=where)
     schema.refuse_nulls(scores, "galaxy_id", "label", "split", "tier", "healpix_128", where=where)
     schema.refuse_duplicates(scores, where=where)
     schema.require_numbers(scores, "label", "logit", "p", "healpix_128", where=where)
     for name in ("logit", "p"):
-        odd = pc.fill_null(pc.invert(pc.is_finite(scores[name].cast("double"))), False)
-        if (count := pc.sum(odd).as_py() or 0) > 0:
-            row = pc.index(odd, True).as_py()
+        not_finite = pc.fill_null(pc.invert(pc.is_finite(scores[name].cast("double"))), False)
+        if (count := pc.sum(not_finite).as_py() or 0) > 0:
+            row = pc.index(not_finite, True).as_py()
             raise InputError(
-                f"{where}: column '{name}' is no finite number in {count} rows, first in row {row}",
-                "the model is broken, or the cutouts hold NaN: see `lensctl gate pixels`",
+                f"{where}: column '{name}' is not finite in {count} rows, first in row {row}",
+                "the model is broken or cutouts contain NaN: see `lensctl gate pixels`",
             )
     label = scores["label"].to_numpy()
     split = np.array(scores["split"].to_pylist(), dtype=object)
@@ -182,13 +182,13 @@ def read_scores(scores: pa.Table, where: str = "scores", splits: Sequence[str] =
     if len(off):
         raise InputError(
             f"{where}: p is not the logistic function of logit in {len(off)} rows, first in row {found.row[off[0]]}",
-            "give the scores as `lensctl score` wrote them",
+            "use the scores as written by `lensctl score`",
         )
     for name in splits:
         if not (found.split == name).any():
             raise InputError(
                 f"{where}: no scored row has split '{name}'",
-                "thresholds come from val and figures from test: score the whole manifest",
+                "thresholds come from val and metrics from test: score the whole manifest",
             )
     return found
 
@@ -198,12 +198,12 @@ def _doubles(table: pa.Table, name: str) -> NDArray[np.float64]:
 
 
 def _weights(table: pa.Table, is_lens: NDArray[np.bool_], where: str) -> NDArray[np.float64]:
-    """Sampling weight of the negatives; a lens stands for itself."""
+    """Sampling weight of negatives; 1 for lenses."""
     if "sampling_weight" not in table.column_names:
         return np.ones(table.num_rows)
     weight = np.where(is_lens, 1.0, np.nan_to_num(_doubles(table, "sampling_weight"), nan=1.0))
     if (weight <= 0).any() or not np.isfinite(weight).all():
-        raise InputError(f"{where}: a sampling_weight is not positive", "make the sample again")
+        raise InputError(f"{where}: a sampling_weight is not positive", "draw the sample again")
     return weight
 
 
@@ -215,13 +215,13 @@ def _refuse_contradictions(
         row = next((i for i, value in enumerate(values.tolist()) if value not in known), None)
         if row is not None:
             listed = ", ".join(map(str, known))
-            raise InputError(f"{where}: {name} in row {row} is {str(values[row])!r}", f"it is one of {listed}")
-    against = np.flatnonzero(np.isin(tier, LENS_TIERS) != (label == 1))
-    if len(against):
-        row = against[0]
+            raise InputError(f"{where}: {name} in row {row} is {str(values[row])!r}", f"must be one of {listed}")
+    contradictory = np.flatnonzero(np.isin(tier, LENS_TIERS) != (label == 1))
+    if len(contradictory):
+        row = contradictory[0]
         raise InputError(
-            f"{where}: label {label[row]} and tier {tier[row]} in row {row} contradict each other",
-            "tiers A and B are lenses, N1 and N2 are not: score the manifest as it was made",
+            f"{where}: label {label[row]} contradicts tier {tier[row]} in row {row}",
+            "tiers A and B are lenses, N1 and N2 are not: score the unmodified manifest",
         )
 
 
@@ -233,14 +233,14 @@ def _binned(values: NDArray[np.float64], edges: tuple[float, ...], unit: str) ->
 
 
 def _only(values: NDArray[np.object_], mask: NDArray[np.bool_]) -> NDArray[np.object_]:
-    """The values where the mask holds, None elsewhere."""
+    """The values where the mask is True, None elsewhere."""
     kept = np.full(values.shape, None, dtype=object)
     kept[mask] = values[mask]
     return kept
 
 
 def _by_part(values: NDArray[np.object_]) -> dict[str, NDArray[np.bool_]]:
-    """Rows by each of the parts that | joins; None has no part."""
+    """Row masks by each part of values joined by |."""
     found: dict[str, NDArray[np.bool_]] = {}
     for row, value in enumerate(values):
         for part in filter(None, (text.strip() for text in (value or "").split("|"))):

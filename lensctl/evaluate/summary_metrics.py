@@ -1,4 +1,4 @@
-"""The figures that two evaluations, or two truths, are set side by side with: one name for each, wherever it stands."""
+"""Key metrics and their names, for comparing two evaluations or metrics before and after grading."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def fpr_of(category: str) -> str:
 
 
 def of(part: Scored, ranks: Mapping[str, Any], tier_a_auc: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Figures by name, as plain JSON values.
+    """Metrics by name, as plain JSON values.
 
     Parameters
     ----------
     part : Scored
         Rows of one split.
     ranks : mapping
-        `ranking.figures` of them.
+        Their `ranking.figures`.
     tier_a_auc : mapping
-        The AUC of their `ranking.tier_a`.
+        AUC of their `ranking.tier_a`.
     """
     rates = {
         fpr_of(name): rate for name, rate in operating_point.fpr_by_category(part).items() if rate.value is not None
@@ -51,6 +51,6 @@ def of(part: Scored, ranks: Mapping[str, Any], tier_a_auc: Mapping[str, Any]) ->
 
 
 def measured(part: Scored, rounds: int, seed: int) -> dict[str, dict[str, Any]]:
-    """The same, of rows that nothing was measured on yet."""
+    """The same, computed from the rows."""
     tier_a_auc = ranking.auc(ranking.tier_a(part), rounds, seed).as_dict()
     return of(part, ranking.figures(part, rounds, seed), tier_a_auc)

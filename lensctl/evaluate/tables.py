@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from lensctl.stats.thresholds import Threshold
 
 VAL_SCORES = "val_scores"
-"""The scores that thresholds were chosen from; `freeze` chooses them again."""
+"""Scores from which thresholds were chosen; `freeze` recomputes them."""
 
 TEST_SCORES = "test_scores"
-"""The scores that the figures rest on; `evaluate --against` compares others with them."""
+"""Scores behind the test metrics; used by `evaluate --against`."""
 
 
 def collect(
@@ -29,7 +29,7 @@ def collect(
     galleries: Mapping[str, Scored],
     prevalence: float | None,
 ) -> dict[str, pa.Table]:
-    """Every table by name.
+    """All tables by name.
 
     levels, thresholds, strata, reliability, roc, purity_completeness, top, mistakes, val_scores, test_scores; with a
     prevalence also purity_completeness_sky.

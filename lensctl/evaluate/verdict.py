@@ -1,4 +1,4 @@
-"""The plan's criteria, row by row: what was reached, what is asked, and whether the interval leaves room for doubt."""
+"""Acceptance criteria of each level: value, limit, and whether the limit is inside the interval."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROWS: tuple[tuple[str, str, str], ...] = (
 
 
 def verdicts(headline: Mapping[str, Any]) -> dict[str, Any]:
-    """For each level whether it is reached, and its rows."""
+    """For each level, whether it is reached, and its rows."""
     levels = {}
     for level, limits in LEVELS.items():
         rows = [_row(label, headline[name], limit_name, limits.get(limit_name)) for label, name, limit_name in ROWS]
@@ -59,7 +59,7 @@ def _stability(headline: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def generalisation(headline: Mapping[str, Any]) -> dict[str, Any]:
-    """AUC of validation minus AUC of test, with the interval of a difference of independent figures."""
+    """Validation minus test AUC, with an interval that treats the two as independent."""
     val, test = headline["val_auc"], headline["test_auc"]
     if val["value"] is None or test["value"] is None:
         return {"value": None, "low": None, "high": None}
@@ -72,7 +72,7 @@ def generalisation(headline: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _generalisation(headline: Mapping[str, Any]) -> dict[str, Any]:
-    """Validation and test agree where the sky was split without leaks; reported, because it decides nothing alone."""
+    """Validation minus test AUC, reported only; a difference hints at leakage between the splits."""
     gap = generalisation(headline)
     row = _plain("AUC of val minus AUC of test", gap["value"], "", None)
     return {**row, "low": gap["low"], "high": gap["high"], "n": headline["test_auc"]["n"]}

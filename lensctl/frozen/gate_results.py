@@ -1,4 +1,4 @@
-"""The JSON lines of gates, as a frozen model needs them: each gate passed, on what was trained and evaluated."""
+"""Gate results for freezing: every required gate must pass on the data used for training and evaluation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Lines = Sequence[Mapping[str, Any]]
 
 
 def read_gate_results(path: Path) -> list[dict[str, Any]]:
-    """The lines of one file; InputError that names the line which is none."""
+    """The results in one file; InputError names an invalid line."""
     try:
         texts = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
-        raise InputError(f"{path}: cannot be read ({reason})", "give what `lensctl gate` wrote to stdout") from error
+        raise InputError(f"{path}: cannot be read ({reason})", "give the stdout of `lensctl gate`") from error
     lines = []
     for number, text in enumerate(texts, start=1):
         if not text.strip():
@@ -31,30 +31,30 @@ def read_gate_results(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             line = None
         if not isinstance(line, dict) or any(key not in line for key in KEYS) or not isinstance(line["passed"], bool):
-            raise InputError(f"{path}: line {number} is not a gate's", "give what `lensctl gate` wrote to stdout")
+            raise InputError(f"{path}: line {number} is not a gate result", "give the stdout of `lensctl gate`")
         lines.append(line)
     if not lines:
-        raise InputError(f"{path}: holds no gate line", "give what `lensctl gate` wrote to stdout")
+        raise InputError(f"{path}: no gate results in this file", "give the stdout of `lensctl gate`")
     return lines
 
 
 def missing_or_failed(lines: Lines, digests: Mapping[str, str]) -> list[str]:
-    """Why a model may not be frozen: one text for each required gate that did not pass on the right input.
+    """Why a model may not be frozen: one message for each required gate that did not pass on the right input.
 
     Parameters
     ----------
     lines : of all gates
     digests : mapping
-        For each required gate the digest of what it must have judged.
+        Required input digest of each gate.
     """
-    found = []
+    found = []  # frozen.json records these messages and `verify` compares them: do not change their text
     for gate in REQUIRED_GATES:
         own = [line for line in lines if line["gate"] == gate]
-        right = [line for line in own if line["input_digest"] == digests[gate]]
-        failed = [str(line["check"]) for line in right if not line["passed"]]
+        bound = [line for line in own if line["input_digest"] == digests[gate]]
+        failed = [str(line["check"]) for line in bound if not line["passed"]]
         if not own:
             found.append(f"{gate}: there is no line of it")
-        elif not right:
+        elif not bound:
             found.append(f"{gate}: it judged something else ({_short(own[0])}, not {digests[gate][:19]}…)")
         elif failed:
             found.append(f"{gate}: not passed ({'; '.join(failed)})")
@@ -66,7 +66,7 @@ def _short(line: Mapping[str, Any]) -> str:
 
 
 def as_text(lines: Iterable[Mapping[str, Any]]) -> str:
-    """Lines as they are kept: required gates first, in their order, each line once."""
+    """Lines as stored: required gates first, in fixed order, without duplicates."""
     texts = dict.fromkeys(json.dumps(line, ensure_ascii=False) for line in sorted(lines, key=_order))
     return "".join(f"{text}\n" for text in texts)
 

@@ -1,4 +1,4 @@
-"""Whether the files of a frozen model are those that were frozen, each with its content."""
+"""Whether the files of a frozen model are complete and unmodified."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ GATE = "verify"
 
 
 def check_files(folder: Path) -> Iterator[Check]:
-    """The files are those that were frozen, each with its content."""
+    """Check that no file is missing, extra or modified."""
     found = layout.contents_of(folder)
     yield checks.none(GATE, "neither links nor empty folders", found.odd, len(found.files) + len(found.odd))
     text = _text(folder / layout.SUMS) if layout.SUMS in found.files else None
     sums = None if text is None else layout.parse_sums(text)
     if sums is None:
-        note = "it was touched" if layout.SUMS in found.files else "it is missing"
+        note = "modified" if layout.SUMS in found.files else "missing"
         yield Check(GATE, "SHA256SUMS can be read", False, note, limit="as written", n=1, offenders=(layout.SUMS,))
         return
     yield Check(GATE, "SHA256SUMS can be read", True, "as written", limit="as written", n=1)
-    there = set(found.files) - {layout.SUMS}
+    present = set(found.files) - {layout.SUMS}
     own = _own_list(folder)
-    unlisted = layout.FROZEN not in sums  # then it is the sums that were touched
-    sealed = layout.FROZEN in there and (unlisted or sums[layout.FROZEN] == layout.sha256(folder / layout.FROZEN))
+    unlisted = layout.FROZEN not in sums  # then SHA256SUMS itself was modified
+    sealed = layout.FROZEN in present and (unlisted or sums[layout.FROZEN] == layout.sha256(folder / layout.FROZEN))
     expected = {*own, layout.FROZEN, *({layout.SIGNATURE} & set(sums))} if sealed else set(sums)
-    yield checks.none(GATE, "no file is missing", sorted(expected - there), len(expected))
-    yield checks.none(GATE, "no file is extra", sorted(there - expected - {layout.SIGNATURE}), len(there))
-    touched = _touched(folder, sums, own, there & expected) | ({layout.SUMS} if set(sums) - expected else set())
-    yield checks.none(GATE, "no file was touched", sorted(touched), len(there) + 1)
+    yield checks.none(GATE, "no file is missing", sorted(expected - present), len(expected))
+    yield checks.none(GATE, "no file is extra", sorted(present - expected - {layout.SIGNATURE}), len(present))
+    touched = _touched(folder, sums, own, present & expected) | ({layout.SUMS} if set(sums) - expected else set())
+    yield checks.none(GATE, "no file was touched", sorted(touched), len(present) + 1)
 
 
 def _own_list(folder: Path) -> dict[str, str]:
-    """Digests by name, as frozen.json lists them; none where it is missing or was touched so that it cannot be read."""
+    """Digests by name from frozen.json; empty if it is missing or cannot be read."""
     try:
         listed = json.loads((folder / layout.FROZEN).read_bytes())["files"]
         return {str(name): str(digest) for name, digest in listed.items()}
@@ -45,9 +45,9 @@ def _own_list(folder: Path) -> dict[str, str]:
 
 
 def _touched(folder: Path, sums: dict[str, str], own: dict[str, str], names: set[str]) -> set[str]:
-    """Files whose content is not what both lists say; of two lists that differ, the one that is wrong is named.
+    """Files that do not match both lists; if the lists differ, the list that is wrong.
 
-    frozen.json and the signature stand in SHA256SUMS alone: where those differ, nothing third tells which is wrong.
+    frozen.json and the signature are listed in SHA256SUMS only, so if they differ either side may be wrong.
     """
     found: set[str] = set()
     for name in names - {layout.FROZEN, layout.SIGNATURE}:

@@ -1,4 +1,4 @@
-"""The folder of a frozen model: its files, and the sums that hold them."""
+"""The folder of a frozen model: its files and their checksums."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ FROZEN, THRESHOLDS, METRICS, PROVENANCE, GATES, CARD = (
 )
 WEIGHTS, PROGRAM, GOLDEN = "model.safetensors", "model.pt2", "golden.npz"
 NOT_IN_FROZEN = (FROZEN, SUMS)
-"""What frozen.json's own list of files leaves out."""
+"""Files that frozen.json does not list."""
 
 TOLERANCE = 1e-3
-"""How far a golden logit may be from the frozen one: other processors and libraries round otherwise."""
+"""Maximum difference from a golden logit: rounding differs between processors and library versions."""
 
 CONSTANT = {"kind": "frozen", "format": 1, "golden_tolerance": TOLERANCE}
-"""What every frozen.json says."""
+"""Constant fields of frozen.json."""
 
 CALIBRATION = ("kind", "slope", "bias", "fitted_on")
-"""What thresholds.json keeps of the evaluation's calibration."""
+"""Fields of the evaluation's calibration stored in thresholds.json."""
 
 READ_ONLY = 0o444
 
@@ -49,12 +49,12 @@ def sha256(path: Path) -> str:
 
 
 def sums_of(folder: Path, names: list[str]) -> str:
-    """The text of SHA256SUMS, as sha256sum writes and checks it."""
+    """The text of SHA256SUMS, in the format of sha256sum."""
     return "".join(f"{sha256(folder / name)}  {name}\n" for name in names)
 
 
 def parse_sums(text: str) -> dict[str, str] | None:
-    """Digest by file name; None where the text is not what `sums_of` writes."""
+    """Digest by file name; None if the text is not in the format of `sums_of`."""
     found = {}
     for line in text.splitlines():
         digest, gap, name = line[:64], line[64:66], line[66:]
@@ -67,14 +67,14 @@ def parse_sums(text: str) -> dict[str, str] | None:
 
 @dataclass(frozen=True)
 class FolderContents:
-    """What lies in a folder: regular files, and what is none and holds none (links, devices, empty folders)."""
+    """Contents of a folder: regular files, and everything else (links, devices, empty folders)."""
 
     files: list[str]
     odd: list[str]
 
 
 def contents_of(folder: Path) -> FolderContents:
-    """Everything below a folder, relative to it, but the note `lensctl sync` leaves; links are not followed."""
+    """Everything below a folder, relative to it, except the ledger of `lensctl sync`; links are not followed."""
     files, odd = [], []
     for root, folders, names in os.walk(folder):
         for name in [*folders, *names]:

@@ -1,4 +1,4 @@
-"""Whether the steps from the pool to an evaluation hang together, each bound to the next by digests."""
+"""The provenance chain from the pool to an evaluation, each step bound to the next by digests."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from lensctl.rules.errors import InputError
 
 CUTTERS = ("cutout", "pack")
 CUTOUTS = ("positives cutouts", "negatives cutouts")
-FIX = "make every file from the pool on with lensctl, and leave its files as they are"
+FIX = "create every file from the pool on with lensctl, and do not edit them"
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """The steps of an evaluated model that later checks ask for."""
+    """The steps of an evaluated model that later checks need."""
 
     pool: Step
     sample: Step
@@ -30,25 +30,25 @@ class Lineage:
 
 
 def lineage_of(chain: Chain, where: str) -> Lineage:
-    """Read a chain that ends with an evaluation.
+    """The steps behind the last evaluation in a chain.
 
     Raises
     ------
     InputError
-        A step is missing, an input was made by a step that is not there, or two steps took different things for the
-        same: the message names the gap.
+        A step is missing, an input comes from a step that is not in the chain, or two steps used different inputs
+        where they must be the same; the message names the gap.
     """
     _refuse_dangling(chain, where)
     evaluate = next((step for step in reversed(chain) if step.command == "evaluate"), None)
     if evaluate is None:
-        raise _broken(where, "there is no evaluate step", "name the folder that `lensctl evaluate` made")
+        raise _broken(where, "there is no evaluate step", "name a folder written by `lensctl evaluate`")
     score = _parent(chain, evaluate, "scores", ("score",), where)
     train = _parent(chain, score, "model", ("train",), where)
     manifest = _parent(chain, train, "manifest", ("manifest",), where)
     if score.input("manifest") != train.input("manifest"):
-        ours, theirs = (step.input("manifest") for step in (train, score))
-        if theirs is None or ours is None or (ours.digest, ours.step) != (theirs.digest, theirs.step):
-            raise _broken(where, "the scores are of another manifest than the one trained on", "score that one")
+        trained, scored = (step.input("manifest") for step in (train, score))
+        if scored is None or trained is None or (trained.digest, trained.step) != (scored.digest, scored.step):
+            raise _broken(where, "the scores are of another manifest than the training", "score the training manifest")
     for role in CUTOUTS:
         _ancestor(chain, manifest, role, CUTTERS, where)
     sample = _ancestor(chain, manifest, "negatives", ("sample",), where)
@@ -57,26 +57,26 @@ def lineage_of(chain: Chain, where: str) -> Lineage:
 
 
 def _refuse_dangling(chain: Chain, where: str) -> None:
-    """Every input that was made by a step has that step before it in the chain."""
+    """Raise InputError if an input comes from a step that does not precede it in the chain."""
     seen: set[str] = set()
     for step in chain:
         for source in step.inputs:
             if source.step is not None and source.step not in seen:
-                raise _broken(where, f"the step that made '{source.name}', an input of {step.command}, is not there")
+                raise _broken(where, f"the step that created '{source.name}', an input of {step.command}, is missing")
         seen.add(step.id)
 
 
 def _parent(chain: Chain, child: Step, role: str, commands: tuple[str, ...], where: str) -> Step:
-    """The step that made an input; it must be one of some commands."""
+    """The step that created an input; it must be one of `commands`."""
     source = child.input(role)
-    made_by = None if source is None else next((step for step in chain if step.id == source.step), None)
-    if made_by is None or made_by.command not in commands:
-        raise _broken(where, f"the {role} of {child.command} were not made by lensctl {' or '.join(commands)}")
-    return made_by
+    parent = None if source is None else next((step for step in chain if step.id == source.step), None)
+    if parent is None or parent.command not in commands:
+        raise _broken(where, f"the {role} of {child.command} were not created by lensctl {' or '.join(commands)}")
+    return parent
 
 
 def _ancestor(chain: Chain, child: Step, role: str, commands: tuple[str, ...], where: str) -> Step:
-    """The nearest step of some commands behind an input, through whatever copied it on the way."""
+    """The nearest ancestor of an input that is one of `commands`."""
     source = child.input(role)
     waiting = [source.step] if source else []
     by_id = {step.id: step for step in chain}
@@ -87,7 +87,7 @@ def _ancestor(chain: Chain, child: Step, role: str, commands: tuple[str, ...], w
         if step.command in commands:
             return step
         waiting += [source.step for source in step.inputs]
-    raise _broken(where, f"no {' or '.join(commands)} step stands behind the {role} of {child.command}")
+    raise _broken(where, f"the {role} of {child.command} have no {' or '.join(commands)} step in their history")
 
 
 def _broken(where: str, gap: str, fix: str = FIX) -> InputError:

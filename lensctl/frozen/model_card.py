@@ -1,4 +1,4 @@
-"""The README.md of a frozen model, in the format of Hugging Face's model cards."""
+"""The README.md of a frozen model, as a Hugging Face model card."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MOCK = (
-    "> **This model was trained and judged on a mock survey.** It shows that the machinery works. It has learned\n"
-    "> nothing about the sky: do not search with it.\n"
+    "> **This model was trained and evaluated on a mock survey.** It shows that the pipeline works, and has learned\n"
+    "> nothing about the sky: do not use it for a lens search.\n"
 )
 
 NORMALISED = {
@@ -15,11 +15,11 @@ NORMALISED = {
     "asinh": "by asinh, in units of their own noise",
     "annulus": "by the median and noise of an outer annulus",
 }
-"""What each kind of normalisation does to the pixels, in words."""
+"""Description of each kind of normalisation."""
 
 
 def name(model: Mapping[str, Any], digest: str) -> str:
-    """What a model is called: its architecture and the first twelve digits of the digest of its weights."""
+    """Name of a model: its architecture and the first twelve digits of the digest of its weights."""
     return f"{model['arch']}-{digest.removeprefix('sha256:')[:12]}"
 
 
@@ -44,9 +44,9 @@ def text(
     thresholds : sequence of mappings
         name, logit, p and counts on validation.
     allowed : mapping, optional
-        reason and gates, where the model was frozen in spite of failed gates.
+        reason and gates, if failed gates were waived.
     size : int
-        Pixels along a side of the cutouts that model.pt2 takes.
+        Side in pixels of the cutouts that model.pt2 takes.
     """
     headline = metrics["headline"]
     mock = MOCK + "\n" if metrics["mock"] else ""
@@ -59,14 +59,14 @@ def text(
 
 # Strong-lens finder {name(model, digest)}
 
-{mock}{failed}A {model["arch"]} that gives each galaxy cutout one logit: how lens-like it looks in g, r and z of the
+{mock}{failed}A {model["arch"]} that returns one logit per galaxy cutout: how lens-like it looks in g, r and z of the
 DESI Legacy Imaging Surveys. p is the logistic function of the logit.
 {average}
 ## Input
 
 Cutouts in nanomaggies, float32, shape (N, {size}, {size}, 3), bands {", ".join(model["bands"])}, \
 {model["pixel_scale_arcsec"]:g} arcsec per pixel, the galaxy in the middle.
-The model itself takes the central {model["crop"]} pixels and normalises them
+The model crops to the central {model["crop"]} pixels and normalises them
 {NORMALISED[model["normalisation"]["kind"]]}.
 
 ## Use
@@ -76,7 +76,7 @@ lensctl verify FOLDER
 lensctl score FOLDER manifest.parquet scores.parquet
 ```
 
-Where there is a `model.sig`, `lensctl verify FOLDER --key PUB` also tells whether it was signed by whom it must be.
+If there is a `model.sig`, `lensctl verify FOLDER --key PUB` also verifies the signature.
 
 ```python
 import torch
@@ -85,28 +85,28 @@ finder = torch.export.load("{program}").module()
 logit = finder(cutouts)  # (N, {size}, {size}, 3) float32 in nanomaggies
 ```
 
-## How good it is
+## Performance
 
-On held-out sky (split `test`), with 95 % intervals; * marks figures that rest on fewer than ten events.
+On held-out sky (split `test`), with 95% confidence intervals; * marks metrics based on fewer than ten events.
 
-| figure | value | interval | n |
+| metric | value | interval | n |
 |---|---|---|---|
-{_figures(headline)}
+{_metric_table(headline)}
 
-Level mvp of the plan: {_reached(metrics, "mvp")}. Level publication: {_reached(metrics, "publication")}.
+Level mvp: {_reached(metrics, "mvp")}. Level publication: {_reached(metrics, "publication")}.
 
 ## Thresholds
 
 Chosen on validation. A galaxy is a candidate where its logit is at least the threshold.
 
-| threshold | logit | p | lenses found on validation | others taken on validation |
+| threshold | logit | p | lenses found on validation | false positives on validation |
 |---|---|---|---|---|
 {_thresholds(thresholds)}
 
 ## Limits
 
-Training prevalence is not the sky's: p is no probability for a galaxy of the sky. Positives are candidates found by
-earlier searches, so recall is recall of lenses like those. Everything else that is known of this model is in
+The prevalence of lenses in training is not that of the sky, so p is not the probability that a galaxy is a lens.
+Positives are candidates from earlier searches, so recall is recall of similar lenses. Details of this model are in
 `metrics.json`, `frozen.json` and `provenance.json`.
 """
 
@@ -140,7 +140,7 @@ def _front_matter(model: Mapping[str, Any], digest: str, metrics: Mapping[str, A
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
-def _figures(headline: Mapping[str, Any]) -> str:
+def _metric_table(headline: Mapping[str, Any]) -> str:
     rows = [
         ("tier-A recall at p = 0.5", headline["tier_a_recall"]),
         ("tier-A AUC", headline["tier_a_auc"]),
@@ -151,13 +151,13 @@ def _figures(headline: Mapping[str, Any]) -> str:
         ("ECE, bins of equal mass", headline["ece_equal_mass"]),
         ("ECE where the lenses are", headline["ece_positive"]),
     ]
-    return "\n".join(_figure(name, figure) for name, figure in rows)
+    return "\n".join(_metric_row(name, metric) for name, metric in rows)
 
 
-def _figure(name: str, figure: Mapping[str, Any]) -> str:
-    value = "–" if figure["value"] is None else f"{figure['value']:.4f}{'*' if figure['few'] else ''}"
-    interval = "–" if figure["low"] is None else f"{figure['low']:.4f} to {figure['high']:.4f}"
-    return f"| {name} | {value} | {interval} | {figure['n']:,} |"
+def _metric_row(name: str, metric: Mapping[str, Any]) -> str:
+    value = "–" if metric["value"] is None else f"{metric['value']:.4f}{'*' if metric['few'] else ''}"
+    interval = "–" if metric["low"] is None else f"{metric['low']:.4f} to {metric['high']:.4f}"
+    return f"| {name} | {value} | {interval} | {metric['n']:,} |"
 
 
 def _thresholds(thresholds: Sequence[Mapping[str, Any]]) -> str:
@@ -174,4 +174,4 @@ def _reached(metrics: Mapping[str, Any], level: str) -> str:
 
 def _allowed(allowed: Mapping[str, Any]) -> str:
     listed = "".join(f"\n> - {problem}" for problem in allowed["gates"])
-    return f"> **Frozen in spite of gates that did not pass.** Reason given: {allowed['reason']}\n>{listed}\n"
+    return f"> **Frozen although gates did not pass.** Reason given: {allowed['reason']}\n>{listed}\n"

@@ -1,7 +1,7 @@
-"""Signatures of a frozen model in the OpenSSF model-signing format, with a key pair, without a network or a service.
+"""Signatures of a frozen model in the OpenSSF model-signing format, with a key pair, offline.
 
-The format is that of the `model-signing` package, which does the work here: a Sigstore bundle around an in-toto
-statement that lists the SHA-256 of every file. Either side verifies what the other signed.
+The `model-signing` package does the work: a Sigstore bundle around an in-toto statement that lists the SHA-256 of
+every file. Signatures are interchangeable with those made by that package directly.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from model_signing import hashing
 
 NOT_SIGNED = (layout.SIGNATURE, layout.SUMS, LEDGER)
-"""What a signature of ours leaves out: itself, the sums (they hold it, as everything else), the note of a sync."""
+"""Files not covered by our signature: itself, SHA256SUMS (which lists it), the ledger of `lensctl sync`."""
 
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-MAKE_A_KEY = "make a pair: openssl ecparam -name prime256v1 -genkey -noout -out key.pem; openssl ec -in key.pem -pubout"
+MAKE_A_KEY = (
+    "create a key pair: openssl ecparam -name prime256v1 -genkey -noout -out key.pem; openssl ec -in key.pem -pubout"
+)
 INSTALL = "pip install 'lensctl[sign]'"
 
 
@@ -36,7 +38,7 @@ class NeedsPassphrase(InputError):
 
 @dataclass(frozen=True)
 class PrivateKey:
-    """A private key that can sign: where it lies, and what it is encrypted with, if it is."""
+    """A private key that can sign: its path and, if encrypted, its passphrase."""
 
     path: Path
     passphrase: bytes | None = field(default=None, repr=False)
@@ -51,7 +53,7 @@ class PublicKey:
 
 @dataclass(frozen=True)
 class SignatureVerdict:
-    """Whether a signature holds, in a few words why not, the files it is at odds with, and how many files it covers."""
+    """Whether a signature is valid, the reason if not, the files that do not match, and how many files it covers."""
 
     holds: bool
     reason: str
@@ -60,8 +62,8 @@ class SignatureVerdict:
 
 
 def private_key(path: Path, passphrase: str | None = None) -> PrivateKey:
-    """A private key in PEM; NeedsPassphrase where it is encrypted, InputError where it cannot sign."""
-    _require_the_library()
+    """A private key in PEM; NeedsPassphrase if it is encrypted, InputError if it cannot sign."""
+    _require_model_signing()
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
@@ -70,20 +72,22 @@ def private_key(path: Path, passphrase: str | None = None) -> PrivateKey:
     try:
         key: Any = serialization.load_pem_private_key(data, secret)
     except TypeError as error:
-        raise NeedsPassphrase(f"{path}: the key is encrypted, and no passphrase was given", "give it") from error
+        raise NeedsPassphrase(
+            f"{path}: the key is encrypted, and no passphrase was given", "give the passphrase"
+        ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         if secret is not None:
-            raise InputError(f"{path}: the passphrase does not open this key", "give the right one") from error
+            raise InputError(f"{path}: wrong passphrase", "give the right one") from error
         public = b"PUBLIC KEY" in data
-        what = "a public key, and only its private half can sign" if public else "not a private key in PEM"
-        raise InputError(f"{path}: {what}", MAKE_A_KEY) from error
-    _refuse_other_kinds(path, key)
+        problem = "a public key; signing needs the private key" if public else "not a private key in PEM"
+        raise InputError(f"{path}: {problem}", MAKE_A_KEY) from error
+    _refuse_other_key_types(path, key)
     return PrivateKey(path, secret)
 
 
 def public_key(path: Path) -> PublicKey:
-    """A public key in PEM; InputError where it cannot check a signature."""
-    _require_the_library()
+    """A public key in PEM; InputError if it cannot verify a signature."""
+    _require_model_signing()
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
@@ -92,79 +96,79 @@ def public_key(path: Path) -> PublicKey:
         key: Any = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm) as error:
         private = b"PRIVATE KEY" in data
-        what = "a private key: keep it to yourself" if private else "not a public key in PEM"
+        problem = "a private key; do not share it" if private else "not a public key in PEM"
         raise InputError(
-            f"{path}: {what}", "give its public half: openssl ec -in key.pem -pubout" if private else MAKE_A_KEY
+            f"{path}: {problem}", "give the public key: openssl ec -in key.pem -pubout" if private else MAKE_A_KEY
         ) from error
-    _refuse_other_kinds(path, key)
+    _refuse_other_key_types(path, key)
     return PublicKey(path)
 
 
 def sign(folder: Path, name: str, key: PrivateKey) -> None:
-    """Write the signature of everything in a folder into it; the statement calls it by `name`."""
+    """Sign everything in a folder and write the signature into it; `name` is the model's name in the statement."""
     from model_signing import hashing, signing
 
     class Named(hashing.Config):
-        """Hashes a folder that does not have its own name yet."""
+        """Hashes a folder that does not have its final name yet."""
 
         def hash(self, model_path: hashing.PathLike, *, files_to_hash: Any = None) -> Any:
-            found = super().hash(model_path, files_to_hash=files_to_hash)
-            found._name = name
-            return found
+            hashed = super().hash(model_path, files_to_hash=files_to_hash)
+            hashed._name = name
+            return hashed
 
     config = signing.Config().use_elliptic_key_signer(
         private_key=key.path,
-        password=key.passphrase,  # type: ignore[arg-type]  # said to be str, and handed on to what takes bytes
+        password=key.passphrase,  # type: ignore[arg-type]  # annotated as str, but bytes are needed
     )
-    hashed = Named()  # type: ignore[no-untyped-call]
-    hashed.set_ignored_paths(paths=NOT_SIGNED, ignore_git_paths=False)
-    config.set_hashing_config(hashed).sign(folder.resolve(), folder / layout.SIGNATURE)
+    hashing_config = Named()  # type: ignore[no-untyped-call]
+    hashing_config.set_ignored_paths(paths=NOT_SIGNED, ignore_git_paths=False)
+    config.set_hashing_config(hashing_config).sign(folder.resolve(), folder / layout.SIGNATURE)
 
 
 def check(folder: Path, key: PublicKey) -> SignatureVerdict:
-    """Whether the signature in a folder is by this key, of exactly the files that are there."""
+    """Whether the signature in a folder is by this key and covers exactly the files present."""
     from cryptography.exceptions import InvalidSignature
     from model_signing import hashing, verifying
 
     path = folder / layout.SIGNATURE
     if path.is_symlink() or not path.is_file():
-        return SignatureVerdict(False, "it is not signed")
+        return SignatureVerdict(False, "not signed")
     config = verifying.Config().use_elliptic_key_verifier(public_key=key.path)
     try:
         signed = _statement(path)
-        ignored = [name for name in NOT_SIGNED if name not in signed]  # others sign the sums too
+        ignored = [name for name in NOT_SIGNED if name not in signed]  # other tools also sign SHA256SUMS
         config.set_hashing_config(hashing.Config().set_ignored_paths(paths=ignored, ignore_git_paths=False))
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints a warning where the bundle names no key
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints a warning if the bundle names no key
             config.verify(folder.resolve(), path)
     except InvalidSignature:
-        return SignatureVerdict(False, "it was not made by this key, or was touched")
+        return SignatureVerdict(False, "made by another key, or modified")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
         if str(error).startswith("Key mismatch"):
-            return SignatureVerdict(False, "it was made by another key")
+            return SignatureVerdict(False, "made by another key")
         if str(error).startswith("Signature mismatch"):
-            return SignatureVerdict(False, "files are not those that were signed", tuple(_at_odds(folder, signed)))
-        return SignatureVerdict(False, "it cannot be read, or was touched")
-    bare = sorted(set(layout.contents_of(folder).files) - set(signed) - set(NOT_SIGNED))
-    if bare:
-        return SignatureVerdict(False, "it leaves out files", tuple(bare), len(signed))
+            return SignatureVerdict(False, "files differ from those signed", tuple(_mismatched(folder, signed)))
+        return SignatureVerdict(False, "unreadable or modified")
+    unsigned = sorted(set(layout.contents_of(folder).files) - set(signed) - set(NOT_SIGNED))
+    if unsigned:
+        return SignatureVerdict(False, "files not covered", tuple(unsigned), len(signed))
     return SignatureVerdict(True, "holds", (), len(signed))
 
 
 def _statement(path: Path) -> dict[str, str]:
-    """SHA-256 by file name, as a signature lists them; to be believed only once the signature holds."""
+    """SHA-256 by file name, as listed in a signature; not to be trusted before the signature is verified."""
     payload = json.loads(path.read_text(encoding="utf-8"))["dsseEnvelope"]["payload"]
     resources = json.loads(base64.b64decode(payload, validate=True))["predicate"]["resources"]
     return {str(resource["name"]): str(resource["digest"]) for resource in resources}
 
 
-def _at_odds(folder: Path, signed: dict[str, str]) -> list[str]:
+def _mismatched(folder: Path, signed: dict[str, str]) -> list[str]:
     """Files that differ from what was signed, are missing, or were not signed."""
-    there = set(layout.contents_of(folder).files) - (set(NOT_SIGNED) - set(signed))
-    same = {name for name in there & set(signed) if layout.sha256(folder / name) == signed[name]}
-    return sorted((there | set(signed)) - same)
+    present = set(layout.contents_of(folder).files) - (set(NOT_SIGNED) - set(signed))
+    same = {name for name in present & set(signed) if layout.sha256(folder / name) == signed[name]}
+    return sorted((present | set(signed)) - same)
 
 
-def _require_the_library() -> None:
+def _require_model_signing() -> None:
     try:
         importlib.import_module("model_signing")
     except ImportError as error:
@@ -178,10 +182,10 @@ def _read(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror})", "give the path of a key in PEM") from error
 
 
-def _refuse_other_kinds(path: Path, key: Any) -> None:
-    """Only elliptic curves of NIST's three, which the format knows."""
+def _refuse_other_key_types(path: Path, key: Any) -> None:
+    """Raise InputError unless the key is on one of the three NIST curves that the format supports."""
     curve = getattr(getattr(key, "curve", None), "name", "")
     if curve not in CURVES:
         kind = type(key).__name__.removesuffix("Key").removesuffix("Private").removesuffix("Public").lstrip("_")
-        what = f"on the curve {curve}" if curve else f"of the kind {kind}"
-        raise InputError(f"{path}: a key {what}, not on one of {', '.join(CURVES.values())}", MAKE_A_KEY)
+        kind_text = f"on curve {curve}" if curve else f"of type {kind}"
+        raise InputError(f"{path}: a key {kind_text}, not on {', '.join(CURVES.values())}", MAKE_A_KEY)

@@ -1,1 +1,1 @@
-"""Gates: what a data set or a model must hold before the next step. One module a gate; see registry.py."""
+"""Gates: checks that a data set or a model must pass before the next step. One module per gate; see registry.py."""

@@ -1,4 +1,4 @@
-"""Cutouts read and looked at block by block, several blocks at a time, whatever their number."""
+"""Read and process cutouts block by block in a thread pool, in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,34 +17,33 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 BLOCK_ROWS = 64
-LARGEST_TEAM = 8
+MAX_THREADS = 8
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
-def each_block(blocks: Iterable[Ints], look: Callable[[Ints], Found]) -> Iterator[tuple[Ints, Found]]:
-    """Each block of rows and what was found in it, in the order of the blocks.
+def each_block(blocks: Iterable[Ints], process: Callable[[Ints], Result]) -> Iterator[tuple[Ints, Result]]:
+    """Process blocks of rows in threads; yields each block with its result, in order.
 
     Parameters
     ----------
     blocks : iterable of (n,) int
-        Taken as they are needed: only as many are under way as there are cores, eight at most.
-    look : callable
-        Reads the cutouts of a block and says what is in them; called in threads, which numpy, hashlib and
-        tensorstore let run side by side.
+        Consumed lazily: at most as many are in progress as there are cores, up to eight.
+    process : callable
+        Reads and measures the cutouts of a block; called in threads (numpy, hashlib and tensorstore release the GIL).
     """
-    waiting = iter(blocks)
-    team = min(cores(), LARGEST_TEAM)
-    with ThreadPoolExecutor(team) as threads:
-        under_way: deque[tuple[Ints, Future[Found]]] = deque()
+    remaining = iter(blocks)
+    workers = min(cores(), MAX_THREADS)
+    with ThreadPoolExecutor(workers) as threads:
+        pending: deque[tuple[Ints, Future[Result]]] = deque()
         try:
-            for block in itertools.islice(waiting, team):
-                under_way.append((block, threads.submit(look, block)))
-            while under_way:
-                block, found = under_way.popleft()
-                done = found.result()
-                under_way.extend((more, threads.submit(look, more)) for more in itertools.islice(waiting, 1))
-                yield block, done
+            for block in itertools.islice(remaining, workers):
+                pending.append((block, threads.submit(process, block)))
+            while pending:
+                block, future = pending.popleft()
+                result = future.result()
+                pending.extend((more, threads.submit(process, more)) for more in itertools.islice(remaining, 1))
+                yield block, result
         finally:
-            for _, unwanted in under_way:
-                unwanted.cancel()
+            for _, future in pending:
+                future.cancel()

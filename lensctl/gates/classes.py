@@ -19,8 +19,7 @@ NAMES = {POSITIVE: "positives", NEGATIVE: "negatives"}
 def labels_of(table: pa.Table) -> NDArray[np.int8]:
     """Class of each row: (N,) int8, 1 positive, 0 negative, -1 unknown.
 
-    `label` says it; in a table without one, tier A or B is a positive, and pool N1 or N2 or the same tier a
-    negative.
+    Taken from `label`; in a table without it, tier A or B is positive, and pool or tier N1 or N2 is negative.
     """
     columns = table.column_names
     if "label" in columns:
@@ -36,17 +35,17 @@ def labels_of(table: pa.Table) -> NDArray[np.int8]:
 
 
 def numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """A numeric column: (N,) float64, NaN where it is null; InputError where it is no number."""
+    """A numeric column: (N,) float64, NaN where null; InputError if it is not numeric."""
     import pyarrow as pa
 
     try:
         return np.asarray(table[name].cast(pa.float64()).to_numpy(), float)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"column '{name}' is {table[name].type}, not a number", "give it as a number") from error
+        raise InputError(f"column '{name}' is {table[name].type}, not a number", "store it as a number") from error
 
 
 def texts(table: pa.Table, name: str) -> NDArray[np.str_]:
-    """A text column: (N,) text, empty where it is null; whatever is no text is written as one."""
+    """A column as text: (N,) text, empty where null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -54,27 +53,29 @@ def texts(table: pa.Table, name: str) -> NDArray[np.str_]:
     return np.asarray(column.to_numpy().astype(str)) if len(column) else np.zeros(0, "U1")
 
 
-def whole_numbers(table: pa.Table, name: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """A column of whole numbers: (N,) int64, and (N,) whether it is one (not null, NaN or a fraction)."""
+def integers(table: pa.Table, name: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """A column of integers: (N,) int64, and (N,) bool, False where null, NaN or fractional."""
     values = numbers(table, name)
     known = np.isfinite(values) & (values == np.round(values))
     return np.where(known, values, -1).astype(np.int64), known
 
 
-def truths(table: pa.Table, name: str) -> NDArray[np.bool_]:
-    """A yes-or-no column: (N,) bool, no where it is null; InputError where it is neither."""
+def booleans(table: pa.Table, name: str) -> NDArray[np.bool_]:
+    """A boolean column: (N,) bool, False where null; InputError if it is not boolean."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     try:
         column = pc.fill_null(table[name].cast(pa.bool_()), False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"column '{name}' is {table[name].type}, not yes or no", "give it as true or false") from error
+        raise InputError(
+            f"column '{name}' is {table[name].type}, not a boolean", "store it as true or false"
+        ) from error
     return np.asarray(column.to_numpy(), bool)
 
 
 def usable(manifest: pa.Table) -> pa.Table:
-    """The rows that train: those whose cutout is good and whose label is 0 or 1."""
+    """Rows usable for training: good cutout, label 0 or 1."""
     import pyarrow as pa
 
-    return manifest.filter(pa.array(truths(manifest, "cutout_ok") & (labels_of(manifest) != UNKNOWN)))
+    return manifest.filter(pa.array(booleans(manifest, "cutout_ok") & (labels_of(manifest) != UNKNOWN)))

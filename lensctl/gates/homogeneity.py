@@ -24,9 +24,9 @@ GATE = "homogeneity"
 
 @gate(GATE, inputs="MANIFEST")
 def homogeneity(inputs: Inputs, settings: NoSettings) -> Iterator[Check]:
-    """All cutouts come from one source, layer, release, pixel scale and side of the survey, in both classes.
+    """All cutouts have the same source, layer, release, pixel scale and side of the survey, in both classes.
 
-    Rows whose cutout failed do not train and are not judged.
+    Rows with a failed cutout are not used for training and not checked.
     """
     schema.require(inputs.manifest, "galaxy_id", "label", "ra", "dec", "cutout_ok", "cutout_path", where=inputs.path)
     schema.refuse_bad_positions(inputs.manifest, inputs.path)
@@ -37,11 +37,11 @@ def homogeneity(inputs: Inputs, settings: NoSettings) -> Iterator[Check]:
     if not manifest.num_rows:
         return
     for what, values in origins.of(manifest, Cutouts(manifest, inputs.root)).items():
-        yield _one(what, values, label)
+        yield _one_value(what, values, label)
 
 
-def _one(what: str, values: NDArray[np.str_], label: NDArray[np.int8]) -> Check:
-    """There is one value, whichever class it is in; each value is shown with its count in each class."""
+def _one_value(what: str, values: NDArray[np.str_], label: NDArray[np.int8]) -> Check:
+    """Check that there is only one value; offenders show the count of each value per class."""
     names, counts = np.unique(values, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     shown = [

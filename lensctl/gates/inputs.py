@@ -1,4 +1,4 @@
-"""What gates judge: read when the first gate asks for it, once for all that run together."""
+"""Inputs of gates: read lazily, once for all gates that run together."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 class Inputs:
-    """The inputs of one call of `lensctl gate`.
+    """The inputs of one `lensctl gate` call.
 
     Parameters
     ----------
     paths : sequence of str
         As given: tables, a manifest, a store, an evaluation's folder.
     root : Path, optional
-        Folder that a manifest's cutout_path is relative to; else the manifest's own.
+        Folder that a manifest's cutout_path is relative to; default: the manifest's folder.
 
     Attributes
     ----------
     digest : str
-        Digest of the one input, or of the digests of several in their order. Of a table its content, of a pool
-        the parquet footers, of a store its index, of an evaluation its metrics.json.
+        Digest of the input; for several, the digest of their digests in order. It covers the content of a table, the
+        parquet footers of a pool, the index of a store, or metrics.json of an evaluation.
     """
 
     def __init__(self, paths: Sequence[str], root: Path | None = None) -> None:
@@ -40,42 +40,42 @@ class Inputs:
 
     @property
     def digest(self) -> str:
-        """See the class; a gate that reads something other than tables says so with `judged`."""
-        return self._digest or self._of_tables
+        """See the class; a gate whose input is not a table sets it with `set_digest`."""
+        return self._digest or self._table_digest
 
     @cached_property
-    def _of_tables(self) -> str:
+    def _table_digest(self) -> str:
         each = [digests.of_table(table) for table in self.tables]
         return each[0] if len(each) == 1 else digests.of_many(each)
 
-    def judged(self, digest: str | None) -> None:
-        """Say what the digest of the input is, where it is no table; None takes it back."""
+    def set_digest(self, digest: str | None) -> None:
+        """Set the digest of an input that is not a table; None resets it."""
         self._digest = digest
 
     @property
     def path(self) -> str:
-        """The one input; InputError where several were given."""
+        """The single input; InputError if several were given."""
         self.refuse_several()
         return self.paths[0]
 
     def refuse_several(self) -> None:
-        """Raise InputError where there is not one input."""
+        """Raise InputError unless there is exactly one input."""
         if len(self.paths) != 1:
-            raise InputError(f"this gate judges one input, {len(self.paths)} were given", "see `lensctl gate list`")
+            raise InputError(f"this gate takes one input, not {len(self.paths)}", "see `lensctl gate list`")
 
     @cached_property
     def tables(self) -> tuple[pa.Table, ...]:
-        """Every input as a whole table; one without rows is a table too."""
+        """Every input as a table; tables without rows are allowed."""
         return tuple(read_table(path, allow_empty=True) for path in self.paths)
 
     @property
     def manifest(self) -> pa.Table:
-        """The one input as a table."""
+        """The single input as a table."""
         self.refuse_several()
         return self.tables[0]
 
     def named_tables(self) -> Iterator[tuple[str, pa.Table]]:
-        """Each table with the name to use in errors."""
+        """Each table with its name for error messages."""
         names = ("stdin" if path == "-" else path for path in self.paths)
         return zip(names, self.tables, strict=True)
 
@@ -85,7 +85,7 @@ class Inputs:
         if self._root is not None:
             return str(self._root)
         if self.path == "-":
-            raise InputError("paths in a manifest on stdin are relative to nothing", "add --root FOLDER")
+            raise InputError("a manifest on stdin has no folder to resolve cutout_path against", "add --root FOLDER")
         if is_s3(self.path):
             return self.path.rpartition("/")[0]
         return str(Path(self.path).absolute().parent)

@@ -1,4 +1,4 @@
-"""Where the pixels of cutouts come from: source, layer, release, pixel scale and side of the survey."""
+"""Origin of the pixels of cutouts: source, layer, release, pixel scale and side of the survey."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNKNOWN = "unknown"
 
 
 def of(manifest: pa.Table, cutouts: Cutouts) -> dict[str, NDArray[np.str_]]:
-    """Origin of each row of a manifest, by kind: (N,) text each, `unknown` where it is not recorded.
+    """Origin of each row of a manifest, by kind: (N,) text each, `unknown` if not recorded.
 
     `survey` is north or south for layer ls-dr10, which serves DR9's northern pixels above Dec +32.375 (north of the
     Galactic plane) under the release's own name; it is the layer elsewhere.

@@ -27,12 +27,12 @@ GATE = "overlap"
 class Settings:
     """Limits of the overlap gate."""
 
-    radius_arcsec: float = setting(11.0, "negatives are farther than this from every positive, arcsec", least=0)
+    radius_arcsec: float = setting(11.0, "minimum distance of negatives from any positive, arcsec", least=0)
 
 
 @gate(GATE, inputs="MANIFEST, or POSITIVES NEGATIVES", settings=Settings)
 def overlap(inputs: Inputs, limits: Settings) -> Iterator[Check]:
-    """No positive is among the negatives, by id or within 11 arcsec on the sky."""
+    """No galaxy is both positive and negative, by id or within 11 arcsec on the sky."""
     positives, negatives = _classes(inputs)
     yield checks.some(GATE, "positives", positives.num_rows)
     yield checks.some(GATE, "negatives", negatives.num_rows)
@@ -61,7 +61,7 @@ def _classes(inputs: Inputs) -> tuple[pa.Table, pa.Table]:
     if len(inputs.tables) == 2:
         return inputs.tables[0], inputs.tables[1]
     if len(inputs.tables) != 1:
-        raise InputError(f"gate overlap judges one manifest or two tables, not {len(inputs.tables)}", "see --help")
+        raise InputError(f"gate overlap takes one manifest or two tables, not {len(inputs.tables)}", "see --help")
     schema.require(inputs.manifest, "label", where=inputs.path)
     label = labels_of(inputs.manifest)
     positives, negatives = (inputs.manifest.filter(pa.array(label == value)) for value in (POSITIVE, NEGATIVE))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.gates import blocks
-from lensctl.gates.classes import texts, truths
+from lensctl.gates.classes import booleans, texts
 from lensctl.gates.registry import gate, setting
 from lensctl.io.cutouts.by_manifest import Cutouts
 from lensctl.io.cutouts.store import is_store, open_store
@@ -35,14 +35,14 @@ GATE = "pixels"
 class Settings:
     """Limits of the pixels gate."""
 
-    size: int = setting(101, "pixels along a side", least=1)
-    max_failed: float = setting(0.01, "greatest share of cutouts marked as failed")
-    crop: int = setting(0, "refuse NaN in the central pixels of this many a side; 0: only in the centre", least=0)
+    size: int = setting(101, "side of a cutout, pixels", least=1)
+    max_failed: float = setting(0.01, "maximum fraction of cutouts marked as failed")
+    crop: int = setting(0, "side of the central square that may hold no NaN, pixels; 0: check only the centre", least=0)
 
 
 @dataclass
 class _Faults:
-    """What was found so far: how many of each fault, and the first few ids."""
+    """Counts of each fault so far, and the first few ids."""
 
     counts: Counter[str] = field(default_factory=Counter)
     ids: dict[str, list[str]] = field(default_factory=dict)
@@ -69,10 +69,10 @@ SHAPE, MISSING, CENTRE, INFINITE, CHANGED, UNKNOWN, SOMEWHERE = (
 
 @gate(GATE, inputs="MANIFEST or STORE", settings=Settings)
 def pixels(inputs: Inputs, limits: Settings) -> Iterator[Check]:
-    """Every cutout that trains is whole: 101 x 101 float32 in three bands, no NaN in its centre, unchanged.
+    """Every cutout used for training is complete: 101 x 101 float32 in three bands, no NaN in the centre, unchanged.
 
-    Rows marked as failed (cutout_ok false) do not train: their share is limited, and their pixels are not judged.
-    Every other cutout is read, block by block, measured anew, and compared with its recorded SHA-256.
+    Rows marked as failed (cutout_ok false) are not used for training: their fraction is limited, but their pixels are
+    not checked. All other cutouts are read, measured again and compared with their recorded SHA-256.
     """
     index, read = _open(inputs)
     schema.require(index, "galaxy_id", "cutout_ok", where=inputs.path)
@@ -80,10 +80,10 @@ def pixels(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     yield checks.some(GATE, "cutouts", n)
     if not n:
         return
-    good = truths(index, "cutout_ok")
+    good = booleans(index, "cutout_ok")
     status = texts(index, "status") if "status" in index.column_names else np.full(n, "failed")
-    told = Counter(status[~good].tolist())
-    note = ", ".join(f"{name or 'unknown'}: {count:,}" for name, count in sorted(told.items()))
+    failures = Counter(status[~good].tolist())
+    note = ", ".join(f"{name or 'unknown'}: {count:,}" for name, count in sorted(failures.items()))
     yield checks.share(GATE, "share marked as failed", wilson(int((~good).sum()), n), (0.0, limits.max_failed), note)
 
     rows = np.flatnonzero(good)
@@ -95,7 +95,7 @@ def pixels(inputs: Inputs, limits: Settings) -> Iterator[Check]:
         yield faults.check(fault, len(rows))
     if limits.crop:
         yield faults.check(_in_crop(limits.crop), len(rows))
-    note = "--crop N judges the crop that trains"
+    note = "use --crop N to check the training crop"
     yield Check(GATE, SOMEWHERE, True, nan_somewhere, n=len(rows), note=note)
     yield faults.check(CHANGED, len(rows))
     if "cutout_sha256" in index.column_names:
@@ -103,10 +103,10 @@ def pixels(inputs: Inputs, limits: Settings) -> Iterator[Check]:
 
 
 def _open(inputs: Inputs) -> tuple[pa.Table, Callable[[Ints], Images]]:
-    """The index or manifest, and what reads the cutouts of some of its rows."""
+    """The index or manifest, and a function that reads cutouts by row."""
     if is_store(inputs.path):
         store = open_store(inputs.path)
-        inputs.judged(store.digest)
+        inputs.set_digest(store.digest)
         return store.index, store.read
     manifest = inputs.manifest
     schema.require(manifest, "galaxy_id", "cutout_path", "cutout_index", "cutout_ok", where=inputs.path)
@@ -116,55 +116,54 @@ def _open(inputs: Inputs) -> tuple[pa.Table, Callable[[Ints], Images]]:
 
 
 def _inspect(index: pa.Table, read: Callable[[Ints], Images], rows: Ints, limits: Settings) -> tuple[_Faults, int]:
-    """Faults of the good rows, and how many have NaN anywhere."""
-    told = index.select([name for name in ("galaxy_id", "cutout_sha256") if name in index.column_names])
-    told = told.combine_chunks()
+    """Faults among the good rows, and the number of cutouts with NaN anywhere."""
+    recorded = index.select([name for name in ("galaxy_id", "cutout_sha256") if name in index.column_names])
+    recorded = recorded.combine_chunks()
 
-    def look(block: Ints) -> Mapping[str, NDArray[np.str_]]:
-        about = told.take(block)
-        ids, images = texts(about, "galaxy_id"), read(block)
+    def inspect_block(block: Ints) -> Mapping[str, NDArray[np.str_]]:
+        block_table = recorded.take(block)
+        ids, images = texts(block_table, "galaxy_id"), read(block)
         if images.shape[1:] != (limits.size, limits.size, len(quality.BANDS)) or images.dtype != np.float32:
             return {SHAPE: ids}
-        found = {name: ids[bad] for name, bad in _strange(images, limits.crop).items()}
-        if "cutout_sha256" in about.column_names:
-            known = texts(about, "cutout_sha256")
+        found = {name: ids[bad] for name, bad in _pixel_faults(images, limits.crop).items()}
+        if "cutout_sha256" in block_table.column_names:
+            known = texts(block_table, "cutout_sha256")
             found[UNKNOWN] = ids[known == ""]
             found[CHANGED] = ids[(known != "") & (known != quality.fingerprints(images))]
         return found
 
     faults = _Faults()
-    for _, found in blocks.each_block(_blocks(index, rows), look):
+    for _, found in blocks.each_block(_blocks(index, rows), inspect_block):
         for fault, ids in found.items():
             faults.add(fault, ids)
     return faults, faults.counts[SOMEWHERE]
 
 
-def _strange(images: Images, crop: int) -> dict[str, Ints]:
-    """Which cutouts have which fault in their pixels: places in the block.
+def _pixel_faults(images: Images, crop: int) -> dict[str, Ints]:
+    """Indices of the cutouts in a block with each kind of pixel fault.
 
-    A sum that is finite and some light in the centre of every band say of almost every cutout that it has none; the
-    others are measured.
+    Cutouts with a finite sum and nonzero pixels in the centre of every band have none; only the rest are measured.
     """
     middle = quality.central(images.shape[1])
     with np.errstate(invalid="ignore", over="ignore"):
         finite = np.isfinite(images.reshape(len(images), -1).sum(axis=1))
     lit = (images[:, middle, middle] != 0).any(axis=(1, 2)).all(axis=1)
-    at = np.flatnonzero(~(finite & lit))
-    few = images[at]
-    measured = quality.measure(few)
+    suspect = np.flatnonzero(~(finite & lit))
+    suspect_images = images[suspect]
+    measured = quality.measure(suspect_images)
     found = {
         MISSING: measured["status"] == "missing_band",
-        CENTRE: np.isnan(few[:, middle, middle]).any(axis=(1, 2, 3)),
-        INFINITE: np.isinf(few).any(axis=(1, 2, 3)),
+        CENTRE: np.isnan(suspect_images[:, middle, middle]).any(axis=(1, 2, 3)),
+        INFINITE: np.isinf(suspect_images).any(axis=(1, 2, 3)),
         SOMEWHERE: measured["has_nan"].astype(bool),
     }
     if crop:
-        found[_in_crop(crop)] = ~np.isfinite(_crop(few, crop)).all(axis=(1, 2, 3))
-    return {name: at[bad] for name, bad in found.items()}
+        found[_in_crop(crop)] = ~np.isfinite(_crop(suspect_images, crop)).all(axis=(1, 2, 3))
+    return {name: suspect[bad] for name, bad in found.items()}
 
 
 def _blocks(index: pa.Table, rows: Ints) -> Iterator[Ints]:
-    """Rows to read together; an .npz alone, because each may have a shape of its own."""
+    """Rows to read together; .npz cutouts one by one, because shapes may differ."""
     alone = np.zeros(index.num_rows, bool)
     if "cutout_path" in index.column_names:
         alone = np.asarray(index["cutout_index"].is_null().to_numpy(), bool)

@@ -26,25 +26,25 @@ BATCH_ROWS = 1 << 20
 class Settings:
     """Limits of the pool gate."""
 
-    min_rows: int = setting(200_000, "fewest rows")
-    n2: tuple[float, float] = setting((0.15, 0.25), "least and greatest share of N2, the hard confusers")
-    train: tuple[float, float] = setting((0.65, 0.75), "least and greatest share of train")
-    val: tuple[float, float] = setting((0.12, 0.18), "least and greatest share of val")
-    test: tuple[float, float] = setting((0.12, 0.18), "least and greatest share of test")
-    min_types: int = setting(3, "fewest galaxy types")
+    min_rows: int = setting(200_000, "minimum number of rows")
+    n2: tuple[float, float] = setting((0.15, 0.25), "minimum and maximum fraction of N2, the hard confusers")
+    train: tuple[float, float] = setting((0.65, 0.75), "minimum and maximum fraction of train")
+    val: tuple[float, float] = setting((0.12, 0.18), "minimum and maximum fraction of val")
+    test: tuple[float, float] = setting((0.12, 0.18), "minimum and maximum fraction of test")
+    min_types: int = setting(3, "minimum number of galaxy types")
     critical: tuple[str, ...] = setting(
         ("galaxy_id", "ra", "dec", "type", "nobs_z", "nobs_z_bin", "healpix_128", "split", "pool"),
-        "columns that may hold no null and no NaN",
+        "columns without nulls or NaN",
     )
     seed: int = setting(split.SEED, "seed of the split rule")
 
 
 @gate(GATE, inputs="POOL", settings=Settings)
 def pool(inputs: Inputs, limits: Settings) -> Iterator[Check]:
-    """The pool is large, unique, complete and divided as the plan has it; computed by SQL where the pool lies."""
+    """The pool is large enough, without duplicates or nulls, and divided by the split rule; computed in SQL."""
     with Database() as database:
         scan = database.scan("pool", inputs.path, allow_empty=True)
-        inputs.judged(scan.digest)
+        inputs.set_digest(scan.digest)
         needed = dict.fromkeys((*limits.critical, "galaxy_id", "ra", "dec", "type", "healpix_128", "split", "pool"))
         schema.require(scan.schema, *needed, where=inputs.path)
         yield checks.some(GATE, "rows", scan.rows, limits.min_rows)
@@ -76,8 +76,10 @@ def _nulls(database: Database, columns: Any, limits: Settings, n: int) -> Iterat
 def _unique(database: Database, n: int) -> Check:
     repeated = "SELECT galaxy_id AS id FROM pool GROUP BY 1 HAVING count(*) > 1"
     few = f"SELECT id, count(*) OVER () AS n FROM ({repeated}) ORDER BY id LIMIT {checks.OFFENDERS_SHOWN}"
-    twice = _rows(database, few)
-    return checks.none(GATE, "galaxy_id is unique", [row["id"] for row in twice], n, twice[0]["n"] if twice else 0)
+    repeats = _rows(database, few)
+    return checks.none(
+        GATE, "galaxy_id is unique", [row["id"] for row in repeats], n, repeats[0]["n"] if repeats else 0
+    )
 
 
 def _shares(database: Database, limits: Settings, n: int) -> Iterator[Check]:
@@ -99,7 +101,7 @@ def _shares(database: Database, limits: Settings, n: int) -> Iterator[Check]:
 
 
 def _rule(database: Database, limits: Settings, n: int) -> Iterator[Check]:
-    """Stored pixels and splits are those of the rule."""
+    """Stored pixels and splits follow the split rule."""
     rule = split.split_sql("TRY_CAST(healpix_128 AS BIGINT)", limits.seed)
     by_pixel = "SELECT healpix_128, split, count(*) AS n FROM pool GROUP BY 1, 2"
     wrong = _rows(

@@ -1,13 +1,13 @@
-"""Which gates there are, their settings, and how one is run.
+"""Registry of gates, their settings, and how to run them.
 
-A gate is a function of its inputs and its settings that yields checks, under `@gate`. Those of this package are
-modules of the gate's own name; others come from packages that declare an entry point in the group
-`lensctl.gates`, of the gate's name, whose value is a module (or anything in it) with a decorated function:
+A gate is a function, decorated with `@gate`, that takes inputs and settings and yields checks. Built-in gates are
+modules of this package with the gate's name. Plug-ins declare an entry point in the group `lensctl.gates` with the
+gate's name, pointing to a module (or an object in it) with a decorated function:
 
     [project.entry-points."lensctl.gates"]
     bright_stars = "our_package.checks"
 
-A package is imported only when one of its gates is asked for.
+A plug-in is imported only when one of its gates is used.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 BUILT_IN = ("pool", "splits", "overlap", "pixels", "homogeneity", "weights", "shortcut", "trained")
 GROUP = "lensctl.gates"
-LIST = "list"  # what asks for their names is no gate's
-FAULTS_OF_CODE = (AttributeError, ImportError, NameError, SyntaxError, TypeError, ValueError)
+LIST = "list"  # reserved: lists the gates
+IMPORT_ERRORS = (AttributeError, ImportError, NameError, SyntaxError, TypeError, ValueError)
 
 T = TypeVar("T")
 Judge = Callable[["Inputs", Any], Iterator[Check]]
@@ -38,12 +38,12 @@ Judge = Callable[["Inputs", Any], Iterator[Check]]
 
 @dataclass(frozen=True)
 class NoSettings:
-    """The settings of a gate that has none."""
+    """Settings of a gate without settings."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A gate: its name, what it judges, its settings with their defaults, and the function that judges."""
+    """A gate: its name, its inputs, its settings with defaults, and its function."""
 
     name: str
     inputs: str
@@ -64,9 +64,9 @@ _GATES: dict[str, Gate] = {}
 
 
 def setting(default: T, meaning: str, choices: Sequence[str] = (), least: float = -math.inf) -> T:
-    """Declare a setting in a gate's dataclass: its default, what it means, and what it may be."""
-    told = {"meaning": meaning, "choices": tuple(choices), "least": least}
-    field: T = dataclasses.field(default=default, metadata=told)
+    """Declare a setting in a gate's dataclass: default, meaning, allowed values and minimum."""
+    metadata = {"meaning": meaning, "choices": tuple(choices), "least": least}
+    field: T = dataclasses.field(default=default, metadata=metadata)
     return field
 
 
@@ -76,24 +76,24 @@ def gate(name: str, *, inputs: str = "MANIFEST", settings: type[Any] = NoSetting
     Parameters
     ----------
     name : str
-        What people type: letters, digits, dashes and underscores.
+        Name on the command line: letters, digits, dashes and underscores.
     inputs : str
-        What it judges, for the help.
+        Its inputs, for the help.
     settings : dataclass
-        Its thresholds, each declared with `setting`; an instance is the function's second argument.
+        Its limits, each declared with `setting`; an instance is the function's second argument.
 
     Raises
     ------
     InputError
-        A name that cannot be typed, or that another module's gate has.
+        An invalid name, or one used by a gate of another module.
     """
     if name == LIST or not name.replace("-", "").replace("_", "").isalnum():
-        raise InputError(f"no gate can be named '{name}'", "use letters, digits, dashes and underscores")
+        raise InputError(f"'{name}' is not a valid gate name", "use letters, digits, dashes and underscores")
 
     def register(judge: Judge) -> Judge:
-        there = _GATES.get(name)
-        if there is not None and there.judge.__module__ != judge.__module__:
-            owners = f"one in {there.judge.__module__} and one in {judge.__module__}"
+        existing = _GATES.get(name)
+        if existing is not None and existing.judge.__module__ != judge.__module__:
+            owners = f"one in {existing.judge.__module__} and one in {judge.__module__}"
             raise InputError(f"two gates are named '{name}', {owners}", "rename one of them")
         _GATES[name] = Gate(name, inputs, settings, judge)
         return judge
@@ -102,24 +102,24 @@ def gate(name: str, *, inputs: str = "MANIFEST", settings: type[Any] = NoSetting
 
 
 def names() -> list[str]:
-    """Every gate there is: ours in the order of the pipeline, then those of plug-ins."""
+    """All gates: built-in ones in pipeline order, then plug-ins."""
     others = {point.name for point in entry_points(group=GROUP)} | set(_GATES)
     return [*BUILT_IN, *sorted(others - set(BUILT_IN))]
 
 
 def find(name: str) -> Gate:
-    """The gate of a name.
+    """The gate with this name.
 
     Raises
     ------
     InputError
-        There is none (with the nearest name), there are two, or its package cannot be imported.
+        There is none (the message suggests the nearest name), there are two, or its package cannot be imported.
     """
     points = list(entry_points(group=GROUP, name=name))
     owners = [*(["lensctl"] if name in BUILT_IN else []), *map(_package, points)]
     if len(owners) > 1:
         raise InputError(
-            f"{len(owners)} gates are named '{name}': of {' and '.join(owners)}", "rename the plug-in's, or remove it"
+            f"{len(owners)} gates are named '{name}': of {' and '.join(owners)}", "rename or remove the plug-in gate"
         )
     if name in BUILT_IN:
         importlib.import_module(f"lensctl.gates.{name}")
@@ -132,16 +132,16 @@ def find(name: str) -> Gate:
 
 
 def _load(point: EntryPoint) -> None:
-    """Import what an entry point names, which registers the gate."""
+    """Import an entry point, which registers the gate."""
     where = f"gate '{point.name}' of package {_package(point)}"
     try:
         point.load()
-    except FAULTS_OF_CODE as error:
+    except IMPORT_ERRORS as error:
         reason = str(error).strip() or type(error).__name__
-        raise InputError(f"{where} cannot be loaded ({reason})", "mend or remove that package") from error
+        raise InputError(f"{where} cannot be loaded ({reason})", "fix or remove that package") from error
     if point.name not in _GATES:
         raise InputError(
-            f"{where} is not there: {point.value} makes no gate of that name",
+            f"{where} is missing: {point.value} defines no gate of that name",
             f'decorate a function in it with @gate("{point.name}")',
         )
 
@@ -151,21 +151,21 @@ def _package(point: EntryPoint) -> str:
 
 
 def settings_for(gates: Sequence[Gate], given: Iterable[str]) -> dict[str, Any]:
-    """Settings of each gate: its defaults, with `gate.key=value` from `given`; the last of a key wins.
+    """Settings of each gate: defaults overridden by `gate.key=value` from `given`; the last value of a key wins.
 
-    A setting of a gate that is not run now is checked all the same, so that one list can serve several calls.
+    Settings of gates that are not run are also validated, so one list can serve several calls.
 
     Raises
     ------
     InputError
-        No such gate or key (with the nearest one), or a value that is none.
+        Unknown gate or key (the message suggests the nearest), or an invalid value.
     """
     changed: dict[str, dict[str, Any]] = {}
     for text in given:
         path, equals, value = text.partition("=")
         name, dot, key = path.strip().partition(".")
         if not (equals and dot and key):
-            raise InputError(f"setting '{text}' is not gate.key=value", "such as splits.train=0.6,0.8")
+            raise InputError(f"setting '{text}' is not gate.key=value", "for example splits.train=0.6,0.8")
         fields = find(name).fields()
         if key not in fields:
             shown = ", ".join(fields) or "it has none"
@@ -175,7 +175,7 @@ def settings_for(gates: Sequence[Gate], given: Iterable[str]) -> dict[str, Any]:
 
 
 def _parse(name: str, text: str, field: dataclasses.Field[Any]) -> Any:
-    """A setting's text as a value of the same type as its default."""
+    """A setting's text converted to the type of its default."""
     default, choices = field.default, field.metadata.get("choices")
     least = field.metadata.get("least", -math.inf)
     try:
@@ -201,7 +201,7 @@ def _parse(name: str, text: str, field: dataclasses.Field[Any]) -> Any:
 
 
 def meaning_of(field: dataclasses.Field[Any]) -> str:
-    """What a setting means; empty where its gate does not say."""
+    """The meaning of a setting; empty if its gate gives none."""
     return str(field.metadata.get("meaning", ""))
 
 
@@ -215,18 +215,18 @@ def _number_like(default: Any, text: str) -> Any:
 
 
 def show(value: Any) -> str:
-    """A setting's value as one would type it; NaN stands for what the level says."""
+    """A setting's value as typed on the command line; NaN means that the level decides."""
     if isinstance(value, float) and math.isnan(value):
         return "the level's"
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def run(gate: Gate, inputs: Inputs, settings: Any) -> Iterator[Check]:
-    """Checks of one gate, each bound to its name and the digest of its input; one that says no where it made none."""
-    inputs.judged(None)  # or the gate before would have said it
-    made = False
+    """Run one gate: its checks with its name and input digest, or one failed check if it yields none."""
+    inputs.set_digest(None)  # reset what the previous gate set
+    any_check = False
     for check in gate.judge(inputs, settings):
-        made = True
+        any_check = True
         yield dataclasses.replace(check, gate=gate.name, input_digest=inputs.digest)
-    if not made:
+    if not any_check:
         yield Check(gate.name, "checks made", False, 0, limit=">= 1", input_digest=inputs.digest)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.gates import blocks, origins
-from lensctl.gates.classes import numbers, texts, truths
+from lensctl.gates.classes import booleans, numbers, texts
 from lensctl.gates.registry import gate, setting
 from lensctl.gates.shortcuts import brightness, features, matching
 from lensctl.io.cutouts.by_manifest import Cutouts
@@ -43,32 +43,34 @@ LEAST_SIZE = 51
 class Settings:
     """Limits of the shortcut gate."""
 
-    level: str = setting("default", "plan also judges the plan's own core test", choices=("default", "plan"))
-    max_auc: float = setting(0.60, "an AUC whose interval lies above this, or below 1 minus it, fails")
-    core_ratio: tuple[float, float] = setting((0.90, 1.10), "a brightness ratio whose interval lies outside fails")
-    max_excess: float = setting(0.05, "an excess of zeros, NaN or an origin whose interval lies beyond this fails")
-    positives: int = setting(1500, "positives to look at, at most", least=1)
-    partners: int = setting(5, "negatives for each of them, drawn and matched", least=1)
-    min_positives: int = setting(30, "fewest positives that are enough to judge", least=1)
-    min_matched: float = setting(0.10, "least share of the positives that must find a match")
-    mag_z: float = setting(0.3, "tolerance of a match, magnitudes", least=1e-3)
-    g_minus_r: float = setting(0.2, "tolerance of a match, magnitudes", least=1e-3)
-    r_minus_z: float = setting(0.2, "tolerance of a match, magnitudes", least=1e-3)
-    psfsize_z: float = setting(0.15, "tolerance of a match, arcsec", least=1e-3)
-    nobs_z: float = setting(1.5, "tolerance of a match, ratio", least=1.01)
-    centroid_floor: float = setting(0.5, "a centroid nearer to the centre than this is centred, pixels")
+    level: str = setting("default", "plan also sets a limit on the core test", choices=("default", "plan"))
+    max_auc: float = setting(0.60, "an AUC fails if its interval is above this or below 1 minus this")
+    core_ratio: tuple[float, float] = setting(
+        (0.90, 1.10), "a brightness ratio fails if its interval is outside this range"
+    )
+    max_excess: float = setting(0.05, "an excess of zeros, NaN or an origin fails if its interval is beyond this")
+    positives: int = setting(1500, "maximum number of positives to measure", least=1)
+    partners: int = setting(5, "negatives per positive, both sampled and matched", least=1)
+    min_positives: int = setting(30, "minimum number of positives", least=1)
+    min_matched: float = setting(0.10, "minimum fraction of positives with a match")
+    mag_z: float = setting(0.3, "matching tolerance, magnitudes", least=1e-3)
+    g_minus_r: float = setting(0.2, "matching tolerance, magnitudes", least=1e-3)
+    r_minus_z: float = setting(0.2, "matching tolerance, magnitudes", least=1e-3)
+    psfsize_z: float = setting(0.15, "matching tolerance, arcsec", least=1e-3)
+    nobs_z: float = setting(1.5, "matching tolerance, ratio", least=1.01)
+    centroid_floor: float = setting(0.5, "centroid offsets below this count as centred, pixels")
     folds: int = setting(5, "folds of HEALPix pixels", least=2)
     seed: int = setting(42, "seed of sample, classifier and bootstrap")
 
     @property
     def auc(self) -> tuple[float, float]:
-        """Bounds that the interval of an AUC must meet."""
+        """Range that the interval of an AUC must overlap."""
         return 1 - self.max_auc, self.max_auc
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """The usable rows of a manifest: (N,) arrays. `place` is the row in the manifest."""
+    """The usable rows of a manifest: (N,) arrays. `place` is the row number in the manifest."""
 
     place: Ints
     ids: NDArray[np.str_]
@@ -101,12 +103,12 @@ class _Rows:
 
 @gate(GATE, inputs="MANIFEST", settings=Settings)
 def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
-    """Nothing but the lens itself tells the classes apart: not noise, gaps, centring, PSF, depth, nobs or source.
+    """Only lensing separates the classes: not noise, gaps, centring, PSF, depth, nobs or source.
 
-    Conditions of observation are compared over all rows, as they stand and within strata (type, nobs_z_bin);
-    pixels between each positive and negatives matched to it in type, flux_z, g-r, r-z, psfsize_z and nobs_z; the
-    plan's core test on a sample with the same strata in both classes. Rows whose cutout failed do not train and
-    are not looked at. What arcs do to a cutout is reported as expected physics.
+    Observing conditions are compared over all rows and within strata (type, nobs_z_bin); pixels are compared between
+    each positive and negatives matched in type, flux_z, g-r, r-z, psfsize_z and nobs_z; the core test uses a sample
+    with the same strata in both classes. Rows with a failed cutout are not used for training and ignored. Effects of
+    arcs on a cutout are reported as expected physics.
     """
     import pyarrow as pa
 
@@ -117,8 +119,8 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     yield checks.some(GATE, "negatives", len(rows.others), limits.min_positives)
     if min(len(rows.lenses), len(rows.others)) < limits.min_positives:
         return
-    nowhere = texts(manifest, "galaxy_id")[~np.isfinite(numbers(manifest, "healpix_128"))]
-    yield checks.none(GATE, "healpix_128 is known", nowhere, manifest.num_rows)
+    unlocated = texts(manifest, "galaxy_id")[~np.isfinite(numbers(manifest, "healpix_128"))]
+    yield checks.none(GATE, "healpix_128 is known", unlocated, manifest.num_rows)
     yield from _conditions(rows, limits)
 
     lenses, others = matching.sample(
@@ -133,20 +135,22 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     tolerance = matching.Tolerance(limits.mag_z, limits.g_minus_r, limits.r_minus_z, limits.psfsize_z, limits.nobs_z)
     where = matching.coordinates(rows.columns, tolerance)
     positive, negative = matching.match(where, rows.kind, lenses, rows.others, limits.partners)
-    looked = np.unique(np.concatenate([lenses, others, negative]))
-    note = f"{len(lenses):,} positives, {len(others):,} negatives of their strata, {len(np.unique(negative)):,} matched"
-    yield Check(GATE, "cutouts looked at", True, len(looked), n=len(rows.ids), note=note)
+    measured = np.unique(np.concatenate([lenses, others, negative]))
+    note = (
+        f"{len(lenses):,} positives, {len(others):,} negatives in the same strata, {len(np.unique(negative)):,} matched"
+    )
+    yield Check(GATE, "cutouts looked at", True, len(measured), n=len(rows.ids), note=note)
     matched = len(np.unique(positive))
     yield checks.share(GATE, "share of positives matched", wilson(matched, len(lenses)), (limits.min_matched, 1.0))
 
-    # from here on only the rows looked at count, by their places among them
-    rows = rows.take(looked)
+    # from here on, row indices refer to the measured rows
+    rows = rows.take(measured)
     drawn, positive, negative = (
-        np.searchsorted(looked, found) for found in (np.concatenate([lenses, others]), positive, negative)
+        np.searchsorted(measured, found) for found in (np.concatenate([lenses, others]), positive, negative)
     )
-    seen = manifest.take(pa.array(rows.place))
-    cutouts = Cutouts(seen, inputs.root)
-    yield from _origin(rows, origins.of(seen, cutouts), limits)
+    measured_table = manifest.take(pa.array(rows.place))
+    cutouts = Cutouts(measured_table, inputs.root)
+    yield from _origin(rows, origins.of(measured_table, cutouts), limits)
     values = _measure(cutouts, limits)
     yield from _patterns(rows.take(drawn), values[drawn], limits)
     yield checks.some(GATE, "matched positives", matched, limits.min_positives)
@@ -158,7 +162,7 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
 
 def _read(manifest: pa.Table) -> _Rows:
     label = numbers(manifest, "label")
-    usable = truths(manifest, "cutout_ok") & np.isin(label, (0, 1))
+    usable = booleans(manifest, "cutout_ok") & np.isin(label, (0, 1))
     place = np.flatnonzero(usable & np.isfinite(numbers(manifest, "healpix_128")))
     kind, nobs_bin = (texts(manifest, name)[place] for name in ("type", "nobs_z_bin"))
     _, stratum = np.unique(np.char.add(np.char.add(kind, "/"), nobs_bin), return_inverse=True)
@@ -168,42 +172,44 @@ def _read(manifest: pa.Table) -> _Rows:
 
 
 def _conditions(rows: _Rows, limits: Settings) -> Iterator[Check]:
-    """PSF, depth and exposures: as the manifest has them, and within strata."""
-    everything = np.zeros(len(rows.ids), np.int64)
+    """PSF, depth and exposures: overall and within strata."""
+    one_stratum = np.zeros(len(rows.ids), np.int64)
     for name in CONDITIONS:
-        for how, stratum in (("", everything), (", within strata", rows.stratum)):
+        for how, stratum in (("", one_stratum), (", within strata", rows.stratum)):
             estimate = auc_within(rows.columns[name], rows.is_lens, stratum, rows.pixel)
             yield checks.meets(GATE, f"AUC of {name}{how}", estimate, limits.auc)
     share = np.array([rows.is_lens[rows.stratum == s].mean() for s in range(int(rows.stratum.max()) + 1)])
-    estimate = auc_within(share[rows.stratum], rows.is_lens, everything, rows.pixel)
-    note = "0.5 where every stratum has its share of negatives"
+    estimate = auc_within(share[rows.stratum], rows.is_lens, one_stratum, rows.pixel)
+    note = "0.5 if all strata have the same fraction of positives"
     yield checks.meets(GATE, "AUC of type and nobs_z_bin", estimate, None, note)
 
 
 def _origin(rows: _Rows, found: dict[str, NDArray[np.str_]], limits: Settings) -> Iterator[Check]:
-    """Where the pixels come from: the value whose share differs most between the classes."""
-    together = np.zeros(len(rows.ids), np.int64)
+    """Origin of the pixels: the value whose fraction differs most between the classes."""
+    one_stratum = np.zeros(len(rows.ids), np.int64)
     for name, values in found.items():
         shares = {
             str(value): float((values[rows.is_lens] == value).mean() - (values[~rows.is_lens] == value).mean())
             for value in np.unique(values)
         }
         worst = max(shares, key=lambda value: (abs(shares[value]), value))
-        yield _excess(f"{name} {worst}", values == worst, rows, together, limits)
+        yield _excess(f"{name} {worst}", values == worst, rows, one_stratum, limits)
 
 
 def _measure(cutouts: Cutouts, limits: Settings) -> Floats:
     """Features of every cutout: (n, F)."""
 
-    def look(block: Ints) -> Floats:
+    def measure_block(block: Ints) -> Floats:
         images = cutouts.read(block)
         if images.shape[1] < LEAST_SIZE or images.shape[3] != len(features.BANDS):
-            raise InputError(f"gate shortcut needs {LEAST_SIZE} px and three bands, not {images.shape[1:]}", "cut anew")
+            raise InputError(
+                f"gate shortcut needs {LEAST_SIZE} px and three bands, not {images.shape[1:]}", "make larger cutouts"
+            )
         return features.measure(images, limits.centroid_floor)
 
     everything = np.arange(cutouts.n)
     parts = np.split(everything, np.arange(blocks.BLOCK_ROWS, cutouts.n, blocks.BLOCK_ROWS))
-    return np.concatenate([found for _, found in blocks.each_block(parts, look)])
+    return np.concatenate([found for _, found in blocks.each_block(parts, measure_block)])
 
 
 def _column(values: Floats, name: str) -> Floats:
@@ -215,13 +221,13 @@ def _columns(values: Floats, names: Sequence[str]) -> Floats:
 
 
 def _patterns(rows: _Rows, values: Floats, limits: Settings) -> Iterator[Check]:
-    """Exact zeros and NaN: the share of cutouts that have any."""
+    """Exact zeros and NaN: the fraction of cutouts that have any."""
     for name in features.PATTERNS:
         yield _excess(name.replace("_", " in "), _column(values, name) > 0, rows, rows.stratum, limits)
 
 
 def _excess(what: str, has: NDArray[np.bool_], rows: _Rows, stratum: Ints, limits: Settings) -> Check:
-    """Share of positives that have something minus that of negatives; those of the class with more are offenders."""
+    """Fraction of positives with a property minus that of negatives; offenders are from the class with more."""
     estimate = auc_difference(auc_within(has.astype(float), rows.is_lens, stratum, rows.pixel))
     more = has & (rows.is_lens == ((estimate.value or 0.0) > 0))
     bounds = (-limits.max_excess, limits.max_excess)
@@ -229,7 +235,7 @@ def _excess(what: str, has: NDArray[np.bool_], rows: _Rows, stratum: Ints, limit
 
 
 def _nuisances(rows: _Rows, values: Floats, positive: Ints, negative: Ints, limits: Settings) -> Iterator[Check]:
-    """Noise and centring against matched negatives, one by one and all together; then the innermost brightness."""
+    """Noise and centring against matched negatives, one by one and combined; then the innermost brightness."""
     for name in (*features.NOISE, *features.CENTROID):
         estimate = auc_of_pairs(_column(values, name), positive, negative, rows.pixel)
         yield checks.meets(GATE, f"AUC of {name}, matched", estimate, limits.auc)
@@ -238,7 +244,7 @@ def _nuisances(rows: _Rows, values: Floats, positive: Ints, negative: Ints, limi
     share = np.bincount(negative, weight, len(rows.ids)).astype(float)
     share[np.unique(positive)] = 1.0
     used = np.flatnonzero(share)
-    together = np.hstack(
+    combined = np.hstack(
         [
             _columns(values, (*features.NOISE, *features.PATTERNS, *features.CENTROID)),
             np.stack([rows.columns[name] for name in CONDITIONS], axis=1),
@@ -246,9 +252,9 @@ def _nuisances(rows: _Rows, values: Floats, positive: Ints, negative: Ints, limi
     )
     score = np.full(len(rows.ids), np.nan)
     score[used], _ = classifier.out_of_fold(
-        together[used], rows.is_lens[used], share[used], rows.pixel[used], folds=limits.folds, seed=limits.seed
+        combined[used], rows.is_lens[used], share[used], rows.pixel[used], folds=limits.folds, seed=limits.seed
     )
-    note = f"{classifier.NAME} on {together.shape[1]} numbers, judged on sky it has not seen"
+    note = f"{classifier.NAME} on {combined.shape[1]} features, cross-validated over HEALPix pixels"
     estimate = auc_of_pairs(score, positive, negative, rows.pixel, fitted=True)
     yield checks.meets(GATE, "AUC of all nuisances together, matched", estimate, limits.auc, note)
     ratio = brightness.matched_ratio(
@@ -264,7 +270,7 @@ def _physics(rows: _Rows, values: Floats, positive: Ints, negative: Ints) -> Ite
 
 
 def _core(rows: _Rows, values: Floats, drawn: Ints, limits: Settings) -> Iterator[Check]:
-    """The plan's own test: a classifier on r < 10 px, and the ratio of mean brightness there."""
+    """The core test: a classifier on r < 10 px, and the ratio of mean brightness there."""
     judged = limits.level == "plan"
     note = "arcs reach into r < 10 px" if judged else f"{PHYSICS} at this level: arcs reach into r < 10 px"
     score, fold = classifier.out_of_fold(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.astro import geometry
-from lensctl.gates.classes import NAMES, POSITIVE, labels_of, numbers, texts, whole_numbers
+from lensctl.gates.classes import NAMES, POSITIVE, integers, labels_of, numbers, texts
 from lensctl.gates.registry import gate, setting
 from lensctl.rules import checks, schema, split
 from lensctl.stats.intervals import wilson
@@ -27,17 +27,17 @@ GATE = "splits"
 class Settings:
     """Limits of the splits gate."""
 
-    train: tuple[float, float] = setting((0.65, 0.75), "least and greatest share of train")
-    val: tuple[float, float] = setting((0.12, 0.18), "least and greatest share of val")
-    test: tuple[float, float] = setting((0.12, 0.18), "least and greatest share of test")
-    same_arcsec: float = setting(1.0, "objects this near are one object, arcsec", least=0)
+    train: tuple[float, float] = setting((0.65, 0.75), "minimum and maximum fraction of train")
+    val: tuple[float, float] = setting((0.12, 0.18), "minimum and maximum fraction of val")
+    test: tuple[float, float] = setting((0.12, 0.18), "minimum and maximum fraction of test")
+    same_arcsec: float = setting(1.0, "objects closer than this are the same object, arcsec", least=0)
     cutout_arcsec: float = setting(geometry.CUTOUT_ARCSEC, "side of a cutout, arcsec", least=0)
     seed: int = setting(split.SEED, "seed of the split rule")
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """What the gate looks at, of all tables together: (N,) arrays."""
+    """Columns of all tables combined: (N,) arrays."""
 
     ids: NDArray[np.str_]
     ra: NDArray[np.float64]
@@ -54,10 +54,10 @@ class _Rows:
 
 @gate(GATE, inputs="MANIFEST or TABLE...", settings=Settings)
 def splits(inputs: Inputs, limits: Settings) -> Iterator[Check]:
-    """The sky is divided by the split rule, in the right shares, and nothing is on both sides of a border.
+    """The split rule is followed, split fractions are within limits, and no object or sky area is in two splits.
 
-    Rows whose cutout failed are judged too. Pixels are those recomputed from ra and dec: a wrong stored one
-    is an offence of its own.
+    Rows with a failed cutout are checked too. Pixels are recomputed from ra and dec; a wrong stored pixel is a
+    separate failure.
     """
     rows = _read(inputs)
     n = len(rows.ids)
@@ -79,25 +79,25 @@ def _read(inputs: Inputs) -> _Rows:
         schema.require(table, "galaxy_id", "ra", "dec", "split", "healpix_128", where=name)
         schema.refuse_bad_positions(table, name)
         ra, dec = numbers(table, "ra"), numbers(table, "dec")
-        pixel, known = whole_numbers(table, "healpix_128")
+        pixel, known = integers(table, "healpix_128")
         parts.append((texts(table, "galaxy_id"), ra, dec, texts(table, "split"), pixel, known, labels_of(table)))
     return _Rows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _shares(rows: _Rows, limits: Settings, every_class: bool) -> Iterator[Check]:
-    """Shares of the splits over all rows and over each class; a manifest must have both classes."""
+    """Fractions of the splits over all rows and per class; a manifest must have both classes."""
     parts = {"all rows": np.ones(len(rows.ids), bool)}
     parts |= {name: rows.label == label for label, name in NAMES.items()}
-    for what, there in parts.items():
-        if not (there.any() or every_class):
+    for what, mask in parts.items():
+        if not (mask.any() or every_class):
             continue
         for name in split.SPLITS:
-            count = int((there & (rows.split == name)).sum())
-            yield checks.share(GATE, f"{name} share of {what}", wilson(count, int(there.sum())), getattr(limits, name))
+            count = int((mask & (rows.split == name)).sum())
+            yield checks.share(GATE, f"{name} share of {what}", wilson(count, int(mask.sum())), getattr(limits, name))
 
 
 def _rule(rows: _Rows, limits: Settings) -> Iterator[Check]:
-    """Stored pixels and splits are those of the rule."""
+    """Stored pixels and splits follow the split rule."""
     n = len(rows.ids)
     pixel = split.healpix(rows.ra, rows.dec)
     wrong = np.flatnonzero(pixel != rows.pixel)
@@ -110,18 +110,18 @@ def _rule(rows: _Rows, limits: Settings) -> Iterator[Check]:
 
 
 def _diagnosis(rows: _Rows, wrong: NDArray[np.int64], pixel: NDArray[np.int64], seed: int) -> str:
-    """What a known fault leaves behind, in words; empty where it is none of them."""
+    """Message for a recognised fault; empty if none is recognised."""
     if not len(wrong):
         return ""
     if (_alphabetical(pixel, seed) == rows.split).all():
-        return "the shares were laid out in alphabetical order: test, train, val"
+        return "the splits were assigned in alphabetical order: test, train, val"
     if (rows.label[wrong] == POSITIVE).all() and (rows.label != POSITIVE).any():
-        return "only positives: they were split by another rule than the negatives"
+        return "only positives: they were split by a different rule than the negatives"
     return ""
 
 
 def _alphabetical(pixel: NDArray[np.int64], seed: int) -> NDArray[np.str_]:
-    """The rule with its shares laid out in the order of the names, a fault seen in the wild."""
+    """The split rule with splits assigned in alphabetical order, a fault seen in practice."""
     import hashlib
 
     unique, inverse = np.unique(pixel, return_inverse=True)
@@ -131,7 +131,7 @@ def _alphabetical(pixel: NDArray[np.int64], seed: int) -> NDArray[np.str_]:
 
 
 def _shared(rows: _Rows, limits: Settings) -> Iterator[Check]:
-    """Nothing is in two splits: no pixel, no id, no object, no sky."""
+    """No pixel, id, object or sky area is in two splits."""
     n = len(rows.ids)
     pixels = _in_two(split.healpix(rows.ra, rows.dec), rows.split)
     yield checks.none(GATE, "no pixel in two splits", pixels, n)
@@ -145,7 +145,7 @@ def _shared(rows: _Rows, limits: Settings) -> Iterator[Check]:
 
 
 def _in_two(keys: NDArray[np.int64] | NDArray[np.str_], splits: NDArray[np.str_]) -> list[str]:
-    """Keys, sorted, whose rows are in more than one split."""
+    """Sorted keys whose rows are in more than one split."""
     _, key = np.unique(keys, return_inverse=True)
     names, which = np.unique(splits, return_inverse=True)
     pairs = np.unique(key * len(names) + which)
@@ -154,8 +154,8 @@ def _in_two(keys: NDArray[np.int64] | NDArray[np.str_], splits: NDArray[np.str_]
 
 
 def _no_pair(rows: _Rows, check: str, i: NDArray[np.int64], j: NDArray[np.int64]) -> Check:
-    apart = rows.split[i] != rows.split[j]
-    i, j = i[apart], j[apart]
+    differs = rows.split[i] != rows.split[j]
+    i, j = i[differs], j[differs]
     shown = [
         f"{rows.ids[a]} ({rows.split[a]}) and {rows.ids[b]} ({rows.split[b]})"
         for a, b in zip(i[: checks.OFFENDERS_SHOWN], j[: checks.OFFENDERS_SHOWN], strict=True)

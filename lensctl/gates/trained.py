@@ -20,27 +20,27 @@ if TYPE_CHECKING:
     from lensctl.gates.inputs import Inputs
 
 GATE = "trained"
-FIGURES = ("tier_a_recall", "tier_a_auc", "contaminant_fpr", "ece_equal_width", "ece_equal_mass", "ece_positive")
-NEEDED = (*FIGURES, "nan_scores", "collapsed")
+HEADLINE = ("tier_a_recall", "tier_a_auc", "contaminant_fpr", "ece_equal_width", "ece_equal_mass", "ece_positive")
+NEEDED = (*HEADLINE, "nan_scores", "collapsed")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits of the trained gate; those of a level apply where none is set."""
+    """Limits of the trained gate; where none is set, the level's limit applies."""
 
-    level: str = setting("mvp", "which of the plan's levels", choices=("mvp", "publication"))
-    min_recall: float = setting(math.nan, "least tier-A recall at p = 0.5 (mvp 0.75, publication 0.85)")
-    min_auc: float = setting(math.nan, "least tier-A AUC (mvp 0.90)")
-    max_fpr: float = setting(math.nan, "greatest false positive rate of the worst confuser category (mvp 0.10)")
-    max_ece: float = setting(math.nan, "greatest ECE, in bins of equal width and of equal mass (mvp 0.10)")
-    max_ece_positive: float = setting(math.nan, "greatest ECE where the lenses are (mvp 0.10)")
+    level: str = setting("mvp", "named set of limits", choices=("mvp", "publication"))
+    min_recall: float = setting(math.nan, "minimum tier-A recall at p = 0.5 (mvp 0.75, publication 0.85)")
+    min_auc: float = setting(math.nan, "minimum tier-A AUC (mvp 0.90)")
+    max_fpr: float = setting(math.nan, "maximum false positive rate of the worst confuser category (mvp 0.10)")
+    max_ece: float = setting(math.nan, "maximum ECE, equal-width and equal-mass bins (mvp 0.10)")
+    max_ece_positive: float = setting(math.nan, "maximum ECE where the lenses are (mvp 0.10)")
 
 
 @gate(GATE, inputs="EVALUATION_DIR", settings=Settings)
 def trained(inputs: Inputs, limits: Settings) -> Iterator[Check]:
-    """The trained model reaches a level of the plan on held-out data: recall, AUC, false positives, calibration.
+    """The trained model reaches a level on held-out data: recall, AUC, false positives, calibration.
 
-    At level `publication` recall alone has a limit and the rest is reported, unless a limit is set.
+    At level `publication` only recall has a limit; other metrics are reported unless a limit is set.
     """
     headline = _read(inputs)
     level = LEVELS[limits.level]
@@ -49,15 +49,15 @@ def trained(inputs: Inputs, limits: Settings) -> Iterator[Check]:
         own = getattr(limits, name)
         return level.get(name) if math.isnan(own) else own
 
-    recall = _figure(headline, "tier_a_recall")
-    auc = _figure(headline, "tier_a_auc")
+    recall = _metric(headline, "tier_a_recall")
+    auc = _metric(headline, "tier_a_auc")
     yield Check(GATE, "tier-A lenses to judge", recall["n"] > 0, recall["n"], limit=">= 1", n=recall["n"])
     yield _at_least(f"tier-A recall at p = 0.5 ({limits.level})", recall, limit("min_recall"))
     yield _at_least("tier-A AUC", auc, limit("min_auc"))
     yield from _false_positives(headline, limit("max_fpr"))
-    yield _at_most("ECE, bins of equal width", _figure(headline, "ece_equal_width"), limit("max_ece"))
-    yield _at_most("ECE, bins of equal mass", _figure(headline, "ece_equal_mass"), limit("max_ece"))
-    yield _at_most("ECE where the lenses are", _figure(headline, "ece_positive"), limit("max_ece_positive"))
+    yield _at_most("ECE, bins of equal width", _metric(headline, "ece_equal_width"), limit("max_ece"))
+    yield _at_most("ECE, bins of equal mass", _metric(headline, "ece_equal_mass"), limit("max_ece"))
+    yield _at_most("ECE where the lenses are", _metric(headline, "ece_positive"), limit("max_ece_positive"))
     nan_scores = headline["nan_scores"]
     yield Check(GATE, "no NaN scores", nan_scores == 0, nan_scores, limit="= 0", n=auc["n"])
     collapsed = bool(headline["collapsed"])
@@ -69,66 +69,66 @@ def _read(inputs: Inputs) -> Mapping[str, Any]:
     file = Path(inputs.path) / "metrics.json"
     if not file.is_file():
         raise InputError(
-            f"{inputs.path}: there is no metrics.json in it", "name the folder that `lensctl evaluate` made"
+            f"{inputs.path}: no metrics.json in this folder", "name a folder written by `lensctl evaluate`"
         )
-    inputs.judged(digests.of_file(file))
+    inputs.set_digest(digests.of_file(file))
     try:
         headline = json.loads(file.read_bytes())["headline"]
         missing = [name for name in NEEDED if name not in headline]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: no headline figures in it", "evaluate again") from error
+        raise InputError(f"{file}: no headline metrics", "evaluate again") from error
     if missing:
-        raise InputError(f"{file}: headline figure '{missing[0]}' is missing", "evaluate again")
+        raise InputError(f"{file}: headline metric '{missing[0]}' is missing", "evaluate again")
     return dict(headline)
 
 
-def _figure(headline: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A figure as value, low, high, n; one that was given as a bare number has no interval."""
-    figure = headline[name] if isinstance(headline[name], Mapping) else {"value": headline[name]}
-    value = figure.get("value")
+def _metric(headline: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A metric as value, low, high, n; a bare number has no interval."""
+    metric = headline[name] if isinstance(headline[name], Mapping) else {"value": headline[name]}
+    value = metric.get("value")
     if isinstance(value, float) and not math.isfinite(value):
         value = None
-    return {"low": None, "high": None, **figure, "value": value, "n": int(figure.get("n") or 0)}
+    return {"low": None, "high": None, **metric, "value": value, "n": int(metric.get("n") or 0)}
 
 
-def _at_least(check: str, figure: Mapping[str, Any], least: float | None) -> Check:
-    return _judged(check, figure, least, "" if least is None else f">= {least:g}", lambda value, limit: value >= limit)
+def _at_least(check: str, metric: Mapping[str, Any], least: float | None) -> Check:
+    return _judged(check, metric, least, "" if least is None else f">= {least:g}", lambda value, limit: value >= limit)
 
 
-def _at_most(check: str, figure: Mapping[str, Any], most: float | None, note: str = "") -> Check:
+def _at_most(check: str, metric: Mapping[str, Any], most: float | None, note: str = "") -> Check:
     limit = "" if most is None else f"<= {most:g}"
-    return _judged(check, figure, most, limit, lambda value, limit: value <= limit, note)
+    return _judged(check, metric, most, limit, lambda value, limit: value <= limit, note)
 
 
 def _judged(
-    check: str, figure: Mapping[str, Any], limit: float | None, shown: str, holds: Any, note: str = ""
+    check: str, metric: Mapping[str, Any], limit: float | None, shown: str, holds: Any, note: str = ""
 ) -> Check:
-    value, low, high = figure["value"], figure["low"], figure["high"]
+    value, low, high = metric["value"], metric["low"], metric["high"]
     notes = [note] if note else []
     if limit is not None and value is None:
-        notes.append("there is no value: too few rows of one class")
+        notes.append("no value: too few rows of one class")
     elif limit is not None and low is not None and high is not None and low <= limit <= high:
-        notes.append(f"the limit lies inside the interval {low:.3f} to {high:.3f}")
-    events = figure.get("events")
+        notes.append(f"limit is inside the interval {low:.3f} to {high:.3f}")
+    events = metric.get("events")
     if value is not None and events is not None and events < FEW:
-        notes.append(f"rests on {events} events")
+        notes.append(f"based on {events} events")
     passed = limit is None or (value is not None and bool(holds(value, limit)))
-    return Check(GATE, check, passed, value, low, high, shown, figure["n"], note="; ".join(notes))
+    return Check(GATE, check, passed, value, low, high, shown, metric["n"], note="; ".join(notes))
 
 
 def _false_positives(headline: Mapping[str, Any], most: float | None) -> Iterator[Check]:
-    """The rate of the worst category is judged; each category is reported."""
-    worst = _figure(headline, "contaminant_fpr")
+    """The rate of the worst category has a limit; all categories are reported."""
+    worst = _metric(headline, "contaminant_fpr")
     category = worst.get("worst_category")
     yield _at_most("contaminant FPR, worst category", worst, most, f"worst: {category}" if category else "")
     by_category = headline.get("fpr_by_category") or {}
     for name in sorted(by_category):
-        yield _at_most(f"FPR of {name}", _figure(by_category, name), None)
+        yield _at_most(f"FPR of {name}", _metric(by_category, name), None)
 
 
 def _generalisation(headline: Mapping[str, Any]) -> Check:
-    """Validation and test AUC differ where the split of the sky leaks."""
-    val, test = (_figure({"auc": headline.get(name)}, "auc") for name in ("val_auc", "test_auc"))
+    """Validation minus test AUC; a difference hints at leakage between the splits."""
+    val, test = (_metric({"auc": headline.get(name)}, "auc") for name in ("val_auc", "test_auc"))
     if val["value"] is None or test["value"] is None:
         return Check(GATE, "AUC of val minus AUC of test", True, None, n=test["n"])
     gap, note = val["value"] - test["value"], f"val {val['value']:.4f}, test {test['value']:.4f}"

@@ -26,14 +26,14 @@ FLOAT32_SLACK = 1e-6  # 0.6 stored as float32 is a little more than 0.6
 class Settings:
     """Limits of the weights gate."""
 
-    tier_a: float = setting(1.0, "weight of tier A, exactly")
-    tier_b: tuple[float, float] = setting((0.3, 0.6), "least and greatest weight of tier B")
-    negative: float = setting(1.0, "weight of negatives, exactly")
+    tier_a: float = setting(1.0, "exact weight of tier A")
+    tier_b: tuple[float, float] = setting((0.3, 0.6), "minimum and maximum weight of tier B")
+    negative: float = setting(1.0, "exact weight of negatives")
 
 
 @gate(GATE, inputs="MANIFEST", settings=Settings)
 def weights(inputs: Inputs, limits: Settings) -> Iterator[Check]:
-    """Every row has the weight of its tier: A 1.0, B 0.3 to 0.6, negatives 1.0, and the tier of its label."""
+    """Every row has the weight of its tier (A 1.0, B 0.3 to 0.6, negatives 1.0) and a tier that fits its label."""
     manifest = inputs.manifest
     schema.require(manifest, "galaxy_id", "label", "tier", "sample_weight", where=inputs.path)
     ids, tier = texts(manifest, "galaxy_id"), texts(manifest, "tier")

@@ -1,1 +1,1 @@
-"""Where values come in and go out."""
+"""Input and output."""

@@ -1,4 +1,4 @@
-"""What this machine is and has: versions, memory, disk, Java, a GPU, a server within reach."""
+"""Properties of this machine: versions, memory, disk, Java, GPUs, reachable servers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lensctl.rules.errors import InputError, ServiceError
 IMPORT_SECONDS = 120
 REACH_SECONDS = 5.0
 CGROUP = Path("/sys/fs/cgroup")
-"""Where Linux keeps the limits of a container."""
+"""Where Linux keeps a container's limits."""
 _TORCH = """
 import json, torch, torchvision
 gpus = [[torch.cuda.get_device_name(i), torch.cuda.get_device_properties(i).total_memory]
@@ -31,7 +31,7 @@ print(json.dumps({"torch": torch.__version__, "torchvision": torchvision.__versi
 
 @dataclass(frozen=True)
 class Torch:
-    """torch and torchvision as they import together: versions, GPUs by name and bytes of memory, Apple's GPU."""
+    """torch and torchvision as imported together: versions, GPUs (name, memory in bytes), MPS availability."""
 
     torch: str
     torchvision: str
@@ -48,35 +48,37 @@ def version(name: str) -> str | None:
 
 
 def torch_pair() -> Torch:
-    """Import torch and torchvision in a process of their own, so that a bad pair harms nobody.
+    """Import torch and torchvision in a separate process, so that an incompatible pair cannot crash this one.
 
-    Raises InputError that says why they do not import.
+    Raises InputError with the reason if the import fails.
     """
     try:
         done = subprocess.run(
             [sys.executable, "-c", _TORCH], capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"they did not import within {IMPORT_SECONDS} s", "try it in a Python of yours") from error
+        raise InputError(
+            f"they did not import within {IMPORT_SECONDS} s", "try the import in Python yourself"
+        ) from error
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"ended with {done.returncode}"])[-1]
-        raise InputError(f"they do not import: {last[:200]}", "install the versions that belong together")
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise InputError(f"they do not import: {last[:200]}", "install matching versions")
     found = json.loads(done.stdout.splitlines()[-1])
     gpus = tuple((str(name), int(size)) for name, size in found["gpus"])
     return Torch(found["torch"], found["torchvision"], gpus, found["mps"])
 
 
 def free_memory_bytes() -> int:
-    """Memory that can still be had; half of all where that cannot be told."""
+    """Available memory in bytes; half of the total if unknown."""
     total, free = memory_bytes()
     return total // 2 if free is None else free
 
 
 def memory_bytes() -> tuple[int, int | None]:
-    """Memory that this process may use (a container has a limit), and how much is free where that can be told."""
+    """Memory this process may use, in bytes (containers have a limit), and how much is free; None if unknown."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    facts = Path("/proc/meminfo")
-    found = re.search(r"MemAvailable:\s+(\d+) kB", facts.read_text()) if facts.is_file() else None
+    meminfo = Path("/proc/meminfo")
+    found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text()) if meminfo.is_file() else None
     free = int(found[1]) * 1024 if found else None
     limit, used = (_bytes_in(CGROUP / name) for name in ("memory.max", "memory.current"))
     if limit is None:
@@ -86,7 +88,7 @@ def memory_bytes() -> tuple[int, int | None]:
 
 
 def _bytes_in(file: Path) -> int | None:
-    """The number in a file of the system; None where there is none, or it says max."""
+    """The number in a system file; None if there is none, or it says max."""
     try:
         text = file.read_text().strip()
     except OSError:
@@ -95,12 +97,12 @@ def _bytes_in(file: Path) -> int | None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Room on the disk of a folder."""
+    """Free space on the disk of a folder."""
     return shutil.disk_usage(folder).free
 
 
 def java() -> str | None:
-    """Version of Java, which Spark needs; None where there is none."""
+    """Version of Java, which Spark needs; None if there is none."""
     home = os.environ.get("JAVA_HOME")
     program = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if program is None:
@@ -111,15 +113,15 @@ def java() -> str | None:
 
 
 def answers(url: str, seconds: float = REACH_SECONDS) -> int:
-    """HTTP status with which a server answers; ServiceError where it does not, InputError where it is no address."""
+    """HTTP status of a server's response; ServiceError if it does not respond, InputError for an invalid URL."""
     if not url.startswith(("http://", "https://")):
-        raise InputError(f"{url}: not an address", "write it as https://…")
+        raise InputError(f"{url}: not an http(s) URL", "write it as https://…")
     request = urllib.request.Request(url, headers={"User-Agent": "lensctl doctor"})
     try:
-        with urllib.request.urlopen(request, timeout=seconds) as answer:
-            return int(answer.status)
+        with urllib.request.urlopen(request, timeout=seconds) as response:
+            return int(response.status)
     except urllib.error.HTTPError as error:
         return int(error.code)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        raise ServiceError(f"no answer ({str(reason)[:120]})", "are you online? is there a proxy?") from error
+        raise ServiceError(f"no response ({str(reason)[:120]})", "are you online? is there a proxy?") from error

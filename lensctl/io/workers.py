@@ -1,4 +1,4 @@
-"""Worker processes: one task each at a time, results as they come, and none left behind however this ends."""
+"""Worker processes: one task each at a time, results as completed, and no process left behind."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def cores() -> int:
 
 
 def each(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int | None = None) -> Iterator[Result]:
-    """Results of a function over tasks, in the order in which they are ready.
+    """Results of a function over tasks, in order of completion.
 
     Parameters
     ----------
     function : callable
-        Defined at the top of a module (or a `functools.partial` of such), so that it can be sent to a process.
+        Defined at module level (or a `functools.partial` of one), so that it can be pickled.
     tasks : iterable
-        Taken one by one, not all at once.
+        Consumed lazily.
     workers : int, optional
-        Processes; one per core if not given. One worker, or one task, runs in this process.
+        Processes; one per core if not given. A single worker or task runs in this process.
 
     Raises
     ------
     LensctlError
-        A process died.
+        A worker process died.
     """
     waiting = iter(tasks)
     first = list(itertools.islice(waiting, 2))
@@ -62,7 +62,7 @@ def each(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
         executor.shutdown()
     except BrokenProcessPool as error:
         raise LensctlError(
-            "a worker process died, perhaps for lack of memory", "run the same command again with fewer --workers"
+            "a worker process died, perhaps for lack of memory", "rerun the command with fewer --workers"
         ) from error
     finally:
         for future in pending:
@@ -73,7 +73,7 @@ def each(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
 
 
 def _begin() -> None:
-    """In a new worker: leave Ctrl-C to the parent, and end when the parent is gone."""
+    """In a new worker: ignore Ctrl-C, and exit when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,1 +1,1 @@
-"""Where pixels become scores: networks, what they are fed, what is kept of them. The only layer with torch."""
+"""Data loading, networks and training; the only package that imports torch, with the commands built on it."""

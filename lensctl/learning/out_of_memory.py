@@ -1,4 +1,4 @@
-"""Want of memory, on whichever device: how it is known, and how it is said."""
+"""Detecting and reporting out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lensctl.rules.errors import InputError
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """A GPU's torch.OutOfMemoryError, or what torch raises where the host has no more."""
+    """Whether this is torch.OutOfMemoryError from a GPU, or torch's error for host memory."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 @contextmanager
 def enough_memory(fix: str) -> Iterator[None]:
-    """For what cannot be done in smaller pieces: want of memory becomes an InputError that says what to do."""
+    """Turn an out-of-memory error into an InputError with the given fix."""
     try:
         yield
     except RuntimeError as error:

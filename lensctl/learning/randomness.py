@@ -1,4 +1,4 @@
-"""Random numbers that are functions of what they are for, so that nothing random needs to be kept to resume."""
+"""Random numbers seeded by purpose, so that no generator state needs saving to resume."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def numpy_generator(*purpose: int | str) -> np.random.Generator:
 
 
 def torch_generator(device: torch.device, *purpose: int | str) -> torch.Generator:
-    """A torch generator for one purpose; what it gives differs between kinds of device."""
+    """A torch generator for one purpose; its numbers differ between device types."""
     generator = torch.Generator(device)
     generator.manual_seed(seed_of(*purpose))
     return generator

@@ -1,10 +1,10 @@
-"""What torch raises on files that are none of its own: its readers meet the bytes without a check."""
+"""Exceptions that torch's readers raise on invalid files, whose bytes they do not check first."""
 
 import pickle
 import struct
 import zipfile
 
-NOT_ITS_OWN = (
+INVALID_FILE_ERRORS = (
     *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError, ArithmeticError, AssertionError),
     *(EOFError, MemoryError, struct.error, zipfile.BadZipFile, pickle.UnpicklingError),
 )

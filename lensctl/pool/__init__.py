@@ -1,1 +1,1 @@
-"""The pool of negatives: which catalogue rows may serve as negatives, and of what kind each is."""
+"""The pool of negatives: selection and classification of catalogue rows."""

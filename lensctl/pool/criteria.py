@@ -1,4 +1,4 @@
-"""What a catalogue row must be to serve as a negative."""
+"""Selection criteria for negatives."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Criteria:
-    """What a row must be to serve as a negative; magnitudes are observed AB, angles degrees or arcsec.
+    """Selection criteria for negatives; magnitudes are observed AB, angles degrees or arcsec.
 
-    `masked_bits` are the bits of maskbits that reject a row; None rejects any bit.
+    `masked_bits` are the bits of maskbits that reject a row; None means any bit.
     """
 
     types: tuple[str, ...] = TYPES
@@ -47,7 +47,7 @@ PRESETS = {
 
 
 def tests_of(values: sweeps.Values, criteria: Criteria) -> dict[str, NDArray[np.bool_]]:
-    """Each criterion by name, True where a row passes it; a criterion on NaN is not passed."""
+    """Each criterion by name, True where a row passes; NaN never passes."""
     import numpy as np
 
     bits = -1 if criteria.masked_bits is None else sum(1 << bit for bit in criteria.masked_bits)

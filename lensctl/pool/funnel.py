@@ -1,4 +1,4 @@
-"""How many catalogue rows a pool lost to each criterion, and what became of those it kept."""
+"""How many catalogue rows each criterion removed, and statistics of the rows kept."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ CRITICAL = ("galaxy_id", "ra", "dec", "type", "nobs_z", "nobs_z_bin", "healpix_1
 
 @dataclass
 class Funnel:
-    """How many rows were read, lost to each criterion (in the order they are tried) and kept; and the bad files.
+    """Rows read, removed by each criterion (in the order they are applied) and kept; and the bad files.
 
-    Of the kept rows also how many there are of each class, how many nulls in critical columns, and how many ids that
-    another row has.
+    For the kept rows also the number in each class, nulls in critical columns, and duplicate ids.
     """
 
     read: int = 0
@@ -31,7 +30,7 @@ class Funnel:
     bad: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: Funnel) -> None:
-        """Count another file's rows in."""
+        """Add the counts of another file."""
         self.read += other.read
         self.lost.update(other.lost)
         self.kept += other.kept
@@ -42,23 +41,23 @@ class Funnel:
         self.bad.update(other.bad)
 
 
-def funnel_from(told: dict[str, Any]) -> Funnel:
-    """A funnel that was noted as JSON."""
-    counts = {name: Counter(of) for name, of in told["counts"].items()}
-    return Funnel(**{**told, "lost": Counter(told["lost"]), "counts": counts})
+def funnel_from(fields: dict[str, Any]) -> Funnel:
+    """A funnel read back from JSON."""
+    counts = {name: Counter(of) for name, of in fields["counts"].items()}
+    return Funnel(**{**fields, "lost": Counter(fields["lost"]), "counts": counts})
 
 
 def validation(funnel: Funnel, limits: Any) -> list[tuple[str, float | int, str, bool]]:
-    """The plan's validation table (2.1) of a pool: metric, value, target, whether it is met.
+    """Validation table of a pool: metric, value, target, whether it is met.
 
     Parameters
     ----------
     limits
-        Has min_rows, min_types, and n2, train, val and test as least and greatest share.
+        Has min_rows, min_types, and n2, train, val and test as minimum and maximum share.
     """
     table: list[tuple[str, float | int, str, bool]] = [
         ("rows", funnel.kept, f">= {limits.min_rows:,}", funnel.kept >= limits.min_rows),
-        ("ids that another row has", funnel.repeated, "0", not funnel.repeated),
+        ("duplicate ids", funnel.repeated, "0", not funnel.repeated),
     ]
     n2_low, n2_high = limits.n2
     shares = {"N1": ("pool", (1 - n2_high, 1 - n2_low)), "N2": ("pool", limits.n2)}
@@ -73,7 +72,7 @@ def validation(funnel: Funnel, limits: Any) -> list[tuple[str, float | int, str,
 
 
 def classes(funnel: Funnel) -> list[tuple[str, str, int, float]]:
-    """How a pool is divided: column, value, rows, share in percent."""
+    """Composition of a pool: column, value, rows, share in percent."""
     return [
         (name, value, count, 100.0 * count / funnel.kept)
         for name, of in funnel.counts.items()

@@ -1,4 +1,4 @@
-"""A pool that executors of a cluster fill, a file or more for each catalogue file."""
+"""A pool written by the executors of a cluster, one or more files per catalogue file."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 PARTITIONS = ("split", "pool", "type", "nobs_z_bin")
-"""Columns that a pool can be divided by: of few values, so that there are few files."""
+"""Columns a pool can be partitioned by: those with few values, to keep the number of files small."""
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """One catalogue file's negatives, made by any process that is asked to, as files of a growing pool.
+class PoolWriter:
+    """Writes the negatives of one catalogue file to a growing pool; runs on any executor.
 
     Parameters
     ----------
-    place : Place
-        Where the pool grows.
+    place : GrowingFolder
+        The pool's folder.
     criteria, lens_ra, lens_dec
-        As of `select`.
+        As for `select`.
     partition_by : tuple of str
         Columns to partition the pool by.
     chain : Chain
@@ -51,7 +51,7 @@ class Elsewhere:
     chain: Chain
 
     def __call__(self, task: tuple[int, str]) -> Funnel:
-        """Make the part of a file, which is given with its number, unless that was done; gives its funnel."""
+        """Write the part of a (number, file) pair unless it exists; returns its funnel."""
         number, file = task
         note = f"part-{number:05d}.json"
         try:
@@ -61,10 +61,10 @@ class Elsewhere:
         funnel = Funnel()
         try:
             with tempfile.TemporaryDirectory(prefix="lensctl-pool-") as folder:
-                made = Path(folder) / (Path(note).stem + ".parquet" if not self.partition_by else "made")
+                target = Path(folder) / (Path(note).stem + ".parquet" if not self.partition_by else "made")
                 rows = negatives(sweeps.CatalogScan(file), self.criteria, self.lens_ra, self.lens_dec, funnel)
-                for path in sorted(self._write(made, rows)):
-                    name = path.relative_to(made if made.is_dir() else folder).as_posix()
+                for path in sorted(self._write(target, rows)):
+                    name = path.relative_to(target if target.is_dir() else folder).as_posix()
                     self.place.take(path, name.replace("part-", f"part-{number:05d}-") if self.partition_by else name)
         except LensctlError as error:
             if isinstance(error, sweeps.MissingColumns | ServiceError):
@@ -74,7 +74,7 @@ class Elsewhere:
         return funnel
 
     def _write(self, path: Path, tables: Iterator[pa.Table]) -> list[Path]:
-        """Write the rows to a file or hive folder; gives the files. No rows: no file."""
+        """Write the rows to a file or hive-partitioned folder; returns the files, none if there are no rows."""
         writer = None
         for table in tables:
             for batch in table.to_batches():

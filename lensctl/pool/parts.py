@@ -1,4 +1,4 @@
-"""The negatives of many catalogue files, each in a part of its own, which a run that was killed finds again."""
+"""The negatives of many catalogue files, each in its own part, so that an interrupted run can resume."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """What became of one catalogue file: its negatives as an Arrow file, or (in the funnel) what is wrong with it.
+    """Result for one catalogue file: its negatives as an Arrow file, or (in the funnel) why the file is bad.
 
     Attributes
     ----------
     digest : str
-        SHA-256 of the catalogue file; empty for a bad one.
+        SHA-256 of the catalogue file; empty for a bad file.
     bricks : list of str
-        Of the negatives.
+        Bricks of the negatives.
     """
 
     file: str
@@ -53,27 +53,27 @@ def select_all(
     *,
     count: int | None = None,
 ) -> Iterator[Part]:
-    """The negatives of many files, each file's in a part of its own in `folder`, as they get ready.
+    """The negatives of many files, each in its own part in `folder`, in order of completion.
 
-    Parts that are there already are not made again, so an interrupted run goes on where it was. A file that
-    cannot be read is passed over, and named in its part's funnel.
+    Existing parts are kept, so an interrupted run resumes. An unreadable file is skipped, and named in the funnel of
+    its part.
 
     Parameters
     ----------
     count : int, optional
-        Processes; one per core if not given.
+        Processes; default one per core.
 
     Raises
     ------
     sweeps.MissingColumns
-        Of the first file that lacks some.
+        For the first file that lacks columns.
     """
     job = functools.partial(_part, folder=folder, criteria=criteria, lens_ra=lens_ra, lens_dec=lens_dec)
     yield from workers.each(job, files, count)
 
 
 def in_order(parts: Iterable[Part], files: Sequence[str]) -> Iterator[Part]:
-    """The parts of some files, as they get ready, in the order of the files."""
+    """The parts in the order of the files, each as soon as it is ready."""
     ready: dict[str, Part] = {}
     wanted = iter(files)
     next_file = next(wanted, None)
@@ -85,7 +85,7 @@ def in_order(parts: Iterable[Part], files: Sequence[str]) -> Iterator[Part]:
 
 
 def batches(part: Part) -> Iterator[pa.RecordBatch]:
-    """The rows of a part, as they lie in its file."""
+    """The record batches of a part."""
     import pyarrow as pa
 
     if part.digest:
@@ -95,7 +95,7 @@ def batches(part: Part) -> Iterator[pa.RecordBatch]:
 
 
 def repeated_between(parts: Sequence[Part]) -> int:
-    """Rows whose id stands in an earlier part: only a brick that lies in several parts can have any."""
+    """Number of rows whose id occurs in an earlier part; only bricks in several parts need checking."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -113,7 +113,7 @@ def repeated_between(parts: Sequence[Part]) -> int:
 def _part(
     file: str, folder: Path, criteria: Criteria, lens_ra: NDArray[np.float64], lens_dec: NDArray[np.float64]
 ) -> Part:
-    """Write one file's rows beside the other parts, and then a note that says so; or take what is there."""
+    """Write the rows of one file and then a note that marks it finished; or reuse a finished part."""
     path = folder / f"{sweeps.base_name(file)}.arrow"
     found = _noted(file, path)
     if found:
@@ -125,18 +125,18 @@ def _part(
     except LensctlError as error:
         path.unlink(missing_ok=True)
         if isinstance(error, sweeps.MissingColumns | ServiceError):
-            raise  # every file of the release lacks them; S3 may answer the next time
+            raise  # every file of the release lacks the columns; S3 may work next time
         return Part(file, path, Funnel(bad={file: str(error)}))
     part = Part(file, path, funnel, scan.digest, bricks)
     note = {"funnel": vars(funnel), "digest": part.digest, "bricks": part.bricks, "crc32": checksum}
-    half = path.with_suffix(".json.part")
-    half.write_text(json.dumps(note))
-    os.replace(half, path.with_suffix(".json"))
+    partial = path.with_suffix(".json.part")
+    partial.write_text(json.dumps(note))
+    os.replace(partial, path.with_suffix(".json"))
     return part
 
 
 class _Checked:
-    """A file for Arrow to write to, with the CRC-32 of what was written."""
+    """A file object for Arrow that computes the CRC-32 of what is written."""
 
     closed = False
 
@@ -149,14 +149,14 @@ class _Checked:
         return int(self._file.write(data))
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Does nothing: writes are unbuffered."""
 
     def close(self) -> None:
-        """The file is closed by who opened it."""
+        """Does nothing: the caller closes the file."""
 
 
 def _write_part(path: Path, rows: Iterator[pa.Table], funnel: Funnel) -> tuple[int, list[str]]:
-    """Write a part as its rows come; gives its checksum and its bricks, and counts repeated ids in the funnel."""
+    """Write a part as its rows arrive; returns its checksum and bricks, and counts repeated ids in the funnel."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -177,7 +177,7 @@ def _write_part(path: Path, rows: Iterator[pa.Table], funnel: Funnel) -> tuple[i
 
 
 def _noted(file: str, path: Path) -> Part | None:
-    """A part that an earlier run finished, and that no crash has spoilt."""
+    """A part finished by an earlier run and still intact, else None."""
     try:
         note = json.loads(path.with_suffix(".json").read_text())
         with path.open("rb") as rows:

@@ -1,4 +1,4 @@
-"""The negatives of one catalogue file: rows that meet the criteria, with all that follows from them."""
+"""The negatives of one catalogue file: rows that meet the criteria, with all derived columns."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def select(
     path : str
         Sweep or Tractor file.
     lens_ra, lens_dec : (L,) float64
-        Positions to keep away from, degrees.
+        Positions of lenses to avoid, degrees.
 
     Raises
     ------
     InputError
-        Missing columns, an unreadable file, or a position that is NaN or impossible.
+        Missing columns, an unreadable file, or a position that is NaN or out of range.
     """
     import pyarrow as pa
 
     funnel = Funnel()
-    found = list(negatives(sweeps.CatalogScan(path), criteria, lens_ra, lens_dec, funnel))
-    return pa.concat_tables(found), funnel
+    tables = list(negatives(sweeps.CatalogScan(path), criteria, lens_ra, lens_dec, funnel))
+    return pa.concat_tables(tables), funnel
 
 
 def negatives(
@@ -53,24 +53,24 @@ def negatives(
     lens_dec: NDArray[np.float64],
     funnel: Funnel,
 ) -> Iterator[pa.Table]:
-    """The same, batch by batch (at least one), counting in the funnel; only kept rows are looked at as a whole."""
+    """The same, batch by batch (at least one), counted in the funnel; all columns are read only for rows kept."""
     import pyarrow.compute as pc
 
     near = geometry.Neighbourhood(lens_ra, lens_dec, criteria.exclude_arcsec) if len(lens_ra) else None
     keep = functools.partial(_keep, scan=scan, criteria=criteria, near=near, lost=funnel.lost)
     for rows in _joined(scan.rows(derived.REQUIRED, derived.OPTIONAL, keep)):
-        made = derived.with_derived(rows)
+        table = derived.with_derived(rows)
         funnel.read = scan.read
-        funnel.kept += made.num_rows
-        funnel.nulls += sum(made[name].null_count for name in CRITICAL)
+        funnel.kept += table.num_rows
+        funnel.nulls += sum(table[name].null_count for name in CRITICAL)
         for name in CLASSES:
-            for count in pc.value_counts(made[name].drop_null()).to_pylist():
+            for count in pc.value_counts(table[name].drop_null()).to_pylist():
                 funnel.counts[name][count["values"]] += count["counts"]
-        yield made
+        yield table
 
 
 def _joined(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in fewer pieces, at least one."""
+    """The same rows in fewer tables, at least one."""
     import pyarrow as pa
 
     waiting: list[pa.Table] = []
@@ -91,7 +91,7 @@ def _keep(
     near: geometry.Neighbourhood | None,
     lost: Counter[str],
 ) -> NDArray[np.bool_]:
-    """Which rows of a batch meet all criteria, counting those lost to each."""
+    """Which rows of a batch meet all criteria; counts the rows each criterion removes."""
     import numpy as np
 
     sweeps.refuse_bad_positions(scan, values)
@@ -101,7 +101,7 @@ def _keep(
         lost[name] += int((keep & ~passed).sum())
         keep &= passed
     if near is not None:
-        left = np.flatnonzero(keep)
-        keep[left[near.holds(ra[left], dec[left])]] = False
-        lost["near a lens"] += len(left) - int(keep.sum())
+        remaining = np.flatnonzero(keep)
+        keep[remaining[near.holds(ra[remaining], dec[remaining])]] = False
+        lost["near a lens"] += len(remaining) - int(keep.sum())
     return keep

@@ -1,1 +1,1 @@
-"""What things are called and decided by: columns, strata, split, sampling order, quality, checks, errors."""
+"""Definitions and rules: columns, strata, split, sampling order, cutout quality, checks, errors."""

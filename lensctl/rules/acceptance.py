@@ -1,11 +1,11 @@
-"""What a trained model must reach: the plan's two levels."""
+"""Acceptance criteria of a trained model, in two levels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 P_OPERATING = 0.5
-"""The probability at which recall and false positive rate are judged."""
+"""Probability threshold at which recall and false positive rate are judged."""
 
 TARGET_FPRS = (1e-2, 1e-3, 1e-4)
 """False positive rates for which thresholds are chosen on validation."""
@@ -14,8 +14,8 @@ LEVELS: Mapping[str, Mapping[str, float]] = {
     "mvp": {"min_recall": 0.75, "min_auc": 0.90, "max_fpr": 0.10, "max_ece": 0.10, "max_ece_positive": 0.10},
     "publication": {"min_recall": 0.85},
 }
-"""Limits of each level: tier-A recall at p = 0.5, tier-A AUC, FPR of the worst confuser category, calibration
-errors over all rows and over the lenses. What a level does not name is reported, not judged."""
+"""Limits of each level: tier-A recall at p = 0.5, tier-A AUC, FPR of the worst confuser class, calibration errors
+over all rows and over the lenses. Metrics that a level does not list are reported, not judged."""
 
 COLLAPSED_BELOW = 1e-3
-"""A model whose logits scatter less than this gives every galaxy the same score."""
+"""A model whose logits scatter less than this has collapsed: every galaxy gets the same score."""

@@ -1,4 +1,4 @@
-"""Bins of the number of exposures in z, and the Tractor types that a pool has."""
+"""Bins of the number of z-band exposures, and the Tractor types in the pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One answer of a gate: what was checked, the number that decided, and whether it passed."""
+"""Result of one gate check: what was checked, the measured value, and whether it passed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ OFFENDERS_SHOWN = 5
 
 
 class Measured(Protocol):
-    """A figure with its 95 % interval and the number of rows it was measured on, such as `stats.intervals.Estimate`."""
+    """A value with its 95 % interval and the number of rows it was measured on, such as `stats.intervals.Estimate`."""
 
     @property
     def value(self) -> float | None:
-        """The figure; None where there was nothing to compute it from."""
+        """The value; None if there was no data to compute it from."""
 
     @property
     def low(self) -> float | None:
-        """Lower end of its interval."""
+        """Lower end of the interval."""
 
     @property
     def high(self) -> float | None:
-        """Upper end of its interval."""
+        """Upper end of the interval."""
 
     @property
     def n(self) -> int:
@@ -34,7 +34,7 @@ class Measured(Protocol):
 
 @dataclass(frozen=True)
 class Check:
-    """One check of a gate; its JSON line is what `freeze` and CI read.
+    """One check of a gate; `freeze` and CI read its JSON line.
 
     Attributes
     ----------
@@ -42,19 +42,19 @@ class Check:
         Names.
     passed : bool
     value : float, int, str or None
-        The number that decided; None where there was nothing to compute it from.
+        The measured value; None if there was no data to compute it from.
     low, high : float or None
-        95 % interval of `value`, where it has one.
+        95 % interval of `value`, if it has one.
     limit : str
-        What `value` is held against, such as ">= 0.65, <= 0.75"; empty where it is only reported.
+        Limit on `value`, such as ">= 0.65, <= 0.75"; empty if the value is only reported.
     n : int
-        How many rows, cutouts or objects were judged.
+        Number of rows, cutouts or objects checked.
     offenders : tuple of str
         A few of those that failed.
     input_digest : str
-        Digest of what was judged.
+        Digest of the data checked.
     note : str
-        A sentence for people; empty where there is nothing to add.
+        A remark for people; may be empty.
     """
 
     gate: str
@@ -70,7 +70,7 @@ class Check:
     note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values; a number that is not finite is null, an empty note is left out."""
+        """Plain JSON values; non-finite numbers are null, an empty note is left out."""
         values = {name: _plain(value) for name, value in asdict(self).items()}
         values["offenders"] = list(self.offenders)
         if not self.note:
@@ -82,29 +82,29 @@ class Check:
         return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False)
 
     def of(self, input_digest: str) -> Check:
-        """The same check, bound to what it judged."""
+        """The same check with the digest of the data checked."""
         return replace(self, input_digest=input_digest)
 
     @property
     def judged(self) -> bool:
-        """Whether it can fail; without a limit it is only reported."""
+        """Whether it has a limit; without one the value is only reported."""
         return bool(self.limit) or not self.passed
 
 
 def some(gate: str, what: str, n: int, least: int = 1) -> Check:
-    """There is something to judge: a gate over nothing fails."""
+    """Check that there is data: a gate over no rows fails."""
     return Check(gate, f"{what} to judge", n >= least, n, limit=f">= {least}", n=n)
 
 
 def none(gate: str, check: str, offenders: Iterable[object], n: int, count: int | None = None, note: str = "") -> Check:
-    """There is no offender among `n`.
+    """Check that there is no offender among `n`.
 
     Parameters
     ----------
     offenders : iterable
-        All of them, or the first few where `count` says how many there are. Sorted, a few are shown.
+        All offenders, or the first few if `count` gives their number; the first few are shown.
     note : str
-        Said only where there are offenders.
+        Only used if there are offenders.
     """
     shown = list(offenders)
     count = len(shown) if count is None else count
@@ -121,11 +121,11 @@ def none(gate: str, check: str, offenders: Iterable[object], n: int, count: int 
 
 
 def share(gate: str, check: str, estimate: Measured, bounds: tuple[float, float], note: str = "") -> Check:
-    """A share lies within bounds; judged by its value, with its interval beside it."""
+    """Check that a fraction lies within bounds, judged by its value; the interval is reported."""
     value, low, high, n = estimate.value, estimate.low, estimate.high, estimate.n
     passed = value is not None and bounds[0] <= value <= bounds[1]
     if not passed and low is not None and high is not None and high >= bounds[0] and low <= bounds[1]:
-        note = "; ".join(filter(None, (note, f"its interval reaches into the limits: {n:,} rows are few")))
+        note = "; ".join(filter(None, (note, f"the interval overlaps the limits: {n:,} rows are few")))
     return Check(gate, check, passed, value, low, high, f">= {bounds[0]:g}, <= {bounds[1]:g}", n, note=note)
 
 
@@ -137,16 +137,16 @@ def meets(
     note: str = "",
     offenders: Iterable[object] = (),
 ) -> Check:
-    """A figure's 95 % interval meets the bounds: it fails only where that lies wholly beyond one of them.
+    """Check that a 95 % interval overlaps the bounds: fails only if it lies entirely outside them.
 
     Parameters
     ----------
     estimate : Measured
-        One without a value fails; one without an interval is judged by its value.
+        Fails without a value; is judged by its value if it has no interval.
     bounds : (low, high), optional
-        None: the figure is only reported.
+        None: the value is only reported.
     offenders : iterable
-        A few are shown where it fails.
+        A few are shown if the check fails.
     """
     value, low, high = estimate.value, estimate.low, estimate.high
     if value is None:

@@ -1,4 +1,4 @@
-"""Settings from a YAML file: strict, because a typo must not train a model."""
+"""Settings from a YAML file, parsed strictly so that a typo is an error."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from lensctl.rules.errors import InputError
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that looks most like this one, as " (did you mean 'x'?)", or nothing."""
+    """The most similar known word, as " (did you mean 'x'?)", or an empty string."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
 def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:
-    """Settings of a YAML file: a mapping whose every key is known; dashes in keys are underscores.
+    """Settings of a YAML file, a mapping with known keys; dashes in keys become underscores.
 
-    Raises InputError for a missing file, broken YAML, a key given twice, or an unknown key.
+    Raises InputError for a missing file, invalid YAML, a duplicate key, or an unknown key.
     """
     import yaml
 
     class Strict(yaml.SafeLoader):
-        """A loader that refuses a key given twice, where YAML silently takes the last."""
+        """A loader that refuses duplicate keys, where YAML silently takes the last."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
             mapping: dict[Hashable, Any] = {}
@@ -33,7 +33,7 @@ def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:
                 if key in mapping:
                     raise InputError(
                         f"{path}: setting '{key}' is given twice (line {key_node.start_mark.line + 1})",
-                        "keep one",
+                        "keep one of them",
                     )
                 mapping[key] = self.construct_object(value_node, deep=True)
             return mapping
@@ -41,7 +41,7 @@ def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:
     try:
         values = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=Strict)
     except OSError as error:
-        raise InputError(f"{path}: config cannot be read ({error.strerror})", "give a YAML file") from error
+        raise InputError(f"{path}: config cannot be read ({error.strerror})", "name a YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
@@ -49,10 +49,10 @@ def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise InputError(f"{path}: a config is a mapping of settings", "write it as 'key: value' lines")
+        raise InputError(f"{path}: a config must be a mapping of settings", "write it as 'key: value' lines")
     settings = {str(key).replace("-", "_"): value for key, value in values.items()}
     names = list(known)
     for name in settings:
         if name not in names:
-            raise InputError(f"{path}: no setting '{name}'{nearest(name, names)}", "see --help for the settings")
+            raise InputError(f"{path}: no setting '{name}'{nearest(name, names)}", "see --help for all settings")
     return settings

@@ -1,7 +1,7 @@
-"""What may be mistaken for a lens: the confuser class of a galaxy, and from it the pool (N1 or N2) it belongs to.
+"""Galaxies that may be mistaken for lenses: the confuser class, and from it the pool (N1 or N2).
 
-The classes are those of the published negative sample, with ellipticity and Sersic index really used. A criterion on
-an unknown value (NaN) is false. Comparisons are made in float64 on the stored values.
+The classes follow the published negative sample, using ellipticity and Sersic index. A criterion on an unknown value
+(NaN) is false. Comparisons are made in float64 on the stored values.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ CONFUSER_COLUMNS = (
 
 
 def confuser_category(columns: Mapping[str, ArrayLike]) -> NDArray[np.object_]:
-    """Hard-confuser class of each row, None where there is none; the first rule that holds wins.
+    """Hard-confuser class of each row, None if there is none; the first matching rule applies.
 
     Parameters
     ----------
     columns : mapping of (N,) arrays
         The CONFUSER_COLUMNS: Tractor type (text), flux_r in nanomaggies, mag_r and g_minus_r in AB magnitudes
-        as observed, shape_r in arcsec, shape_e1, shape_e2 and sersic without unit. NaN is unknown.
+        as observed, shape_r in arcsec, shape_e1, shape_e2 and sersic dimensionless. NaN is unknown.
     """
     import numpy as np
 
@@ -65,7 +65,7 @@ def confuser_category(columns: Mapping[str, ArrayLike]) -> NDArray[np.object_]:
 
 
 def pool_of(category: NDArray[np.object_]) -> NDArray[np.object_]:
-    """N2 where there is a confuser class, N1 elsewhere."""
+    """N2 for rows with a confuser class, otherwise N1."""
     import numpy as np
 
     return np.where([name is None for name in category], *POOLS).astype(object)

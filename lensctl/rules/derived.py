@@ -1,4 +1,4 @@
-"""Columns that follow from measured ones: identity, magnitudes, colours, bins, HEALPix, split."""
+"""Columns derived from measured ones: identity, magnitudes, colours, bins, HEALPix, split."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ REQUIRED = (
 """Measured columns that a catalogue row must have."""
 
 OPTIONAL = ("flux_w1", "ebv", "fitbits", *(f"mw_transmission_{band}" for band in "grz"))
-"""Measured columns that are carried along where a catalogue has them."""
+"""Measured columns that are kept if the catalogue has them."""
 
 
-_RULED_BY = (
+_INPUTS = (
     *("ra", "dec", "nobs_z", "flux_g", "flux_r", "flux_z", "flux_w1"),
     *("shape_r", "shape_e1", "shape_e2", "sersic"),
 )
 
 
 def with_derived(rows: pa.Table, *, seed: int = split.SEED) -> pa.Table:
-    """Measured catalogue rows with everything that follows from them; columns in the order of the schema.
+    """Measured catalogue rows with all derived columns added; columns in the order of the schema.
 
     Parameters
     ----------
     rows : pa.Table
-        The REQUIRED columns, some of the OPTIONAL ones, and any others, which are kept.
+        The REQUIRED columns, any of the OPTIONAL ones, and any others, which are kept.
     seed : int
-        Of the split rule.
+        Seed of the split rule.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns = {name: rows[name].to_numpy() for name in _RULED_BY if name in rows.column_names}
-    columns["type"] = _words(rows["type"])
+    columns = {name: rows[name].to_numpy() for name in _INPUTS if name in rows.column_names}
+    columns["type"] = _texts(rows["type"])
     derived: dict[str, Any] = {
         "galaxy_id": pc.binary_join_element_wise(rows["brickname"], rows["objid"].cast(pa.string()), "_")
     }
@@ -83,18 +83,18 @@ def with_derived(rows: pa.Table, *, seed: int = split.SEED) -> pa.Table:
     )
 
 
-def _words(column: pa.ChunkedArray) -> np.ndarray:
-    """A column of few different short texts as a numpy array."""
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    """A column of few distinct short texts as a numpy array."""
     import numpy as np
     import pyarrow.compute as pc
 
     coded = pc.fill_null(column, "").combine_chunks().dictionary_encode()
-    words = np.array([*coded.dictionary.to_pylist(), ""])
-    return np.asarray(words[coded.indices.to_numpy()])
+    distinct = np.array([*coded.dictionary.to_pylist(), ""])
+    return np.asarray(distinct[coded.indices.to_numpy()])
 
 
 def _column(values: Any, name: str) -> pa.ChunkedArray:
-    """Values as a column of its declared type; an unknown magnitude is null, not NaN."""
+    """Values as a column of its declared type; unknown magnitudes are null, not NaN."""
     import numpy as np
     import pyarrow as pa
 

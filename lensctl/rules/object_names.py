@@ -1,4 +1,4 @@
-"""Names of objects below a folder or prefix: which may be laid on any disk, which clash, which are chosen."""
+"""Object names below a folder or prefix: which are safe on any disk, which clash, which are selected."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 
 LONGEST_NAME_BYTES = 255
 SYNC = ".lensctl-sync"
-"""What the names of a sync's own files in DST begin with; they are never data."""
+"""Prefix of sync's own files in DST; they are never data."""
 LEDGER = f"{SYNC}.jsonl"
-"""File in DST that lists what was copied."""
+"""File in DST that lists the objects copied."""
 
 
 def problem(key: str) -> str:
-    """Why no object of this name may be written below a folder; empty for a name that may.
+    """Why an object of this name cannot be written below a folder; empty for a safe name.
 
     A safe name stays below the folder on every disk: no empty, `.` or `..` part, no control character, no part
-    longer than 255 bytes, text that UTF-8 can hold.
+    longer than 255 bytes, and valid UTF-8.
     """
     try:
         encoded = key.encode()
@@ -42,14 +42,14 @@ _NOT_DATA = re.compile(rf"(?:^|/)(?:{re.escape(SYNC)}[^/]*|\.[^/]+\.part)(?:/|$)
 
 
 def is_data(key: str) -> bool:
-    """Whether a name is data: not `.NAME.part` (an output not yet whole), not a sync's own, nor below one of them."""
+    """Whether a name is data: not `.NAME.part` (an unfinished output), not sync's own, nor below one of these."""
     return _NOT_DATA.search(key) is None
 
 
 class Clashes:
-    """Finds names that one disk could not hold side by side: equal but for case, or file here and folder there.
+    """Finds names that cannot coexist on some disks: equal except for case, or both a file and a folder.
 
-    Names are kept as hashes, so that half a million take little room.
+    Names are kept as hashes to save memory.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Clashes:
         self._clashing: set[int] = set()
 
     def add(self, key: str) -> bool:
-        """Note a name; whether it clashes with one before."""
+        """Add a name; returns whether it clashes with an earlier one."""
         name, *folders = _hashes(key)
         clashing = self._files.intersection(folders)
         if name in self._files or name in self._folders:
@@ -69,12 +69,12 @@ class Clashes:
         return bool(clashing)
 
     def involves(self, key: str) -> bool:
-        """Whether a name is, or lies below, one that was found to clash."""
+        """Whether a name is, or lies below, a clashing name."""
         return not self._clashing.isdisjoint(_hashes(key))
 
 
 def _hashes(key: str) -> list[int]:
-    """Of a name and the folders above it, case aside."""
+    """Hashes of a name and the folders above it, ignoring case."""
     folded = _fold(key)
     found = [hash(folded)]
     at = folded.find("/")
@@ -89,10 +89,10 @@ def _fold(key: str) -> str:
 
 
 class NameSelection:
-    """The names that match any pattern to include (all, where there is none) and no pattern to exclude.
+    """The names that match any include pattern (all, if there are none) and no exclude pattern.
 
-    In these patterns `*` stands for any letters, `/` too, as in other tools for objects. `below` is the rest of a
-    glob given as a path, where `*` stays within a folder and `**` does not.
+    In these patterns `*` matches any characters including `/`, as in other object-store tools. `below` is the rest of
+    a glob path, in which `*` stays within a folder and `**` does not.
     """
 
     def __init__(self, include: Sequence[str] = (), exclude: Sequence[str] = (), below: str = "") -> None:
@@ -102,11 +102,11 @@ class NameSelection:
 
     @property
     def all(self) -> bool:
-        """Whether every name is chosen."""
+        """Whether every name is selected."""
         return not (self._below or self._include or self._exclude)
 
     def takes(self, key: str) -> bool:
-        """Whether a name is chosen."""
+        """Whether a name is selected."""
         return (
             (self._below is None or self._below.fullmatch(key) is not None)
             and (not self._include or any(pattern.match(key) for pattern in self._include))
@@ -119,7 +119,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _path_pattern(glob: str) -> str:
-    """Regular expression of a glob over path parts."""
+    """Regular expression for a glob over path parts."""
     parts = []
     for part in glob.strip("/").split("/"):
         one = fnmatch.translate(part).removeprefix("(?s:").removesuffix(r")\Z")

@@ -1,4 +1,4 @@
-"""What is said of every cutout: which pixels are good, how bright it is, and whether it can be used."""
+"""Quality of a cutout: bad pixels, brightness statistics, and whether it is usable."""
 
 from __future__ import annotations
 
@@ -27,39 +27,39 @@ STATUSES = (
     "timeout",
 )
 WITH_PIXELS = (OK, "missing_band", "nan_center")
-"""Verdicts on pixels; every other status says that there are none, and its cutout is NaN."""
+"""Statuses of cutouts with pixels; with any other status the cutout is NaN."""
 PERCENTILES = {"p01": 0.01, "p50": 0.50, "p99": 0.99}
 STATISTICS = ("mean", "std", *PERCENTILES)
 
 Images = NDArray[np.float32]
 Columns = dict[str, NDArray[np.generic]]
-_STRIDE = 16  # of the values that say about where a percentile lies
-_BLOCK = 8  # cutouts whose planes stay in the processor's cache meanwhile
+_STRIDE = 16  # every 16th value is used to bracket a percentile
+_BLOCK = 8  # cutouts per block, small enough for the processor cache
 
 
 def central(size: int) -> slice:
-    """The central fifth of a side: 40 to 60 of 101 pixels."""
+    """The central fifth of a side: pixels 40 to 60 of 101."""
     width = max(size // 5, 1)
     start = (size - width) // 2
     return slice(start, start + width)
 
 
 def measure(images: Images, bands: Sequence[str] = BANDS) -> Columns:
-    """Quality columns of cutouts; each row depends on its own pixels alone.
+    """Quality columns of cutouts; each row depends only on its own pixels.
 
     Parameters
     ----------
     images : (N, H, W, B) float32
         Cutouts in nanomaggies, one plane per band.
     bands : B names
-        Endings of the per-band columns.
+        Suffixes of the per-band columns.
 
     Returns
     -------
     columns : dict of (N,) arrays
         `status` (ok, missing_band or nan_center), `cutout_ok`, `has_nan`, `nan_pixel_count` (over all bands),
-        `bad_pixel_frac` (share of values that are NaN or infinite), and `mean`, `std`, `p01`, `p50`, `p99` of the
-        finite values of each band in nanomaggies, NaN where a band has none.
+        `bad_pixel_frac` (fraction of values that are NaN or infinite), and `mean`, `std`, `p01`, `p50`, `p99` of the
+        finite values of each band in nanomaggies, NaN if a band has none.
     """
     parts = [_measure(images[i : i + _BLOCK], bands) for i in range(0, max(len(images), 1), _BLOCK)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -84,7 +84,7 @@ def _measure(images: Images, bands: Sequence[str]) -> Columns:
     exact -= mean[:, :, None]
     if not clean:
         exact[~finite] = 0.0
-    exact *= exact  # not by a dot product: that starts threads
+    exact *= exact  # not a dot product, which would start threads
     deviation = np.sqrt(exact.sum(axis=2) / some)
     statistics = {"mean": mean, "std": deviation}
     if clean and count:
@@ -113,7 +113,7 @@ def _measure(images: Images, bands: Sequence[str]) -> Columns:
 
 
 def _percentile(ordered: Images, n_finite: NDArray[np.int64], share: float) -> NDArray[np.float64]:
-    """Percentile of the first `n_finite` of ascending values, linear between neighbours: (N, B, P) to (N, B)."""
+    """Percentile of the first `n_finite` of ascending values, linearly interpolated: (N, B, P) to (N, B)."""
     position = share * np.maximum(n_finite - 1, 0)
     below = np.floor(position).astype(np.int64)
     above = np.minimum(below + 1, np.maximum(n_finite - 1, 0))
@@ -122,9 +122,9 @@ def _percentile(ordered: Images, n_finite: NDArray[np.int64], share: float) -> N
 
 
 def _percentiles(values: Images) -> NDArray[np.float64]:
-    """The percentiles of finite values, as `_percentile` gives them, without sorting them all: (M, P) to (M, 3).
+    """The same percentiles as `_percentile` for finite values, without a full sort: (M, P) to (M, 3).
 
-    A few of the values say about where each percentile lies; only those near it are sorted.
+    A subset of the values brackets each percentile; only values within the bracket are sorted.
     """
     last = values.shape[1] - 1
     some = np.sort(values[:, ::_STRIDE], axis=1)
@@ -139,7 +139,7 @@ def _percentiles(values: Images) -> NDArray[np.float64]:
         skipped = [last + 1 - np.count_nonzero(row) for row in near]
         if end < length:
             near &= values <= some[:, end, None]
-        chosen = values.reshape(-1)[np.flatnonzero(near)]  # faster than by the mask itself
+        chosen = values.reshape(-1)[np.flatnonzero(near)]  # faster than indexing by the mask
         stop = 0
         for row, before in enumerate(skipped):
             start, stop = stop, stop + int(np.count_nonzero(near[row]))

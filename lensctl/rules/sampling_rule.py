@@ -1,7 +1,7 @@
-"""The selection rule of `sample`: how many of each stratum, and which.
+"""The selection rule of `sample`: how many rows of each stratum, and which.
 
-Which: ascending hex digits of MD5 of the UTF-8 text "{seed}:{galaxy_id}", ties by galaxy_id. MD5 because
-DuckDB, Spark, Postgres and Python all agree on it, in every version.
+Rows are taken in ascending order of the hex MD5 of the UTF-8 text "{seed}:{galaxy_id}", ties by galaxy_id. MD5
+because DuckDB, Spark, Postgres and Python all agree on it, in every version.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ def order_key(galaxy_id: str, seed: int) -> str:
 
 
 def order_sql(column: str, seed: int) -> str:
-    """The same key as SQL that DuckDB, Spark and Postgres all understand."""
+    """The same key as SQL for DuckDB, Spark and Postgres."""
     return f"md5(concat('{int(seed)}:', {column}))"
 
 
 @dataclass(frozen=True)
 class Quota:
-    """How many rows of one stratum are wanted, there, and taken.
+    """Rows of one stratum that are wanted, available, and taken.
 
-    `filled_from` names the pool that made up for a shortfall of the other ("" where none did).
+    `filled_from` is the pool that made up for a shortfall of the other ("" if there was none).
     """
 
     stratum: tuple[str, ...]
@@ -40,16 +40,16 @@ class Quota:
 
     @property
     def shortfall(self) -> int:
-        """Rows wanted that the stratum does not have in either pool."""
+        """Rows wanted but missing from both pools of the stratum."""
         return self.target - self.taken_n1 - self.taken_n2
 
 
 def targets(
     positives: Mapping[tuple[str, ...], int], *, per_positive: int, cap: int | None
 ) -> dict[tuple[str, ...], int]:
-    """Rows wanted per stratum: `per_positive` for each positive, scaled to `cap` in all if that is exceeded.
+    """Rows wanted per stratum: `per_positive` per positive, scaled down to `cap` in total.
 
-    Scaling is by largest remainder, equal remainders in the order of the strata, so the sum is `cap` exactly.
+    Scaling is by largest remainder, ties in the order of the strata, so the sum is exactly `cap`.
     """
     wanted = {stratum: per_positive * count for stratum, count in sorted(positives.items())}
     total = sum(wanted.values())
@@ -70,7 +70,7 @@ def quota(
     *,
     n2_share: float,
 ) -> Quota:
-    """Divide a stratum's target between N1 and N2; each makes up for what the other lacks.
+    """Divide a stratum's target between N1 and N2; each makes up for a shortfall of the other.
 
     Parameters
     ----------
@@ -78,11 +78,12 @@ def quota(
     n2_share : float
         N2 gets floor(n2_share * target + 0.5) rows, N1 the rest.
     """
-    n1_there, n2_there = available
+    n1_available, n2_available = available
     n2 = math.floor(n2_share * target + 0.5)
     n1 = target - n2
-    taken_n1, taken_n2 = min(n1, n1_there), min(n2, n2_there)
-    from_n1 = min(n2 - taken_n2, n1_there - taken_n1)
-    from_n2 = min(n1 - taken_n1, n2_there - taken_n2)
+    taken_n1, taken_n2 = min(n1, n1_available), min(n2, n2_available)
+    from_n1 = min(n2 - taken_n2, n1_available - taken_n1)
+    from_n2 = min(n1 - taken_n1, n2_available - taken_n2)
     filled_from = "N1" if from_n1 else "N2" if from_n2 else ""
-    return Quota(stratum, positives, n1_there, n2_there, target, taken_n1 + from_n1, taken_n2 + from_n2, filled_from)
+    taken_n1, taken_n2 = taken_n1 + from_n1, taken_n2 + from_n2
+    return Quota(stratum, positives, n1_available, n2_available, target, taken_n1, taken_n2, filled_from)

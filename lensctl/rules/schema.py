@@ -1,4 +1,4 @@
-"""Every column of every table, declared once: name, type, unit, meaning."""
+"""All table columns, declared once: name, type, unit, meaning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its Arrow type by name, its unit and what it means."""
+    """One column: Arrow type name, unit and meaning."""
 
     name: str
     type: str
@@ -44,7 +44,7 @@ MEASURED = (
     *_per_band("grz", "galdepth", "float", "Inverse variance of a small galaxy in {band}", "1/nanomaggy^2"),
     Column("ebv", "float", "Galactic reddening E(B-V)", "mag"),
     Column("maskbits", "int32", "Bits of the coadd maskbits map the object touches"),
-    Column("fitbits", "int16", "Bits that say how the object was fitted"),
+    Column("fitbits", "int16", "Bits that describe the fit"),
     *_per_band("grz", "mw_transmission", "float", "Galactic transmission in {band}"),
     Column("shape_r", "float", "Half-light radius", "arcsec"),
     Column("shape_e1", "float", "Ellipticity component 1"),
@@ -59,14 +59,14 @@ DERIVED = (
     Column("nobs_z_bin", "string", "Bin of nobs_z: 1-2, 3-5, 6-10, 11+"),
     Column("type_bin", "string", "Tractor type as a stratum"),
     Column("healpix_64", "int64", "HEALPix pixel, nside 64, nested"),
-    Column("healpix_128", "int64", "HEALPix pixel, nside 128, nested: the split rule's"),
+    Column("healpix_128", "int64", "HEALPix pixel, nside 128, nested; decides the split"),
     Column("split", "string", "train, val or test"),
-    Column("pool", "string", "N1 (as deployed) or N2 (hard confusers)"),
+    Column("pool", "string", "N2 (hard confusers) or N1 (everything else)"),
     Column("confuser_category", "string", "Hard-confuser class of an N2 row"),
     Column("sweep_file", "string", "File the row was read from"),
     Column("row_index", "int64", "Row within that file, from 0"),
     Column("pipeline_version", "string", "lensctl version that made the row"),
-    Column("sampling_weight", "double", "Rows of the pool that one sampled row stands for"),
+    Column("sampling_weight", "double", "Number of pool rows that a sampled row stands for"),
 )
 POSITIVE = (
     Column("lens_ra", "double", "Right ascension in the lens catalogue", "deg"),
@@ -77,14 +77,14 @@ POSITIVE = (
     Column("grading", "string", "Grade in the lens catalogue"),
     Column("tier", "string", "A or B for lenses, N1 or N2 for negatives"),
     Column("sample_weight", "double", "Weight of the row in the loss"),
-    Column("unstratified", "bool", "Type or nobs_z bin without a negative stratum"),
+    Column("unstratified", "bool", "Type or nobs_z bin without negatives"),
 )
 CUTOUT = (
-    Column("status", "string", "What became of the cutout; ok, or why not"),
+    Column("status", "string", "ok, or why the cutout cannot be used"),
     Column("cutout_ok", "bool", "All bands present and no NaN in the central fifth"),
     Column("has_nan", "bool", "Any NaN pixel"),
     Column("nan_pixel_count", "int32", "NaN pixels in all bands"),
-    Column("bad_pixel_frac", "float", "Share of pixels that are NaN"),
+    Column("bad_pixel_frac", "float", "Fraction of pixels that are NaN or infinite"),
     *(
         column
         for statistic in ("mean", "std", "p01", "p50", "p99")
@@ -92,25 +92,25 @@ CUTOUT = (
     ),
     Column("source", "string", "viewer, coadd or npz"),
     Column("release", "string", "Survey and version the pixels come from"),
-    Column("layer", "string", "Layer of the cutout service, or what corresponds to it"),
+    Column("layer", "string", "Layer of the cutout service, or its equivalent"),
     Column("pixel_scale_arcsec", "double", "Pixel scale", "arcsec"),
     Column("url_or_brick", "string", "Where the pixels came from; relative to a disk root"),
     Column("offset_x_px", "float", "Object minus centre of the central pixel, along x", "pixel"),
     Column("offset_y_px", "float", "Object minus centre of the central pixel, along y", "pixel"),
     Column("http_status", "int16", "Last HTTP status"),
     Column("attempts", "int16", "Requests made"),
-    Column("seconds", "float", "Time the cutout took", "s"),
-    Column("downloaded_at", "string", "When, UTC"),
-    Column("error", "string", "What went wrong, in words"),
+    Column("seconds", "float", "Time taken", "s"),
+    Column("downloaded_at", "string", "Time of download, UTC"),
+    Column("error", "string", "Error message"),
     Column("cutout_sha256", "string", "SHA-256 of the float32 little-endian pixels"),
 )
 MANIFEST = (
     Column("cutout_path", "string", "Store or .npz, relative to the manifest's folder"),
     Column("cutout_index", "int64", "Row in the store; null for an .npz"),
-    Column("label", "int8", "1 lens, 0 not"),
+    Column("label", "int8", "1 lens, 0 not a lens"),
 )
 SCORED = (
-    Column("logit", "double", "Model output; the mean of the members of an ensemble"),
+    Column("logit", "double", "Model output; mean over the members of an ensemble"),
     Column("p", "double", "Logistic function of logit"),
 )
 
@@ -121,7 +121,7 @@ COLUMNS: dict[str, Column] = {
 }
 
 NONDETERMINISTIC = ("downloaded_at", "attempts", "seconds", "meta_download_timestamp")
-"""The only columns and keys that hold time or luck; digests leave them out."""
+"""The only columns and keys that differ from run to run; digests leave them out."""
 
 
 def arrow_type(name: str) -> pa.DataType:
@@ -132,9 +132,9 @@ def arrow_type(name: str) -> pa.DataType:
 
 
 def conform(table: pa.Table, where: str = "") -> pa.Table:
-    """The same table with every declared column cast to its declared type.
+    """The table with every known column cast to its declared type.
 
-    Raises InputError that names the first column whose values do not fit.
+    Raises InputError naming the first column whose values do not fit.
     """
     import pyarrow as pa
 
@@ -145,13 +145,13 @@ def conform(table: pa.Table, where: str = "") -> pa.Table:
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise InputError(
                     f"{_at(where)}column '{field.name}' is {field.type}, and does not fit {wanted}",
-                    f"give it as {COLUMNS[field.name].type}: {COLUMNS[field.name].meaning}",
+                    f"it must be {COLUMNS[field.name].type}: {COLUMNS[field.name].meaning}",
                 ) from error
     return table
 
 
 def require(table: pa.Table | pa.Schema, *names: str, where: str = "") -> None:
-    """Raise InputError that names the columns which are missing, what was found and what each should be."""
+    """Raise InputError naming the missing columns, the columns found, and the type expected."""
     found = _names(table)
     missing = [name for name in names if name not in found]
     if not missing:
@@ -168,7 +168,7 @@ def require(table: pa.Table | pa.Schema, *names: str, where: str = "") -> None:
 
 
 def refuse_nulls(table: pa.Table, *names: str, where: str = "") -> None:
-    """Raise InputError that names the first column with a null or NaN, how many, and the first such row."""
+    """Raise InputError naming the first column with a null or NaN, how many, and the first such row."""
     import pyarrow.compute as pc
 
     for name in names:
@@ -183,17 +183,17 @@ def refuse_nulls(table: pa.Table, *names: str, where: str = "") -> None:
 
 
 def require_numbers(table: pa.Table, *names: str, where: str = "") -> None:
-    """Raise InputError for a column that holds no numbers."""
+    """Raise InputError for a column that is not numeric."""
     import pyarrow as pa
 
     for name in names:
         kind = table.schema.field(name).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-            raise InputError(f"{_at(where)}column '{name}' is {kind}, not a number", "give it as a number")
+            raise InputError(f"{_at(where)}column '{name}' is {kind}, not a number", "it must be numeric")
 
 
 def refuse_bad_positions(table: pa.Table, where: str = "") -> None:
-    """Raise InputError for a null, NaN or impossible `ra`, `dec` (degrees), naming the first such row."""
+    """Raise InputError for a null, NaN or out-of-range `ra`, `dec` (degrees), naming the first such row."""
     import pyarrow.compute as pc
 
     refuse_nulls(table, "ra", "dec", where=where)
@@ -210,7 +210,7 @@ def refuse_bad_positions(table: pa.Table, where: str = "") -> None:
 
 
 def refuse_duplicates(table: pa.Table, name: str = "galaxy_id", where: str = "") -> None:
-    """Raise InputError that names some values which stand in more than one row."""
+    """Raise InputError naming some values that occur in more than one row."""
     import pyarrow.compute as pc
 
     counts = pc.value_counts(table[name])
@@ -218,7 +218,7 @@ def refuse_duplicates(table: pa.Table, name: str = "galaxy_id", where: str = "")
     if len(twice):
         some = ", ".join(str(value) for value in twice[:3].to_pylist())
         raise InputError(
-            f"{_at(where)}{len(twice)} values of '{name}' stand in more than one row: {some}", "keep one of each"
+            f"{_at(where)}{len(twice)} values of '{name}' occur in more than one row: {some}", "keep one of each"
         )
 
 
@@ -231,6 +231,6 @@ def _at(where: str) -> str:
 
 
 def describe(names: Iterable[str]) -> list[tuple[str, str, str, str]]:
-    """Name, type, unit and meaning of columns, for people; empty where a column is not ours."""
+    """Name, type, unit and meaning of columns, for people; empty for unknown columns."""
     unknown = Column("", "", "")
     return [(name, (c := COLUMNS.get(name, unknown)).type, c.unit, c.meaning) for name in names]

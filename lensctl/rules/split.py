@@ -1,7 +1,7 @@
-"""The split rule: which part of the sky trains, validates and tests. One rule, in Python and in SQL.
+"""The split rule: which part of the sky is train, val and test. The same rule in Python and in SQL.
 
-It is the existing pool's own rule, kept bit for bit: a HEALPix pixel (nside 128, nested) goes as a whole to
-one split, by u = (first 4 bytes, big-endian, of SHA-256 of the ASCII text "{pixel}_{seed}") / 2**32.
+A HEALPix pixel (nside 128, nested) belongs entirely to one split, decided by
+u = (first 4 bytes, big-endian, of SHA-256 of the ASCII text "{pixel}_{seed}") / 2**32.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NSIDE = 128
 SEED = 42
 SPLITS = ("train", "val", "test")
-BELOW = {"train": 0.70, "val": 0.85, "test": 1.0}  # upper edge of u, in this order: the first that holds wins
+BELOW = {"train": 0.70, "val": 0.85, "test": 1.0}  # upper edge of u, the first that holds, in this order
 
 
 def healpix(ra: ArrayLike, dec: ArrayLike, nside: int = NSIDE) -> NDArray[np.int64]:
@@ -30,21 +30,21 @@ def healpix(ra: ArrayLike, dec: ArrayLike, nside: int = NSIDE) -> NDArray[np.int
     ra, dec : (N,) float64
         Finite; right ascension in [0, 360], declination in [-90, 90].
     nside : int
-        A power of two; 128 is the split rule's (27.5 arcmin pixels).
+        A power of two; the split rule uses 128 (27.5 arcmin pixels).
     """
     import numpy as np
 
     ra, dec = np.asarray(ra, float), np.asarray(dec, float)
     if not (np.abs(dec) <= 90).all():
-        raise ValueError("a declination is NaN or lies beyond a pole")
+        raise ValueError("a declination is NaN or beyond a pole")
     return np.asarray(_ang2pix_nest()(nside, np.pi / 2.0 - np.radians(dec), np.radians(ra)), np.int64)
 
 
 @functools.cache
 def _ang2pix_nest() -> Callable[..., Any]:
-    """healpy's own pixel of a colatitude and longitude (radians), without the plotting that `import healpy` loads.
+    """healpy's pixel function of colatitude and longitude (radians), without the plotting that `import healpy` loads.
 
-    A worker process is ready in half the time; where healpy is laid out otherwise, it is imported whole.
+    Halves the start-up time of a worker process; falls back to `import healpy` if its layout differs.
     """
     from importlib.machinery import ModuleSpec, PathFinder
     from importlib.util import find_spec, module_from_spec

@@ -1,4 +1,4 @@
-"""Strata: which columns divide a table, by the values that count or by the edges of bins; in Python and in SQL."""
+"""Strata: columns that divide a table, by value or by bins of a number; in Python and in SQL."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ ALIASES = {"nobs_z": "nobs_z_bin"}
 
 @dataclass(frozen=True)
 class Division:
-    """One column that divides: text by its values, numbers by bins.
+    """One stratum column: text divided by value, numbers by bins.
 
     Parameters
     ----------
     column : str
     values : tuple of str
-        The values that count; empty: every value.
+        The values used; empty for every value.
     edges : tuple of float
-        Edges of the bins of a number, lower included, upper not; empty for text.
+        Bin edges of a numeric column, lower inclusive, upper exclusive; empty for text.
     """
 
     column: str
@@ -39,12 +39,12 @@ class Division:
 
     @property
     def name(self) -> str:
-        """Name of the stratum column: a number's has the ending _bin."""
+        """Name of the stratum column: with the suffix _bin for a numeric column."""
         return f"{self.column}_bin" if self.edges else self.column
 
     @property
     def sql(self) -> str:
-        """The stratum of a row, for DuckDB and Spark; null where it has none."""
+        """SQL expression of a row's stratum, for DuckDB and Spark; null if it has none."""
         if not self.edges:
             return self.column
         number = f"CAST({self.column} AS DOUBLE)"
@@ -52,38 +52,38 @@ class Division:
             f"WHEN {number} >= {low:.17e} AND {number} < {high:.17e} THEN '{label}'"
             for label, (low, high) in zip(self._labels, itertools.pairwise(self.edges), strict=True)
         )
-        return f"CASE WHEN isnan({number}) THEN NULL {cases} END"  # or DuckDB trusts parquet's statistics, without NaN
+        return f"CASE WHEN isnan({number}) THEN NULL {cases} END"  # parquet statistics, which DuckDB uses, omit NaN
 
     @property
     def _labels(self) -> list[str]:
         return [f"{low:g} to {high:g}" for low, high in itertools.pairwise(self.edges)]
 
     def of(self, table: pa.Table) -> list[str | None]:
-        """The stratum of each row of a table; None where it has none."""
+        """The stratum of each row of a table; None if it has none."""
         import numpy as np
 
-        given = table[self.column]
+        column = table[self.column]
         if not self.edges:
-            return [value if not self.values or value in self.values else None for value in given.to_pylist()]
-        numbers = given.cast("double").to_numpy()
-        place = np.searchsorted(self.edges, numbers, side="right")  # NaN comes after every edge
-        return [([None, *self._labels, None])[i] for i in place]
+            return [value if not self.values or value in self.values else None for value in column.to_pylist()]
+        numbers = column.cast("double").to_numpy()
+        bins = np.searchsorted(self.edges, numbers, side="right")  # NaN sorts after every edge
+        return [([None, *self._labels, None])[i] for i in bins]
 
     def __str__(self) -> str:
         return f"{self.name} in {', '.join(self._labels if self.edges else self.values) or 'any value'}"
 
 
 def parse_strata(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Columns and what was said of each, from `column=a,b,c` texts; `nobs_z` means `nobs_z_bin`.
+    """Stratum columns and their values or edges, from `column=a,b,c` texts; `nobs_z` means `nobs_z_bin`.
 
-    Raises InputError for an nobs_z bin that does not exist, or a value that cannot stand in SQL.
+    Raises InputError for an unknown nobs_z bin, or a value that is not safe in SQL.
     """
-    said = {}
+    parsed = {}
     for text in texts:
         name, _, values = text.partition("=")
         name = ALIASES.get(name.strip(), name.strip())
-        said[name] = tuple(value.strip() for value in values.split(",") if value.strip())
-        for value in said[name]:
+        parsed[name] = tuple(value.strip() for value in values.split(",") if value.strip())
+        for value in parsed[name]:
             if name == "nobs_z_bin" and value not in NOBS_Z_BINS:
                 raise InputError(
                     f"no nobs_z bin '{value}'{nearest(value, NOBS_Z_BINS)}",
@@ -91,22 +91,22 @@ def parse_strata(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
                 )
             if not re.fullmatch(r"[\w .+-]+", value):
                 raise InputError(f"'{value}' cannot be the value of a stratum", "use letters, digits, and . + - _")
-    return said
+    return parsed
 
 
-def divisions(said: Mapping[str, tuple[str, ...]], columns: pa.Schema, where: str) -> tuple[Division, ...]:
-    """What `read` gave, for a table of these columns: text by values, numbers by edges.
+def divisions(by: Mapping[str, tuple[str, ...]], columns: pa.Schema, where: str) -> tuple[Division, ...]:
+    """Result of `parse_strata` applied to a table of these columns: text by value, numbers by bin edges.
 
-    Raises InputError for a column that is missing, or a number without two ascending edges.
+    Raises InputError for a missing column, or a numeric column without two ascending edges.
     """
     import pyarrow as pa
 
-    schema.require(columns, *said, where=where)
-    made = []
-    for name, values in said.items():
+    schema.require(columns, *by, where=where)
+    result = []
+    for name, values in by.items():
         kind = columns.field(name).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-            made.append(Division(name, values))
+            result.append(Division(name, values))
             continue
         try:
             edges = tuple(float(value) for value in values)
@@ -114,14 +114,14 @@ def divisions(said: Mapping[str, tuple[str, ...]], columns: pa.Schema, where: st
             edges = ()
         if len(edges) < 2 or list(edges) != sorted(set(edges)) or not all(map(math.isfinite, edges)):
             raise InputError(
-                f"column '{name}' holds numbers, and '{','.join(values)}' are not the edges of bins",
-                f"give two or more, ascending, such as {name}=18,19,20",
+                f"column '{name}' is numeric, and '{','.join(values)}' are not bin edges",
+                f"give two or more ascending edges, such as {name}=18,19,20",
             )
-        made.append(Division(name, edges=edges))
-    return tuple(made)
+        result.append(Division(name, edges=edges))
+    return tuple(result)
 
 
 def strata_of(table: pa.Table, by: Sequence[Division]) -> list[tuple[str, ...] | None]:
-    """The stratum of each row of a table; None where any column has none."""
+    """The stratum of each row of a table; None if any column has none."""
     rows = zip(*(division.of(table) for division in by), strict=True)
     return [None if None in row else tuple(map(str, row)) for row in rows]

@@ -1,1 +1,1 @@
-"""What any file is: recognised, described in figures and tables, and drawn."""
+"""Recognises any file, describes it in values and tables, and draws its cutouts."""

@@ -1,4 +1,4 @@
-"""What is said of a file: its kind, figures, tables for people, and how it came about."""
+"""Description of a file: its kind, values, tables for people, and provenance."""
 
 from __future__ import annotations
 
@@ -26,39 +26,39 @@ class Rows:
 
 @dataclass(frozen=True)
 class Description:
-    """What a file is.
+    """Description of a file.
 
     Attributes
     ----------
     kind : str
         Such as "table", "cutout store" or "run".
-    figures : mapping
-        One value or a short text by name, for people and machines.
-    listings : sequence of Listing
+    values : mapping
+        Single values or short texts by name, for people and machines.
+    listings : sequence of Rows
         Tables for people.
     details : mapping
-        What else machines get: the listings in JSON, each under its own name.
+        Further values for machines: the listings in JSON, each under its own name.
     chain : Chain
-        How it came about, where it says.
+        Provenance, if known.
     """
 
     kind: str
-    figures: Mapping[str, Any]
+    values: Mapping[str, Any]
     listings: Sequence[Rows] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     chain: Chain = ()
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain JSON values."""
-        values = {"kind": self.kind, **self.figures, **self.details}
+        everything = {"kind": self.kind, **self.values, **self.details}
         if self.chain:
-            values["provenance"] = to_list(self.chain)
-        plain: dict[str, Any] = plainly(values)
+            everything["provenance"] = to_list(self.chain)
+        plain: dict[str, Any] = plainly(everything)
         return plain
 
 
 def plainly(value: Any) -> Any:
-    """A value as JSON holds it: numbers that are not finite are null, what JSON does not know is text."""
+    """A value as plain JSON: non-finite numbers are null, types unknown to JSON are text."""
     if isinstance(value, Mapping):
         return {str(key): plainly(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -73,7 +73,7 @@ def plainly(value: Any) -> Any:
 
 
 def short(digest: str | None) -> str:
-    """The first letters of a digest, to tell it from others."""
+    """The first characters of a digest."""
     if not digest:
         return "–"
     kind, _, rest = digest.rpartition(":")
@@ -81,7 +81,7 @@ def short(digest: str | None) -> str:
 
 
 def chain_lines(chain: Chain) -> list[str]:
-    """A chain for people, the last step first: each step once, its inputs under it, their steps by number.
+    """A chain for people, last step first: each step once, followed by its inputs with their step numbers.
 
     >>> chain_lines((step_a, step_b))  # doctest: +SKIP
     ['[2] sample 1f2e…  seed=42', '      pool: pool.parquet ← [1]', …]
@@ -89,9 +89,9 @@ def chain_lines(chain: Chain) -> list[str]:
     number = {step.id: i for i, step in enumerate(chain, start=1)}
     lines = []
     for step in reversed(chain):
-        chosen = [f"{key}={_brief(value)}" for key, value in step.parameters.items() if value not in (None, "")]
+        settings = [f"{key}={_brief(value)}" for key, value in step.parameters.items() if value not in (None, "")]
         lines.append(f"[{number[step.id]}] {step.command} {step.id[:DIGEST_SHOWN]}  lensctl {step.version}")
-        lines += textwrap.wrap("  ".join(chosen), WIDTH, initial_indent="      ", subsequent_indent="      ")
+        lines += textwrap.wrap("  ".join(settings), WIDTH, initial_indent="      ", subsequent_indent="      ")
         for source in step.inputs:
             made_by = number.get(source.step or "")
             origin = f"← [{made_by}]" if made_by else short(source.digest)
@@ -110,11 +110,11 @@ def _brief(value: Any) -> str:
 
 
 def counted(values: Iterable[Any]) -> dict[str, int]:
-    """How often each value stands among some, the most frequent first."""
+    """Number of occurrences of each value, most frequent first."""
     from collections import Counter
 
-    found = Counter("null" if value is None else str(value) for value in values)
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    counts = Counter("null" if value is None else str(value) for value in values)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def as_text(counts: Mapping[str, int]) -> str:

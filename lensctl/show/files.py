@@ -1,4 +1,4 @@
-"""Files that are neither tables nor cutouts: FITS, gate lines, JSON, weights, and what is none of ours."""
+"""Files that are neither tables nor cutouts: FITS, gate results, JSON, weights, and unknown files."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ TELLING = (
     "SURVEY", "VERSION", "RELEASE", "MOCK", "BRICKNAME", "BRICK", "BAND", "FILTER", "BANDS", "IMTYPE", "IMAGETYP",
     "LAYER", "BUNIT", "CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CD1_1", "CD1_2", "CD2_1", "CD2_2",
 )  # fmt: skip
-"""Cards that say what a FITS file is."""
+"""Header cards that identify a FITS file."""
 FIRST_LINES = 5
 LONGEST_LINE = 160
 
 
 def fits_facts(path: str) -> Description:
-    """The HDUs of a FITS file, the cards that tell most, and the columns of its tables."""
+    """The HDUs of a FITS file, its identifying cards, and the columns of its tables."""
     rows, columns = [], []
     cards: dict[str, Any] = {}
     for number, (header, whole) in enumerate(_hdus(path)):
         if not whole:
-            raise InputError(f"{path}: HDU {number} is cut short", "fetch it again")
+            raise InputError(f"{path}: HDU {number} is cut short", "download it again")
         rows.append((number, str(header.get("EXTNAME", "")), *_shape(header)))
         cards |= {name: header[name] for name in TELLING if name in header and name not in cards}
         if rows[-1][2] == "table":
@@ -38,7 +38,7 @@ def fits_facts(path: str) -> Description:
                 (number, str(header[f"TTYPE{i}"]), str(header[f"TFORM{i}"]), str(header.get(f"TUNIT{i}", "")))
                 for i in range(1, int(header.get("TFIELDS", 0)) + 1)
             ]
-    figures = {"hdus": len(rows), "bytes": Path(path).stat().st_size, **cards}
+    values = {"hdus": len(rows), "bytes": Path(path).stat().st_size, **cards}
     listings = [Rows("HDUs", ("hdu", "name", "kind", "shape", "tiles"), rows)]
     if columns:
         listings.append(Rows("Columns", ("hdu", "column", "format", "unit"), columns))
@@ -50,14 +50,14 @@ def fits_facts(path: str) -> Description:
     kinds = {row[2] for row in rows}
     return Description(
         "FITS image" if "image" in kinds else "FITS table" if "table" in kinds else "FITS file",
-        figures,
+        values,
         listings,
         details,
     )
 
 
 def _hdus(path: str) -> Iterator[tuple[Header, bool]]:
-    """The headers of a FITS file, and whether the data that follow each are all there."""
+    """The headers of a FITS file, and whether the data that follow each are complete."""
     opened: Any = gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")  # noqa: SIM115
     with opened as file:
         try:
@@ -72,7 +72,7 @@ def _hdus(path: str) -> Iterator[tuple[Header, bool]]:
                 yield header, start + length + data <= end
                 start += length + -(-data // BLOCK) * BLOCK
         except (ValueError, EOFError, OSError) as error:
-            raise InputError(f"{path}: cannot be read as FITS ({error})", "is the file whole?") from error
+            raise InputError(f"{path}: cannot be read as FITS ({error})", "is the file complete?") from error
 
 
 def _shape(header: Header) -> tuple[str, str, str]:
@@ -93,7 +93,7 @@ def _shape(header: Header) -> tuple[str, str, str]:
 
 
 def lines_facts(path: str) -> Description | None:
-    """Gate lines, where these are some; else None."""
+    """Gate results if the file holds some; else None."""
     try:
         lines = read_gate_results(Path(path))
     except InputError:
@@ -103,17 +103,17 @@ def lines_facts(path: str) -> Description | None:
         (line["gate"], line["check"], "yes" if line["passed"] else "NO", line["value"], line["limit"], line["n"])
         for line in lines
     ]
-    figures = {"lines": len(lines), "passed": len(lines) - len(failed), "failed": len(failed)}
+    values = {"lines": len(lines), "passed": len(lines) - len(failed), "failed": len(failed)}
     columns = ("gate", "check", "passed", "value", "limit", "n")
-    return Description("gate lines", figures, [Rows("Checks", columns, rows)], {"checks": lines})
+    return Description("gate lines", values, [Rows("Checks", columns, rows)], {"checks": lines})
 
 
 def json_facts(path: str) -> Description:
-    """A JSON file: a provenance chain, or the keys of what else it holds."""
+    """A JSON file: a provenance chain, or its keys."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error})", "is the file whole?") from error
+        raise InputError(f"{path}: not valid JSON ({error})", "is the file complete?") from error
     if isinstance(found, list) and found and isinstance(found[0], dict) and {"id", "command"} <= found[0].keys():
         chain = from_list(found, path)
         return Description("provenance chain", {"steps": len(chain), "made_by": chain[-1].command}, chain=chain)
@@ -131,7 +131,7 @@ def json_facts(path: str) -> Description:
 
 
 def weights_facts(path: str) -> Description:
-    """A safetensors file: its tensors and its notes, from the header alone."""
+    """A safetensors file: its tensors and notes, from the header only."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -140,22 +140,22 @@ def weights_facts(path: str) -> Description:
             shapes = [(name, file.get_slice(name).get_dtype(), file.get_slice(name).get_shape()) for name in names]
             notes = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as safetensors ({error})", "is the file whole?") from error
-    values = 0
+        raise InputError(f"{path}: cannot be read as safetensors ({error})", "is the file complete?") from error
+    total = 0
     for _, _, shape in shapes:
         count = 1
         for side in shape:
             count *= side
-        values += count
+        total += count
     rows = [(name, dtype, " × ".join(map(str, shape))) for name, dtype, shape in shapes]
-    figures = {"tensors": len(rows), "values": values, "bytes": Path(path).stat().st_size}
+    values = {"tensors": len(rows), "values": total, "bytes": Path(path).stat().st_size}
     return Description(
-        "weights (safetensors)", figures, [Rows("Tensors", ("name", "dtype", "shape"), rows)], {"notes": notes}
+        "weights (safetensors)", values, [Rows("Tensors", ("name", "dtype", "shape"), rows)], {"notes": notes}
     )
 
 
 def other_facts(path: str) -> Description:
-    """What can be said of a file that is none of ours."""
+    """Brief description of an unknown file."""
     size = Path(path).stat().st_size
     with open(path, "rb") as file:
         begin = file.read(1 << 16)

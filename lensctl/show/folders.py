@@ -1,4 +1,4 @@
-"""Folders: a run, an evaluation, a frozen model, a mock sky, something unfinished, a Zarr group, or just files."""
+"""Folders: a run, an evaluation, a frozen model, a mock sky, an unfinished output, a Zarr group, or other files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lensctl.show.description import Description, Rows
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; InputError where there is none."""
+    """Read a JSON object; InputError if there is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})", "is the file whole?") from error
+        raise InputError(f"{path}: cannot be read ({error})", "is the file complete?") from error
     if not isinstance(found, dict):
-        raise InputError(f"{path}: not what lensctl writes", "name a folder that lensctl made")
+        raise InputError(f"{path}: not written by lensctl", "name a folder made by lensctl")
     return found
 
 
@@ -29,7 +29,7 @@ def run_facts(folder: Path) -> Description:
     run = read_json(folder / "run.json")
     model = run.get("model") or {}
     members = run.get("members") or [run]
-    figures = {
+    values = {
         "arch": model.get("arch"),
         "crop_px": model.get("crop"),
         "members": len(members),
@@ -43,18 +43,18 @@ def run_facts(folder: Path) -> Description:
     }
     best = [(i, *pair) for i, member in enumerate(members) for pair in _numbers(member.get("metrics"))]
     listings = [
-        Rows("At its best epoch", ("member", "metric", "value"), best),
+        Rows("Best epoch", ("member", "metric", "value"), best),
         Rows("Config", ("setting", "value"), [(k, _text(v)) for k, v in (run.get("config") or {}).items()]),
     ]
     chain = from_list(run.get("provenance") or [], str(folder / "run.json"))
     details = {"metrics": [member.get("metrics") for member in members], "config": run.get("config")}
-    return Description("run", figures, listings, details, chain)
+    return Description("run", values, listings, details, chain)
 
 
 def evaluation_facts(folder: Path) -> Description:
     """An evaluation."""
     metrics = read_json(folder / "metrics.json")
-    figures = {
+    values = {
         "mock": metrics.get("mock"),
         "note": metrics.get("note") or None,
         "scores_digest": metrics.get("scores_digest"),
@@ -64,7 +64,7 @@ def evaluation_facts(folder: Path) -> Description:
     }
     chain = from_list(metrics.get("provenance") or [], str(folder / "metrics.json"))
     details = {"headline": metrics.get("headline"), "levels": metrics.get("levels"), "rows": metrics.get("rows")}
-    return Description("evaluation", figures, [_headline(metrics)], details, chain)
+    return Description("evaluation", values, [_headline(metrics)], details, chain)
 
 
 def _headline(metrics: Mapping[str, Any]) -> Rows:
@@ -74,15 +74,15 @@ def _headline(metrics: Mapping[str, Any]) -> Rows:
             rows.append((name, value.get("value"), value.get("low"), value.get("high"), value.get("n")))
         elif isinstance(value, int | float) and not isinstance(value, bool):
             rows.append((name, value, None, None, None))
-    return Rows("Headline figures, from split=test", ("figure", "value", "low", "high", "n"), rows)
+    return Rows("Headline metrics, from split=test", ("metric", "value", "low", "high", "n"), rows)
 
 
 def frozen_facts(folder: Path) -> Description:
-    """A frozen model: what it says of itself. Whether that is true, `lensctl verify` says."""
+    """A frozen model, as described by its own files; `lensctl verify` checks them."""
     frozen = read_json(folder / "frozen.json")
     thresholds = read_json(folder / "thresholds.json")
     model = frozen.get("model") or {}
-    figures = {
+    values = {
         "arch": model.get("arch"),
         "members": model.get("members"),
         "input": f"{frozen.get('input', {}).get('shape')} {frozen.get('input', {}).get('unit', '')}",
@@ -103,7 +103,7 @@ def frozen_facts(folder: Path) -> Description:
         "versions": frozen.get("versions"),
         "names": list(frozen["files"]),
     }
-    return Description("frozen model", figures, listings, details, from_json(text, str(folder / "provenance.json")))
+    return Description("frozen model", values, listings, details, from_json(text, str(folder / "provenance.json")))
 
 
 def sky_facts(folder: Path) -> Description:
@@ -116,7 +116,7 @@ def sky_facts(folder: Path) -> Description:
     splits = ("train", "val", "test")
     rows = [(kind, *(kinds[kind, split] for split in splits)) for kind in sorted({kind for kind, _ in kinds})]
     coadds = sorted(folder.glob("*/coadd/*/*/*.fits.fz"))
-    figures = {
+    values = {
         "mock": True,
         "bricks": len({file.parent.name for file in coadds}),
         "coadds": len(coadds),
@@ -125,15 +125,15 @@ def sky_facts(folder: Path) -> Description:
         "objects": truth.num_rows,
         "bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
     }
-    listings = [Rows("What is in it, by split", ("kind", *splits), rows)]
+    listings = [Rows("Contents by split", ("kind", *splits), rows)]
     counts = [{"kind": kind, "split": split, "objects": n} for (kind, split), n in sorted(kinds.items())]
-    return Description("mock sky", figures, listings, {"counts": counts}, chain)
+    return Description("mock sky", values, listings, {"counts": counts}, chain)
 
 
 def zarr_facts(folder: Path) -> Description:
-    """A Zarr group or array that is none of ours."""
+    """A Zarr group or array not made by lensctl."""
     found = read_json(folder / "zarr.json")
-    figures = {
+    values = {
         "node": found.get("node_type"),
         "zarr_format": found.get("zarr_format"),
         "shape": found.get("shape"),
@@ -142,30 +142,30 @@ def zarr_facts(folder: Path) -> Description:
     }
     rows = [(key, _text(value)) for key, value in (found.get("attributes") or {}).items()]
     return Description(
-        "Zarr", figures, [Rows("Attributes", ("name", "value"), rows)], {"attributes": found.get("attributes")}
+        "Zarr", values, [Rows("Attributes", ("name", "value"), rows)], {"attributes": found.get("attributes")}
     )
 
 
 def unfinished_facts(folder: Path) -> Description:
-    """The workplace of a command that has not finished, or was cut short."""
+    """The work folder of a command that is running or was interrupted."""
     job = read_json(folder / "job.json")
     step = job.get("step") if isinstance(job.get("step"), dict) else job
     names = sorted(path.name for path in folder.iterdir() if path.name != "job.json")
     made_by = (step or {}).get("command")
-    figures = {"command": made_by, "becomes": folder.name.removeprefix(".").removesuffix(".part"), "parts": len(names)}
-    fix = "the same command again finishes it"
-    return Description("unfinished output", {**figures, "note": fix}, details={"job": job, "names": names})
+    values = {"command": made_by, "becomes": folder.name.removeprefix(".").removesuffix(".part"), "parts": len(names)}
+    note = "rerun the command to finish it"
+    return Description("unfinished output", {**values, "note": note}, details={"job": job, "names": names})
 
 
 def other_facts(folder: Path) -> Description:
-    """What can be said of any folder."""
+    """Brief description of any folder."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     endings = Counter("".join(path.suffixes[-2:]) or "(none)" for path in files)
     sizes = Counter[str]()
     for path in files:
         sizes["".join(path.suffixes[-2:]) or "(none)"] += path.stat().st_size
     rows = [(ending, count, sizes[ending]) for ending, count in endings.most_common(20)]
-    listings = [Rows("By ending", ("ending", "files", "bytes"), rows)]
+    listings = [Rows("By suffix", ("suffix", "files", "bytes"), rows)]
     return Description(
         "folder", {"files": len(files), "bytes": sum(sizes.values())}, listings, {"endings": dict(endings)}
     )

@@ -1,4 +1,4 @@
-"""Recognises a file or folder by what is in it, and says what it is."""
+"""Identifies a file or folder by its contents, and describes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TABLE_MAGIC = (b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")
 
 
 def identify(path: str, *, head: int = 3, where: str = "", format: str | None = None) -> Description:
-    """Say what a file, folder, glob, S3 object or stream (`-`) is.
+    """Describe a file, folder, glob, S3 object or stream (`-`).
 
     Parameters
     ----------
@@ -28,16 +28,16 @@ def identify(path: str, *, head: int = 3, where: str = "", format: str | None = 
     where : str
         SQL condition on the rows of a table.
     format : str, optional
-        Of a table, instead of what its name says.
+        Table format; by default from the file name.
 
     Raises
     ------
     InputError
-        Nothing there, or not whole.
+        No such file, or an incomplete one.
     """
     facts = _look(path, head, where, format)
     if where and facts.kind != "table":
-        raise InputError(f"{path} is a {facts.kind}, and --where chooses rows of a table", "leave out --where")
+        raise InputError(f"{path} is a {facts.kind}, but --where selects rows of a table", "leave out --where")
     return facts
 
 
@@ -80,7 +80,7 @@ def _folder(folder: Path, path: str, head: int, where: str, format: str | None) 
 
 
 def _file(path: str, head: int, where: str) -> Description:
-    """By the first bytes where they tell, else by the ending."""
+    """Identify by the first bytes if possible, else by suffix."""
     with open(path, "rb") as file:
         begin = file.read(16)
     name = Path(path).name.lower()

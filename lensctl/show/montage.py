@@ -1,4 +1,4 @@
-"""A montage: cutouts in colour, in rows under headings, with a line or two of text below each."""
+"""A montage: colour cutouts in rows under headings, with text below each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Read = Callable[[Sequence[int]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Source:
-    """Cutouts to choose from: what is known of each, and how to read some of them."""
+    """Cutouts to select from: their table, and a function that reads some of them."""
 
     table: pa.Table
     read: Read
@@ -42,7 +42,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Strip:
-    """Cutouts under one heading: pixels (n, S, S, 3) float32 in nanomaggies, and the lines of text below each."""
+    """Cutouts under one heading: pixels (n, S, S, 3) float32 in nanomaggies, and lines of text below each."""
 
     heading: str
     images: NDArray[np.float32]
@@ -55,7 +55,7 @@ def open_source(path: str, root: str | None = None) -> Source:
     Parameters
     ----------
     root : str, optional
-        What the `cutout_path` of a manifest is relative to; its own folder if not given.
+        Folder that `cutout_path` is relative to; default the manifest's folder.
     """
     if is_store(path):
         store = open_store(path)
@@ -83,10 +83,10 @@ def _npz_source(path: str) -> Source:
     table = pa.table({"galaxy_id": [file.stem for file in files]})
 
     def read(rows: Sequence[int]) -> NDArray[np.float32]:
-        found = [npz.read_npz(files[row]).cutout for row in rows]
-        if len({image.shape for image in found}) > 1:
-            raise InputError(f"{path}: its cutouts are of different sizes", "choose some with --ids")
-        return np.stack(found)
+        images = [npz.read_npz(files[row]).cutout for row in rows]
+        if len({image.shape for image in images}) > 1:
+            raise InputError(f"{path}: cutouts have different sizes", "select some with --ids")
+        return np.stack(images)
 
     return Source(table, read)
 
@@ -106,20 +106,20 @@ def choose(
     Parameters
     ----------
     conditions : sequence of str
-        SQL over the table's columns, each as `condition` or `heading: condition`; one that is empty takes all.
+        SQL over the table's columns, each as `condition` or `heading: condition`; an empty one selects all.
     where : str
-        SQL that all of them meet too.
+        SQL condition that applies to all.
     ids : sequence of str
-        Take these galaxies, in this order, instead.
+        Draw these galaxies, in this order, instead.
     order : str
         SQL to order by.
     label : sequence of str
-        Columns to write below each cutout; its status is added where that is not ok.
+        Columns to write below each cutout; the status is added if it is not ok.
 
     Raises
     ------
     InputError
-        A condition that is no SQL, a galaxy or column that is not there, nothing to draw.
+        Invalid SQL, a missing galaxy or column, or nothing to draw.
     """
     table = source.table
     if label:
@@ -128,7 +128,7 @@ def choose(
         number = {id: row for row, id in enumerate(table["galaxy_id"].to_pylist())}
         missing = [id for id in ids if id not in number]
         if missing:
-            raise InputError(f"there is no galaxy {', '.join(missing[:5])} in it", "check --ids")
+            raise InputError(f"no galaxy {', '.join(missing[:5])} in the table", "check --ids")
         chosen = [("", [number[id] for id in ids])]
     else:
         chosen = []
@@ -139,7 +139,7 @@ def choose(
             both = " AND ".join(f"({part})" for part in (rule, where) if part)
             chosen.append((heading, sql.rows_that(table, both, order)[:n]))
     if not any(rows for _, rows in chosen):
-        raise InputError("no cutout meets the conditions", "see `lensctl show` for what is in it")
+        raise InputError("no cutout meets the conditions", "see its contents with `lensctl show`")
     return [Strip(heading, source.read(rows), _labels(table, rows, label)) for heading, rows in chosen if rows]
 
 
@@ -160,38 +160,38 @@ def _text(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def draw(bands: Sequence[Strip], columns: int | None = None) -> bytes:
-    """Draw a montage as PNG: the same cutouts give the same bytes.
+def draw(strips: Sequence[Strip], columns: int | None = None) -> bytes:
+    """Draw a montage as PNG, byte-identical for the same cutouts.
 
     Parameters
     ----------
-    bands : sequence of Band
+    strips : sequence of Strip
         Each begins a new row.
     columns : int, optional
-        Cutouts side by side; at most 8 if not given.
+        Cutouts per row; by default at most 8.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = columns or min(COLUMNS, max(len(band.images) for band in bands))
-    size = max(band.images.shape[1] for band in bands)
+    columns = columns or min(COLUMNS, max(len(strip.images) for strip in strips))
+    size = max(strip.images.shape[1] for strip in strips)
     zoom = max(1, min(MOST_ZOOM, WIDTH_PX // (columns * (size + GAP_PX))))
     cell = size * zoom
-    lines = max((len(label) for band in bands for label in band.labels), default=0)
+    lines = max((len(label) for strip in strips for label in strip.labels), default=0)
     step_x, step_y = cell + GAP_PX, cell + GAP_PX + lines * LINE_PX
-    heights = [HEADING_PX * bool(band.heading) + step_y * -(-len(band.images) // columns) for band in bands]
+    heights = [HEADING_PX * bool(strip.heading) + step_y * -(-len(strip.images) // columns) for strip in strips]
     width, height = columns * step_x + GAP_PX, sum(heights) + GAP_PX
     canvas = np.full((height, width, 3), 255, np.uint8)
     texts: list[tuple[float, float, str, dict[str, Any]]] = []
     top = GAP_PX
-    for band, used in zip(bands, heights, strict=True):
+    for strip, used in zip(strips, heights, strict=True):
         start = top
-        if band.heading:
+        if strip.heading:
             style: dict[str, Any] = {"size": _points(HEADING_TEXT_PX), "weight": "bold", "va": "center"}
-            texts.append((GAP_PX, start + HEADING_PX / 2 - 2, band.heading, style))
+            texts.append((GAP_PX, start + HEADING_PX / 2 - 2, strip.heading, style))
             start += HEADING_PX
-        pictures = lupton_rgb(band.images)[:, ::-1]  # row 0 is south: turn north up
-        for i, (picture, label) in enumerate(zip(pictures, band.labels, strict=True)):
+        pictures = lupton_rgb(strip.images)[:, ::-1]  # row 0 is south: turn north up
+        for i, (picture, label) in enumerate(zip(pictures, strip.labels, strict=True)):
             y, x = start + i // columns * step_y, GAP_PX + i % columns * step_x
             large = picture.repeat(zoom, axis=0).repeat(zoom, axis=1)
             canvas[y : y + large.shape[0], x : x + large.shape[1]] = large
@@ -205,8 +205,8 @@ def draw(bands: Sequence[Strip], columns: int | None = None) -> bytes:
     for x, y, text, style in texts:
         figure.text(x / width, 1 - y / height, text, color="#222222", parse_math=False, **style)
     buffer = io.BytesIO()
-    nameless: Any = {"Software": None}
-    figure.savefig(buffer, format="png", dpi=DPI, metadata=nameless)
+    metadata: Any = {"Software": None}
+    figure.savefig(buffer, format="png", dpi=DPI, metadata=metadata)
     return buffer.getvalue()
 
 
@@ -215,6 +215,6 @@ def _points(pixels: float) -> float:
 
 
 def _fitted(text: str, width_px: int) -> str:
-    """Text cut to what fits in a width, in letters of 0.602 of their size."""
-    letters = int(width_px / (0.602 * TEXT_PX))
-    return text if len(text) <= letters else text[: letters - 1] + "…"
+    """Text truncated to a width, for monospace characters 0.602 of the font size wide."""
+    length = int(width_px / (0.602 * TEXT_PX))
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,4 +1,4 @@
-"""Cutouts: a store, a single .npz, a folder of them."""
+"""Cutouts: a store, a single .npz, or a folder of .npz files."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ SPREAD = (("least", 0), ("p05", 5), ("median", 50), ("p95", 95), ("most", 100))
 
 
 def store_facts(path: str) -> Description:
-    """What a cutout store holds."""
+    """A cutout store."""
     store = open_store(path)
     index = store.index
     counts = {name: counted(index[name].to_pylist()) for name in COUNTED if name in index.column_names}
     usable = int(np.count_nonzero(index["cutout_ok"].to_numpy(zero_copy_only=False).astype(bool)))
-    figures = {
+    values = {
         "rows": store.n,
         "usable": usable,
         "size_px": store.size,
@@ -43,8 +43,8 @@ def store_facts(path: str) -> Description:
     }
     spread = _spread(store)
     listings = [
-        Rows("Where its cutouts come from, and how they are", ("column", "cutouts"), _counts(counts)),
-        Rows("Quality of its cutouts", ("column", *(name for name, _ in SPREAD)), spread),
+        Rows("Origin and status of the cutouts", ("column", "cutouts"), _counts(counts)),
+        Rows("Quality of the cutouts", ("column", *(name for name, _ in SPREAD)), spread),
     ]
     details = {
         "counts": counts,
@@ -52,7 +52,7 @@ def store_facts(path: str) -> Description:
         "index_columns": index.column_names,
         "attributes": {key: value for key, value in store.attributes.items() if key != "provenance"},
     }
-    return Description("cutout store", figures, listings, details, store.chain)
+    return Description("cutout store", values, listings, details, store.chain)
 
 
 def _counts(counts: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
@@ -60,7 +60,7 @@ def _counts(counts: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
 
 
 def _spread(store: Store) -> list[tuple[Any, ...]]:
-    """How each quality column is spread over the cutouts."""
+    """Distribution of each quality column over the cutouts."""
     names = ["bad_pixel_frac", *(f"{what}_{band}" for what in quality.STATISTICS for band in store.bands)]
     rows: list[tuple[Any, ...]] = []
     for name in names:
@@ -68,21 +68,21 @@ def _spread(store: Store) -> list[tuple[Any, ...]]:
             continue
         values = store.index[name].to_numpy(zero_copy_only=False).astype(float)
         known = values[np.isfinite(values)]
-        found = np.percentile(known, [share for _, share in SPREAD]) if known.size else [np.nan] * len(SPREAD)
-        rows.append((name, *(float(value) for value in found)))
+        percentiles = np.percentile(known, [percent for _, percent in SPREAD]) if known.size else [np.nan] * len(SPREAD)
+        rows.append((name, *(float(value) for value in percentiles)))
     return rows
 
 
 def npz_facts(path: str) -> Description:
-    """What a single cutout holds; of an .npz without one, its arrays."""
+    """A single cutout; for an .npz without one, its arrays."""
     keys = _keys(path)
     if npz.CUTOUT not in keys:
         return _arrays_facts(path, keys)
     found = npz.read_npz(path)
     members = {npz.CUTOUT: found.cutout, **found.meta}
     measured = quality.measure(found.cutout[None], _bands(found.cutout.shape[2]))
-    plain = {name: values[0] for name, values in measured.items()}
-    figures = {
+    plain = {name: column[0] for name, column in measured.items()}
+    values = {
         "galaxy_id": str(found.meta["meta_galaxy_id"].item()),
         "ra": float(found.meta["meta_ra"]),
         "dec": float(found.meta["meta_dec"]),
@@ -92,7 +92,7 @@ def npz_facts(path: str) -> Description:
         "bytes": os.path.getsize(path),
         "cutout_sha256": quality.fingerprints(found.cutout[None])[0],
     }
-    rows = [(name, values.dtype.str, str(values.shape), _value(name, values)) for name, values in members.items()]
+    rows = [(name, array.dtype.str, str(array.shape), _value(name, array)) for name, array in members.items()]
     per_band = [
         (band, *(float(plain[f"{what}_{band}"]) for what in quality.STATISTICS))
         for band in _bands(found.cutout.shape[2])
@@ -106,7 +106,7 @@ def npz_facts(path: str) -> Description:
         "quality": {name: value.item() if hasattr(value, "item") else value for name, value in plain.items()},
     }
     chain: Chain = by_manifest.carried_chain(found, path)[1]
-    return Description("cutout (.npz)", figures, listings, details, chain)
+    return Description("cutout (.npz)", values, listings, details, chain)
 
 
 def _keys(path: str) -> list[str]:
@@ -114,21 +114,23 @@ def _keys(path: str) -> list[str]:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{path}: not a whole .npz file ({error})", "fetch or make it again") from error
+        raise InputError(f"{path}: not a whole .npz file ({error})", "download or remake it") from error
 
 
 def _arrays_facts(path: str, keys: list[str]) -> Description:
-    """The arrays of an .npz that is no cutout; those that would have to be unpickled are refused."""
+    """The arrays of an .npz that is not a cutout; pickled arrays are refused."""
     try:
         with np.load(path, allow_pickle=False) as found:
             members = {key: found[key] for key in keys}
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read ({error})", "it must be whole, and hold no Python objects") from error
-    rows = [(name, values.dtype.str, str(values.shape), _value(name, values)) for name, values in members.items()]
-    figures = {"arrays": len(rows), "bytes": os.path.getsize(path)}
+        raise InputError(
+            f"{path}: cannot be read ({error})", "it must be complete, and hold no Python objects"
+        ) from error
+    rows = [(name, array.dtype.str, str(array.shape), _value(name, array)) for name, array in members.items()]
+    values = {"arrays": len(rows), "bytes": os.path.getsize(path)}
     return Description(
         "arrays (.npz)",
-        figures,
+        values,
         [Rows("Keys", KEYS, rows)],
         {"keys": [dict(zip(KEYS, row, strict=True)) for row in rows]},
     )
@@ -145,19 +147,19 @@ def _value(name: str, values: Any) -> str:
 
 
 def npz_folder_facts(path: str) -> Description:
-    """What a folder of single cutouts holds; the first one speaks for all."""
+    """A folder of single cutouts, described by the first one."""
     files = by_manifest.npz_files(path)
     first = npz_facts(str(files[0]))
-    figures = {
+    values = {
         "files": len(files),
         "bytes": sum(file.stat().st_size for file in files),
         "first": files[0].name,
         "last": files[-1].name,
     }
-    return Description("folder of cutouts (.npz)", figures, first.listings[:1], first.details, first.chain)
+    return Description("folder of cutouts (.npz)", values, first.listings[:1], first.details, first.chain)
 
 
 def holds_npz(path: Path) -> bool:
-    """Whether a folder has .npz files in it."""
+    """Whether a folder contains .npz files."""
     with os.scandir(path) as entries:
         return any(entry.name.endswith(".npz") and not entry.name.startswith(".") for entry in entries)

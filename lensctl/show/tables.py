@@ -1,4 +1,4 @@
-"""Tables: rows, schema with units and meanings, how the classes are filled, the first rows."""
+"""Tables: rows, schema with units and meanings, class counts, first rows."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ CLASSES = (
 )
 """Columns whose values are counted."""
 DIGESTED_ROWS = 1_000_000
-"""Tables of more rows are not read for a digest."""
+"""Larger tables are not read to compute a digest."""
 
 
 def table_facts(path: str, head: int, where: str = "", format: str | None = None) -> Description:
-    """What a table holds, without reading more of a large one than that takes.
+    """A table; of a large one only the necessary parts are read.
 
     Parameters
     ----------
     head : int
         Rows to show.
     where : str
-        SQL condition for the rows to show; they are counted too.
+        SQL condition for the rows to show; matching rows are also counted.
     """
     kind = format_of(path, format)
     if path != "-" and kind == "parquet":
@@ -54,18 +54,18 @@ def table_facts(path: str, head: int, where: str = "", format: str | None = None
     else:
         table = read_table(path, format=format, allow_empty=True)
         columns, rows, classes, first = table.schema, table.num_rows, table, table.slice(0, head)
-    figures: dict[str, Any] = {"rows": rows, "columns": len(columns), "format": kind}
+    values: dict[str, Any] = {"rows": rows, "columns": len(columns), "format": kind}
     if table is not None:
-        figures["digest"] = digests.of_table(table)
+        values["digest"] = digests.of_table(table)
     if where:
         whole = read_table(path, format=format) if table is None else table
-        chosen = sql.rows_that(whole, where)
-        figures["matching"] = len(chosen)
-        first = whole.take(chosen[:head])
+        matching = sql.rows_that(whole, where)
+        values["matching"] = len(matching)
+        first = whole.take(matching[:head])
     counts = {name: counted(classes[name].to_pylist()) for name in CLASSES if name in classes.column_names}
     listings = [_columns(columns, first)]
     if counts:
-        listings.insert(0, Rows("How its classes are filled", ("column", "rows"), _counts(counts)))
+        listings.insert(0, Rows("Classes", ("column", "rows"), _counts(counts)))
     listed = schema.describe(columns.names)
     details = {
         "schema": [
@@ -75,7 +75,7 @@ def table_facts(path: str, head: int, where: str = "", format: str | None = None
         "counts": counts,
         "head": first.to_pylist(),
     }
-    return Description("table", figures, listings, details, chain_of(columns, path))
+    return Description("table", values, listings, details, chain_of(columns, path))
 
 
 def _counts(counts: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
@@ -83,7 +83,7 @@ def _counts(counts: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
 
 
 def _columns(columns: pa.Schema, first: pa.Table) -> Rows:
-    """A row for each column: what it is, and its first values."""
+    """One row per column: type, unit, first values and meaning."""
     rows = []
     for name, _, unit, meaning in schema.describe(columns.names):
         values = [_cell(value) for value in first[name].to_pylist()]

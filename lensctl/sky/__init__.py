@@ -1,1 +1,1 @@
-"""A mock survey with known lenses, laid out like the Legacy Survey's data server."""
+"""A mock survey with known lenses, laid out like the Legacy Surveys data server."""

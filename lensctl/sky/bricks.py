@@ -1,4 +1,4 @@
-"""The survey's brick scheme: the sky cut into 0.25 degree rows, each into an even number of bricks."""
+"""The survey's brick scheme: the sky divided into 0.25 degree rows, each with an even number of bricks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIDE_PX = 3600
 
 @dataclass(frozen=True)
 class Brick:
-    """One brick: its name, number, place in the grid, centre and edges (degrees)."""
+    """One brick: name, number, grid position, centre and edges (degrees)."""
 
     name: str
     id: int
@@ -34,7 +34,7 @@ class Brick:
 
     @property
     def folder(self) -> str:
-        """AAA, the folder that the server files the brick under."""
+        """AAA, the brick's folder on the server."""
         return self.name[:3]
 
 
@@ -42,8 +42,8 @@ class Brick:
 def columns_per_row() -> NDArray[np.int64]:
     """Number of bricks in each row, south to north: (721,) int64.
 
-    360 degrees over bricks at most 0.25 degrees wide where the row is widest, rounded up to an even number; one at
-    each pole.
+    Bricks are at most 0.25 degrees wide where the row is widest; their number is rounded up to an even number, and is
+    one at each pole.
     """
     centre = -90 + SIZE_DEG * np.arange(ROWS)
     widest = np.maximum(np.abs(centre) - SIZE_DEG / 2, 0)
@@ -54,7 +54,7 @@ def columns_per_row() -> NDArray[np.int64]:
 
 
 def brick_at(ra: float, dec: float) -> Brick:
-    """The brick that owns a position (degrees)."""
+    """The brick that contains a position (degrees)."""
     row = min(int((dec + 90 + SIZE_DEG / 2) / SIZE_DEG), ROWS - 1)
     counts = columns_per_row()
     width = 360 / counts[row]
@@ -92,7 +92,7 @@ BRICK_COLUMNS = (
 
 
 def brick_table(bricks: list[Brick]) -> NDArray[Any]:
-    """Bricks as rows of survey-bricks, by id: (N,) records."""
+    """Rows of survey-bricks, sorted by id: (N,) records."""
     rows = sorted(bricks, key=lambda brick: brick.id)
     table = np.empty(len(rows), dtype=[(name, kind) for name, kind, _ in BRICK_COLUMNS])
     for name, _, attribute in BRICK_COLUMNS:

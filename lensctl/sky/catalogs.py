@@ -1,4 +1,4 @@
-"""Tractor catalogues, sweeps and the brick table, as FITS files like the survey's."""
+"""Writes Tractor catalogues, sweeps and the brick table as FITS files in the survey's format."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ SWEEP_DEG = 5
 
 
 def write_tractor(root: Path, brick: Brick, rows: NDArray[Any]) -> None:
-    """south/tractor/AAA/tractor-BRICK.fits."""
+    """Write south/tractor/AAA/tractor-BRICK.fits."""
     path = root / "south" / "tractor" / brick.folder / f"tractor-{brick.name}.fits"
     path.parent.mkdir(parents=True, exist_ok=True)
     _write_table(path, rows)
 
 
 def write_sweeps(root: Path, rows: NDArray[Any]) -> int:
-    """Deal Tractor rows of all bricks to south/sweep/10.0/sweep-*.fits of 5 x 5 degrees; give the number of files."""
-    place = root / "south" / "sweep" / "10.0"
-    place.mkdir(parents=True, exist_ok=True)
+    """Write all Tractor rows to south/sweep/10.0/sweep-*.fits of 5 x 5 degrees; returns the number of files."""
+    folder = root / "south" / "sweep" / "10.0"
+    folder.mkdir(parents=True, exist_ok=True)
     names = sweep_names(rows["ra"], rows["dec"])
     for name in np.unique(names):
-        _write_table(place / str(name), columns.sweep_rows(rows[names == name]))
+        _write_table(folder / str(name), columns.sweep_rows(rows[names == name]))
     return len(np.unique(names))
 
 
 def sweep_names(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.str_]:
-    """File of each position (degrees): sweep-RRRsDDD-RRRsDDD.fits, lower and upper corner, s being p or m."""
+    """Sweep file of each position (degrees): sweep-RRRsDDD-RRRsDDD.fits, lower and upper corner, s is p or m."""
     low_ra, low_dec = (np.floor(v / SWEEP_DEG).astype(int) * SWEEP_DEG for v in (ra, dec))
     corners = [
         [f"{r:03d}{'m' if d < 0 else 'p'}{abs(d):03d}" for r, d in zip(low_ra + step, low_dec + step, strict=True)]
@@ -49,9 +49,9 @@ def sweep_names(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np
 
 
 def write_bricks(root: Path, bricks: Sequence[Brick]) -> None:
-    """survey-bricks.fits.gz, for the bricks that the mock has."""
-    with tempfile.TemporaryDirectory() as place:
-        plain = Path(place) / "survey-bricks.fits"
+    """Write survey-bricks.fits.gz with the bricks of the mock."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "survey-bricks.fits"
         _write_table(plain, brick_table(list(bricks)))
         packed = gzip.compress(plain.read_bytes(), mtime=0)
     (root / "survey-bricks.fits.gz").write_bytes(packed)

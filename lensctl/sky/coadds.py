@@ -1,4 +1,4 @@
-"""Windows as the survey's coadd files: image, invvar, nexp and maskbits, tile-compressed, in HDU 1."""
+"""Writes windows as coadd files in the survey's format: image, invvar, nexp and maskbits, tile-compressed, in HDU 1."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TILE_PX = 100
 IMAGE_STEP_NANOMAGGY = 1e-4
-"""Quantisation of images, the survey's own; cfitsio takes an absolute step as a negative quantisation level."""
+"""Quantisation of images, as in the survey; cfitsio takes an absolute step as a negative quantisation level."""
 
 INVVAR_LEVEL = 16.0
 DR_VERSION = 10000
@@ -34,18 +34,18 @@ Card = dict[str, Any]
 
 
 def mock_cards() -> list[Card]:
-    """Header cards that say that a file is a mock."""
-    said: list[Card] = [{"name": "MOCK", "value": True, "comment": "made by lensctl sky, not observed"}]
-    return said + [{"name": "COMMENT", "value": text} for text in MOCK_COMMENTS]
+    """Header cards that mark a file as a mock."""
+    flag: list[Card] = [{"name": "MOCK", "value": True, "comment": "made by lensctl sky, not observed"}]
+    return flag + [{"name": "COMMENT", "value": text} for text in MOCK_COMMENTS]
 
 
 def folder(root: Path, brick: Brick) -> Path:
-    """Where the server keeps a brick's coadds."""
+    """Folder of a brick's coadds, as on the server."""
     return root / "south" / "coadd" / brick.folder / brick.name
 
 
 def write(root: Path, pointing: Pointing, planes: Planes) -> None:
-    """Write a window's coadds; a band that is missing has no files."""
+    """Write a window's coadds; a missing band has no files."""
     place = folder(root, pointing.brick)
     place.mkdir(parents=True, exist_ok=True)
     for i, band in enumerate(BANDS):

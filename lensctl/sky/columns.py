@@ -1,6 +1,6 @@
-"""Columns of DR10's Tractor catalogues and sweeps: names, dtypes and units, in the survey's order.
+"""Columns of DR10 Tractor catalogues and sweeps: names, dtypes and units, in the survey's order.
 
-From the survey's own DR10 file pages. Sweep names are upper-case in the files, Tractor names lower-case.
+From the DR10 file descriptions. Sweep names are upper-case in the files, Tractor names lower-case.
 """
 
 from __future__ import annotations
@@ -92,12 +92,12 @@ _UNITS = (
 
 
 def unit(name: str) -> str:
-    """Unit of a lower-case column, empty where it has none."""
+    """Unit of a lower-case column; empty if it has none."""
     return next((unit for pattern, unit in _UNITS if re.fullmatch(pattern, name)), "")
 
 
 def tractor_rows(columns: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    """Columns as records of the Tractor dtype; what is not given is zero, or -1 for an unused WISE epoch."""
+    """Columns as records of the Tractor dtype; missing columns are zero, or -1 for unused WISE epochs."""
     count = len(next(iter(columns.values())))
     rows = np.zeros(count, TRACTOR_DTYPE)
     rows["lc_epoch_index_w1"] = rows["lc_epoch_index_w2"] = -1
@@ -107,7 +107,7 @@ def tractor_rows(columns: dict[str, NDArray[Any]]) -> NDArray[Any]:
 
 
 def sweep_rows(tractor: NDArray[Any]) -> NDArray[Any]:
-    """The sweep's columns of Tractor rows, with upper-case names."""
+    """The sweep columns of Tractor rows, with upper-case names."""
     rows = np.empty(len(tractor), [(name.upper(), TRACTOR_DTYPE[name]) for name in SWEEP_COLUMNS])
     for name in SWEEP_COLUMNS:
         rows[name.upper()] = tractor[name]

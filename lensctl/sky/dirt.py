@@ -1,4 +1,4 @@
-"""From light to what a survey delivers: exposures, noise, saturated and masked stars, holes."""
+"""Observational effects: exposures, noise, saturated and masked stars, holes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from lensctl.sky.pointings import Pointing
 
 ELECTRONS_PER_NANOMAGGY = (3100.0, 2600.0, 3300.0)
-"""Of one exposure in g, r, z: what the photon noise of bright things follows from."""
+"""Gain of one exposure in g, r, z, for photon noise."""
 
 SATURATION_NANOMAGGY = (22.0, 22.0, 32.0)
 FEWEST_IN_POOL = 3
-"""A chip edge takes no pointing from as many exposures as the pool asks for to fewer."""
+"""Minimum exposures of the pool; a chip edge never reduces a pointing from this number to fewer."""
 
 BIT_BRIGHT, BITS_SATURATED, BIT_MEDIUM = 1, (2, 3, 4), 11
 BRIGHT_MAG, MEDIUM_MAG = 13.0, 16.0
@@ -28,7 +28,7 @@ BRIGHT_MAG, MEDIUM_MAG = 13.0, 16.0
 
 @dataclass
 class Planes:
-    """One window as delivered: (3, S, S) image, invvar and nexp, and (S, S) maskbits."""
+    """Data planes of one window: (3, S, S) image, invvar and nexp, and (S, S) maskbits."""
 
     image: NDArray[np.float32]
     invvar: NDArray[np.float32]
@@ -39,8 +39,8 @@ class Planes:
 def exposures(rng: np.random.Generator, pointing: Pointing) -> NDArray[np.int16]:
     """Number of exposures of each pixel: (3, S, S) int16.
 
-    One more or one fewer beyond a straight chip edge; none in the band that has no file, and none on a strip along
-    one edge of the window in the band that lacks exposures there.
+    Up to one more or fewer beyond a straight chip edge; zero in a missing band, and on a strip along one edge of the
+    window in the band without exposures there.
     """
     side = pointing.size
     nexp = np.empty((3, side, side), np.int16)
@@ -63,8 +63,7 @@ def star_mask(
 ) -> NDArray[np.int32]:
     """maskbits around stars at window pixels (x, y): (S, S) int32.
 
-    The survey's own relation, radius = 1630 arcsec x 1.396^-G, for G < 16 (bit 11), and half of it for G < 13
-    (bit 1).
+    As in the survey, radius = 1630 arcsec x 1.396^-G for G < 16 (bit 11), and half of that for G < 13 (bit 1).
     """
     bits = np.zeros((side, side), np.int32)
     rows, columns = np.mgrid[:side, :side]
@@ -80,10 +79,10 @@ def star_mask(
 def expose(
     rng: np.random.Generator, light: NDArray[np.float32], nexp: NDArray[np.int16], bits: NDArray[np.int32], p: Pointing
 ) -> Planes:
-    """Noise, saturation and zeros: the window as the survey would deliver it.
+    """Add noise and saturation, and zero unexposed pixels.
 
-    Noise is Gaussian and independent from pixel to pixel: the sky's, noise_1^2/nexp, and the photons' own; invvar
-    is the sky's alone, as in the survey's coadds. Where there is no exposure image and invvar are exactly 0.
+    Noise is Gaussian and independent between pixels: sky noise, noise_1^2/nexp, plus photon noise; invvar is that of
+    the sky only, as in the survey's coadds. Without exposures, image and invvar are exactly 0.
     """
     image = np.empty_like(light)
     invvar = np.empty_like(light)
@@ -102,7 +101,7 @@ def expose(
 
 
 def _saturate(light: NDArray[np.float32], level: float) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Cut cores at the level and let them bleed along their row, the further the more there was."""
+    """Clip cores at the saturation level and let them bleed along their row, further for brighter stars."""
     over = light > level
     if not over.any():
         return light, over
@@ -119,7 +118,7 @@ def _saturate(light: NDArray[np.float32], level: float) -> tuple[NDArray[np.floa
 def punch_holes(
     rng: np.random.Generator, planes: Planes, x: NDArray[np.float64], y: NDArray[np.float64], centres: int, edges: int
 ) -> None:
-    """Put patches of NaN on (`centres`) or 36-48 px beside (`edges`) objects taken at random, in one band or all.
+    """Put patches of NaN on (`centres`) or 36-48 px from (`edges`) random objects, in one band or all.
 
     x, y : (N,) window pixels of the catalogued objects, lenses and others alike.
     """

@@ -1,4 +1,4 @@
-"""What a galaxy is drawn from: one Sersic profile, or a bulge, a disc, and the knots of arms, rings and clumps."""
+"""Components of a galaxy: one Sersic profile, or a bulge, a disc, and the knots of arms, rings and clumps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lensctl.sky.population import Table
 
 COLUMNS = ("x", "y", "flux_g", "flux_r", "flux_z", "r_half", "n", "q", "phi")
-"""Of a component: place relative to its galaxy (arcsec, x right, y up), flux in nanomaggies, and its profile."""
+"""Columns of a component: offset from its galaxy (arcsec, x right, y up), flux in nanomaggies, and profile."""
 
 GAUSSIAN = 0.5
 """Sersic index of a knot."""
@@ -25,14 +25,14 @@ Components = dict[str, "NDArray[np.float64]"]
 def components(
     rng: np.random.Generator, galaxies: Table, kind: NDArray[np.str_]
 ) -> tuple[Components, NDArray[np.int64]]:
-    """Take galaxies apart into the profiles they are drawn from.
+    """Decompose galaxies into the profiles they are rendered from.
 
     Returns
     -------
     table : mapping of (C,) float64
         The COLUMNS.
     owner : (C,) int64
-        Row of the galaxy each belongs to.
+        Row of the galaxy that each component belongs to.
     """
     plain = np.flatnonzero(~np.isin(kind, list(_PARTS)))
     parts = [{name: galaxies[name][plain] if name in galaxies else np.zeros(len(plain)) for name in COLUMNS}]
@@ -47,7 +47,7 @@ def components(
 
 
 def _profile(galaxy: dict[str, float], share: tuple[float, float, float], **changed: float) -> Components:
-    """One profile at the galaxy's centre with a share of its flux in g, r and z."""
+    """One profile at the galaxy's centre with a fraction of its flux in g, r and z."""
     values = {"x": 0.0, "y": 0.0, **galaxy, **changed}
     for band, part in zip("grz", share, strict=True):
         values[f"flux_{band}"] = galaxy[f"flux_{band}"] * part
@@ -61,7 +61,7 @@ def _knots(
     weight: NDArray[np.float64],
     r_half: NDArray[np.float64],
 ) -> Components:
-    """Round knots at places in the galaxy's plane (arcsec along and across the major axis, seen face-on)."""
+    """Round knots at positions in the galaxy's plane (arcsec along and across the major axis, face-on)."""
     along, across = place[0], place[1] * galaxy["q"]
     c, s = np.cos(galaxy["phi"]), np.sin(galaxy["phi"])
     ones = np.ones(len(along))
@@ -140,7 +140,7 @@ def _clumpy(rng: np.random.Generator, galaxy: dict[str, float]) -> list[Componen
 
 
 def _pair(rng: np.random.Generator, galaxy: dict[str, float]) -> list[Components]:
-    """An early galaxy with one or two small blue companions close by, in no lens's arrangement."""
+    """An early-type galaxy with one or two small blue companions nearby, not in a lensing configuration."""
     pieces = [_profile(galaxy, (1.0, 1.0, 1.0))]
     for _ in range(int(rng.integers(1, 3))):
         distance, angle = rng.uniform(2.0, 5.0), rng.uniform(0, 2 * np.pi)

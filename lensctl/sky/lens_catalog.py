@@ -1,4 +1,4 @@
-"""lenses.csv: the mock's lenses as lenscat would list them, with its duplicates, strangers and other names."""
+"""lenses.csv: the mock's lenses in lenscat's format, with duplicates, outliers and alternative names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REFS = (
 )
 POSITION_ERROR_ARCSEC = 0.15
 OUTSIDE_SHARE = 0.062
-"""Rows far from every window, as 316 of lenscat's 5,104 are outside DR10."""
+"""Fraction of rows far from every window, like the 316 of lenscat's 5,104 outside DR10."""
 
 DUPLICATE_SHARE, TWO_NAMES_SHARE, UNNAMED_SHARE = 0.05, 0.05, 0.015
 OUTSIDE_CONFIDENT_SHARE = 0.085
@@ -44,10 +44,10 @@ class Row(NamedTuple):
 
 
 def rows(seed: int, truth: dict[str, NDArray[Any]]) -> list[Row]:
-    """The catalogue of the lenses in a truth table, by right ascension.
+    """The catalogue of the lenses in a truth table, sorted by right ascension.
 
-    At least one row of each kind of trouble: a duplicate within 3 arcsec under another name, a name that holds
-    `DESI-` in its second half, a name without `DESI-`, a lens outside the footprint.
+    Contains at least one of each complication: a duplicate within 3 arcsec under another name, a name with `DESI-` in
+    its second half, a name without `DESI-`, a lens outside the footprint.
     """
     rng = generator(seed, *_OWN_STREAM)
     is_lens = truth["is_lens"]
@@ -85,7 +85,7 @@ def rows(seed: int, truth: dict[str, NDArray[Any]]) -> list[Row]:
 def _near(
     rng: np.random.Generator, ra: NDArray[np.float64], dec: NDArray[np.float64], sigma_arcsec: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Positions moved by a normal error per axis, cut at 2 sigma."""
+    """Positions with a normal error added per axis, clipped at 2 sigma."""
     east, north = np.clip(rng.normal(0, 1, (2, len(ra))), -2, 2) * sigma_arcsec / 3600
     return (ra + east / np.cos(np.radians(dec))) % 360, dec + north
 

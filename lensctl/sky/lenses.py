@@ -1,4 +1,4 @@
-"""Lensed arcs behind an early galaxy: drawn, ray-traced, graded by how clear they are, and mock-measured."""
+"""Lensed arcs around an early-type galaxy: drawn, ray-traced, graded by visibility, and mock-measured."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ SOURCE_MAG_R_RANGE, SOURCE_SLOPE = (21.3, 25.0), 0.3
 SOURCE_R_HALF_RANGE_ARCSEC = (0.10, 0.45)
 
 ABSORBED_SHARE = 0.75
-"""A catalogue models bright arcs as sources of their own, so the galaxy takes part of what it would alone."""
+"""Catalogues model bright arcs as separate sources, so the galaxy absorbs only part of what it would alone."""
 
 
 @dataclass(frozen=True)
 class Tier:
-    """What makes a lens of a grade: median Einstein radius, arcs' peak signal to noise and contrast to the galaxy.
+    """Definition of a grade: median Einstein radius, peak signal-to-noise of the arcs and contrast to the galaxy.
 
-    Signal to noise is that of the brightest arc pixel in g or r over the sky noise; contrast is arc over galaxy at
-    the brightest arc pixel in g. `reach` is the largest distance of source from lens, in Einstein radii.
+    Signal-to-noise is that of the brightest arc pixel in g or r over the sky noise; contrast is arc over galaxy at
+    the brightest arc pixel in g. `reach` is the maximum source offset from the lens, in Einstein radii.
     """
 
     einstein_median_arcsec: float
@@ -52,7 +52,7 @@ TIERS = {
 
 @dataclass(frozen=True)
 class Arcs:
-    """One lensed source: `image` (3, 41, 41) nanomaggies before the PSF, and what it came from."""
+    """One lensed source: `image` (3, 41, 41) nanomaggies before the PSF, `seen` after it, and its parameters."""
 
     image: NDArray[np.float32]
     seen: NDArray[np.float64]
@@ -67,7 +67,7 @@ def draw(
     sigma: NDArray[np.float64],
     offset_px: tuple[float, float],
 ) -> tuple[Arcs, NDArray[np.float64]]:
-    """Draw lens and source until the arcs are as clear as the tier asks, and ray-trace them.
+    """Draw lens and source until the arcs are as visible as the tier requires, and ray-trace them.
 
     Parameters
     ----------
@@ -76,13 +76,13 @@ def draw(
     sigma : (3,) float64
         Sky noise per pixel, nanomaggies.
     offset_px : (dx, dy)
-        Centre of the galaxy relative to that of the stamp's middle pixel.
+        Offset of the galaxy's centre from the centre of the stamp's middle pixel.
 
     Returns
     -------
     arcs : Arcs
     model : (3, 41, 41) float64
-        The galaxy alone, of unit flux, seen through each band's PSF.
+        The galaxy alone, with unit flux, convolved with each band's PSF.
     """
     model = _seen(_host_stamp(host, offset_px)[None].repeat(3, axis=0), psfs)
     flux = np.array([host[f"flux_{band}"] for band in "grz"])
@@ -165,7 +165,7 @@ def _host_stamp(host: Mapping[str, float], offset_px: tuple[float, float]) -> ND
 
 
 def _seen(images: NDArray[np.floating], psfs: tuple[Psf, Psf, Psf]) -> NDArray[np.float64]:
-    """(3, S, S) images through the PSF of each band."""
+    """(3, S, S) images convolved with the PSF of each band."""
     from scipy.signal import fftconvolve
 
     kernels = np.stack([psf.kernel(KERNEL_PX) for psf in psfs])
@@ -175,23 +175,23 @@ def _seen(images: NDArray[np.floating], psfs: tuple[Psf, Psf, Psf]) -> NDArray[n
 def absorbed(
     arcs: NDArray[np.float64], model: NDArray[np.float64], flux: NDArray[np.float64], sigma: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    """What a catalogue that fits the galaxy alone makes of the arcs: ABSORBED_SHARE of a least-squares step.
+    """Effect of the arcs on a catalogue that fits only the galaxy: ABSORBED_SHARE of a least-squares step.
 
-    The galaxy's model m keeps its shape; its flux in each band and its position are free. The step would add
-    sum(a m)/sum(m m) of the arcs a to the flux of each band, and move the position by the projection of a onto the
-    gradient of m, all bands together with weights 1/sigma^2.
+    The shape of the galaxy model m is fixed; its flux in each band and its position are free. The step would add
+    sum(a m)/sum(m m) of the arcs a to the flux of each band, and shift the position by the projection of a onto the
+    gradient of m, over all bands with weights 1/sigma^2.
 
     Parameters
     ----------
     arcs, model : (3, S, S) float64
-        Arcs in nanomaggies and galaxy of unit flux, both as seen through the PSF.
+        Arcs in nanomaggies and galaxy with unit flux, both convolved with the PSF.
     flux, sigma : (3,) float64
         True flux of the galaxy and sky noise per pixel, nanomaggies.
 
     Returns
     -------
     flux : (3,) float64
-        Added to the galaxy's, nanomaggies.
+        Added to the galaxy's flux, nanomaggies.
     shift : (dx, dy)
         Pixels.
     """

@@ -1,4 +1,4 @@
-"""The mock measurement: what a Tractor fit would write down of an object, with its errors."""
+"""Mock measurement: the catalogue values a Tractor fit would give for an object, with errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RELEASE = 10000
 """DR10 south."""
 
 MISTYPED_EARLY = {"EXP": 0.02, "PSF": 0.012}
-"""Share of early galaxies, lenses or not, whose fit settles on another type."""
+"""Fraction of early-type galaxies, lenses or not, fitted with another type."""
 
 EXTINCTION_PER_EBV = {
     "g": 3.214,
@@ -33,7 +33,7 @@ EXTINCTION_PER_EBV = {
     "w3": 0.0241,
     "w4": 0.00910,
 }
-"""A/E(B-V) as the Legacy Surveys' catalogue page gives them."""
+"""A/E(B-V), from the Legacy Surveys catalogue page."""
 
 INDEX_OF_TYPE = {"PSF": 0.0, "REX": 1.0, "EXP": 1.0, "DEV": 4.0}
 APERTURES_ARCSEC = (0.5, 0.75, 1.0, 1.5, 2.0, 3.5, 5.0, 7.0)
@@ -42,7 +42,7 @@ _GALDEPTH_SIGMA_PX = 0.45 / _GAUSSIAN_HALF / PIXEL_SCALE_ARCSEC
 
 
 def mistype(rng: np.random.Generator, types: NDArray[np.str_], kind: NDArray[np.str_]) -> NDArray[np.str_]:
-    """Types as fitted: some early galaxies become EXP or PSF."""
+    """Fitted types: some early-type galaxies become EXP or PSF."""
     draw = rng.random(len(types))
     fitted = types.copy()
     below = 0.0
@@ -60,15 +60,15 @@ def measure(
     planes: dirt.Planes,
     psfs: tuple[Psf, Psf, Psf],
 ) -> dict[str, NDArray[Any]]:
-    """Catalogue columns of objects, in DR10's names and units; those not given are zero in the files.
+    """Catalogue columns of objects, with DR10 names and units; all other columns are zero in the files.
 
     Parameters
     ----------
     true : mapping of (N,) float64
-        x, y (window pixels, moved by what arcs did to the fit), flux_g, flux_r, flux_z (what the fit takes in),
+        x, y (window pixels, shifted by the effect of arcs), flux_g, flux_r, flux_z (including absorbed arcs),
         r_half, n, q, phi; mag_r of stars, NaN for galaxies.
     types : (N,) text
-        As fitted.
+        Fitted types.
     """
     count = len(types)
     is_point = types == "PSF"
@@ -161,7 +161,7 @@ def _shape(
 def _apertures(
     band: str, flux: NDArray[np.float64], ivar: NDArray[np.float64], psf: Psf, r_half: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
-    """Fibre and aperture fluxes, of a Gaussian as wide as PSF and galaxy together."""
+    """Fibre and aperture fluxes of a Gaussian with the combined width of PSF and galaxy."""
 
     def within(radius: float, seeing_fwhm: float) -> NDArray[np.float64]:
         squared = (seeing_fwhm / 2.3548) ** 2 + (r_half / _GAUSSIAN_HALF) ** 2
@@ -179,7 +179,7 @@ def _apertures(
 def _infrared(
     rng: np.random.Generator, flux_z: NDArray[np.float64], flux_r: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
-    """WISE fluxes: brighter than z for red objects, with errors of the all-sky survey's size."""
+    """WISE fluxes: brighter than z for red objects, with errors like those of the all-sky survey."""
     count = len(flux_z)
     with np.errstate(divide="ignore", invalid="ignore"):
         red = np.where((flux_z > 0) & (flux_r > 0), 2.5 * np.log10(flux_z / flux_r), 0.5)
@@ -195,7 +195,7 @@ def _infrared(
 
 
 def star_columns(rng: np.random.Generator, pointing: Pointing, mag_r: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    """Gaia columns: the star's where there is one (mag_r not NaN), zero for galaxies."""
+    """Gaia columns for stars (mag_r not NaN), zero for galaxies."""
     is_gaia = np.nan_to_num(mag_r, nan=99.0) < 20.5
     count = len(mag_r)
     number = np.int64(pointing.brick.id) * 1_000_000 + np.arange(count)

@@ -1,4 +1,4 @@
-"""`lensctl sky`: make a whole mock survey in a folder."""
+"""`lensctl sky`: make a complete mock survey in a folder."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LENS_SHARE = 0.031
-"""Lenses among galaxies where no number is given: far more than on the real sky."""
+"""Default fraction of lenses among galaxies: far higher than on the real sky."""
 
 GALAXIES_PER_PROCESS = 1000
-"""A process takes as long to start as a few hundred galaxies to make."""
+"""Starting a process takes as long as making a few hundred galaxies."""
 
 
 @dataclass(frozen=True)
 class MockSurvey:
-    """What a sky holds."""
+    """A mock survey and its truth table."""
 
     pointings: list[Pointing]
     rows: int
@@ -41,7 +41,7 @@ class MockSurvey:
     truth: Columns
 
     def counts(self, *columns: str) -> Counter[tuple[str, ...]]:
-        """Number of objects for each combination of some text columns of the truth table."""
+        """Number of objects for each combination of values of some truth-table columns."""
         return Counter(zip(*(map(str, self.truth[name].tolist()) for name in columns), strict=True))
 
 
@@ -61,11 +61,11 @@ def make(
     root : Path
         The folder.
     size : Size
-        How many galaxies and lenses, and how large the windows are.
+        Number of galaxies and lenses, and size of the windows.
     seed : int
-        Everything that is drawn follows from it, whatever the number of workers.
+        Determines all random numbers, whatever the number of workers.
     workers : int
-        Processes, at most.
+        Maximum number of processes.
     chain : Chain
         Provenance, for the truth table and provenance.json.
     advance : callable
@@ -74,16 +74,16 @@ def make(
     Raises
     ------
     InputError
-        A size that cannot be made.
+        An impossible size.
     """
     pointings = plan(seed, size)
-    made_of: dict[int, tuple[NDArray[Any], Columns]] = {}
+    windows: dict[int, tuple[NDArray[Any], Columns]] = {}
     processes = min(workers, max(1, size.galaxies // GALAXIES_PER_PROCESS))
     for index, catalog, truth in each(partial(_make_window, root, seed), pointings, processes):
-        made_of[index] = catalog, truth
+        windows[index] = catalog, truth
         advance(1)
-    rows = [made_of[pointing.index][0] for pointing in pointings]
-    truths = [made_of[pointing.index][1] for pointing in pointings]
+    rows = [windows[pointing.index][0] for pointing in pointings]
+    truths = [windows[pointing.index][1] for pointing in pointings]
     for pointing, catalog in zip(pointings, rows, strict=True):
         catalogs.write_tractor(root, pointing.brick, catalog)
     sweeps = catalogs.write_sweeps(root, np.concatenate(rows))
@@ -93,20 +93,20 @@ def make(
     lens_catalog.write(root / "lenses.csv", listed)
     write_table(stamp(_truth_table(truth), chain), str(root / "truth.parquet"))
     (root / "provenance.json").write_text(to_json(chain) + "\n", encoding="utf-8")
-    made = MockSurvey(pointings, sum(map(len, rows)), sweeps, len(listed), truth)
-    (root / "README.md").write_text(about.text(made.counts, pointings, seed, len(listed)), encoding="utf-8")
-    return made
+    survey = MockSurvey(pointings, sum(map(len, rows)), sweeps, len(listed), truth)
+    (root / "README.md").write_text(about.text(survey.counts, pointings, seed, len(listed)), encoding="utf-8")
+    return survey
 
 
 def _make_window(root: Path, seed: int, pointing: Pointing) -> tuple[int, NDArray[Any], Columns]:
-    """Make one window, write its coadds, and give its index, Tractor rows and truth."""
+    """Make one window and write its coadds; returns its index, Tractor rows and truth."""
     window = build(seed, pointing)
     coadds.write(root, pointing, window.planes)
     return pointing.index, tractor_rows(window.catalog), window.truth
 
 
 def _truth_table(truth: Columns) -> pa.Table:
-    """The truth as a table; what only lenses have is null elsewhere."""
+    """The truth as a table; lens parameters are null for other objects."""
     import pyarrow as pa
 
     names = zip(truth["brickname"], truth["objid"], strict=True)

@@ -1,4 +1,4 @@
-"""Where the mock survey looks: windows of real bricks, dealt to the splits 70/15/15, with seeing, depth and dirt."""
+"""Pointings of the mock survey: windows of real bricks, split 70/15/15, with seeing, depth and data flaws."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
 BANDS = ("g", "r", "z")
 MARGIN_PX = 52
-"""A catalogued object lies at least this far from the edge of its window, so that a 101 px cutout is on it."""
+"""Minimum distance of catalogued objects from the edge of their window, so that a 101 px cutout fits."""
 
 GALAXIES_PER_SQ_DEG = 54_000
 GALAXIES_PER_POINTING = 100
 POINTINGS_STEP = 20
-"""Windows come in twenties, of which 14 train, 3 validate, 3 test."""
+"""Windows come in multiples of 20: 14 train, 3 val, 3 test."""
 
 CONFIDENT_SHARE = 0.4
 SHARE_OF_SPLIT = {"train": 0.70, "val": 0.15, "test": 0.15}
 NOBS_Z = (("1-2", 0.06, (1, 2)), ("3-5", 0.65, (3, 4, 5)), ("6-10", 0.235, (6, 7, 8, 9, 10)), ("11+", 0.055, (11, 12)))
-"""nobs_z bins: name, share of the pointings, numbers of exposures."""
+"""nobs_z bins: name, fraction of the pointings, numbers of exposures."""
 
 SEEING_MEDIAN_ARCSEC = (1.38, 1.26, 1.20)
 SEEING_RANGE_ARCSEC = (1.0, 1.8)
@@ -44,14 +44,14 @@ _TILE_RA = (*range(0, 45, 5), *range(125, 250, 5), *range(315, 360, 5))
 _TILE_DEC = range(-15, 30, 5)
 _TILE_DEG = 5
 _POINTINGS_PER_TILE = 12
-_BRICK_EDGE_PX = 130  # a window keeps off the rim that neighbouring bricks share
-_CLEARANCE_PX = 110  # from a window to its HEALPix pixel's border: more than half a cutout
+_BRICK_EDGE_PX = 130  # windows avoid the rim where neighbouring bricks overlap
+_CLEARANCE_PX = 110  # from a window to the border of its HEALPix pixel: more than half a cutout
 _TRIES = 400_000
 
 
 @dataclass(frozen=True)
 class Dirt:
-    """What is wrong at one pointing: a band with no file, a strip with no exposure, NaN pixels, a bright star."""
+    """Data flaws of one pointing: a band without files, a strip without exposures, NaN pixels, a bright star."""
 
     missing_band: str = ""
     unexposed_band: str = ""
@@ -64,7 +64,7 @@ class Dirt:
 class Pointing:
     """One window: `x0`, `y0` is its first pixel in the brick's 3600 x 3600 grid, `size` its side in pixels.
 
-    `host_types` are the types of its lens galaxies, those of confident lenses first.
+    `host_types` are the types of its lens galaxies, confident lenses first.
     """
 
     index: int
@@ -85,13 +85,13 @@ class Pointing:
     dirt: Dirt = Dirt()
 
     def wcs(self) -> WCS:
-        """The window's world coordinates: the brick's tangent plane, its reference pixel moved."""
+        """The window's WCS: the brick's tangent plane with a shifted reference pixel."""
         return window_wcs(self.brick, self.x0, self.y0)
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a sky is asked for; None is left to the rules of this module."""
+    """Requested size of a sky; None means chosen automatically."""
 
     galaxies: int
     lenses: int
@@ -100,7 +100,7 @@ class Size:
 
 
 def window_wcs(brick: Brick, x0: int, y0: int) -> WCS:
-    """TAN projection of a window of a brick: CRVAL the brick's centre, 0.262 arcsec pixels, east to the left."""
+    """TAN projection of a window of a brick: CRVAL at the brick's centre, 0.262 arcsec pixels, east to the left."""
     from astropy.wcs import WCS
 
     wcs = WCS(naxis=2)
@@ -112,25 +112,25 @@ def window_wcs(brick: Brick, x0: int, y0: int) -> WCS:
 
 
 def generator(seed: int, *place: int) -> np.random.Generator:
-    """The random numbers of one place in the sky, which depend on the seed and the place alone."""
+    """Random generator of one place, which depends only on the seed and the place."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=place)))
 
 
 def plan(seed: int, size: Size) -> list[Pointing]:
-    """Choose the windows and say what each will hold.
+    """Choose the windows and their contents.
 
     Raises
     ------
     InputError
-        More lenses than a third of the galaxies, or a window that no HEALPix pixel holds.
+        More lenses than a third of the galaxies, or a window too large for a HEALPix pixel.
     """
     if size.lenses > size.galaxies / 3:
         raise InputError(
-            f"{size.lenses} lenses do not fit among {size.galaxies} galaxies", "ask for a third at most with --lenses"
+            f"{size.lenses} lenses are too many for {size.galaxies} galaxies", "use at most a third with --lenses"
         )
     count, side = _count_and_side(size)
     if side < 2 * MARGIN_PX + 50 or side > SIDE_PX:
-        raise InputError(f"windows of {side} px cannot be made", f"give --window-px between 300 and {SIDE_PX}")
+        raise InputError(f"windows cannot have {side} px", f"use --window-px between 300 and {SIDE_PX}")
     rng = generator(seed)
     quota = dict(zip(split.SPLITS, _deal(count, list(SHARE_OF_SPLIT.values())), strict=True))
     placed = list(_places(rng, quota, side))
@@ -153,14 +153,14 @@ def _count_and_side(size: Size) -> tuple[int, int]:
 
 
 def _places(rng: np.random.Generator, quota: dict[str, int], side: int) -> Iterator[Pointing]:
-    """Windows in bricks and HEALPix pixels of their own, each wholly within one, until every split has its number."""
-    left = dict(quota)
+    """Windows in distinct bricks and HEALPix pixels, each entirely within one, until every split has its number."""
+    remaining = dict(quota)
     total = sum(quota.values())
     tiles = rng.permutation(len(_TILE_RA) * len(_TILE_DEC))
     tiles = tiles[: max(2, -(-total // (1 if side > SIDE_PX // 2 else _POINTINGS_PER_TILE)))]
     taken: set[int | str] = set()
     for attempt in range(_TRIES):
-        if not any(left.values()):
+        if not any(remaining.values()):
             return
         tile = int(tiles[attempt % len(tiles)])
         ra0, dec0 = _TILE_RA[tile // len(_TILE_DEC)], _TILE_DEC[tile % len(_TILE_DEC)]
@@ -171,16 +171,16 @@ def _places(rng: np.random.Generator, quota: dict[str, int], side: int) -> Itera
         if pixel is None or not taken.isdisjoint((pixel, brick.name)):
             continue
         name = split.split_of(pixel)
-        if left[name] == 0:
+        if remaining[name] == 0:
             continue
-        left[name] -= 1
+        remaining[name] -= 1
         taken |= {pixel, brick.name}
         yield Pointing(0, brick, x0, y0, side, pixel, name)
-    raise InputError(f"no place for {total} windows of {side} px", "ask for fewer galaxies or smaller windows")
+    raise InputError(f"no room for {total} windows of {side} px", "use fewer galaxies or smaller windows")
 
 
 def _only_healpix(brick: Brick, x0: int, y0: int, side: int) -> int | None:
-    """The HEALPix pixel that a window with its clearance lies in, or None where it lies in several."""
+    """The HEALPix pixel that contains a window with its clearance, or None if it spans several."""
     edge = np.linspace(-_CLEARANCE_PX, side + _CLEARANCE_PX, 9)
     low, high = np.full(9, edge[0]), np.full(9, edge[-1])
     x, y = np.concatenate([edge, edge, low, high]), np.concatenate([low, high, edge, edge])
@@ -192,13 +192,13 @@ def _only_healpix(brick: Brick, x0: int, y0: int, side: int) -> int | None:
 def plane_to_sky(
     x: NDArray[np.float64], y: NDArray[np.float64], brick: Brick
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Right ascension and declination (degrees) of 0-based pixels of a brick's whole grid."""
+    """Right ascension and declination (degrees) of 0-based pixels of a brick's full grid."""
     ra, dec = window_wcs(brick, 0, 0).all_pix2world(x, y, 0)
     return np.asarray(ra) % 360, np.asarray(dec)
 
 
 def _with_conditions(rng: np.random.Generator, pointings: list[Pointing]) -> list[Pointing]:
-    """Exposures (each bin's share in each split), seeing, noise and reddening."""
+    """Set exposures (bins in proportion in each split), seeing, noise and reddening."""
     done: dict[int, Pointing] = {}
     for name in split.SPLITS:
         those = [p for p in pointings if p.split == name]
@@ -225,7 +225,7 @@ def _per_band(values: NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def _with_numbers(rng: np.random.Generator, pointings: list[Pointing], size: Size) -> list[Pointing]:
-    """Galaxies as even as can be; lenses 70/15/15 by split and even within each, both tiers alike."""
+    """Spread galaxies evenly; divide lenses of both tiers 70/15/15 by split, evenly within each."""
     order = rng.permutation(len(pointings))
     galaxies = np.full(len(pointings), size.galaxies // len(pointings))
     galaxies[order[: size.galaxies % len(pointings)]] += 1
@@ -250,7 +250,7 @@ def _with_numbers(rng: np.random.Generator, pointings: list[Pointing], size: Siz
 
 
 def _with_dirt(rng: np.random.Generator, pointings: list[Pointing]) -> list[Pointing]:
-    """Deal the dirt: at least one of each kind, then in proportion to the sky's size."""
+    """Assign data flaws: at least one of each kind, then in proportion to the size of the sky."""
     train = [p.index for p in pointings if p.split == "train"]
     count = len(pointings)
     missing = set(rng.permutation(train)[: max(1, round(0.008 * count))].tolist())
@@ -276,7 +276,7 @@ def _with_dirt(rng: np.random.Generator, pointings: list[Pointing]) -> list[Poin
 
 
 def _with_host_types(rng: np.random.Generator, pointings: list[Pointing]) -> list[Pointing]:
-    """Types of the lens galaxies, in the same shares in each nobs_z bin: every stratum then has negatives enough."""
+    """Set the types of lens galaxies, in the same proportions in each nobs_z bin so that no stratum lacks negatives."""
     bins = nobs_z_bin([p.nobs[2] for p in pointings])
     types: dict[int, tuple[str, ...]] = {}
     for name in NOBS_Z_BINS:
@@ -289,12 +289,12 @@ def _with_host_types(rng: np.random.Generator, pointings: list[Pointing]) -> lis
 
 
 def _evenly(total: int, count: int) -> NDArray[np.int64]:
-    """A total as `count` whole numbers that differ by 1 at most, the larger first."""
+    """A total divided into `count` integers that differ by at most 1, larger first."""
     return np.asarray(total // count + (np.arange(count) < total % count), np.int64)
 
 
 def _deal(total: int, shares: Sequence[float]) -> list[int]:
-    """Whole numbers in proportion to shares, by largest remainder."""
+    """Integers in proportion to shares, by largest remainder."""
     exact = np.asarray(shares) / sum(shares) * total
     whole = np.floor(exact + 1e-9).astype(int)
     for i in np.argsort(-(exact - whole), kind="stable")[: total - int(whole.sum())]:

@@ -1,7 +1,7 @@
-"""What there is to see: galaxies of every type and confuser class, and stars, with stated distributions.
+"""The mock population: galaxies of every type and confuser class, and stars, with their distributions.
 
-Magnitudes are AB as observed, sizes arcsec. Every number that says what is drawn stands in this module, and the
-sky's README prints the main ones.
+Magnitudes are observed AB, sizes arcsec. All parameters of the distributions are in this module; the sky's README
+prints the main ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KINDS = {
     "clumpy": 0.033,
     "pair": 0.028,
 }
-"""Kinds of galaxy and their shares; all but early and disc look like lenses in some way."""
+"""Kinds of galaxy and their fractions; all except early and disc resemble lenses."""
 
 SLOPE = {"early": 0.42, "disc": 0.42, "spiral": 0.30, "ring": 0.20, "edge_on": 0.38, "clumpy": 0.30, "pair": 0.25}
 """d log10 N / d magnitude."""
@@ -43,7 +43,7 @@ MAG_Z_RANGE = {
 }
 
 HOST_MAG_Z_RANGE, HOST_SLOPE = (17.8, HOST_FAINTEST_MAG_Z), 0.24
-"""Lens galaxies are early galaxies taken with a weight flux^0.45, which flattens the slope by 0.18."""
+"""Lens galaxies are early types drawn with weight flux^0.45, which flattens the slope by 0.18."""
 
 EARLY_TYPES = {"DEV": 0.52, "SER": 0.31, "REX": 0.17}
 HOST_TYPES = {"DEV": 0.38, "SER": 0.45, "REX": 0.17}
@@ -54,14 +54,14 @@ BRIGHT_STAR_MAG_R_RANGE = (12.0, 14.6)
 
 FAINT_PER_SQ_ARCMIN = 16.0
 FAINT_MAG_R_RANGE, FAINT_SLOPE = (22.3, 24.6), 0.33
-"""Galaxies too faint for the catalogue, which the images have all the same."""
+"""Galaxies in the images that are too faint for the catalogue."""
 
 REDSHIFT_COLOURS = (
     (0.05, 0.15, 0.25, 0.35, 0.45, 0.60, 0.75, 0.95),
     (0.80, 1.02, 1.28, 1.55, 1.70, 1.76, 1.80, 1.80),
     (0.50, 0.58, 0.66, 0.74, 0.84, 1.08, 1.36, 1.60),
 )
-"""Redshift, g - r and r - z of an early galaxy, roughly as passive galaxies have them."""
+"""Redshift, g - r and r - z of an early-type galaxy, roughly those of passive galaxies."""
 
 Table = dict[str, "NDArray[np.float64]"]
 
@@ -69,26 +69,26 @@ Table = dict[str, "NDArray[np.float64]"]
 def magnitudes(
     rng: np.random.Generator, count: int, bright_faint: tuple[float, float], slope: float
 ) -> NDArray[np.float64]:
-    """Magnitudes from counts that grow as 10^(slope m) between two limits."""
+    """Magnitudes drawn from number counts growing as 10^(slope m) between two limits."""
     bright, faint = bright_faint
     reach = 10 ** (slope * (faint - bright)) - 1
     return np.asarray(bright + np.log10(1 + rng.random(count) * reach) / slope)
 
 
 def flux(magnitude: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Nanomaggies of AB magnitudes."""
+    """Flux in nanomaggies of AB magnitudes."""
     return np.asarray(10 ** ((22.5 - magnitude) / 2.5))
 
 
 def galaxies(
     rng: np.random.Generator, count: int, hosts: Sequence[str] = ()
 ) -> tuple[Table, NDArray[np.str_], NDArray[np.str_]]:
-    """Draw galaxies, the first of which are early galaxies fit to be lenses, of the types that `hosts` says.
+    """Draw galaxies; the first ones are early-type lens galaxies with the types in `hosts`.
 
     Returns
     -------
     table : mapping of (count,) float64
-        mag_z, flux_g, flux_r, flux_z, r_half, n, q, phi: the whole galaxy, arms and clumps included.
+        mag_z, flux_g, flux_r, flux_z, r_half, n, q, phi: the entire galaxy, including arms and clumps.
     kind, type : (count,) text
         One of KINDS; the Tractor type that a fit would choose.
     """
@@ -232,7 +232,7 @@ _DRAW = {
 
 
 def faint_galaxies(rng: np.random.Generator, count: int) -> Table:
-    """Galaxies below the catalogue's limit: small blue discs, as `galaxies` gives them."""
+    """Galaxies below the catalogue limit: small blue discs, with the columns of `galaxies`."""
     mag_r = magnitudes(rng, count, FAINT_MAG_R_RANGE, FAINT_SLOPE)
     flux_r = flux(mag_r)
     return {
@@ -247,7 +247,7 @@ def faint_galaxies(rng: np.random.Generator, count: int) -> Table:
 
 
 def stars(rng: np.random.Generator, count: int, bright: bool) -> Table:
-    """Stars: flux_g, flux_r, flux_z and mag_r, (count,) or with `bright` (count + 1,), the bright one last."""
+    """Stars: flux_g, flux_r, flux_z and mag_r, (count,) or with `bright` (count + 1,), the bright star last."""
     mag_r = magnitudes(rng, count, STAR_MAG_R_RANGE, STAR_SLOPE)
     if bright:
         mag_r = np.append(mag_r, rng.uniform(*BRIGHT_STAR_MAG_R_RANGE))

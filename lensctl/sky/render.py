@@ -1,4 +1,4 @@
-"""From profiles, arcs and stars to the light that falls on each pixel of a window."""
+"""Renders profiles, arcs and stars on the pixels of a window."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from lensctl.sky.features import Components
 
 PAD_PX = 40
-"""Rim around a window on which light is drawn too, so that the PSF brings some of it in."""
+"""Rim rendered around a window, for light that the PSF scatters into it."""
 
 STAMP_SIDES = (9, 13, 19, 27, 37, 51, 71, 101, 151, 221, 321, 451)
 FAINTEST_SIGMA = 0.08
-"""A profile is drawn out to where it adds this many sky sigmas to a pixel."""
+"""Profiles are rendered out to where they add this many sky sigmas to a pixel."""
 
 KERNEL_PX = 65
 
 
 @dataclass
 class Canvas:
-    """Light in a window and its rim: (3, S + 2 PAD, S + 2 PAD) float32 nanomaggies, before the PSF."""
+    """Light in a window and its rim: (3, S + 2 PAD, S + 2 PAD) float32 nanomaggies, without PSF."""
 
     light: NDArray[np.float32]
 
     @classmethod
     def blank(cls, side: int) -> Canvas:
-        """Nothing yet, for a window of `side` pixels."""
+        """An empty canvas for a window of `side` pixels."""
         return cls(np.zeros((3, side + 2 * PAD_PX, side + 2 * PAD_PX), np.float32))
 
     def add(self, x: float, y: float, stamp: NDArray[np.float32]) -> None:
-        """Add a (3, s, s) stamp whose middle pixel is the window's pixel nearest to (x, y); what falls off is lost."""
+        """Add a (3, s, s) stamp centred on the window's pixel nearest to (x, y), clipped at the canvas."""
         _add(self.light, round(x) + PAD_PX, round(y) + PAD_PX, stamp)
 
     def add_profiles(
@@ -57,12 +57,12 @@ class Canvas:
         table : mapping of (C,) float64
             flux_g, flux_r, flux_z, r_half, n, q, phi.
         sigma : (3,) float64
-            Sky noise per pixel, nanomaggies: sets how far out a profile is worth drawing.
+            Sky noise per pixel, nanomaggies: sets how far out a profile is rendered.
         """
         fluxes = np.stack([table[f"flux_{band}"] for band in "grz"])
-        loudest = (fluxes / sigma[:, None]).max(axis=0)
+        flux_in_sigmas = (fluxes / sigma[:, None]).max(axis=0)
         faintest = FAINTEST_SIGMA / PIXEL_SCALE_ARCSEC**2
-        reach = sersic.radius_at(faintest, np.maximum(loudest, 1e-9), table["r_half"], table["n"], table["q"])
+        reach = sersic.radius_at(faintest, np.maximum(flux_in_sigmas, 1e-9), table["r_half"], table["n"], table["q"])
         reach = np.minimum(reach, 10 * table["r_half"]) / PIXEL_SCALE_ARCSEC + 2
         sides = np.array(STAMP_SIDES)
         side = sides[np.minimum(np.searchsorted(sides, 2 * reach + 1), len(sides) - 1)]
@@ -76,7 +76,7 @@ class Canvas:
                 _add(self.light, int(column[i]) + PAD_PX, int(row[i]) + PAD_PX, light)
 
     def seen(self, psfs: tuple[Psf, Psf, Psf]) -> NDArray[np.float32]:
-        """The window through each band's PSF: (3, S, S) float32."""
+        """The window convolved with each band's PSF: (3, S, S) float32."""
         from scipy import fft
 
         side = self.light.shape[1]
@@ -109,9 +109,9 @@ def add_stars(
     psfs: tuple[Psf, Psf, Psf],
     sigma: NDArray[np.float64],
 ) -> None:
-    """Add stars to a (3, S, S) image as seen: the PSF itself at their places, (N,) window pixels.
+    """Add stars to a (3, S, S) convolved image, as PSFs at their positions, (N,) window pixels.
 
-    Each is drawn out to where it adds FAINTEST_SIGMA to a pixel; fluxes are (3, N) nanomaggies, sigma (3,).
+    Each is rendered out to where it adds FAINTEST_SIGMA to a pixel; fluxes are (3, N) nanomaggies, sigma (3,).
     """
     side = image.shape[1]
     for band, psf in enumerate(psfs):

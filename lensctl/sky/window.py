@@ -1,4 +1,4 @@
-"""One pointing, from the draw to its delivered planes, its catalogue rows and the truth about them."""
+"""Simulates one pointing: data planes, catalogue rows and truth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEPARATION_PX = 9.0
-"""Least distance between catalogued objects: nearer ones would be one blend."""
+"""Minimum distance between catalogued objects; closer ones would be blended."""
 
 LENS_FACTS = (
     "theta_e",
@@ -46,7 +46,7 @@ Columns = dict[str, "NDArray[Any]"]
 
 @dataclass(frozen=True)
 class Window:
-    """What one pointing yields: planes, Tractor columns and the truth, objects in the same order."""
+    """Result for one pointing: data planes, Tractor columns and truth, objects in the same order."""
 
     planes: dirt.Planes
     catalog: Columns
@@ -54,7 +54,7 @@ class Window:
 
 
 def psfs_of(rng: np.random.Generator, pointing: Pointing) -> tuple[Psf, Psf, Psf]:
-    """The pointing's PSFs: Moffats of beta 2.8-4 with up to a few per cent of ellipticity."""
+    """The pointing's PSFs: Moffats with beta 2.8-4 and ellipticity of a few per cent."""
     beta = rng.uniform(2.8, 4.0)
     e1, e2 = rng.normal(0, 0.015, (2, 3))
     g, r, z = (Psf(pointing.seeing[i], float(beta), float(e1[i]), float(e2[i])) for i in range(3))
@@ -62,26 +62,26 @@ def psfs_of(rng: np.random.Generator, pointing: Pointing) -> tuple[Psf, Psf, Psf
 
 
 def build(seed: int, pointing: Pointing) -> Window:
-    """Draw, render, expose and measure one pointing; its random numbers depend on (seed, pointing) alone."""
+    """Draw, render, expose and measure one pointing; random numbers depend only on (seed, pointing)."""
     rng = generator(seed, pointing.index)
     psfs = psfs_of(rng, pointing)
     nexp = dirt.exposures(rng, pointing)
     sigma = np.array([n / np.sqrt(max(k, 1)) for n, k in zip(pointing.noise, pointing.nobs, strict=True)])
 
-    # what is there
+    # population
     galaxies, kind, types = population.galaxies(rng, pointing.galaxies, pointing.host_types)
     stars = population.stars(rng, rng.poisson(pointing.galaxies * population.STARS_PER_GALAXY), False)
     x, y = _places(rng, pointing, len(kind) + len(stars["mag_r"]))
     count = len(kind)
 
-    # light of galaxies, catalogued or too faint or in the rim, and of arcs
+    # light of galaxies (catalogued, too faint, or in the rim) and arcs
     canvas = render.Canvas.blank(pointing.size)
     _draw_galaxies(rng, canvas, galaxies, kind, x[:count], y[:count], sigma)
     _draw_surroundings(rng, canvas, pointing, sigma)
     facts, seen_as = _draw_arcs(rng, canvas, pointing, galaxies, (x, y), psfs, sigma)
     light = canvas.seen(psfs)
 
-    # stars; a bright one may stand anywhere, also on a galaxy
+    # stars; a bright one may lie anywhere, also on a galaxy
     bright = population.stars(rng, 0, pointing.dirt.bright_star)
     stars = {name: np.concatenate([stars[name], bright[name]]) for name in stars}
     star_x = np.concatenate([x[count:], rng.uniform(0.12, 0.88, len(bright["mag_r"])) * pointing.size])
@@ -90,7 +90,7 @@ def build(seed: int, pointing: Pointing) -> Window:
     render.add_stars(light, star_x, star_y, fluxes, psfs, sigma)
     bits = dirt.star_mask(star_x, star_y, stars["mag_r"], pointing.size)
 
-    # what is delivered
+    # observed data, measurement and truth
     planes = dirt.expose(rng, light, nexp, bits, pointing)
     dirt.punch_holes(rng, planes, x[:count], y[:count], pointing.dirt.nan_centres, pointing.dirt.nan_edges)
     true, true_kind, true_types = _all_objects(galaxies, kind, types, stars, (x[:count], y[:count]), (star_x, star_y))
@@ -108,7 +108,7 @@ def build(seed: int, pointing: Pointing) -> Window:
 
 
 def _inside(pointing: Pointing, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where an object may be catalogued: a cutout's half from the edge, and in the brick's own area."""
+    """Whether an object may be catalogued: half a cutout from the edge, and within the brick."""
     low, high = MARGIN_PX, pointing.size - 1 - MARGIN_PX
     on_window = (x >= low) & (x <= high) & (y >= low) & (y <= high)
     ra, dec = pointing.wcs().all_pix2world(x, y, 0)
@@ -121,7 +121,7 @@ def _inside(pointing: Pointing, x: NDArray[np.float64], y: NDArray[np.float64]) 
 def _places(
     rng: np.random.Generator, pointing: Pointing, count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places for catalogued objects, at random but no two nearer than SEPARATION_PX, as far as there is room."""
+    """Random positions for catalogued objects, at least SEPARATION_PX apart if there is room."""
     from scipy.spatial import cKDTree
 
     low, high = MARGIN_PX + 1, pointing.size - 2 - MARGIN_PX
@@ -155,7 +155,7 @@ def _draw_galaxies(
 def _draw_surroundings(
     rng: np.random.Generator, canvas: render.Canvas, pointing: Pointing, sigma: NDArray[np.float64]
 ) -> None:
-    """Galaxies that no catalogue lists: too faint anywhere, and of every brightness in the window's rim."""
+    """Draw uncatalogued galaxies: too faint ones anywhere, and all magnitudes in the window's rim."""
     side = pointing.size
     arcmin2 = (side * PIXEL_SCALE_ARCSEC / 60) ** 2
     faint = population.faint_galaxies(rng, rng.poisson(population.FAINT_PER_SQ_ARCMIN * arcmin2))
@@ -179,7 +179,7 @@ def _draw_arcs(
     psfs: tuple[Psf, Psf, Psf],
     sigma: NDArray[np.float64],
 ) -> tuple[list[dict[str, float]], dict[str, NDArray[np.float64]]]:
-    """Add arcs around the first galaxies; give each lens's facts, and what the arcs add to its fit."""
+    """Add arcs around the first galaxies; returns each lens's parameters, and the effect of the arcs on its fit."""
     facts = []
     tiers = ["confident"] * pointing.confident + ["probable"] * pointing.probable
     rows: dict[str, list[float]] = {name: [] for name in ("x", "y", *(f"flux_{band}" for band in BANDS))}
@@ -226,7 +226,7 @@ def _truth(
     fitted: NDArray[np.str_],
     facts: list[dict[str, float]],
 ) -> Columns:
-    """The truth table's columns; what only lenses have is NaN elsewhere."""
+    """Columns of the truth table; lens parameters are NaN for other objects."""
     count, lenses_ = len(kind), len(facts)
     ra, dec = pointing.wcs().all_pix2world(true["x"], true["y"], 0)
     grade = np.full(count, "", "U9")

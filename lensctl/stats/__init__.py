@@ -1,1 +1,1 @@
-"""How sure a figure is: intervals, metrics, calibration, thresholds, classifiers' AUC."""
+"""Statistics: metrics, confidence intervals, calibration, thresholds, classifiers' AUC."""

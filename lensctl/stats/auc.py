@@ -1,12 +1,12 @@
-"""How well one number tells positives from negatives of the same kind, and how sure that is.
+"""How well a feature separates positives from comparable negatives, with confidence intervals.
 
-The figure is an AUC over pairs of a positive and a negative that are alike: of one stratum, or matched. Its
-variance is that of DeLong's placements, summed over HEALPix pixels (Obuchowski 1997), because neighbours on the
-sky share seeing, depth and neighbours; the interval is Student's with as many degrees as there are pixels.
+The statistic is an AUC over pairs of a positive and a negative from the same stratum, or matched. Its variance is
+that of DeLong's placements, summed over HEALPix pixels (Obuchowski 1997), because neighbours on the sky share seeing
+and depth; the interval uses Student's t with one degree of freedom less than there are pixels.
 
-A score that a classifier was cross-validated for on the same rows scatters more than that: every two rows of
-different folds meet twice, each once in the training of the other's classifier. Where there is nothing to learn the
-same luck is so counted twice, and the variance is double.
+A classifier score that is cross-validated on the same rows has a larger variance: any two rows of different folds
+are compared twice, each once as training data of the other's classifier. If there is nothing to learn, the same
+fluctuation is counted twice, and the variance is doubled.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 
-MEETINGS = 2  # of two rows in a cross-validation, see above
+VARIANCE_FACTOR = 2  # for cross-validated scores, see above
 
 
 def auc_within(score: Floats, is_lens: Bools, stratum: Ints, pixel: Ints, *, fitted: bool = False) -> Estimate:
-    """AUC over pairs of one stratum, each stratum weighted by its positives.
+    """AUC over pairs within strata, each stratum weighted by its number of positives.
 
     Parameters
     ----------
     score : (N,) float64
-        Rows where it is NaN are left out.
+        Rows with NaN are left out.
     is_lens : (N,) bool
     stratum : (N,) int
-        Rows of a stratum that lacks one class are left out.
+        Strata that lack one class are left out.
     pixel : (N,) int
         HEALPix pixel of each row.
     fitted : bool
@@ -46,7 +46,7 @@ def auc_within(score: Floats, is_lens: Bools, stratum: Ints, pixel: Ints, *, fit
     Returns
     -------
     Estimate
-        `n` rows compared, of which `events` positives; no value where no stratum has both classes.
+        `n` rows compared, of which `events` are positive; no value if no stratum has both classes.
     """
     known = np.isfinite(score)
     score, is_lens, stratum, pixel = score[known], is_lens[known], stratum[known], pixel[known]
@@ -64,19 +64,19 @@ def auc_within(score: Floats, is_lens: Bools, stratum: Ints, pixel: Ints, *, fit
         influence[lenses] = (per_lens - value) / total
         influence[others] = (per_other - auc) / len(others) * len(lenses) / total
         used[lenses] = used[others] = True
-    variance = _clustered(influence, np.flatnonzero(used), pixel) * (MEETINGS if fitted else 1)
+    variance = _clustered(influence, np.flatnonzero(used), pixel) * (VARIANCE_FACTOR if fitted else 1)
     return _estimate(value, variance, pixel[is_lens & used], int(used.sum()), total)
 
 
 def auc_of_pairs(score: Floats, positive: Ints, negative: Ints, pixel: Ints, *, fitted: bool = False) -> Estimate:
-    """AUC over given pairs, each positive with the same weight however many partners it has.
+    """AUC over given pairs; each positive has the same weight regardless of its number of partners.
 
     Parameters
     ----------
     score : (N,) float64
-        Pairs where either is NaN are left out.
+        Pairs with NaN are left out.
     positive, negative : (P,) int
-        Rows of each pair; a negative may be in several.
+        Rows of each pair; a negative may be in several pairs.
     pixel : (N,) int
         HEALPix pixel of each row.
     fitted : bool
@@ -94,15 +94,15 @@ def auc_of_pairs(score: Floats, positive: Ints, negative: Ints, pixel: Ints, *, 
     of_positives = np.bincount(positive, each, len(score)).astype(float)
     influence = of_positives + np.bincount(negative, each, len(score)).astype(float)
     used = np.union1d(lenses, negative)
-    # a pair's own luck is in both of its rows: take it out once, but never below what the positives alone give
+    # each pair's own variance is in both of its rows: subtract it once, but stay above that of the positives alone
     least = _clustered(of_positives, lenses, pixel)
     variance = max(_clustered(influence, used, pixel) - float((each**2).sum()), least)
-    variance *= MEETINGS if fitted else 1
+    variance *= VARIANCE_FACTOR if fitted else 1
     return _estimate(value, variance, pixel[lenses], len(used), len(lenses))
 
 
 def auc_difference(estimate: Estimate) -> Estimate:
-    """For a yes-or-no number: share of yes among positives minus that among negatives, from its AUC."""
+    """For a binary feature: fraction of positives minus fraction of negatives that have it, from its AUC."""
     value, low, high = (None if x is None else 2 * x - 1 for x in (estimate.value, estimate.low, estimate.high))
     return Estimate(value, low, high, estimate.n, estimate.events)
 
@@ -113,7 +113,7 @@ def _groups(stratum: Ints) -> list[Ints]:
 
 
 def _clustered(influence: Floats, rows: Ints, pixel: Ints) -> float:
-    """Variance of a mean from the influences of some rows, those of one pixel taken together."""
+    """Variance of a mean from the influences of rows, clustered by pixel."""
     _, cluster = np.unique(pixel[rows], return_inverse=True)
     sums = np.bincount(cluster, influence[rows])
     return float((sums**2).sum() * len(sums) / max(len(sums) - 1, 1))

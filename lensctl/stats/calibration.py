@@ -1,7 +1,7 @@
-"""Whether a score says how likely a lens is, and how to make it: calibration errors, Platt scaling, the prior.
+"""Probability calibration: calibration errors, Platt and temperature scaling, change of prior.
 
-`label` is (N,), 1 for a lens; `p` is (N,), the stated probability; `weight` is (N,), how many galaxies a row stands
-for. An error over one class has no meaning and is None.
+`label` is (N,), 1 for a lens; `p` is (N,), the predicted probability; `weight` is (N,), the number of galaxies a row
+represents. Errors are None if only one class is present.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ By = Literal["width", "mass"]
 
 @dataclass(frozen=True)
 class Reliability:
-    """Stated probability against the observed share of lenses, bin by bin; only bins that hold something.
+    """Reliability diagram: predicted probability and observed fraction of lenses per non-empty bin.
 
     Attributes
     ----------
     low, high : (B,) float64
-        Least and greatest p that the bin may hold (equal width), or holds (equal mass).
+        Bin edges (equal width), or smallest and largest p in the bin (equal mass).
     n, lenses : (B,) int64
-        Rows, and lenses among them.
+        Numbers of rows and lenses.
     weight, lens_weight : (B,) float64
-        The same by weight.
+        The same, weighted.
     mean_p, observed : (B,) float64
-        Mean p and share of lenses, by weight.
+        Weighted mean p and fraction of lenses.
     """
 
     low: NDArray[np.float64]
@@ -46,7 +46,7 @@ class Reliability:
 
 
 def bin_of(p: NDArray[np.float64], bins: int = BINS, by: By = "width") -> NDArray[np.int64]:
-    """Bin of each row, from 0: of equal width in p, or of equally many rows (rows of one p share a bin)."""
+    """Bin index of each row: bins of equal width in p, or with equal numbers of rows (equal p share a bin)."""
     if by == "width":
         return np.minimum((p * bins).astype(np.int64), bins - 1)
     rank = np.searchsorted(np.sort(p), p, "left")
@@ -56,18 +56,18 @@ def bin_of(p: NDArray[np.float64], bins: int = BINS, by: By = "width") -> NDArra
 def reliability(
     label: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None, *, bins: int = BINS, by: By = "width"
 ) -> Reliability:
-    """The reliability diagram as numbers."""
+    """Compute the reliability diagram."""
     is_lens, p = np.asarray(label).astype(bool), np.asarray(p, np.float64)
     weight = np.ones(len(p)) if weight is None else np.asarray(weight, np.float64)
     which = bin_of(p, bins, by)
-    held, which = np.unique(which, return_inverse=True)
-    count = len(held)
+    occupied, which = np.unique(which, return_inverse=True)
+    count = len(occupied)
 
     def total(values: NDArray[np.float64] | None) -> NDArray[np.float64]:
         return np.bincount(which, values, count).astype(np.float64)
 
     if by == "width":
-        low, high = held / bins, (held + 1) / bins
+        low, high = occupied / bins, (occupied + 1) / bins
     else:
         low, high = np.full(count, np.inf), np.full(count, -np.inf)
         np.minimum.at(low, which, p)
@@ -89,7 +89,7 @@ def reliability(
 def ece(
     label: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None, *, bins: int = BINS, by: By = "width"
 ) -> float | None:
-    """Expected calibration error: mean over the rows of |mean p - share of lenses| of their bin."""
+    """Expected calibration error: mean over rows of |mean p - fraction of lenses| in their bin."""
     if not _both(label):
         return None
     table = reliability(label, p, weight, bins=bins, by=by)
@@ -97,9 +97,9 @@ def ece(
 
 
 def ece_positive(label: ArrayLike, p: ArrayLike, weight: ArrayLike | None = None, *, bins: int = BINS) -> float | None:
-    """Calibration error where the lenses are: the same mean, over the lenses, in bins of equal width.
+    """Calibration error where the lenses are: the same, averaged over lenses, in bins of equal width.
 
-    The error over all rows is that of the negatives, which are a hundred times as many.
+    The error over all rows is dominated by the negatives, which are a hundred times as many.
     """
     if not _both(label):
         return None
@@ -116,7 +116,7 @@ class Scaling:
     bias: float
 
     def logit(self, logit: ArrayLike) -> NDArray[np.float64]:
-        """Calibrated logit of a raw one."""
+        """Calibrated logit of a raw logit."""
         return self.slope * np.asarray(logit, np.float64) + self.bias
 
     def p(self, logit: ArrayLike) -> NDArray[np.float64]:
@@ -124,16 +124,16 @@ class Scaling:
         return logistic(self.logit(logit))
 
     def moved(self, prior: float, new_prior: float) -> Scaling:
-        """The same for a sky with another share of lenses (Saerens, Latinne & Decaestecker 2002)."""
+        """The scaling for another prevalence of lenses (Saerens, Latinne & Decaestecker 2002)."""
         shift = math.log(new_prior / (1 - new_prior)) - math.log(prior / (1 - prior))
         return Scaling(self.kind, self.slope, self.bias + shift)
 
 
 def fit_platt(label: ArrayLike, logit: ArrayLike, weight: ArrayLike | None = None) -> Scaling | None:
-    """Platt scaling with bias: the slope and bias that make the labels most likely.
+    """Maximum-likelihood Platt scaling (slope and bias); None if only one class is present.
 
-    As Platt (1999), the target is (lenses + 1) / (lenses + 2) and 1 / (others + 2) rather than 1 and 0, so that classes
-    that part without overlap keep a finite slope. One class: None.
+    Following Platt (1999), targets are (lenses + 1) / (lenses + 2) and 1 / (negatives + 2) instead of 1 and 0, so that
+    perfectly separated classes give a finite slope.
     """
     if not _both(label):
         return None
@@ -149,7 +149,7 @@ def fit_platt(label: ArrayLike, logit: ArrayLike, weight: ArrayLike | None = Non
 
 
 def fit_temperature(label: ArrayLike, logit: ArrayLike, weight: ArrayLike | None = None) -> Scaling | None:
-    """Temperature scaling: the one factor on the logit that makes the labels most likely. One class: None."""
+    """Maximum-likelihood temperature scaling (slope only); None if only one class is present."""
     if not _both(label):
         return None
     x, target, weight = _fit_columns(label, logit, weight)
@@ -170,8 +170,8 @@ def _fit_columns(
     label: ArrayLike, logit: ArrayLike, weight: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     is_lens = np.asarray(label).astype(bool)
-    lenses, others = int(is_lens.sum()), int((~is_lens).sum())
-    target = np.where(is_lens, (lenses + 1) / (lenses + 2), 1 / (others + 2))
+    lenses, negatives = int(is_lens.sum()), int((~is_lens).sum())
+    target = np.where(is_lens, (lenses + 1) / (lenses + 2), 1 / (negatives + 2))
     weights = np.ones(len(is_lens)) if weight is None else np.asarray(weight, np.float64)
     return np.asarray(logit, np.float64), target, weights
 
@@ -182,22 +182,22 @@ def _newton(
     target: NDArray[np.float64],
     weight: NDArray[np.float64],
 ) -> list[float]:
-    """Minimise the weighted cross-entropy, convex in theta, by Newton steps that are halved until they descend."""
+    """Minimise the weighted cross-entropy, convex in theta, by Newton's method with step halving."""
 
     def loss(theta: NDArray[np.float64]) -> float:
         eta = design @ theta
         return float((weight * (np.logaddexp(0, eta) - target * eta)).sum())
 
-    now = loss(theta)
+    current = loss(theta)
     for _ in range(100):
         p = logistic(design @ theta)
         gradient = design.T @ (weight * (p - target))
         hessian = design.T @ (design * (weight * p * (1 - p))[:, None])
         step = np.linalg.solve(hessian + 1e-12 * np.trace(hessian) * np.eye(len(theta)), gradient)
-        while (after := loss(theta - step)) > now and np.abs(step).max() > 1e-14:
+        while (after := loss(theta - step)) > current and np.abs(step).max() > 1e-14:
             step = step / 2
-        theta, before, now = theta - step, now, min(after, now)
-        if before - now <= 1e-14 * abs(before) and np.abs(step).max() < 1e-9:
+        theta, before, current = theta - step, current, min(after, current)
+        if before - current <= 1e-14 * abs(before) and np.abs(step).max() < 1e-9:
             break
     return [float(value) for value in theta]
 

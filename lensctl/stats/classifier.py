@@ -1,4 +1,4 @@
-"""A small classifier that is only ever judged on sky it has not seen."""
+"""A small classifier, cross-validated over HEALPix pixels."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ def out_of_fold(
 ) -> tuple[Floats, Ints]:
     """Score each row by a classifier fitted without the row's HEALPix pixel.
 
-    scikit-learn's HistGradientBoostingClassifier, 60 trees of depth 3, on GroupKFold folds of pixels; in each
-    training part both classes weigh the same. One thread, so that the sums are the same on every machine.
+    scikit-learn's HistGradientBoostingClassifier, 60 trees of depth 3, with GroupKFold over pixels; both classes have
+    equal total weight in training. Single-threaded, so that results are the same on every machine.
 
     Parameters
     ----------
     values : (N, F) float64
-        NaN is a value of its own.
+        NaN is treated as a separate value.
     is_lens : (N,) bool
     weight : (N,) float64
         Relative weight within a class.
     pixel : (N,) int
     folds : int
-        At most; fewer where there are fewer pixels.
+        Maximum number; fewer if there are fewer pixels.
 
     Returns
     -------
     score : (N,) float64
-        NaN where a training part lacked a class.
+        NaN where the training part lacks a class.
     fold : (N,) int
-        Scores of different folds come from different classifiers.
+        Fold of each row; different folds have different classifiers.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import GroupKFold
@@ -69,9 +69,9 @@ def out_of_fold(
 
 
 def _levels(column: Floats) -> Floats:
-    """Quantile of each value in 64 steps, equal values alike; NaN stays.
+    """Quantile bin (of 64) of each value; equal values share a bin, NaN stays.
 
-    The classifier bins its input anyway, but takes a hundred times as long over weighted rows.
+    The classifier bins its input anyway, but a hundred times slower for weighted rows.
     """
     ordered = np.sort(column[~np.isnan(column)])
     steps = np.searchsorted(ordered, column, side="left") * LEVELS // max(len(ordered), 1)

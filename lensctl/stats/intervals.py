@@ -1,4 +1,4 @@
-"""How sure a figure is: Wilson's interval for shares, DeLong's for AUC, and the bootstrap over patches of sky."""
+"""Confidence intervals: Wilson's for fractions, DeLong's for AUC, and a bootstrap over HEALPix pixels."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 FEW = 10
-"""A figure that rests on fewer events than this is marked."""
+"""Metrics based on fewer events than this are flagged."""
 
 ROUNDS = 2_000
 BLOCK_ROUNDS = 64
 LANES = 4
-"""Rounds that share one hash of 64 bits: each takes 16, finer than 2,000 rounds can tell from a true Poisson."""
+"""Rounds per 64-bit hash: 16 bits each, finer than 2,000 rounds can distinguish from a true Poisson."""
 
-LEAST_DEFINED = 0.95
-"""Share of the bootstrap rounds in which a figure must have a meaning, or it has no interval."""
+MIN_DEFINED = 0.95
+"""Minimum fraction of bootstrap rounds in which a metric must be defined to have an interval."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure, its 95 % interval, how many rows it was measured on and how many events it rests on.
+    """A metric, its 95% interval, the number of rows it was measured on, and the number of events it is based on.
 
-    Events are what was counted: lenses found for a recall, false positives for a rate, the smaller class for an AUC.
+    Events are lenses found for a recall, false positives for a rate, and the smaller class for an AUC.
     """
 
     value: float | None
@@ -42,7 +42,7 @@ class Estimate:
 
     @property
     def few(self) -> bool:
-        """Whether fewer than ten events make the figure."""
+        """Whether the metric is based on fewer than ten events."""
         return self.events < FEW
 
     def as_dict(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Estimate:
 
 
 def wilson(events: int, n: int, level: float = LEVEL) -> Estimate:
-    """Share of `n` that are events, with Wilson's score interval; no value where n is 0."""
+    """The fraction events / n with Wilson's score interval; no value if n is 0."""
     if n == 0:
         return Estimate(None)
     z = _quantile(level)
@@ -66,8 +66,8 @@ def wilson(events: int, n: int, level: float = LEVEL) -> Estimate:
 def delong(label: ArrayLike, score: ArrayLike, level: float = LEVEL) -> Estimate:
     """AUC with the interval of DeLong et al. (1988), from midranks (Sun & Xu 2014), on the logit scale.
 
-    Where the classes part without overlap DeLong's variance is 0; the interval is then Wilson's for the smaller class,
-    which errs on the wide side. One class: no value.
+    For perfectly separated classes DeLong's variance is 0; the interval is then Wilson's for the smaller class, which
+    is conservative. No value if only one class is present.
     """
     is_lens = np.asarray(label).astype(bool)
     score = np.asarray(score, np.float64)
@@ -88,9 +88,10 @@ def delong(label: ArrayLike, score: ArrayLike, level: float = LEVEL) -> Estimate
 
 
 def delong_difference(label: ArrayLike, score: ArrayLike, against: ArrayLike, level: float = LEVEL) -> Estimate:
-    """AUC of one score minus that of another of the same galaxies, paired (DeLong et al. 1988).
+    """Paired difference of the AUCs of two scores of the same galaxies (DeLong et al. 1988).
 
-    Scores that rank alike differ by exactly 0. One class: no value; fewer than two of a class: no interval.
+    Scores with the same ranking differ by exactly 0. No value if only one class is present; no interval if a class
+    has fewer than two rows.
     """
     is_lens = np.asarray(label).astype(bool)
     lenses, others = int(is_lens.sum()), int((~is_lens).sum())
@@ -111,13 +112,13 @@ def delong_difference(label: ArrayLike, score: ArrayLike, against: ArrayLike, le
 def placements(
     lens_score: NDArray[np.float64], other_score: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """AUC, and what each lens and each other galaxy contributes to it.
+    """AUC, and the placement of each lens and each non-lens.
 
     Returns
     -------
     auc : float
-    per_lens : (P,) share of the others that score below each lens, ties half
-    per_other : (N,) share of the lenses that score above each other galaxy, ties half
+    per_lens : (P,) fraction of non-lenses that score below each lens, ties counting half
+    per_other : (N,) fraction of lenses that score above each non-lens, ties counting half
     """
     lenses, others = np.sort(lens_score), np.sort(other_score)
     below = _below(others, lens_score)
@@ -127,20 +128,20 @@ def placements(
 
 
 def _below(ordered: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Twice the number of `ordered` values below each score, a tie counting once."""
+    """Twice the number of `ordered` values below each score, ties counting once."""
     return np.searchsorted(ordered, score, "left") + np.searchsorted(ordered, score, "right")
 
 
 class Resampling:
-    """The bootstrap over patches of sky: whole HEALPix pixels come and go, because neighbours share seeing and depth.
+    """Block bootstrap over HEALPix pixels, because neighbours share seeing and depth.
 
-    Every round gives each pixel a multiplicity, Poisson with mean 1, made from a hash of (seed, round, pixel): no
-    generator's stream, no order of rows, and the same draw for another table of the same sky, which pairs them.
+    In every round each pixel has a Poisson multiplicity of mean 1, derived from a hash of (seed, round, pixel). It does
+    not depend on the row order, and is the same for another table of the same sky, so comparisons are paired.
 
     Parameters
     ----------
     pixels : (N,) int
-        Pixel of each row.
+        HEALPix pixel of each row.
     """
 
     def __init__(self, pixels: ArrayLike, rounds: int = ROUNDS, seed: int = 42) -> None:
@@ -151,7 +152,7 @@ class Resampling:
         self._pixel_keys = _mix(self.pixels.astype(np.uint64))
 
     def blocks(self) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
-        """Multiplicities of the distinct pixels, (rounds in the block, C) uint8, block after block."""
+        """Multiplicities of the distinct pixels, (rounds in the block, C) uint8, block by block."""
         for start in range(0, self.rounds, BLOCK_ROUNDS):
             rounds = slice(start, min(start + BLOCK_ROUNDS, self.rounds))
             keys = self._round_keys[start // LANES : -(-rounds.stop // LANES)]
@@ -160,7 +161,7 @@ class Resampling:
             yield rounds, POISSON[lanes.reshape(-1, len(self.pixels))[: rounds.stop - start]]
 
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sums of columns over the rows, in every round: (N, K) in, (rounds, K) out."""
+        """Column sums over the rows in every round: (N, K) to (rounds, K)."""
         per_pixel = np.stack(
             [np.bincount(self.cluster, column, len(self.pixels)) for column in np.asarray(values, np.float64).T], axis=1
         )
@@ -172,23 +173,23 @@ class Resampling:
     def ranking(
         self, label: ArrayLike, score: ArrayLike, fprs: Sequence[float] = (), before: Sequence[int] = ()
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """AUC and the recall at some false positive rates, or before some number of false positives, in every round.
+        """AUC, recall at false positive rates, and recall before a number of false positives, in every round.
 
         Returns
         -------
         auc : (rounds,)
         at_fpr : (rounds, len(fprs))
         at_count : (rounds, len(before))
-            NaN in a round that drew no lens or no other galaxy.
+            NaN in rounds without lenses or without non-lenses.
         """
-        (lens_score, lens_cluster), (other_score, other_cluster) = self._falling(label, score)
-        above = np.searchsorted(-other_score, -lens_score, "left")  # others strictly above each lens
-        level = np.searchsorted(-other_score, -lens_score, "right")  # and those as high
-        found_before = np.searchsorted(-lens_score, -other_score, "left")  # lenses strictly above each other galaxy
+        (lens_score, lens_cluster), (other_score, other_cluster) = self._descending(label, score)
+        above = np.searchsorted(-other_score, -lens_score, "left")  # non-lenses strictly above each lens
+        level = np.searchsorted(-other_score, -lens_score, "right")  # and those at or above
+        found_before = np.searchsorted(-lens_score, -other_score, "left")  # lenses strictly above each non-lens
         found_before = np.append(found_before, len(lens_score))
         auc = np.full(self.rounds, np.nan)
         at_fpr, at_count = (np.full((self.rounds, len(wanted)), np.nan) for wanted in (fprs, before))
-        others = np.zeros(len(other_score) + 1, np.int64)  # how many of the first were drawn
+        others = np.zeros(len(other_score) + 1, np.int64)  # cumulative number drawn
         for number, drawn in self._draws():
             lens_times = drawn[lens_cluster].astype(np.int64)
             np.cumsum(drawn[other_cluster], dtype=np.int64, out=others[1:])
@@ -213,25 +214,25 @@ class Resampling:
         weight: ArrayLike | None = None,
         prevalence: float | None = None,
     ) -> NDArray[np.float64]:
-        """Best purity of any threshold that finds some shares of the lenses, in every round.
+        """Best purity at given recalls, over all thresholds, in every round.
 
         Parameters
         ----------
         weight : (N,), optional
-            Galaxies that each row stands for.
+            Number of galaxies that each row represents.
         prevalence : float, optional
-            Share of lenses to give the purity for; that of the rows if not given.
+            Prevalence of lenses for the purity; default: as in the rows.
 
         Returns
         -------
         (rounds, len(recalls))
-            NaN in a round that drew no lens or no other galaxy.
+            NaN in rounds without lenses or without non-lenses.
         """
         weights = np.ones(len(self.cluster)) if weight is None else np.asarray(weight, np.float64)
         is_lens = np.asarray(label).astype(bool)
-        (lens_score, lens_cluster), (other_score, other_cluster) = self._falling(label, score)
-        lens_weight, other_weight = (_by_falling_score(score, weights, of) for of in (is_lens, ~is_lens))
-        taken = np.searchsorted(-other_score, -lens_score, "right")  # others as high as each lens, or above
+        (lens_score, lens_cluster), (other_score, other_cluster) = self._descending(label, score)
+        lens_weight, other_weight = (_by_descending_score(score, weights, of) for of in (is_lens, ~is_lens))
+        taken = np.searchsorted(-other_score, -lens_score, "right")  # non-lenses at or above each lens
         best = np.full((self.rounds, len(recalls)), np.nan)
         others = np.zeros(len(other_score) + 1)
         for number, drawn in self._draws():
@@ -252,33 +253,33 @@ class Resampling:
         return best
 
     def _draws(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Round by round, how often each distinct pixel was drawn."""
+        """Multiplicity of each distinct pixel, round by round."""
         for rounds, times in self.blocks():
             yield from zip(range(rounds.start, rounds.stop), times, strict=True)
 
-    def _falling(
+    def _descending(
         self, label: ArrayLike, score: ArrayLike
     ) -> tuple[tuple[NDArray[np.float64], NDArray[np.int64]], tuple[NDArray[np.float64], NDArray[np.int64]]]:
-        """Scores, falling, and the patches of sky of the lenses and of the others."""
+        """Descending scores and their pixel indices, of lenses and of non-lenses."""
         is_lens, scores = np.asarray(label).astype(bool), np.asarray(score, np.float64)
         lenses, others = (
-            (_by_falling_score(scores, scores, of), _by_falling_score(scores, self.cluster, of))
+            (_by_descending_score(scores, scores, of), _by_descending_score(scores, self.cluster, of))
             for of in (is_lens, ~is_lens)
         )
         return lenses, others
 
 
 def percentile_interval(samples: NDArray[np.float64], level: float = LEVEL) -> tuple[float | None, float | None]:
-    """The middle 95 % of a figure's bootstrap values; (None, None) where it often has no value."""
+    """Central 95% of a metric's bootstrap values; (None, None) if it is undefined in too many rounds."""
     defined = samples[np.isfinite(samples)]
-    if not len(samples) or len(defined) < LEAST_DEFINED * len(samples):
+    if not len(samples) or len(defined) < MIN_DEFINED * len(samples):
         return None, None
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def _by_falling_score(score: ArrayLike, values: NDArray[Any], kept: NDArray[np.bool_]) -> NDArray[Any]:
-    """Some of the values, ordered by falling score."""
+def _by_descending_score(score: ArrayLike, values: NDArray[Any], kept: NDArray[np.bool_]) -> NDArray[Any]:
+    """The kept values, in descending order of score."""
     return values[kept][np.argsort(-np.asarray(score, np.float64)[kept], kind="stable")]
 
 
@@ -291,7 +292,7 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _poisson() -> NDArray[np.uint8]:
-    """Poisson numbers of mean 1 for each value of 16 uniform bits: (65536,), never falling."""
+    """Poisson quantiles of mean 1 for each 16-bit uniform value: (65536,), non-decreasing."""
     terms = np.exp(-1) / np.array([math.factorial(k) for k in range(13)])
     middle = (np.arange(1 << 16) + 0.5) / (1 << 16)
     return np.searchsorted(np.cumsum(terms), middle, "right").astype(np.uint8)

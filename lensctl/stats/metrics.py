@@ -1,8 +1,8 @@
-"""How well scores tell lenses from other galaxies: AUC, ROC, recall, purity. Equal scores stand or fall together.
+"""Classification metrics: AUC, ROC, recall, purity. Equal scores are never separated by a threshold.
 
-Everywhere `label` is (N,), 1 for a lens and 0 for another galaxy; `score` is (N,), higher is more lens-like, finite;
-`weight` is (N,), how many galaxies a row stands for (1 where it is not given). A row is taken by a threshold where
-score >= threshold. A figure that has no meaning, such as an AUC of one class, is None.
+Everywhere `label` is (N,), 1 for a lens and 0 for a non-lens; `score` is (N,), higher is more lens-like, finite;
+`weight` is (N,), the number of galaxies a row represents (default 1). A row is selected by a threshold if
+score >= threshold. Undefined metrics, such as an AUC of one class, are None.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 SLACK = 1e-12
-"""Relative room in comparisons of rates, so that 0.29 of 100 means 29."""
+"""Relative tolerance in comparisons of rates, so that 0.29 of 100 is 29."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One threshold and what it takes: weights of lenses found and of others taken with them."""
+    """A threshold with the weights of true positives (found) and false positives."""
 
     threshold: float
     found: float
@@ -33,14 +33,14 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """What every threshold takes, from the strictest to the one that takes all.
+    """True and false positives at every threshold, from the highest to the lowest.
 
     Attributes
     ----------
     threshold : (K,) float64
-        The distinct scores, falling.
+        The distinct scores, descending.
     found, false : (K,) float64
-        Weight of the lenses and of the others with score >= threshold.
+        Weight of lenses and of non-lenses with score >= threshold.
     """
 
     threshold: NDArray[np.float64]
@@ -54,33 +54,33 @@ class Curve:
 
     @property
     def others(self) -> float:
-        """Weight of all others."""
+        """Weight of all non-lenses."""
         return float(self.false[-1]) if len(self.false) else 0.0
 
     @cached_property
     def recall(self) -> NDArray[np.float64]:
-        """(K,) share of the lenses found; completeness."""
+        """(K,) fraction of lenses found; completeness."""
         return self.found / self.lenses
 
     @cached_property
     def fpr(self) -> NDArray[np.float64]:
-        """(K,) share of the others taken."""
+        """(K,) false positive rate."""
         return self.false / self.others
 
     @property
     def has_both(self) -> bool:
-        """Whether there are lenses and others to compare."""
+        """Whether both classes are present."""
         return self.lenses > 0 and self.others > 0
 
     def purity(self, prevalence: float | None = None) -> NDArray[np.float64]:
-        """(K,) share of lenses among what is taken, as sampled or where a share `prevalence` of galaxies are lenses."""
+        """(K,) fraction of lenses among selected rows, as sampled or for a given prevalence of lenses."""
         if prevalence is None:
             return self.found / (self.found + self.false)
         lenses = prevalence * self.recall
         return lenses / (lenses + (1 - prevalence) * self.fpr)
 
     def at(self, threshold: float) -> Point:
-        """What one threshold takes."""
+        """The point at a threshold."""
         taken = int(np.searchsorted(-self.threshold, -threshold, side="right"))
         found, false = (float(total[taken - 1]) if taken else 0.0 for total in (self.found, self.false))
         rates = (
@@ -89,12 +89,12 @@ class Curve:
         return Point(float(threshold), found, false, *rates)
 
     def strictest_above(self) -> float:
-        """A threshold just above the highest score: it takes nothing."""
+        """A threshold just above the highest score, which selects nothing."""
         return float(np.nextafter(self.threshold[0], np.inf))
 
 
 def curve(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> Curve:
-    """The curve from which recall, false positive rate and purity are read at any threshold."""
+    """Cumulative counts from which recall, false positive rate and purity follow at any threshold."""
     is_lens, score, weight = _columns(label, score, weight)
     order = np.argsort(-score, kind="stable")
     ordered = score[order]
@@ -105,27 +105,27 @@ def curve(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -
 
 
 def roc_auc(label: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None) -> float | None:
-    """Area under the ROC curve: the chance that a lens scores above another galaxy, ties counting half."""
+    """Area under the ROC curve: the probability that a lens scores above a non-lens, ties counting half."""
     points = curve(label, score, weight)
     return area(points) if points.has_both else None
 
 
 def area(points: Curve) -> float:
-    """Area under a ROC curve, from sums that are exact where the weights are whole numbers."""
+    """Area under a ROC curve; exact for integer weights."""
     steps = np.diff(points.false, prepend=0.0)
     middle = points.found - np.diff(points.found, prepend=0.0) / 2
     return float((steps * middle).sum() / (points.lenses * points.others))
 
 
 def point_at_fpr(points: Curve, target: float) -> Point | None:
-    """The loosest threshold whose false positive rate is at most `target`; one above all scores where none is."""
+    """The lowest threshold with false positive rate at most `target`; above all scores if there is none."""
     if not points.has_both:
         return None
     return _loosest(points, points.false <= target * points.others * (1 + SLACK))
 
 
 def point_before_false_positive(points: Curve, count: int) -> Point | None:
-    """The loosest threshold before the `count`-th false positive.
+    """The lowest threshold before the `count`-th false positive.
 
     Its recall is TPR0 for count 1 and TPR10 for count 10 (Metcalf et al. 2019, A&A 625, A119).
     """
@@ -133,19 +133,19 @@ def point_before_false_positive(points: Curve, count: int) -> Point | None:
 
 
 def _loosest(points: Curve, allowed: NDArray[np.bool_]) -> Point:
-    number = int(allowed.sum())  # false positives only grow along the curve
+    number = int(allowed.sum())  # false positives never decrease along the curve
     return points.at(points.threshold[number - 1] if number else points.strictest_above())
 
 
 def precision_at_recall(points: Curve, recall: float, prevalence: float | None = None) -> float | None:
-    """Best purity of any threshold that finds at least this share of the lenses."""
+    """Best purity over all thresholds with at least this recall."""
     if not points.has_both:
         return None
     return float(points.purity(prevalence)[points.recall >= recall * (1 - SLACK)].max())
 
 
 def recall_at_precision(points: Curve, precision: float, prevalence: float | None = None) -> float | None:
-    """Largest share of the lenses found by any threshold at least this pure; 0 where none is."""
+    """Highest recall over all thresholds with at least this purity; 0 if there is none."""
     if not points.has_both:
         return None
     return float(points.recall[points.purity(prevalence) >= precision * (1 - SLACK)].max(initial=0.0))

@@ -1,4 +1,4 @@
-"""Thresholds on the logit, chosen on validation, with the scores they were chosen from, for anyone to check."""
+"""Thresholds on the logit, chosen on validation, and storage of the scores they were chosen from."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A galaxy is taken where logit >= `logit`; what that took of the validation rows it was chosen on.
+    """A galaxy is selected if logit >= `logit`; with counts on the validation rows used to choose it.
 
     Attributes
     ----------
     name : str
-        "p=0.5", or "fpr=0.001" for one chosen as the loosest with at most that rate.
+        "p=0.5", or "fpr=0.001" for the lowest threshold with at most that false positive rate.
     target_fpr : float or None
     logit, p : float
         The same threshold on both scales.
     found, lenses, false, others : int
-        Lenses taken and all lenses, others taken and all others.
+        Selected and all lenses, selected and all non-lenses.
     """
 
     name: str
@@ -45,9 +45,9 @@ class Threshold:
 
 
 def choose(label: ArrayLike, logit: ArrayLike, target_fprs: Sequence[float] = TARGET_FPRS) -> tuple[Threshold, ...]:
-    """The threshold p = 0.5, and for each target the loosest whose false positive rate is at most that.
+    """The threshold p = 0.5, and for each target the lowest threshold with at most that false positive rate.
 
-    Where there are no others to count, a target has no threshold.
+    Without non-lenses there are no thresholds for targets.
     """
     points = metrics.curve(label, logit)
     chosen: list[tuple[str, float | None, metrics.Point]] = [("p=0.5", None, points.at(0.0))]
@@ -73,19 +73,19 @@ def choose(label: ArrayLike, logit: ArrayLike, target_fprs: Sequence[float] = TA
 
 
 def pack(logit: NDArray[np.float64]) -> dict[str, Any]:
-    """Logits, sorted, as a JSON value: little-endian floats in base64, of 4 bytes where that loses nothing."""
+    """Sorted logits as a JSON value: little-endian floats in base64, float32 if lossless, else float64."""
     ordered = np.sort(np.asarray(logit, np.float64))
     kind = "<f4" if (ordered.astype("<f4").astype(np.float64) == ordered).all() else "<f8"
     return {"n": len(ordered), "dtype": kind, "base64": base64.b64encode(ordered.astype(kind).tobytes()).decode()}
 
 
 def unpack(value: Mapping[str, Any], where: str) -> NDArray[np.float64]:
-    """Logits from their JSON value; InputError where it is none."""
+    """Logits from their JSON value; InputError if it is invalid."""
     try:
         kind = {"<f4": "<f4", "<f8": "<f8"}[value["dtype"]]
         logit = np.frombuffer(base64.b64decode(value["base64"], validate=True), kind).astype(np.float64)
         if len(logit) != value["n"] or not np.isfinite(logit).all():
             raise ValueError
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise InputError(f"{where}: its stored scores cannot be read", "freeze the model again") from error
+        raise InputError(f"{where}: invalid stored scores", "freeze the model again") from error
     return logit

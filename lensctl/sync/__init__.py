@@ -1,4 +1,4 @@
-"""Copies objects from one place to another, S3 or disk, verified, and goes on where it was cut short."""
+"""Verified, resumable copying of objects between S3 and disk."""
 
 from lensctl.sync.outcome import FAILURES, Outcome
 from lensctl.sync.run import sync

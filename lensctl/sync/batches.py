@@ -1,4 +1,4 @@
-"""How many objects a thread takes at a time."""
+"""Batches of objects, one batch per thread at a time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from lensctl.sync.object_store import Entry
 
 BATCH, BATCH_BYTES = 8, 1 << 20
-"""Small objects, and their bytes, that a thread takes at a time: handing each over costs as much as reading it."""
+"""Most objects and bytes in a batch: handing over a small object costs as much as reading it."""
 
 
 def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Neighbouring objects in lists; a large one by itself."""
+    """Consecutive objects in lists; a large one by itself."""
     batch: list[Entry] = []
     room = BATCH_BYTES
     for entry in entries:

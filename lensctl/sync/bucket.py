@@ -1,4 +1,4 @@
-"""Objects under a prefix on S3: obstore for bulk, boto3 for uploads in parts, listings with every name as it is."""
+"""Objects under an S3 prefix: obstore for bulk transfer, boto3 for multipart uploads, listings with verbatim keys."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from lensctl.sync.etag import WHOLE, parts_for
 from lensctl.sync.object_store import Changed, Entry, ObjectStore
 
 STREAM_BYTES = 1 << 20
-LARGE_UPLOADS, PARTS_UNDERWAY = 3, 4
-"""Uploads in parts at the same time, and parts of each: together they bound the memory taken."""
+LARGE_UPLOADS, CONCURRENT_PARTS = 3, 4
+"""Concurrent multipart uploads, and concurrent parts of each: together they bound memory use."""
 RANGE_BYTES = 8 << 20
-RANGED_READS, RANGES_UNDERWAY = 3, 4
-"""Large objects read by ranges at the same time, and ranges of each; further ones come in one piece."""
+RANGED_READS, CONCURRENT_RANGES = 3, 4
+"""Large objects read by ranges concurrently, and ranges of each; further objects are read as one stream."""
 
 
 class Bucket:
@@ -44,11 +44,11 @@ class Bucket:
             self._prefix = folder + "/" if folder else ""
 
     @contextmanager
-    def _reaching(self, key: str) -> Iterator[None]:
-        """As `s3.reaching`; Changed where an object is another than was asked for."""
+    def _s3_errors(self, key: str) -> Iterator[None]:
+        """As `s3.s3_errors`; Changed if the object is not the one that was listed."""
         from obstore.exceptions import PreconditionError
 
-        with s3.reaching(f"s3://{self.bucket}/{key}"):
+        with s3.s3_errors(f"s3://{self.bucket}/{key}"):
             try:
                 yield
             except PreconditionError as error:
@@ -57,7 +57,7 @@ class Bucket:
     def _head(self, key: str) -> Entry | None:
         import obstore
 
-        with self._reaching(key):
+        with self._s3_errors(key):
             try:
                 facts = obstore.head(self._store, key)
             except FileNotFoundError:
@@ -66,7 +66,7 @@ class Bucket:
         return entry_of(key.removeprefix(self._prefix), facts["size"], etag, facts["last_modified"])
 
     def entries(self) -> Iterator[Entry]:
-        """Objects under the prefix, several folders of them at a time where there are many."""
+        """Objects under the prefix; large listings are read several folders at a time."""
         if self.only:
             found = self._head(self._prefix + self.only)
             if found:
@@ -75,24 +75,26 @@ class Bucket:
         for page in Listing(self.bucket, self._prefix, self.name).pages():
             for key, entry in page:
                 if not key.startswith(self._prefix):
-                    raise ServiceError(f"{self.name}: S3 lists '{key}', which is not below it", "check the endpoint")
+                    raise ServiceError(
+                        f"{self.name}: S3 listed '{key}', which is not under this prefix", "check the endpoint"
+                    )
                 if (entry.key.endswith("/") and entry.size == 0) or not entry.key:
-                    continue  # a mark that consoles make for an empty folder
+                    continue  # folder placeholder made by S3 consoles
                 if is_data(entry.key):
                     yield entry
 
     def find(self, key: str) -> Entry | None:
-        """One object, or None; asked for by itself unless `begin` or `entries` read the listing already."""
+        """One object, or None; a HEAD request unless `begin` has read the listing."""
         if self._index is not None:
             return self._index.get(key)
         return self._head(self._prefix + key)
 
     def read(self, entry: Entry) -> Iterator[bytes]:
-        """The bytes of an object, a large one by several ranges at a time; Changed where it is another by now."""
+        """The bytes of an object, a large one by concurrent ranges; Changed if it was replaced since."""
         import obstore
 
         key = self._prefix + entry.key
-        with self._reaching(key):
+        with self._s3_errors(key):
             options: Any = {"if_match": f'"{entry.etag}"'} if entry.etag else {}
             try:
                 if entry.size <= STREAM_BYTES:
@@ -109,7 +111,7 @@ class Bucket:
                 raise Changed(entry.key) from error
 
     def _by_ranges(self, key: str, size: int, options: Any) -> Generator[bytes, None, bool]:
-        """The ranges of an object in order, a few of them ahead of the reader; False from a server without ranges."""
+        """The ranges of an object in order, prefetching a few; returns False if the server does not support ranges."""
         import obstore
         from obstore.exceptions import GenericError
 
@@ -122,125 +124,127 @@ class Bucket:
             yield get(next(starts))
         except GenericError:
             return False
-        with ThreadPoolExecutor(RANGES_UNDERWAY) as pool:
-            underway = deque(pool.submit(get, start) for start in islice(starts, RANGES_UNDERWAY))
+        with ThreadPoolExecutor(CONCURRENT_RANGES) as pool:
+            in_flight = deque(pool.submit(get, start) for start in islice(starts, CONCURRENT_RANGES))
             try:
-                while underway:
-                    yield underway.popleft().result()
-                    underway.extend(pool.submit(get, start) for start in islice(starts, 1))
+                while in_flight:
+                    yield in_flight.popleft().result()
+                    in_flight.extend(pool.submit(get, start) for start in islice(starts, 1))
             finally:
                 pool.shutdown(cancel_futures=True)
         return True
 
     def is_sealed(self, key: str) -> bool:
-        """Whether S3 says that an object is encrypted with a key that is not its own."""
-        with self._reaching(key):
+        """Whether S3 says an object is encrypted with a KMS or customer key."""
+        with self._s3_errors(key):
             facts = s3.client().head_object(Bucket=self.bucket, Key=self._prefix + key)
         return "aws:kms" in facts.get("ServerSideEncryption", "") or "SSECustomerAlgorithm" in facts
 
     def put(self, key: str, chunks: Iterable[bytes], size: int, modified_ns: int) -> Callable[[], Entry]:
-        """Upload an object; S3 shows it when it is whole, which is at once."""
+        """Upload an object; S3 makes it visible once complete."""
         import obstore
 
         full, parts = self._prefix + key, parts_for(size)
         if parts == WHOLE:
             data = b"".join(chunks)
-            with self._reaching(full):
+            with self._s3_errors(full):
                 etag = obstore.put(self._store, full, data, use_multipart=False)["e_tag"] or ""
         else:
             with self._large:
                 etag = self._put_parts(full, chunks, parts)
-        return lambda: self._noted(entry_of(key, size, etag.strip('"'), EPOCH))
+        return lambda: self._indexed(entry_of(key, size, etag.strip('"'), EPOCH))
 
     def _put_parts(self, key: str, chunks: Iterable[bytes], part_bytes: int) -> str:
-        """Upload in parts; whatever fails on the way, in `chunks` too, leaves no trace."""
-        at = {"Bucket": self.bucket, "Key": key}
-        with self._reaching(key):
-            upload = s3.client().create_multipart_upload(**at)["UploadId"]
+        """Multipart upload; aborted on any failure, including in `chunks`."""
+        target = {"Bucket": self.bucket, "Key": key}
+        with self._s3_errors(key):
+            upload = s3.client().create_multipart_upload(**target)["UploadId"]
         done: list[dict[str, Any]] = []
 
         def send(number: int, data: bytes) -> dict[str, Any]:
-            answer = s3.client().upload_part(**at, UploadId=upload, PartNumber=number, Body=data)
-            return {"PartNumber": number, "ETag": answer["ETag"]}
+            response = s3.client().upload_part(**target, UploadId=upload, PartNumber=number, Body=data)
+            return {"PartNumber": number, "ETag": response["ETag"]}
 
         try:
-            with ThreadPoolExecutor(PARTS_UNDERWAY) as pool:
-                underway: set[Future[dict[str, Any]]] = set()
+            with ThreadPoolExecutor(CONCURRENT_PARTS) as pool:
+                in_flight: set[Future[dict[str, Any]]] = set()
                 for number, data in enumerate(_blocks(chunks, part_bytes), start=1):
-                    if len(underway) >= PARTS_UNDERWAY:
-                        finished, underway = wait(underway, return_when=FIRST_COMPLETED)
-                        with self._reaching(key):
+                    if len(in_flight) >= CONCURRENT_PARTS:
+                        finished, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
+                        with self._s3_errors(key):
                             done += [part.result() for part in finished]
-                    underway.add(pool.submit(send, number, data))
-                with self._reaching(key):
-                    done += [part.result() for part in underway]
-            with self._reaching(key):
+                    in_flight.add(pool.submit(send, number, data))
+                with self._s3_errors(key):
+                    done += [part.result() for part in in_flight]
+            with self._s3_errors(key):
                 parts = {"Parts": sorted(done, key=lambda part: int(part["PartNumber"]))}
-                return str(s3.client().complete_multipart_upload(**at, UploadId=upload, MultipartUpload=parts)["ETag"])
+                return str(
+                    s3.client().complete_multipart_upload(**target, UploadId=upload, MultipartUpload=parts)["ETag"]
+                )
         except BaseException:
-            s3.client().abort_multipart_upload(**at, UploadId=upload)
+            s3.client().abort_multipart_upload(**target, UploadId=upload)
             raise
 
-    def _noted(self, entry: Entry) -> Entry:
+    def _indexed(self, entry: Entry) -> Entry:
         if self._index is not None:
             self._index[entry.key] = entry
         return entry
 
     def settle(self, entry: Entry, modified_ns: int) -> Entry:
-        """S3 sets the times of objects itself."""
+        """No-op: S3 sets modification times itself."""
         return entry
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects."""
         import obstore
 
-        with self._reaching(self._prefix + keys[0]):
+        with self._s3_errors(self._prefix + keys[0]):
             obstore.delete(self._store, [self._prefix + key for key in keys])
         for key in keys:
             (self._index or {}).pop(key, None)
 
     def read_note(self, name: str) -> list[bytes]:
-        """Lines of a note."""
+        """Lines of a note; empty if there is none."""
         import obstore
 
-        with self._reaching(self._prefix + name):
+        with self._s3_errors(self._prefix + name):
             try:
                 return bytes(obstore.get(self._store, self._prefix + name).bytes()).splitlines()
             except FileNotFoundError:
                 return []
 
     def write_note(self, name: str, lines: Iterable[str]) -> None:
-        """Write a note, whole."""
+        """Write a note atomically; one without lines is removed."""
         import obstore
 
         text = "".join(f"{line}\n" for line in lines).encode()
-        with self._reaching(self._prefix + name):
+        with self._s3_errors(self._prefix + name):
             if text:
                 obstore.put(self._store, self._prefix + name, text)
             else:
                 obstore.delete(self._store, self._prefix + name)
 
     def append_note(self, line: str) -> None:
-        """S3 has nothing to append to; a rerun compares ETags instead."""
+        """No-op: S3 objects cannot be appended to; a rerun compares ETags instead."""
 
     def free_bytes(self) -> int | None:
-        """S3 does not run out."""
+        """None: S3 does not run out of space."""
         return None
 
     def begin(self, dry_run: bool) -> None:
-        """Read the listing, so that `find` need not ask for each object."""
+        """Read the listing, so that `find` needs no request per object."""
         self._index = {entry.key: entry for entry in self.entries()}
 
     def end(self) -> None:
-        """Nothing of ours stays."""
+        """No-op: no temporary objects to remove."""
 
     def holds(self, other: ObjectStore) -> bool:
-        """Whether another place is this prefix or lies under it."""
+        """Whether another store is this prefix or lies under it."""
         return isinstance(other, Bucket) and f"{other.name}/".startswith(f"{self.name}/")
 
 
 def _blocks(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in blocks of one size, the last one shorter."""
+    """The same bytes in blocks of equal size, the last one possibly shorter."""
     held: list[memoryview] = []
     room = size
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""Listings of a bucket: every name as it is, several folders at a time, read ahead of who copies."""
+"""Bucket listings: verbatim keys, several folders concurrently, read ahead of the copying threads."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ from lensctl.sync.object_store import Entry
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LISTINGS = 8
-"""Folders listed at the same time."""
+"""Folders listed concurrently."""
 
 Page = list[tuple[str, Entry]]
-"""Objects by their full keys."""
+"""Objects with their full keys."""
 
 
 def entry_of(key: str, size: int, etag: str, changed: datetime) -> Entry:
-    """An object as S3 describes it."""
+    """An entry from the fields S3 returns."""
     since = changed - EPOCH
     modified_ns = (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
     return Entry(key, size, etag or str(modified_ns), modified_ns, etag)
 
 
 class Listing:
-    """What is below a prefix of a bucket.
+    """The objects under a prefix of a bucket.
 
     Parameters
     ----------
     bucket, prefix : str
-        Names of entries are relative to the prefix.
+        Keys of entries are relative to the prefix.
     name : str
-        What people call the place.
+        Name of the store in messages.
     """
 
     def __init__(self, bucket: str, prefix: str, name: str) -> None:
         import urllib3
 
         self._bucket, self._prefix, self._name = bucket, prefix, name
-        wait = urllib3.Timeout(connect=10, read=s3.REQUEST_SECONDS)
-        self._http = urllib3.PoolManager(maxsize=LISTINGS, retries=POLICY.for_urllib3(), timeout=wait)
+        timeout = urllib3.Timeout(connect=10, read=s3.REQUEST_SECONDS)
+        self._http = urllib3.PoolManager(maxsize=LISTINGS, retries=POLICY.for_urllib3(), timeout=timeout)
 
     def pages(self) -> Iterator[Page]:
-        """Every page; several folders of them at a time where there are many."""
+        """Every page; large listings are read several folders at a time."""
         page, _, token = self._page(self._prefix)
         if token:
             prefix, level = self._prefix, self._page(self._prefix, delimiter="/")
@@ -76,43 +76,44 @@ class Listing:
                 return
 
     def _page(self, prefix: str, token: str = "", delimiter: str = "") -> tuple[Page, list[str], str]:
-        """One page of a listing: objects by their full keys, folders below, and where to go on.
+        """One page of a listing: objects with their full keys, subfolders, and the continuation token.
 
-        The answer is read here because libraries change names (`/a`, `a//b`, `a/`) or refuse all for one of them.
+        Parsed here because libraries normalise keys (`/a`, `a//b`, `a/`) or reject the whole page for one of them.
         """
         import urllib3
 
-        wanted = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
-        wanted |= {name: value for name, value in (("continuation-token", token), ("delimiter", delimiter)) if value}
-        url = s3.signed(self._bucket, wanted)
+        query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
+        query |= {name: value for name, value in (("continuation-token", token), ("delimiter", delimiter)) if value}
+        url = s3.signed(self._bucket, query)
         try:
-            answer = self._http.request("GET", url)
-            text = answer.data.decode()
+            response = self._http.request("GET", url)
+            text = response.data.decode()
             root = ElementTree.fromstring(text)
         except (urllib3.exceptions.HTTPError, UnicodeDecodeError, ElementTree.ParseError) as error:
-            raise ServiceError(f"{self._name}: S3 gives no listing ({error})", "check the endpoint") from error
-        space = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
-        if answer.status != 200 or not root.tag.endswith("ListBucketResult"):
+            raise ServiceError(f"{self._name}: S3 returned no listing ({error})", "check the endpoint") from error
+        namespace = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
+        if response.status != 200 or not root.tag.endswith("ListBucketResult"):
             raise s3.unreachable(self._name, ServiceError(text))
-        decode: Callable[[str], str] = unquote_plus if root.findtext(f"{space}EncodingType") == "url" else str
+        decode: Callable[[str], str] = unquote_plus if root.findtext(f"{namespace}EncodingType") == "url" else str
         objects = []
-        for found in root.iter(f"{space}Contents"):
-            fact = {child.tag.removeprefix(space): child.text or "" for child in found}
-            key = decode(fact["Key"])
-            changed = datetime.fromisoformat(fact["LastModified"])
-            entry = entry_of(key[len(self._prefix) :], int(fact["Size"]), fact.get("ETag", "").strip('"'), changed)
+        for contents in root.iter(f"{namespace}Contents"):
+            facts = {child.tag.removeprefix(namespace): child.text or "" for child in contents}
+            key = decode(facts["Key"])
+            changed = datetime.fromisoformat(facts["LastModified"])
+            entry = entry_of(key[len(self._prefix) :], int(facts["Size"]), facts.get("ETag", "").strip('"'), changed)
             objects.append((key, entry))
-        folders = [decode(found.findtext(f"{space}Prefix", "")) for found in root.iter(f"{space}CommonPrefixes")]
-        return objects, folders, root.findtext(f"{space}NextContinuationToken", "")
+        prefixes = root.iter(f"{namespace}CommonPrefixes")
+        folders = [decode(prefix.findtext(f"{namespace}Prefix", "")) for prefix in prefixes]
+        return objects, folders, root.findtext(f"{namespace}NextContinuationToken", "")
 
 
 def _merged(folders: list[str], pages: Callable[[str], Iterator[Page]]) -> Iterator[Page]:
-    """Pages of the listings of several folders, as they come; a few wait for the reader, no more."""
+    """Pages from several folders as they arrive; only a few are buffered."""
     ready: queue.Queue[Page | None] = queue.Queue(maxsize=4 * LISTINGS)
-    left = threading.Event()
+    abandoned = threading.Event()
 
     def offer(page: Page | None) -> None:
-        while not left.is_set():
+        while not abandoned.is_set():
             with suppress(queue.Full):
                 ready.put(page, timeout=0.2)
                 return
@@ -121,7 +122,7 @@ def _merged(folders: list[str], pages: Callable[[str], Iterator[Page]]) -> Itera
         try:
             for page in pages(folder):
                 offer(page)
-                if left.is_set():
+                if abandoned.is_set():
                     return
         finally:
             offer(None)
@@ -139,5 +140,5 @@ def _merged(folders: list[str], pages: Callable[[str], Iterator[Page]]) -> Itera
             for listing in listings:
                 listing.result()
         finally:
-            left.set()
+            abandoned.set()
             pool.shutdown(cancel_futures=True)

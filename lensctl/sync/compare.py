@@ -1,4 +1,4 @@
-"""Whether two objects are alike, and whether a copy still is what it was."""
+"""Compares objects of source and target, and copies with their recorded digests."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from lensctl.sync.throttle import Throttle
 
 
 class Stopped(Exception):
-    """The run is over; this object does not matter any more."""
+    """The run has been stopped."""
 
 
 class Comparer:
-    """Reads objects of a source and a target, no faster than a throttle lets; raises Stopped once `stop` is set."""
+    """Reads objects of source and target, within the throttle's rate; raises Stopped once `stop` is set."""
 
     def __init__(
         self, source: ObjectStore, target: ObjectStore, stop: threading.Event, throttle: Throttle | None = None
@@ -34,25 +34,25 @@ class Comparer:
             yield chunk
 
     def read(self, place: ObjectStore, entry: Entry, into: Content) -> Content:
-        """Sum up an object, read now."""
+        """Read and hash an object."""
         for chunk in self.chunks(place, entry):
             into.update(chunk)
         return into
 
-    def still(self, known: CopyRecord, entry: Entry, there: Entry) -> bool:
-        """Whether a copy made before still has the content it had; InputError where the source has not."""
+    def is_intact(self, known: CopyRecord, entry: Entry, there: Entry) -> bool:
+        """Whether an earlier copy still has its recorded content; InputError if the source no longer has it."""
 
-        def holds(place: ObjectStore, found: Entry) -> bool:
+        def matches(place: ObjectStore, found: Entry) -> bool:
             return self.read(place, found, content_of_kind(known.digest, known.size)).digest == known.digest
 
-        right = holds(self._target, there)
-        # S3 gives an object another ETag when it is written: only a source on disk has to be read again
-        if not entry.etag and not holds(self._source, entry):
-            raise InputError("the source changed in content but not in size and times; the copy was let be")
-        return right
+        intact = matches(self._target, there)
+        # S3 changes the ETag when an object is written: only a source on disk has to be re-read
+        if not entry.etag and not matches(self._source, entry):
+            raise InputError("the source's content changed but not its size and times; the copy was left alone")
+        return intact
 
     def same(self, entry: Entry, there: Entry) -> Content | None:
-        """The content of two objects of one size if it is the same for certain, by an ETag or by both contents."""
+        """The content of two objects of equal size if an ETag or both contents prove it identical, else None."""
         if not entry.etag and not there.etag:
             ours = self.read(self._source, entry, Content())
             return ours if ours.digest == self.read(self._target, there, Content()).digest else None

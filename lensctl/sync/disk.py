@@ -1,4 +1,4 @@
-"""Objects that are files below a folder."""
+"""Objects that are files under a folder."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from lensctl.sync.object_store import Changed, DiskFull, Entry, ObjectStore
 
 CHUNK_BYTES = 1 << 20
 STAGE = f"{SYNC}.part"
-"""Folder in the target where files are written before they are whole."""
+"""Folder in the target where files are staged until complete."""
 
 
 class Disk:
-    """A folder, or one file in it. See `Place` for the methods."""
+    """A folder, or one file in it. See `ObjectStore` for the methods."""
 
     stages = True
 
@@ -34,16 +34,16 @@ class Disk:
             path, self.only = os.path.split(path)
         self.root = Path(path or ".")
         self.name = str(self.root)
-        self._below_root = os.path.join(self.name, "")  # joining strings takes a tenth of what joining paths does
+        self._below_root = os.path.join(self.name, "")  # joining strings is ten times faster than joining paths
         self._stage = self.root / STAGE
         self._numbers = itertools.count()
         self._journal = -1
-        self._made: list[Path] = []
-        self._safe: set[str] = set()
+        self._created: list[Path] = []
+        self._checked: set[str] = set()
         self._lock = threading.Lock()
 
     def entries(self) -> Iterator[Entry]:
-        """Files below the folder, in the order of their names; links are followed."""
+        """Files under the folder, in name order; links are followed."""
         if self.only:
             yield self._entry(self.only)
         elif self.root.is_dir():
@@ -63,7 +63,7 @@ class Disk:
             if not is_folder:
                 yield self._entry(key)
             elif (real := os.path.realpath(self.root / key)) in above:
-                yield Entry(key, 0, "", 0, problem="is a link to a folder that it lies in")
+                yield Entry(key, 0, "", 0, problem="is a link to a folder that contains it")
             else:
                 yield from self._below(key + "/", above | {real})
 
@@ -72,16 +72,16 @@ class Disk:
             facts = os.stat(self._below_root + key)
         except OSError as error:
             return Entry(key, 0, "", 0, problem=error.strerror or str(error))
-        wrong = "" if stat.S_ISREG(facts.st_mode) else "is not a file"
-        return Entry(key, facts.st_size, _stamp(facts), facts.st_mtime_ns, problem=wrong)
+        problem = "" if stat.S_ISREG(facts.st_mode) else "is not a file"
+        return Entry(key, facts.st_size, _stamp(facts), facts.st_mtime_ns, problem=problem)
 
     def find(self, key: str) -> Entry | None:
-        """One file, or None where there is none."""
+        """One file, or None if there is none."""
         entry = self._entry(key)
         return None if entry.problem else entry
 
     def read(self, entry: Entry) -> Iterator[bytes]:
-        """The bytes of a file; Changed where it was written since it was listed, or meanwhile."""
+        """The bytes of a file; Changed if it was modified since it was listed."""
         with open(self._below_root + entry.key, "rb", buffering=0) as file:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
@@ -90,20 +90,20 @@ class Disk:
             raise Changed(entry.key)
 
     def is_sealed(self, key: str) -> bool:
-        """Files have no ETags."""
+        """False: files have no ETags."""
         return False
 
     def put(self, key: str, chunks: Iterable[bytes], size: int, modified_ns: int) -> Callable[[], Entry]:
-        """Write a file aside and flush it; it takes its name when the function given back is called."""
+        """Write a file to the stage and flush it; calling the returned function moves it to its name."""
         if size > CHUNK_BYTES and size > (room := self.free_bytes()):
-            why = f"{self.name}: {room:,} bytes are free, and {key} needs {size:,}"
-            raise DiskFull(why, "make room and give the command again")
+            reason = f"{self.name}: {room:,} bytes are free, and {key} needs {size:,}"
+            raise DiskFull(reason, "free some space and run the command again")
         part = f"{self._stage}/{next(self._numbers)}"
         try:
             with open(part, "wb", buffering=0) as file:
                 for chunk in chunks:
                     view = memoryview(chunk)
-                    while len(view):  # a raw file may take less than it is given
+                    while len(view):  # an unbuffered write may be partial
                         view = view[file.write(view) :]
                 os.utime(file.fileno(), ns=(modified_ns, modified_ns))
                 os.fsync(file.fileno())
@@ -111,7 +111,7 @@ class Disk:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(part)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFull(f"{self.name}: no space left", "make room and give the command again") from error
+                raise DiskFull(f"{self.name}: no space left", "free some space and run the command again") from error
             raise
 
         def appear() -> Entry:
@@ -123,24 +123,24 @@ class Disk:
         return appear
 
     def _make_folder(self, folder: str) -> None:
-        """Make the folders above a file; OSError where a link leads out of this place."""
-        if folder in self._safe:
+        """Make a file's parent folders; OSError if a link leads out of this store."""
+        if folder in self._checked:
             return
         root = os.path.realpath(self.root)
-        if os.path.commonpath([root, os.path.realpath(folder)]) != root:  # before anything is made beyond a link
+        if os.path.commonpath([root, os.path.realpath(folder)]) != root:  # before creating anything beyond a link
             raise OSError(errno.EXDEV, f"a link leads out of {self.name}", folder)
         os.makedirs(folder, exist_ok=True)
-        self._safe.add(folder)
+        self._checked.add(folder)
 
     def settle(self, entry: Entry, modified_ns: int) -> Entry:
-        """Give a file the time of its source."""
+        """Set a file's modification time to that of its source."""
         if entry.modified_ns == modified_ns:
             return entry
         os.utime(self.root / entry.key, ns=(modified_ns, modified_ns))
         return self._entry(entry.key)
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Remove files, and the folders that they leave empty."""
+        """Remove files, and folders left empty by that."""
         for key in keys:
             path = self.root / key
             path.unlink(missing_ok=True)
@@ -151,12 +151,12 @@ class Disk:
                     break
 
     def read_note(self, name: str) -> list[bytes]:
-        """Lines of a note, then those an interrupted run left for it."""
+        """Lines of a note, then those an interrupted run left in its journal."""
         files = (self.root / name, self._stage / name)
         return [line for file in files if file.is_file() for line in file.read_bytes().splitlines()]
 
     def write_note(self, name: str, lines: Iterable[str]) -> None:
-        """Write a note, whole."""
+        """Write a note atomically; one without lines is removed."""
         text = "".join(f"{line}\n" for line in lines)
         if not text:
             (self.root / name).unlink(missing_ok=True)
@@ -172,18 +172,18 @@ class Disk:
             os.write(self._journal, line.encode() + b"\n")
 
     def free_bytes(self) -> int:
-        """Room on the disk."""
-        there = next(folder for folder in (self.root, *self.root.absolute().parents) if folder.is_dir())
-        return shutil.disk_usage(there).free
+        """Free space on the disk."""
+        existing = next(folder for folder in (self.root, *self.root.absolute().parents) if folder.is_dir())
+        return shutil.disk_usage(existing).free
 
     def begin(self, dry_run: bool) -> None:
-        """Make the folder and, in it, the one for what is not yet whole; take the lock on it."""
+        """Make the folder and its staging folder, and lock it."""
         import fcntl
 
         if dry_run:
             return
 
-        self._made = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
+        self._created = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
         self._stage.mkdir(parents=True, exist_ok=True)
         self._journal = os.open(self._stage / f"{SYNC}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
@@ -191,26 +191,26 @@ class Disk:
         except BlockingIOError as error:
             os.close(self._journal)
             self._journal = -1
-            raise InputError(f"{self.name}: another sync is writing there", "wait until it is done") from error
+            raise InputError(f"{self.name}: another sync is writing to it", "wait until it is done") from error
         for leftover in self._stage.iterdir():
             if leftover.name.isdecimal():
                 leftover.unlink()
 
     def end(self) -> None:
-        """Flush the folders written to, remove the one for parts, and those we made that stayed empty."""
+        """Flush the folders written to, remove the stage, and folders created here that stayed empty."""
         if self._journal < 0:
             return
-        for written in self._safe:
+        for written in self._checked:
             with contextlib.suppress(FileNotFoundError):
                 sync_to_disk(Path(written))
         shutil.rmtree(self._stage, ignore_errors=True)
         os.close(self._journal)
         with contextlib.suppress(OSError):
-            for folder in self._made:
+            for folder in self._created:
                 folder.rmdir()
 
     def holds(self, other: ObjectStore) -> bool:
-        """Whether another place is this folder or lies in it."""
+        """Whether another store is this folder or lies in it."""
         if not isinstance(other, Disk):
             return False
         here, there = os.path.realpath(self.root), os.path.realpath(other.root)
@@ -218,5 +218,5 @@ class Disk:
 
 
 def _stamp(facts: os.stat_result) -> str:
-    """Times of change of content and of the file's entry: the second cannot be set at will."""
+    """Modification and inode-change times: the second cannot be set by users."""
     return f"{facts.st_mtime_ns}.{facts.st_ctime_ns}"

@@ -1,4 +1,4 @@
-"""What was read, told from its bytes as they go by: their size, and SHA-256 or the ETag that S3 would give them."""
+"""Hashes of streamed bytes: their size, and the SHA-256 or the ETag that S3 would give them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ MOST_PARTS = 10_000
 _KNOWN_PARTS = tuple(mib * MIB for mib in (8, 5, 16, 32, 64, 10, 15, 20, 25, 50, 100, 128, 256, 512))
 _ETAG = re.compile(r"[0-9a-f]{32}(?:-(\d+))?")
 WHOLE = 0
-"""Said of an object that goes to S3 in one piece: its ETag is the MD5 of it all."""
+"""Part size of an object uploaded in one piece: its ETag is the MD5 of all its bytes."""
 
 
 def parts_for(size: int) -> int:
-    """Bytes in each part of an object of this size when it goes to S3 (10,000 parts are the most); WHOLE if small."""
+    """Part size in bytes for uploading an object of this size to S3 (10,000 parts at most); WHOLE if small."""
     if size <= PART_BYTES:
         return WHOLE
     return max(PART_BYTES, -(-size // (MOST_PARTS * MIB)) * MIB)
 
 
 def parts_of(etag: str, size: int) -> int | None:
-    """Bytes in each part of the object of this ETag, as other tools choose them; None where it tells nothing."""
+    """Part size in bytes that explains an ETag, among those common tools use; None if unknown."""
     found = _ETAG.fullmatch(etag)
     if not found:
         return None
@@ -33,12 +33,12 @@ def parts_of(etag: str, size: int) -> int | None:
 
 
 class Content:
-    """Sums up bytes that pass, once: the MD5 of an ETag takes longer than all else that is done to them.
+    """Running hash of bytes; only one kind is computed, because an ETag's MD5 dominates the cost of a copy.
 
     Parameters
     ----------
     parts : int, optional
-        Bytes in each part, for the ETag; WHOLE for an object in one piece. None takes the SHA-256 instead.
+        Part size in bytes for the ETag; WHOLE for an object in one piece. None computes the SHA-256 instead.
 
     Attributes
     ----------
@@ -50,48 +50,48 @@ class Content:
 
     def __init__(self, parts: int | None = None) -> None:
         self.size, self.parts = 0, parts
-        self._sum = hashlib.sha256() if parts is None else hashlib.md5(usedforsecurity=False)
+        self._hash = hashlib.sha256() if parts is None else hashlib.md5(usedforsecurity=False)
         self._done: list[bytes] = []
         self._room = parts or 0
 
     def update(self, chunk: bytes | memoryview) -> None:
-        """Take in the next bytes."""
+        """Hash the next bytes."""
         self.size += len(chunk)
         if not self.parts:
-            self._sum.update(chunk)
+            self._hash.update(chunk)
             return
         view = memoryview(chunk)
         while len(view):
             head, view = view[: self._room], view[self._room :]
-            self._sum.update(head)
+            self._hash.update(head)
             self._room -= len(head)
             if not self._room:
-                self._done.append(self._sum.digest())
-                self._sum = hashlib.md5(usedforsecurity=False)
+                self._done.append(self._hash.digest())
+                self._hash = hashlib.md5(usedforsecurity=False)
                 self._room = self.parts
 
     @property
     def etag(self) -> str:
-        """ETag of the bytes so far; empty where SHA-256 was asked for."""
+        """ETag of the bytes so far; empty if SHA-256 is computed."""
         if self.parts is None:
             return ""
         if self.parts == WHOLE:
-            return self._sum.hexdigest()
-        digests = self._done + ([self._sum.digest()] if self._room < self.parts else [])
+            return self._hash.hexdigest()
+        digests = self._done + ([self._hash.digest()] if self._room < self.parts else [])
         return f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{len(digests)}"
 
     @property
     def digest(self) -> str:
-        """The sum of the bytes so far and what it is: `sha256:…`, `md5:…`, or `etag:…-N` of an object in N parts."""
+        """Hash of the bytes so far, with its kind: `sha256:…`, `md5:…`, or `etag:…-N` of an object in N parts."""
         if self.parts is None:
-            return f"sha256:{self._sum.hexdigest()}"
+            return f"sha256:{self._hash.hexdigest()}"
         return f"{'etag' if self.parts else 'md5'}:{self.etag}"
 
     def agrees(self, etag: str) -> bool | None:
-        """Whether these are the bytes of an ETag; None where it cannot tell.
+        """Whether the bytes match an ETag; None if that cannot be decided.
 
-        An ETag of parts that differs proves nothing: another tool may have cut the parts elsewhere. Nor is an ETag a
-        digest in a bucket that encrypts with a key of its own, so False asks for a second look.
+        A differing multipart ETag proves nothing: another tool may have used another part size. Nor is an ETag a
+        digest where the bucket encrypts with its own key, so False calls for a second check.
         """
         own = self.etag
         if own and own == etag:
@@ -100,7 +100,7 @@ class Content:
 
 
 def content_of(chunks: Iterable[bytes], parts: int | None = None) -> Content:
-    """The sum of some chunks."""
+    """The hash of some chunks."""
     content = Content(parts)
     for chunk in chunks:
         content.update(chunk)
@@ -108,6 +108,6 @@ def content_of(chunks: Iterable[bytes], parts: int | None = None) -> Content:
 
 
 def content_of_kind(digest: str, size: int) -> Content:
-    """Sums up bytes as those of a digest were."""
+    """An empty `Content` of the same kind as a digest."""
     kind, _, value = digest.partition(":")
     return Content(None if kind == "sha256" else parts_of(value, size))

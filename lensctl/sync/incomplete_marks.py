@@ -1,6 +1,6 @@
-"""The mark `_INCOMPLETE`: a folder that is being copied, or was copied while it grew, is never taken for whole.
+"""The mark `_INCOMPLETE` in a folder that is being copied, or was copied while still growing.
 
-What reads tables and stores refuses a folder that holds the mark.
+Code that reads tables and stores refuses a folder that holds the mark.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from lensctl.sync.object_store import Entry, ObjectStore
 
 
 class Marks:
-    """The marks of one sync: its own on the target, and those of folders that still grow in the source.
+    """The marks of one sync: its own on the target, and those of folders still growing in the source.
 
     Parameters
     ----------
-    target : Place
+    target : ObjectStore
     ledger : Ledger
         Of the target.
     own : bool
-        Whether the target is to hold all of a folder, so that it is not whole until all is copied.
+        Whether the target is a full copy of a folder, and so incomplete until everything is copied.
 
     Attributes
     ----------
     growing : list of Entry
-        Marks of the source. Their copies must appear before anything else does.
+        Marks in the source. Their copies must appear before anything else.
     """
 
     def __init__(self, target: ObjectStore, ledger: Ledger, own: bool) -> None:
@@ -37,14 +37,14 @@ class Marks:
         self._set = False
 
     def begin(self) -> None:
-        """Say that the target is not whole; once, before anything is changed there."""
+        """Mark the target as incomplete; once, before anything is changed there."""
         with self._lock:
             if self._own and not self._set and all(mark.key != INCOMPLETE for mark in self.growing):
                 self._target.write_note(INCOMPLETE, ["lensctl sync"])
             self._set = True
 
     def end(self) -> None:
-        """All is copied: take away the sync's own mark, and copies of marks and notes of what has become whole."""
+        """Everything is copied: remove the sync's own mark, and copied marks and notes of folders now complete."""
         here = {mark.key for mark in self.growing}
         gone = [key for key in self._ledger if is_mark(key) and key not in here]
         notes = tuple(f"{mark.removesuffix(INCOMPLETE)}{NOTES}/" for mark in gone)

@@ -1,4 +1,4 @@
-"""What a sync knows of each object it copied: size, digest, and how to see at a glance that nothing changed."""
+"""Record of each copied object: size, digest, and stamps that show whether anything changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lensctl.sync.object_store import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class CopyRecord:
-    """One object as it was when it was copied: its bytes, the stamp of the source and the mark of the target."""
+    """One object as it was copied: size in bytes, digest, stamp of the source and mark of the target."""
 
     size: int
     digest: str
@@ -21,7 +21,7 @@ class CopyRecord:
 
 
 class Ledger:
-    """The records of a target, kept in `.lensctl-sync.jsonl` there: one line of JSON an object, by name."""
+    """The records of a target, kept in its `.lensctl-sync.jsonl`: one JSON line per object, sorted by name."""
 
     def __init__(self, place: ObjectStore) -> None:
         self._place = place
@@ -31,14 +31,14 @@ class Ledger:
             try:
                 self._lines[json.loads(line)["key"]] = line
             except (ValueError, KeyError, TypeError):
-                self.changed = True  # the last line of a run that was cut short
+                self.changed = True  # the last line of an interrupted run
 
     def __iter__(self) -> Iterator[str]:
-        """The names of all objects that were ever copied and not removed since."""
+        """Names of all recorded objects, sorted."""
         return iter(sorted(self._lines))
 
     def get(self, key: str) -> CopyRecord | None:
-        """What is known of an object."""
+        """The record of an object, or None."""
         line = self._lines.get(key)
         if line is None:
             return None
@@ -50,7 +50,7 @@ class Ledger:
             return None
 
     def put(self, key: str, record: CopyRecord) -> None:
-        """Note an object; at once where the place can."""
+        """Record an object; appended to the store immediately if it supports that."""
         line = json.dumps({"key": key, **asdict(record)}, separators=(",", ":"))
         if self._lines.get(key) != line.encode():
             self._lines[key] = line.encode()
@@ -58,6 +58,6 @@ class Ledger:
             self._place.append_note(line)
 
     def save(self, is_there: Callable[[str], bool]) -> None:
-        """Write the ledger, without the objects that are gone; nothing where nothing changed."""
+        """Write the ledger without objects that are gone; does nothing if unchanged."""
         if self.changed:
             self._place.write_note(LEDGER, (self._lines[key].decode() for key in sorted(self._lines) if is_there(key)))

@@ -1,4 +1,4 @@
-"""What there is to copy: chosen, with names that may be written, and room for it."""
+"""The objects to copy: selected, with valid names, and with enough room for them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from lensctl.rules.errors import InputError
 from lensctl.sync.object_store import DiskFull, Entry, ObjectStore
 
 NAMES_SHOWN = 10
-CLASH = "differs from another only in case, or as file and folder"
+CLASH = "clashes with another name (case, or file and folder)"
 
 
 class Listed:
-    """The objects of a source that are chosen, as they are found.
+    """The selected objects of a source, as they are listed.
 
     Attributes
     ----------
     objects, bytes : int
-        Found so far.
+        Listed so far.
     refused : bool
-        Whether a name was found that may not be written: the rest is listed only to name all of them.
+        Whether an invalid name was found: listing continues only to report all of them.
     """
 
     def __init__(self, source: ObjectStore, target: ObjectStore, selection: object_names.NameSelection) -> None:
@@ -33,7 +33,7 @@ class Listed:
 
     @property
     def refused(self) -> bool:
-        """Whether nothing may be written any more."""
+        """Whether an invalid name was found, so that nothing may be written."""
         return self._clash or bool(self._bad)
 
     def __contains__(self, key: str) -> bool:
@@ -41,14 +41,14 @@ class Listed:
         return hash(key) in self._names
 
     def __iter__(self) -> Iterator[Entry]:
-        """List; InputError at the end for names that may not be written or nothing to copy, DiskFull for no room."""
-        room, needed, passed_over = self._target.free_bytes(), 0, 0
+        """List; InputError at the end for invalid names or nothing to copy, DiskFull for lack of room."""
+        room, needed, skipped = self._target.free_bytes(), 0, 0
         for entry in self._source.entries():
             if not self._selection.takes(entry.key):
-                passed_over += 1
+                skipped += 1
                 continue
-            if not entry.problem and (wrong := object_names.problem(entry.key)):
-                self._bad[entry.key] = wrong
+            if not entry.problem and (problem := object_names.problem(entry.key)):
+                self._bad[entry.key] = problem
             self._clash |= self._clashes.add(entry.key)
             if self.refused:
                 continue
@@ -60,24 +60,24 @@ class Listed:
                 needed += entry.size if there is None or there.size != entry.size else 0
                 if needed > room:
                     raise DiskFull(
-                        f"{self._target.name}: {room:,} bytes are free, and {needed:,} or more are needed",
-                        "make room, or choose less with --include",
+                        f"{self._target.name}: {room:,} bytes are free, and at least {needed:,} are needed",
+                        "free some space, or select less with --include",
                     )
             yield entry
         if self.refused:
             raise self._refusal()
         if not self.objects:
-            why = f"none of {passed_over:,} objects is chosen" if passed_over else "there is nothing to copy"
+            why = f"none of {skipped:,} objects is selected" if skipped else "there is nothing to copy"
             raise InputError(f"{self._source.name}: {why}", "check the path and the patterns")
 
     def _refusal(self) -> InputError:
-        """All names that may not be written; those that clash are found by listing again."""
+        """An error naming all invalid names; clashing ones are found by listing again."""
         if self._clash:
             found = (entry.key for entry in self._source.entries() if self._clashes.involves(entry.key))
             self._bad |= {key: CLASH for key in found if self._selection.takes(key)}
         shown = ", ".join(f"{key!r} {why}" for key, why in sorted(self._bad.items())[:NAMES_SHOWN])
         more = f", and {len(self._bad) - NAMES_SHOWN:,} more" if len(self._bad) > NAMES_SHOWN else ""
         return InputError(
-            f"{self._source.name}: {len(self._bad):,} names may not be written: {shown}{more}",
-            "rename them, or leave them out with --exclude",
+            f"{self._source.name}: {len(self._bad):,} names are invalid: {shown}{more}",
+            "rename them, or skip them with --exclude",
         )

@@ -1,4 +1,4 @@
-"""Objects under a folder on disk or under a prefix on S3, through one small interface."""
+"""Common interface to objects under a folder on disk or a prefix on S3."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from lensctl.rules.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object: its name below the place, and what tells whether it changed.
+    """One object: its key within the store, and what shows whether it changed.
 
     Attributes
     ----------
     size : int
         Bytes.
     stamp : str
-        Another one when the object is written again: its times on disk, its ETag on S3.
+        Changes when the object is rewritten: its times on disk, its ETag on S3.
     modified_ns : int
-        Time of the last change, ns since 1970.
+        Time of last modification, ns since 1970.
     etag : str
         Empty on disk.
     problem : str
-        Why the object cannot be read; empty for one that can.
+        Why the object cannot be read; empty if it can.
     """
 
     key: str
@@ -36,31 +36,31 @@ class Entry:
 
     @property
     def mark(self) -> str:
-        """What a copy of the same object has in common with this one: ETag, or time of its content."""
+        """What identifies the object's content: ETag, or modification time."""
         return self.etag or str(self.modified_ns)
 
 
 class Changed(Exception):
-    """An object was written while it was read, or since it was listed."""
+    """An object was modified since it was listed."""
 
 
 class DiskFull(InputError):
-    """The target has no room left: going on makes no sense."""
+    """The target has no space left, so the run must stop."""
 
 
 class ObjectStore(Protocol):
-    """Where objects are.
+    """A store of objects.
 
     Attributes
     ----------
     name : str
-        As people call it, without a slash at the end.
+        Name in messages, without a trailing slash.
     only : str
-        Key of the one object meant, where the place is a single one; else empty.
+        Key of the object, if the path names a single one; else empty.
     pattern : str
-        Rest of a glob to choose objects by; else empty.
+        Rest of a glob that selects objects; else empty.
     stages : bool
-        Whether what is put may wait, whole, for its appearance.
+        Whether `put` stages objects, so that they appear only when told to.
     """
 
     name: str
@@ -69,43 +69,43 @@ class ObjectStore(Protocol):
     stages: bool
 
     def entries(self) -> Iterator[Entry]:
-        """Every object that is data, as it is found; those that cannot be read carry a problem."""
+        """Every data object, as it is listed; unreadable ones carry a problem."""
 
     def find(self, key: str) -> Entry | None:
-        """One object, or None where it is not there."""
+        """One object, or None if there is none."""
 
     def read(self, entry: Entry) -> Iterator[bytes]:
-        """The bytes of an object; Changed where it is not the one that was listed."""
+        """The bytes of an object; Changed if it is not the one that was listed."""
 
     def is_sealed(self, key: str) -> bool:
-        """Whether the ETag of an object is no digest of its content, because of how it is encrypted."""
+        """Whether an object's ETag is not a digest of its content, because of its encryption."""
 
     def put(self, key: str, chunks: Iterable[bytes], size: int, modified_ns: int) -> Callable[[], Entry]:
-        """Take in an object; it appears, whole, when the function given back is called, if not before."""
+        """Write an object; it appears, complete, at the latest when the returned function is called."""
 
     def settle(self, entry: Entry, modified_ns: int) -> Entry:
-        """Give an object that is as it should be the time of its source, where that can be."""
+        """Set the modification time of an up-to-date object to that of its source, if possible."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects."""
 
     def read_note(self, name: str) -> list[bytes]:
-        """Lines of a file of our own in this place, oldest first; none where there is none."""
+        """Lines of one of sync's own files, oldest first; empty if there is none."""
 
     def write_note(self, name: str, lines: Iterable[str]) -> None:
-        """Write a file of our own, whole; one without lines is removed."""
+        """Write one of sync's own files atomically; one without lines is removed."""
 
     def append_note(self, line: str) -> None:
-        """Keep a line of the ledger in case this run is cut short, where that is cheap."""
+        """Save a ledger line in case this run is interrupted, if that is cheap."""
 
     def free_bytes(self) -> int | None:
-        """Room that is left; None where there is no telling."""
+        """Free space; None if unknown."""
 
     def begin(self, dry_run: bool) -> None:
-        """Make ready for writing (in a dry run for looking only); InputError where another sync is at it."""
+        """Prepare for writing (in a dry run only for reading); InputError if another sync is using it."""
 
     def end(self) -> None:
-        """Leave nothing of our own behind but the notes."""
+        """Remove temporary files, keeping the notes."""
 
     def holds(self, other: ObjectStore) -> bool:
-        """Whether another place is this one or lies in it."""
+        """Whether another store is this one or lies in it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from lensctl.rules.object_names import SYNC
 
 FAILURES = f"{SYNC}.failed.jsonl"
-"""File in the target that lists what could not be copied, and why; absent where nothing failed."""
+"""File in the target listing what could not be copied, and why; absent if nothing failed."""
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Outcome:
     skipped: int = 0
     deleted: int = 0
     corrupt: list[str] = field(default_factory=list)
-    """Copies whose content was no longer what was copied, though size and time were."""
+    """Copies whose content had changed although size and time had not."""
     failed: dict[str, str] = field(default_factory=dict)
     growing: list[str] = field(default_factory=list)
-    """Folders of the source that are not whole yet; their copies are marked so, too."""
+    """Folders of the source that are still incomplete; their copies are marked so."""

@@ -13,13 +13,13 @@ from lensctl.sync.object_store import ObjectStore
 
 
 def open_object_store(path: str, *, target: bool = False) -> ObjectStore:
-    """The place of a path: a folder or `s3://bucket/prefix`, and for a source also one file or a glob.
+    """The object store at a path: a folder or `s3://bucket/prefix`, and for a source also a file or a glob.
 
     Raises InputError for a pipe, a target that is a file, and a url without a bucket.
     """
 
     if path == "-":
-        raise InputError("objects do not go through a pipe", "name a folder or s3://bucket/prefix")
+        raise InputError("sync does not work with pipes", "name a folder or s3://bucket/prefix")
     root, pattern = path, ""
     if not target and glob.has_magic(path) and not os.path.lexists(path):
         root, pattern = split_glob(path)

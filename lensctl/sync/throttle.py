@@ -1,4 +1,4 @@
-"""A limit to what many threads read together."""
+"""A rate limit shared by many threads."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 
 class Throttle:
-    """Spaces reads so that together they are no faster than a rate.
+    """Delays reads so that their total rate stays below a limit.
 
     Parameters
     ----------
     bytes_per_second : float
     clock : callable
-        Seconds that only grow.
+        Monotonic clock in seconds.
     """
 
     def __init__(self, bytes_per_second: float, clock: Callable[[], float]) -> None:
@@ -22,14 +22,14 @@ class Throttle:
         self._free_at = clock()
 
     def take(self, size: int, wait: Callable[[float], object]) -> None:
-        """Account for bytes that were just read, and wait until they are due.
+        """Account for bytes just read, and wait until they are due.
 
         Parameters
         ----------
         size : int
             Bytes.
         wait : callable
-            Waits so many seconds, or less where nothing is to be read any more.
+            Waits this many seconds, or less if the run is stopped.
         """
         with self._lock:
             now = self._clock()

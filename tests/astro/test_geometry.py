@@ -141,7 +141,7 @@ def test_nothing_has_no_neighbours():
 
 @pytest.mark.parametrize(("ra", "dec"), [(np.nan, 0.0), (0.0, np.nan), (np.inf, 0.0), (0.0, 90.1)])
 def test_a_position_that_is_none_is_refused_with_its_row(ra, dec):
-    with pytest.raises(InputError, match="row 1 is no position"):
+    with pytest.raises(InputError, match="row 1 is not a position"):
         geometry.unit_vectors([0.0, ra], [0.0, dec])
 
 

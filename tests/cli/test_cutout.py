@@ -105,7 +105,7 @@ BAD = {
     "RA beyond 360": (table(ra=[150.0, 400.0]), [], "ra = 400.0 in row 1"),
     "no dec": (table(dec=None), [], "'dec' is missing"),
     "twice": (table(galaxy_id=["a_1", "a_1"]), [], "more than one row"),
-    "a path": (table(galaxy_id=["../../x", "a_1"]), [], "cannot name a file"),
+    "a path": (table(galaxy_id=["../../x", "a_1"]), [], "cannot be a file name"),
     "empty": (table().slice(0, 0), [], "no rows"),
     "unknown brick": (table(galaxy_id=["x", "y"]), [], "its brick is not known"),
     "no root": (table(), ["--root", "nowhere"], "nowhere: no such folder"),
@@ -115,7 +115,7 @@ BAD = {
     "size 0": (table(), ["--size", "0"], "0 px"),
     "an unknown option": (table(), ["--sise", "64"], "No such option"),
     "an unknown setting": (table(), ["--config", "c.yaml"], "sise"),
-    "no folder to write in": (table(), [], "no folder"),
+    "no folder to write in": (table(), [], "does not exist"),
 }
 
 

@@ -127,8 +127,8 @@ def test_a_cluster_that_was_kept_takes_further_steps_of_the_same_wheel_only(subm
     other = tmp_path / built.name
     other.write_bytes(built.read_bytes() + b" ")
     options = ("--staging", emr_toy.STAGING, "--wheel", other, "--cluster", kept)
-    refused(emr("submit", *options, *SAMPLE), f"cluster {kept} has installed another wheel")
-    refused(submit(*SAMPLE, options=("--cluster", kept, "--nodes", "3")), "are what they are")
+    refused(emr("submit", *options, *SAMPLE), f"cluster {kept} has a different wheel installed")
+    refused(submit(*SAMPLE, options=("--cluster", kept, "--nodes", "3")), "already has its machines")
     told(emr("terminate", kept))
     refused(submit(*SAMPLE, options=("--cluster", kept)), f"cluster {kept} is TERMINATED")
 
@@ -140,12 +140,12 @@ def test_a_cluster_that_was_kept_takes_further_steps_of_the_same_wheel_only(subm
         (("sampel", "a", "b"), "did you mean 'sample'"),
         (("sample", "s3://survey/pool"), "Missing argument 'OUTPUT'"),
         ((*SAMPLE, "--sed", "3"), "--sed"),
-        ((*SAMPLE, "--engine", "duckdb"), "--engine duckdb uses one machine"),
+        ((*SAMPLE, "--engine", "duckdb"), "--engine duckdb uses only one machine"),
         ((*SAMPLE, "--dry-run"), "--dry-run is not for a cluster"),
         ((*JOBS["cutout"], "--npz", "s3://survey/npz"), "--npz is not for a cluster"),
         (("sample", "pool.parquet", *SAMPLE[2:]), "pool.parquet is on this machine"),
         ((*SAMPLE[:2], "drawn.parquet", *SAMPLE[3:]), "drawn.parquet is on this machine"),
-        ((*SAMPLE[:2], "s3://survey/d.csv", *SAMPLE[3:]), "only parquet carries its provenance"),
+        ((*SAMPLE[:2], "s3://survey/d.csv", *SAMPLE[3:]), "only parquet carries provenance"),
         (("sample", "s3://survey/nothing", *SAMPLE[2:]), "s3://survey/nothing: no such object"),
         (("pool", "s3://survey/x-*.fits", *JOBS["pool"][2:]), "s3://survey/x-*.fits: no such object"),
         ((*SAMPLE, "--config", "nowhere.yaml"), "nowhere.yaml: config cannot be read"),
@@ -164,7 +164,7 @@ def test_a_command_that_could_only_fail_there_is_refused_here_and_nothing_is_sta
         (("--subnet", "subnet-00000000"), "subnet subnet-00000000 in us-east-2: EC2 says: InvalidSubnetID.NotFound"),
         (("--subnet", "s", "--executor-memory", "5g"), "spark.executor.memory=5g is more than YARN starts"),
         (("--subnet", "s", "--preset", "huge"), "no preset 'huge'"),
-        (("--subnet", "s", "--max-price", "1"), "--max-price means nothing"),
+        (("--subnet", "s", "--max-price", "1"), "--max-price does not apply"),
     ],
 )
 def test_machines_that_could_not_start_are_refused_here(submit, options, words):
@@ -201,7 +201,7 @@ def test_a_cluster_that_is_not_there_is_named_with_what_to_do(emr, action):
 
 
 def test_emr_out_of_reach_is_one_sentence(emr):
-    refused(emr("list", AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1"), "EMR does not answer")
+    refused(emr("list", AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_MAX_ATTEMPTS="1"), "EMR does not respond")
 
 
 def test_quotas_that_end_a_cluster_are_said_by_wait(submit, emr, aws):
@@ -241,12 +241,12 @@ def test_a_step_that_fails_is_told_with_its_last_lines(submit, emr, aws):
 
 def test_waiting_has_an_end_of_its_own_and_leaves_the_cluster_alone(submit, emr, aws):
     cluster = told(submit(*SAMPLE))["cluster"]
-    refused(emr("wait", cluster, "--every", "0.01", "--timeout-hours", "0"), "RUNNING after 0 h", "it goes on")
+    refused(emr("wait", cluster, "--every", "0.01", "--timeout-hours", "0"), "RUNNING after 0 h", "it is still running")
     assert aws.cluster(cluster).steps[0].state == "RUNNING"
 
 
 def test_logs_that_are_not_there_yet_are_said_to_be_coming(submit, emr):
-    refused(emr("logs", told(submit(*SAMPLE))["cluster"]), "there are no logs yet", "ask again")
+    refused(emr("logs", told(submit(*SAMPLE))["cluster"]), "there are no logs yet", "try again")
 
 
 def test_only_our_clusters_are_listed_and_terminate_ends_one(submit, emr, aws):

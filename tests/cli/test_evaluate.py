@@ -86,20 +86,20 @@ def test_it_refuses_what_exists_unless_told(folder, capfd):
         (["scores.parquet", "out", "--prevalence", "2"], "--prevalence 2 is not between 0 and 1"),
         (["scores.parquet", "out", "--calibration", "plat"], "no calibration 'plat' (did you mean 'platt'?)"),
         (["scores.parquet", "out", "--rounds", "3"], "--rounds"),
-        (["scores.parquet", "nowhere/out"], "there is no folder nowhere/"),
-        (["nan.parquet", "out"], "nan.parquet: column 'logit' is no finite number in 1 rows, first in row 7"),
-        (["bare.parquet", "out"], "bare.parquet: there are scores but no labels"),
+        (["scores.parquet", "nowhere/out"], "folder nowhere/ does not exist"),
+        (["nan.parquet", "out"], "nan.parquet: column 'logit' is not finite in 1 rows, first in row 7"),
+        (["bare.parquet", "out"], "bare.parquet: scores without labels"),
         (["empty.parquet", "out"], "empty.parquet: the table has no rows"),
         (["scores.parquet", "out", "--root", "nowhere"], "nowhere"),
         (["scores.parquet", "out", "--against", "nothing.parquet"], "nothing.parquet: no such file"),
         (["scores.parquet", "out", "--grades", "bad.csv"], "bad.csv: grading in row 0 is 'maybe'"),
-        (["scores.parquet"], "no OUT_DIR is given"),
+        (["scores.parquet"], "OUT_DIR is missing"),
         (["old", "--against", "scores.parquet", "--grades", "bad.csv"], "--grades and --prevalence need an OUT_DIR"),
         (["text.parquet", "out"], "text.parquet: column 'logit' is string, not a number"),
-        (["scores.parquet", "-"], "this output does not go through a pipe"),
+        (["scores.parquet", "-"], "this output cannot go through a pipe"),
         (["old", "out"], "old is an evaluation, not scores"),
         (["changed.parquet", "out"], "disagree with manifest.parquet, the manifest that was scored"),
-        (["twice.parquet", "out"], "1 values of 'galaxy_id' stand in more than one row: 0000p000_0"),
+        (["twice.parquet", "out"], "1 values of 'galaxy_id' occur in more than one row: 0000p000_0"),
     ],
 )
 def test_what_cannot_be_judged_is_said_plainly_and_nothing_is_written(folder, scores, capfd, args, message):
@@ -172,10 +172,10 @@ def test_grades_and_another_evaluation_are_told_on_stderr(folder, scores, capfd)
     (_,), err = said(capfd)
     assert "With the grades of grades.csv" in err
     assert (
-        "3 of 3 graded galaxies are among the scores; as graded, test is without 0 others that are lenses and 3" in err
+        "3 of 3 graded galaxies are among the scores; as graded, test excludes 0 negatives graded as lenses and 3" in err
     )
     assert (
-        "Against scores.parquet, on the 150 test galaxies of both (30 lenses): better: nothing; worse: nothing" in err
+        "Compared with scores.parquet on 150 common test galaxies (30 lenses): better: none; worse: none" in err
     )
     assert {"tables/against.csv", "tables/graded.parquet", "tables/test_scores.csv"} <= set(content(folder / "out"))
 

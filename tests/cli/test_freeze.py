@@ -16,11 +16,7 @@ from tests.toys import pixels, rings
 from tests.toys.freezing import FREEZE, copy_of, said
 from tests.toys.frozen import content
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _small_and_quick():
-    with frozen_toys.tiny_network():
-        yield
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 @pytest.fixture
@@ -66,7 +62,7 @@ def test_freeze_that_refuses_leaves_nothing(folder, capfd):
     assert main(FREEZE) == 2
     out, err = said(capfd)
     assert out == []
-    assert err.startswith("error: gates do not allow it: trained: there is no line of it")
+    assert err.startswith("error: required gates did not pass: trained: there is no line of it")
     assert "fix:" in err
     assert {path.name for path in folder.iterdir()} == before
 
@@ -76,16 +72,16 @@ def test_freeze_takes_a_reason_and_says_what_it_let_pass(folder, capfd):
     assert main([*FREEZE, "--allow-failed", "a first try"]) == 0
     (line,), err = said(capfd)
     assert line["gates_let_pass"] == 1
-    assert "let pass: trained: there is no line of it" in err
+    assert "waived: trained: there is no line of it" in err
     assert main(["verify", "out"]) == 0
     out, _ = said(capfd)
-    assert any(check.get("note") == "let pass, because: a first try" for check in out)
+    assert any(check.get("note") == "waived: a first try" for check in out)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--evaluation", "nowhere"], "there is no metrics.json in it"),
+        (["--evaluation", "nowhere"], "no metrics.json in this folder"),
         (["--gates", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
         (["--no-such"], "No such option"),
     ],
@@ -115,7 +111,7 @@ def test_an_encrypted_key_is_opened_by_the_environment(folder, capfd, monkeypatc
     assert "set LENSCTL_SIGN_PASSPHRASE, or run it on a terminal" in said(capfd)[1]
     monkeypatch.setenv("LENSCTL_SIGN_PASSPHRASE", "wrong")
     assert main([*FREEZE, "--sign", "key.pem"]) == 2
-    assert "key.pem: the passphrase does not open this key" in said(capfd)[1]
+    assert "key.pem: wrong passphrase" in said(capfd)[1]
     assert not (folder / "out").exists()
     monkeypatch.setenv("LENSCTL_SIGN_PASSPHRASE", "open sesame")
     assert main([*FREEZE, "--sign", "key.pem"]) == 0
@@ -133,7 +129,7 @@ def test_on_a_terminal_the_passphrase_is_asked_for_and_not_shown(folder):
     os.write(terminal, b"wrong\n")
     shown += read_until(terminal, None)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
-    assert b"the passphrase does not open this key" in shown
+    assert b"wrong passphrase" in shown
     assert b"wrong" not in shown
     assert not (folder / "out").exists()
 
@@ -163,7 +159,7 @@ def test_freeze_compares_manifest_and_cutouts_where_they_are_named(folder, capfd
     assert main([*FREEZE, "--overwrite"]) == 0
     (line,), err = said(capfd)
     assert line["cutouts_compared"] == 0
-    assert "manifest and cutouts were not compared with what was trained on; --manifest FILE does it" in err
+    assert "manifest and cutouts were not compared with the training data; use --manifest FILE to do so" in err
 
 
 @pytest.mark.usefixtures("data")
@@ -184,6 +180,6 @@ def test_freeze_refuses_a_manifest_that_changed_since_training(folder, capfd):
     table = read_table("manifest.parquet")
     write_table(rings.changed(table, "label", 0, 0), "manifest.parquet", overwrite=True)
     assert main([*FREEZE, "--manifest", "manifest.parquet"]) == 2
-    assert said(capfd)[1].startswith("error: manifest.parquet: it changed since the run was trained on it (sha256:")
+    assert said(capfd)[1].startswith("error: manifest.parquet: changed since training (sha256:")
     assert main([*FREEZE, "--manifest", "nowhere.parquet"]) == 2
     assert "nowhere.parquet" in said(capfd)[1]

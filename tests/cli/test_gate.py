@@ -97,10 +97,10 @@ def test_a_gate_named_twice_runs_once(here, manifest):
     ("arguments", "says"),
     [
         (("split", "good.parquet"), "did you mean 'splits'"),
-        (("splits",), "no input is given"),
+        (("splits",), "no input given"),
         (("splits", "absent.parquet"), "absent.parquet: no such file"),
         (("splits", "folder"), "folder without parquet files"),
-        (("weights", "good.parquet", "bad.parquet"), "judges one input"),
+        (("weights", "good.parquet", "bad.parquet"), "takes one input"),
         (("trained", "."), "no metrics.json"),
         (("splits", "good.parquet", "--set", "splits.trian=1,2"), "did you mean 'train'"),
         (("splits", "good.parquet", "--level", "plan"), "--level means nothing to splits"),
@@ -193,7 +193,7 @@ def test_the_table_tells_judged_from_reported_and_ends_with_what_failed(monkeypa
     told = drawn(monkeypatch, capsys, width)
     assert all(len(line) <= width for line in told)
     at = [
-        k for k, line in enumerate(told) if line.startswith(("passed", "only reported", "shortcut: expected", "FAILED"))
+        k for k, line in enumerate(told) if line.startswith(("passed", "reported only", "shortcut: expected", "FAILED"))
     ]
     assert len(at) == 5
     passed, reported, physics, noise, splits = (told[i:j] for i, j in itertools.pairwise([*at, len(told)]))
@@ -209,17 +209,17 @@ def test_the_table_tells_judged_from_reported_and_ends_with_what_failed(monkeypa
     assert physics[4].split()[0] == "annulus_mad"
     assert noise == [
         "FAILED shortcut: AUC of noise_g, matched",
-        "  0.713 (0.65..0.77); limit: interval meets 0.4..0.6; 9,000 judged",
+        "  0.713 (0.65..0.77); limit: interval meets 0.4..0.6; 9,000 checked",
     ]
     assert splits == [
         "FAILED splits: no, [not] here",
-        "  7; limit: = 0; 5 judged",
+        "  7; limit: = 0; 5 checked",
         "  é, 50 %",
         "  b",
         "c: d",
         "  \x00e",
         "  … and 4 more",
-        "12 checks: 3 passed, 2 failed, 7 only reported",
+        "12 checks: 3 passed, 2 failed, 7 reported only",
     ]
 
 
@@ -240,9 +240,9 @@ def test_junit_is_xml_that_counts_and_names_what_failed():
         ["system-out"] if check.passed else ["failure", "system-out"] for check in CHECKS
     ]
     noise, splits = suites.findall(".//failure")
-    assert noise.get("message") == "0.713 (0.65..0.77); limit: interval meets 0.4..0.6; 9,000 judged"
-    assert splits.get("message") == "7; limit: = 0; 5 judged"
-    assert splits.text.splitlines() == ["7; limit: = 0; 5 judged", "é, 50 %", "b", "c: d", "\ufffde", "… and 4 more"]
+    assert noise.get("message") == "0.713 (0.65..0.77); limit: interval meets 0.4..0.6; 9,000 checked"
+    assert splits.get("message") == "7; limit: = 0; 5 checked"
+    assert splits.text.splitlines() == ["7; limit: = 0; 5 checked", "é, 50 %", "b", "c: d", "\ufffde", "… and 4 more"]
     assert json.loads(cases[0].find("system-out").text) == CHECKS[0].as_dict()
 
 

@@ -38,7 +38,7 @@ def test_a_truncated_file_is_named_and_fails_the_run_unless_allowed(survey, lens
     arguments = ("pool", "sweep-0.fits", "sweep-1.fits", "sweep-2.fits", "pool.parquet", "--lenses", "lenses.csv")
     refused = lensctl(*arguments)
     assert refused.returncode == 2
-    assert "1 of 3 files are bad, first sweep-1.fits: cannot be read as FITS (cut short" in refused.stderr
+    assert "1 of 3 files are bad, first sweep-1.fits: cannot be read as FITS (truncated" in refused.stderr
     assert not (survey / "pool.parquet").exists()
     allowed = lensctl(*arguments, "--skip-bad", 1)
     assert allowed.returncode == 0, allowed.stderr
@@ -76,8 +76,8 @@ def test_hive_partitions_hold_the_same_rows_and_are_read_by_the_commands_that_fo
 @pytest.mark.parametrize(
     ("output", "options", "message"),
     [
-        ("pool", ("--partition-by", "splt"), "no partitions by 'splt' (did you mean 'split'?)"),
-        ("pool", ("--partition-by", "split", "--partition-by", "split"), "a column is given twice"),
+        ("pool", ("--partition-by", "splt"), "cannot partition by 'splt' (did you mean 'split'?)"),
+        ("pool", ("--partition-by", "split", "--partition-by", "split"), "--partition-by names a column twice"),
         ("-", ("--partition-by", "split"), "- cannot be a folder of parquet files"),
         ("pool.csv", ("--partition-by", "split"), "pool.csv cannot be a folder of parquet files"),
     ],
@@ -168,8 +168,8 @@ def test_hive_partitions_on_s3_are_read_when_they_are_whole(survey, remote, lens
     s3.write_object(f"{remote}/made/pool/{INCOMPLETE}", b"someone")
     refused = lensctl(*sample)
     assert refused.returncode == 2
-    assert "made/pool/ is not whole: what writes it is at work, or died" in refused.stderr
-    with pytest.raises(InputError, match="is not whole"):
+    assert "made/pool/ is incomplete: still being written, or interrupted" in refused.stderr
+    with pytest.raises(InputError, match="is incomplete"):
         files_of(f"{remote}/made/pool/*/*.parquet")
     other = lensctl(*arguments, "--partition-by", "split")  # not what this command began
     assert (other.returncode, "made/pool exists" in other.stderr) == (2, True)

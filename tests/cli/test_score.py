@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from lensctl.cli.main import main
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, to_list
 from lensctl.io.tables.files import read_table
@@ -17,20 +16,6 @@ from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.networks import architectures, checkpoint
 from lensctl.learning.networks.checkpoint import BEST, RUN, ModelCard
 from tests.cli.test_train import content, make
-
-
-@pytest.fixture
-def here(folder, monkeypatch, capsys):
-    """Run a command line in `folder`, within this process: status, stdout, stderr."""
-
-    def run(*args: object) -> tuple[int, str, str]:
-        monkeypatch.chdir(folder)
-        status = main([str(arg) for arg in args])
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
-
 
 TRAINED = (Step("train", {"seed": 0}),)
 

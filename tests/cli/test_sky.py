@@ -67,7 +67,7 @@ def test_a_sky_that_exists_is_refused_and_left_alone(made, capsys):
     ("options", "said"),
     [
         (["--galaxies", "5"], "20"),
-        (["--galaxies", "40", "--lenses", "30"], "do not fit"),
+        (["--galaxies", "40", "--lenses", "30"], "are too many"),
         (["--window-px", "400", "--full-bricks"], "exclude each other"),
         (["--window-px", "120"], "300"),
         (["--galaxys", "40"], "--galaxys"),

@@ -75,19 +75,6 @@ def command(*args: object) -> list[str]:
     return [sys.executable, "-m", "lensctl", "train", *map(str, args), *RECIPE]
 
 
-@pytest.fixture
-def here(folder, monkeypatch, capsys):
-    """Run a command line in `folder`, within this process: status, stdout, stderr."""
-
-    def run(*args: object) -> tuple[int, str, str]:
-        monkeypatch.chdir(folder)
-        status = main([str(arg) for arg in args])
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
-
-
 def content(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
@@ -203,7 +190,7 @@ def test_a_disk_without_room_for_the_checkpoint_is_said_and_nothing_is_lost(here
     ballast.unlink()
     status, _, err = here(*line, "--resume")
     assert status == 0, err
-    assert "goes on after 1 epochs" in err
+    assert "resumes after 1 epochs" in err
     assert content(small_disk / "run") == content(straight / "run")
 
 
@@ -232,7 +219,7 @@ def test_from_s3_it_trains_and_scores_as_from_disk(here, folder, straight, bucke
             s3.upload(path, f"s3://{bucket}/{path.relative_to(folder)}")
     status, _, err = here("train", f"s3://{bucket}/m.parquet", "run", *RECIPE, "--feed", "stream")
     assert status == 0, err
-    assert "streamed from the store by shuffled blocks" in err
+    assert "streamed from the store in shuffled blocks" in err
     assert (folder / "run" / "best.safetensors").read_bytes() == (straight / "run" / "best.safetensors").read_bytes()
     status, out, err = here("score", "run", f"s3://{bucket}/m.parquet", f"s3://{bucket}/scores.parquet")
     assert status == 0, err
@@ -296,11 +283,11 @@ def test_a_finished_run_is_resumed_by_doing_nothing_and_else_refused(here, strai
         (["m.parquet", "run", "--epoch", "3"], "--epoch"),
         (["m.parquet", "run", "--config", "typo.yaml"], "no setting 'epoch' (did you mean 'epochs'?)"),
         (["m.parquet", "run", "--track", "tensorbord"], "did you mean 'tensorboard'"),
-        (["m.parquet", "nowhere/run"], "there is no folder nowhere/"),
-        (["m.parquet", "-"], "this output does not go through a pipe"),
-        (["m.parquet", "run", "--lr", "0"], "lr = 0.0 is not from"),
+        (["m.parquet", "nowhere/run"], "folder nowhere/ does not exist"),
+        (["m.parquet", "-"], "this output cannot go through a pipe"),
+        (["m.parquet", "run", "--lr", "0"], "lr = 0.0 is outside"),
         (["m.parquet", "run", "--lr", "0.001", "--lr-end", "0.01"], "lr_end = 0.01 is above lr = 0.001"),
-        (["m.parquet", "run", "--positive-share", "1"], "positive_share = 1.0 is not from"),
+        (["m.parquet", "run", "--positive-share", "1"], "positive_share = 1.0 is outside"),
         (["m.parquet", "s3://bucket/run"], "s3://bucket/run: a run is made on local disk"),
     ],
 )

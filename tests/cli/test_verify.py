@@ -11,11 +11,7 @@ from tests.toys import frozen as frozen_toys
 from tests.toys.freezing import FREEZE, copy_of, said
 from tests.toys.frozen import content, flip
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _small_and_quick():
-    with frozen_toys.tiny_network():
-        yield
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 @pytest.fixture
@@ -31,7 +27,7 @@ def test_verify_says_yes_with_a_line_for_each_check(folder, capfd):
     lines, err = said(capfd)
     assert len(lines) == 12
     assert all(line["passed"] for line in lines)
-    assert "is what was frozen" in err
+    assert "frozen: verified" in err
 
 
 def test_verify_says_no_and_names_the_file(folder, capfd):
@@ -40,7 +36,7 @@ def test_verify_says_no_and_names_the_file(folder, capfd):
     lines, err = said(capfd)
     (no,) = [line for line in lines if not line["passed"]]
     assert no["offenders"] == ["model.pt2"]
-    assert "NOT what was frozen" in err
+    assert "verification FAILED" in err
 
 
 @pytest.fixture
@@ -56,7 +52,7 @@ def test_score_takes_a_frozen_model_only_if_it_verifies(folder, capfd):
     assert main(["score", "frozen", "manifest.parquet", "scores.parquet"]) == 0
     flip(folder / "frozen" / "thresholds.json", 100, 1)
     assert main(["score", "frozen", "manifest.parquet", "again.parquet"]) == 2
-    assert "frozen: it does not verify (no file was touched: thresholds.json)" in capfd.readouterr().err
+    assert "frozen: verification failed (no file was touched: thresholds.json)" in capfd.readouterr().err
     assert not (folder / "again.parquet").exists()
 
 
@@ -86,7 +82,7 @@ def test_verify_says_no_to_a_missing_or_extra_file_and_to_a_link_that_leads_out(
     lines, err = said(capfd)
     (no,) = [line for line in lines if not line["passed"]]
     assert (no["check"], no["offenders"]) == (check, [name])
-    assert "NOT what was frozen" in err
+    assert "verification FAILED" in err
 
 
 def test_verify_of_what_is_no_folder_cannot_be_done(folder, capfd):
@@ -116,14 +112,14 @@ def test_a_signed_model_is_asked_who_signed_it(folder, capfd):
     for options, status, answer in (
         ([], 0, (True, "not checked")),
         (["--key", "key.pub"], 0, (True, "holds")),
-        (["--key", "other/key.pub"], 1, (False, "it was made by another key")),
+        (["--key", "other/key.pub"], 1, (False, "made by another key")),
     ):
         assert main(["verify", "out", *options]) == status
         lines, err = said(capfd)
         assert signature_of(lines) == answer
         assert answer[1] in err
     assert main(["verify", "frozen", "--key", "key.pub"]) == 1
-    assert signature_of(said(capfd)[0]) == (False, "it is not signed")
+    assert signature_of(said(capfd)[0]) == (False, "not signed")
 
 
 @pytest.mark.usefixtures("keys")
@@ -131,10 +127,10 @@ def test_a_signed_model_is_asked_who_signed_it(folder, capfd):
     ("argv", "message"),
     [
         ([*FREEZE, "--sign", "nowhere.pem"], "nowhere.pem: cannot be read (No such file or directory)"),
-        ([*FREEZE, "--sign", "key.pub"], "key.pub: a public key, and only its private half can sign"),
+        ([*FREEZE, "--sign", "key.pub"], "key.pub: a public key; signing needs the private key"),
         ([*FREEZE, "--sign", "gates.jsonl"], "gates.jsonl: not a private key in PEM"),
         (["verify", "frozen", "--key", "nowhere.pub"], "nowhere.pub: cannot be read (No such file or directory)"),
-        (["verify", "frozen", "--key", "key.pem"], "key.pem: a private key: keep it to yourself"),
+        (["verify", "frozen", "--key", "key.pem"], "key.pem: a private key; do not share it"),
         (["verify", "frozen", "--key", "gates.jsonl"], "gates.jsonl: not a public key in PEM"),
     ],
 )

@@ -44,7 +44,7 @@ def test_spot_nodes_never_cost_more_than_on_demand_ones_and_the_primary_is_none(
         ({"preset": "medum"}, "no preset 'medum' .did you mean 'medium'"),
         ({"preset": "test", "kind": "m5.large"}, "no Spark settings for m5.large"),
         ({"preset": "test", "market": "cheap"}, "no market 'cheap'"),
-        ({"preset": "test", "max_price": 0.1}, "max-price means nothing to on-demand"),
+        ({"preset": "test", "max_price": 0.1}, "max-price does not apply to on-demand"),
     ],
 )
 def test_machines_that_do_not_go_together_are_refused(given, words):

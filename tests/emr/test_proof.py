@@ -35,9 +35,9 @@ def test_a_sample_is_that_of_one_machine_and_proved_until_somebody_touches_it(su
     held = aws.cluster(said["cluster"]).steps[0]
     words = list(held.args)
     held.args[:] = [word.replace(said["wheel"], "sha256:other") for word in words]
-    refused(wait(said), f"the step ran {said['wheel']}, submitted was sha256:other")
+    refused(wait(said), f"the step ran wheel {said['wheel']}, but sha256:other was submitted")
     held.args[:] = [word.replace("sample", "sampled") if word == "sample" else word for word in words]
-    refused(wait(said), "tells of another command")
+    refused(wait(said), "records another command")
     held.args[:] = words
 
     record = aws.get(said["record"])
@@ -49,9 +49,9 @@ def test_a_sample_is_that_of_one_machine_and_proved_until_somebody_touches_it(su
     aws.put("drawn.parquet", original[:-100])
     refused(wait(said), f"{url}: cannot be read")
     assert here(*own[:2], url, *SAMPLE, "--overwrite").returncode == 0
-    refused(wait(said), f"{url}: was made by a 'sample' step", "not by this one")
+    refused(wait(said), f"{url}: was made by a 'sample' step", "not by this step")
     assert here(*own[:2], url, *own[3:], "--overwrite").returncode == 0
-    refused(wait(said), f"{url}: 1 of 1 objects were not made by the wheel that was submitted")
+    refused(wait(said), f"{url}: 1 of 1 objects were not made by the submitted wheel")
     aws.client("s3").delete_object(Bucket=emr_toy.BUCKET, Key="drawn.parquet")
     refused(wait(said), f"{url}: no such object")
 
@@ -61,7 +61,7 @@ def test_a_pool_that_was_there_before_is_not_said_to_be_of_this_wheel(submit, wa
     assert here(*POOL, "--partition-by", "split").returncode == 0
     said = submit(*POOL, "--partition-by", "split")
     assert aws.do(said["cluster"], tmp_path) == 0, "there was nothing to do"
-    refused(wait(said), "s3://survey/made: ", "objects were not made by the wheel that was submitted")
+    refused(wait(said), "s3://survey/made: ", "objects were not made by the submitted wheel")
     for each in aws.client("s3").list_objects_v2(Bucket=emr_toy.BUCKET, Prefix="made/")["Contents"]:
         aws.client("s3").delete_object(Bucket=emr_toy.BUCKET, Key=each["Key"])
     again = submit(*POOL, "--partition-by", "split")

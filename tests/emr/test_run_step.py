@@ -25,7 +25,7 @@ def test_a_step_whose_command_fails_ends_with_2_and_its_own_words(submit, wait, 
     assert aws.do(said["cluster"], tmp_path) == 2
     done = wait(said)
     refused(done, "is FAILED", f"emr/logs/{said['cluster']}/steps/{said['step']}")
-    assert "error: s3://survey/odd.parquet: not a whole parquet file\n  fix: make it again" in done.stderr
+    assert "error: s3://survey/odd.parquet: not a complete parquet file\n  fix: make it again" in done.stderr
     assert json.loads(aws.get(said["record"]))["status"] == 2
 
 
@@ -37,7 +37,7 @@ def test_a_step_that_takes_longer_than_it_may_is_ended(submit, wait, aws, tmp_pa
     assert aws.do(said["cluster"], tmp_path) == 2
     done = wait(said)
     refused(done, "is FAILED")
-    assert "error: not done after 0.0003 h, and ended" in done.stderr
+    assert "error: not done after 0.0003 h, stopped" in done.stderr
 
 
 @pytest.fixture
@@ -61,9 +61,9 @@ def node(built, tmp_path):
 
 def test_a_node_with_another_wheel_or_a_changed_one_does_nothing(node, aws, built):
     where, run = node
-    refused(run(aws, "sha256:other"), f"this cluster has the wheel {wheel.digest(built)}, submitted was sha256:other")
+    refused(run(aws, "sha256:other"), f"this cluster has wheel {wheel.digest(built)}, but sha256:other was submitted")
     with (where / "lensctl" / "sample.py").open("a") as file:
         file.write("# a change\n")
-    refused(run(aws, wheel.digest(built)), "lensctl/sample.py is not what the wheel holds")
+    refused(run(aws, wheel.digest(built)), "lensctl/sample.py differs from the wheel")
     Path(where / "lensctl" / "sample.py").unlink()
-    refused(run(aws, wheel.digest(built)), "lensctl/sample.py is not what the wheel holds")
+    refused(run(aws, wheel.digest(built)), "lensctl/sample.py differs from the wheel")

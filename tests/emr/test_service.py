@@ -13,7 +13,12 @@ from lensctl.rules.errors import InputError, ServiceError
     [  # moto has no quotas and no rights: these are AWS's own words
         ("ValidationException", "You have exceeded your EC2 vCPU quota.", ServiceError, "fewer --nodes"),
         ("InstanceLimitExceeded", "Your quota allows for 0 more running instance(s).", ServiceError, "raise the quota"),
-        ("AccessDeniedException", "User is not authorized to perform: RunJobFlow", ServiceError, "lacks this right"),
+        (
+            "AccessDeniedException",
+            "User is not authorized to perform: RunJobFlow",
+            ServiceError,
+            "lacks this permission",
+        ),
         ("ExpiredTokenException", "The security token included in the request is expired", ServiceError, "not valid"),
         ("ThrottlingException", "Rate exceeded", ServiceError, "wait a minute"),
         ("InvalidRequestException", "Cluster id 'j-1' is not valid.", InputError, "lensctl emr list"),

@@ -30,5 +30,5 @@ def test_what_is_no_wheel_and_what_is_no_checkout_is_named(tmp_path):
     (tmp_path / "x.whl").write_bytes(b"no")
     with pytest.raises(InputError, match="x.whl: not a wheel of lensctl"):
         wheel.launcher(tmp_path / "x.whl")
-    with pytest.raises(InputError, match=f"{tmp_path.name} is no checkout of lensctl: it has no bootstrap.sh"):
+    with pytest.raises(InputError, match=f"{tmp_path.name} is not a checkout of lensctl: bootstrap.sh is missing"):
         wheel.checkout(Path(tmp_path))

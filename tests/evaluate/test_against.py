@@ -155,10 +155,10 @@ def relabelled(scores):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (relabelled, "b.parquet: 1 galaxies have another label there, first "),
-        (lambda t: changed(t, "galaxy_id", [f"x{i}" for i in range(len(t))]), "no test galaxy in common"),
+        (relabelled, "b.parquet: 1 galaxies have a different label there, first "),
+        (lambda t: changed(t, "galaxy_id", [f"x{i}" for i in range(len(t))]), "no test galaxies in common"),
         (lambda t: t.filter(pa.array(np.array(t["split"].to_pylist()) != "test")), "no scored row has split 'test'"),
-        (lambda t: t.drop_columns(["label"]), "no labels"),
+        (lambda t: t.drop_columns(["label"]), "without labels"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(tmp_path, scores, spoil, message):
@@ -174,10 +174,10 @@ def test_the_command_compares_two_and_writes_nothing(tmp_path, scores, monkeypat
     out, err = capfd.readouterr()
     (line,) = [json.loads(text) for text in out.splitlines()]
     assert line["against"]["figures"][0]["verdict"] == "better"
-    assert "Against b.parquet, on the 360 test galaxies of both (60 lenses): better: AUC, " in err
+    assert "Compared with b.parquet on 360 common test galaxies (60 lenses): better: AUC, " in err
     assert {path.name for path in tmp_path.iterdir()} == {"a.parquet", "b.parquet"}
     assert main(["evaluate", "a.parquet"]) == 2
-    assert "no OUT_DIR is given" in capfd.readouterr().err
+    assert "OUT_DIR is missing" in capfd.readouterr().err
     assert main(["evaluate", "a.parquet", "--against", "c.parquet"]) == 2
     assert "c.parquet: no such file" in capfd.readouterr().err
 
@@ -185,5 +185,5 @@ def test_the_command_compares_two_and_writes_nothing(tmp_path, scores, monkeypat
 def test_a_folder_that_kept_no_scores_is_refused(tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "metrics.json").write_text("{}")
-    with pytest.raises(InputError, match="did not keep its test scores"):
+    with pytest.raises(InputError, match="has no test scores"):
         against.read_other(str(tmp_path / "old"))

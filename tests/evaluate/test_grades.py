@@ -76,7 +76,7 @@ def test_grades_change_no_threshold_no_calibration_no_headline_and_no_verdict(sc
     for name in ("headline", "levels", "thresholds", "calibration", "ranking", "at_p_half", "rows"):
         assert found.metrics[name] == plain.metrics[name], name
     assert plain.metrics["grades"] is None
-    assert "flatter" in found.metrics["grades"]["note"]
+    assert "biased" in found.metrics["grades"]["note"]
     assert found.metrics["grades"]["note"] in render(found, {}, {})
 
 
@@ -110,7 +110,7 @@ def test_the_grades_are_an_input_of_the_step_and_come_back_in_the_report(scores,
         ("galaxy_id,ra,dec\nx,1,2\n", "grading"),
         ("galaxy_id,grading\nx,A\ny,maybe\n", "grades.csv: grading in row 1 is 'maybe'"),
         ("galaxy_id,grading\nx,A\nx,not\n", "galaxy x is graded A and, in row 1, not"),
-        ("galaxy_id,grading\nx,\n", "no galaxy in it has a grade"),
+        ("galaxy_id,grading\nx,\n", "no grades in this file"),
         ("galaxy_id,grading\nx,A\n", "none of its 1 galaxies is among the scores"),
     ],
 )

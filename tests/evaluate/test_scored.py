@@ -23,10 +23,10 @@ def test_rows_without_a_score_are_left_out_and_counted(scores):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda t: t.drop_columns(["label"]), "no labels"),
+        (lambda t: t.drop_columns(["label"]), "without labels"),
         (lambda t: t.drop_columns(["healpix_128"]), "healpix_128"),
-        (lambda t: with_rows(t, [3], logit=float("nan")), "'logit' is no finite number in 1 rows, first in row 3"),
-        (lambda t: with_rows(t, [4], p=float("inf")), "'p' is no finite number"),
+        (lambda t: with_rows(t, [3], logit=float("nan")), "'logit' is not finite in 1 rows, first in row 3"),
+        (lambda t: with_rows(t, [4], p=float("inf")), "'p' is not finite"),
         (lambda t: with_rows(t, [5], p=0.123), "not the logistic function of logit in 1 rows, first in row 5"),
         (lambda t: with_rows(t, [6], p=None), "'p' is null"),
         (lambda t: with_rows(t, [1], galaxy_id="0000p000_0"), "0000p000_0"),

@@ -21,7 +21,7 @@ def test_the_model_card_is_in_the_format_of_hugging_face(bundle):
     names = [metric["name"] for metric in facts["model-index"][0]["results"][0]["metrics"]]
     assert "tier-A recall at p = 0.5" in names
     assert "mock" not in text
-    for heading in ("## Input", "## Use", "## How good it is", "## Thresholds", "## Limits"):
+    for heading in ("## Input", "## Use", "## Performance", "## Thresholds", "## Limits"):
         assert heading in body
 
 
@@ -34,4 +34,4 @@ def test_the_card_of_a_model_of_a_mock_sky_says_so_first(folder):
     assert frozen_of(folder).mock
     text = (folder / "out" / "README.md").read_text()
     assert "mock-data" in text
-    assert text.index("mock survey") < text.index("gives each galaxy")
+    assert text.index("mock survey") < text.index("returns one logit")

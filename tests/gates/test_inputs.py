@@ -23,7 +23,7 @@ def test_pixels_of_a_manifest_on_stdin_need_a_root(tmp_path, monkeypatch):
     for root in (None, tmp_path):
         monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(stream.getvalue())))
         if root is None:
-            with pytest.raises(InputError, match="relative to nothing"):
+            with pytest.raises(InputError, match="no folder to resolve cutout_path"):
                 judge("pixels", "-", root=root)
         else:
             assert failed(judge("pixels", "-", root=root)) == []

@@ -61,7 +61,7 @@ def test_a_plug_in_cannot_take_a_gates_name():
 
 @pytest.mark.parametrize("name", ["", "list", "a,b", "a.b", "a b"])
 def test_a_gate_has_a_name_that_can_be_typed(name):
-    with pytest.raises(InputError, match="no gate can be named"):
+    with pytest.raises(InputError, match="is not a valid gate name"):
         registry.gate(name)
 
 

@@ -49,19 +49,19 @@ def test_trained_says_whether_the_limit_lies_inside_the_interval_and_how_few_eve
     notes = {
         check.check: check.note for check in judge_evaluation(tmp_path, tier_a_recall=figure(0.8, low=0.6, high=0.9))
     }
-    assert "limit lies inside the interval" in notes["tier-A recall at p = 0.5 (mvp)"]
+    assert "limit is inside the interval" in notes["tier-A recall at p = 0.5 (mvp)"]
     notes = {c.check: c.note for c in judge_evaluation(tmp_path, contaminant_fpr=figure(0.01, events=7))}
-    assert "rests on 7 events" in notes["contaminant FPR, worst category"]
+    assert "based on 7 events" in notes["contaminant FPR, worst category"]
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "there is no metrics.json in it"),
-        ("{}", "no headline figures in it"),
-        ("[]", "no headline figures in it"),
-        ('{"headline": {}}', "headline figure '"),
-        ('{"headline": {"nan_scores": 0}}', "headline figure '"),
+        ("", "no metrics.json in this folder"),
+        ("{}", "no headline metrics"),
+        ("[]", "no headline metrics"),
+        ('{"headline": {}}', "headline metric '"),
+        ('{"headline": {"nan_scores": 0}}', "headline metric '"),
     ],
 )
 def test_trained_needs_an_evaluation(tmp_path, text, why):

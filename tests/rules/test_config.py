@@ -31,7 +31,7 @@ def test_settings_come_as_they_are_with_dashes_as_underscores(tmp_path):
         ("zzz: 3", "no setting 'zzz'$"),
         ("epochs: 3\nepochs: 4", r"'epochs' is given twice \(line 2\)"),
         ("epochs: [", "not valid YAML at line"),
-        ("- 1", "a config is a mapping"),
+        ("- 1", "a config must be a mapping"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, text, message):

@@ -56,7 +56,7 @@ def test_positions_that_are_text_are_refused():
 
 
 def test_repeated_ids_are_named():
-    with pytest.raises(InputError, match="1 values of 'galaxy_id' stand in more than one row: b"):
+    with pytest.raises(InputError, match="1 values of 'galaxy_id' occur in more than one row: b"):
         schema.refuse_duplicates(pa.table({"galaxy_id": ["a", "b", "b"]}))
 
 

@@ -17,8 +17,8 @@ def test_what_is_none_of_ours_is_described(tmp_path):
     zarr.create_array(str(tmp_path / "z.zarr"), shape=(3,), dtype="f4")
     kinds = {name: identify(str(tmp_path / name)) for name in ("notes.txt", "raw.bin", "empty", "some.json", "z.zarr")}
     assert [facts.kind for facts in kinds.values()] == ["text", "binary file", "empty file", "JSON", "Zarr"]
-    assert kinds["notes.txt"].figures["lines"] == 2
-    assert kinds["z.zarr"].figures["shape"] == [3]
+    assert kinds["notes.txt"].values["lines"] == 2
+    assert kinds["z.zarr"].values["shape"] == [3]
     shutil.rmtree(tmp_path / "z.zarr")
     folder = identify(str(tmp_path))
-    assert (folder.kind, folder.figures["files"]) == ("folder", 4)
+    assert (folder.kind, folder.values["files"]) == ("folder", 4)

@@ -21,13 +21,13 @@ def made(tmp_path_factory):
 def test_a_run_an_evaluation_a_frozen_model_and_gate_lines_say_what_they_are(made):
     run, evaluation, frozen = (identify(str(made / name)) for name in ("run", "evaluation", "frozen"))
     assert [facts.kind for facts in (run, evaluation, frozen)] == ["run", "evaluation", "frozen model"]
-    assert run.figures["epochs"] == 2
-    assert run.figures["model_digest"] == evaluation.figures["model_digest"] == frozen.figures["model_digest"]
-    assert run.figures["manifest_digest"] == identify(str(made / "manifest.parquet")).figures["digest"]
+    assert run.values["epochs"] == 2
+    assert run.values["model_digest"] == evaluation.values["model_digest"] == frozen.values["model_digest"]
+    assert run.values["manifest_digest"] == identify(str(made / "manifest.parquet")).values["digest"]
     assert "test_auc" in evaluation.details["headline"]
     assert [facts.chain[-1].command for facts in (run, evaluation, frozen)] == ["train", "evaluate", "freeze"]
     lines = identify(str(made / "gates.jsonl"))
-    assert (lines.kind, lines.figures["lines"], lines.figures["failed"]) == ("gate lines", 8, 0)
+    assert (lines.kind, lines.values["lines"], lines.values["failed"]) == ("gate lines", 8, 0)
     assert identify(str(made / "run" / "best.safetensors")).kind == "weights (safetensors)"
     assert identify(str(made / "frozen" / "provenance.json")).chain == frozen.chain
     assert identify(str(made / "frozen" / "golden.npz")).kind == "arrays (.npz)"
@@ -43,12 +43,12 @@ def test_a_mock_sky_says_what_is_in_it(tmp_path):
     make(tmp_path, Size(40, 3, 300, False), seed=1, workers=1, chain=chain)
     facts = identify(str(tmp_path))
     assert facts.kind == "mock sky"
-    assert facts.figures["mock"] is True
-    assert facts.figures["objects"] >= 40
+    assert facts.values["mock"] is True
+    assert facts.values["objects"] >= 40
     assert facts.chain == chain
     brick = next(tmp_path.glob("south/coadd/*/*/*-image-g.fits.fz"))
     picture = identify(str(brick))
-    assert (picture.kind, picture.figures["MOCK"]) == ("FITS image", True)
+    assert (picture.kind, picture.values["MOCK"]) == ("FITS image", True)
     catalogue = identify(str(next(tmp_path.glob("south/tractor/*/*.fits"))))
     assert catalogue.kind == "FITS table"
     assert "RA" in {column["name"].upper() for column in catalogue.details["columns"]}
@@ -61,4 +61,4 @@ def test_what_is_unfinished_says_so(tmp_path):
     with pytest.raises(KeyboardInterrupt), resumable.job(tmp_path / "s.zarr", {"step": {"command": "cutout"}}):
         raise KeyboardInterrupt
     facts = identify(str(tmp_path / ".s.zarr.part"))
-    assert (facts.kind, facts.figures["command"], facts.figures["becomes"]) == ("unfinished output", "cutout", "s.zarr")
+    assert (facts.kind, facts.values["command"], facts.values["becomes"]) == ("unfinished output", "cutout", "s.zarr")

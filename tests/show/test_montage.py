@@ -20,7 +20,7 @@ from tests.toys import pixels
 def test_the_real_cutouts_are_read_and_drawn(real_data):
     folder = real_data / "dr10-cutouts"
     facts = identify(str(folder / "0001m040_4091.npz"))
-    assert facts.figures["size_px"] == 101
+    assert facts.values["size_px"] == 101
     bands = choose(open_source(str(folder)), [], 10)
     assert [len(band.images) for band in bands] == [3]
     picture = imread(BytesIO(draw(bands)))

@@ -19,7 +19,7 @@ def test_a_store_says_its_rows_status_quality_and_chain(tmp_path):
     pixels.make_store(tmp_path / "s.zarr", images)
     facts = identify(str(tmp_path / "s.zarr"))
     assert facts.kind == "cutout store"
-    assert (facts.figures["rows"], facts.figures["usable"], facts.figures["size_px"]) == (10, 9, 9)
+    assert (facts.values["rows"], facts.values["usable"], facts.values["size_px"]) == (10, 9, 9)
     assert facts.details["counts"]["status"] == {"ok": 9, "missing_band": 1}
     assert {row["column"] for row in facts.details["quality"]} >= {"mean_g", "p99_z", "bad_pixel_frac"}
     assert facts.chain == pixels.CHAIN
@@ -30,9 +30,9 @@ def test_one_cutout_says_its_keys_and_quality(tmp_path):
     path = an_npz(tmp_path / "a.npz", pixels.images(1)[0], note="hello")
     facts = identify(str(path))
     assert facts.kind == "cutout (.npz)"
-    assert (facts.figures["galaxy_id"], facts.figures["status"], facts.figures["size_px"]) == ("0001m002_7", "ok", 9)
+    assert (facts.values["galaxy_id"], facts.values["status"], facts.values["size_px"]) == ("0001m002_7", "ok", 9)
     assert {"key": "meta_note", "dtype": "<U5", "shape": "()", "value": "hello"} in facts.details["keys"]
-    assert identify(str(tmp_path)).figures["files"] == 1
+    assert identify(str(tmp_path)).values["files"] == 1
 
 
 def test_an_npz_without_a_cutout_says_its_arrays(tmp_path):

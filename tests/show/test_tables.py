@@ -17,8 +17,8 @@ def test_a_table_says_rows_units_meanings_classes_and_chain(tmp_path):
     write_table(stamp(pool, chain), str(tmp_path / "pool.parquet"))
     facts = identify(str(tmp_path / "pool.parquet"), head=2)
     assert facts.kind == "table"
-    assert facts.figures["rows"] == pool.num_rows
-    assert facts.figures["digest"].startswith("sha256:")
+    assert facts.values["rows"] == pool.num_rows
+    assert facts.values["digest"].startswith("sha256:")
     assert {"name": "ra", "type": "double", "unit": "deg", "meaning": "Right ascension, ICRS, J2000"} in facts.details[
         "schema"
     ]
@@ -31,7 +31,7 @@ def test_a_table_says_rows_units_meanings_classes_and_chain(tmp_path):
 def test_tables_of_other_formats_are_tables(tmp_path, ending):
     write_table(toys.pool(60).select(["galaxy_id", "ra", "dec"]), str(tmp_path / f"t.{ending}"))
     facts = identify(str(tmp_path / f"t.{ending}"))
-    assert (facts.kind, facts.figures["columns"]) == ("table", 3)
+    assert (facts.kind, facts.values["columns"]) == ("table", 3)
 
 
 def test_a_hive_folder_and_a_glob_are_one_table(tmp_path):
@@ -39,8 +39,8 @@ def test_a_hive_folder_and_a_glob_are_one_table(tmp_path):
         (tmp_path / f"split={name}").mkdir()
         write_table(toys.pool(60).select(["galaxy_id"]), str(tmp_path / f"split={name}/part.parquet"))
     rows = 2 * toys.pool(60).num_rows
-    assert identify(str(tmp_path)).figures["rows"] == rows
-    assert identify(f"{tmp_path}/*/part.parquet").figures["rows"] == rows
+    assert identify(str(tmp_path)).values["rows"] == rows
+    assert identify(f"{tmp_path}/*/part.parquet").values["rows"] == rows
 
 
 def test_a_large_table_is_not_read_for_its_digest(tmp_path, monkeypatch):
@@ -49,14 +49,14 @@ def test_a_large_table_is_not_read_for_its_digest(tmp_path, monkeypatch):
     write_table(toys.pool(100), str(tmp_path / "pool.parquet"))
     monkeypatch.setattr(shown, "DIGESTED_ROWS", 10)
     facts = identify(str(tmp_path / "pool.parquet"), where="ra > 0")
-    assert "digest" not in facts.figures
-    assert facts.figures["matching"] == facts.figures["rows"] > 10
+    assert "digest" not in facts.values
+    assert facts.values["matching"] == facts.values["rows"] > 10
     assert len(facts.details["head"]) == 3
 
 
 def test_a_condition_chooses_the_rows_that_are_shown(manifest):
     facts = identify(str(manifest), where="label = 1")
-    assert facts.figures["matching"] == 10
+    assert facts.values["matching"] == 10
     assert {row["label"] for row in facts.details["head"]} == {1}
 
 

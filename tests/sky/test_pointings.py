@@ -59,5 +59,5 @@ def test_whole_bricks_are_3600_px_and_lie_in_one_healpix_pixel():
 
 
 def test_more_lenses_than_a_third_of_the_galaxies_is_refused():
-    with pytest.raises(InputError, match="do not fit"):
+    with pytest.raises(InputError, match="are too many"):
         pointings.plan(1, Size(100, 50))

@@ -1,4 +1,4 @@
-"""How many objects a thread takes at a time."""
+"""Batches of objects, one batch per thread at a time."""
 
 from __future__ import annotations
 

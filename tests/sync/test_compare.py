@@ -62,7 +62,7 @@ def test_verify_keeps_the_good_copy_of_a_source_that_rotted(source, tmp_path, mo
     monkeypatch.setattr(Disk, "read", rotten)
     outcome = run(source, target, verify=True)
     assert list(outcome.failed) == ["a.parquet"]
-    assert "source changed" in outcome.failed["a.parquet"]
+    assert "source's content changed" in outcome.failed["a.parquet"]
     assert tree(target) == FILES
 
 

@@ -23,7 +23,7 @@ def test_a_folder_is_marked_until_all_of_it_is_copied(source, tmp_path):
     pq.write_table(pa.table({"x": [1]}), source / "a.parquet")
     blocked = fill(target, {"images/zarr.json/in the way": b""})
     assert list(run(source, target).failed) == ["images/zarr.json"]
-    with pytest.raises(InputError, match="not whole"):
+    with pytest.raises(InputError, match="is incomplete"):
         files_of(str(target))
     shutil.rmtree(blocked / "images/zarr.json")
     assert run(source, target).failed == {}

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lensctl.learning.networks import architectures
-from lensctl.learning.training.distributed import BatchNormOfAll, FailedElsewhere, Team, gather_team
+from lensctl.learning.training.distributed import CpuSyncBatchNorm, FailedElsewhere, Team, gather_team
 from lensctl.learning.training.learner import Learner
 from lensctl.learning.training.settings import Resources, TrainConfig
 from lensctl.rules.errors import InputError, LensctlError
@@ -64,7 +64,7 @@ def normed(team: Team) -> float:
     x = torch.randn(8, 3, 5, 5, generator=torch.Generator().manual_seed(1))
     pull = torch.randn(8, 3, 5, 5, generator=torch.Generator().manual_seed(2))
     here = team.part(8)
-    one, ours = torch.nn.BatchNorm2d(3), BatchNormOfAll(3)
+    one, ours = torch.nn.BatchNorm2d(3), CpuSyncBatchNorm(3)
     whole, mine = x.clone().requires_grad_(), x[here].clone().requires_grad_()
     (one(whole) * pull).sum().backward()
     (ours(mine) * pull[here]).sum().backward()
@@ -104,15 +104,15 @@ def main(folder: Path) -> None:
             trained(folder, team)
             found["normed"] = normed(team)
             found["rehearsed"] = rehearsed(team)
-            found["told"] = [team.told(f"by {rank}"), team.least(rank + 3), team.whole(torch.tensor([rank])).tolist()]
+            found["told"] = [team.broadcast(f"by {rank}"), team.minimum(rank + 3), team.gather(torch.tensor([rank])).tolist()]
             found["uneven"] = refused(lambda: run(folder, "uneven", team, replace(RECIPE, batch_size=15)))
             row = int(np.flatnonzero(np.array(rings.manifest(64)[0]["split"].to_pylist()) == "train")[3])
             odd = replace(RECIPE, normalise="asinh", noise=0.0)
             found["spoiled"] = [row, refused(lambda: run(folder, "spoiled", team, odd, spoil=row))]
             if rank == 1:
                 raise InputError("only one of the two has this trouble", "nothing")
-            team.told("never told, because the other is gone")
-            team.whole(torch.zeros(1))
+            team.broadcast("never told, because the other is gone")
+            team.gather(torch.zeros(1))
     except FailedElsewhere:
         found["ending"] = "said by another"
     except InputError as error:

@@ -1,1 +1,1 @@
-"""The report for people: plots, pictures, galleries, HTML."""
+"""The evaluation report: plots, pictures, galleries, HTML."""

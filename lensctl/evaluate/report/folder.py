@@ -15,33 +15,33 @@ TABLE_KINDS = ("parquet", "csv")
 
 
 def write(evaluation: Evaluation, folder: Path, read: pictures.Read | None, no_pictures: str = "") -> int:
-    """Fill an empty folder; the same evaluation and pixels give the same bytes.
+    """Write an evaluation into an empty folder; reproducible byte for byte.
 
     Parameters
     ----------
     read : callable, optional
-        Gives cutouts by row of the scores; without it the report has no pictures and says `no_pictures`.
+        Reads cutouts by row of the scores; without it the report shows `no_pictures` instead of pictures.
 
     Returns
     -------
     int
-        How many pictures the report shows.
+        Number of pictures in the report.
     """
     for name in ("tables", "plots"):
         (folder / name).mkdir()
     for name, table in sorted(evaluation.tables.items()):
         for kind in TABLE_KINDS:
             write_table(table, str(folder / "tables" / f"{name}.{kind}"))
-    drawn = {}
+    plot_uris = {}
     for name in plots.PLOTS:
         figure = plots.draw(name, evaluation)
         for kind in PLOT_KINDS:
             (folder / "plots" / f"{name}.{kind}").write_bytes(plots.render(figure, kind))
-        drawn[name] = pictures.data_uri(plots.render(figure, "svg"), "svg+xml")
+        plot_uris[name] = pictures.data_uri(plots.render(figure, "svg"), "svg+xml")
     shown = {
         name: pictures.colour_pictures(read, part.row) for name, part in galleries_shown(evaluation).items() if read
     }
-    html = render(evaluation, drawn, shown, no_pictures)
+    html = render(evaluation, plot_uris, shown, no_pictures)
     (folder / "report.html").write_text(html, encoding="utf-8")
     text = json.dumps(evaluation.metrics, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")

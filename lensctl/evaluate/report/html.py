@@ -1,4 +1,4 @@
-"""`report.html`: one file that opens anywhere, without a network."""
+"""`report.html`: a single self-contained file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from lensctl.evaluate import listings
 from lensctl.evaluate.evaluation import Evaluation
 from lensctl.evaluate.scored import Scored
 
-SHOWN_IN_A_GALLERY = {"top": 200}
+SHOWN_BY_GALLERY = {"top": 200}
 SHOWN_OTHERWISE = 24
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number for people; a dash where there is none."""
+    """A number for display; a dash if there is none."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if value and abs(value) < 10**-digits / 2:
@@ -26,17 +26,17 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def interval(figure: Mapping[str, Any], digits: int = 3) -> str:
-    """An interval for people."""
+    """An interval for display."""
     if figure["low"] is None or figure["high"] is None:
         return "no interval"
     return f"{number(figure['low'], digits)} to {number(figure['high'], digits)}"
 
 
 def galleries_shown(evaluation: Evaluation) -> dict[str, Scored]:
-    """The galaxies whose pictures the report shows, by gallery."""
+    """The galaxies shown in the report, by gallery."""
     found = {}
     for name, part in evaluation.galleries.items():
-        count = SHOWN_IN_A_GALLERY.get(name.split(" ")[0], SHOWN_OTHERWISE)
+        count = SHOWN_BY_GALLERY.get(name.split(" ")[0], SHOWN_OTHERWISE)
         found[name] = part.head(count)
     return found
 
@@ -49,11 +49,11 @@ def render(
     Parameters
     ----------
     plots : mapping
-        Data addresses of the plots by name.
+        Data URIs of the plots by name.
     pictures : mapping
-        Data addresses of cutouts for each gallery of `galleries_shown`, in its order; empty without pixels.
+        Data URIs of cutouts for each gallery of `galleries_shown`, in order; empty without cutouts.
     no_pictures : str
-        What to say then.
+        Text to show in that case.
     """
     environment = Environment(
         loader=PackageLoader("lensctl.evaluate.report"),
@@ -83,14 +83,14 @@ def render(
 
 
 def _strata(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
-    """Rows of the table of strata by what they are grouped by, figures as figures."""
+    """Rows of the strata table by grouping column, metrics as mappings."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in evaluation.tables["strata"].to_pylist():
-        figures = {
+        metrics = {
             name: {"value": row[name], **{key: row[f"{name}_{key}"] for key in ("low", "high", "few")}}
             for name in ("recall", "fpr", "auc")
         }
-        groups.setdefault(listings.NAMES[row["by"]], []).append({**row, **figures})
+        groups.setdefault(listings.NAMES[row["by"]], []).append({**row, **metrics})
     return groups
 
 

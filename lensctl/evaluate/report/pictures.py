@@ -1,4 +1,4 @@
-"""Cutouts as small colour pictures inside the report."""
+"""Colour images of cutouts, embedded in the report."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Read = Callable[["NDArray[np.int64]"], "NDArray[np.float32]"]
-"""Cutouts of manifest rows: (n,) int64 in, (n, S, S, 3) float32 in nanomaggies out."""
+"""Reads cutouts of manifest rows: (n,) int64 to (n, S, S, 3) float32 in nanomaggies."""
 
 
 def data_uri(data: bytes, kind: str) -> str:
-    """Bytes as an address that holds them."""
+    """Bytes as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def colour_pictures(read: Read, rows: NDArray[np.int64]) -> list[str]:
-    """Colour pictures of some manifest rows, north up, as JPEG data addresses: a quarter of PNG, and as good to see."""
+    """Colour images of manifest rows, north up, as JPEG data URIs (a quarter of the size of PNG)."""
     from matplotlib.image import imsave
 
     pictures = []

@@ -1,6 +1,6 @@
 """The plots of an evaluation: ROC, purity against completeness, reliability, score histograms, recall by stratum.
 
-Each is a matplotlib figure that depends on the evaluation alone; `render` gives its bytes, without a date.
+Each is a matplotlib figure that depends only on the evaluation; `render` returns its bytes without a timestamp.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SPLIT_STYLES: Mapping[str, Mapping[str, Any]] = {
 CLASS_COLOURS = {"A": RED, "B": ORANGE, "N1": BLUE, "N2": GREEN}
 CLASS_NAMES = {"A": "tier A lenses", "B": "tier B lenses", "N1": "N1 galaxies", "N2": "N2 hard confusers"}
 MOST_GROUPS = 12
-"""Longest list of discovery catalogues that is drawn."""
+"""Maximum number of discovery catalogues plotted."""
 
 SETTINGS: Any = {
     "font.family": "DejaVu Sans",
@@ -55,7 +55,7 @@ NO_DATES: Mapping[str, Mapping[str, None]] = {
 
 
 def draw(name: str, evaluation: Evaluation) -> Figure:
-    """One of PLOTS."""
+    """Draw one of PLOTS."""
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **SETTINGS}):
         figure = Figure(figsize=(6.4, 4.4), layout="constrained")
         PLOTS[name](figure, evaluation)
@@ -68,7 +68,7 @@ def draw(name: str, evaluation: Evaluation) -> Figure:
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """A figure as png, pdf or svg: same figure, same bytes."""
+    """A figure as png, pdf or svg; reproducible byte for byte."""
     buffer = io.BytesIO()
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **SETTINGS}):
         figure.savefig(buffer, format=kind, metadata=dict(NO_DATES[kind]))
@@ -83,11 +83,11 @@ def _roc(figure: Figure, evaluation: Evaluation) -> None:
     others = evaluation.metrics["ranking"]["test"]["others"]
     floor = 0.5 / max(others, 1)
     for name, style in SPLIT_STYLES.items():
-        mine = split == name
-        if mine.any():
+        in_split = split == name
+        if in_split.any():
             auc = evaluation.metrics["ranking"][name]["auc"]["value"]
-            x = np.maximum(np.append(0, fpr[mine]), floor)
-            axes.step(x, np.append(0, recall[mine]), where="post", label=f"{name}, AUC {auc:.4f}", **style)
+            x = np.maximum(np.append(0, fpr[in_split]), floor)
+            axes.step(x, np.append(0, recall[in_split]), where="post", label=f"{name}, AUC {auc:.4f}", **style)
     spots: dict[tuple[float, float], list[str]] = {}
     for point in evaluation.metrics["thresholds"]["points"]:
         rate, found = point["test"]["fpr"]["value"], point["test"]["recall"]["value"]
@@ -107,7 +107,7 @@ def _roc(figure: Figure, evaluation: Evaluation) -> None:
         ylim=(0, 1.02),
         xlabel="false positive rate (left edge: none)",
         ylabel="recall",
-        title="ROC; circles: thresholds chosen on val, as they do on test",
+        title="ROC; circles: test performance at thresholds chosen on val",
     )
     axes.legend(loc="lower right")
 
@@ -124,9 +124,9 @@ def _purity(figure: Figure, evaluation: Evaluation) -> None:
         xlim=(0, 1.01),
         yscale="log" if on_sky else "linear",
         ylim=(evaluation.metrics["sky"]["prevalence"], 1.2) if on_sky else (0, 1.02),
-        xlabel="completeness (share of the lenses found)",
-        ylabel="purity (share of lenses in the list)",
-        title="Purity against completeness on test",
+        xlabel="completeness (fraction of lenses found)",
+        ylabel="purity (fraction of lenses among candidates)",
+        title="Purity vs. completeness on test",
     )
     axes.legend(loc="lower left")
 
@@ -135,7 +135,7 @@ def _reliability(figure: Figure, evaluation: Evaluation) -> None:
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     rows = [row for row in evaluation.tables["reliability"].to_pylist() if row["bins"] == "equal width"]
     axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=":")
-    styles = {"p": (BLUE, "o", "p as scored"), "calibrated p": (RED, "s", "calibrated on val")}
+    styles = {"p": (BLUE, "o", "uncalibrated p"), "calibrated p": (RED, "s", "calibrated on val")}
     for which, (of, (colour, marker, label)) in enumerate(styles.items()):
         mine = [row for row in rows if row["of"] == of]
         if not mine:
@@ -147,9 +147,9 @@ def _reliability(figure: Figure, evaluation: Evaluation) -> None:
         axes.errorbar(x, y, span, fmt=marker, ms=4, lw=1, color=colour, label=label)
         edges = np.array([row["low"] for row in mine]) + 0.05 + (which - 0.5) * 0.035
         counts.bar(edges, [row["n"] for row in mine], width=0.035, color=colour)
-    axes.set(ylim=(-0.02, 1.02), ylabel="share of lenses", title="Reliability on test, ten bins of equal width")
+    axes.set(ylim=(-0.02, 1.02), ylabel="fraction of lenses", title="Reliability on test, ten equal-width bins")
     axes.legend(loc="upper left")
-    counts.set(xlim=(0, 1), yscale="log", xlabel="stated probability", ylabel="rows")
+    counts.set(xlim=(0, 1), yscale="log", xlabel="predicted probability", ylabel="rows")
 
 
 def _histogram(figure: Figure, evaluation: Evaluation) -> None:
@@ -207,7 +207,7 @@ def _strata(figure: Figure, evaluation: Evaluation) -> None:
     axes.set(
         ylim=(len(drawn) - 0.4, -0.6),
         xlim=(0, 1.02),
-        xlabel="recall at p = 0.5, with 95 % interval; open: fewer than ten found",
+        xlabel="recall at p = 0.5, with 95% interval; open: fewer than ten found",
         title="Recall by stratum on test (number of lenses)",
     )
 

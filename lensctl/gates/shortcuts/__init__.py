@@ -1,1 +1,1 @@
-"""What the shortcut gate measures in cutouts, and which galaxies it compares."""
+"""Features and matched samples of the shortcut gate."""

@@ -1,4 +1,4 @@
-"""Ratios of brightness between the classes, with intervals from a bootstrap over HEALPix pixels."""
+"""Brightness ratios between the classes, with intervals from a bootstrap over HEALPix pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROUNDS = 1000
 
 
 def pair_weights(positive: Ints) -> Floats:
-    """Weight of each pair: one for each positive, shared among its partners."""
+    """Weight of each pair: every positive has weight one, shared among its partners."""
     _, first, partners = np.unique(positive, return_inverse=True, return_counts=True)
     return np.asarray(1.0 / partners[first], float)
 
@@ -26,42 +26,42 @@ def pair_weights(positive: Ints) -> Floats:
 def matched_ratio(value: Floats, flux: Floats, positive: Ints, negative: Ints, pixel: Ints, seed: int) -> Estimate:
     """Median brightness of positives over the median of the negatives matched to them.
 
-    A negative's brightness is scaled by the ratio of the catalogue fluxes, which matching leaves a little apart.
+    A negative's brightness is scaled by the ratio of the catalogue fluxes, which differ slightly after matching.
 
     Parameters
     ----------
     value, flux : (N,) float64
-        Brightness measured in the pixels, and catalogue flux, of all rows.
+        Brightness measured in the pixels and catalogue flux, of all rows.
     positive, negative : (P,) int
         Rows of each pair.
     pixel : (N,) int
-        HEALPix pixel of each row; pairs are drawn again with the pixels of their positives.
+        HEALPix pixel of each row; pairs are resampled by the pixel of their positive.
     """
     known = np.isfinite(value[positive]) & np.isfinite(value[negative])
     positive, negative = positive[known], negative[known]
     if not len(positive):
         return Estimate(None)
     weight = pair_weights(positive)
-    ours = value[positive]
-    theirs = value[negative] * flux[positive] / flux[negative]
-    order1, order2 = np.argsort(ours, kind="stable"), np.argsort(theirs, kind="stable")
-    middle = _median(theirs, weight[None, :], order2)
+    of_positives = value[positive]
+    of_negatives = value[negative] * flux[positive] / flux[negative]
+    order1, order2 = np.argsort(of_positives, kind="stable"), np.argsort(of_negatives, kind="stable")
+    negative_median = _median(of_negatives, weight[None, :], order2)
     lenses = len(np.unique(positive))
-    if middle[0] <= 0:
+    if negative_median[0] <= 0:
         return Estimate(None, n=lenses)
-    ratio = float(_median(ours, weight[None, :], order1)[0] / middle[0])
+    ratio = float(_median(of_positives, weight[None, :], order1)[0] / negative_median[0])
     resampling = Resampling(pixel[positive], ROUNDS, seed)
     rounds = np.full(ROUNDS, np.nan)
     for block, times in resampling.blocks():
         drawn = times[:, resampling.cluster] * weight
-        above, below = _median(ours, drawn, order1), _median(theirs, drawn, order2)
-        rounds[block] = np.where(below > 0, above / np.where(below > 0, below, 1.0), np.nan)
+        top, bottom = _median(of_positives, drawn, order1), _median(of_negatives, drawn, order2)
+        rounds[block] = np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan)
     low, high = percentile_interval(rounds)
     return Estimate(ratio, low, high, lenses, lenses)
 
 
 def _median(values: Floats, weights: Floats, order: Ints) -> Floats:
-    """Weighted median, one for each row of weights: (K,) and (R, K) to (R,); NaN where nothing weighs."""
+    """Weighted median for each row of weights: (K,) and (R, K) to (R,); NaN where all weights are zero."""
     running = np.cumsum(weights[:, order], axis=1)
     total = running[:, -1]
     place = (running < total[:, None] / 2).sum(axis=1)
@@ -69,7 +69,7 @@ def _median(values: Floats, weights: Floats, order: Ints) -> Floats:
 
 
 def mean_ratio(value: Floats, is_lens: NDArray[np.bool_], pixel: Ints, seed: int) -> Estimate:
-    """Mean brightness of positives over that of negatives; no value where that of the negatives is not positive."""
+    """Mean brightness of positives over that of negatives; no value if the mean of the negatives is not positive."""
     known = np.isfinite(value)
     value, is_lens, pixel = value[known], is_lens[known], pixel[known]
     lenses = int(is_lens.sum())

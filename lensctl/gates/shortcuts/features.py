@@ -1,4 +1,4 @@
-"""Numbers of a cutout that the shortcut gate compares between the classes.
+"""Features of a cutout that the shortcut gate compares between the classes.
 
 All radii are pixels from the central pixel (0.262 arcsec each). Every row depends on its own pixels alone.
 """
@@ -54,7 +54,7 @@ NAMES = (*NOISE, *PATTERNS, *CENTROID, *PHYSICS, *CORE_RINGS, CORE_BRIGHTNESS)
 
 @dataclass(frozen=True)
 class _Regions:
-    """Where the pixels of each region are, as flat indices of a cutout or of its central window."""
+    """Pixels of each region, as flat indices into a cutout or its central window."""
 
     annulus: Ints
     near: tuple[Ints, Ints]
@@ -102,21 +102,21 @@ def _regions(size: int) -> _Regions:
 
 
 def measure(images: Images, centroid_floor_px: float) -> Floats:
-    """Every number in NAMES of every cutout.
+    """All features in NAMES for each cutout.
 
     Parameters
     ----------
     images : (n, S, S, 3) float32
         Cutouts in nanomaggies, bands g, r, z.
     centroid_floor_px : float
-        A centroid nearer than this counts as centred: cutouts are centred to the pixel at best.
+        Centroid offsets up to this count as centred: cutouts are centred to the nearest pixel at best.
 
     Returns
     -------
     (n, len(NAMES)) float64
-        NaN where a cutout has no good pixels to measure it on. Brightness is nanomaggies per pixel above the
-        median of the outer annulus; `noise` is that of differences of neighbouring pixels (as sigma of one), and
-        `texture` the ratio of that to differences of pixels 3 apart: 1 for raw pixels, less for resampled ones.
+        NaN where a cutout has no good pixels for a feature. Brightness is in nanomaggies per pixel above the median of
+        the outer annulus; `noise` is the per-pixel sigma from differences of neighbouring pixels, and `texture` its
+        ratio to the same from pixels 3 apart: 1 for raw pixels, less for resampled ones.
     """
     n, size = len(images), images.shape[1]
     if not n:
@@ -163,7 +163,7 @@ def measure(images: Images, centroid_floor_px: float) -> Floats:
 
 
 def _median(values: Floats | Images) -> Floats:
-    """Median over the last axis of what is not NaN; NaN of nothing."""
+    """Median over the last axis ignoring NaN; NaN if there are no values."""
     clean = not np.isnan(values).any()
     if clean:
         return np.asarray(np.median(values, axis=-1), float)
@@ -185,7 +185,7 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 
 
 def _rings(above: Floats, known: NDArray[np.bool_], ring: tuple[Ints, Ints]) -> tuple[Floats, Floats, Floats]:
-    """Sum, sum of squares and number of the good pixels of each ring: (n, W*W) to (n, R) each."""
+    """Sum, sum of squares and number of good pixels in each ring: (n, W*W) to (n, R) each."""
     pixels, starts = ring
     values, good = above.take(pixels, axis=1), known.take(pixels, axis=1)
     return (
@@ -196,17 +196,17 @@ def _rings(above: Floats, known: NDArray[np.bool_], ring: tuple[Ints, Ints]) -> 
 
 
 def _asymmetry(above: Floats, pixels: Ints) -> Floats:
-    """Share of the light that moves when the cutout is turned by 180 degrees: (n,)."""
+    """Rotational asymmetry, |I - I_180| / (2 |I|): (n,)."""
     values, turned = above.take(pixels, axis=1), above.take(above.shape[1] - 1 - pixels, axis=1)
     return _ratio(np.abs(values - turned).sum(axis=1), 2 * np.abs(values).sum(axis=1))
 
 
 def _centroid(above: Floats, at: _Regions, noise: Floats, floor_px: float) -> dict[str, Floats]:
-    """Centre of light under a Gaussian of 2.5 px, from the central pixel: x, y and distance, pixels."""
+    """Centroid weighted by a Gaussian of sigma 2.5 px, relative to the central pixel: x, y and distance, pixels."""
     weighted = above.take(at.centre, axis=1) * at.weight
     total = weighted.sum(axis=1)
     bright = total > 5 * np.nan_to_num(noise) * np.sqrt((at.weight**2).sum())
-    # the weight pulls the centre in: by half, where the light is as wide as the weight
+    # the weighting shrinks the offset by half if the source is as wide as the weight
     x, y = (2 * _ratio((weighted * axis).sum(axis=1), np.where(bright, total, -1.0)) for axis in (at.x, at.y))
     distance = np.hypot(x, y)
     centred = distance <= floor_px

@@ -1,4 +1,4 @@
-"""Which negatives are like a positive, and which rows of a manifest are looked at."""
+"""Matching negatives to positives, and sampling the rows to measure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a matched negative may be from its positive in each quantity."""
+    """Maximum difference between a positive and a matched negative in each quantity."""
 
     mag_z: float
     g_minus_r: float
@@ -32,7 +32,7 @@ class Tolerance:
 
 
 def coordinates(columns: Mapping[str, Floats], tolerance: Tolerance) -> Floats:
-    """Quantities to match in, each in units of its tolerance: (N, 5); NaN where one is not known."""
+    """Matching quantities, each in units of its tolerance: (N, 5); NaN where unknown."""
     with np.errstate(divide="ignore", invalid="ignore"):
         mag_z = -2.5 * np.log10(np.where(columns["flux_z"] > 0, columns["flux_z"], np.nan))
         log_nobs = np.log(np.where(columns["nobs_z"] > 0, columns["nobs_z"], np.nan))
@@ -49,7 +49,7 @@ def coordinates(columns: Mapping[str, Floats], tolerance: Tolerance) -> Floats:
 
 
 def match(place: Floats, kind: NDArray[np.str_], positives: Ints, negatives: Ints, partners: int) -> tuple[Ints, Ints]:
-    """The nearest negatives of each positive, of the same type and within every tolerance.
+    """The nearest negatives of each positive, of the same type and within all tolerances.
 
     Parameters
     ----------
@@ -60,12 +60,12 @@ def match(place: Floats, kind: NDArray[np.str_], positives: Ints, negatives: Int
     positives, negatives : (P,), (M,) int
         Rows of each class.
     partners : int
-        Negatives for a positive, at most; one negative may serve several.
+        Maximum number of negatives per positive; a negative may match several positives.
 
     Returns
     -------
     positive, negative : (K,) int
-        Rows of each pair, by positive and then by distance. The distance is the largest of the differences.
+        Rows of each pair, by positive and then by distance, the largest of the differences.
     """
     from scipy.spatial import cKDTree
 
@@ -89,7 +89,7 @@ def match(place: Floats, kind: NDArray[np.str_], positives: Ints, negatives: Int
 
 
 def drawn(ids: NDArray[np.str_], stratum: Ints, rows: Ints, wanted: Mapping[int, int], seed: int) -> Ints:
-    """The first rows of each stratum in the order of MD5("seed:galaxy_id"), as many as wanted; sorted."""
+    """The first `wanted` rows of each stratum in the order of MD5("seed:galaxy_id"); sorted."""
     taken: list[Ints] = []
     for value in np.unique(stratum[rows]):
         members = rows[stratum[rows] == value]
@@ -105,7 +105,7 @@ def drawn(ids: NDArray[np.str_], stratum: Ints, rows: Ints, wanted: Mapping[int,
 def sample(
     ids: NDArray[np.str_], stratum: Ints, positives: Ints, negatives: Ints, *, most: int, partners: int, seed: int
 ) -> tuple[Ints, Ints]:
-    """At most `most` positives, in proportion to their strata, and `partners` negatives of its stratum for each."""
+    """At most `most` positives, in proportion to their strata, with `partners` negatives per positive and stratum."""
     counts: dict[tuple[str, ...], int] = {}
     for value, count in Counter(stratum[positives].tolist()).items():
         counts[(str(value),)] = count

@@ -8,23 +8,23 @@ from typing import Any
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError, ServiceError
 
-FILE_READS = 8  # at once; more of them only wait for the same disks
+FILE_READS = 8  # concurrent; more would only wait for the same disks
 
 
 def open_array(path: str, *, read: bool = False) -> Any:
-    """One Zarr array as a TensorStore.
+    """Open one Zarr array as a TensorStore.
 
     Parameters
     ----------
     path : str
         Local path or `s3://`.
     read : bool
-        For reading only.
+        Read-only.
 
     Raises
     ------
     InputError
-        No whole array there.
+        No complete array there.
     """
     import tensorstore
 
@@ -36,17 +36,17 @@ def open_array(path: str, *, read: bool = False) -> Any:
 
 def _kvstore(path: str) -> dict[str, Any]:
     if not is_s3(path):
-        return {"driver": "file", "path": os.path.realpath(path)}  # it takes no path with .. in it
+        return {"driver": "file", "path": os.path.realpath(path)}  # the driver rejects paths with ..
     from lensctl.io.storage import s3
 
     bucket, key = s3.split_url(path)
-    who = s3.account()
-    spec = {"driver": "s3", "bucket": bucket, "path": f"{key}/", "aws_region": who.region}
-    return {**spec, "endpoint": who.endpoint} if who.endpoint else spec
+    account = s3.account()
+    spec = {"driver": "s3", "bucket": bucket, "path": f"{key}/", "aws_region": account.region}
+    return {**spec, "endpoint": account.endpoint} if account.endpoint else spec
 
 
 class tensorstore_errors:
-    """Turns what TensorStore raises (ValueError with a long text) into one sentence, or the system's own error."""
+    """Turns TensorStore's long ValueErrors into a one-line message, or the underlying OSError."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -63,5 +63,5 @@ class tensorstore_errors:
             raise OSError(code, os.strerror(code), self.path) from error
         reason = text.split(" [", 1)[0].splitlines()[0][:200]
         if is_s3(self.path):
-            raise ServiceError(f"{self.path}: S3 says: {reason}", "run the same command again") from error
+            raise ServiceError(f"{self.path}: S3 says: {reason}", "rerun the command") from error
         raise InputError(f"{self.path}: damaged ({reason})", "copy or make the store again") from error

@@ -1,4 +1,4 @@
-"""Pixels by manifest row, wherever they are: in stores, in single .npz files, or in both."""
+"""Pixels by manifest row, from stores, .npz files, or both."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FACTS = ("source", "release", "layer", "pixel_scale_arcsec")
 
 @dataclass(frozen=True)
 class CutoutListing:
-    """The cutouts of one store or folder of .npz: galaxy_id, where each is, whether it can be used, its SHA-256."""
+    """The cutouts of one store or folder of .npz: galaxy_id, path, usability and SHA-256 of each."""
 
     rows: pa.Table
     digest: str
@@ -44,14 +44,14 @@ class Cutouts:
     manifest : pa.Table
         `galaxy_id`, `cutout_path`, and `cutout_index` where a path is a store.
     root : path
-        What `cutout_path` is relative to.
+        Base folder of `cutout_path`.
     verify : bool
         Compare every cutout read with the manifest's `cutout_sha256`.
 
     Raises
     ------
     InputError
-        A store is missing or damaged, has no such row, or another galaxy in it.
+        A store is missing or damaged, or its rows do not match the manifest.
     """
 
     def __init__(self, manifest: pa.Table, root: str | Path, *, verify: bool = False) -> None:
@@ -70,17 +70,17 @@ class Cutouts:
         indexed = "cutout_index" in manifest.column_names
         index = pc.fill_null(manifest["cutout_index"], -1).to_numpy() if indexed else np.full(self.n, -1)
         self._index = np.asarray(index, np.int64)
-        self._places = [_joined(root, path) for path in paths]
+        self._files = [_joined(root, path) for path in paths]
         self._stores: dict[int, Store] = {}
         in_store = self._index >= 0
         for path in np.unique(self._path_of[in_store]):
-            store = open_store(self._places[path])
+            store = open_store(self._files[path])
             rows = np.flatnonzero(in_store & (self._path_of == path))
             self._refuse_other_galaxies(store, rows)
             self._stores[int(path)] = store
 
     def read(self, rows: ArrayLike, crop: int | None = None) -> Images:
-        """Cutouts of manifest rows, in the order asked.
+        """Cutouts of manifest rows, in the order given.
 
         Parameters
         ----------
@@ -95,29 +95,29 @@ class Cutouts:
         Raises
         ------
         InputError
-            A file is missing or damaged, holds another galaxy or (with `verify`) other pixels; or cutouts of
-            different sizes are read without a crop.
+            A file is missing or damaged, holds another galaxy or (with `verify`) other pixels; or cutout sizes
+            differ and no crop is given.
         """
         wanted = np.asarray(rows, np.int64).reshape(-1)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= self.n):
-            raise InputError(f"the manifest has no row {wanted.max()}, it has {self.n}", "is it the right manifest?")
+            raise InputError(f"the manifest has no row {wanted.max()}, only {self.n} rows", "is it the right manifest?")
         out: Images | None = None
-        for places, images in self._parts(wanted, None if self._sha256 is not None else crop):
+        for positions, images in self._parts(wanted, None if self._sha256 is not None else crop):
             if self._sha256 is not None:
-                self._refuse_other_pixels(wanted[places], images)
+                self._refuse_other_pixels(wanted[positions], images)
                 images = _centre(images, crop, "a cutout")
             if out is None:
                 out = np.empty((len(wanted), *images.shape[1:]), np.float32)
             if out.shape[1:] != images.shape[1:]:
                 sizes = f"{out.shape[1]} and {images.shape[1]} px"
                 raise InputError(f"the manifest mixes cutouts of {sizes}", "train on a crop, or make two manifests")
-            out[places] = images
+            out[positions] = images
         return np.empty((0, crop or 0, crop or 0, len(quality.BANDS)), np.float32) if out is None else out
 
     def facts(self, *names: str) -> pa.Table:
-        """Columns of the stores' indexes (`source`, `release`, `layer`, `pixel_scale_arcsec` if none is named).
+        """Columns of the stores' indexes (default `source`, `release`, `layer`, `pixel_scale_arcsec`).
 
-        One row per manifest row; of an .npz, what its `meta_*` say.
+        One row per manifest row; for an .npz, from its `meta_*`.
         """
         import pyarrow as pa
 
@@ -130,28 +130,28 @@ class Cutouts:
             for name in names:
                 values[name][rows] = np.array([*found[name].to_pylist(), None], object)[:-1]
         for row in np.flatnonzero(~in_store):
-            told = npz_metadata.index_values(npz.read_npz(self._places[self._path_of[row]]).meta)
+            known = npz_metadata.index_values(npz.read_npz(self._files[self._path_of[row]]).meta)
             for name in names:
-                values[name][row] = told.get(name)
+                values[name][row] = known.get(name)
         return pa.table({name: pa.array(list(values[name]), schema.arrow_type(name)) for name in names})
 
     def _parts(self, wanted: NDArray[np.int64], crop: int | None) -> Iterator[tuple[NDArray[np.int64], Images]]:
-        """Places in the answer and their cutouts, store by store, then file by file."""
+        """Positions in the result and their cutouts, store by store, then file by file."""
         in_store = self._index[wanted] >= 0
         for path, store in self._stores.items():
-            places = np.flatnonzero(in_store & (self._path_of[wanted] == path))
-            if places.size:
-                yield places, store.read(self._index[wanted[places]], crop)
-        for place in np.flatnonzero(~in_store):
-            row = wanted[place]
-            file = self._places[self._path_of[row]]
+            positions = np.flatnonzero(in_store & (self._path_of[wanted] == path))
+            if positions.size:
+                yield positions, store.read(self._index[wanted[positions]], crop)
+        for position in np.flatnonzero(~in_store):
+            row = wanted[position]
+            file = self._files[self._path_of[row]]
             if is_store(file):
                 raise InputError(f"{file} is a store, and row {row} has no cutout_index", "make the manifest again")
             found = npz.read_npz(file)
             id = str(found.meta["meta_galaxy_id"].item())
             if id != self._ids[row]:
                 raise InputError(f"{file} holds {id}, the manifest says {self._ids[row]}", "make the manifest again")
-            yield np.array([place]), _centre(found.cutout[None], crop, file)
+            yield np.array([position]), _centre(found.cutout[None], crop, file)
 
     def _refuse_other_galaxies(self, store: Store, rows: NDArray[np.int64]) -> None:
         index = self._index[rows]
@@ -161,12 +161,12 @@ class Cutouts:
                 f"row {row} ({self._ids[row]}) has cutout_index {index.max()}, {store.path} has {store.n} cutouts",
                 "the store and the manifest do not match: make the manifest again",
             )
-        there = store.columns("galaxy_id")["galaxy_id"].to_numpy()[index]
-        other = np.flatnonzero(there != self._ids[rows])
+        stored = store.columns("galaxy_id")["galaxy_id"].to_numpy()[index]
+        other = np.flatnonzero(stored != self._ids[rows])
         if other.size:
             row = rows[other[0]]
             raise InputError(
-                f"row {row} is {self._ids[row]}, its place in {store.path} holds {there[other[0]]} "
+                f"row {row} is {self._ids[row]}, but its place in {store.path} holds {stored[other[0]]} "
                 f"({other.size} such rows)",
                 "the store and the manifest do not match: make the manifest again",
             )
@@ -184,7 +184,7 @@ class Cutouts:
 def listing(path: str | Path, folder: str | Path) -> CutoutListing:
     """The cutouts of a store or a folder of .npz, as a manifest in `folder` names them.
 
-    Raises InputError where it is neither, or a file is damaged.
+    Raises InputError if it is neither, or a file is damaged.
     """
     import pyarrow as pa
 
@@ -200,12 +200,12 @@ def listing(path: str | Path, folder: str | Path) -> CutoutListing:
     for file in files:
         found = npz.read_npz(file)
         measured = quality.measure(found.cutout[None])
-        told = npz_metadata.index_values(found.meta)
-        columns["galaxy_id"].append(told["galaxy_id"])
+        known = npz_metadata.index_values(found.meta)
+        columns["galaxy_id"].append(known["galaxy_id"])
         columns["cutout_path"].append(_relative(file, folder))
         columns["cutout_index"].append(None)
         columns["cutout_ok"].append(bool(measured["cutout_ok"][0]))
-        columns["status"].append(verdict(told["status"], str(measured["status"][0])))
+        columns["status"].append(verdict(known["status"], str(measured["status"][0])))
         columns["cutout_sha256"].append(quality.fingerprints(found.cutout[None])[0])
         chains |= {raw: chain for raw, chain in [carried_chain(found, file)] if raw not in chains}
     rows = pa.table({name: pa.array(columns[name], schema.arrow_type(name)) for name in LISTED})
@@ -214,7 +214,7 @@ def listing(path: str | Path, folder: str | Path) -> CutoutListing:
 
 
 def npz_files(folder: str | Path) -> list[Path]:
-    """The .npz files of a folder in the order of their names; InputError where there are none."""
+    """The .npz files of a folder, in name order; InputError if there are none."""
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such store or folder of .npz", "check the path")
     with os.scandir(folder) as entries:
@@ -225,13 +225,13 @@ def npz_files(folder: str | Path) -> list[Path]:
 
 
 def verdict(recorded: str | None, found: str) -> str:
-    """Status of a cutout: what its pixels say, but a failure that was recorded when it was made stays one."""
+    """Status of a cutout, from its pixels unless a failure was recorded when it was made."""
     failed = recorded in quality.STATUSES and recorded not in quality.WITH_PIXELS
     return str(recorded) if failed and found != quality.OK else found
 
 
 def carried_chain(file: npz.Npz, path: str | Path) -> tuple[bytes, Chain]:
-    """The chain an .npz of ours carries, and the bytes it is written in; empty for another's."""
+    """Provenance of an .npz written by lensctl, and its raw bytes; empty for others."""
     member = file.meta.get(npz.PROVENANCE)
     if member is None or member.ndim or member.dtype.kind != "S":
         return b"", ()
@@ -239,7 +239,7 @@ def carried_chain(file: npz.Npz, path: str | Path) -> tuple[bytes, Chain]:
 
 
 def merged(chains: Any) -> Chain:
-    """The steps of several chains, each once, in order."""
+    """The distinct steps of several chains, in order."""
     return tuple({step.id: step for chain in chains for step in chain}.values())
 
 

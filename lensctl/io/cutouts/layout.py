@@ -1,4 +1,4 @@
-"""How a cutout store lies on disk: names, columns, shards, codecs, and the Zarr v3 metadata that says so."""
+"""On-disk layout of a cutout store: names, columns, shards, codecs, and the Zarr v3 metadata."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ DIMENSIONS = ("row", "y", "x", "band")
 
 @dataclass(frozen=True)
 class Extra:
-    """A further array of pixels: its data type, whether each band has its own, and what stands where nothing is."""
+    """An additional pixel array: its data type, whether it has one plane per band, and its fill value."""
 
     data_type: str
     per_band: bool
@@ -70,7 +70,7 @@ class Extra:
 
     @property
     def zarr_fill(self) -> Any:
-        """The fill as Zarr metadata writes it."""
+        """The fill value as in Zarr metadata."""
         return "NaN" if isinstance(self.fill, float) else self.fill
 
 
@@ -79,12 +79,12 @@ EXTRAS = {
     "maskbits": Extra("int32", False, -1),
     "psfsize": Extra("float32", True, math.nan),
 }
-"""Planes of a coadd beside its image: 1/nanomaggy^2, bits (-1: all of them, there is no plane), arcsec FWHM."""
+"""Planes of a coadd besides its image: 1/nanomaggy^2, bits (-1, all bits set: no plane), FWHM in arcsec."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the pixels of a store lie on disk.
+    """Layout of a store's pixels on disk.
 
     Parameters
     ----------
@@ -93,16 +93,16 @@ class Layout:
     bands : str
         One letter per plane.
     shard_rows : int
-        Cutouts in one file; each is a chunk of its own in it.
+        Cutouts per file; each is a chunk of its own.
     codec : str
         none, lz4 or zstd.
     planes : tuple of names
-        Further arrays of pixels, of `EXTRAS`.
+        Additional pixel arrays, from `EXTRAS`.
 
     Raises
     ------
     InputError
-        A setting that makes no store.
+        An invalid setting.
     """
 
     rows: int
@@ -125,11 +125,11 @@ class Layout:
 
     @property
     def shards(self) -> int:
-        """Number of files; the last may be short."""
+        """Number of shard files; the last may be short."""
         return -(-self.rows // self.shard_rows)
 
     def span(self, shard: int) -> tuple[int, int]:
-        """First row of a shard and the row after its last."""
+        """First row of a shard, and one past its last."""
         return shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.rows)
 
     def file(self, shard: int) -> str:
@@ -137,11 +137,11 @@ class Layout:
         return f"{IMAGES}/c/{shard}/0/0/0"
 
     def plane_file(self, name: str, shard: int) -> str:
-        """Path of a shard's file of a further array of pixels."""
+        """Path of a shard's file of an additional pixel array."""
         return f"{name}/c/{shard}/0/0/0" if EXTRAS[name].per_band else f"{name}/c/{shard}/0/0"
 
     def plane_shape(self, name: str, rows: int) -> tuple[int, ...]:
-        """Shape of some rows of a further array: (n, S, S, B), or (n, S, S) where all bands have one plane."""
+        """Shape of some rows of an additional array: (n, S, S, B), or (n, S, S) if all bands share a plane."""
         return (rows, self.size, self.size, *([len(self.bands)] if EXTRAS[name].per_band else []))
 
     def images_metadata(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ class Layout:
         return self._sharded([self.rows, self.size, self.size, len(self.bands)], "float32", "NaN")
 
     def plane_metadata(self, name: str) -> dict[str, Any]:
-        """`zarr.json` of a further array of pixels, which lies as `images` does."""
+        """`zarr.json` of an additional pixel array, laid out like `images`."""
         extra = EXTRAS[name]
         return self._sharded([*self.plane_shape(name, self.rows)], extra.data_type, extra.zarr_fill)
 
@@ -188,7 +188,7 @@ def _array_metadata(
 
 
 def group_metadata(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """`zarr.json` of the group, with the metadata of its arrays in it, so that one read opens them all."""
+    """`zarr.json` of the group, with consolidated metadata, so that one read opens all arrays."""
     arrays = {name: layout.aligned_metadata(data_type) for name, data_type in ALIGNED.items()}
     arrays |= {name: layout.plane_metadata(name) for name in layout.planes}
     inline = {"kind": "inline", "must_understand": False, "metadata": {**arrays, IMAGES: layout.images_metadata()}}
@@ -198,36 +198,36 @@ def group_metadata(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, A
 
 
 def index_schema(meta: tuple[pa.Field, ...] = ()) -> pa.Schema:
-    """Schema of `index.parquet`: the declared columns, then the `meta_*` of .npz files that came along."""
+    """Schema of `index.parquet`: the declared columns, then any `meta_*` from .npz files."""
     import pyarrow as pa
 
     return pa.schema([pa.field(name, arrow_type(name)) for name in INDEX_COLUMNS] + list(meta))
 
 
 def index_rows(columns: Mapping[str, Any], meta: pa.Table | None = None) -> pa.Table:
-    """Rows of the index from what is known of them.
+    """Build rows of the index.
 
     Parameters
     ----------
     columns : mapping of (N,) sequences
-        Some of the declared columns; those not given are null, and so is every NaN.
+        Some of the declared columns; missing columns and NaNs become null.
     meta : pa.Table, optional
-        The `meta_*` that came along, N rows.
+        The `meta_*` columns, N rows.
     """
     import numpy as np
     import pyarrow as pa
 
     count = len(columns["galaxy_id"])
     fields = index_schema(tuple(meta.schema) if meta is not None else ())
-    made = []
+    arrays = []
     for field in fields:
         if meta is not None and field.name in meta.column_names:
-            made.append(meta[field.name])
+            arrays.append(meta[field.name])
         elif field.name in columns:
             values = columns[field.name]
             plain = values if isinstance(values, (np.ndarray, pa.Array, pa.ChunkedArray)) else list(values)
             array = pa.array(plain, from_pandas=True) if not isinstance(plain, pa.ChunkedArray) else plain
-            made.append(array.cast(field.type))
+            arrays.append(array.cast(field.type))
         else:
-            made.append(pa.nulls(count, field.type))
-    return pa.table(made, schema=fields)
+            arrays.append(pa.nulls(count, field.type))
+    return pa.table(arrays, schema=fields)

@@ -1,4 +1,4 @@
-"""One cutout as one .npz file: `cutout` and scalars named `meta_*`, as the plan keeps them; never pickled.
+"""One cutout as one .npz file: `cutout` and scalars named `meta_*`, as in the plan; never pickled.
 
 The same arrays always give the same bytes: members in the order given, dated 1980-01-01, stored or deflated.
 """
@@ -26,7 +26,7 @@ from lensctl.rules.errors import InputError
 CUTOUT = "cutout"
 META = "meta_"
 PROVENANCE = "meta_lensctl_provenance"
-"""Member that carries the chain of steps, as JSON in bytes."""
+"""Member with the provenance, as JSON bytes."""
 REQUIRED = (CUTOUT, "meta_galaxy_id", "meta_ra", "meta_dec")
 DOS_1980 = 33  # 1980-01-01 as ZIP writes dates
 DEFLATE_LEVEL = 6
@@ -38,7 +38,7 @@ _NPY_1 = npy.magic(1, 0)
 
 @dataclass(frozen=True)
 class Npz:
-    """What one file holds: pixels (H, W, B) float32 in nanomaggies, and every `meta_*` with its own dtype."""
+    """Content of one file: pixels (H, W, B) float32 in nanomaggies, and every `meta_*` with its dtype."""
 
     cutout: NDArray[np.float32]
     meta: dict[str, Array] = field(default_factory=dict)
@@ -50,32 +50,34 @@ def read_npz(path: str | Path, data: bytes | None = None) -> Npz:
     Parameters
     ----------
     path : path
-        The file; names it in errors.
+        The file; used in error messages.
     data : bytes, optional
-        Its content, where that was read already.
+        Its content, if already read.
 
     Raises
     ------
     InputError
-        No such file, not a whole zip, a pickled member (it is never unpickled), a required key missing, a key
-        that is neither `cutout` nor `meta_*`, pixels that are not (S, S, B) float32, `meta_ra` that is no number.
+        No such file, an incomplete zip, a pickled member (never unpickled), a missing required key, a key that is
+        neither `cutout` nor `meta_*`, pixels that are not (S, S, B) float32, a non-numeric `meta_ra`.
     """
     try:
         members = _members(Path(path).read_bytes() if data is None else data)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "check the path") from error
     except _Pickled as error:
-        raise InputError(f"{path}: '{error}' is pickled, and is not read", "write it without Python objects") from error
+        raise InputError(
+            f"{path}: '{error}' is pickled and will not be read", "write it without Python objects"
+        ) from error
     except _BROKEN as error:
-        raise InputError(f"{path}: not a whole .npz file ({error})", "fetch or make it again") from error
+        raise InputError(f"{path}: not a complete .npz file ({error})", "fetch or make it again") from error
     missing = [key for key in REQUIRED if key not in members]
     if missing:
         found = ", ".join(list(members)[:8])
-        fix = f"the keys needed: {', '.join(REQUIRED)}"
+        fix = f"required keys: {', '.join(REQUIRED)}"
         raise InputError(f"{path}: key '{missing[0]}' is missing (found: {found})", fix)
-    strange = [key for key in members if key != CUTOUT and not key.startswith(META)]
-    if strange:
-        raise InputError(f"{path}: key '{strange[0]}' is neither cutout nor meta_*", f"name it meta_{strange[0]}")
+    unknown = [key for key in members if key != CUTOUT and not key.startswith(META)]
+    if unknown:
+        raise InputError(f"{path}: key '{unknown[0]}' is neither cutout nor meta_*", f"name it meta_{unknown[0]}")
     cutout = members.pop(CUTOUT)
     if cutout.dtype != np.dtype("<f4"):
         raise InputError(f"{path}: cutout is {cutout.dtype.str}, not float32", "write it as little-endian float32")
@@ -83,7 +85,7 @@ def read_npz(path: str | Path, data: bytes | None = None) -> Npz:
         raise InputError(f"{path}: cutout has shape {cutout.shape}", "write it as (size, size, bands)")
     for key, kinds in (("meta_galaxy_id", "U"), ("meta_ra", "fiu"), ("meta_dec", "fiu")):
         if members[key].ndim or members[key].dtype.kind not in kinds:
-            wanted = "a text" if kinds == "U" else "a number"
+            wanted = "a string" if kinds == "U" else "a number"
             raise InputError(f"{path}: {key} is not {wanted}", f"write it as {wanted}, not an array")
     return Npz(cutout, members)
 
@@ -93,14 +95,14 @@ class _Pickled(Exception):
 
 
 _BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, RuntimeError)
-"""What a zip or an array that is damaged, encrypted or cut short raises."""
+"""What damaged, encrypted or truncated zips and arrays raise."""
 
 
 def _members(data: bytes) -> dict[str, Array]:
     members: dict[str, Array] = {}
-    plain = _plain_members(data)
-    if plain is not None:
-        return {name: _from_npy(raw, name) for name, raw in plain.items()}
+    simple = _simple_members(data)
+    if simple is not None:
+        return {name: _from_npy(raw, name) for name, raw in simple.items()}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")
@@ -113,10 +115,10 @@ def _members(data: bytes) -> dict[str, Array]:
 _END, _ENTRY, _LOCAL = struct.Struct("<4s4xHHIIH"), struct.Struct("<4s4xHH4xIIIHHH8xI"), struct.Struct("<4s22xHH")
 
 
-def _plain_members(data: bytes) -> dict[str, Raw] | None:
-    """The members of a zip that is as simple as NumPy's and ours, checked, without a copy of those that are stored.
+def _simple_members(data: bytes) -> dict[str, Raw] | None:
+    """The members of a zip as simple as those NumPy and lensctl write, CRC-checked; stored ones are not copied.
 
-    None for any other, and for a damaged one: `zipfile` says what it is.
+    None for any other or a damaged zip, which `zipfile` then handles.
     """
     members: dict[str, Raw] = {}
     view = memoryview(data)
@@ -161,11 +163,11 @@ def _from_npy(raw: Raw, name: str) -> Array:
     try:
         return np.ndarray(shape, dtype, raw, start, order=order)
     except TypeError as error:  # bytes are missing
-        raise ValueError(f"member '{name}' is cut short") from error
+        raise ValueError(f"member '{name}' is truncated") from error
 
 
 def _from_rare_npy(raw: bytes, name: str) -> Array:
-    """An array with a header of version 2 or 3 (very long, or not ASCII)."""
+    """An array with a version 2 or 3 header (very long, or not ASCII)."""
     stream = io.BytesIO(raw)
     version = npy.read_magic(stream)
     if version not in ((2, 0), (3, 0)):
@@ -178,7 +180,7 @@ def _from_rare_npy(raw: bytes, name: str) -> Array:
 
 @functools.lru_cache(maxsize=4096)
 def _header(raw: bytes) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any]]:
-    """Shape, order and dtype; many files share a few headers."""
+    """Shape, order and dtype; cached, because files share headers."""
     stream = io.BytesIO(raw)
     npy.read_magic(stream)
     shape, fortran, dtype = npy.read_array_header_1_0(stream)
@@ -193,7 +195,7 @@ def to_npy(values: Array) -> bytes:
 
 
 def from_npy(raw: bytes) -> Array:
-    """An array from the bytes of an .npy file; ValueError where it would have to be unpickled."""
+    """An array from the bytes of an .npy file; ValueError if it would have to be unpickled."""
     return np.asarray(npy.read_array(io.BytesIO(raw), allow_pickle=False))
 
 
@@ -205,13 +207,13 @@ def _header_bytes(descr: str, shape: tuple[int, ...]) -> bytes:
 
 
 def encode(cutout: NDArray[np.float32], meta: Mapping[str, Array], compress: bool = False) -> list[bytes | memoryview]:
-    """The bytes of one file, in pieces to write one after another.
+    """The bytes of one file, as pieces to write in order.
 
     Parameters
     ----------
     cutout : (H, W, B) float32
     meta : mapping of `meta_*` to arrays
-        Scalars as arrays of no dimension.
+        Scalars as 0-d arrays.
     compress : bool
         Deflate the members, as `np.savez_compressed` does.
 
@@ -254,7 +256,7 @@ def write_npz(
     *,
     keep: bool = False,
 ) -> None:
-    """Write one file, whole or not at all; an existing one is replaced, with `keep` unless it is as long already."""
+    """Write one file atomically, replacing an existing one; with `keep`, only if its length differs."""
     pieces = encode(cutout, meta, compress)
     length = sum(map(len, pieces))
     if keep and os.path.exists(path) and os.path.getsize(path) == length:
@@ -263,7 +265,7 @@ def write_npz(
     part = os.path.join(folder, f".{name}.part")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
-        for start in range(0, len(pieces), 512):  # the system takes at most 1024 pieces at once
+        for start in range(0, len(pieces), 512):  # writev takes at most 1024 pieces
             length -= os.writev(handle, pieces[start : start + 512])
         if length:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

@@ -1,8 +1,8 @@
-"""The `meta_*` of many .npz files as table columns, without loss: back come the same dtypes, shapes and values.
+"""The `meta_*` of many .npz files as table columns, losslessly: dtypes, shapes and values are preserved.
 
-A column's field says under `numpy` what its values were: a dtype such as `<f8` or `<U32`; `U` or `S` for texts that
-are exactly as long as their content; or `npy`, where files disagree or a value is no plain scalar, and the column
-holds each one's .npy bytes. Null means that the file had no such key.
+A column's field metadata says under `numpy` what its values were: a dtype such as `<f8` or `<U32`; `U` or `S` for
+strings exactly as long as their content; or `npy`, if files disagree or a value is not a simple scalar, and the column
+holds each value's .npy bytes. Null means that the file had no such key.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Meta = Mapping[str, Array]
 
 
 def table_of(metas: Sequence[Meta]) -> pa.Table:
-    """One row per file, one column per key that any of them has, in the order in which keys first appear."""
+    """One row per file and one column per key, in order of first appearance."""
     import pyarrow as pa
 
     keys = dict.fromkeys(key for meta in metas for key in meta)
@@ -46,7 +46,7 @@ def table_of(metas: Sequence[Meta]) -> pa.Table:
 def metas_of(table: pa.Table) -> list[dict[str, Array]]:
     """The inverse of `table_of`, for files with at least one key.
 
-    A column without a note comes from a table, and its values get the dtype nearest to its type.
+    A column without this metadata comes from a table, and its values get the dtype nearest to its type.
     """
     kinds = [kind_of(field) for field in table.schema]
     columns = [table[name].to_pylist() for name in table.column_names]
@@ -58,7 +58,7 @@ def metas_of(table: pa.Table) -> list[dict[str, Array]]:
 
 
 def kind_of(field: pa.Field) -> str:
-    """What a column's values were, from the note on its field or else from its type."""
+    """What a column's values were, from its field metadata, else from its type."""
     import pyarrow as pa
 
     noted = (field.metadata or {}).get(KEY)
@@ -72,7 +72,7 @@ def kind_of(field: pa.Field) -> str:
 
 
 def joined(schemas: Iterable[pa.Schema]) -> list[pa.Field]:
-    """Fields that hold the columns of several tables: as they are where all agree, else as .npy bytes."""
+    """Fields that can hold the columns of several tables: unchanged if all agree, else as .npy bytes."""
     kinds: dict[str, str] = {}
     fields: dict[str, pa.Field] = {}
     for schema in schemas:
@@ -85,7 +85,7 @@ def joined(schemas: Iterable[pa.Schema]) -> list[pa.Field]:
 
 
 def conform(table: pa.Table, fields: Sequence[pa.Field]) -> pa.Table:
-    """The columns of a table as other fields hold them; null where it has none."""
+    """A table's columns converted to other fields; null where it has none."""
     import pyarrow as pa
 
     columns = []
@@ -130,7 +130,7 @@ def _kind(value: Array) -> str:
 
 
 def _is_utf8(item: str | bytes) -> bool:
-    """Whether a text can be stored as UTF-8: half of a surrogate pair cannot."""
+    """Whether a string can be encoded as UTF-8, which a lone surrogate cannot."""
     if isinstance(item, str):
         try:
             item.encode()

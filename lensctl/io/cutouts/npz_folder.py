@@ -1,4 +1,4 @@
-"""A folder of .npz files, written from a store shard by shard."""
+"""Write a store as a folder of .npz files, shard by shard."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ Array = npz.Array
 
 
 def refuse_bad_names(galaxy_ids: list[str | None]) -> None:
-    """Raise InputError for the first id that cannot be the name of a file."""
+    """Raise InputError for the first id that cannot be a file name."""
     for row, id in enumerate(galaxy_ids):
-        why = "is empty" if not id else "has a /" if "/" in id else "begins with ." if id[0] == "." else ""
-        why = why or object_names.problem(f".{id}.npz.part")
-        if why:
-            raise InputError(f"row {row}: galaxy_id {id!r} {why}, it cannot name a file", "give it another id")
+        problem = "is empty" if not id else "has a /" if "/" in id else "begins with ." if id[0] == "." else ""
+        problem = problem or object_names.problem(f".{id}.npz.part")
+        if problem:
+            raise InputError(f"row {row}: galaxy_id {id!r} {problem} and cannot be a file name", "give it another id")
 
 
 def write(
@@ -42,23 +42,23 @@ def write(
     processes: int | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> int:
-    """Write one .npz per cutout, `GALAXY_ID.npz`; the folder appears when all of them are there.
+    """Write one .npz per cutout, `GALAXY_ID.npz`; the folder appears once all are written.
 
     Parameters
     ----------
     store : Store
     folder : path
-        To make. A run that was killed goes on with the files it lacks.
+        To create. An interrupted run resumes with the missing files.
     chain : Chain
-        The steps each file carries.
+        Provenance stored in each file.
     compress : bool
-        Deflate, as the plan's own files are.
+        Deflate, as in the plan's files.
     ok_only : bool
-        Leave out cutouts that are not `cutout_ok`.
+        Skip cutouts that are not `cutout_ok`.
     processes : int, optional
         One per core if not given.
     advance : callable
-        Called with the number of files just done.
+        Called with the number of files just written.
 
     Returns
     -------
@@ -71,11 +71,11 @@ def write(
     with resumable.job(folder, identity, overwrite=overwrite) as job:
         one = functools.partial(_write_shard, store.path, str(job.built), to_json(chain), compress, ok_only)
         count = 0
-        _opened.cache_clear()  # of another store that was there
+        _opened.cache_clear()  # the path may have held another store
         for done in workers.each(one, range(store.layout.shards), processes):
             advance(done)
             count += done
-        os.sync()  # once for all of them: half a million single flushes take longer than everything else
+        os.sync()  # once for all: half a million single flushes take longer than everything else
         job.finish(flushed=True)
     return count
 
@@ -97,14 +97,14 @@ def _write_shard(store_path: str, folder: str, chain: str, compress: bool, ok_on
 
 
 def metas_of(store: Store, start: int, stop: int) -> list[dict[str, Array]]:
-    """The `meta_*` of some rows: those that came along where the store was packed, else what the index knows."""
+    """The `meta_*` of some rows: the original ones if the store was packed, else from the index."""
     rows = store.index.slice(start, stop - start)
-    along = [name for name in rows.column_names if name not in INDEX_COLUMNS]
-    carried: list[dict[str, Array]] = npz_columns.metas_of(rows.select(along)) if along else [{}] * rows.num_rows
-    if "meta_galaxy_id" in along:
+    extra = [name for name in rows.column_names if name not in INDEX_COLUMNS]
+    carried: list[dict[str, Array]] = npz_columns.metas_of(rows.select(extra)) if extra else [{}] * rows.num_rows
+    if "meta_galaxy_id" in extra:
         return carried
-    told: list[dict[str, Any]] = rows.select(list(INDEX_COLUMNS)).to_pylist()
-    return [npz_metadata.members(row, more) for row, more in zip(told, carried, strict=True)]
+    index: list[dict[str, Any]] = rows.select(list(INDEX_COLUMNS)).to_pylist()
+    return [npz_metadata.members(row, more) for row, more in zip(index, carried, strict=True)]
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""What the `meta_*` of one .npz say in the words of a store's index, and the other way round."""
+"""Conversion between the `meta_*` of an .npz and the index columns of a store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEYS = {
     "status": ("meta_status",),
     "error": ("meta_error",),
 }
-"""Index columns, and the keys that may hold them: the first that is there counts."""
+"""Index columns, and the keys that may hold them; the first present counts."""
 WRITTEN = {
     "cutout_ok": "meta_cutout_ok",
     **{name: keys[0] for name, keys in KEYS.items() if name not in ("url_or_brick", "downloaded_at", "attempts")},
@@ -33,13 +33,13 @@ WRITTEN = {
 TEXT = ("source", "release", "layer", "url_or_brick", "downloaded_at", "status", "error")
 WHOLE = ("http_status", "attempts")
 CARRIED = ("type", "nobs_z", "psfsize_z", "flux_r")
-"""Columns of a table of objects that travel with its cutouts, as `meta_type` and so on."""
+"""Columns of an object table that are kept with its cutouts, as `meta_type` and so on."""
 
 
 def index_values(meta: Mapping[str, Array]) -> dict[str, Any]:
-    """Index columns of one file: those its keys tell of, None for the others.
+    """Index columns of one file, from its keys; None if absent.
 
-    Where the layer, pixel scale or source is not said, the URL it was fetched from says it.
+    A missing layer, pixel scale or source is taken from the URL it was fetched from.
     """
     values: dict[str, Any] = {
         "galaxy_id": str(meta["meta_galaxy_id"].item()),
@@ -47,14 +47,14 @@ def index_values(meta: Mapping[str, Array]) -> dict[str, Any]:
         "dec": float(meta["meta_dec"]),
     }
     for name, keys in KEYS.items():
-        given = next((_plain(meta[key], name) for key in keys if key in meta), None)
-        values[name] = given
+        value = next((_plain(meta[key], name) for key in keys if key in meta), None)
+        values[name] = value
     url = values["url_or_brick"] or ""
-    asked = parse_qs(urlsplit(url).query) if url.startswith(("http://", "https://")) else {}
-    values["source"] = values["source"] or ("viewer" if "ra" in asked and "dec" in asked else "npz")
-    values["layer"] = values["layer"] or asked.get("layer", [None])[0]
+    query = parse_qs(urlsplit(url).query) if url.startswith(("http://", "https://")) else {}
+    values["source"] = values["source"] or ("viewer" if "ra" in query and "dec" in query else "npz")
+    values["layer"] = values["layer"] or query.get("layer", [None])[0]
     if values["pixel_scale_arcsec"] is None:
-        values["pixel_scale_arcsec"] = _number(asked.get("pixscale", [None])[0])
+        values["pixel_scale_arcsec"] = _number(query.get("pixscale", [None])[0])
     return values
 
 
@@ -66,7 +66,7 @@ def members(row: Mapping[str, Any], carried: Mapping[str, Array]) -> dict[str, A
     row : mapping
         The row's columns.
     carried : mapping of `meta_*` to arrays
-        What came along with it.
+        Its stored `meta_*`, which take precedence.
     """
     meta: dict[str, Array] = {
         "meta_galaxy_id": np.array(row["galaxy_id"]),
@@ -83,7 +83,7 @@ def members(row: Mapping[str, Any], carried: Mapping[str, Array]) -> dict[str, A
 
 
 def _plain(value: Array, name: str) -> Any:
-    """A scalar as the index holds it; None for what is no such scalar, or empty."""
+    """A scalar in the index's type; None if empty or not such a scalar."""
     if value.ndim:
         return None
     if name in TEXT:

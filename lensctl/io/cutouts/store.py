@@ -1,6 +1,6 @@
-"""The cutout store: a Zarr v3 group of pixels in shards, with `index.parquet` beside them for everything else.
+"""The cutout store: a Zarr v3 group of sharded pixels, with everything else in `index.parquet`.
 
-Any Zarr reader opens `images` (row, y, x, band) and the arrays aligned with its rows; any parquet reader the index.
+Any Zarr reader opens `images` (row, y, x, band) and the per-row arrays; any parquet reader opens the index.
 """
 
 from __future__ import annotations
@@ -32,20 +32,19 @@ Images = NDArray[np.float32]
 class Store:
     """A finished store, opened for reading.
 
-    One object may be read by several threads, and sent to a process that was spawned. TensorStore ends a process
-    that was forked.
+    Threads may share an instance, and it may be sent to spawned processes. TensorStore crashes forked ones.
 
     Parameters
     ----------
     path : str
         Local folder or `s3://`.
     changing : bool
-        Some of its shards are just being made once more, by us.
+        Some of its shards are being rewritten by this run.
 
     Raises
     ------
     InputError
-        Not a store, one that lacks a part, or one that is being written; the sentence names the file.
+        Not a store, an incomplete one, or one being written; the message names the file.
     """
 
     def __init__(self, path: str, *, changing: bool = False) -> None:
@@ -54,7 +53,7 @@ class Store:
         self._files, self._base = _file_system(self.path)
         if not changing and self._is_file(INCOMPLETE):
             raise InputError(
-                f"{self.path} is not whole: what writes it is at work, or died", "wait for it, or run the command again"
+                f"{self.path} is incomplete: still being written, or interrupted", "wait, or rerun the command"
             )
         group = self._json(GROUP)
         attributes = group.get("attributes", {}).get(ATTRIBUTE)
@@ -64,15 +63,15 @@ class Store:
             raise InputError(f"{self.path}: store format {attributes.get('format')} is unknown", "update lensctl")
         self.attributes: dict[str, Any] = attributes
         try:
-            known = {key: attributes[key] for key in Layout.__dataclass_fields__ if key != "planes"}
-            self.layout = Layout(**known, planes=tuple(attributes.get("planes", ())))
+            fields = {key: attributes[key] for key in Layout.__dataclass_fields__ if key != "planes"}
+            self.layout = Layout(**fields, planes=tuple(attributes.get("planes", ())))
             sizes = [int(size) for size in attributes["shard_bytes"]]
             of_planes = {name: [int(size) for size in attributes["plane_bytes"][name]] for name in self.layout.planes}
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{self.path}/{GROUP}: attribute {error} is missing or wrong", "make it again") from error
         if not changing:
-            self._refuse_torn(sizes, of_planes)
-        self._refuse_other_rows()
+            self._check_shard_sizes(sizes, of_planes)
+        self._check_index()
 
     @property
     def n(self) -> int:
@@ -100,7 +99,7 @@ class Store:
         return self.columns()
 
     def columns(self, *names: str) -> pa.Table:
-        """Some columns of the index, read now; all of them where none is named."""
+        """Read some columns of the index; all if none is named."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -112,11 +111,11 @@ class Store:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Digest of the index, which holds each cutout's own: of pixels and quality, not of luck."""
+        """Digest of the index, which includes each cutout's digest; columns that vary between runs do not count."""
         return digests.of_table(self.index)
 
     def read(self, rows: ArrayLike, crop: int | None = None) -> Images:
-        """Cutouts of some rows, in the order asked, a row as often as asked.
+        """Cutouts of some rows, in the order given; rows may repeat.
 
         Parameters
         ----------
@@ -127,33 +126,33 @@ class Store:
         Returns
         -------
         images : (n, S, S, B) float32
-            Nanomaggies; NaN throughout where a cutout failed.
+            Nanomaggies; all NaN for a failed cutout.
 
         Raises
         ------
         InputError
-            A row the store does not have, a crop larger than the cutouts, a damaged shard.
+            A row out of range, a crop larger than the cutouts, or a damaged shard.
         """
         wanted = np.asarray(rows, np.int64).reshape(-1)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= self.n):
             outside = int(wanted[(wanted < 0) | (wanted >= self.n)][0])
             raise InputError(
-                f"{self.path}: no row {outside}, it has {self.n} cutouts", "is it the store of this table?"
+                f"{self.path}: no row {outside}, the store has {self.n} cutouts", "is it the store of this table?"
             )
         side = self._side(crop)
         return self._read((wanted, side, side)) if wanted.size else self._none(crop)
 
     def read_range(self, start: int, stop: int, crop: int | None = None) -> Images:
-        """Cutouts of the rows from `start` up to `stop`, like `read`."""
+        """Cutouts of rows `start` to `stop` (exclusive), like `read`."""
         if not 0 <= start <= stop <= self.n:
             raise InputError(
-                f"{self.path}: no rows {start} to {stop}, it has {self.n} cutouts", "is it the right store?"
+                f"{self.path}: no rows {start} to {stop}, the store has {self.n} cutouts", "is it the right store?"
             )
         side = self._side(crop)
         return self._read((slice(start, stop), side, side)) if stop > start else self._none(crop)
 
     def read_plane(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """Rows from `start` up to `stop` of a further array of pixels, such as `invvar`: (n, S, S, B) or (n, S, S)."""
+        """Rows `start` to `stop` (exclusive) of an additional array such as `invvar`: (n, S, S, B) or (n, S, S)."""
         if name not in self.layout.planes:
             raise InputError(f"{self.path}: no array '{name}'", "make the store with --planes")
         with tensorstore_errors(self.path):
@@ -191,12 +190,14 @@ class Store:
             with self._files.open_input_stream(f"{self._base}/{name}") as stream:
                 found = json.loads(stream.read())
         except FileNotFoundError as error:
-            why = "no such store" if self._is_absent() else f"{name} is missing: not a cutout store, or not a whole one"
+            why = (
+                "no such store" if self._is_absent() else f"{name} is missing: not a cutout store, or an incomplete one"
+            )
             raise InputError(f"{self.path}: {why}", "check the path, or make it with cutout or pack") from error
         except NotADirectoryError as error:
             raise InputError(f"{self.path}: a file, not a cutout store", "make one with cutout or pack") from error
         except ValueError as error:
-            raise InputError(f"{self.path}/{name}: not whole ({error})", "make the store again") from error
+            raise InputError(f"{self.path}/{name}: damaged ({error})", "make the store again") from error
         if not isinstance(found, dict):
             raise InputError(f"{self.path}/{name}: not Zarr metadata", "make the store again")
         return found
@@ -211,13 +212,13 @@ class Store:
 
         return bool(self._files.get_file_info(self._base).type == pyarrow.fs.FileType.NotFound)
 
-    def _refuse_torn(self, sizes: list[int], of_planes: dict[str, list[int]]) -> None:
-        """Every shard is there and as long as it was written: Zarr itself takes a missing one for NaN."""
+    def _check_shard_sizes(self, sizes: list[int], of_planes: dict[str, list[int]]) -> None:
+        """Check that every shard is there with its recorded length; Zarr itself reads a missing one as NaN."""
         shards = range(self.layout.shards)
         expected: dict[str, int | None] = {}
         for array, each in {IMAGES: sizes, **of_planes}.items():
             if len(each) != len(shards):
-                raise InputError(f"{self.path}/{GROUP}: counts {len(each)} shards of {len(shards)}", "make it again")
+                raise InputError(f"{self.path}/{GROUP}: lists {len(each)} of {len(shards)} shards", "make it again")
             file = self.layout.file if array == IMAGES else functools.partial(self.layout.plane_file, array)
             expected |= {f"{array}/{GROUP}": None, **dict(zip(map(file, shards), each, strict=True))}
         infos = self._files.get_file_info([f"{self._base}/{name}" for name in expected])
@@ -227,7 +228,7 @@ class Store:
             if size is not None and info.size != size:
                 raise InputError(f"{self.path}/{name} has {info.size} bytes of {size}", "copy or make the store again")
 
-    def _refuse_other_rows(self) -> None:
+    def _check_index(self) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -245,7 +246,7 @@ class Store:
 
 
 def open_store(path: str | os.PathLike[str], *, changing: bool = False) -> Store:
-    """Open a finished store; InputError that names the file where it is none or not whole."""
+    """Open a finished store; InputError naming the file if it is not a store or incomplete."""
     return Store(str(path), changing=changing)
 
 

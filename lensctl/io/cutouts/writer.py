@@ -1,7 +1,7 @@
-"""Writing a cutout store: shard by shard, each by one writer and once, whole or absent in the end.
+"""Writing a cutout store shard by shard, each by one writer; the store appears only when complete.
 
-Beside the growing store (see `growing`) lie the index rows of each shard whose pixels are in it. Rows without pixels
-cannot be: they are noted after them. What is killed goes on with the shards that have none.
+The index rows of each written shard are kept as a part beside the growing store (see `growing_folders`), after its
+pixels. An interrupted run resumes with the shards that have no part.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from lensctl.io.storage.s3 import is_s3
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ASKED_AT_ONCE = 16
+CONCURRENT_READS = 16
 SHARD_BYTES, PLANE_BYTES = b"lensctl.shard_bytes", b"lensctl.plane_bytes"
 ROW_GROUP_ROWS = 65_536
 
@@ -40,27 +40,27 @@ class StoreWriter:
 
     Parameters
     ----------
-    place : Place
-        Where it grows; what an earlier run finished there is kept.
+    place : GrowingFolder
+        Where it grows; shards finished by an earlier run are kept.
     layout : Layout
-        How the pixels will lie.
+        Layout of the pixels.
     """
 
     def __init__(self, place: GrowingFolder, layout: Layout) -> None:
         self.place, self.layout = place, layout
         self.writer = ShardWriter(place, layout)
-        """What writes single shards; it can be sent to another process."""
+        """Writer of single shards; can be sent to another process."""
 
     def missing(self) -> list[int]:
-        """Shards that are not written yet, in order."""
-        with ThreadPoolExecutor(ASKED_AT_ONCE) as threads:
+        """Shards not written yet, in order."""
+        with ThreadPoolExecutor(CONCURRENT_READS) as threads:
             done = list(threads.map(self.writer.is_done, range(self.layout.shards)))
-        return [shard for shard, there in enumerate(done) if not there]
+        return [shard for shard, written in enumerate(done) if not written]
 
     def adopt(self, shard: int, old: Store) -> None:
-        """Take a shard over from a finished store of the same layout, pixels and rows, without copying it."""
+        """Reuse a shard, pixels and rows, from a finished store of the same layout, without copying."""
         start, stop = self.layout.span(shard)
-        if not is_s3(old.path):  # there it is in its place
+        if not is_s3(old.path):  # on S3 it is already in place
             files = (self.layout.file(shard), *(self.layout.plane_file(name, shard) for name in self.layout.planes))
             with self.place.scratch() as folder:
                 for file in files:
@@ -68,7 +68,7 @@ class StoreWriter:
         self.writer.record(shard, old.index.slice(start, stop - start))
 
     def index(self) -> tuple[pa.Schema, Iterator[pa.Table]]:
-        """Schema of the whole index, and its rows shard by shard; every shard must have been written."""
+        """Schema of the complete index, and its rows shard by shard; all shards must be written."""
         import pyarrow.parquet as pq
 
         missing = self.missing()
@@ -80,24 +80,24 @@ class StoreWriter:
         return schema, (_as(part, schema, meta) for part in parts)
 
     def notes(self, key: bytes) -> list[bytes]:
-        """What was noted under a key with each shard."""
+        """The note stored under a key with each shard."""
         return [(schema.metadata or {}).get(key, b"") for schema in self._schemas()]
 
     def finish(self, chain: Chain, attributes: Mapping[str, Any]) -> None:
-        """Join the parts to the index, write the aligned arrays and the group, and give the store its name.
+        """Merge the parts into the index, write the per-row arrays and the group, and move the store into place.
 
         Parameters
         ----------
         chain : Chain
-            The steps that made the store.
+            Provenance of the store.
         attributes : mapping of JSON values
-            What else the group's attributes say.
+            Additional attributes of the group.
         """
         import pyarrow.parquet as pq
 
         schema, parts = self.index()
         stamped = stamp(schema.empty_table(), chain).schema
-        said = {
+        group_attributes = {
             **attributes,
             "shard_bytes": [int(size) for size in self.notes(SHARD_BYTES)],
             **self._plane_bytes(),
@@ -118,7 +118,7 @@ class StoreWriter:
                 _write_text(folder / name / GROUP, self.layout.aligned_metadata(ALIGNED[name]))
                 with tensorstore_errors(self.place.path):
                     open_array(str(folder / name)).write(np.concatenate(values).astype(ALIGNED[name])).result()
-            _write_text(folder / GROUP, group_metadata(self.layout, said))
+            _write_text(folder / GROUP, group_metadata(self.layout, group_attributes))
             of_aligned = [f"{name}/{file}" for name in ALIGNED for file in (GROUP, "c/0")]
             self.place.settle(folder, [*arrays, INDEX, *of_aligned, GROUP])
         self.place.finish()
@@ -130,7 +130,7 @@ class StoreWriter:
         return {"plane_bytes": {name: [sizes[name] for sizes in noted] for name in self.layout.planes}}
 
     def _parts(self) -> Iterator[bytes]:
-        with ThreadPoolExecutor(ASKED_AT_ONCE) as threads:
+        with ThreadPoolExecutor(CONCURRENT_READS) as threads:
             yield from threads.map(self.place.part, map(_part_name, range(self.layout.shards)))
 
     def _schemas(self) -> Iterator[pa.Schema]:
@@ -140,7 +140,7 @@ class StoreWriter:
 
 
 class ShardWriter:
-    """Writes single shards of a store; holds only its place and layout, so that a worker process can have one."""
+    """Writes single shards of a store; holds only place and layout, so that it can be sent to a worker process."""
 
     def __init__(self, place: GrowingFolder, layout: Layout) -> None:
         self.place, self.layout = place, layout
@@ -153,7 +153,7 @@ class ShardWriter:
         notes: Mapping[bytes, bytes] | None = None,
         planes: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
-        """Write one whole shard, and then its rows of the index.
+        """Write one complete shard, then its index rows.
 
         Parameters
         ----------
@@ -161,13 +161,13 @@ class ShardWriter:
         images : (n, S, S, B) float32
             All cutouts of the shard.
         rows : pa.Table
-            Their rows of the index: the declared columns and any `meta_*`.
+            Their index rows: the declared columns and any `meta_*`.
         notes : mapping, optional
-            What else is to be known when the store is finished.
+            Notes to keep until the store is finished.
         planes : mapping of (n, S, S, B) or (n, S, S) arrays, optional
-            The further arrays that the layout names.
+            The additional arrays of the layout.
 
-        Raises OSError where the disk is full or may not be written.
+        Raises OSError if the disk is full or not writable.
         """
         start, stop = self.layout.span(shard)
         if len(images) != stop - start or rows.num_rows != stop - start:
@@ -177,7 +177,7 @@ class ShardWriter:
         with self.place.scratch() as folder:
             _make_arrays(folder, self.layout)
             for name, (array, values) in arrays.items():
-                (folder / name).unlink(missing_ok=True)  # of one killed after its pixels, or linked from an older store
+                (folder / name).unlink(missing_ok=True)  # left by an interrupted run, or linked from an older store
                 with tensorstore_errors(str(folder / name)):
                     written = open_array(str(folder / array))[start:stop]
                     written.write(values, can_reference_source_data_indefinitely=True).result()  # no copy first
@@ -185,7 +185,7 @@ class ShardWriter:
         self.record(shard, rows, notes)
 
     def record(self, shard: int, rows: pa.Table, notes: Mapping[bytes, bytes] | None = None) -> None:
-        """Say that a shard's pixels are on disk, and what is known of its rows."""
+        """Record that a shard's pixels are on disk, with its index rows."""
         import pyarrow.parquet as pq
 
         sizes = {SHARD_BYTES: str(self.place.size(self.layout.file(shard))).encode()}
@@ -200,7 +200,7 @@ class ShardWriter:
         self.place.put_part(_part_name(shard), part.getvalue())
 
     def is_done(self, shard: int) -> bool:
-        """Whether a shard's rows are recorded and its pixels are as long as they were then."""
+        """Whether a shard's rows are recorded and its pixel files have the recorded length."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -223,7 +223,7 @@ class ShardWriter:
 
 
 def _make_arrays(folder: Path, layout: Layout) -> list[str]:
-    """The pixels' arrays, without pixels, where they are not there yet; gives the names of their metadata."""
+    """Create the pixel arrays' metadata where missing; returns the metadata file names."""
     arrays = {IMAGES: layout.images_metadata(), **{name: layout.plane_metadata(name) for name in layout.planes}}
     for name, metadata in arrays.items():
         if not (folder / name / GROUP).exists():
@@ -253,15 +253,15 @@ def _meta(schema: pa.Schema) -> pa.Schema:
 
 
 def _as(rows: pa.Table, schema: pa.Schema, meta: tuple[pa.Field, ...]) -> pa.Table:
-    """Rows of one part under the schema of the whole index."""
+    """Rows of one part in the schema of the complete index."""
     import pyarrow as pa
 
-    came_along = npz_columns.conform(rows.select(_meta(rows.schema).names), meta)
-    return pa.table([*(rows[name] for name in INDEX_COLUMNS), *came_along.columns], schema=schema)
+    extra = npz_columns.conform(rows.select(_meta(rows.schema).names), meta)
+    return pa.table([*(rows[name] for name in INDEX_COLUMNS), *extra.columns], schema=schema)
 
 
 def _regrouped(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows in tables of `rows` each, so that the file does not depend on how they came."""
+    """The same rows in tables of `rows` each, so that the file does not depend on how they were batched."""
     import pyarrow as pa
 
     waiting: list[pa.Table] = []
@@ -276,7 +276,7 @@ def _regrouped(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
 
 
 def _write_text(path: Path, values: Mapping[str, Any]) -> None:
-    """Write JSON; whole at once, because other makers of parts may read it."""
-    half = path.with_name(f".{path.name}.{os.getpid()}.part")
-    half.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
-    os.replace(half, path)
+    """Write JSON atomically, because other processes may read it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+    os.replace(temporary, path)

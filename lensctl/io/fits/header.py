@@ -1,4 +1,4 @@
-"""The header of a FITS image, fast: only the cards, from bytes, without a library's model of them."""
+"""A fast parser of FITS image headers, from bytes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Header = dict[str, str | float | int | bool]
 
 @dataclass(frozen=True)
 class Image:
-    """Where an image lies in a file, and what its header says.
+    """Position of an image in a file, and its header.
 
     Parameters
     ----------
     header : dict
-        Values by keyword; of a keyword that stands twice the first.
+        Values by keyword; for duplicate keywords the first value.
     extension : int
-        Number of its HDU.
+        HDU number.
     data_start, data_bytes : int
-        Its data, as stored (compressed or not), in bytes.
+        Offset and length in bytes of its data as stored (compressed or not).
     shape : tuple of int
-        As NumPy has it: the last axis is FITS axis 1.
+        NumPy order: the last axis is FITS axis 1.
     tile : tuple of int
-        Shape of a piece that is decompressed at once; a row of pixels where nothing is compressed.
+        Shape of a compression tile; a row of pixels if uncompressed.
     """
 
     header: Header
@@ -41,9 +41,9 @@ class Image:
 
 
 def find_image(file: BinaryIO, last: int = 1) -> Image:
-    """The first image with pixels among the first HDUs of a file, compressed or not.
+    """The first image with pixels, compressed or not, among HDUs 0 to `last` of a file.
 
-    Raises ValueError where there is none, or the file is no FITS file.
+    Raises ValueError if there is none, or the file is not FITS.
     """
     start = 0
     for extension in range(last + 1):
@@ -60,17 +60,17 @@ def find_image(file: BinaryIO, last: int = 1) -> Image:
             tile = tuple(int(header.get(f"ZTILE{axis}", row[-axis])) for axis in axes) if compressed else row
             return Image(header, extension, start, size, shape, tile)
         start += -(-size // BLOCK) * BLOCK
-    raise ValueError("no image in it")
+    raise ValueError("no image")
 
 
 def read_header(file: BinaryIO) -> tuple[Header, int]:
-    """The cards of the header at a file's position, and its length in bytes; ValueError where it has no end."""
+    """Read the header at a file's position; returns its cards and length in bytes. ValueError if it has no END."""
     header: Header = {}
     length = 0
     while True:
         block = file.read(BLOCK)
         if len(block) < BLOCK:
-            raise ValueError("cut short within a header" if length or block else "the file is empty")
+            raise ValueError("truncated header" if length or block else "the file is empty")
         if not length and block[: len(MAGIC)] != MAGIC and block[:8] != b"XTENSION":
             raise ValueError("not FITS")
         length += BLOCK
@@ -85,7 +85,7 @@ def read_header(file: BinaryIO) -> tuple[Header, int]:
 
 
 def data_bytes(header: Header) -> int:
-    """Bytes of data that follow a header, without padding."""
+    """Bytes of data after a header, without padding."""
     axes = int(header.get("NAXIS", 0))
     if not axes:
         return 0
@@ -95,7 +95,7 @@ def data_bytes(header: Header) -> int:
     return abs(int(header["BITPIX"])) // 8 * int(header.get("GCOUNT", 1)) * (int(header.get("PCOUNT", 0)) + count)
 
 
-@functools.lru_cache(maxsize=4096)  # many files share most of their cards
+@functools.lru_cache(maxsize=4096)  # files share most of their cards
 def _value(text: str) -> str | float | int | bool:
     text = text.strip()
     if text.startswith("'"):

@@ -1,4 +1,4 @@
-"""Tile-compressed FITS tables (what `fpack -table` makes of a table), unpacked tile by tile and column by column."""
+"""Tile-compressed FITS tables (as made by `fpack -table`), unpacked tile by tile and column by column."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ RICE_BLOCK = 32
 
 
 def is_packed(header: Header) -> bool:
-    """Whether a table's rows are tiles of another table's."""
+    """Whether a table is tile-compressed."""
     return header.get("ZTABLE") is True
 
 
 def as_unpacked(header: Header) -> Header:
-    """The header that the table has when it is unpacked, as far as it says how its rows lie."""
+    """The header of the unpacked table, as far as its row layout is concerned."""
     plain: Header = {**header, "NAXIS1": header["ZNAXIS1"], "NAXIS2": header["ZNAXIS2"]}
     for i in range(1, int(header["TFIELDS"]) + 1):
         plain[f"TFORM{i}"] = header[f"ZFORM{i}"]
@@ -32,17 +32,17 @@ def as_unpacked(header: Header) -> Header:
 def packed_tiles(
     file: Any, start: int, header: Header, row: np.dtype[Any], names: Sequence[str]
 ) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Number of the first row and the rows of each tile, with some of the columns.
+    """First row number and rows of each tile, with some of the columns.
 
     Parameters
     ----------
     file : binary file
     start : int
-        Where in it the table's data begin.
+        Offset of the table's data.
     header : Header
-        Of the table as it is packed.
+        Header of the packed table.
     row : np.dtype
-        The unpacked row.
+        Dtype of an unpacked row.
     names : sequence of str
         Columns, all of them in `row`.
     """
@@ -53,7 +53,7 @@ def packed_tiles(
     file.seek(start)
     table = file.read(width * int(header["NAXIS2"]))
     pointer = ">i8" if width == 16 * fields else ">i4"
-    spans = np.frombuffer(table, pointer).reshape(-1, fields, 2)  # bytes, and where they begin in the heap
+    spans = np.frombuffer(table, pointer).reshape(-1, fields, 2)  # length in bytes, and offset in the heap
     heap = start + int(header.get("THEAP", len(table)))
     order = [str(header.get(f"TTYPE{i}", "")).strip().lower() for i in range(1, fields + 1)]
     for tile, first in enumerate(range(0, count, length)):
@@ -69,15 +69,15 @@ def packed_tiles(
         yield 0, np.empty(0, [(name, row[name]) for name in names])
 
 
-def _column(data: bytes, how: str, kind: np.dtype[Any], rows: int) -> NDArray[Any]:
-    """Values of one column in one tile; ValueError where there are not as many as rows."""
+def _column(data: bytes, compression: str, kind: np.dtype[Any], rows: int) -> NDArray[Any]:
+    """Values of one column in one tile; ValueError if their number is not that of the rows."""
     import numpy as np
 
     if data[:2] == GZIP_MAGIC:
         data = gzip.decompress(data)
-        if how.strip() == "GZIP_2":  # first bytes of all values, then second bytes, ...
+        if compression.strip() == "GZIP_2":  # first bytes of all values, then second bytes, ...
             data = np.frombuffer(data, np.uint8).reshape(kind.itemsize, -1).T.tobytes()
-    elif how.strip() == "RICE_1":
+    elif compression.strip() == "RICE_1":
         from astropy.io.fits.hdu.compressed._codecs import Rice1
 
         numbers = Rice1(blocksize=RICE_BLOCK, bytepix=kind.itemsize, tilesize=rows).decode(
@@ -85,5 +85,5 @@ def _column(data: bytes, how: str, kind: np.dtype[Any], rows: int) -> NDArray[An
         )
         data = np.asarray(numbers).astype(kind).tobytes()
     if len(data) != rows * kind.itemsize:
-        raise ValueError(f"a tile has {len(data)} bytes for {rows} values of a column ({how.strip()})")
+        raise ValueError(f"a tile has {len(data)} bytes for {rows} values of a column ({compression.strip()})")
     return np.frombuffer(data, kind)

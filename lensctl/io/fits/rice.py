@@ -1,6 +1,6 @@
-"""Float images in quantised, Rice-coded tiles, as the survey's coadds are: decoded tile by tile, by astropy's decoders.
+"""Decodes quantised, Rice-compressed float images, such as the survey's coadds, tile by tile with astropy's decoders.
 
-The pixels are those of astropy and fitsio to the bit; fitsio takes half as long again.
+Pixels are bit-identical to astropy's and fitsio's; fitsio takes half as long again.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ DITHERS = {"SUBTRACTIVE_DITHER_1": 1, "SUBTRACTIVE_DITHER_2": 2}
 DATA, SCALE, ZERO = "COMPRESSED_DATA", "ZSCALE", "ZZERO"
 
 Read = Callable[[int, int], bytes]
-"""The bytes of a file from one place to before another."""
+"""Bytes of a file from a start to a stop offset."""
 
 
 class RiceTiles:
-    """The tiles of one image; `of` says for which."""
+    """The tiles of one image; see `of` for which images."""
 
     def __init__(self, image: Image, table: Table, read: Read) -> None:
         self._image, self._read = image, read
@@ -37,11 +37,11 @@ class RiceTiles:
 
     @classmethod
     def of(cls, image: Image, read: Read) -> RiceTiles | None:
-        """The tiles of an image; None where any is coded otherwise, or astropy has its decoders elsewhere.
+        """The tiles of an image; None for other compressions, or if astropy has moved its decoders.
 
-        Raises ValueError where the table of the tiles is damaged.
+        Raises ValueError if the tile table is damaged.
         """
-        if not _is_of_the_kind(image.header) or _decoders() is None:
+        if not _is_supported(image.header) or _decoders() is None:
             return None
         start = image.data_start
         table = tile_table(image, read(start, start + table_bytes(image)))
@@ -51,9 +51,9 @@ class RiceTiles:
         return tiles if np.all(tiles._spans[:, 1] > tiles._spans[:, 0]) else None
 
     def fill(self, rows: slice, columns: slice, target: NDArray[np.float32]) -> None:
-        """Copy the pixels of a box that lies within the image to an array of its shape.
+        """Copy the pixels of a box within the image to an array of the box's shape.
 
-        Raises ValueError where a tile is damaged.
+        Raises ValueError if a tile is damaged.
         """
         (height, width), (tall, wide) = self._image.shape, tile_shape(self._image)
         for down in range(rows.start // tall, (rows.stop - 1) // tall + 1):
@@ -72,14 +72,14 @@ class RiceTiles:
         start, stop = (int(byte) for byte in self._spans[tile])
         coded = np.frombuffer(self._read(start, stop), np.uint8)
         if len(coded) != stop - start:
-            raise ValueError("cut short within a tile")
+            raise ValueError("truncated tile")
         count = shape[0] * shape[1]
         try:
             numbers = Rice1(blocksize=BLOCK_PIXELS, bytepix=BYTES_OF_PIXEL, tilesize=count).decode(coded)
         except CfitsioException as error:
             raise ValueError(f"a tile is damaged ({error})") from error
-        how = Quantize(row=tile + self._first, dither_method=self._dither, quantize_level=0, bitpix=-32)
-        pixels = np.asarray(how.decode_quantized(numbers, self._scale[tile], self._zero[tile]))
+        quantize = Quantize(row=tile + self._first, dither_method=self._dither, quantize_level=0, bitpix=-32)
+        pixels = np.asarray(quantize.decode_quantized(numbers, self._scale[tile], self._zero[tile]))
         if self._blank is not None:
             is_blank = numbers == self._blank
             if is_blank.any():
@@ -89,7 +89,7 @@ class RiceTiles:
 
 @functools.cache
 def _decoders() -> Any:
-    """astropy's decoders of Rice's code and of quantised numbers, and what they raise: private to it; None if moved."""
+    """astropy's private Rice and quantisation decoders, and their exception; None if moved."""
     try:
         from astropy.io.fits.hdu.compressed._codecs import Rice1
         from astropy.io.fits.hdu.compressed._compression import CfitsioException
@@ -99,7 +99,7 @@ def _decoders() -> Any:
     return Rice1, Quantize, CfitsioException
 
 
-def _is_of_the_kind(header: Header) -> bool:
+def _is_supported(header: Header) -> bool:
     named = {str(header[f"ZNAME{i}"]): header.get(f"ZVAL{i}") for i in range(1, 5) if f"ZNAME{i}" in header}
     usual: dict[str, Any] = {"BLOCKSIZE": BLOCK_PIXELS, "BYTEPIX": BYTES_OF_PIXEL}
     return (

@@ -1,7 +1,7 @@
 """FITS tables (sweeps, Tractor catalogues, survey-bricks) as Arrow tables with lower-case column names.
 
-A table is read once, from the first byte of its file to the last, in batches of rows. Columns are taken as they lie in
-the file, gzipped or not; fitsio reads what is scaled.
+A table is read once, sequentially, in batches of rows. Columns are taken directly from the file, gzipped or not;
+scaled columns are read by fitsio.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ BATCH_ROWS = 65_536
 BATCH_BYTES = 8 << 20
 SKIPPED_BYTES = 1 << 20
 CODES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "L": "V1"}
-"""One value of each kind of column, as numpy calls it; of a truth value (the letter T or F) only the room."""
+"""NumPy dtype of one value of each column type; a logical (the letter T or F) is a raw byte."""
 BYTES = {"L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16}
 
 
 class FitsBatch:
-    """Some rows of a table, in the memory of the table: they are gone when the next batch is taken.
+    """Some rows of a table, in a shared buffer: only valid until the next batch is taken.
 
     Attributes
     ----------
     first : int
-        Number of its first row in the table.
+        Row number of its first row in the table.
     """
 
     def __init__(self, first: int, records: NDArray[Any]) -> None:
@@ -55,14 +55,14 @@ class FitsBatch:
         return len(self._records)
 
     def values(self, name: str) -> NDArray[Any]:
-        """A column: numbers in native order, truth values, or bytes without padding."""
+        """A column: numbers in native byte order, booleans, or bytes without padding."""
         import numpy as np
 
         values = np.ascontiguousarray(self._records[name])
-        return _bare(values) if values.dtype.kind == "S" else _native(values)
+        return _stripped(values) if values.dtype.kind == "S" else _native(values)
 
     def take(self, rows: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
-        """Some columns of some rows, in memory of their own."""
+        """A copy of some columns of some rows."""
         import pyarrow as pa
 
         return pa.table({name: _arrow(self._records[name][rows]) for name in names})
@@ -70,14 +70,14 @@ class FitsBatch:
 
 @dataclass(frozen=True)
 class RowLayout:
-    """How the rows of a table lie in its file.
+    """Layout of a table's rows in its file.
 
     Attributes
     ----------
     names : tuple of str
-        Columns of single values, in lower case.
+        Scalar columns, in lower case.
     plain : np.dtype
-        A whole row, with a field for each of these columns that is stored as it is meant.
+        Dtype of a row, with a field for each of these columns that is not scaled.
     rows : int
     """
 
@@ -87,7 +87,7 @@ class RowLayout:
 
 
 def layout(header: Header) -> RowLayout:
-    """The layout that the header of a FITS table speaks of; ValueError where it makes no sense."""
+    """The row layout from the header of a FITS table; ValueError if it is inconsistent."""
     import numpy as np
 
     names, plain, offset = [], {}, 0
@@ -111,34 +111,34 @@ def layout(header: Header) -> RowLayout:
 
 
 class Reading:
-    """A table that is being read, once, from its beginning to its end.
+    """A table being read, once, from beginning to end.
 
     Attributes
     ----------
     names : tuple of str
-        Its columns, in lower case; columns of vectors are left out.
+        Its columns, in lower case; vector columns are skipped.
     """
 
-    def __init__(self, local: str, file: Any, hdu: int, found: RowLayout, summed: _Summed) -> None:
+    def __init__(self, local: str, file: Any, hdu: int, found: RowLayout, hashed: _HashedFile) -> None:
         self.names = found.names
-        self._local, self._file, self._hdu, self._layout, self._summed = local, file, hdu, found, summed
+        self._local, self._file, self._hdu, self._layout, self._hashed = local, file, hdu, found, hashed
 
     def batches(self, names: Sequence[str]) -> Iterator[FitsBatch]:
-        """All rows in their order, with some of the columns; at least one batch."""
+        """All rows in order, with some of the columns; at least one batch."""
         import numpy as np
 
-        row, left, first = self._layout.plain, self._layout.rows, 0
+        row, remaining, first = self._layout.plain, self._layout.rows, 0
         if not row.names or not set(names) <= set(row.names):
             yield from self._by_fitsio(names)
             return
         most = max(1, min(BATCH_ROWS, BATCH_BYTES // row.itemsize))
-        buffer = memoryview(bytearray(min(most, left) * row.itemsize))
-        while left or not first:
-            count = min(left, most)
+        buffer = memoryview(bytearray(min(most, remaining) * row.itemsize))
+        while remaining or not first:
+            count = min(remaining, most)
             if self._file.readinto(buffer[: count * row.itemsize]) < count * row.itemsize:
-                raise ValueError(f"cut short within row {first} to {first + count}")
+                raise ValueError(f"truncated between rows {first} and {first + count}")
             yield FitsBatch(first, np.frombuffer(buffer, row, count))
-            first, left = first + count, left - count
+            first, remaining = first + count, remaining - count
             if not count:
                 return
 
@@ -159,34 +159,34 @@ class Reading:
                     return
 
     def digest(self) -> str:
-        """SHA-256 of the bytes of the file (packed, if it is packed); what is left of it is read for that."""
+        """SHA-256 of the file as stored; reads the rest of it."""
         _skip(self._file)
-        return self._summed.digest()
+        return self._hashed.digest()
 
 
 class _Packed(Reading):
-    """A table that is unpacked tile by tile."""
+    """A table unpacked tile by tile."""
 
-    def __init__(self, local: str, file: Any, hdu: int, found: RowLayout, summed: _Summed, tiles: Any) -> None:
-        super().__init__(local, file, hdu, found, summed)
+    def __init__(self, local: str, file: Any, hdu: int, found: RowLayout, hashed: _HashedFile, tiles: Any) -> None:
+        super().__init__(local, file, hdu, found, hashed)
         self._tiles = tiles
 
     def batches(self, names: Sequence[str]) -> Iterator[FitsBatch]:
         """See `Reading`."""
         if not set(names) <= set(self._layout.plain.names or ()):
-            raise ValueError("its columns are scaled, and packed: unpack it with funpack")
+            raise ValueError("its columns are both scaled and packed: unpack it with funpack")
         for first, records in self._tiles(self._layout.plain, names):
             yield FitsBatch(first, records)
 
 
 @contextmanager
 def open_fits_table(path: str) -> Iterator[Reading]:
-    """Begin to read the first table of a FITS file; S3 objects are fetched to a temporary file first.
+    """Open the first table of a FITS file; S3 objects are fetched to a temporary file first.
 
     Raises
     ------
     InputError
-        No such file, no FITS table in it, or (as far as it is read) not whole.
+        No such file, no FITS table in it, or (as far as it is read) incomplete.
     """
     with ExitStack() as stack:
         local = path
@@ -197,27 +197,27 @@ def open_fits_table(path: str) -> Iterator[Reading]:
             s3.download(path, Path(local))
         if not Path(local).is_file():
             raise InputError(f"{path}: no such file", "check the path")
-        stack.enter_context(_whole_fits(path))
-        summed = _Summed(stack.enter_context(open(local, "rb", buffering=0)))
-        file: Any = io.BufferedReader(summed)
+        stack.enter_context(_fits_errors(path))
+        hashed = _HashedFile(stack.enter_context(open(local, "rb", buffering=0)))
+        file: Any = io.BufferedReader(hashed)
         if file.peek(2)[:2] == GZIP_MAGIC:
             file = gzip.GzipFile(fileobj=file, mode="rb")
         header, hdu = _find_table(file, path)
         if is_packed(header):
-            again = stack.enter_context(open(local, "rb"))
-            _find_table(again, path)
-            tiles = functools.partial(packed_tiles, again, again.tell(), header)
-            yield _Packed(local, file, hdu, layout(as_unpacked(header)), summed, tiles)
+            second = stack.enter_context(open(local, "rb"))
+            _find_table(second, path)
+            tiles = functools.partial(packed_tiles, second, second.tell(), header)
+            yield _Packed(local, file, hdu, layout(as_unpacked(header)), hashed, tiles)
         else:
-            yield Reading(local, file, hdu, layout(header), summed)
+            yield Reading(local, file, hdu, layout(header), hashed)
 
 
-class _Summed(io.RawIOBase):
-    """A file whose bytes are summed up as they go by."""
+class _HashedFile(io.RawIOBase):
+    """A file that hashes the bytes read from it."""
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file
-        self._sum = hashlib.sha256()
+        self._hash = hashlib.sha256()
 
     def readable(self) -> bool:
         return True
@@ -225,27 +225,29 @@ class _Summed(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         count = self._file.readinto(view)
-        self._sum.update(view[:count])
+        self._hash.update(view[:count])
         return count
 
     def digest(self) -> str:
-        """Of the bytes so far."""
-        return f"sha256:{self._sum.hexdigest()}"
+        """SHA-256 of the bytes so far."""
+        return f"sha256:{self._hash.hexdigest()}"
 
 
 @contextmanager
-def _whole_fits(path: str) -> Iterator[None]:
-    """Turn what the libraries raise on a file that is no whole FITS file into one sentence."""
+def _fits_errors(path: str) -> Iterator[None]:
+    """Turn library errors about a damaged FITS file into a one-line message."""
     try:
         yield
     except LensctlError:
         raise
     except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: cannot be read as FITS ({first_line(error, 120)})", "is the file whole?") from error
+        raise InputError(
+            f"{path}: cannot be read as FITS ({first_line(error, 120)})", "is the file complete?"
+        ) from error
 
 
 def _find_table(file: Any, path: str) -> tuple[Header, int]:
-    """Header and number of the first HDU that is a binary table; the file stands where its rows begin."""
+    """Header and number of the first binary table HDU; leaves the file at its first row."""
     for number in itertools.count():
         if number and not file.peek(1):
             break
@@ -257,23 +259,23 @@ def _find_table(file: Any, path: str) -> tuple[Header, int]:
 
 
 def _skip(file: Any, count: int | None = None) -> None:
-    """Read on, for nothing but the sum; to the end, or ValueError where the file ends before that."""
+    """Read and discard `count` bytes, or up to the end; ValueError if the file ends before."""
     while count is None or count > 0:
         read = len(file.read(SKIPPED_BYTES if count is None else min(count, SKIPPED_BYTES)) or b"")
         if not read:
             if count is None:
                 return
-            raise ValueError("cut short")
+            raise ValueError("truncated")
         count = None if count is None else count - read
 
 
 def read_fits_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """The first table of a FITS file; columns of vectors are left out.
+    """The first table of a FITS file; vector columns are skipped.
 
     Parameters
     ----------
     columns : sequence of str, optional
-        Lower-case names; read only these, where they are there.
+        Lower-case names; read only these, if present.
     """
     import numpy as np
     import pyarrow as pa
@@ -286,14 +288,14 @@ def read_fits_table(path: str, columns: Sequence[str] | None = None) -> pa.Table
 
 
 def _as_bytes(kind: np.dtype[Any]) -> np.dtype[Any]:
-    """The type of a column of text as the file has it; others as they are."""
+    """The byte-string dtype of a text column; others unchanged."""
     import numpy as np
 
     return np.dtype(f"S{kind.itemsize // 4}") if kind.kind == "U" else kind
 
 
 def _native(values: NDArray[Any]) -> NDArray[Any]:
-    """Numbers in the machine's own byte order; a column of T and F as truth values."""
+    """Numbers in native byte order; a column of T and F as booleans."""
     import numpy as np
 
     if values.dtype.kind == "V":
@@ -301,8 +303,8 @@ def _native(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def _bare(values: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
-    """Padded bytes without the blanks at their ends."""
+def _stripped(values: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
+    """Byte strings without trailing blanks."""
     import numpy as np
 
     return values if not (values.view(np.uint8) == ord(" ")).any() else np.char.strip(values)

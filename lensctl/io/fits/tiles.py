@@ -1,4 +1,4 @@
-"""Which bytes of a FITS file hold which pixels, so that of a file elsewhere only those have to be fetched."""
+"""Which bytes of a FITS file hold which pixels, so that only those need fetching from a remote file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from lensctl.io.fits.header import Header, Image
 
-DAMAGED = "the table of its tiles is damaged"
-PIECE = (100, 100)  # what an image without tiles is cut into, in rows and columns
+DAMAGED = "the tile table is damaged"
+PIECE = (100, 100)  # tile of an uncompressed image, in rows and columns
 FORMS = {"L": "u1", "B": "u1", "A": "S1", "I": ">i2", "J": ">i4", "E": ">f4", "K": ">i8", "D": ">f8"}
 
 Table = NDArray[np.void]
@@ -20,37 +20,37 @@ Mask = NDArray[np.bool_]
 
 
 def tile_shape(image: Image) -> tuple[int, int]:
-    """Rows and columns of the pieces that an image is read in: its tiles, if it is compressed."""
+    """Rows and columns of the tiles in which an image is read: its compression tiles, if compressed."""
     rows, columns = image.tile if is_compressed(image) else PIECE
     return min(rows, image.shape[0]), min(columns, image.shape[1])
 
 
 def is_compressed(image: Image) -> bool:
-    """Whether the image lies in tiles in a table."""
+    """Whether the image is tile-compressed."""
     return image.header.get("ZIMAGE") is True
 
 
 def no_tiles(image: Image) -> Mask:
-    """A mask of the pieces of an image, (H, W) of them, all false."""
+    """An all-false (H, W) mask of an image's tiles."""
     rows, columns = tile_shape(image)
     return np.zeros((-(-image.shape[0] // rows), -(-image.shape[1] // columns)), bool)
 
 
 def tile_blocks(mask: Mask) -> Iterator[tuple[slice, slice]]:
-    """Rectangles, as slices of rows and columns, that together are the true places of a (H, W) mask, each once."""
+    """Disjoint rectangles, as slices of rows and columns, that cover exactly the true elements of an (H, W) mask."""
     edges = np.diff(np.pad(mask, ((0, 1), (1, 1))).astype(np.int8), axis=1)
     runs: list[set[tuple[int, int]]] = [set() for _ in edges]
     for (row, start), stop in zip(np.argwhere(edges > 0).tolist(), np.nonzero(edges < 0)[1].tolist(), strict=True):
         runs[row].add((start, stop))
-    begun: dict[tuple[int, int], int] = {}
+    open_runs: dict[tuple[int, int], int] = {}
     for row, here in enumerate(runs):
-        for run in begun.keys() - here:
-            yield slice(begun.pop(run), row), slice(*run)
-        begun |= dict.fromkeys(here - begun.keys(), row)
+        for run in open_runs.keys() - here:
+            yield slice(open_runs.pop(run), row), slice(*run)
+        open_runs |= dict.fromkeys(here - open_runs.keys(), row)
 
 
 def pixels_of(image: Image, blocks: Iterator[tuple[slice, slice]]) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of pixels of rectangles of pieces."""
+    """Convert rectangles of tiles to rows and columns of pixels."""
     rows, columns = tile_shape(image)
     height, width = image.shape
     for down, across in blocks:
@@ -59,28 +59,28 @@ def pixels_of(image: Image, blocks: Iterator[tuple[slice, slice]]) -> Iterator[t
 
 
 def table_bytes(image: Image) -> int:
-    """Bytes at the start of a compressed image's data that say where each tile is; 0 where there are no tiles."""
+    """Length in bytes of a compressed image's tile table, at the start of its data; 0 if uncompressed."""
     return int(image.header["NAXIS1"]) * int(image.header["NAXIS2"]) if is_compressed(image) else 0
 
 
 def tile_table(image: Image, table: bytes) -> Table:
-    """The table of a compressed image's tiles, one row for each, the first row of tiles first.
+    """The tile table of a compressed image, one row per tile, in row-major order.
 
     Parameters
     ----------
     image : Image
     table : bytes
-        The first `table_bytes` of its data.
+        The first `table_bytes` bytes of its data.
 
     Returns
     -------
     table : (T,) structured
-        What points to the heap is a pair: items there, and bytes from its beginning.
+        Heap pointers are pairs: number of items, and offset in bytes.
 
     Raises
     ------
     ValueError
-        It is damaged, or not of as many rows as there are tiles.
+        It is damaged, or its row count is not the number of tiles.
     """
     fields = []
     for name, (repeat, pointer, item) in _columns(image.header).items():
@@ -93,9 +93,9 @@ def tile_table(image: Image, table: bytes) -> Table:
 
 
 def spans_of(image: Image, table: Table, name: str) -> Spans:
-    """First byte in the file, and the byte after the last, of what a column holds of each tile: (T, 2).
+    """Start and stop offset in the file of each tile's data in a column: (T, 2).
 
-    Raises ValueError where a tile is said to lie outside the data.
+    Raises ValueError if a tile lies outside the data.
     """
     item = np.dtype(FORMS[_columns(image.header)[name][2]]).itemsize
     heap = image.data_start + int(image.header.get("THEAP", table_bytes(image)))
@@ -109,9 +109,9 @@ def spans_of(image: Image, table: Table, name: str) -> Spans:
 
 
 def tile_spans(image: Image, table: bytes) -> Spans:
-    """Where the tiles of a compressed image lie, for all C columns that point to the heap: (T, C, 2); see `spans_of`.
+    """Offsets of a compressed image's tiles, for all C heap columns: (T, C, 2); see `spans_of`.
 
-    ValueError as of `tile_table` and `spans_of`.
+    Raises ValueError as `tile_table` and `spans_of`.
     """
     rows = tile_table(image, table)
     names = [name for name, (_, pointer, _) in _columns(image.header).items() if pointer]
@@ -119,26 +119,26 @@ def tile_spans(image: Image, table: bytes) -> Spans:
 
 
 def _columns(header: Header) -> dict[str, tuple[int, str, str]]:
-    """Of each column with anything in it: how often, P or Q where it points to the heap, and the kind of an item."""
+    """For each non-empty column: repeat count, P or Q if it points to the heap, and item type."""
     found = {}
     for column in range(1, int(header["TFIELDS"]) + 1):
         form = re.match(r"(\d*)([PQ]?)([A-Z])", str(header[f"TFORM{column}"]))
         if form is None or form[3] not in FORMS:
-            raise ValueError(f"column {column} of its tiles is of an unknown kind")
+            raise ValueError(f"column {column} of the tile table has an unknown type")
         if form[1] != "0":
             found[str(header.get(f"TTYPE{column}", column)).strip()] = int(form[1] or 1), form[2], form[3]
     return found
 
 
 def spans_needed(image: Image, spans: Spans | None, mask: Mask) -> Spans:
-    """First byte and the byte after the last of all that some pieces of an image need.
+    """Start and stop offsets of all bytes that some tiles of an image need.
 
     Parameters
     ----------
     spans : (T, C, 2) int64, optional
-        Of the tiles of a compressed image.
+        Offsets of a compressed image's tiles.
     mask : (H, W) bool
-        The pieces.
+        The tiles.
     """
     if spans is not None:
         chosen = spans[mask.reshape(-1)].reshape(-1, 2)
@@ -152,7 +152,7 @@ def spans_needed(image: Image, spans: Spans | None, mask: Mask) -> Spans:
 
 
 def merged_spans(spans: Spans, gap: int) -> list[tuple[int, int]]:
-    """The same bytes, in order, in as few spans as there are gaps of more than `gap` bytes between them."""
+    """Sorted spans, merged where the gap between them is at most `gap` bytes."""
     found: list[tuple[int, int]] = []
     for start, stop in sorted((int(a), int(b)) for a, b in spans):
         if found and start - found[-1][1] <= gap:

@@ -1,1 +1,1 @@
-"""Where the pixels of cutouts come from: brick coadds and the cutout service."""
+"""Sources of cutout pixels: brick coadds and the cutout service."""

@@ -1,4 +1,4 @@
-"""How fast a service may be asked, how long one waits for it, and when to give it up."""
+"""Rate limit, backoff and circuit breaker for a remote service."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from dataclasses import dataclass, field
 from lensctl.io.storage.retry import POLICY, RetryPolicy
 from lensctl.rules.errors import ServiceError
 
-NEVER_ANSWERED = 0.1  # share of the patience for a service that has not answered at all: the address may be wrong
+NEVER_ANSWERED = 0.1  # share of `patience` for a service that has never answered: the URL may be wrong
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Limits and delays, in seconds; and the clock and the chance they depend on.
+    """Limits and delays in seconds, with the clock and random numbers they use.
 
     Parameters
     ----------
     rate : float, optional
-        Requests per second at most.
+        Maximum requests per second.
     retry : RetryPolicy
-        How often one thing is asked for, and how long one waits before: a random share of what the policy says.
+        Maximum tries for one cutout, and maximum waits; the actual wait is a random share of these.
     longest_asked : float
-        A wait that the service asks for is honoured up to this.
+        Upper limit on waits the service asks for (Retry-After).
     patience : float
-        How long a service that is down is waited for.
+        How long to wait for a service that is down.
     clock : callable
-        Seconds that only grow.
+        Monotonic clock in seconds.
     chance : callable
         Random numbers from 0 to 1.
     sleep : callable
-        Waits so many seconds.
+        Waits this many seconds.
     """
 
     clock: Callable[[], float]
@@ -43,16 +43,16 @@ class Pace:
     patience: float = 300.0
 
     def before_try(self, number: int) -> float:
-        """Seconds to wait before the next try, after so many: exponential backoff with full jitter."""
+        """Seconds to wait after `number` tries: exponential backoff with full jitter."""
         return self.chance() * self.retry.longest_before(number)
 
 
 @dataclass
 class CircuitBreaker:
-    """What every request passes: the rate, the waits the service asks for, and the breaker.
+    """Gate that every request passes: rate limit, waits the service asks for, and breaker.
 
-    The breaker opens after `threshold` failures in a row with no answer in between. Then nobody asks but one probe,
-    ever more rarely; when it is answered all go on, and when patience runs out all stop.
+    The breaker opens after `threshold` consecutive failures. Then only one probe is sent, at growing intervals; when
+    it succeeds all requests resume, and when patience runs out all stop.
     """
 
     pace: Pace
@@ -71,7 +71,7 @@ class CircuitBreaker:
         self._closed.set()
 
     async def enter(self) -> None:
-        """Wait for one's turn; ServiceError where the service was given up."""
+        """Wait for permission to send a request; ServiceError if the service was given up."""
         while True:
             await self._closed.wait()
             if self._given_up is not None:
@@ -87,16 +87,16 @@ class CircuitBreaker:
             return
 
     def hold(self, seconds: float) -> None:
-        """Nobody asks for so many seconds."""
+        """Send no request for this many seconds."""
         self._held_until = max(self._held_until, self.pace.clock() + min(seconds, self.pace.longest_asked))
 
     def answered(self) -> None:
-        """The service did its part."""
+        """Record a success."""
         self.failures = 0
         self.last_answer = self.pace.clock()
 
     def failed(self, reason: str) -> None:
-        """The service did not; the breaker opens when it did not too often."""
+        """Record a failure; the breaker opens after too many."""
         self.failures += 1
         self._reason = reason
         if self.failures >= self.threshold and self._closed.is_set():
@@ -118,14 +118,14 @@ class CircuitBreaker:
                 return
             retry += 1
         self._give_up(
-            f"the cutout service does not answer: {self.failures} failures in a row and {patience:g} s of waiting "
+            f"the cutout service does not respond: {self.failures} consecutive failures, {patience:g} s of waiting "
             f"(last: {self._reason})"
         )
 
     def _give_up(self, why: str) -> None:
-        self._given_up = ServiceError(why, "what is done is kept: run the same command again when it is up")
+        self._given_up = ServiceError(why, "what is done is kept: rerun the command once the service is up")
         self._closed.set()
 
     def tasks(self) -> list[asyncio.Task[None]]:
-        """What runs in the background, to be cancelled in the end."""
+        """Background tasks, to be cancelled at the end."""
         return [self._prober] if self._prober is not None else []

@@ -1,4 +1,4 @@
-"""Where brick coadds are: folders laid out as the survey's server lays them out, and which brick holds a position."""
+"""Brick coadds: the survey's folder layout, and which brick contains a position."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ LAYOUTS = ("coadd", "south/coadd")
 BRICK_TABLES = ("survey-bricks.fits.gz", "survey-bricks.fits")
 BRICK_CORNERS = ("brickname", "ra1", "ra2", "dec1", "dec2")
 BRICK_COLUMN = "brick of the cutout"
-"""Column that a source adds to a table of objects."""
+"""Column added to the object table."""
 
 Pixels = NDArray[Any]
 
 
 class Plane(Protocol):
-    """One image of one brick: one band of it, or what all bands have in common."""
+    """One image of one brick: one band, or a plane that all bands share."""
 
     image: Image
 
     async def fetch(self, tiles: Mask | None) -> None:
-        """Have some of the image's pieces (see `fits_tiles.tile_shape`) at hand, or all of them."""
+        """Make some of the image's tiles (see `tiles.tile_shape`) available, or all."""
 
     def fill(self, rows: slice, columns: slice, target: Pixels) -> None:
-        """Copy the pixels of a box that lies within the image, on pieces that are at hand, to an array of its shape."""
+        """Copy the pixels of a box within the image, on available tiles, to an array of the box's shape."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 class Root(Protocol):
@@ -49,35 +49,35 @@ class Root(Protocol):
     Attributes
     ----------
     name : str
-        Base name of its path, without host or folders.
+        Base name of its path.
     at_once : int
-        Bricks worth having in hand at the same time.
+        Number of bricks to process concurrently.
     """
 
     name: str
     at_once: int
 
     def refuse_empty(self) -> None:
-        """Raise InputError where there are no coadds, ServiceError where there is no answer."""
+        """Raise InputError if there are no coadds, ServiceError if there is no response."""
 
     async def folder(self, brick: str) -> str | None:
-        """Where a brick's files are, relative to the root; None where there are none."""
+        """Folder of a brick's files, relative to the root; None if there are none."""
 
     async def plane(self, folder: str, brick: str, name: str) -> Plane | None:
-        """One plane of a brick, such as `image-g` or `maskbits`; None where there is no such file.
+        """One plane of a brick, such as `image-g` or `maskbits`; None if there is no such file.
 
-        OSError or ValueError where it is not whole, Unanswered where there is no telling.
+        Raises OSError or ValueError if it is damaged, Unanswered if the server fails.
         """
 
     def origin(self) -> tuple[Input, Chain] | None:
-        """The root as an input of a step, where a `provenance.json` in it, or in the folder it is in, says how."""
+        """The root as an input of a step, from a `provenance.json` in it or its parent folder; None without one."""
 
     def brick_table(self) -> pa.Table | None:
-        """The survey's table of bricks, from the root or the folder it is in; None where there is none."""
+        """The survey's table of bricks, from the root or its parent folder; None if there is none."""
 
 
 def file_names(brick: str, name: str) -> list[str]:
-    """What the file of a brick's plane may be called."""
+    """Possible file names of a brick's plane."""
     return [f"legacysurvey-{brick}-{name}{ending}" for ending in ENDINGS]
 
 
@@ -103,17 +103,17 @@ def layer_of(header: Header) -> str | None:
 
 
 def release_of_layer(layer: str) -> str | None:
-    """Data release that a layer shows, as `DR10`; None for a layer that is named otherwise."""
+    """Data release that a layer shows, as `DR10`; None if its name has no release."""
     found = re.search(r"(?:^|-)dr(\d+)(?:-|$)", layer)
     return f"DR{found[1]}" if found else None
 
 
 def bricks_of(table: pa.Table, root: Root) -> list[str | None]:
-    """The brick of each row: its `brickname`, else what `galaxy_id` begins with, else where `ra`, `dec` lie.
+    """The brick of each row: from `brickname`, else the prefix of `galaxy_id`, else `ra` and `dec`.
 
-    None where the survey's table of bricks has no brick for a position.
+    None if the survey's table of bricks has no brick at a position.
 
-    Raises InputError where a row's brick cannot be told.
+    Raises InputError if a row's brick cannot be determined.
     """
     names: list[str | None] = [None] * table.num_rows
     if "brickname" in table.column_names:
@@ -150,7 +150,7 @@ def read_bricks(path: str) -> pa.Table:
 
 
 def bricks_at(bricks: pa.Table, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> list[str | None]:
-    """The brick that holds each position (degrees), from a table with brickname, ra1, ra2, dec1, dec2."""
+    """The brick that contains each position (degrees), from a table with brickname, ra1, ra2, dec1, dec2."""
     ra1, ra2, dec1, dec2 = (np.asarray(bricks[n].to_numpy(), float) for n in ("ra1", "ra2", "dec1", "dec2"))
     order = np.lexsort((ra1, dec1))
     names = np.asarray(bricks["brickname"].to_pylist(), object)[order]

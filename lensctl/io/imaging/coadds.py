@@ -34,17 +34,17 @@ class CoaddSource:
     Parameters
     ----------
     root : str
-        What holds `coadd/` or `south/coadd/`, or the brick files themselves: a folder, `s3://`, or `http://`.
+        Folder, `s3://` or `http://` location that holds `coadd/`, `south/coadd/`, or the brick files themselves.
     size, bands
-        As for `Coadds`.
+        See `Coadds`.
     layer : str, optional
-        Flag bricks of another release than this layer's.
+        Flag bricks of a release other than this layer's.
     processes : int, optional
         One per core if not given. The result does not depend on it.
     planes : tuple of names
-        Further arrays, of `store_layout.EXTRAS`.
+        Additional arrays, from `layout.EXTRAS`.
     connections, timeout, tries
-        For a root that is not a folder: requests at once, seconds for one answer, requests for one thing at most.
+        For a remote root: concurrent requests, seconds per response, maximum requests per object.
     """
 
     root: str
@@ -59,14 +59,14 @@ class CoaddSource:
     name: str = "coadd"
 
     def open(self) -> Root:
-        """Its root, for one of its processes."""
+        """Open the root, once per process."""
         at_once = -(-self.connections // (self.processes or workers.cores()))
         return open_root(self.root, at_once=at_once, timeout=self.timeout, tries=self.tries)
 
     def prepare(self, table: pa.Table) -> pa.Table:
         """The table with the brick of each row.
 
-        Raises InputError where the root holds no coadds, or a row's brick cannot be told.
+        Raises InputError if the root holds no coadds, or a row's brick cannot be determined.
         """
         import pyarrow as pa
 
@@ -75,14 +75,14 @@ class CoaddSource:
         return table.append_column(BRICK_COLUMN, pa.array(bricks_of(table, root), pa.string()))
 
     def order(self, shards: list[int]) -> list[int]:
-        """Shards such that each process, taking them in turn, gets neighbours: they have bricks in common."""
+        """Shards ordered so that each process gets consecutive ones, which share bricks."""
         length = -(-len(shards) // (self.processes or workers.cores()))
         runs = [shards[i : i + length] for i in range(0, len(shards), max(length, 1))]
         return [shard for turn in itertools.zip_longest(*runs) for shard in turn if shard is not None]
 
     def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Advance) -> None:
-        """Write the shard of every task, and tell the statuses of rows as they are done."""
-        _cutter.cache_clear()  # of files that may have changed since
+        """Write the shard of every task, and report row statuses as they are done."""
+        _cutter.cache_clear()  # files may have changed since
         for done in workers.each(functools.partial(_make_shard, self, writer), tasks, self.processes):
             advance(done)
 
@@ -112,11 +112,11 @@ class Coadds:
     bands : str
         One letter per plane.
     layer : str, optional
-        Flag bricks of another release than this layer's; None takes every one.
+        Flag bricks of a release other than this layer's; None accepts any.
     planes : tuple of names
-        Further arrays to cut, of `store_layout.EXTRAS`.
+        Additional arrays to cut, from `layout.EXTRAS`.
     reuse : bool
-        Give the arrays of the last cut again, with the pixels of the next: to get memory costs more than to fill it.
+        Reuse the arrays of the previous cut: allocating memory costs more than filling it.
     """
 
     COLUMNS = (
@@ -153,15 +153,15 @@ class Coadds:
         Parameters
         ----------
         bricks : N names
-            The brick that owns each object; None where no brick does.
+            The brick that owns each object; None if none does.
         ra, dec : (N,) float64, degrees
 
         Returns
         -------
         Cuts
-            In the order of the objects, with the columns of `COLUMNS`; pixels as the coadd has them. What cannot be
-            cut is NaN, with a status and the reason. A further plane that is not there, or is damaged, fails no
-            cutout: it has the fill of its array, and is named in `error`.
+            In the order of the objects, with the columns of `COLUMNS`; pixels are not resampled. Cutouts that
+            cannot be made are NaN, with a status and the reason. A missing or damaged additional plane does not fail
+            a cutout: it holds its fill value, and is named in `error`.
         """
         count = len(bricks)
         images = self._filled("", (count, self.size, self.size, len(self.bands)), "float32", np.nan)
@@ -171,12 +171,12 @@ class Coadds:
         for row, brick in enumerate(bricks):
             of_brick.setdefault(brick, []).append(row)
         outside = of_brick.pop(None, [])
-        _say(cuts, outside, status="outside_footprint", error="in no brick of the survey")
+        _set(cuts, outside, status="outside_footprint", error="not in any brick of the survey")
         asyncio.run(self._cut_all({name: np.array(rows) for name, rows in of_brick.items() if name}, ra, dec, cuts))
         return cuts
 
     def close(self) -> None:
-        """Let go of open files."""
+        """Close open files."""
         self._keep(None)
 
     def _extra(self, name: str, count: int) -> Pixels:
@@ -185,7 +185,7 @@ class Coadds:
         return self._filled(name, shape, extra.data_type, extra.fill)
 
     def _filled(self, name: str, shape: tuple[int, ...], dtype: str, fill: float) -> Pixels:
-        """An array of a value, the one of the last cut where that may be."""
+        """An array filled with a value, reusing that of the previous cut if allowed."""
         if not self._reuse or name not in self._last or len(self._last[name]) < shape[0]:
             self._last[name] = np.empty(shape, dtype)
         filled = self._last[name][: shape[0]]
@@ -199,7 +199,7 @@ class Coadds:
         dec: NDArray[np.float64],
         cuts: Cuts,
     ) -> None:
-        """Cut the rows of each brick, as many bricks at once as the root likes."""
+        """Cut the rows of each brick, `root.at_once` bricks concurrently."""
         waiting = iter(of_brick.items())
 
         async def work() -> None:
@@ -214,25 +214,25 @@ class Coadds:
         try:
             folder = await self.root.folder(name) if BRICK.fullmatch(name) else None
             if folder is None:
-                _say(cuts, rows, status="missing_brick", error=f"no coadd of brick {name}")
+                _set(cuts, rows, status="missing_brick", error=f"no coadd of brick {name}")
                 return
-            _say(cuts, rows, url_or_brick=name if folder == "." else folder)
+            _set(cuts, rows, url_or_brick=name if folder == "." else folder)
             brick = await self._take(name, folder)
             if brick is None:
-                _say(cuts, rows, status="missing_brick", error=f"no image in {', '.join(self.bands)} of brick {name}")
+                _set(cuts, rows, status="missing_brick", error=f"no image in {', '.join(self.bands)} of brick {name}")
                 return
             try:
                 await self._cut_from(brick, rows, ra, dec, cuts)
             finally:
                 self._keep(brick)
         except (OSError, ValueError) as error:
-            self._spoil(cuts, rows, status="bad_file", error=f"brick {name}, {reason_of(error)}")
+            self._fail(cuts, rows, status="bad_file", error=f"brick {name}, {reason_of(error)}")
         except Unanswered as error:
             why = {"status": error.status, "http_status": error.http_status}
-            self._spoil(cuts, rows, **why, error=f"brick {name}, {error}")
+            self._fail(cuts, rows, **why, error=f"brick {name}, {error}")
 
     async def _take(self, name: str, folder: str) -> OpenBrick | None:
-        """An open brick: the one that is kept, or another; None where it has no image."""
+        """An open brick, the kept one if it is the same; None if it has no image."""
         kept = self._brick
         if kept is not None and kept.name == name:
             self._brick = None
@@ -243,26 +243,26 @@ class Coadds:
         return brick
 
     def _keep(self, brick: OpenBrick | None) -> None:
-        """Keep one brick open: the next rows may lie in it too."""
+        """Keep one brick open, since the next rows may lie in it too."""
         if self._brick is not None:
             self._brick.close()
         self._brick = brick
 
-    def _spoil(self, cuts: Cuts, rows: NDArray[np.int64], **values: Any) -> None:
-        """Leave nothing in the cutouts of rows but the reason why."""
+    def _fail(self, cuts: Cuts, rows: NDArray[np.int64], **values: Any) -> None:
+        """Clear the cutouts of rows and record the reason."""
         cuts.images[rows] = np.nan
         for name in self.planes:
             cuts.planes[name][rows] = EXTRAS[name].fill
-        _say(cuts, rows, **values)
+        _set(cuts, rows, **values)
 
     async def _cut_from(
         self, brick: OpenBrick, rows: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], cuts: Cuts
     ) -> None:
         known = {"release": brick.release, "layer": brick.layer}
-        _say(cuts, rows, **known, pixel_scale_arcsec=brick.tan.pixel_scale_arcsec)
+        _set(cuts, rows, **known, pixel_scale_arcsec=brick.tan.pixel_scale_arcsec)
         if self.layer and release_of_layer(self.layer) not in (None, brick.release):
-            why = f"brick {brick.name} is {brick.release}, not of {self.layer}"
-            _say(cuts, rows, status="wrong_release", error=why)
+            why = f"brick {brick.name} is {brick.release}, not {self.layer}"
+            _set(cuts, rows, status="wrong_release", error=why)
             return
         x, y = brick.tan.to_pixel(ra, dec)
         height, width = brick.shape
@@ -270,41 +270,41 @@ class Coadds:
         column, line = nearest_pixel(np.where(near, x, 0)), nearest_pixel(np.where(near, y, 0))
         left, low = column - self.size // 2, line - self.size // 2
         near &= (left < width) & (left + self.size > 0) & (low < height) & (low + self.size > 0)
-        _say(cuts, rows[~near], status="outside_footprint", error=f"beyond the coadd of brick {brick.name}")
+        _set(cuts, rows[~near], status="outside_footprint", error=f"outside the coadd of brick {brick.name}")
         for i in np.flatnonzero(near):
             cuts.columns["offset_x_px"][rows[i]] = float(x[i] - column[i])
             cuts.columns["offset_y_px"][rows[i]] = float(y[i] - line[i])
         boxes = [Box.of(int(low[i]), int(left[i]), self.size, brick.shape) for i in np.flatnonzero(near)]
         inside = rows[near]
-        said = []
-        lacking = [band for band in self.bands if f"image-{band}" not in brick.planes]
-        if lacking:
-            said.append(f"no {', '.join(lacking)} image of brick {brick.name}")
+        problems = []
+        missing = [band for band in self.bands if f"image-{band}" not in brick.planes]
+        if missing:
+            problems.append(f"no {', '.join(missing)} image of brick {brick.name}")
         for b, band in enumerate(self.bands):
-            if band not in lacking:
+            if band not in missing:
                 await brick.fill(f"image-{band}", boxes, cuts.images[..., b], inside)
-        said += [why for name in self.planes for why in await self._cut_extra(name, brick, boxes, inside, cuts)]
-        if said:
-            _say(cuts, inside, error="; ".join(said))
+        problems += [why for name in self.planes for why in await self._cut_extra(name, brick, boxes, inside, cuts)]
+        if problems:
+            _set(cuts, inside, error="; ".join(problems))
 
     async def _cut_extra(
         self, name: str, brick: OpenBrick, boxes: Sequence[Box], rows: NDArray[np.int64], cuts: Cuts
     ) -> list[str]:
-        """Cut a further array; what is not in it, and why."""
-        lacking = []
+        """Cut an additional array; returns what is missing in it, and why."""
+        missing = []
         for plane, target in planes_of(name, self.bands, cuts.planes[name]):
             if plane in brick.planes:
                 try:
                     await brick.fill(plane, boxes, target, rows)
                 except (OSError, ValueError) as error:
                     target[rows] = EXTRAS[name].fill
-                    lacking.append(f"brick {brick.name}, {reason_of(error)}")
+                    missing.append(f"brick {brick.name}, {reason_of(error)}")
             else:
-                lacking.append(brick.damaged.get(plane, f"no {plane} of brick {brick.name}"))
-        return lacking
+                missing.append(brick.damaged.get(plane, f"no {plane} of brick {brick.name}"))
+        return missing
 
 
-def _say(cuts: Cuts, rows: Sequence[int] | NDArray[np.int64], **values: Any) -> None:
+def _set(cuts: Cuts, rows: Sequence[int] | NDArray[np.int64], **values: Any) -> None:
     for name, value in values.items():
         column = cuts.columns[name]
         for row in rows:

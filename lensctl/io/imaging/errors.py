@@ -1,17 +1,17 @@
-"""What a place elsewhere did not do."""
+"""Errors of remote sources."""
 
 from __future__ import annotations
 
 
 class Unanswered(Exception):
-    """A place elsewhere did not give what was asked for; what it has may be had another time.
+    """A remote source did not deliver what was requested; a transient failure.
 
     Attributes
     ----------
     status : str
         http_error or timeout.
     http_status : int, optional
-        What it answered.
+        HTTP status of the response, if any.
     """
 
     def __init__(self, status: str, reason: str, http_status: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Objects below a url, on S3 or behind a web server, read through obstore: some bytes of them, or all."""
+"""Objects under a URL, on S3 or a web server, read through obstore, in full or by byte ranges."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from lensctl.rules.errors import InputError, ServiceError
 
 @dataclass(frozen=True)
 class Version:
-    """What tells an object from another of its name: bytes, and ETag where the server gives one."""
+    """Version of an object: size in bytes, and ETag if the server provides one."""
 
     size: int
     tag: str | None
 
 
 class Objects:
-    """What is below a url, read through obstore.
+    """Objects under a URL.
 
     Parameters
     ----------
     url : str
     timeout : float
-        Seconds for one answer.
+        Seconds per response.
     tries : int
-        Requests for one thing at most.
+        Maximum requests per object.
     """
 
     def __init__(self, url: str, timeout: float, tries: int) -> None:
         from obstore.store import HTTPStore
 
         self.url, self._tries = url, tries
-        self.ranges = True  # until the server says otherwise
+        self.ranges = True  # until the server turns out not to support them
         self._store: Any
         if is_s3(url):
             bucket, key = s3.split_url(url)
@@ -52,23 +52,23 @@ class Objects:
         else:
             parts = urlsplit(url)
             if not parts.hostname:
-                raise InputError(f"{url}: names no host", "write it as https://host/path")
+                raise InputError(f"{url}: no host name", "write it as https://host/path")
             client: dict[str, Any] = {"timeout": timedelta(seconds=timeout), "allow_http": True}
             client |= {"connect_timeout": timedelta(seconds=min(timeout, 10.0)), "user_agent": f"lensctl/{__version__}"}
-            again = RetryPolicy(tries).for_obstore(timeout)
+            retry = RetryPolicy(tries).for_obstore(timeout)
             where = f"{parts.scheme}://{parts.netloc}"
-            self._store = HTTPStore.from_url(where, client_options=client, retry_config=again)  # type: ignore[arg-type]
+            self._store = HTTPStore.from_url(where, client_options=client, retry_config=retry)  # type: ignore[arg-type]
             self._prefix, self._whole = unquote(parts.path).strip("/"), "."
 
     def name(self, above: bool = False) -> str:
-        """Base name of the root, or of the folder it is in: no host and no path."""
+        """Base name of the root, or of its parent folder."""
         prefix = self._prefix.rpartition("/")[0] if above else self._prefix
         return prefix.rpartition("/")[2] or self._whole
 
     def top(self) -> list[str] | None:
-        """Names right below the url; None where it cannot be listed, as behind a web server, which has but to answer.
+        """Names directly under the URL; None if it cannot be listed, as on a web server, which only has to respond.
 
-        Raises ServiceError where there is no answer.
+        Raises ServiceError if there is no response.
         """
         import obstore
         from obstore.exceptions import BaseError, PermissionDeniedError
@@ -86,7 +86,7 @@ class Objects:
         return [name.rstrip("/").rpartition("/")[2] for name in names]
 
     async def has(self, name: str) -> bool:
-        """Whether there is an object of this name."""
+        """Whether an object exists."""
         import obstore
 
         try:
@@ -97,7 +97,7 @@ class Objects:
         return True
 
     def download(self, name: str, file: Path, *, above: bool = False) -> bool:
-        """Fetch an object, from the root or the folder it is in; False where there is none."""
+        """Fetch an object from the root or its parent folder; returns False if there is none."""
         import obstore
         from obstore.exceptions import BaseError, PermissionDeniedError
 
@@ -114,34 +114,34 @@ class Objects:
         return True
 
     async def read(self, name: str, start: int, stop: int) -> tuple[bytes, Version]:
-        """Some bytes of an object, fewer where it ends before.
+        """A byte range of an object, shorter if the object ends within it.
 
         Raises
         ------
         FileNotFoundError
         NoRanges
-            The server gives whole objects only.
+            The server does not support ranges.
         Unanswered
         """
         for left in reversed(range(self._tries)):
-            answer, version = await self._ask(name, {"range": (start, stop)})
+            response, version = await self._ask(name, {"range": (start, stop)})
             with suppress(*[] if not left else [Unanswered]):
                 async with _obstore_errors():
-                    data = bytes(await answer.bytes_async())
-                _refuse_short_answer(len(data), min(stop, version.size) - start)
+                    data = bytes(await response.bytes_async())
+                _check_length(len(data), min(stop, version.size) - start)
                 return data, version
         raise AssertionError
 
     async def read_whole(self, name: str, handle: int) -> Version:
-        """Write an object to an open file, from its beginning; else as `read`."""
+        """Write a complete object to an open file; raises like `read`."""
         for left in reversed(range(self._tries)):
-            answer, version = await self._ask(name, None)
+            response, version = await self._ask(name, None)
             with suppress(*[] if not left else [Unanswered]):
                 at = 0
                 async with _obstore_errors():
-                    async for chunk in answer.stream():
+                    async for chunk in response.stream():
                         at += os.pwrite(handle, chunk, at)
-                _refuse_short_answer(at, version.size)
+                _check_length(at, version.size)
                 return version
         raise AssertionError
 
@@ -149,8 +149,8 @@ class Objects:
         import obstore
 
         async with _obstore_errors():
-            answer = await obstore.get_async(self._store, self._key(name), options=options)
-            return answer, Version(answer.meta["size"], answer.meta["e_tag"])
+            response = await obstore.get_async(self._store, self._key(name), options=options)
+            return response, Version(response.meta["size"], response.meta["e_tag"])
 
     def _key(self, name: str, above: bool = False) -> str:
         prefix = self._prefix.rpartition("/")[0] if above else self._prefix
@@ -163,17 +163,17 @@ class Objects:
 
 
 class NoRanges(Exception):
-    """A server answers with whole objects, whatever range it is asked for."""
+    """The server ignores byte ranges."""
 
 
-def _refuse_short_answer(there: int, promised: int) -> None:
-    if there != promised:
-        raise Unanswered("http_error", f"the server gives {there} bytes of {promised}")
+def _check_length(received: int, expected: int) -> None:
+    if received != expected:
+        raise Unanswered("http_error", f"the server sent {received} of {expected} bytes")
 
 
 @asynccontextmanager
 async def _obstore_errors() -> AsyncIterator[None]:
-    """Turn what obstore raises into what is to be done about it."""
+    """Turn obstore's errors into Unanswered or NoRanges."""
     from obstore.exceptions import BaseError, NotSupportedError
 
     try:
@@ -187,7 +187,7 @@ async def _obstore_errors() -> AsyncIterator[None]:
 
 
 def _unanswered(error: Exception) -> Unanswered:
-    """What became of a request, in words without address and time."""
+    """The reason a request failed, without URL and timings."""
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
     text = str(error)
@@ -198,7 +198,7 @@ def _unanswered(error: Exception) -> Unanswered:
     if isinstance(error, UnauthenticatedError):
         code = 401
     if code:
-        return Unanswered("http_error", f"the server answers {code}", code)
+        return Unanswered("http_error", f"the server returned {code}", code)
     if re.search("timed ?out", text, re.IGNORECASE):
-        return Unanswered("timeout", "no answer in time")
-    return Unanswered("http_error", "the connection failed or broke off")
+        return Unanswered("timeout", "timed out")
+    return Unanswered("http_error", "the connection failed")

@@ -1,4 +1,4 @@
-"""Brick coadds in a local folder, read through fitsio or, where they are tiles of RICE, by their tiles alone."""
+"""Brick coadds in a local folder, read with fitsio or, if Rice-compressed, directly by tiles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class LocalBricks:
     """Brick coadds in a local folder, laid out as on the survey's server, or all in that one folder.
 
-    Raises InputError where the folder does not exist or holds nothing of the kind.
+    Raises InputError if the folder does not exist or holds no coadds.
     """
 
     at_once = 1
@@ -39,10 +39,10 @@ class LocalBricks:
             )
 
     def refuse_empty(self) -> None:
-        """What a folder holds was seen when it was opened."""
+        """No-op: checked on opening."""
 
     async def folder(self, brick: str) -> str | None:
-        """Where a brick's files are, relative to the root; None where there are none."""
+        """Folder of a brick's files, relative to the root; None if there are none."""
         if self.flat:
             return "." if any(self.root.glob(f"legacysurvey-{brick}-image-*.fits*")) else None
         for base in self.bases:
@@ -51,14 +51,14 @@ class LocalBricks:
         return None
 
     async def plane(self, folder: str, brick: str, name: str) -> FitsFile | None:
-        """One plane of a brick; None where there is no such file."""
+        """One plane of a brick; None if there is no such file."""
         for file in file_names(brick, name):
             if (self.root / folder / file).is_file():
                 return FitsFile(self.root / folder / file)
         return None
 
     def origin(self) -> tuple[Input, Chain] | None:
-        """The root as an input of a step, where a `provenance.json` in it, or in the folder it is in, says how."""
+        """The root as an input of a step, from a `provenance.json` in it or its parent folder; None without one."""
         for folder in (self.root.absolute(), self.root.absolute().parent):
             note = folder / "provenance.json"
             if note.is_file():
@@ -67,7 +67,7 @@ class LocalBricks:
         return None
 
     def brick_table(self) -> pa.Table | None:
-        """The survey's table of bricks, from the root or the folder it is in; None where there is none."""
+        """The survey's table of bricks, from the root or its parent folder; None if there is none."""
         for folder in (self.root, self.root.absolute().parent):
             for name in BRICK_TABLES:
                 if (folder / name).is_file():
@@ -76,14 +76,14 @@ class LocalBricks:
 
 
 class FitsFile:
-    """One image on disk, read by fitsio: of a tile-compressed one only the tiles asked for are decompressed."""
+    """One image on disk; of a tile-compressed one, only the requested tiles are decompressed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._hdus: Any = None
         self._handle: int | None = None
         self._tiles: RiceTiles | None = None
-        self._tried = path.name.endswith(".gz")
+        self._tiles_checked = path.name.endswith(".gz")
         if path.name.endswith(".gz"):
             import gzip
 
@@ -93,22 +93,22 @@ class FitsFile:
             with path.open("rb") as file:
                 self.image = find_image(file)
             refuse_short(self.image, path.stat().st_size)
-        refuse_other_than_a_plane(self.image)
+        refuse_not_2d(self.image)
 
     async def fetch(self, tiles: Mask | None) -> None:
-        """Everything is at hand."""
+        """No-op: everything is available."""
 
     def fill(self, rows: slice, columns: slice, target: Pixels) -> None:
-        """Copy the pixels of a box that lies within the image to an array of its shape."""
-        if not self._tried:
-            self._tiles, self._tried = RiceTiles.of(self.image, self._bytes), True
+        """Copy the pixels of a box within the image to an array of the box's shape."""
+        if not self._tiles_checked:
+            self._tiles, self._tiles_checked = RiceTiles.of(self.image, self._bytes), True
         if self._tiles is not None:
             self._tiles.fill(rows, columns, target)
         else:
             target[...] = self._hdu()[rows, columns]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._hdus is not None:
             self._hdus.close()
             self._hdus = None
@@ -129,14 +129,14 @@ class FitsFile:
         return self._hdus[self.image.extension]
 
 
-def refuse_short(image: Image, there: int) -> None:
-    """Raise ValueError where a file of so many bytes cannot hold the whole image."""
+def refuse_short(image: Image, size: int) -> None:
+    """Raise ValueError if a file of this size in bytes cannot hold the complete image."""
     needed = image.data_start + image.data_bytes
-    if there < needed:
-        raise ValueError(f"cut short: {there} bytes of {needed}")
+    if size < needed:
+        raise ValueError(f"truncated: {size} of {needed} bytes")
 
 
-def refuse_other_than_a_plane(image: Image) -> None:
-    """Raise ValueError where an image has not two axes."""
+def refuse_not_2d(image: Image) -> None:
+    """Raise ValueError if an image is not two-dimensional."""
     if len(image.shape) != 2:
-        raise ValueError(f"an image of shape {image.shape}, not of a plane")
+        raise ValueError(f"an image of shape {image.shape}, not two-dimensional")

@@ -1,4 +1,4 @@
-"""Brick coadds on S3 or behind a web server: of a file only the bytes are fetched that the pixels asked for need."""
+"""Brick coadds on S3 or a web server: only the bytes that the requested pixels need are fetched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lensctl.io.fits.tiles import Mask, Spans, merged_spans, spans_needed, table
 from lensctl.io.imaging.bricks import BRICK_TABLES, LAYOUTS, file_names, read_bricks
 from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.imaging.http_ranges import NoRanges, Objects, Version
-from lensctl.io.imaging.local_bricks import FitsFile, refuse_other_than_a_plane, refuse_short
+from lensctl.io.imaging.local_bricks import FitsFile, refuse_not_2d, refuse_short
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Input, from_json, step_input
 from lensctl.rules.errors import InputError
@@ -22,20 +22,20 @@ from lensctl.rules.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FIRST_BYTES = 64 << 10  # headers and the table of tiles of a coadd, as a rule
+FIRST_BYTES = 64 << 10  # usually enough for headers and tile table of a coadd
 LONGEST_HEADER = 4 << 20
-GAP_BYTES = 32 << 10  # fetched along rather than asked for apart
+GAP_BYTES = 32 << 10  # smaller gaps are fetched rather than split into separate requests
 
 
 class RemoteBricks:
-    """Brick coadds below a url, laid out as in a folder; see `Root` for the methods.
+    """Brick coadds under a URL, laid out as in a folder; see `Root` for the methods.
 
     Parameters
     ----------
     url : str
-        `s3://bucket/prefix`, or `http://` or `https://` of what holds `coadd/`.
+        `s3://bucket/prefix`, or the `http://` or `https://` URL that holds `coadd/`.
     at_once, timeout, tries
-        As for `open_root`; S3 has its own patience.
+        See `open_root`; S3 has its own timeout and retries.
     """
 
     def __init__(self, url: str, *, at_once: int = 8, timeout: float = 60.0, tries: int = 6) -> None:
@@ -45,7 +45,7 @@ class RemoteBricks:
         self._base: str | None = None
 
     def refuse_empty(self) -> None:
-        """Raise InputError where nothing of the kind is there, as far as can be told, ServiceError where no answer."""
+        """Raise InputError if there are no coadds, as far as is known, ServiceError if there is no response."""
         names = self._objects.top()
         starts = (*(layout.split("/")[0] for layout in LAYOUTS), "legacysurvey-")
         if names is not None and not any(name.startswith(starts) for name in names):
@@ -54,7 +54,7 @@ class RemoteBricks:
             )
 
     async def folder(self, brick: str) -> str | None:
-        """Where a brick's files are, relative to the root; None where they are in none of the usual places."""
+        """Folder of a brick's files, relative to the root; None if they are in none of the usual places."""
         if self._base is None:
             for base in (*LAYOUTS, "."):
                 names = [name for band in "grz" for name in file_names(brick, f"image-{band}")]
@@ -66,7 +66,7 @@ class RemoteBricks:
         return _below(self._base, brick)
 
     async def plane(self, folder: str, brick: str, name: str) -> RemoteFile | None:
-        """One plane of a brick; None where there is no such file."""
+        """One plane of a brick; None if there is no such file."""
         for file in file_names(brick, name):
             try:
                 return await RemoteFile.open(self._objects, f"{folder}/{file}")
@@ -75,7 +75,7 @@ class RemoteBricks:
         return None
 
     def origin(self) -> tuple[Input, Chain] | None:
-        """The root as an input of a step, where a `provenance.json` in it, or in the folder it is in, says how."""
+        """The root as an input of a step, from a `provenance.json` in it or its parent folder; None without one."""
         for above in (False, True):
             with tempfile.TemporaryDirectory() as folder:
                 note = Path(folder) / "provenance.json"
@@ -86,7 +86,7 @@ class RemoteBricks:
         return None
 
     def brick_table(self) -> pa.Table | None:
-        """The survey's table of bricks, from the root or the folder it is in; None where there is none."""
+        """The survey's table of bricks, from the root or its parent folder; None if there is none."""
         for above in (False, True):
             for name in BRICK_TABLES:
                 with tempfile.TemporaryDirectory() as folder:
@@ -101,9 +101,9 @@ def _below(base: str, brick: str) -> str:
 
 
 class RemoteFile(FitsFile):
-    """A local copy of a FITS file elsewhere, of the same length but with holes, filled in as its tiles are needed.
+    """A sparse local copy of a remote FITS file, filled in as its tiles are needed.
 
-    fitsio reads it as any file, so that the pixels are the same. The copy has no name: nothing is left of it, however
+    fitsio reads it like any file, so the pixels are the same. The copy has no name, so nothing is left of it however
     the process ends.
     """
 
@@ -112,16 +112,16 @@ class RemoteFile(FitsFile):
         self._copy = tempfile.TemporaryFile(prefix="lensctl-")  # noqa: SIM115
         self.path = Path(f"/dev/fd/{self._copy.fileno()}")
         self._hdus = self._handle = self._tiles = None
-        self._tried = name.endswith(".gz")
+        self._tiles_checked = name.endswith(".gz")
         self._version: Version | None = None
         self._spans: Spans | None = None
         self._is_whole = False
 
     @classmethod
     async def open(cls, objects: Objects, name: str) -> RemoteFile:
-        """Fetch the headers, and where the tiles are.
+        """Fetch the headers and the tile table.
 
-        Raises FileNotFoundError, ValueError where it is no whole image, Unanswered.
+        Raises FileNotFoundError, ValueError if it is not a complete image, Unanswered.
         """
         file = cls(objects, name)
         try:
@@ -132,10 +132,10 @@ class RemoteFile(FitsFile):
         return file
 
     async def fetch(self, tiles: Mask | None) -> None:
-        """Have some of the image's pieces at hand, or all of them."""
+        """Make some of the image's tiles available, or all."""
         if self._is_whole:
             return
-        super().close()  # what it has buffered may be of a hole
+        super().close()  # fitsio may have buffered a hole
         if tiles is None:
             await self._fetch_all()
             return
@@ -143,7 +143,7 @@ class RemoteFile(FitsFile):
             await self._fill(start, stop)
 
     def close(self) -> None:
-        """Let go of the copy."""
+        """Close and discard the copy."""
         super().close()
         self._copy.close()
 
@@ -175,7 +175,7 @@ class RemoteFile(FitsFile):
                     raise
                 await self._fill(length, min(2 * length, size))
                 length = min(2 * length, size)
-        refuse_other_than_a_plane(self.image)
+        refuse_not_2d(self.image)
         refuse_short(self.image, size)
         table = table_bytes(self.image)
         if self.image.data_start + table > length:
@@ -186,11 +186,11 @@ class RemoteFile(FitsFile):
 
     async def _fill(self, start: int, stop: int) -> None:
         data, version = await self._objects.read(self._name, start, stop)
-        self._refuse_another(version)
+        self._refuse_other_version(version)
         os.pwrite(self._copy.fileno(), data, start)
 
     async def _fetch_all(self) -> None:
-        self._refuse_another(await self._objects.read_whole(self._name, self._copy.fileno()))
+        self._refuse_other_version(await self._objects.read_whole(self._name, self._copy.fileno()))
         self._is_whole = True
         if self._name.endswith(".gz"):
             with gzip.open(self.path, "rb") as file:
@@ -199,9 +199,9 @@ class RemoteFile(FitsFile):
             with self.path.open("rb") as file:
                 self.image = find_image(file)
             refuse_short(self.image, os.fstat(self._copy.fileno()).st_size)
-        refuse_other_than_a_plane(self.image)
+        refuse_not_2d(self.image)
 
-    def _refuse_another(self, version: Version) -> None:
+    def _refuse_other_version(self, version: Version) -> None:
         self._version = self._version or version
         if version != self._version:
-            raise OSError("it was written while it was read")
+            raise OSError("it changed while it was read")

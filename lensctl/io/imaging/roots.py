@@ -1,4 +1,4 @@
-"""The root of some brick coadds, by its path: a folder, S3, or a web server."""
+"""Open the root of brick coadds: a folder, S3, or a web server."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from lensctl.io.storage.s3 import is_s3
 
 
 def open_root(root: str, *, at_once: int = 8, timeout: float = 60.0, tries: int = 6) -> Root:
-    """The place of a root: a folder, `s3://`, or `http://`.
+    """Open a root: a folder, `s3://`, or `http://`.
 
     Parameters
     ----------
     at_once : int
-        Requests at the same time, to one that is not a folder.
+        Concurrent requests to a remote root.
     timeout : float
-        Seconds for one answer.
+        Seconds per response.
     tries : int
-        Requests for one thing at most.
+        Maximum requests per object.
     """
     if is_s3(root) or is_http(root):
         from lensctl.io.imaging.remote_bricks import RemoteBricks
@@ -29,5 +29,5 @@ def open_root(root: str, *, at_once: int = 8, timeout: float = 60.0, tries: int 
 
 
 def is_http(root: str | Path) -> bool:
-    """Whether a root is served by a web server."""
+    """Whether a root is on a web server."""
     return str(root).startswith(("http://", "https://"))

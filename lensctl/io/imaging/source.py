@@ -1,4 +1,4 @@
-"""From pixels and where they came from to a finished shard: what every source of cutouts has in common."""
+"""Common to all cutout sources: from pixels and their origin to a finished shard."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from lensctl.rules import quality
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PASSING = ("pending", "http_error", "timeout", "bad_file", "missing_brick")
-"""Failures that may be gone tomorrow: the service was down, or a file had not been copied yet."""
+TRANSIENT = ("pending", "http_error", "timeout", "bad_file", "missing_brick")
+"""Statuses of transient failures: the service was down, or a file had not been copied yet."""
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """Cutouts and what is known of where they come from.
+    """Cutouts and the index columns on their origin.
 
     Parameters
     ----------
     images : (N, S, S, B) float32
-        Nanomaggies; NaN where there is nothing.
+        Nanomaggies; NaN where there are no data.
     columns : dict of N values each
-        Columns of the index. `status` is None where the pixels decide.
+        Columns of the index. `status` is None if the pixels decide.
     planes : dict of (N, S, S, B) or (N, S, S) arrays
-        The further arrays that the store is to have.
+        The additional arrays of the store.
     """
 
     images: NDArray[np.float32]
@@ -53,7 +53,7 @@ class Task:
     rows : pa.Table
         The objects to cut.
     places : (n,) int, optional
-        Where in the shard they stand, if not all of it is to be cut: the rest is taken from `old`.
+        Their rows in the shard, if only some are to be cut: the rest is taken from `old`.
     old : str
         A finished store of the same table.
     """
@@ -65,34 +65,34 @@ class Task:
 
 
 BEFORE = "done before"
-"""Stands for a status where the number of rows just done includes some that were there already."""
+"""Pseudo-status for rows taken over from an earlier run."""
 Advance = Callable[[Counter[str]], None]
-"""Takes the statuses of the rows just done."""
+"""Called with the statuses of the rows just done."""
 
 
 class CutoutSource(Protocol):
-    """Where pixels come from."""
+    """A source of cutouts."""
 
     @property
     def name(self) -> str:
-        """What the index calls it."""
+        """Its name in the index."""
 
     def prepare(self, table: pa.Table) -> pa.Table:
-        """The table with what the source adds to it; InputError, before anything is written, where it cannot."""
+        """The table with the columns the source needs; InputError, before anything is written, if it cannot cut it."""
 
     def order(self, shards: list[int]) -> list[int]:
-        """The same shards in the order in which it likes to make them."""
+        """The same shards in the order the source prefers."""
 
     def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Advance) -> None:
-        """Write the shard of every task, and tell the statuses of rows as they are done."""
+        """Write the shard of every task, and report row statuses as they are done."""
 
 
 Each = Callable[[Callable[[Task], Counter[str]], Iterator[Task]], Iterable[Counter[str]]]
-"""Runs a function over tasks, here or elsewhere."""
+"""Maps a function over tasks, locally or on a cluster."""
 
 
 def make_by(each: Each, source: CutoutSource, tasks: Iterator[Task], writer: ShardWriter, advance: Advance) -> None:
-    """Like `source.make`, each shard wherever `each` runs it."""
+    """Like `source.make`, with the shards run by `each`."""
     for statuses in each(functools.partial(_make_one, source, writer), tasks):
         advance(statuses)
 
@@ -104,8 +104,8 @@ def _make_one(source: CutoutSource, writer: ShardWriter, task: Task) -> Counter[
 
 
 def tasks(table: pa.Table, layout: Layout, shards: list[int], old: Store | None) -> Iterator[Task]:
-    """What is left to do: the shards, of an older store only those of their rows that failed for a passing reason."""
-    failed = passing_rows(old) if old is not None else np.zeros(0, np.int64)
+    """The remaining tasks: whole shards, or with an older store only the rows that failed transiently."""
+    failed = transient_failures(old) if old is not None else np.zeros(0, np.int64)
     for shard in shards:
         start, stop = layout.span(shard)
         if old is None:
@@ -115,14 +115,14 @@ def tasks(table: pa.Table, layout: Layout, shards: list[int], old: Store | None)
             yield Task(shard, table.take(places), places - start, old.path)
 
 
-def passing_rows(store: Store) -> NDArray[np.int64]:
-    """Rows of a store that failed for a passing reason."""
+def transient_failures(store: Store) -> NDArray[np.int64]:
+    """Rows of a store with a transient failure."""
     status = store.columns("status")["status"].to_numpy()
-    return np.flatnonzero(np.isin(status.astype(str), PASSING))
+    return np.flatnonzero(np.isin(status.astype(str), TRANSIENT))
 
 
 def complete(task: Task, cuts: Cuts, source: str, writer: ShardWriter) -> Counter[str]:
-    """Write the shard of a task: its cutouts, among those of the older store where there is one; tells statuses."""
+    """Write the shard of a task, merging in the older store's cutouts if there is one; returns the statuses."""
     import pyarrow as pa
 
     images, rows, planes = cuts.images, index_of(task.rows, cuts, source), dict(cuts.planes)
@@ -146,9 +146,9 @@ def complete(task: Task, cuts: Cuts, source: str, writer: ShardWriter) -> Counte
 
 
 def index_of(rows: pa.Table, cuts: Cuts, source: str) -> pa.Table:
-    """Rows of the index: what is known of the objects, of where their pixels come from, and of the pixels."""
+    """Rows of the index: columns on the objects, on the origin of their pixels, and on the pixels."""
     measured = quality.measure(cuts.images)
-    status = [told or found for told, found in zip(cuts.columns["status"], measured["status"], strict=True)]
+    status = [recorded or found for recorded, found in zip(cuts.columns["status"], measured["status"], strict=True)]
     columns = {
         **measured,
         **cuts.columns,
@@ -159,6 +159,6 @@ def index_of(rows: pa.Table, cuts: Cuts, source: str) -> pa.Table:
         "source": [source] * rows.num_rows,
         "cutout_sha256": quality.fingerprints(cuts.images),
     }
-    along = [name for name in npz_metadata.CARRIED if name in rows.column_names]
-    meta = rows.select(along).rename_columns([f"meta_{name}" for name in along]) if along else None
+    carried = [name for name in npz_metadata.CARRIED if name in rows.column_names]
+    meta = rows.select(carried).rename_columns([f"meta_{name}" for name in carried]) if carried else None
     return index_rows(columns, meta)

@@ -1,4 +1,4 @@
-"""Cutouts from the Legacy Survey's cutout service, politely, until every one is proved or its failure named."""
+"""Cutouts from the Legacy Surveys cutout service, with rate limits, retries and validation of every response."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lensctl import __version__
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.backoff import CircuitBreaker, Pace
 from lensctl.io.imaging.source import BEFORE, Advance, Cuts, Task, complete
-from lensctl.io.imaging.viewer_response import MANY, Answer, Asked, asked_to_wait, judge, shown_layer
+from lensctl.io.imaging.viewer_response import MANY, Answer, CutoutRequest, judge, retry_after_seconds, shown_layer
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError, ServiceError, first_line
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 OPEN_SHARDS = 2
-MORE_AT_WORK = 4  # beyond the connections: what judges an answer, or waits to ask again, keeps no connection idle
-TURN_SECONDS = 0.0005  # the thread that measures and writes a shard keeps no answer waiting for longer
-DOUBTFUL = 50  # rows without a single cutout, from the first on, before the request itself is doubted
+EXTRA_WORKERS = 4  # beyond the connections, so that validation and backoff leave no connection idle
+SWITCH_SECONDS = 0.0005  # so that the thread that measures and writes a shard does not delay responses
+DOUBTFUL = 50  # initial rows without a single cutout before the request itself is taken to be wrong
 COLUMNS = (
     "status",
     "release",
@@ -54,18 +54,18 @@ class ViewerSource:
 
     Parameters
     ----------
-    asked : Asked
-        What every request says.
+    request : CutoutRequest
+        Parameters of every request.
     pace : Pace
     now : callable
-        The time of day, in UTC.
+        Current UTC time.
     connections : int
-        Requests at once.
+        Concurrent requests.
     timeout : float
-        Seconds for one answer.
+        Seconds per response.
     """
 
-    asked: Asked
+    request: CutoutRequest
     pace: Pace
     now: Callable[[], datetime]
     connections: int = 8
@@ -73,13 +73,13 @@ class ViewerSource:
     name: str = "viewer"
 
     def prepare(self, table: pa.Table) -> pa.Table:
-        """The table as it is; InputError where the service cannot be asked for such cutouts."""
-        if not self.asked.url.startswith(("http://", "https://")):
-            raise InputError(f"{self.asked.url}: no http address", "give --url https://…/viewer")
+        """The table unchanged; InputError for an invalid URL."""
+        if not self.request.url.startswith(("http://", "https://")):
+            raise InputError(f"{self.request.url}: not an http URL", "give --url https://…/viewer")
         return table
 
     def order(self, shards: list[int]) -> list[int]:
-        """As they are: rows are asked for in the order of the table."""
+        """Unchanged: rows are fetched in table order."""
         return shards
 
     def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Advance) -> None:
@@ -88,21 +88,21 @@ class ViewerSource:
         Raises
         ------
         ServiceError
-            The service is down, and stayed so; what is done is kept.
+            The service stays down; finished shards are kept.
         InputError
             The service has no such layer.
         """
-        usual = sys.getswitchinterval()
-        sys.setswitchinterval(TURN_SECONDS)
+        default = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_SECONDS)
         try:
             asyncio.run(_Fetching(self, writer, advance).run(tasks))
         finally:
-            sys.setswitchinterval(usual)
+            sys.setswitchinterval(default)
 
 
 @dataclass
 class _Shard:
-    """A shard on its way: its rows as they come."""
+    """A shard in progress, with its rows so far."""
 
     task: Task
     ra: list[float]
@@ -114,7 +114,7 @@ class _Shard:
 
 @dataclass(frozen=True)
 class Response:
-    """A whole response."""
+    """A complete HTTP response."""
 
     status: int
     headers: Mapping[str, str]
@@ -122,20 +122,20 @@ class Response:
 
 
 class _Fetching:
-    """One run: rows in the order of the table, as many at once as there are connections."""
+    """One run: fetches rows in table order, one per connection."""
 
     def __init__(self, source: ViewerSource, writer: ShardWriter, advance: Advance) -> None:
         self.source, self.writer, self.advance = source, writer, advance
         self.gate = CircuitBreaker(source.pace, max(4, 2 * source.connections), self._probe)
-        self.good: tuple[float, float] | None = None  # a position that the service has shown
+        self.good: tuple[float, float] | None = None  # a position that returned a cutout
         self.latest = (0.0, 0.0)
-        self.in_vain = 0
+        self.failures_at_start = 0
         self.room = asyncio.Semaphore(OPEN_SHARDS)
         self.free = asyncio.Semaphore(source.connections)
         self.writing: set[asyncio.Future[None]] = set()
 
     async def run(self, tasks: Iterator[Task]) -> None:
-        """Fetch everything; the first failure stops all."""
+        """Fetch everything; the first exception stops all."""
         import aiohttp
 
         rows, turn = self._rows(tasks), asyncio.Lock()
@@ -145,20 +145,20 @@ class _Fetching:
                 timeout=aiohttp.ClientTimeout(total=self.source.timeout),
                 headers={"User-Agent": f"lensctl/{__version__}"},
                 cookie_jar=aiohttp.DummyCookieJar(),
-                read_bufsize=self.source.asked.usual,  # a whole cutout at once
+                read_bufsize=self.source.request.usual,  # a cutout in one read
             ) as self.session:
-                count = self.source.connections + MORE_AT_WORK
-                at_work = [asyncio.create_task(self._work(rows, turn)) for _ in range(count)]
+                count = self.source.connections + EXTRA_WORKERS
+                workers = [asyncio.create_task(self._work(rows, turn)) for _ in range(count)]
                 try:
-                    await asyncio.gather(*at_work)
+                    await asyncio.gather(*workers)
                     await asyncio.gather(*self.writing)
                 finally:
-                    for task in (*at_work, *self.gate.tasks()):
+                    for task in (*workers, *self.gate.tasks()):
                         task.cancel()
-                    await asyncio.gather(*at_work, return_exceptions=True)
+                    await asyncio.gather(*workers, return_exceptions=True)
 
     async def _rows(self, tasks: Iterator[Task]) -> AsyncIterator[tuple[_Shard, int]]:
-        size, bands = self.source.asked.size, self.source.asked.bands
+        size, bands = self.source.request.size, self.source.request.bands
         for task in tasks:
             await self.room.acquire()
             count = task.rows.num_rows
@@ -174,7 +174,7 @@ class _Fetching:
                 place = await anext(rows, None)
             for future in [future for future in self.writing if future.done()]:
                 self.writing.discard(future)
-                future.result()  # the disk is full, perhaps
+                future.result()  # raises, for example, if the disk is full
             if place is None:
                 return
             shard, row = place
@@ -184,7 +184,7 @@ class _Fetching:
                 self._write(shard)
 
     def _write(self, shard: _Shard) -> None:
-        """Write a full shard in a thread of its own, while others are fetched."""
+        """Write a finished shard in a separate thread, while others are fetched."""
         start, stop = self.writer.layout.span(shard.task.shard)
         rest = stop - start - shard.task.rows.num_rows
 
@@ -200,18 +200,18 @@ class _Fetching:
         future.add_done_callback(written)
 
     async def _fill(self, shard: _Shard, row: int) -> None:
-        """Fetch one cutout, and note everything about it."""
+        """Fetch one cutout, and record its index columns."""
         ra, dec = shard.ra[row], shard.dec[row]
         started = self.source.pace.clock()
         answer, attempts = await self._fetch(ra, dec)
         shard.images[row] = np.nan if answer.image is None else answer.image
-        asked = self.source.asked
+        request = self.source.request
         values = {
             "status": answer.status,
             "release": answer.release,
-            "layer": shown_layer(asked.layer, ra, dec),
-            "pixel_scale_arcsec": asked.pixscale,
-            "url_or_brick": asked.address(ra, dec),
+            "layer": shown_layer(request.layer, ra, dec),
+            "pixel_scale_arcsec": request.pixscale,
+            "url_or_brick": request.address(ra, dec),
             "offset_x_px": 0.0 if answer.image is not None else None,
             "offset_y_px": 0.0 if answer.image is not None else None,
             "http_status": answer.http_status,
@@ -225,25 +225,25 @@ class _Fetching:
         self.advance(Counter([answer.status or quality.OK]))
 
     async def _fetch(self, ra: float, dec: float) -> tuple[Answer, int]:
-        """The final answer for one position, and the number of requests it took."""
+        """The final answer for one position, and the number of requests made."""
         from tenacity import AsyncRetrying, retry_if_result
 
         pace = self.source.pace
         started = pace.clock()
-        alike: Counter[tuple[str | None, int]] = Counter()
+        outcomes: Counter[tuple[str | None, int]] = Counter()
 
         async def attempt() -> Answer:
             async with self.free:
                 await self.gate.enter()
                 response = await self._request(ra, dec)
-            await asyncio.sleep(0)  # whoever waited for the connection asks first
-            answer = self._heard(ra, dec, response)
-            alike[answer.status, answer.tries] += 1
+            await asyncio.sleep(0)  # let a task waiting for the connection send its request first
+            answer = self._judged(ra, dec, response)
+            outcomes[answer.status, answer.tries] += 1
             return answer
 
         def last(state: RetryCallState) -> bool:
             answer = _answer(state)
-            return alike.total() >= pace.retry.tries or alike[answer.status, answer.tries] >= answer.tries
+            return outcomes.total() >= pace.retry.tries or outcomes[answer.status, answer.tries] >= answer.tries
 
         retrying = AsyncRetrying(
             sleep=pace.sleep,
@@ -254,27 +254,27 @@ class _Fetching:
         )
         answer: Answer = await retrying(attempt)
         if answer.status is not None:
-            answer = await self._settled(answer, started)
-        return answer, alike.total()
+            answer = await self._final(answer, started)
+        return answer, outcomes.total()
 
-    async def _settled(self, answer: Answer, started: float) -> Answer:
-        """A failure that lasted: what it is called, unless it says that the request or the service is wrong."""
+    async def _final(self, answer: Answer, started: float) -> Answer:
+        """Classify a persistent failure; raises if the request or the service is wrong."""
         if self.good is None:
             if answer.no_layer:
-                raise InputError(f"{answer.error} ({self.source.asked.url})", "see --layer and --url")
-            self.in_vain += 1
-            if self.in_vain >= DOUBTFUL:
+                raise InputError(f"{answer.error} ({self.source.request.url})", "check --layer and --url")
+            self.failures_at_start += 1
+            if self.failures_at_start >= DOUBTFUL:
                 raise ServiceError(
-                    f"none of the first {self.in_vain} answers of {self.source.asked.url} is a cutout "
+                    f"none of the first {self.failures_at_start} responses of {self.source.request.url} is a cutout "
                     f"(last: {answer.status}, {answer.error})",
-                    "see --url and --layer, and whether the table lies in the layer's footprint",
+                    "check --url and --layer, and that the table lies in the layer's footprint",
                 )
         return await self._outside(answer, started) if answer.maybe_outside else answer
 
     async def _outside(self, answer: Answer, started: float) -> Answer:
-        """Whether a server error means that no brick is there, or that the server is broken.
+        """Decide whether a server error means that there is no brick, or that the server is down.
 
-        It does where the service answered others meanwhile, or answers again for a position it has shown before.
+        There is no brick if other requests succeed meanwhile, or a known good position succeeds again.
         """
         if self.good is None:
             return answer
@@ -282,8 +282,8 @@ class _Fetching:
             return answer
         if (await self._ask(*self.good)).image is not None:
             return answer
-        self.gate.failed(f"{answer.error} for positions it has shown")
-        return dataclasses.replace(answer, status="http_error", error=f"{answer.error}, and so for other positions")
+        self.gate.failed(f"{answer.error} for positions that worked before")
+        return dataclasses.replace(answer, status="http_error", error=f"{answer.error}, also for other positions")
 
     async def _probe(self) -> bool:
         if self.good is None:
@@ -291,15 +291,15 @@ class _Fetching:
         return (await self._ask(*self.good)).image is not None
 
     async def _ask(self, ra: float, dec: float) -> Answer:
-        """One request beside those of the rows, judged."""
-        return self._heard(ra, dec, await self._request(ra, dec))
+        """Send and judge one extra request."""
+        return self._judged(ra, dec, await self._request(ra, dec))
 
-    def _heard(self, ra: float, dec: float, response: Response | Answer) -> Answer:
-        """What a response is worth; it tells the gate whether the service did its part."""
-        asked = self.source.asked
-        answer = response if isinstance(response, Answer) else judge(asked, ra, dec, response.status, response.body)
+    def _judged(self, ra: float, dec: float, response: Response | Answer) -> Answer:
+        """Judge a response, and report success or failure to the gate."""
+        request = self.source.request
+        answer = response if isinstance(response, Answer) else judge(request, ra, dec, response.status, response.body)
         if isinstance(response, Response) and answer.status is not None and not answer.alive:
-            answer = dataclasses.replace(answer, wait=asked_to_wait(response.headers, self.source.now()))
+            answer = dataclasses.replace(answer, wait=retry_after_seconds(response.headers, self.source.now()))
         if answer.wait is not None:
             self.gate.hold(answer.wait)
         if answer.image is not None:
@@ -310,25 +310,25 @@ class _Fetching:
         return answer
 
     async def _request(self, ra: float, dec: float) -> Response | Answer:
-        """What the service says, or why it says nothing."""
+        """The response, or an Answer that says why there is none."""
         import aiohttp
 
-        asked = self.source.asked
+        request = self.source.request
         self.latest = (ra, dec)
         try:
-            async with self.session.get(asked.address(ra, dec)) as response:
-                return Response(response.status, response.headers, await _body(response, asked.longest))
+            async with self.session.get(request.address(ra, dec)) as response:
+                return Response(response.status, response.headers, await _body(response, request.longest))
         except TimeoutError:
-            reason = f"no answer within {self.source.timeout:g} s"
+            reason = f"no response within {self.source.timeout:g} s"
             return Answer("timeout", error=reason, tries=MANY, alive=False)
         except aiohttp.ClientPayloadError:
-            return Answer("bad_file", error="cut short", http_status=200, tries=MANY, alive=False)
+            return Answer("bad_file", error="truncated", http_status=200, tries=MANY, alive=False)
         except (aiohttp.ClientError, ConnectionError) as error:
             return Answer("http_error", error=first_line(error), tries=MANY, alive=False)
 
 
 async def _body(response: aiohttp.ClientResponse, longest: int) -> bytes:
-    """The whole body, unless it is longer than any cutout: then as much as says so."""
+    """The complete body, or, if it is longer than any cutout, enough to tell."""
     if response.content_length is not None and response.content_length <= longest:
         return await response.read()
     parts, length = [], 0

@@ -1,4 +1,4 @@
-"""What the cutout service was asked and what it answered: a good answer is proved, every bad one has a name."""
+"""Requests to the cutout service, and validation of its responses: every failure gets a status."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ NORTH_DEC = 32.375  # above it, and north of the galactic plane, ls-dr10 shows l
 GALACTIC_POLE = (192.85948, 27.12825)
 POSITION_PX = 0.5
 SCALE_SHARE = 1e-3
-WRONG_TRIES, OUTSIDE_TRIES = 2, 3  # a wrong answer is asked for twice, a server error without a brick three times
+WRONG_TRIES, OUTSIDE_TRIES = 2, 3  # requests until a wrong response, or a server error without a brick, is final
 MANY = 1000
 ONE_MORE_KILOBYTE = 1024
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What every request of a run says.
+class CutoutRequest:
+    """Parameters of every request of a run.
 
     Parameters
     ----------
     url : str
-        Base address, without the last part.
+        Base URL, without the last component.
     size : int
         Side in pixels.
     pixscale : float
         arcsec per pixel.
     release : str, optional
-        The only one wanted.
+        The only release accepted.
     """
 
     url: str
@@ -50,12 +50,12 @@ class Asked:
     release: str | None = None
 
     @classmethod
-    def of(cls, url: str, size: int, bands: str, layer: str, pixscale: float, allow_release: bool) -> Asked:
-        """A run's request; the release wanted is the layer's, or any."""
+    def of(cls, url: str, size: int, bands: str, layer: str, pixscale: float, allow_release: bool) -> CutoutRequest:
+        """Parameters of a run; accepts only the layer's release, or any with `allow_release`."""
         return cls(url.rstrip("/"), size, layer, pixscale, bands, None if allow_release else release_of_layer(layer))
 
     def address(self, ra: float, dec: float) -> str:
-        """The address of one cutout; the service's own defaults are never relied on."""
+        """URL of one cutout, with every parameter explicit."""
         return (
             f"{self.url}/fits-cutout?ra={ra!r}&dec={dec!r}&size={self.size}&layer={self.layer}"
             f"&pixscale={self.pixscale!r}&bands={self.bands}"
@@ -63,33 +63,33 @@ class Asked:
 
     @property
     def usual(self) -> int:
-        """Bytes of an answer, about."""
+        """Approximate size of a response in bytes."""
         return self.size**2 * len(self.bands) * 4 + (1 << 16)
 
     @property
     def longest(self) -> int:
-        """Bytes after which an answer can be no cutout."""
+        """Size in bytes above which a response cannot be a cutout."""
         return 4 * self.usual + (1 << 20)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer, judged.
+    """A judged response.
 
     Parameters
     ----------
     status : str, optional
-        Why there is no cutout; None where there is one.
+        Why there is no cutout; None if there is one.
     image : (S, S, B) float32, optional
-        Nanomaggies; as the answer holds them, big-endian and plane by plane.
+        Nanomaggies; as in the response, big-endian and plane by plane.
     error : str
-        The reason in words.
+        The reason as text.
     tries : int
-        How often this must be the answer before it is final.
+        Number of times this must be received before it is final.
     alive : bool
-        The service did answer; False says it may be down.
+        The service responded; False if it may be down.
     wait : float, optional
-        Seconds it asked us to wait.
+        Seconds the service asked us to wait.
     """
 
     status: str | None = None
@@ -104,15 +104,15 @@ class Answer:
     no_layer: bool = False
 
 
-def judge(asked: Asked, ra: float, dec: float, http_status: int, body: bytes) -> Answer:
-    """Prove an answer that came whole.
+def judge(request: CutoutRequest, ra: float, dec: float, http_status: int, body: bytes) -> Answer:
+    """Validate a complete response.
 
-    The pixels' own verdicts (missing_band, nan_center) are left to `quality.measure`.
+    Pixel statuses (missing_band, nan_center) are left to `quality.measure`.
     """
     if http_status != 200:
         return _refused(http_status, body)
     if body[:64].strip().lower().startswith(NO_SUCH_LAYER):
-        reason = f"the service knows no layer {asked.layer}"
+        reason = f"the service knows no layer {request.layer}"
         return Answer("bad_file", error=reason, http_status=200, tries=OUTSIDE_TRIES, no_layer=True)
     try:
         header, start = read_header(io.BytesIO(body))
@@ -122,10 +122,10 @@ def judge(asked: Asked, ra: float, dec: float, http_status: int, body: bytes) ->
     needed = start + 4 * math.prod(shape)
     if len(body) < needed:
         return Answer(
-            "bad_file", error=f"cut short: {len(body)} of {needed} bytes", http_status=200, tries=MANY, alive=False
+            "bad_file", error=f"truncated: {len(body)} of {needed} bytes", http_status=200, tries=MANY, alive=False
         )
     release = str(header["VERSION"]).strip() if "VERSION" in header else None
-    wrong = _wrong(asked, ra, dec, header, shape, release)
+    wrong = _wrong(request, ra, dec, header, shape, release)
     if wrong:
         return Answer(wrong[0], release=release, error=wrong[1], http_status=200, tries=WRONG_TRIES)
     planes = np.frombuffer(body, ">f4", math.prod(shape), start).reshape(shape)
@@ -154,38 +154,37 @@ def _image_shape(header: Header) -> tuple[int, int, int]:
 
 
 def _wrong(
-    asked: Asked, ra: float, dec: float, header: Header, shape: tuple[int, int, int], release: str | None
+    request: CutoutRequest, ra: float, dec: float, header: Header, shape: tuple[int, int, int], release: str | None
 ) -> tuple[str, str] | None:
-    """What an image is not, of what was asked for."""
-    if shape[1:] != (asked.size, asked.size):
-        return "wrong_shape", f"{shape[1]}x{shape[2]} px, not {asked.size}x{asked.size}"
+    """Status and reason of an image that is not the requested one, else None."""
+    if shape[1:] != (request.size, request.size):
+        return "wrong_shape", f"{shape[1]}x{shape[2]} px, not {request.size}x{request.size}"
     bands = str(header.get("BANDS", "")).strip()
-    if bands != asked.bands:
-        return "wrong_bands", f"bands '{bands}', not '{asked.bands}'"
-    if shape[0] != len(asked.bands):
-        return "wrong_shape", f"{shape[0]} planes, not {len(asked.bands)}"
-    off = _off_centre_px(asked, ra, dec, header)
+    if bands != request.bands:
+        return "wrong_bands", f"bands '{bands}', not '{request.bands}'"
+    if shape[0] != len(request.bands):
+        return "wrong_shape", f"{shape[0]} planes, not {len(request.bands)}"
+    off = _off_centre_px(request, ra, dec, header)
     if off is None or off > POSITION_PX:
-        where = "nowhere" if off is None else f"{off:.1f} px off"
-        return "wrong_position", f"centred {where}"
+        return "wrong_position", "no position" if off is None else f"centred {off:.1f} px off"
     scale = _scale_arcsec(header)
-    if scale is not None and abs(scale - asked.pixscale) > SCALE_SHARE * asked.pixscale:
-        return "wrong_position", f"{scale:.4f} arcsec per pixel, not {asked.pixscale}"
-    if asked.release and release and release != asked.release:
-        return "wrong_release", f"release {release}, not {asked.release}"
+    if scale is not None and abs(scale - request.pixscale) > SCALE_SHARE * request.pixscale:
+        return "wrong_position", f"{scale:.4f} arcsec per pixel, not {request.pixscale}"
+    if request.release and release and release != request.release:
+        return "wrong_release", f"release {release}, not {request.release}"
     return None
 
 
-def _off_centre_px(asked: Asked, ra: float, dec: float, header: Header) -> float | None:
-    """Distance of the asked position from the middle of the image in pixels."""
+def _off_centre_px(request: CutoutRequest, ra: float, dec: float, header: Header) -> float | None:
+    """Distance of the requested position from the image centre in pixels; None without a position."""
     try:
         ra0, dec0, x0, y0 = (float(header[key]) for key in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2"))
     except (KeyError, ValueError):
         return None
     east = (ra - ra0 + 180.0) % 360.0 - 180.0
-    px = 3600.0 / asked.pixscale
+    px = 3600.0 / request.pixscale
     sky = math.hypot(east * math.cos(math.radians(dec)) * px, (dec - dec0) * px)
-    middle = (asked.size + 1) / 2
+    middle = (request.size + 1) / 2
     return sky + math.hypot(x0 - middle, y0 - middle)
 
 
@@ -209,12 +208,12 @@ def shown_layer(layer: str, ra: float, dec: float) -> str:
     return "ls-dr9-north" if sin_b > 0 else layer
 
 
-def asked_to_wait(headers: Mapping[str, Any], now: datetime) -> float | None:
-    """Seconds of a Retry-After header, which is a number or a date; None where there is none that can be read."""
-    given = str(headers.get("Retry-After", "")).strip()
-    if given.isdigit():
-        return float(given)
+def retry_after_seconds(headers: Mapping[str, Any], now: datetime) -> float | None:
+    """Seconds of a Retry-After header, a number or a date; None if missing or invalid."""
+    value = str(headers.get("Retry-After", "")).strip()
+    if value.isdigit():
+        return float(value)
     try:
-        return max((parsedate_to_datetime(given) - now).total_seconds(), 0.0)
+        return max((parsedate_to_datetime(value) - now).total_seconds(), 0.0)
     except (ValueError, TypeError):
         return None

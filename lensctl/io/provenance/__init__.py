@@ -1,1 +1,1 @@
-"""How each output came about: steps, digests, the environment."""
+"""Provenance of outputs: steps, digests, environment."""

@@ -1,4 +1,4 @@
-"""What a thing is, in one line of text: SHA-256 of its content, without names, times or layout."""
+"""Content digests: SHA-256 of data, independent of names, times and layout."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def of_many(digests: Iterable[str]) -> str:
 
 
 def of_folder(path: str | Path) -> str:
-    """Digest of a folder: of the relative names and contents of all files below it, in the order of names."""
+    """Digest of a folder: of the relative names and contents of all files below it, in name order."""
     root = Path(path)
     files = sorted(file for file in root.rglob("*") if file.is_file())
     return of_many(f"{file.relative_to(root).as_posix()} {of_file(file)}" for file in files)
 
 
 def of_table(table: pa.Table) -> str:
-    """Digest of a table's names, types and values; chunks, metadata and the columns of luck do not count."""
+    """Digest of a table's names, types and values; chunking, metadata and nondeterministic columns do not count."""
     digest = hashlib.sha256()
     for field in table.schema:
         if field.name not in NONDETERMINISTIC:
@@ -50,7 +50,7 @@ def of_table(table: pa.Table) -> str:
 
 
 def _column_bytes(column: pa.ChunkedArray) -> Iterable[bytes | memoryview]:
-    """The bytes that say what is in a column: which rows are null, then the values, nulls as zero."""
+    """Bytes that represent a column: which rows are null, then the values with nulls as zero."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -83,9 +83,9 @@ def _column_bytes(column: pa.ChunkedArray) -> Iterable[bytes | memoryview]:
 
 
 def of_parquet(footers: Sequence[bytes]) -> str:
-    """Digest of parquet files by their footers alone, for tables too big to read for a digest.
+    """Digest of parquet files from their footers alone, for tables too big to read.
 
-    A footer holds the schema, the row counts and the size, place and least and greatest value of every column
-    chunk: a table that was cut, sorted, filtered or written again has another.
+    A footer holds the schema, row counts, and size, offset, minimum and maximum of every column chunk, so it changes
+    when a table is truncated, sorted, filtered or rewritten.
     """
     return "parquet-footer-" + of_many(hashlib.sha256(footer).hexdigest() for footer in footers)

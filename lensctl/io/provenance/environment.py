@@ -1,4 +1,4 @@
-"""Which lensctl this is: the commit of its source, whether that was clean, and the libraries it works with."""
+"""The running lensctl: commit of its source, whether that was clean, and versions of its dependencies."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ GIT_SECONDS = 20
 
 
 def source_commit(package: Path = PACKAGE) -> dict[str, Any]:
-    """Commit and whether the package was as committed; both None where nothing tells.
+    """Commit, and whether the package was unmodified; both None if unknown.
 
-    Of a checkout its HEAD, clean where nothing in the package differs from it; of what pip installed from a
-    repository the commit that pip noted.
+    In a checkout, HEAD, clean if nothing in the package differs from it; for an installation by pip from a repository,
+    the commit recorded by pip.
     """
     tracked = _git(package, "ls-files", "--error-unmatch", "__init__.py")  # or the repository is someone else's
     commit = _git(package, "rev-parse", "HEAD") if tracked else None
     if commit is None:
-        return _installed_from_a_repository()
+        return _commit_from_pip()
     return {"commit": commit, "clean": _git(package, "status", "--porcelain", "--", ".") == ""}
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of Python and of every library that lensctl itself requires, by name."""
+    """Versions of Python and of every direct dependency, by name."""
     found = {"python": platform.python_version()}
     found |= {name: metadata.version(name) for name in requirements()[""]}
     return dict(sorted(found.items()))
 
 
 def requirements(package: str = "lensctl") -> dict[str, list[str]]:
-    """Packages that a package asks for, by extra; those it cannot do without under ''."""
+    """A package's dependencies by extra; the mandatory ones under ''."""
     found: dict[str, list[str]] = {"": []}
     for line in metadata.requires(package) or []:
         name = re.match(r"[\w.-]+", line)
@@ -47,13 +47,13 @@ def requirements(package: str = "lensctl") -> dict[str, list[str]]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git says in a folder; None where it says no or there is none."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    """Output of git in a folder; None if git fails or is missing."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(
             ["git", "--no-optional-locks", *arguments],
             cwd=folder,
-            env=plain,
+            env=environment,
             capture_output=True,
             text=True,
             timeout=GIT_SECONDS,
@@ -64,7 +64,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _installed_from_a_repository() -> dict[str, Any]:
+def _commit_from_pip() -> dict[str, Any]:
     note = metadata.distribution("lensctl").read_text("direct_url.json")
     commit = json.loads(note).get("vcs_info", {}).get("commit_id") if note else None
     return {"commit": commit, "clean": None if commit is None else True}

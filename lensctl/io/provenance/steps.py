@@ -1,4 +1,4 @@
-"""How each output came about: the step that made it and, before it, the steps of its inputs."""
+"""Provenance of an output: the step that made it, preceded by the steps of its inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY = b"lensctl.provenance"
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a step: what it was to it, its name (never its folder), its content, the step that made it."""
+    """One input of a step: its role, name (never its folder), digest, and the step that made it."""
 
     role: str
     name: str
@@ -31,7 +31,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Step:
-    """One command, run once. No clock, host or absolute path: the same run anywhere is the same step."""
+    """One run of a command. No clock, host or absolute path: the same run anywhere is the same step."""
 
     command: str
     parameters: Mapping[str, Any]
@@ -54,22 +54,22 @@ class Step:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def input(self, role: str) -> Input | None:
-        """The input that played a role, if there was one."""
+        """The input with a role, or None."""
         return next((source for source in self.inputs if source.role == role), None)
 
 
 Chain = tuple[Step, ...]
-"""Steps, parents before children; the last one made the thing."""
+"""Steps, parents before children; the last one made the output."""
 
 
 def step_input(role: str, path: str | Path, digest: str, chain: Chain = ()) -> Input:
-    """An input as a step records it: the base name of its path, its digest and the step that made it."""
+    """An input for a step's record: base name of its path, digest, and the step that made it."""
     name = "-" if str(path) == "-" else str(path).rstrip("/").rsplit("/", 1)[-1]
     return Input(role, name, digest, chain[-1].id if chain else None)
 
 
 def extend(step: Step, *parents: Chain) -> Chain:
-    """The chain of a new output: each step of its inputs once, in order, then its own."""
+    """The chain of a new output: the distinct steps of its inputs, in order, then its own."""
     steps = {ancestor.id: ancestor for chain in parents for ancestor in chain}
     return (*steps.values(), step)
 
@@ -85,7 +85,7 @@ def to_json(chain: Chain) -> str:
 
 
 def from_list(values: Any, where: str) -> Chain:
-    """A chain from plain JSON values; InputError where they are none, or an id does not fit its step."""
+    """A chain from plain JSON values; InputError if they are not one, or an id does not match its step."""
     try:
         steps = tuple(
             Step(v["command"], v["parameters"], tuple(Input(**s) for s in v["inputs"]), v["version"]) for v in values
@@ -109,13 +109,13 @@ def from_json(text: str | bytes, where: str) -> Chain:
 
 
 def stamp(table: pa.Table, chain: Chain) -> pa.Table:
-    """The table with a chain in its schema metadata; other metadata stays, except other tools' notes on types."""
+    """The table with a chain in its schema metadata; other metadata is kept, except other tools' type information."""
     kept = {k: v for k, v in (table.schema.metadata or {}).items() if k not in (KEY, b"pandas", b"ARROW:schema")}
     return table.replace_schema_metadata({**kept, KEY: to_json(chain).encode()})
 
 
 def chain_of(table: pa.Table | pa.Schema, where: str = "table") -> Chain:
-    """The chain a table carries; empty for a table that is not ours."""
+    """The chain stored in a table; empty if it was not made by lensctl."""
     schema = table.schema if hasattr(table, "schema") else table
     text = (schema.metadata or {}).get(KEY)
     return from_json(text, where) if text else ()

@@ -1,1 +1,1 @@
-"""Outputs that are whole or absent, long jobs that go on where they were, S3."""
+"""Atomic outputs, resumable jobs, and S3."""

@@ -1,4 +1,4 @@
-"""Outputs that are whole or absent: written beside, flushed to disk, then renamed (or uploaded in one piece)."""
+"""Atomic outputs: written to a temporary name, flushed to disk, then renamed (or uploaded in one piece)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PART = ".part"
 
 
 def refuse_existing(path: str | Path, overwrite: bool) -> None:
-    """Raise InputError where an output is there already and may not be replaced, or has nowhere to go."""
+    """Raise InputError if an output exists and may not be replaced, or its parent folder is missing."""
     if str(path) == "-":
         return
     if is_s3(path):
@@ -26,7 +26,7 @@ def refuse_existing(path: str | Path, overwrite: bool) -> None:
         there = Path(path).exists()
         parent = Path(path).absolute().parent
         if not parent.is_dir():
-            raise InputError(f"{path}: there is no folder {parent.name}/ to write it in", "make the folder first")
+            raise InputError(f"{path}: folder {parent.name}/ does not exist", "make the folder first")
     if there and not overwrite:
         raise InputError(f"{path} exists", "give another name, or --overwrite to replace it")
 
@@ -34,18 +34,18 @@ def refuse_existing(path: str | Path, overwrite: bool) -> None:
 def refuse_pipe(path: str | Path) -> None:
     """Raise InputError for `-`: only tables go through pipes."""
     if str(path) == "-":
-        raise InputError("this output does not go through a pipe", "name it")
+        raise InputError("this output cannot go through a pipe", "give a file name")
 
 
 def part_of(path: str | Path) -> Path:
-    """Where an output is built before it is whole: `.NAME.part` beside it."""
+    """Where an output is built until complete: `.NAME.part` beside it."""
     path = Path(path)
     return path.with_name(f".{path.name}{PART}")
 
 
 @contextmanager
 def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
-    """Write a file that appears only when it is whole.
+    """Write a file that appears only when complete.
 
     Yields the path to write to. On success it is flushed and renamed to `path` (or uploaded, for S3); on any
     failure it is removed and `path` is as it was.
@@ -72,7 +72,7 @@ def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
-    """Write a folder that appears only when it is whole; else like `whole_file`, on local disk only."""
+    """Write a folder that appears only when complete; like `whole_file`, on local disk only."""
     if is_s3(path):
         raise InputError(f"{path}: this output is a folder on disk", "write it locally, then `lensctl sync` it")
     refuse_pipe(path)
@@ -89,9 +89,9 @@ def whole_folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def move_into_place(part: Path, path: Path, *, flushed: bool = False) -> None:
-    """Rename a finished file or folder to its name; what stands there steps aside and is removed afterwards.
+    """Rename a finished file or folder into place, replacing what is there.
 
-    It is flushed to disk before, file by file, unless that was done.
+    It is first flushed to disk, file by file, unless already `flushed`.
     """
     for file in () if flushed else (part, *part.rglob("*")):
         if file.is_file():
@@ -104,13 +104,13 @@ def move_into_place(part: Path, path: Path, *, flushed: bool = False) -> None:
         shutil.rmtree(aside, ignore_errors=True)
     else:
         if part.is_dir():
-            path.unlink(missing_ok=True)  # no folder takes the place of a file
+            path.unlink(missing_ok=True)  # a folder cannot replace a file
         os.replace(part, path)
     sync_to_disk(path.absolute().parent)
 
 
 def sync_to_disk(path: Path) -> None:
-    """Flush a file or folder, so that a rename never outlives its content."""
+    """Flush a file or folder to disk, so that a rename is never persisted before its content."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -119,7 +119,7 @@ def sync_to_disk(path: Path) -> None:
 
 
 def forget(path: Path) -> None:
-    """Let the system use the memory that holds a file which is on disk."""
+    """Drop a flushed file from the page cache."""
     if hasattr(os, "posix_fadvise"):
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -1,7 +1,7 @@
-"""Where a folder that many make grows until it is whole: in a workplace beside it on disk, or in its place on S3.
+"""Folders written by many processes until complete: in a working folder beside them on disk, or in place on S3.
 
-Files are made on disk either way. On S3 each is uploaded in one piece, then a note that speaks of it (in `_parts/`);
-the mark `_INCOMPLETE` holds the words of the run until the folder is whole.
+Files are made on disk either way. On S3 each is uploaded in one piece, followed by its part (in `_parts/`); the mark
+`_INCOMPLETE` holds the run's parameters until the folder is complete.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lensctl.rules.errors import InputError
 
 PARTS = "parts"
 NOTES = f"_{PARTS}"
-"""Folder on S3 of what is noted of a growing folder."""
+"""Folder on S3 with the parts of a growing folder."""
 
 
 class GrowingFolder(Protocol):
@@ -31,92 +31,92 @@ class GrowingFolder(Protocol):
 
     @property
     def path(self) -> str:
-        """Of the folder when it is whole."""
+        """Path of the finished folder."""
 
     def scratch(self) -> AbstractContextManager[Path]:
-        """A folder to make files in, under the names they will have."""
+        """A folder to make files in, under their final names."""
 
     def settle(self, folder: Path, names: Sequence[str]) -> None:
-        """Take files that were made in a scratch folder."""
+        """Take over files made in a scratch folder."""
 
     def take(self, file: Path, name: str) -> None:
-        """Take a file that was made somewhere else, under this name."""
+        """Move a file made elsewhere into the folder, under this name."""
 
     def size(self, name: str) -> int:
-        """Bytes of a file; OSError where there is none."""
+        """Size of a file in bytes; OSError if there is none."""
 
     def put_part(self, name: str, data: bytes) -> None:
-        """Note something beside it, whole or not at all."""
+        """Store a named part beside the folder, atomically."""
 
     def part(self, name: str) -> bytes:
-        """What was noted; OSError where nothing was."""
+        """A stored part; OSError if there is none."""
 
     def finish(self) -> None:
-        """It is whole."""
+        """Complete the folder."""
 
     def abandon(self) -> None:
-        """Leave nothing to go on with."""
+        """Discard everything, so that nothing can be resumed."""
 
 
 @dataclass(frozen=True)
 class GrowingOnDisk:
-    """What grows in a job's workplace."""
+    """A folder growing in a job's working folder."""
 
     path: str
     job: resumable.Job
 
     @classmethod
     def of(cls, job: resumable.Job) -> GrowingOnDisk:
-        """Of a job that has just begun, or goes on."""
+        """From a job, new or resumed."""
         (job.folder / PARTS).mkdir(exist_ok=True)
         place = resumable.Job(job.path, job.folder.resolve(), job.built.resolve(), job.resumed)
         return cls(str(job.path), place)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """The workplace itself."""
+        """The working folder itself."""
         yield self.job.built
 
     def settle(self, folder: Path, names: Sequence[str]) -> None:
-        """They are where they belong; memory is better used for what is read than for what is on disk now."""
+        """The files are in place; drop them from the page cache, which is better used for reading."""
         for name in names:
             forget(folder / name)
 
     def take(self, file: Path, name: str) -> None:
-        """Move it to the workplace."""
+        """Move it to the working folder."""
         target = self.job.built / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(file, target)
 
     def size(self, name: str) -> int:
-        """Bytes of a file."""
+        """Size of a file in bytes."""
         return os.path.getsize(self.job.built / name)
 
     def put_part(self, name: str, data: bytes) -> None:
-        """Note something beside it."""
-        half = self.job.folder / PARTS / f".{name}.part"
-        half.write_bytes(data)
-        sync_to_disk(half)
-        os.replace(half, half.with_name(name))
+        """Store a named part."""
+        temporary = self.job.folder / PARTS / f".{name}.part"
+        temporary.write_bytes(data)
+        sync_to_disk(temporary)
+        os.replace(temporary, temporary.with_name(name))
 
     def part(self, name: str) -> bytes:
-        """What was noted."""
+        """A stored part."""
         return (self.job.folder / PARTS / name).read_bytes()
 
     def finish(self) -> None:
-        """Give the store its name."""
-        for stray in self.job.built.rglob("*.__lock"):  # a writer that was killed leaves its own
+        """Move the folder into place."""
+        for stray in self.job.built.rglob("*.__lock"):  # left by killed writers
             stray.unlink()
         self.job.finish()
 
     def abandon(self) -> None:
-        """Leave nothing to go on with."""
+        """Discard everything, so that nothing can be resumed."""
         self.job.abandon()
 
 
 @dataclass(frozen=True)
 class GrowingOnS3:
-    """What grows in its own place on S3; the notes are there too, so any machine can go on."""
+    """A folder growing in place on S3, with its parts, so that any machine can resume it."""
 
     path: str
     again: bool = False
@@ -128,33 +128,33 @@ class GrowingOnS3:
             yield Path(folder)
 
     def settle(self, folder: Path, names: Sequence[str]) -> None:
-        """Upload them, each whole."""
+        """Upload them, each atomically."""
         for name in names:
             self.take(folder / name, name)
 
     def take(self, file: Path, name: str) -> None:
-        """Upload it, whole."""
+        """Upload it atomically."""
         s3.upload(file, f"{self.path}/{name}")
 
     def size(self, name: str) -> int:
-        """Bytes of a file."""
+        """Size of a file in bytes."""
         return s3.size(f"{self.path}/{name}")
 
     def put_part(self, name: str, data: bytes) -> None:
-        """Note something beside it."""
+        """Store a named part."""
         s3.write_object(f"{self.path}/{NOTES}/{name}", data)
 
     def part(self, name: str) -> bytes:
-        """What was noted."""
+        """A stored part."""
         return s3.read_object(f"{self.path}/{NOTES}/{name}")
 
     def finish(self) -> None:
-        """Take away the mark, and the notes."""
+        """Remove the mark and the parts."""
         incomplete.unmark(self.path)
         s3.delete(s3.list_objects(f"{self.path}/{NOTES}"))
 
     def abandon(self) -> None:
-        """Leave nothing to go on with; what was whole before stays so."""
+        """Discard everything; a folder that was complete before stays so."""
         if self.again:
             self.finish()
         else:
@@ -171,23 +171,23 @@ def begin_folder(
     again: bool = False,
     part: str | None = None,
 ) -> Iterator[GrowingOnDisk | GrowingOnS3]:
-    """Begin a folder, or go on with the one that was begun in the same words.
+    """Start a folder, or resume one started with the same parameters.
 
     Parameters
     ----------
     path : str
         Local folder or `s3://`.
     identity, overwrite, afresh
-        As of `jobs.job`.
+        As for `resumable.job`.
     again : bool
-        What stands at `path` is whole, and made in these words; some of it is made once more.
+        `path` is complete and was made with these parameters; some of it is to be remade.
     part : str, optional
-        This process makes only this part, beside others.
+        This process makes only this part, alongside others.
 
     Raises
     ------
     InputError
-        As `jobs.job`. Of two processes on one machine the second is refused, on S3 too.
+        As for `resumable.job`. A second process on the same machine is refused, on S3 too.
     """
     if not is_s3(path):
         with resumable.job(path, identity, overwrite=overwrite or again, afresh=afresh, part=part) as job:
@@ -195,22 +195,22 @@ def begin_folder(
         return
     path = "s3://" + path.split("://", 1)[1].rstrip("/")
     if not s3.split_url(path)[1]:
-        raise InputError(f"{path} is a whole bucket", "name a folder in it")
-    words = json.loads(json.dumps(identity, sort_keys=True))
+        raise InputError(f"{path} is a bucket", "name a folder in it")
+    parameters = json.loads(json.dumps(identity, sort_keys=True))
     with resumable.held(resumable.workplace(path), path, part):
-        begun = resumable.read_words(incomplete.writer_of(path))
-        if begun is not None and begun != words and not overwrite:
-            raise resumable.other_words(path, begun, words, "--overwrite to start afresh")
-        if begun is None and not overwrite and not again and s3.exists(path):
+        earlier = resumable.read_parameters(incomplete.writer_of(path))
+        if earlier is not None and earlier != parameters and not overwrite:
+            raise resumable.other_parameters_error(path, earlier, parameters, "--overwrite to start over")
+        if earlier is None and not overwrite and not again and s3.exists(path):
             raise InputError(f"{path} exists", "give another name, or --overwrite to replace it")
-        if afresh or (begun is not None and begun != words):
+        if afresh or (earlier is not None and earlier != parameters):
             s3.delete(s3.list_objects(path))
-        if begun != words or afresh:
-            s3.delete(s3.list_objects(f"{path}/{NOTES}"))  # of one that was killed when it had just finished
-            incomplete.mark(path, json.dumps(words, indent=1, sort_keys=True).encode())
+        if earlier != parameters or afresh:
+            s3.delete(s3.list_objects(f"{path}/{NOTES}"))  # left by a run killed just after finishing
+            incomplete.mark(path, json.dumps(parameters, indent=1, sort_keys=True).encode())
         yield GrowingOnS3(path, again)
 
 
 def is_begun(path: str) -> bool:
-    """Whether something grows at a place on S3."""
+    """Whether a growing folder exists at a path on S3."""
     return is_s3(path) and incomplete.writer_of(path) is not None

@@ -1,7 +1,7 @@
-"""The mark of a folder that nobody reads before it is whole: a file or object `_INCOMPLETE` in it.
+"""The mark of an incomplete folder: a file or object `_INCOMPLETE` in it.
 
-S3 cannot rename a folder when it is whole, and a copy of one can die half-way: what reads tables and stores refuses a
-folder that holds the mark. What writes it says so in the mark, so that only the same writer goes on.
+S3 cannot rename folders, and a copy of one may be interrupted: code that reads tables and stores refuses a folder with
+the mark. The mark identifies its writer, so that only the same writer resumes.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ UPLOADS_AT_ONCE = 8
 
 
 def is_mark(key: str) -> bool:
-    """Whether an object says that its folder is not whole."""
+    """Whether an object is the mark of an incomplete folder."""
     return key.rpartition("/")[2] == INCOMPLETE
 
 
 def mark(url: str, writer: bytes) -> None:
-    """Say that a folder on S3 is not whole, and who writes it."""
+    """Mark a folder on S3 as incomplete, with its writer."""
     s3.write_object(f"{_folder(url)}/{INCOMPLETE}", writer)
 
 
 def writer_of(url: str) -> bytes | None:
-    """Who writes a folder on S3, as its mark says; None where it holds none."""
+    """The writer of a folder on S3, from its mark; None if it has none."""
     try:
         return s3.read_object(f"{url.rstrip('/')}/{INCOMPLETE}")
     except FileNotFoundError:
@@ -38,31 +38,31 @@ def writer_of(url: str) -> bytes | None:
 
 
 def unmark(url: str) -> None:
-    """The folder is whole."""
+    """Remove the mark: the folder is complete."""
     s3.delete([f"{url.rstrip('/')}/{INCOMPLETE}"])
 
 
 def refuse_existing_folder(url: str, writer: str, overwrite: bool = False) -> None:
-    """Raise InputError where something is there that may not be replaced; what the same writer began may be."""
+    """Raise InputError if something exists that may not be replaced; what the same writer started may be."""
     if not overwrite and writer_of(url) != writer.encode() and s3.exists(url):
         raise InputError(f"{url} exists", "give another name, or --overwrite to replace it")
 
 
 @contextmanager
 def being_written(url: str, writer: str, overwrite: bool = False) -> Iterator[None]:
-    """Hold a folder on S3 for incomplete until the block has ended well; if it does not, it stays so.
+    """Mark a folder on S3 as incomplete until the block succeeds; if it fails, the mark stays.
 
     Parameters
     ----------
     writer : str
-        The same for the same content: a step's id. Only the same writer may take up what was begun.
+        Identifies the content: a step's id. Only the same writer may resume.
     overwrite : bool
-        What is there may be replaced: from the beginning of the block there is nothing to read.
+        Replace an existing folder; it is unreadable from the start of the block.
 
     Raises
     ------
     InputError
-        Something is there already, or the folder is a whole bucket.
+        Something exists already, or the path is a bucket.
     """
     folder = _folder(url)
     refuse_existing_folder(folder, writer, overwrite)
@@ -73,7 +73,7 @@ def being_written(url: str, writer: str, overwrite: bool = False) -> Iterator[No
 
 
 def upload_folder(local: Path, url: str, writer: str, overwrite: bool = False) -> None:
-    """Put a whole local folder on S3, under a mark that goes when all of it is there."""
+    """Upload a local folder to S3, marked as incomplete until everything is there."""
     files = sorted(file for file in local.rglob("*") if file.is_file())
     targets = [f"{url.rstrip('/')}/{file.relative_to(local).as_posix()}" for file in files]
     with being_written(url, writer, overwrite), ThreadPoolExecutor(UPLOADS_AT_ONCE) as threads:
@@ -81,7 +81,7 @@ def upload_folder(local: Path, url: str, writer: str, overwrite: bool = False) -
 
 
 def _folder(url: str) -> str:
-    """The url without a slash at its end; InputError for a whole bucket."""
+    """The URL without a trailing slash; InputError for a bucket."""
     if not s3.split_url(url)[1].strip("/"):
-        raise InputError(f"{url} is a whole bucket", "name a folder in it")
+        raise InputError(f"{url} is a bucket", "name a folder in it")
     return url.rstrip("/")

@@ -1,4 +1,4 @@
-"""Long jobs that can be killed: a folder beside the output, which says what it is to become, and one owner."""
+"""Resumable jobs: a locked working folder beside the output, which records the job's parameters."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ JOB_FILE, LOCK_FILE, BEGIN_FILE, BUILT = "job.json", "lock", "begin", "whole"
 
 @dataclass(frozen=True)
 class Job:
-    """An output that is being made: `folder` is its workplace, `built` what becomes `path` when it is whole."""
+    """An output being made: `folder` is its working folder, `built` becomes `path` when complete."""
 
     path: Path
     folder: Path
     built: Path
     resumed: bool
 
-    def finish(self, made: Path | None = None, *, flushed: bool = False) -> None:
-        """Flush the output (`built`, or a file `made` from it) to disk and give it its name; what stood there goes."""
-        move_into_place(made or self.built, self.path, flushed=flushed)
+    def finish(self, output: Path | None = None, *, flushed: bool = False) -> None:
+        """Flush the output (`built`, or a file made from it) to disk and move it into place, replacing `path`."""
+        move_into_place(output or self.built, self.path, flushed=flushed)
         self.abandon()
 
     def abandon(self) -> None:
-        """Leave nothing to go on with: the workplace goes when the job's block ends."""
+        """Discard the job: the working folder is removed when the job's block ends."""
         (self.folder / JOB_FILE).unlink()
 
 
@@ -48,9 +48,9 @@ def job(
     afresh: bool = False,
     part: str | None = None,
 ) -> Iterator[Job]:
-    """Begin a job, or go on with the one that was begun in the same words.
+    """Start a job, or resume one started with the same parameters.
 
-    The workplace is `.NAME.part` beside `path`, and stays when the job is killed or fails; it goes when the job has
+    The working folder is `.NAME.part` beside `path`; it is kept if the job is killed or fails, and removed once it has
     finished.
 
     Parameters
@@ -58,78 +58,85 @@ def job(
     path : path
         The file or folder to make, on local disk.
     identity : mapping of JSON values
-        What decides the result: command, parameters, digests of the inputs.
+        What determines the result: command, parameters, digests of the inputs.
     overwrite : bool
-        `path` may exist, and is replaced when the job finishes; what was begun in other words is thrown away.
+        Replace an existing `path` when the job finishes; discard a job started with other parameters.
     afresh : bool
-        Throw away what an earlier run had done.
+        Discard what an earlier run had done.
     part : str, optional
-        Name of the part that this process makes, beside others that make other parts in the same words.
+        Name of the part this process makes, while others make other parts with the same parameters.
 
     Raises
     ------
     InputError
-        `path` exists, another process is at it, or what was begun has another identity.
+        `path` exists, another process is using it, or it was started with another identity.
     """
     if is_s3(path):
-        raise InputError(f"{path}: this output is made on local disk", "make it locally, then `lensctl sync` it")
+        raise InputError(f"{path}: this output is made on local disk", "write it locally, then `lensctl sync` it")
     refuse_pipe(path)
     path = Path(path)
     refuse_existing(path, overwrite)
     folder = part_of(path)
     with held(folder, path, part):
-        with _alone(folder / BEGIN_FILE):
+        with _exclusive(folder / BEGIN_FILE):
             resumed = _begin(folder, path, _plain(identity), overwrite=overwrite, afresh=afresh)
         yield Job(path, folder, folder / BUILT, resumed)
 
 
-def _begin(folder: Path, path: Path, words: dict[str, Any], *, overwrite: bool, afresh: bool) -> bool:
-    """Make the workplace ready; gives whether there is something to go on with."""
+def _begin(folder: Path, path: Path, parameters: dict[str, Any], *, overwrite: bool, afresh: bool) -> bool:
+    """Prepare the working folder; returns whether an earlier run is resumed."""
     note = folder / JOB_FILE
     if afresh:
         _empty(folder)
-    begun = read_words(note.read_bytes() if note.exists() else None)
-    if begun is not None and begun != words:
+    earlier = read_parameters(note.read_bytes() if note.exists() else None)
+    if earlier is not None and earlier != parameters:
         if not overwrite:
-            raise other_words(path, begun, words, f"remove {folder.name} (or --overwrite) to start afresh")
+            raise other_parameters_error(
+                path, earlier, parameters, f"remove {folder.name} (or --overwrite) to start over"
+            )
         _empty(folder)
-        begun = None
-    if begun is not None and (folder / BUILT).is_dir():
+        earlier = None
+    if earlier is not None and (folder / BUILT).is_dir():
         return True
     _empty(folder)
     (folder / BUILT).mkdir()
-    _write_json(note, words)
+    _write_json(note, parameters)
     return False
 
 
-def other_words(path: str | Path, begun: Mapping[str, Any], words: Mapping[str, Any], fix: str) -> InputError:
-    """The error for an output that was begun with other parameters or inputs."""
+def other_parameters_error(
+    path: str | Path, earlier: Mapping[str, Any], parameters: Mapping[str, Any], fix: str
+) -> InputError:
+    """The error for an output started with other parameters or inputs."""
     return InputError(
-        f"{path} was begun by another run: {difference(begun, words)}", f"run that command again to go on, or {fix}"
+        f"{path} was started by another run: {difference(earlier, parameters)}",
+        f"rerun that command to resume, or {fix}",
     )
 
 
 def workplace(url: str) -> Path:
-    """Where an output on S3 is built on this machine: found again by the same url, whatever becomes of the process.
+    """Local working folder of an output on S3, determined by its URL.
 
-    It is `lensctl/` in the user's cache folder ($XDG_CACHE_HOME, or ~/.cache), and holds the output once.
+    It is in `lensctl/` in the user's cache folder ($XDG_CACHE_HOME, or ~/.cache), and holds one copy of the output.
     """
     name = url.rstrip("/").rsplit("/", 1)[-1]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lensctl"
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{cache}: no folder to build {url} in ({error.strerror})", "set XDG_CACHE_HOME") from error
+        raise InputError(
+            f"{cache}: cannot create the folder to build {url} in ({error.strerror})", "set XDG_CACHE_HOME"
+        ) from error
     return cache / f"{hashlib.sha256(url.rstrip('/').encode()).hexdigest()[:16]}-{name}"
 
 
 @contextmanager
 def held(folder: Path, path: str | Path, part: str | None = None) -> Iterator[None]:
-    """Hold a folder's lock, which a process loses however it ends; makers of parts hold it together.
+    """Hold a folder's lock, which is released however the process ends; processes making parts share it.
 
-    The folder is made, and it goes in the end unless a job stands in it.
+    The folder is created, and removed at the end unless it holds a job.
 
-    Raises InputError where another process has it, or makes this very part.
+    Raises InputError if another process holds it, or makes the same part.
     """
     while True:
         folder.mkdir(exist_ok=True)
@@ -137,17 +144,19 @@ def held(folder: Path, path: str | Path, part: str | None = None) -> Iterator[No
             try:
                 fcntl.flock(lock, (fcntl.LOCK_SH if part else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise InputError(f"{path} is being made by another process", "wait for it to end, or end it") from error
-            if not _is_still(lock.fileno(), folder / LOCK_FILE):
-                continue  # its owner finished and removed it between our two steps
-            with ExitStack() as own:
+                raise InputError(
+                    f"{path} is being made by another process", "wait for it to end, or stop it"
+                ) from error
+            if not _is_same_file(lock.fileno(), folder / LOCK_FILE):
+                continue  # its owner removed it between open and lock
+            with ExitStack() as locks:
                 if part:
-                    mine = own.enter_context((folder / f"{LOCK_FILE}-{part}").open("w"))
+                    part_lock = locks.enter_context((folder / f"{LOCK_FILE}-{part}").open("w"))
                     try:
-                        fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        fcntl.flock(part_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     except BlockingIOError as error:
                         raise InputError(
-                            f"part {part} of {path} is being made by another process", "wait for it to end, or end it"
+                            f"part {part} of {path} is being made by another process", "wait for it to end, or stop it"
                         ) from error
                 try:
                     yield
@@ -158,14 +167,14 @@ def held(folder: Path, path: str | Path, part: str | None = None) -> Iterator[No
 
 
 @contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Wait for other makers of parts that are beginning just now."""
+def _exclusive(file: Path) -> Iterator[None]:
+    """Exclude other processes that are starting just now."""
     with file.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _is_still(handle: int, path: Path) -> bool:
+def _is_same_file(handle: int, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
@@ -182,8 +191,8 @@ def _empty(folder: Path) -> None:
             entry.unlink()
 
 
-def read_words(text: bytes | None) -> dict[str, Any] | None:
-    """The words that a job was begun in; None where it was not, or they cannot be read."""
+def read_parameters(text: bytes | None) -> dict[str, Any] | None:
+    """Parameters a job was started with; None if it was not, or they are unreadable."""
     try:
         found = json.loads(text or b"")
     except ValueError:
@@ -204,11 +213,11 @@ def _write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What differs between two identities, as `size was 101 and is 64`, at most three things."""
+    """What differs between two identities, as `size was 101 and is 64`, at most three."""
     old, new = dict(_leaves(before)), dict(_leaves(now))
     changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    said = [f"{name} was {old.get(name, 'not given')} and is {new.get(name, 'not given')}" for name in changed[:3]]
-    return "; ".join(said) + (f" (and {len(changed) - 3} more)" if len(changed) > 3 else "")
+    listed = [f"{name} was {old.get(name, 'not given')} and is {new.get(name, 'not given')}" for name in changed[:3]]
+    return "; ".join(listed) + (f" (and {len(changed) - 3} more)" if len(changed) > 3 else "")
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:

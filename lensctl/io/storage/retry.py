@@ -1,4 +1,4 @@
-"""How often a service is asked again, and how long one waits before: the one policy of viewer, ranges and S3."""
+"""The retry policy of the viewer, HTTP ranges and S3: number of tries and waits."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     import urllib3
 
 RETRIED_STATUSES = (429, 500, 502, 503, 504)
-"""HTTP statuses of a service that may answer the next time."""
+"""HTTP statuses that are worth a retry."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Exponential back-off: before the nth retry one waits `first_wait_seconds` times 2 to the n-1, or less by chance.
+    """Exponential backoff: the wait before the nth retry is `first_wait_seconds` x 2^(n-1), or a random share of it.
 
     Parameters
     ----------
     tries : int
-        Requests for one thing at most.
+        Maximum requests for one object.
     first_wait_seconds, longest_wait_seconds : float
     """
 
@@ -29,11 +29,11 @@ class RetryPolicy:
     longest_wait_seconds: float = 30.0
 
     def longest_before(self, retry: int) -> float:
-        """Seconds to wait before a retry, counted from 1, at most."""
+        """Maximum wait in seconds before a retry, counted from 1."""
         return min(self.first_wait_seconds * 2.0 ** min(retry - 1, 30), self.longest_wait_seconds)
 
     def for_obstore(self, timeout_seconds: float) -> Any:
-        """The policy as obstore takes it; no request of a thing takes longer than all tries may."""
+        """The policy for obstore, with a total time limit of `tries` timeouts."""
         first, longest = (timedelta(seconds=wait) for wait in (self.first_wait_seconds, self.longest_wait_seconds))
         return {
             "max_retries": self.tries - 1,
@@ -42,11 +42,11 @@ class RetryPolicy:
         }
 
     def for_botocore(self) -> dict[str, Any]:
-        """The policy as botocore takes it, which has waits of its own."""
+        """The policy for botocore, which has its own waits."""
         return {"mode": "standard", "total_max_attempts": self.tries}
 
     def for_urllib3(self) -> urllib3.Retry:
-        """The policy as urllib3 takes it."""
+        """The policy for urllib3."""
         import urllib3
 
         return urllib3.Retry(

@@ -1,4 +1,4 @@
-"""S3, as the standard AWS configuration says: one account, handed to each library in its own form."""
+"""S3 access with the standard AWS configuration: one account, in the form each library needs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 REQUEST_SECONDS = 60
-"""After which an answer that says nothing more is given up."""
+"""Read timeout of a request."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """Where S3 is and who asks. The secrets never show in a repr."""
+    """Region, endpoint and credentials. The secrets never show in a repr."""
 
     region: str
     endpoint: str | None
@@ -33,14 +33,14 @@ class Account:
     secret_key: str = field(repr=False)
     token: str | None = field(repr=False)
     session: Any = field(repr=False, compare=False)
-    """Botocore's, which asks for passing credentials again when they run out."""
+    """Botocore session, which renews temporary credentials."""
 
 
 @functools.cache
 def account() -> Account:
     """Region, endpoint and credentials from the environment, profile or instance role.
 
-    Raises InputError where there is no region (it is never guessed) or no credentials.
+    Raises InputError if there is no region (it is never guessed) or no credentials.
     """
     import botocore.exceptions
 
@@ -54,49 +54,49 @@ def account() -> Account:
     if not region:
         raise InputError("no AWS region is configured", "set AWS_REGION, or `region` in your AWS profile")
     if credentials is None:
-        raise InputError("no AWS credentials are found", "set AWS_PROFILE, or run where there is an instance role")
+        raise InputError("no AWS credentials found", "set AWS_PROFILE, or run on an instance with a role")
     frozen = credentials.get_frozen_credentials()
     return Account(region, endpoint, str(frozen.access_key), str(frozen.secret_key), frozen.token, session)
 
 
 def _session() -> Any:
-    """What boto3 stands on: boto3 itself takes as long again to load."""
+    """A botocore session: importing boto3 too would take twice as long."""
     import botocore.session
 
     return botocore.session.Session()
 
 
 def _region(session: Any) -> str | None:
-    """The region; botocore by itself knows AWS_DEFAULT_REGION alone, other tools AWS_REGION first."""
+    """The region; botocore itself reads only AWS_DEFAULT_REGION, other tools prefer AWS_REGION."""
     return os.environ.get("AWS_REGION") or session.get_config_variable("region")
 
 
 def _endpoint(session: Any) -> str | None:
-    """Where S3 is, if not at AWS. Only a client knows all that a profile may say of it, and takes long to make."""
-    told = [os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")]
+    """Endpoint, if not AWS. Only a client, which is slow to create, resolves all endpoint settings of a profile."""
+    configured = [os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")]
     ignored = session.get_config_variable("ignore_configured_endpoint_urls")
-    if ignored or not (any(told) or {"endpoint_url", "services"} & set(session.get_scoped_config())):
+    if ignored or not (any(configured) or {"endpoint_url", "services"} & set(session.get_scoped_config())):
         return None
-    endpoint = next(filter(None, told), None) or str(_client(session).meta.endpoint_url)
+    endpoint = next(filter(None, configured), None) or str(_client(session).meta.endpoint_url)
     return None if "amazonaws.com" in endpoint else endpoint
 
 
-def _client(session: Any, **how: Any) -> Any:
-    """A client of S3; making one takes some 0.1 s."""
+def _client(session: Any, **options: Any) -> Any:
+    """An S3 client; creating one takes about 0.1 s."""
     from botocore.config import Config
 
     config = Config(
         signature_version="s3v4",
         s3={"addressing_style": "path", "payload_signing_enabled": True},
-        request_checksum_calculation="when_required",  # the signature holds a digest of what is sent
-        **how,
+        request_checksum_calculation="when_required",  # the signature includes a digest of the body
+        **options,
     )
     return session.create_client("s3", region_name=_region(session), config=config)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the AWS configuration says, as far as it says anything; no secrets."""
+    """The AWS configuration as far as it is set, without secrets."""
 
     region: str | None
     endpoint: str | None
@@ -104,7 +104,7 @@ class Setting:
 
 
 def setting() -> Setting:
-    """Region, endpoint and where credentials come from; InputError where the configuration is broken."""
+    """Region, endpoint and source of credentials; InputError if the configuration is invalid."""
     import botocore.exceptions
 
     try:
@@ -118,13 +118,13 @@ def setting() -> Setting:
 
 
 def answers(bucket: str, seconds: float = 5.0) -> None:
-    """Ask for a bucket once, without patience; raises what S3 says, or that it says nothing."""
+    """Query a bucket once, with a short timeout and no retries; raises the S3 error if it fails."""
     import botocore.exceptions
 
     account()
-    hasty = {"connect_timeout": seconds, "read_timeout": seconds, "retries": RetryPolicy(tries=1).for_botocore()}
+    no_retries = {"connect_timeout": seconds, "read_timeout": seconds, "retries": RetryPolicy(tries=1).for_botocore()}
     try:
-        _client(_session(), **hasty).list_objects_v2(Bucket=bucket, MaxKeys=1)
+        _client(_session(), **no_retries).list_objects_v2(Bucket=bucket, MaxKeys=1)
     except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
         raise unreachable(f"s3://{bucket}", error) from error
 
@@ -133,7 +133,7 @@ def split_url(url: str) -> tuple[str, str]:
     """Bucket and key of `s3://bucket/key` or `s3a://bucket/key`."""
     bucket, _, key = url.split("://", 1)[1].partition("/")
     if not bucket:
-        raise InputError(f"{url}: names no bucket", "write it as s3://bucket/key")
+        raise InputError(f"{url}: no bucket name", "write it as s3://bucket/key")
     return bucket, key
 
 
@@ -141,71 +141,71 @@ def filesystem() -> pyarrow.fs.S3FileSystem:
     """The account as an Arrow file system."""
     import pyarrow.fs
 
-    who = account()
+    aws = account()
     return pyarrow.fs.S3FileSystem(
-        access_key=who.access_key,
-        secret_key=who.secret_key,
-        session_token=who.token,
-        region=who.region,
-        endpoint_override=who.endpoint,
+        access_key=aws.access_key,
+        secret_key=aws.secret_key,
+        session_token=aws.token,
+        region=aws.region,
+        endpoint_override=aws.endpoint,
     )
 
 
 def object_store(bucket: str) -> S3Store:
-    """One bucket of the account as an obstore store, for bulk transfer."""
+    """A bucket as an obstore store, for bulk transfer."""
     from obstore.store import S3Store
 
-    who = account()
+    aws = account()
     client = {
-        "allow_http": (who.endpoint or "").startswith("http://"),
+        "allow_http": (aws.endpoint or "").startswith("http://"),
         "timeout": "10min",
         "read_timeout": f"{REQUEST_SECONDS}s",
     }
-    given: dict[str, Any] = {
-        "region": who.region,
+    options: dict[str, Any] = {
+        "region": aws.region,
         "virtual_hosted_style_request": False,
         "client_options": client,
         "retry_config": POLICY.for_obstore(REQUEST_SECONDS),
     }
-    if who.endpoint:
-        given["endpoint"] = who.endpoint
-    if who.token:  # passing credentials: asked for again when they run out
+    if aws.endpoint:
+        options["endpoint"] = aws.endpoint
+    if aws.token:  # temporary credentials, to be renewed
         import boto3
         from obstore.auth.boto3 import Boto3CredentialProvider
 
-        given["credential_provider"] = Boto3CredentialProvider(boto3.Session(botocore_session=_session()))
+        options["credential_provider"] = Boto3CredentialProvider(boto3.Session(botocore_session=_session()))
     else:
-        given |= {"access_key_id": who.access_key, "secret_access_key": who.secret_key}
-    return S3Store(bucket, **given)
+        options |= {"access_key_id": aws.access_key, "secret_access_key": aws.secret_key}
+    return S3Store(bucket, **options)
 
 
 def client() -> Any:
-    """The account as a botocore client, for what obstore does not do; threads may share it."""
+    """A botocore client, for what obstore does not support; threads may share it."""
     return _shared_client(account())
 
 
 @functools.lru_cache(maxsize=4)
-def _shared_client(who: Account) -> Any:
-    return _client(who.session, max_pool_connections=32, retries=POLICY.for_botocore())
+def _shared_client(aws: Account) -> Any:
+    return _client(aws.session, max_pool_connections=32, retries=POLICY.for_botocore())
 
 
 def signed(bucket: str, query: Mapping[str, str], seconds: int = 3600) -> str:
-    """A url that asks a bucket something, signed."""
+    """A presigned URL for a query to a bucket."""
     from botocore.auth import S3SigV4QueryAuth
     from botocore.awsrequest import AWSRequest
 
-    who = account()
-    root = who.endpoint or f"https://s3.{who.region}.amazonaws.com"
+    aws = account()
+    root = aws.endpoint or f"https://s3.{aws.region}.amazonaws.com"
     request = AWSRequest("GET", f"{root.rstrip('/')}/{bucket}", params=dict(query))
-    S3SigV4QueryAuth(who.session.get_credentials(), "s3", who.region, expires=seconds).add_auth(request)
+    S3SigV4QueryAuth(aws.session.get_credentials(), "s3", aws.region, expires=seconds).add_auth(request)
     return str(request.url)
 
 
 @contextmanager
-def reaching(url: str, *, absent_passes: bool = False) -> Iterator[None]:
-    """Turn what the S3 libraries raise into a sentence about `url`; where asked, let FileNotFoundError pass.
+def s3_errors(url: str, *, allow_missing: bool = False) -> Iterator[None]:
+    """Turn S3 library errors into a one-line message about `url`; `allow_missing` lets FileNotFoundError through.
 
-    Raises InputError where there is no such bucket or object, ServiceError for anything else.
+    Raises InputError for a missing bucket or object, ServiceError for anything else.
     """
     import botocore.exceptions
     from obstore.exceptions import BaseError
@@ -213,18 +213,18 @@ def reaching(url: str, *, absent_passes: bool = False) -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError, botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
-        if absent_passes and isinstance(error, FileNotFoundError):
+        if allow_missing and isinstance(error, FileNotFoundError):
             raise
         raise unreachable(url, error) from error
 
 
 def exists(url: str) -> bool:
-    """Whether an object of this name, or a folder with anything in it, is there."""
+    """Whether an object of this name, or a non-empty folder, exists."""
     import obstore
 
     bucket, key = split_url(url)
     store = object_store(bucket)
-    with reaching(url):
+    with s3_errors(url):
         try:
             obstore.head(store, key.rstrip("/"))
             return True
@@ -233,74 +233,74 @@ def exists(url: str) -> bool:
 
 
 def stamp(url: str) -> str:
-    """What an object is without reading it: its size and ETag, another one when it is written again."""
+    """Size and ETag of an object, which change when it is rewritten."""
     import obstore
 
     bucket, key = split_url(url)
-    with reaching(url):
+    with s3_errors(url):
         facts = obstore.head(object_store(bucket), key)
         return f"{facts['size']} bytes, {facts['e_tag']}"
 
 
 def size(url: str) -> int:
-    """Bytes of an object; FileNotFoundError where there is none."""
+    """Size of an object in bytes; FileNotFoundError if there is none."""
     import obstore
 
     bucket, key = split_url(url)
-    with reaching(url, absent_passes=True):
+    with s3_errors(url, allow_missing=True):
         return int(obstore.head(object_store(bucket), key)["size"])
 
 
 def read_object(url: str) -> bytes:
-    """A small object; FileNotFoundError where there is none."""
+    """Content of a small object; FileNotFoundError if there is none."""
     import obstore
 
     bucket, key = split_url(url)
-    with reaching(url, absent_passes=True):
+    with s3_errors(url, allow_missing=True):
         return bytes(obstore.get(object_store(bucket), key).bytes())
 
 
 def write_object(url: str, data: bytes | Path) -> None:
-    """Put a small object, or a local file, in one piece: readers see all of it or nothing."""
+    """Upload bytes or a local file atomically."""
     import obstore
 
     bucket, key = split_url(url)
-    with reaching(url):
+    with s3_errors(url):
         obstore.put(object_store(bucket), key, data)
 
 
 def list_objects(url: str) -> list[str]:
-    """Every object in a folder and below it."""
+    """Every object under a folder, sorted."""
     import obstore
 
     bucket, key = split_url(url)
-    with reaching(url):
+    with s3_errors(url):
         pages = obstore.list(object_store(bucket), key.rstrip("/") + "/")
         return sorted(f"s3://{bucket}/{entry['path']}" for page in pages for entry in page)
 
 
 def delete(urls: Sequence[str]) -> None:
-    """Remove objects of one bucket; those that are not there are no matter."""
+    """Remove objects of one bucket; missing ones are ignored."""
     import obstore
 
     if not urls:
         return
     bucket, _ = split_url(urls[0])
-    with suppress(FileNotFoundError), reaching(urls[0], absent_passes=True):
+    with suppress(FileNotFoundError), s3_errors(urls[0], allow_missing=True):
         obstore.delete(object_store(bucket), [split_url(url)[1] for url in urls])
 
 
 def upload(file: Path, url: str) -> None:
-    """Put a local file on S3."""
+    """Upload a local file."""
     write_object(url, file)
 
 
 def download(url: str, file: Path) -> None:
-    """Fetch an object to a local file."""
+    """Download an object to a local file."""
     import obstore
 
     bucket, key = split_url(url)
-    with reaching(url), file.open("wb") as out:
+    with s3_errors(url), file.open("wb") as out:
         for chunk in obstore.get(object_store(bucket), key).stream():
             out.write(chunk)
 
@@ -312,14 +312,14 @@ _ANSWERS = (
 
 
 def unreachable(url: str, error: Exception) -> LensctlError:
-    """What a failure of S3 is called for people: its code and message, with the place."""
+    """The error for a failed S3 request: its code and message, with the URL."""
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
     text = str(error).strip()
     found = next((match for answer in _ANSWERS if (match := answer.search(text))), None)
     code, message = found.groups() if found else ("", "")
     if "NoSuchBucket" in (code or text):
-        return InputError(f"{url}: there is no such bucket", "check its name, and the endpoint and region")
+        return InputError(f"{url}: no such bucket", "check its name, and the endpoint and region")
     if "NoSuchKey" in (code or text) or isinstance(error, FileNotFoundError):
         return InputError(f"{url}: no such object", "check the bucket and the key")
     reason = f"{code}: {message}" if code else first_line(error)
@@ -329,5 +329,5 @@ def unreachable(url: str, error: Exception) -> LensctlError:
 
 
 def is_s3(path: str | Path) -> bool:
-    """Whether a path names an object on S3."""
+    """Whether a path is an S3 URL."""
     return str(path).startswith(("s3://", "s3a://"))

@@ -1,4 +1,4 @@
-"""Tables in and out: local paths, globs, folders, `s3://`, and `-`; parquet, Arrow, CSV, ndjson and FITS."""
+"""Reading and writing tables: local paths, globs, folders, `s3://` and `-`; parquet, Arrow, CSV, ndjson and FITS."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ ROW_GROUP_ROWS = 131_072
 def read_table(
     path: str, *, columns: Sequence[str] | None = None, format: str | None = None, allow_empty: bool = False
 ) -> pa.Table:
-    """A whole table in memory, with its metadata.
+    """Read a table into memory, with its metadata.
 
     Parameters
     ----------
     path : str
         File, glob, folder (hive partitions become columns), `s3://` or `-` for stdin.
     columns : sequence of str, optional
-        Read only these, where they are there.
+        Read only these, if present.
     format : str, optional
-        parquet, arrow, csv, tsv, ndjson or fits instead of what the ending says.
+        parquet, arrow, csv, tsv, ndjson or fits; overrides the file extension.
 
     Raises
     ------
     InputError
-        Nothing there, not a table, cut short, or (unless `allow_empty`) no rows.
+        Missing, not a table, truncated, or (unless `allow_empty`) no rows.
     """
     kind = format_of(path, format)
     with readable(path):
@@ -56,10 +56,10 @@ def read_table(
     if columns is not None:
         table = table.select([name for name in table.column_names if name in columns])
     where = "stdin" if path == "-" else path
-    if twice := next((name for name, count in Counter(table.column_names).items() if count > 1), None):
-        raise InputError(f"{where}: column '{twice}' stands in it more than once", "keep one of them")
+    if duplicate := next((name for name, count in Counter(table.column_names).items() if count > 1), None):
+        raise InputError(f"{where}: column '{duplicate}' occurs more than once", "keep one of them")
     if table.num_rows == 0 and not allow_empty:
-        raise InputError(f"{where}: the table has no rows", "see the step that made it")
+        raise InputError(f"{where}: the table has no rows", "check the step that made it")
     return _plain_text(table)
 
 
@@ -85,7 +85,7 @@ def _read_each(path: str, kind: str) -> pa.Table:
 
 
 def _plain_text(table: pa.Table) -> pa.Table:
-    """Declared text columns as plain strings, whatever a dictionary or another tool made of them."""
+    """Declared text columns as plain strings, not dictionaries or other types."""
     import pyarrow as pa
 
     for i, field in enumerate(table.schema):
@@ -102,32 +102,32 @@ def _parquet_from(data: bytes) -> pa.Table:
 
 
 def _arrow_from(data: bytes) -> pa.Table:
-    """A table from an Arrow stream (or file); ours ends with a batch that says how many rows there were."""
+    """A table from an Arrow stream (or file); lensctl's own streams end with a batch that holds the row count."""
     import pyarrow as pa
 
     if data[:6] == b"ARROW1":
         return pa.ipc.open_file(pa.BufferReader(data)).read_all()
     if not data:
-        raise InputError("stdin is empty", "the command before this one wrote nothing; see its message above")
+        raise InputError("stdin is empty", "the previous command wrote nothing; see its message above")
     stream = pa.ipc.open_stream(pa.BufferReader(data))
     batches: list[pa.RecordBatch] = []
-    promised: int | None = None
+    expected: int | None = None
     while True:
         try:
             batch, mark = stream.read_next_batch_with_custom_metadata()
         except StopIteration:
             break
         if mark is not None and END_MARK in mark:
-            promised = int(mark[END_MARK])
+            expected = int(mark[END_MARK])
         else:
             batches.append(batch)
     table = pa.Table.from_batches(batches, schema=stream.schema)
     metadata = dict(table.schema.metadata or {})
-    if metadata.pop(MARKED, None) and promised != table.num_rows:
-        of = "" if promised is None else f" of {promised}"
+    if metadata.pop(MARKED, None) and expected != table.num_rows:
+        total = "" if expected is None else f" of {expected}"
         raise InputError(
-            f"the stream ended after {table.num_rows}{of} rows, before its end mark",
-            "the command before this one died; see its message above",
+            f"the stream ended after {table.num_rows}{total} rows, before its end mark",
+            "the previous command died; see its message above",
         )
     return table.replace_schema_metadata(metadata or None)
 
@@ -159,13 +159,13 @@ _READERS: dict[str, Callable[[bytes], pa.Table]] = {
 
 
 def made_by(path: str, step: str) -> bool:
-    """Whether a table stands at a path that the step of this id made: then there is nothing left to do."""
+    """Whether the table at a path was made by the step with this id, so that nothing is left to do."""
     chain = chain_at(path)
     return bool(chain) and chain[-1].id == step
 
 
 def chain_at(path: str) -> Chain:
-    """The provenance of the parquet table at a path; empty where there is none."""
+    """The provenance of the parquet table at a path; empty if there is none."""
     from lensctl.io.provenance.steps import chain_of
 
     if path == "-" or format_of(path) != "parquet" or not (is_s3(path) or Path(path).exists()):
@@ -178,9 +178,9 @@ def chain_at(path: str) -> Chain:
 
 
 def write_table(table: pa.Table, path: str, *, overwrite: bool = False, format: str | None = None) -> None:
-    """Write a whole table: a file that appears only when complete, an S3 object, or stdout.
+    """Write a table atomically to a file or S3 object, or to stdout.
 
-    Raises InputError where `path` exists and may not be replaced, ReaderGone where stdout's reader left.
+    Raises InputError if `path` exists and may not be replaced, ReaderGone if stdout's reader closed the pipe.
     """
     write_batches(
         table.schema, table.to_batches(max_chunksize=ROW_GROUP_ROWS), path, overwrite=overwrite, format=format
@@ -195,7 +195,7 @@ def write_batches(
     overwrite: bool = False,
     format: str | None = None,
 ) -> None:
-    """Write a table as its batches come, without holding it; else like `write`."""
+    """Like `write_table`, batch by batch, without holding the table in memory."""
     kind = format_of(path, format)
     if kind not in _WRITERS:
         raise InputError(f"{path}: tables are not written as {kind}", f"use {', '.join(_WRITERS)}")
@@ -216,18 +216,17 @@ def _to_parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any)
             writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
 
 
-def parquet_writer(file: Any, schema: pa.Schema, *, told_last: bool = False) -> Any:
-    """A writer of parquet as lensctl has it; measured numbers hardly repeat, and are stored without a dictionary.
+def parquet_writer(file: Any, schema: pa.Schema, *, late_metadata: bool = False) -> Any:
+    """A parquet writer with lensctl's settings; floats hardly repeat, so they are stored without a dictionary.
 
-    Where the metadata is `told_last` (by `add_key_value_metadata`), Arrow's own copy of the schema is left out, because
-    it would hide it.
+    With `late_metadata` (`add_key_value_metadata`), Arrow's own copy of the schema is omitted, as it would hide it.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    own = ("galaxy_id", "row_index")
-    repeating = [f.name for f in schema if not pa.types.is_floating(f.type) and f.name not in own]
-    return pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating, store_schema=not told_last)
+    unique = ("galaxy_id", "row_index")
+    repeating = [f.name for f in schema if not pa.types.is_floating(f.type) and f.name not in unique]
+    return pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating, store_schema=not late_metadata)
 
 
 def _to_arrow(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:

@@ -1,4 +1,4 @@
-"""Lens catalogues: lenscat's CSV, or any table with a position and a grade, in one form."""
+"""Lens catalogues: lenscat's CSV, or any table with positions and grades, in a common form."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ ALIASES = {
     "ref": ("ref", "reference"),
 }
 TIERS = {"confident": "A", "probable": "B", "A": "A", "B": "B"}
-"""Tier of each grade that makes a positive; other grades (C, ...) make none."""
+"""Tier of each grade accepted as a positive; other grades (C, ...) are not."""
 
 NO_LENS = "not"
-"""Grade of what was looked at and is no lens: it keeps no galaxy out of the negatives."""
+"""Grade of inspected non-lenses, which do not exclude galaxies from the negatives."""
 
 
 def read_lens_catalog(path: str) -> pa.Table:
-    """A lens catalogue as name, ra, dec, grading, ref, in the order of its rows; absent columns are null.
+    """Read a lens catalogue as name, ra, dec, grading, ref, in row order; absent columns are null.
 
-    Column names are matched without case, with or without a unit in brackets. Our own positives are a
-    catalogue too: their lens_ra, lens_dec are what `ra`, `dec` become.
+    Column names are case-insensitive, with or without a unit in brackets. lensctl's own positives are accepted too:
+    their lens_ra, lens_dec become `ra`, `dec`.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def read_lens_catalog(path: str) -> pa.Table:
 def positions(paths: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[Input, ...]]:
     """Right ascensions and declinations (degrees) of every lens in some catalogues, and the catalogues as inputs.
 
-    Every grade counts, and no grade too, except that of what was looked at and is no lens.
+    Includes every grade, and ungraded rows, but not inspected non-lenses.
     """
     import numpy as np
     import pyarrow as pa
@@ -91,4 +91,4 @@ def _degrees(values: pa.ChunkedArray, axis: str, where: str) -> pa.ChunkedArray:
     try:
         return values.cast(pa.float64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"{where}: column '{axis}' is not a number everywhere", "give degrees, ICRS") from error
+        raise InputError(f"{where}: column '{axis}' has non-numeric values", "give degrees, ICRS") from error

@@ -1,7 +1,7 @@
-"""Parquet written as its rows come, in one file or in a folder of hive partitions; the provenance is told last.
+"""Streamed parquet output, as one file or a folder of hive partitions; the provenance is added at the end.
 
-Rows keep their order within a partition, and files are cut by rows alone: the same rows give the same bytes, however
-they were cut into batches.
+Rows keep their order within a partition, and files are split by row count only: the same rows give the same bytes,
+however they were batched.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 ROWS_A_FILE = 32 * ROW_GROUP_ROWS
 LEAST_GROUP_ROWS = 8192
 NULL = "__HIVE_DEFAULT_PARTITION__"
-"""What Hive, Spark, DuckDB and Arrow all call the partition of rows without a value."""
+"""Name that Hive, Spark, DuckDB and Arrow give to the partition of nulls."""
 
 
 class Writer:
-    """One parquet file, or a folder of `column=value/part-00000.parquet` where there are columns to partition by.
+    """One parquet file, or a folder of `column=value/part-00000.parquet` if partitioned.
 
     Parameters
     ----------
     path : Path
-        File to write, or folder to make; whole when `close` has returned.
+        File or folder to write; complete when `close` has returned.
     schema : pa.Schema
-        Of the rows.
+        Schema of the rows.
     partition_by : sequence of str
-        Text columns of few values; they are not in the files, but in the names of their folders.
+        Text columns with few values; stored in folder names, not in the files.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, partition_by: Sequence[str] = ()) -> None:
@@ -43,29 +43,29 @@ class Writer:
         self._path, self._names = path, tuple(partition_by)
         self._schema = pa.schema([field for field in schema if field.name not in self._names])
         self._group_rows = max(LEAST_GROUP_ROWS, ROW_GROUP_ROWS // 4 ** max(0, len(self._names) - 1))
-        self._begun: dict[tuple[str, ...], _Rows] = {}
+        self._partitions: dict[tuple[str, ...], _Rows] = {}
         if not self._names:
-            self._begun[()] = _Rows(path, self._schema, self._group_rows)
+            self._partitions[()] = _Rows(path, self._schema, self._group_rows)
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Take in some rows."""
+        """Add some rows."""
         for values, rows in _divided(batch, self._names):
-            if values not in self._begun:
+            if values not in self._partitions:
                 folder = self._path.joinpath(
                     *(f"{name}={quote(value, safe='+ ')}" for name, value in zip(self._names, values, strict=True))
                 )
                 folder.mkdir(parents=True)
-                self._begun[values] = _Rows(folder, self._schema, self._group_rows)
-            self._begun[values].write(rows.select(self._schema.names))
+                self._partitions[values] = _Rows(folder, self._schema, self._group_rows)
+            self._partitions[values].write(rows.select(self._schema.names))
 
     def close(self, chain: Chain) -> None:
-        """Write what is left, and the provenance into every file."""
-        for rows in self._begun.values():
+        """Write the remaining rows, and the provenance into every file."""
+        for rows in self._partitions.values():
             rows.close(chain)
 
 
 def _divided(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[tuple[tuple[str, ...], pa.RecordBatch]]:
-    """The rows of each combination of values, with the values."""
+    """Each combination of values, with its rows."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -73,21 +73,21 @@ def _divided(batch: pa.RecordBatch, names: Sequence[str]) -> Iterator[tuple[tupl
     if not names:
         yield (), batch
         return
-    words, which = [], np.zeros(batch.num_rows, np.int64)
+    dictionaries, which = [], np.zeros(batch.num_rows, np.int64)
     for name in names:
         coded = pc.fill_null(batch[name], NULL).dictionary_encode()
-        words.append(coded.dictionary.to_pylist())
-        which = which * len(words[-1]) + coded.indices.to_numpy()
+        dictionaries.append(coded.dictionary.to_pylist())
+        which = which * len(dictionaries[-1]) + coded.indices.to_numpy()
     for combination in np.unique(which):
         at, values = int(combination), []
-        for of_column in reversed(words):
+        for of_column in reversed(dictionaries):
             at, code = divmod(at, len(of_column))
             values.append(of_column[code])
         yield tuple(reversed(values)), batch.take(pa.array(np.flatnonzero(which == combination)))
 
 
 class _Rows:
-    """Rows on their way to a file, or to one file after another in a folder that is there, in groups of one size."""
+    """Buffers rows and writes them in groups of equal size to a file, or to numbered files in an existing folder."""
 
     def __init__(self, path: Path, schema: pa.Schema, group_rows: int) -> None:
         self._path, self._several = path, path.is_dir()
@@ -97,14 +97,14 @@ class _Rows:
         self._writers: list[pq.ParquetWriter] = []
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Take in some rows; what makes a whole group is written."""
+        """Add some rows, and write complete groups."""
         self._waiting.append(batch)
         self._waiting_rows += batch.num_rows
         while self._waiting_rows >= self._group_rows:
             self._write_group()
 
     def close(self, chain: Chain) -> None:
-        """Write the rows that are left, and the provenance into each file."""
+        """Write the remaining rows, and the provenance into each file."""
         if self._waiting_rows or not self._writers:
             self._write_group()
         for writer in self._writers:
@@ -119,7 +119,7 @@ class _Rows:
         self._waiting, self._waiting_rows = rest.to_batches(), rest.num_rows
         if not self._writers or (self._several and self._rows_of_file >= ROWS_A_FILE):
             path = self._path / f"part-{len(self._writers):05d}.parquet" if self._several else self._path
-            self._writers.append(parquet_writer(path, self._schema, told_last=True))
+            self._writers.append(parquet_writer(path, self._schema, late_metadata=True))
             self._rows_of_file = 0
         self._writers[-1].write_table(group, row_group_size=self._group_rows)
         self._rows_of_file += group.num_rows

@@ -1,4 +1,4 @@
-"""Which files a path stands for, and of what format they are: local files, globs, folders, `s3://`, and `-`."""
+"""Resolve paths to files and formats: local files, globs, folders, `s3://` and `-`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SUFFIXES = {
 
 
 def format_of(path: str, format: str | None = None) -> str:
-    """Format of a path: as said, else by its ending; a pipe is Arrow, a folder is parquet."""
+    """Format of a path: as given, else by extension; a pipe is Arrow, a folder is parquet."""
     if format:
         if format not in {*SUFFIXES.values()}:
             raise InputError(f"no format '{format}'", "use parquet, arrow, csv or ndjson")
@@ -46,17 +46,17 @@ def format_of(path: str, format: str | None = None) -> str:
 
 
 def files_of(path: str) -> list[str]:
-    """The files a path stands for, in the order of their names.
+    """The files at a path, in name order.
 
-    A glob is expanded, a folder gives the parquet files below it (names that start with . or _ are passed over).
+    A glob is expanded, a folder yields the parquet files below it (names starting with . or _ are skipped).
 
-    Raises InputError where there is nothing.
+    Raises InputError if there are none.
     """
     if is_s3(path):
         return _s3_files(path)
     if Path(path).is_dir():
         if (Path(path) / INCOMPLETE).exists():
-            raise _not_whole(path)
+            raise _incomplete(path)
         found = [str(p) for p in sorted(Path(path).rglob("*.parquet")) if not _hidden(p.relative_to(path))]
         if not found:
             raise InputError(f"{path} is a folder without parquet files", "name a table, or a folder of parquet files")
@@ -69,10 +69,8 @@ def files_of(path: str) -> list[str]:
     return [file for match in found for file in (files_of(match) if Path(match).is_dir() else [match])]
 
 
-def _not_whole(path: str) -> InputError:
-    return InputError(
-        f"{path} is not whole: what writes it is at work, or died", "wait for it, or run the command again"
-    )
+def _incomplete(path: str) -> InputError:
+    return InputError(f"{path} is incomplete: still being written, or interrupted", "wait, or rerun the command")
 
 
 def _hidden(relative: Path) -> bool:
@@ -105,16 +103,16 @@ def _s3_files(url: str) -> list[str]:
         found = [
             k for k in keys if k.startswith(below) and k.endswith(".parquet") and not _hidden(Path(k[len(below) :]))
         ]
-    for begun in unfinished:
-        if any(k.startswith(begun) for k in found) or (prefix == key and begun == below):
-            raise _not_whole(f"s3://{bucket}/{begun}")
+    for unfinished_folder in unfinished:
+        if any(k.startswith(unfinished_folder) for k in found) or (prefix == key and unfinished_folder == below):
+            raise _incomplete(f"s3://{bucket}/{unfinished_folder}")
     if not found:
         raise InputError(f"{url}: no such object", "check the bucket and the key")
     return [f"s3://{bucket}/{k}" for k in found]
 
 
 def filesystem_of(paths: Sequence[str]) -> tuple[pyarrow.fs.FileSystem, list[str]]:
-    """The Arrow file system of some files, and their paths on it."""
+    """The Arrow file system of some files, and their paths in it."""
     import pyarrow.fs
 
     if paths and is_s3(paths[0]):
@@ -126,7 +124,7 @@ def filesystem_of(paths: Sequence[str]) -> tuple[pyarrow.fs.FileSystem, list[str
 
 @contextmanager
 def readable(path: str) -> Iterator[None]:
-    """Turn what libraries raise on a file that is not what it should be into one sentence."""
+    """Turn library errors about an unreadable file into a one-line message."""
     import pyarrow as pa
 
     try:
@@ -136,7 +134,7 @@ def readable(path: str) -> Iterator[None]:
     except (pa.ArrowException, OSError, UnicodeDecodeError, ValueError) as error:
         where = "stdin" if path == "-" else path
         raise InputError(
-            f"{where}: cannot be read as a table ({first_line(error, 160)})", "is it whole, and of this format?"
+            f"{where}: cannot be read as a table ({first_line(error, 160)})", "is it complete, and in this format?"
         ) from error
 
 

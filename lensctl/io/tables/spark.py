@@ -1,7 +1,7 @@
-"""The door to Spark, for tables that outgrow one machine: the same SQL, tables read and written by our own code.
+"""Spark backend for tables that outgrow one machine: the same SQL, tables read and written by our own code.
 
-Executors read parquet row groups and write the output with the same doors as one machine does, so that `s3://` and
-`s3a://`, credentials and endpoints work as everywhere; only the strata and other small answers come to the driver.
+Executors read parquet row groups and write the output with the same code as a single machine, so that `s3://` and
+`s3a://`, credentials and endpoints work alike; only small results such as the strata come to the driver.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Result = TypeVar("Result")
 
 
 class Cluster:
-    """A Spark session, with the configuration that Spark itself finds (spark-defaults, `PYSPARK_SUBMIT_ARGS`).
+    """A Spark session, with Spark's own configuration (spark-defaults, `PYSPARK_SUBMIT_ARGS`).
 
     Attributes
     ----------
     locator, hash64
-        As of `sql.Database`.
+        As for `sql.Database`.
 
     Raises
     ------
@@ -68,9 +68,9 @@ class Cluster:
         return str(self._session.sparkContext.master).startswith("local")
 
     def scan(self, name: str, path: str, columns: Sequence[str]) -> ScannedTable:
-        """Make some columns of the parquet files at a path known under a name, with those of `locator`.
+        """Register some columns of the parquet files at a path under a name, with the `locator` columns.
 
-        Raises InputError where there is no table, it has no rows, or it is a stream or no parquet.
+        Raises InputError if there is no table, it has no rows, or it is a stream or not parquet.
         """
         if path == "-" or format_of(path) != "parquet":
             raise InputError(f"{path}: Spark reads parquet files", "give a parquet file, glob, folder or s3:// path")
@@ -90,17 +90,17 @@ class Cluster:
         return found
 
     def register(self, name: str, table: pa.Table) -> None:
-        """Make a small table known under a name."""
+        """Register a small table under a name."""
         rows = [tuple(row.values()) for row in table.to_pylist()]
         self._session.createDataFrame(rows, self._types(list(table.schema))).createOrReplaceTempView(name)
 
     def keep(self, name: str, sql: str) -> None:
-        """Run a statement once and make its rows known under a name."""
+        """Run a statement once and register its rows under a name."""
         with _spark_errors():
             self._session.sql(sql).persist().createOrReplaceTempView(name)
 
     def query(self, sql: str) -> pa.Table:
-        """The few rows of a statement."""
+        """The rows of a statement with a small result."""
         import pyarrow as pa
         from pyspark.sql.pandas.types import to_arrow_schema
 
@@ -119,9 +119,7 @@ class Cluster:
         if output == "-":
             raise InputError("with Spark the rows never come to this machine", "give a file, best on s3://")
         if not is_s3(output) and not self.is_local:
-            raise InputError(
-                f"{output} is on this machine's disk, which the cluster does not see", "give an s3:// path"
-            )
+            raise InputError(f"{output} is on this machine's disk, not visible to the cluster", "give an s3:// path")
         located = self._session.table(chosen)
         carried = [field.with_nullable(True) for field in to_arrow_schema(located.schema)]
         carried = [field for field in carried if field.name not in self.locator]
@@ -141,7 +139,7 @@ class Cluster:
             fetched.repartition(1).sortWithinPartitions("galaxy_id").mapInArrow(write, "rows long").collect()
 
     def each(self, function: Callable[[Task], Result], tasks: Iterable[Task]) -> list[Result]:
-        """Results of a function over tasks, each a task of Spark's own, in the order of the tasks."""
+        """Results of a function over tasks, each as a Spark task, in task order."""
         listed = list(tasks)
         if not listed:
             return []
@@ -149,11 +147,11 @@ class Cluster:
             return list(self._session.sparkContext.parallelize(listed, len(listed)).map(function).collect())
 
     def refuse_unseen(self, path: str) -> None:
-        """Raise InputError for a path that executors do not see."""
+        """Raise InputError for a path that executors cannot see."""
         if path == "-":
             raise InputError("with Spark the rows never come to this machine", "give a file, best on s3://")
         if not is_s3(path) and not self.is_local:
-            raise InputError(f"{path} is on this machine's disk, unseen by the cluster", "give an s3:// path")
+            raise InputError(f"{path} is on this machine's disk, not visible to the cluster", "give an s3:// path")
 
     def _types(self, fields: Sequence[pa.Field]) -> Any:
         import pyarrow as pa
@@ -165,13 +163,13 @@ class Cluster:
                 from_arrow_schema(pa.schema([field]), prefer_timestamp_ntz=True)
             except PySparkException as error:
                 raise InputError(
-                    f"column '{field.name}' is {field.type}, which Spark lacks", "drop or cast it"
+                    f"column '{field.name}' is {field.type}, which Spark does not support", "drop or cast it"
                 ) from error
         return from_arrow_schema(pa.schema(fields), prefer_timestamp_ntz=True)
 
 
 def _session() -> SparkSession:
-    """The session, quiet, with Python workers like this process."""
+    """A quiet session, with Python workers like this process."""
     import sys
 
     try:
@@ -180,7 +178,7 @@ def _session() -> SparkSession:
     except ImportError as error:
         raise InputError("Spark is not installed", "pip install 'lensctl[spark]', or run on the cluster") from error
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        raise InputError("Spark needs Java, and there is none", "install Java 17, or set JAVA_HOME")
+        raise InputError("Spark needs Java, which was not found", "install Java 17, or set JAVA_HOME")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         session = (
@@ -191,14 +189,14 @@ def _session() -> SparkSession:
             .getOrCreate()
         )
     except PySparkException as error:
-        raise LensctlError(f"Spark did not start: {first_line(error)}", "see its lines above") from error
+        raise LensctlError(f"Spark did not start: {first_line(error)}", "see its messages above") from error
     session.sparkContext.setLogLevel("ERROR")
     return session
 
 
 @contextmanager
 def _spark_errors() -> Iterator[None]:
-    """Turn what an executor or the SQL ran into, into one sentence."""
+    """Turn errors of an executor or of the SQL into a one-line message."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
@@ -209,7 +207,7 @@ def _spark_errors() -> Iterator[None]:
         ours = [line.split("Error: ", 1)[1] for line in lines if line.startswith("lensctl.rules.errors.")]
         raise LensctlError(
             f"Spark: {(ours or [line for line in lines if line] or ['failed'])[0][:300]}",
-            "see the executors' log, mend it, and run the same command again",
+            "see the executors' log, fix the cause, and rerun the command",
         ) from error
 
 
@@ -220,7 +218,7 @@ def _locator_fields() -> list[pa.Field]:
 
 
 def _groups(file: str) -> list[tuple[int, int]]:
-    """Row groups of a parquet file: number and first row."""
+    """Row groups of a parquet file: index and first row."""
     groups, first = [], 0
     for fragment in parquet_dataset(file).get_fragments():
         for group in fragment.row_groups:
@@ -232,7 +230,7 @@ def _groups(file: str) -> list[tuple[int, int]]:
 def _read_groups(
     batches: Iterator[pa.RecordBatch], files: Sequence[str], schema: pa.Schema, columns: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Rows of some row groups (file, row_group, first), with their place."""
+    """Rows of some row groups (file, row_group, first), with the locator columns."""
     import numpy as np
     import pyarrow as pa
 
@@ -250,7 +248,7 @@ def _group(file: str, group: int, schema: pa.Schema, columns: Sequence[str] | No
 
 
 def _fetch(batches: Iterator[pa.RecordBatch], files: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """All columns of located rows, with what else is known of them."""
+    """All columns of located rows, with the carried columns."""
     import numpy as np
     import pyarrow as pa
 
@@ -274,7 +272,7 @@ def _fetch(batches: Iterator[pa.RecordBatch], files: Sequence[str], schema: pa.S
 def _write(
     batches: Iterator[pa.RecordBatch], output: str, schema: pa.Schema, rows: int, overwrite: bool, format: str
 ) -> Iterator[pa.RecordBatch]:
-    """Write the rows of the one partition there is."""
+    """Write the rows of the only partition."""
     import pyarrow as pa
 
     typed = (part for batch in batches for part in pa.Table.from_batches([batch]).cast(schema).to_batches())

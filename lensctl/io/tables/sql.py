@@ -1,4 +1,4 @@
-"""The one door to SQL: DuckDB, over tables in memory and over parquet on disk or S3."""
+"""SQL with DuckDB, over tables in memory and parquet on disk or S3."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOCATED_BATCH_ROWS = 65_536
 
 
 def query(sql: str, **named: pa.Table) -> pa.Table:
-    """Run one statement over tables in memory, each under its keyword's name."""
+    """Run one statement over tables in memory, each named by its keyword."""
     with Database() as database:
         for name, table in named.items():
             database.register(name, table)
@@ -31,9 +31,9 @@ def query(sql: str, **named: pa.Table) -> pa.Table:
 
 
 def rows_that(table: pa.Table, condition: str, order: str = "") -> list[int]:
-    """Numbers of the rows that meet a condition someone wrote, in the order they ask for, then in the table's.
+    """Indices of the rows that meet a user's condition, in the given order, then in table order.
 
-    Raises InputError that says what DuckDB makes of the condition or order.
+    Raises InputError with DuckDB's message on an invalid condition or order.
     """
     import duckdb
     import pyarrow as pa
@@ -45,28 +45,28 @@ def rows_that(table: pa.Table, condition: str, order: str = "") -> list[int]:
             database.register("rows", numbered)
             found = database.query(f"SELECT __row FROM rows WHERE ({condition or 'true'}) ORDER BY {first}__row")
     except duckdb.Error as error:
-        said = f"{condition!r} ordered by {order!r}" if order else repr(condition)
+        expression = f"{condition!r} ordered by {order!r}" if order else repr(condition)
         raise InputError(
-            f"{said}: {first_line(error)}", "write it as SQL, such as \"tier = 'A' AND flux_z > 1\""
+            f"{expression}: {first_line(error)}", "write it as SQL, such as \"tier = 'A' AND flux_z > 1\""
         ) from error
     rows: list[int] = found["__row"].to_pylist()
     return rows
 
 
 class ScannedTable:
-    """A table that DuckDB reads where it lies, under a name, without loading it.
+    """A table registered under a name, which DuckDB reads in place without loading it.
 
     Attributes
     ----------
     schema : pa.Schema
         Its columns, with the metadata of the first file.
     digest : str
-        Of the parquet footers; of the content where the table came as a stream or in another format.
+        Of the parquet footers; of the content for streams and other formats.
     chain : Chain
         Its provenance.
     rows : int
     files : tuple of str
-        The parquet files it is; none where it is in memory.
+        Its parquet files; empty if it is in memory.
     """
 
     def __init__(self, schema: pa.Schema, digest: str, rows: int, where: str, files: Sequence[str] = ()) -> None:
@@ -78,27 +78,27 @@ class ScannedTable:
 
 
 def scan_parquet(path: str, *, allow_empty: bool = False) -> ScannedTable:
-    """What the parquet files at a path are, by their footers.
+    """Describe the parquet files at a path, from their footers.
 
-    Raises InputError where there is none, one is not whole, or (unless `allow_empty`) they have no rows.
+    Raises InputError if there are none, one is incomplete, or (unless `allow_empty`) they have no rows.
     """
     files = files_of(path)
     footers, rows = _footers(files)
     with readable(path):
         schema = parquet_dataset(path).schema
     if rows == 0 and not allow_empty:
-        raise InputError(f"{path}: the table has no rows", "see the step that made it")
+        raise InputError(f"{path}: the table has no rows", "check the step that made it")
     return ScannedTable(schema, digests.of_parquet(footers), rows, path, files)
 
 
 def counted(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The batches; at their end an InputError where they were not as many rows as they should be."""
+    """Pass batches through; InputError at the end if the number of rows is wrong."""
     count = 0
     for batch in batches:
         count += batch.num_rows
         yield batch
     if count != rows:
-        raise InputError(f"{rows} rows should be drawn, {count} were", "is the table being written just now?")
+        raise InputError(f"{rows} rows should have been drawn, but {count} were", "is the table being written?")
 
 
 class Database:
@@ -109,14 +109,14 @@ class Database:
     threads : int, optional
         One per core if not given.
     memory_mb_per_thread : int, optional
-        What it may hold before it spills; most of the machine's memory if not given.
+        Memory limit before it spills to disk; most of the machine's memory if not given.
 
     Attributes
     ----------
     locator : tuple of str
-        Columns that say which row of a located table (see `scan`) a row is.
+        Columns that identify the rows of a located table (see `scan`).
     hash64 : str
-        Name of its function that makes a 64-bit hash of a text.
+        Name of its 64-bit string hash function.
     """
 
     locator: tuple[str, ...] = ("__file", "__row")
@@ -145,7 +145,7 @@ class Database:
         self._spill.cleanup()
 
     def register(self, name: str, table: pa.Table, *, located: bool = False) -> None:
-        """Make a table in memory known under a name, with the columns of `locator` if asked."""
+        """Register a table in memory under a name, with the `locator` columns if `located`."""
         if located:
             import pyarrow as pa
 
@@ -158,12 +158,12 @@ class Database:
         self.run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """The rows of one statement, in the order it gives them."""
+        """The rows of one statement."""
         with _duckdb_errors():
             return self._connection.execute(sql, parameters or {}).to_arrow_table()
 
     def stream(self, sql: str, batch_rows: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """The columns of one statement, and its rows in batches, never all at once."""
+        """The columns of one statement, and its rows streamed in batches."""
         with _duckdb_errors():
             reader = self._connection.execute(sql).to_arrow_reader(batch_rows)
 
@@ -174,17 +174,17 @@ class Database:
         return reader.schema, batches()
 
     def run(self, sql: str) -> None:
-        """Run a statement that gives no rows."""
+        """Run a statement without a result."""
         self.query(sql)
 
     def scan(
         self, name: str, path: str, format: str | None = None, *, allow_empty: bool = False, located: bool = False
     ) -> ScannedTable:
-        """Make the table at a path known under a name, read as the queries need it.
+        """Register the table at a path under a name, to be read as queries need it.
 
-        A located one has the columns of `locator` as well.
+        A located one also has the `locator` columns.
 
-        Raises InputError where there is no table or (unless `allow_empty`) it has no rows.
+        Raises InputError if there is no table or (unless `allow_empty`) it has no rows.
         """
         if path == "-" or format_of(path, format) != "parquet":
             table = read_table(path, format=format, allow_empty=allow_empty)
@@ -201,18 +201,18 @@ class Database:
     def write_located(
         self, chosen: str, output: str, chain: Chain, *, rows: int, overwrite: bool, format: str | None
     ) -> None:
-        """Write all columns of those rows of the located table `pool` that another table points at.
+        """Write all columns of those rows of the located table `pool` that another table selects.
 
         Parameters
         ----------
         chosen : str
-            Table with the columns of `locator` and others, which are carried.
+            Table with the `locator` columns, and others to append to the output.
         output : str
-            File, or - for stdout; its rows are in the order of galaxy_id.
+            File, or - for stdout; rows are sorted by galaxy_id.
         chain : Chain
-            The output's provenance.
+            Provenance of the output.
         rows : int
-            How many there must be; nothing is written where there are more or fewer.
+            Expected number; nothing is written if it differs.
         """
         import pyarrow as pa
 
@@ -227,28 +227,28 @@ class Database:
         write_batches(schema, counted(batches, rows), output, overwrite=overwrite, format=format)
 
     def _load_s3(self) -> None:
-        """Load the httpfs extension from its package and hand it the account."""
+        """Load the httpfs extension from its package, with the S3 account."""
         import duckdb_extension_httpfs
 
         from lensctl.io.storage import s3
 
-        who = s3.account()
+        account = s3.account()
         extension = next(iter(duckdb_extension_httpfs.__path__))
         self._connection.execute(f"LOAD '{_extension_file(extension)}'")
-        self._connection.execute("SET enable_external_file_cache = false")  # each query reads other columns: no use
-        endpoint = (who.endpoint or "").split("://")[-1]
-        options = {"KEY_ID": who.access_key, "SECRET": who.secret_key, "REGION": who.region}
-        if who.token:
-            options["SESSION_TOKEN"] = who.token
-        if who.endpoint:
-            options |= {"ENDPOINT": endpoint, "URL_STYLE": "path", "USE_SSL": str(who.endpoint.startswith("https"))}
+        self._connection.execute("SET enable_external_file_cache = false")  # useless, as each query reads other columns
+        endpoint = (account.endpoint or "").split("://")[-1]
+        options = {"KEY_ID": account.access_key, "SECRET": account.secret_key, "REGION": account.region}
+        if account.token:
+            options["SESSION_TOKEN"] = account.token
+        if account.endpoint:
+            options |= {"ENDPOINT": endpoint, "URL_STYLE": "path", "USE_SSL": str(account.endpoint.startswith("https"))}
         listed = ", ".join(f"{name} {_quoted(value)}" for name, value in options.items())
         self._connection.execute(f"CREATE OR REPLACE SECRET (TYPE s3, {listed})")
 
 
 @contextmanager
 def _duckdb_errors() -> Iterator[None]:
-    """Turn what DuckDB raises on files it cannot reach or read into one sentence."""
+    """Turn DuckDB's errors about unreachable or unreadable files into a one-line message."""
     import duckdb
 
     try:
@@ -256,7 +256,7 @@ def _duckdb_errors() -> Iterator[None]:
     except duckdb.HTTPException as error:
         raise ServiceError(f"S3 says: {first_line(error)}", "check the path and your AWS credentials") from error
     except (duckdb.IOException, duckdb.InvalidInputException, duckdb.OutOfMemoryException) as error:
-        raise InputError(f"a table cannot be read ({first_line(error)})", "is the file whole?") from error
+        raise InputError(f"a table cannot be read ({first_line(error)})", "is the file complete?") from error
 
 
 def _quoted(text: str) -> str:
@@ -270,7 +270,7 @@ def _extension_file(folder: str) -> str:
 
 
 def _footers(files: list[str]) -> tuple[list[bytes], int]:
-    """Footers of parquet files and the number of rows they speak of."""
+    """Footers of parquet files, and their total number of rows."""
     import pyarrow.parquet as pq
 
     filesystem, names = filesystem_of(files)
@@ -279,7 +279,7 @@ def _footers(files: list[str]) -> tuple[list[bytes], int]:
         with readable(file), filesystem.open_input_file(name) as source:
             size = source.size()
             if size < 12:
-                raise InputError(f"{file}: not a whole parquet file", "make it again")
+                raise InputError(f"{file}: not a complete parquet file", "make it again")
             source.seek(size - 8)
             length = int.from_bytes(source.read(4), "little")
             source.seek(max(0, size - 8 - length))

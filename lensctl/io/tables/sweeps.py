@@ -31,7 +31,7 @@ LISTED_AT_ONCE = 16
 
 
 class MissingColumns(InputError):
-    """A catalogue has not the columns of its release: the others will not have them either."""
+    """A catalogue lacks columns because of its release; the other files will lack them too."""
 
 
 class CatalogBatch(Protocol):
@@ -40,34 +40,34 @@ class CatalogBatch(Protocol):
     Attributes
     ----------
     first : int
-        Number of its first row in the file.
+        Row number of its first row in the file.
     """
 
     first: int
 
     def __len__(self) -> int:
-        """Rows."""
+        """Number of rows."""
 
     def values(self, name: str) -> NDArray[Any]:
-        """A column: numbers (an unknown float is NaN, an unknown integer -1), truth values, or text as bytes."""
+        """A column: numbers (null is NaN for floats, -1 for integers), booleans, or text as bytes."""
 
     def take(self, rows: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
         """Some columns of some rows."""
 
 
 Values = Callable[[str], "NDArray[Any]"]
-"""Gives a column of the rows that are judged, by its name."""
+"""Returns a column of the rows under consideration, by name."""
 
 
 def catalog_files(paths: Sequence[str]) -> list[str]:
-    """Every catalogue file that some paths stand for, sorted; two files of one name are an error.
+    """All catalogue files at some paths, sorted; duplicate file names are an error.
 
-    Raises InputError where a path stands for nothing.
+    Raises InputError if a path matches nothing.
     """
     found = sorted({file for path in paths for file in files_of(path)}, key=base_name)
     for first, second in itertools.pairwise(found):
         if base_name(first) == base_name(second):
-            raise InputError(f"{first} and {second} have one name", "name each catalogue file once")
+            raise InputError(f"{first} and {second} have the same name", "name each catalogue file once")
     return found
 
 
@@ -77,37 +77,37 @@ def base_name(path: str) -> str:
 
 
 def catalog_input(paths: Sequence[str], digested: Sequence[str] | None = None) -> Input:
-    """Many catalogue files as one input: how many, and the digest of their names and contents.
+    """Many catalogue files as one input: their number, and the digest of names and contents.
 
     Parameters
     ----------
     digested : sequence of str, optional
-        Digest of each file, where it is known from reading it; else all files are read for it.
+        Digest of each file, if known; else all files are read.
     """
     found = [digest(path) for path in paths] if digested is None else digested
-    return _source(paths, found)
+    return _input_of(paths, found)
 
 
 def stamped_input(paths: Sequence[str]) -> Input:
-    """The same files as one input before they have been read: by their names, sizes and times (on S3, ETags)."""
+    """The same files as one input before they are read: from names, sizes and times (on S3, ETags)."""
     with ThreadPoolExecutor(LISTED_AT_ONCE) as threads:
-        return _source(paths, list(threads.map(_stamp, paths)))
+        return _input_of(paths, list(threads.map(_stamp, paths)))
 
 
-def _source(paths: Sequence[str], said: Sequence[str]) -> Input:
+def _input_of(paths: Sequence[str], stamps: Sequence[str]) -> Input:
     name = base_name(paths[0]) if len(paths) == 1 else f"{len(paths)} files"
-    lines = (f"{base_name(path)} {text}" for path, text in zip(paths, said, strict=True))
+    lines = (f"{base_name(path)} {text}" for path, text in zip(paths, stamps, strict=True))
     return Input("catalog", name, digests.of_many(lines))
 
 
 def digest(path: str) -> str:
-    """SHA-256 of a catalogue file's bytes, wherever it lies."""
+    """SHA-256 of a catalogue file's bytes, local or on S3."""
     with _local(path) as local:
         return digests.of_file(local)
 
 
 def digests_of(paths: Sequence[str], count: int | None = None) -> list[str]:
-    """Digest of each of many files, in their order; a worker per core, if not told how many."""
+    """Digest of each file, in order; one worker per core if `count` is not given."""
     found = dict(workers.each(_named_digest, paths, count))
     return [found[path] for path in paths]
 
@@ -127,7 +127,7 @@ def _stamp(path: str) -> str:
 
 @contextmanager
 def _local(path: str) -> Iterator[str]:
-    """A file on this machine: itself, or a copy of an S3 object that goes afterwards."""
+    """A local path to the file: itself, or a temporary copy of an S3 object."""
     if not is_s3(path):
         yield path
         return
@@ -142,7 +142,7 @@ def _local(path: str) -> Iterator[str]:
 
 
 class CatalogScan:
-    """One catalogue file, read once from its beginning to its end.
+    """One catalogue file, read once from beginning to end.
 
     Attributes
     ----------
@@ -163,26 +163,26 @@ class CatalogScan:
         optional: Sequence[str] = (),
         keep: Callable[[Values], NDArray[np.bool_]] | None = None,
     ) -> Iterator[pa.Table]:
-        """The rows that are kept, in their order, batch by batch; the columns of other rows are hardly looked at.
+        """The kept rows, in order, batch by batch; most columns are read only for these.
 
         Parameters
         ----------
         required, optional : sequences of str
-            Columns to give; the optional ones where the file has them.
+            Columns to return; the optional ones if the file has them.
         keep : callable, optional
-            Given a function that gives a column, says which rows to keep: (N,) bool. All, if there is none.
+            Takes a function that returns a column, and returns a (N,) bool mask of rows to keep. Default: all.
 
         Yields
         ------
         pa.Table
-            With `sweep_file` and `row_index`; objects that a neighbouring brick owns are left out.
+            With `sweep_file` and `row_index`, without objects owned by a neighbouring brick.
 
         Raises
         ------
         MissingColumns
             Names the missing ones and, for an old release, the releases that have them.
         InputError
-            The file cannot be read, or is not whole.
+            The file is unreadable or incomplete.
         """
         import numpy as np
 
@@ -229,7 +229,7 @@ def _opened(path: str) -> Iterator[_Opened]:
 
 
 class _Arrow:
-    """A catalogue in parquet, or another format that tables come in."""
+    """A catalogue in parquet or another table format."""
 
     def __init__(self, path: str, kind: str) -> None:
         import pyarrow.dataset
@@ -261,7 +261,7 @@ class _Arrow:
 
 
 class _ArrowBatch:
-    """See `Batch`."""
+    """See `CatalogBatch`."""
 
     def __init__(self, first: int, table: pa.Table) -> None:
         self.first = first
@@ -271,7 +271,7 @@ class _ArrowBatch:
         return int(self._table.num_rows)
 
     def values(self, name: str) -> NDArray[Any]:
-        """See `Batch`."""
+        """See `CatalogBatch`."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -284,19 +284,19 @@ class _ArrowBatch:
         elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             coded = pc.fill_null(column, "").combine_chunks().dictionary_encode()
             coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-            words = np.array([*coded.dictionary.to_pylist(), ""]).astype("S")
-            return np.asarray(words[coded.indices.to_numpy()])
+            texts = np.array([*coded.dictionary.to_pylist(), ""]).astype("S")
+            return np.asarray(texts[coded.indices.to_numpy()])
         return np.asarray(column.to_numpy())
 
     def take(self, rows: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
-        """See `Batch`."""
+        """See `CatalogBatch`."""
         import pyarrow as pa
 
         return self._table.select(list(names)).take(pa.array(rows))
 
 
 def refuse_bad_positions(scan: CatalogScan, values: Values) -> None:
-    """Raise InputError where a position of a batch is NaN or impossible, counting such rows in the whole file."""
+    """Raise InputError if a position in a batch is NaN or out of range, counting such rows in the whole file."""
     import numpy as np
 
     ra, dec = values("ra"), values("dec")
@@ -305,14 +305,14 @@ def refuse_bad_positions(scan: CatalogScan, values: Values) -> None:
 
 
 def read_catalog(path: str, columns: Sequence[str]) -> pa.Table:
-    """Some columns of one catalogue file, lower-case, where it has them, with all its rows (see `Scan.rows`)."""
+    """All rows of a catalogue file, with those of some lower-case columns that it has (see `CatalogScan.rows`)."""
     import pyarrow as pa
 
     return pa.concat_tables(list(CatalogScan(path).rows((), columns)))
 
 
 def require_columns(path: str, names: Sequence[str]) -> None:
-    """Raise MissingColumns that names missing columns and, for an old release, the releases that have them."""
+    """Raise MissingColumns naming missing columns and, for an old release, the releases that have them."""
     with _opened(path) as (found, _, _):
         _require(path, found, names)
 
@@ -324,7 +324,7 @@ def _require(path: str, found: Sequence[str], names: Sequence[str]) -> None:
     if missing and any(name in found for name in OLD_RELEASE_COLUMNS):
         listed = ", ".join(missing)
         raise MissingColumns(
-            f"{path}: columns of DR8 or before; missing are {listed}",
+            f"{path}: columns of DR8 or before; missing: {listed}",
             "use the sweeps or Tractor catalogues of DR9 or DR10, which have them",
         )
     try:

@@ -1,7 +1,7 @@
-"""What may be done to a cutout without changing what it shows, batched on the device.
+"""Augmentations that do not change what a cutout shows, batched on the device.
 
-The plan's safe list and nothing else: quarter turns, flips, small shifts, a little noise, a little blur.
-Brightness, colour and scale are what tells an arc from a galaxy, so nothing here touches them.
+Only rotations by 90 degrees, flips, small shifts, weak noise and slight blur. Brightness, colour and scale
+distinguish an arc from a galaxy, so they are not changed.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from lensctl.learning.data.normalise import SIGMA_PER_MAD, annulus, annulus_radi
 from lensctl.learning.randomness import numpy_generator, torch_generator
 
 BLUR_REACH_PX = 2
-"""Pixels that a blur kernel reaches to each side."""
+"""Half-width of the blur kernel."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Which changes are made, and how large they may be; each is off at False or 0.
+    """Which augmentations are applied, and their maximum size; False or 0 turns one off.
 
     Parameters
     ----------
     rotate, flip : bool
-        Turns by 0, 90, 180 or 270 degrees; mirrors along either axis, each with probability one half.
+        Rotations by 0, 90, 180 or 270 degrees; flips along either axis, each with probability one half.
     shift_px : int
-        Whole pixels along x and y, from -shift_px to shift_px; the pixels that come in are real ones from
-        beyond the crop where the cutout has them, else mirrored at its edge.
+        Whole pixels along x and y, from -shift_px to shift_px; pixels from beyond the crop are used where the
+        cutout has them, else the edge is mirrored.
     noise : float
-        Gaussian noise up to this share of the cutout's own background sigma, per band.
+        Gaussian noise of up to this fraction of the cutout's own background sigma, per band.
     blur_px : float
-        Gaussian blur of up to this sigma. 0.5 px at 0.262 arcsec makes a PSF of 1.20 arcsec FWHM one of 1.24.
+        Gaussian blur of up to this sigma. 0.5 px at 0.262 arcsec turns a PSF of 1.20 arcsec FWHM into one of 1.24.
     """
 
     rotate: bool = True
@@ -44,18 +44,18 @@ class Augmentation:
     def __call__(
         self, cutouts: torch.Tensor, crop: int, *purpose: int, first: int = 0, of: int | None = None
     ) -> torch.Tensor:
-        """Crop and change a batch, as a function of the batch and its purpose.
+        """Crop and augment a batch; deterministic for a given batch and purpose.
 
         Parameters
         ----------
         cutouts : (B, M, M, 3) float in nanomaggies
             Channels last; finite. M >= crop, and crop + 2 * shift_px suffices.
         crop : int
-            Side of the result.
+            Side of the output.
         purpose : ints
             Such as (seed, epoch, batch).
         first, of : int
-            Where the cutouts are part of a batch of `of`, from place `first`: each is changed as it is in the whole.
+            If the cutouts are part of a batch of `of`, starting at index `first`: augmented as in the whole batch.
 
         Returns
         -------
@@ -76,13 +76,13 @@ class Augmentation:
         if self.noise:
             sigma = torch.from_numpy(noises).to(x).view(-1, 1) * background_sigma(x)  # (B, 3)
             grain = x.new_empty(of, *x.shape[1:]).normal_(generator=torch_generator(x.device, "noise", *purpose))[here]
-            grain.view(count, crop, -1).mul_(sigma.repeat(1, crop)[:, None])  # an inner axis of three would be slow
+            grain.view(count, crop, -1).mul_(sigma.repeat(1, crop)[:, None])  # avoids a slow inner axis of length 3
             x += grain
         return x.permute(0, 3, 1, 2)
 
 
 def centre(cutouts: torch.Tensor, crop: int) -> torch.Tensor:
-    """(B, M, M, 3) to its central (B, 3, crop, crop) float32, unchanged, in channels_last memory format."""
+    """(B, M, M, 3) to its central (B, 3, crop, crop) float32, in channels_last memory format."""
     start = (cutouts.shape[1] - crop) // 2
     x = cutouts[:, start : start + crop, start : start + crop].to(torch.float32)
     return x.permute(0, 3, 1, 2)
@@ -97,19 +97,19 @@ def move(
     dy: torch.Tensor,
     dx: torch.Tensor,
 ) -> torch.Tensor:
-    """Shift, turn and mirror by picking pixels: no value is changed or interpolated.
+    """Shift, rotate and flip by indexing pixels: no value is changed or interpolated.
 
     Parameters
     ----------
     cutouts : (B, M, M, 3)
     size : int
-        Side of the result; its pixel size // 2 shows the cutout's M // 2, before any change.
+        Side of the output; without augmentation its pixel size // 2 is the cutout's M // 2.
     turns : (B,) int
-        Quarter turns.
+        Number of rotations by 90 degrees.
     flip_y, flip_x : (B,) int
-        1 mirrors the rows, or the columns, after the turn.
+        1 flips the rows, or the columns, after the rotation.
     dy, dx : (B,) int
-        The result shows what lies so many pixels further along rows and columns.
+        Offset of the output window along rows and columns, pixels.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def move(
 
 @functools.lru_cache(maxsize=16)
 def _pick_tables(size: int, device: torch.device) -> torch.Tensor:
-    """(16, 2, size, size): for each turn and mirror, which row and column stands at each place."""
+    """(16, 2, size, size): source row and column of each output pixel, for each rotation and flip."""
     along = torch.arange(size, dtype=torch.int32, device=device)  # half of int64's memory traffic
     row, column = torch.meshgrid(along, along, indexing="ij")
     where = torch.stack([row, column])
@@ -142,12 +142,12 @@ def _pick_tables(size: int, device: torch.device) -> torch.Tensor:
 
 
 def _mirror_at_edges(index: torch.Tensor, side: int) -> torch.Tensor:
-    """Indices beyond 0 .. side - 1, reflected about the first and last pixel."""
+    """Reflect indices outside 0 .. side - 1 about the first and last pixel."""
     return (side - 1) - ((side - 1) - index.abs()).abs()
 
 
 def blur(x: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
-    """Convolve each image with a Gaussian of its own.
+    """Convolve each image with its own Gaussian.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def blur(x: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     (B, H - 4, W - 4, 3) float32
-        Without the two pixels at each edge that a kernel would reach beyond.
+        Without the two pixels at each edge.
     """
     distance = torch.arange(BLUR_REACH_PX + 1, dtype=torch.float64)
     weights = torch.exp(-0.5 * (distance / sigma_px.clamp_min(1e-3)[:, None]) ** 2)  # (B, 3): centre, 1 px, 2 px
@@ -171,7 +171,7 @@ def blur(x: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
 def background_sigma(x: torch.Tensor) -> torch.Tensor:
     """Robust sigma per image and band, from every fourth pixel of the outer annulus.
 
-    (B, S, S, 3) to (B, 3), in the pixels' unit; good to some 5 % at S = 64.
+    (B, S, S, 3) to (B, 3), in the unit of the pixels; accurate to about 5% at S = 64.
     """
     size = x.shape[1]
     ring = torch.from_numpy(annulus(size, *annulus_radii(size))[::4].copy()).to(x.device)

@@ -1,4 +1,4 @@
-"""Cutouts to the network: from device memory, host memory or the store, in an order that depends on the seed alone."""
+"""Batches of cutouts from device memory, host memory or the store, in an order that depends only on the seed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from lensctl.learning.data.row_selection import Rows
 
-WAYS = ("device", "host", "stream")
+LOCATIONS = ("device", "host", "stream")
 BLOCK_ROWS = 64
-"""Rows that are read together where a store is streamed."""
+"""Rows per read when streaming from a store."""
 BUFFER_ROWS = 8192
-"""Rows among which a streamed order is shuffled: a full shuffle for any set smaller than that."""
+"""Shuffle buffer of a streamed order; smaller sets are shuffled fully."""
 READ_ROWS = 256
 MEMORY_SHARE = 0.5
-"""Share of free memory that cutouts may take."""
+"""Fraction of free memory that cutouts may use."""
 
 
 Part = TypeVar("Part")
@@ -34,24 +34,24 @@ Found = TypeVar("Found")
 
 
 class Pixels(Protocol):
-    """Cutouts by manifest row: what `lensctl.io.cutouts.by_manifest.Cutouts` is."""
+    """Cutouts by manifest row, such as `lensctl.io.cutouts.by_manifest.Cutouts`."""
 
     def read(self, rows: NDArray[np.int64], crop: int | None = None) -> NDArray[np.float32]:
-        """(n,) row numbers to (n, S, S, 3) float32 nanomaggies, in the order asked; the central crop if given."""
+        """(n,) row numbers to (n, S, S, 3) float32 nanomaggies, in the given order; the central crop if given."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step sees.
+    """The input of one training step.
 
     Parameters
     ----------
     cutouts : (B, M, M, 3) float on the device, in nanomaggies
     target, weight : (B,) float32 on the device
     which : (B,) int64
-        Places in the feed's rows.
+        Indices into the feed's rows.
     finite : bool tensor on the device
-        Whether every pixel is a number: what was checked when the store was first read is checked again.
+        Whether all pixels are finite, checked again although the store was checked at the first read.
     """
 
     cutouts: torch.Tensor
@@ -63,7 +63,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Place:
-    """Where cutouts are kept, and in which precision; `reason` says so to people."""
+    """Where cutouts are kept, and in which precision; `reason` is a message."""
 
     way: str
     dtype: torch.dtype
@@ -74,12 +74,12 @@ HOST = Place("host", torch.float32, "kept in host memory")
 
 
 def read_ahead(read: Callable[[Part], Found], parts: Sequence[Part]) -> Iterator[tuple[Part, Found]]:
-    """Each part and what was read of it; the next one is read meanwhile."""
+    """Each part and its data, reading the next part in a thread."""
     with ThreadPoolExecutor(1) as reader:
         ahead = [reader.submit(read, part) for part in parts[:1]]
         for number, part in enumerate(parts, start=1):
             found = ahead.pop().result()
-            ahead += [reader.submit(read, following) for following in parts[number : number + 1]]
+            ahead += [reader.submit(read, next_part) for next_part in parts[number : number + 1]]
             yield part, found
 
 
@@ -90,9 +90,9 @@ class Feed:
     ----------
     pixels : Pixels
     rows : Rows
-        In storage order. After `fill`, only those whose pixels can be used.
+        In storage order. After `fill`, only those with finite pixels.
     window : int
-        Side in pixels of what is kept of each cutout; it must be finite.
+        Side in pixels of the central part that is kept of each cutout; it must be finite.
     place : Place
         Where the pixels are kept.
     device : torch.device
@@ -107,22 +107,22 @@ class Feed:
         self.memory: torch.Tensor | None = None
 
     def fill(self, sha256: Sequence[str | None] | None = None) -> Iterator[NDArray[np.float32]]:
-        """Read every row once, leave out those with a NaN in the window, keep the others where the place says.
+        """Read every row once, drop those with NaN in the window, and keep the rest at `place`.
 
         Parameters
         ----------
         sha256 : sequence of str, optional
-            Per manifest row, the SHA-256 of the whole cutout's pixels as the manifest recorded it.
+            Per manifest row, the recorded SHA-256 of the whole cutout's pixels.
 
         Yields
         ------
         (n, window, window, 3) float32
-            The rows that stay, in storage order, for whoever wants to measure them.
+            The remaining rows, in storage order.
 
         Raises
         ------
         InputError
-            Cutouts smaller than the window, or not those the manifest was made from.
+            Cutouts smaller than the window, or changed since the manifest was written.
         """
         keep = self.place.way != "stream"
         where = self.device if self.place.way == "device" else torch.device("cpu")
@@ -155,12 +155,12 @@ class Feed:
         ):
             if sha256[at] not in (None, found):
                 raise InputError(
-                    f"{galaxy_id}: its pixels are not those the manifest was made from",
-                    "make the manifest again from these cutouts",
+                    f"{galaxy_id}: pixels changed since the manifest was written",
+                    "write the manifest again from these cutouts",
                 )
 
     def batches(self, order: Sequence[NDArray[np.int64]] | NDArray[np.int64]) -> Iterator[Batch]:
-        """Batches in the order given: for each of them, its places in the rows."""
+        """Batches in the given order: for each batch, indices into the rows."""
         if self.memory is None:
             yield from self._streamed(order)
             return
@@ -169,7 +169,7 @@ class Feed:
             yield self._batch(picked, which)
 
     def _streamed(self, order: Sequence[NDArray[np.int64]] | NDArray[np.int64]) -> Iterator[Batch]:
-        """The same batches from the store: a group of them is read, sorted, while the one before it is used."""
+        """The same batches from the store: a group is read in sorted order while the previous one is used."""
         per_group = max(1, BUFFER_ROWS // len(order[0])) if len(order) else 1
         groups = [order[i : i + per_group] for i in range(0, len(order), per_group)]
         for group, (places, block) in read_ahead(self._read, groups):
@@ -181,7 +181,7 @@ class Feed:
         return places, torch.from_numpy(self.pixels.read(self.rows.at[places], crop=self.window))
 
     def in_order(self, batch: int) -> list[NDArray[np.int64]]:
-        """All rows once, in storage order, so many at a time."""
+        """All rows once, in storage order, split into batches."""
         return np.array_split(np.arange(len(self.rows)), range(batch, len(self.rows), batch))
 
     def _batch(self, cutouts: torch.Tensor, which: NDArray[np.int64]) -> Batch:
@@ -191,39 +191,39 @@ class Feed:
 
 
 def choose_place(pixels: int, device: torch.device, host_bytes: int, *, asked: str = "auto") -> Place:
-    """Where so many pixels (times three bands) are best kept.
+    """Choose where to keep the cutouts.
 
     Parameters
     ----------
     pixels : int
-        Of all rows to keep.
+        Pixels per band of all rows to keep.
     device : torch.device
     host_bytes : int
-        Free host memory; half of it may be used, and half of the device's.
+        Free host memory; up to half of it, and of the device's, is used.
     asked : str
-        One of WAYS, or auto.
+        One of LOCATIONS, or auto.
     """
     need = pixels * 3 * 4
     size = f"{need / 1e9:.2f} GB of cutouts"
-    if asked not in ("auto", *WAYS):
-        raise InputError(f"no way '{asked}' to feed", f"use auto, {', '.join(WAYS)}")
+    if asked not in ("auto", *LOCATIONS):
+        raise InputError(f"no feed '{asked}'", f"use auto, {', '.join(LOCATIONS)}")
     if asked != "auto":
-        return Place(asked, torch.float32, f"{size}, {_WHERE[asked]}, as asked")
+        return Place(asked, torch.float32, f"{size}, {_WHERE[asked]}, as requested")
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         if need <= MEMORY_SHARE * free:
             return Place("device", torch.float32, f"{size}, {_WHERE['device']}")
         if need / 2 <= MEMORY_SHARE * free:
-            return Place("device", torch.bfloat16, f"{size}, {_WHERE['device']} as bfloat16, which halves them")
+            return Place("device", torch.bfloat16, f"{size}, {_WHERE['device']} as bfloat16, which halves the size")
     if need <= MEMORY_SHARE * host_bytes:
         return Place("host", torch.float32, f"{size}, {_WHERE['host']}")
-    return Place("stream", torch.float32, f"{size}, {_WHERE['stream']}: they exceed half of the free memory")
+    return Place("stream", torch.float32, f"{size}, {_WHERE['stream']}: more than half of the free memory")
 
 
 _WHERE = {
     "device": "kept in device memory",
     "host": "kept in host memory",
-    "stream": "streamed from the store by shuffled blocks",
+    "stream": "streamed from the store in shuffled blocks",
 }
 
 
@@ -236,19 +236,18 @@ def epoch_order(
     positive_share: float | None = None,
     samples: int | None = None,
 ) -> NDArray[np.int64]:
-    """Which rows stand in which batch of an epoch: a function of its arguments alone, not of where pixels are.
+    """Rows of each batch of an epoch; depends only on the arguments, not on where pixels are kept.
 
     Parameters
     ----------
     label : (N,) float32
         1 or 0, in storage order.
     batch : int
-        Rows per batch; all rows where there are fewer. What is left over after the last whole batch waits for
-        the next epoch.
+        Rows per batch; all rows if there are fewer. An incomplete last batch is dropped.
     positive_share : float, optional
-        Share of lenses in every batch, at least one each; lenses then come again and again. As they come if not given.
+        Fraction of lenses in every batch, at least one each; lenses are then repeated. Default: as in the data.
     samples : int, optional
-        Rows in an epoch; N if not given.
+        Rows per epoch; default N.
 
     Returns
     -------
@@ -274,7 +273,7 @@ def epoch_order(
 
 
 def _shuffled(rows: NDArray[np.int64], count: int, draw: np.random.Generator) -> NDArray[np.int64]:
-    """`count` rows, each once before any comes again; neighbours in storage stay within one buffer of each other."""
+    """`count` shuffled rows, each used once before any repeats; storage neighbours stay within one shuffle buffer."""
     taken: list[NDArray[np.int64]] = []
     while sum(map(len, taken)) < count:
         blocks = np.array_split(rows, range(BLOCK_ROWS, len(rows), BLOCK_ROWS))

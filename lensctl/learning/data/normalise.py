@@ -1,4 +1,4 @@
-"""From nanomaggies to what a network sees; stored with the model, so that scoring needs no options."""
+"""Normalisation of pixels for the network; stored with the model, so that scoring needs no options."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ KINDS = ("bands", "asinh", "annulus")
 CLIP = 10.0
 SIGMA_PER_MAD = 1.4826
 TINY = 1e-8
-"""Least spread in nanomaggies; a band of one value has none."""
+"""Minimum spread in nanomaggies, to avoid dividing by zero."""
 
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How pixels are brought to a common range.
+    """How pixels are scaled to a common range.
 
     bands
         (x - mean) / std, one mean and std per band over all pixels of the training split.
     asinh
-        asinh((x - median) / s): the median per cutout and band, one s per cutout, the mean over bands of
-        1.4826 times the median absolute deviation, so that colours stay.
+        asinh((x - median) / s): the median per cutout and band, one s per cutout to preserve colours, the mean over
+        bands of 1.4826 times the median absolute deviation.
     annulus
         (x - median) / MAD, both per cutout and band over an outer annulus, clipped at +-10.
 
@@ -51,14 +51,14 @@ class Normalisation:
     outer_px: float = 0.0
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, S, S) nanomaggies to (B, 3, S, S) float32 without unit; what is channels_last stays so."""
+        """(B, 3, S, S) nanomaggies to (B, 3, S, S) dimensionless float32; channels_last is preserved."""
         if self.kind == "bands":
             side = x.shape[-1]
             mean, std = (
                 torch.tensor(values, dtype=torch.float32, device=x.device).repeat(side)
                 for values in (self.mean, self.std)
             )
-            rows = x.permute(0, 2, 3, 1).reshape(x.shape[0], side, -1)  # an inner axis of three would be slow
+            rows = x.permute(0, 2, 3, 1).reshape(x.shape[0], side, -1)  # avoids a slow inner axis of length 3
             return rows.sub(mean).div_(std).view(x.shape[0], side, side, -1).permute(0, 3, 1, 2)
         if self.kind == "asinh":
             middle, deviation = _median_and_mad(x.flatten(2))
@@ -70,28 +70,28 @@ class Normalisation:
         return scaled.clamp(-CLIP, CLIP)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values, without what this kind does not use."""
+        """Plain JSON values, without fields that this kind does not use."""
         return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items() if v not in ((), 0.0)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> Normalisation:
-        """The same value again; InputError where it is none."""
+        """The inverse of `as_dict`; InputError if the values are invalid."""
         known = {"kind", "mean", "std", "inner_px", "outer_px"}
         if values.get("kind") not in KINDS or set(values) - known:
-            raise InputError(f"{where}: its normalisation is not one of {', '.join(KINDS)}", "train the model again")
+            raise InputError(f"{where}: normalisation is not one of {', '.join(KINDS)}", "train the model again")
         known_values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         return cls(**known_values)
 
 
 def _median_and_mad(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Median and median absolute deviation over the last axis (the lower of two middle values)."""
+    """Median and median absolute deviation over the last axis (lower median)."""
     middle = x.median(dim=-1).values
     return middle, (x - middle[..., None]).abs().median(dim=-1).values
 
 
 @functools.lru_cache(maxsize=16)
 def annulus(size: int, inner_px: float, outer_px: float) -> NDArray[np.int64]:
-    """Flat indices, into size x size pixels, of those with inner <= r < outer about pixel (size//2, size//2)."""
+    """Flat indices of the pixels with inner <= r < outer about pixel (size//2, size//2)."""
     import numpy as np
 
     offset = np.arange(size) - size // 2
@@ -112,9 +112,9 @@ def fit(kind: str, crop: int, cutouts: Iterable[NDArray[np.float32]]) -> Normali
     kind : str
         One of KINDS.
     crop : int
-        Side of what the network sees, in pixels.
+        Side of the network's input, pixels.
     cutouts : blocks of (n, S, S, 3) float32 in nanomaggies
-        The training split, in a fixed order; read once, for `bands` only. S may exceed `crop`, whose centre counts.
+        The training split, in a fixed order; read once, for `bands` only. Only the central crop is used.
     """
     if kind == "asinh":
         return Normalisation("asinh")
@@ -135,10 +135,10 @@ def band_statistics(crop: int, cutouts: Iterable[NDArray[np.float32]]) -> tuple[
     for block in cutouts:
         start = (block.shape[1] - crop) // 2
         pixels = block[:, start : start + crop, start : start + crop].reshape(-1, 3).astype(np.float64)
-        here, middle = len(pixels), pixels.mean(axis=0)
-        apart = middle - mean
-        squares += ((pixels - middle) ** 2).sum(axis=0) + apart**2 * count * here / (count + here)
-        mean += apart * here / (count + here)
-        count += here
+        n, block_mean = len(pixels), pixels.mean(axis=0)
+        delta = block_mean - mean
+        squares += ((pixels - block_mean) ** 2).sum(axis=0) + delta**2 * count * n / (count + n)
+        mean += delta * n / (count + n)
+        count += n
     std = np.sqrt(squares / count)
     return tuple(map(float, mean)), tuple(float(max(s, TINY)) for s in std)

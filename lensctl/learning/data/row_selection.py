@@ -1,4 +1,4 @@
-"""Which rows of a manifest train and which validate, and which are left out, by reason."""
+"""Selection of the training and validation rows of a manifest, with reasons for rows left out."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Rows:
         Row numbers in the manifest.
     galaxy_id : (N,) object
     label : (N,) float32
-        1 lens, 0 not.
+        1 for a lens, else 0.
     target : (N,) float32
-        What the logit is fitted to: the label, or a little less for tier B.
+        Target in the loss: the label, or slightly less for tier B.
     weight : (N,) float32
         Weight in the loss.
     """
@@ -55,28 +55,28 @@ class Rows:
         return Rows(*(getattr(self, name)[which] for name in ("at", "galaxy_id", "label", "target", "weight")))
 
     def counts(self) -> dict[str, int]:
-        """How many lenses and how many others."""
+        """Numbers of lenses and non-lenses."""
         positives = int((self.label == 1).sum())
         return {"positives": positives, "negatives": len(self) - positives}
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Part `number` of `of` parts of the sky, held out to test on; the next part validates, the rest trains."""
+    """Cross-validation fold over the sky: part `number` of `of` is test, the next part val, the rest train."""
 
     number: int
     of: int
 
     @classmethod
     def parse(cls, text: str) -> Fold:
-        """From `K/N`: 1 <= K <= N, N >= 3. InputError otherwise."""
+        """Parse `K/N` with 1 <= K <= N, N >= 3; InputError otherwise."""
         number, slash, of = text.partition("/")
         if slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of) and int(of) >= 3:
             return cls(int(number), int(of))
-        raise InputError(f"--fold {text}: not a fold", "write K/N with K from 1 to N and N at least 3, such as 1/5")
+        raise InputError(f"--fold {text}: not a fold", "use K/N with K from 1 to N and N at least 3, such as 1/5")
 
     def splits(self, pixels: NDArray[np.int64], seed: int) -> NDArray[np.str_]:
-        """Split of each HEALPix pixel: (N,) int64 in, (N,) text out.
+        """Split of each HEALPix pixel: (N,) int64 to (N,) text.
 
         A pixel's part is floor(u * of), u = first 4 bytes, big-endian, of SHA-256("{pixel}_{seed}_fold") / 2**32.
         """
@@ -89,7 +89,7 @@ class Fold:
 
 
 def refold(manifest: pa.Table, fold: Fold, seed: int) -> pa.Table:
-    """The manifest with `split` as a fold has it, from `healpix_128`."""
+    """The manifest with `split` replaced by the fold's, from `healpix_128`."""
     import pyarrow as pa
 
     schema.require(manifest, "healpix_128", "split", where="manifest")
@@ -100,7 +100,7 @@ def refold(manifest: pa.Table, fold: Fold, seed: int) -> pa.Table:
 
 @dataclass(frozen=True)
 class RowSelection:
-    """What trains, what validates, and how many rows do neither, by reason."""
+    """Training rows, validation rows, and the number of rows left out by reason."""
 
     train: Rows
     val: Rows
@@ -115,26 +115,25 @@ def select_rows(
     without_ref: Sequence[str] = (),
     tier_b_target: float = 1.0,
 ) -> RowSelection:
-    """Rows of a manifest to train and to validate on.
+    """Select the training and validation rows of a manifest.
 
     Parameters
     ----------
     manifest : pa.Table
         With the columns NEEDED; `healpix_128`, ra and dec for a fold, `ref` for without_ref, `tier` for tier_b_target.
     fold : Fold, optional
-        Splits by another cut of the sky than the manifest's own. A training row whose cutout shares sky with a
-        validation or test row is left out, and a validation row with a test row: the manifest saw to its own
-        splits only.
+        Replaces the manifest's splits. Training rows whose cutout overlaps a validation or test row, and validation
+        rows overlapping a test row, are left out, because the manifest only avoids overlaps between its own splits.
     without_ref : sequence of str
-        Discovery catalogues whose lenses neither train nor validate, those that another catalogue names too among
-        them: whoever found them first, the catalogue left out had them.
+        Discovery catalogues whose lenses are excluded from training and validation, even if another catalogue also
+        lists them.
     tier_b_target : float
-        Target of tier B lenses; 0.95 smooths their label.
+        Target of tier B lenses; 0.95 is label smoothing.
 
     Raises
     ------
     InputError
-        Missing columns, nulls, weights that are none, one class only, no validation rows.
+        Missing columns, nulls, invalid weights, a single class, or no validation rows.
     """
     schema.require(manifest, *NEEDED, where="manifest")
     schema.refuse_nulls(manifest, "galaxy_id", "cutout_path", "label", "sample_weight", "split", where="manifest")
@@ -144,7 +143,7 @@ def select_rows(
     split = np.asarray(table["split"].to_pylist(), dtype=object)
     label = table["label"].to_numpy().astype(np.float32)
     weight = table["sample_weight"].to_numpy().astype(np.float32)
-    _refuse_odd_values(split, label, weight)
+    _refuse_invalid_values(split, label, weight)
 
     reason = np.full(len(split), "", dtype=object)
     if fold is not None:
@@ -172,65 +171,70 @@ def select_rows(
 
 
 def refuse_one_class(selection: RowSelection) -> None:
-    """Raise InputError where a part has no rows, or only one class."""
+    """Raise InputError if a split has no rows or only one class."""
     for name, rows in (("train", selection.train), ("val", selection.val)):
         counts = rows.counts()
-        lost = "".join(f"; left out: {n:,} ({why})" for why, n in sorted(selection.left_out.items()))
+        left_out = "".join(f"; left out: {n:,} ({why})" for why, n in sorted(selection.left_out.items()))
         if not len(rows):
-            raise InputError(f"the manifest has no usable rows with split '{name}'{lost}", "see `lensctl gate splits`")
+            raise InputError(
+                f"the manifest has no usable rows with split '{name}'{left_out}", "see `lensctl gate splits`"
+            )
         for what, count in counts.items():
             if not count:
                 raise InputError(
-                    f"the manifest has no usable {what} with split '{name}'{lost}", "training takes both classes"
+                    f"the manifest has no usable {what} with split '{name}'{left_out}", "training needs both classes"
                 )
 
 
-def _refuse_odd_values(split: NDArray[np.object_], label: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
-    odd = sorted({str(s) for s in split} - {"train", "val", "test"})
-    if odd:
-        raise InputError(f"manifest: split '{odd[0]}' is none of train, val, test", "see `lensctl gate splits`")
+def _refuse_invalid_values(split: NDArray[np.object_], label: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+    unknown = sorted({str(s) for s in split} - {"train", "val", "test"})
+    if unknown:
+        raise InputError(f"manifest: split '{unknown[0]}' is not train, val or test", "see `lensctl gate splits`")
     if not np.isin(label, (0, 1)).all():
         row = int(np.flatnonzero(~np.isin(label, (0, 1)))[0])
-        raise InputError(f"manifest: label {label[row]:g} in row {row} is neither 0 nor 1", "label lenses 1, others 0")
+        raise InputError(
+            f"manifest: label {label[row]:g} in row {row} is neither 0 nor 1", "label lenses 1, non-lenses 0"
+        )
     bad = np.flatnonzero(~(np.isfinite(weight) & (weight > 0)))
     if bad.size:
         raise InputError(
-            f"manifest: sample_weight {weight[bad[0]]:g} in row {bad[0]} is no weight", "see `lensctl gate weights`"
+            f"manifest: sample_weight {weight[bad[0]]:g} in row {bad[0]} is not a valid weight",
+            "see `lensctl gate weights`",
         )
 
 
 def _of_catalogues(table: pa.Table, names: Sequence[str], label: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Lenses that one of these catalogues names: `ref` joins by | the catalogues that know a lens.
+    """Lenses listed in one of these catalogues, from `ref`, which joins catalogues by |.
 
-    InputError for a name that no lens has.
+    InputError for a catalogue without lenses.
     """
     schema.require(table, "ref", where="manifest")
-    known_to = [
+    catalogues = [
         {part.strip() for part in ref.split("|")} if ref and is_lens else set()
         for ref, is_lens in zip(table["ref"].to_pylist(), label == 1, strict=True)
     ]
-    known = sorted(set().union(*known_to) - {""})
+    known = sorted(set().union(*catalogues) - {""})
     for name in names:
         if name not in known:
             raise InputError(
-                f"--without-ref {name}: no lens of the manifest has it{nearest(name, known)}",
-                f"use one of: {', '.join(known[:8]) or 'there are none'}",
+                f"--without-ref {name}: no lens in the manifest has this ref{nearest(name, known)}",
+                f"use one of: {', '.join(known[:8]) or '(none)'}",
             )
-    return np.array([not refs.isdisjoint(names) for refs in known_to], bool)
+    return np.array([not refs.isdisjoint(names) for refs in catalogues], bool)
 
 
 def _shares_sky(ra: NDArray[np.float64], dec: NDArray[np.float64], split: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Rows whose cutout overlaps one that judges them: train before val before test."""
+    """Training rows that overlap val or test rows, and val rows that overlap test rows."""
     rank = np.select([split == "train", split == "val"], [0, 1], 2)
     first, second = geometry.overlapping_pairs(ra, dec)
-    yields = np.zeros(len(split), bool)
-    yields[first[rank[first] < rank[second]]] = True
-    yields[second[rank[second] < rank[first]]] = True
-    return yields
+    dropped = np.zeros(len(split), bool)
+    dropped[first[rank[first] < rank[second]]] = True
+    dropped[second[rank[second] < rank[first]]] = True
+    return dropped
 
 
 def _storage_order(table: pa.Table) -> NDArray[np.int64]:
-    """Row numbers by cutout_path, cutout_index, galaxy_id: whatever the manifest's own order, the same run."""
+    """Row numbers sorted by cutout_path, cutout_index, galaxy_id, so a run does not depend on the row order."""
     import pyarrow.compute as pc
 
     keys = [(name, "ascending") for name in ("cutout_path", "cutout_index", "galaxy_id")]

@@ -1,1 +1,1 @@
-"""Networks, their weights on disk and what they compute."""
+"""Network architectures, checkpoints and inference."""

@@ -1,4 +1,4 @@
-"""The networks on offer: three bands in, one logit out."""
+"""Network architectures: three bands in, one logit out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lensctl.rules.errors import InputError
 
 
 class Head(nn.Linear):
-    """One logit from a vector of features, with dropout before it; named like the layer it replaces."""
+    """Linear layer with dropout that returns one logit; parameter names match the layer it replaces."""
 
     def __init__(self, features: int, dropout: float) -> None:
         super().__init__(features, 1)
@@ -50,16 +50,16 @@ class Bottleneck(nn.Module):
 
 
 class ShieldedResNet(nn.Module):
-    """Residual network whose stages are shielded from each other by 1x1 convolutions to few channels.
+    """Residual network with 1x1 convolutions to few channels ("shields") between its stages.
 
-    After Huang et al. 2021 (ApJ 909, 27), who put such layers into the 46-layer network of Lanusse et al. 2018
-    (five stages of three bottleneck blocks) and so cut some 3 million parameters to 60 thousand. The papers
-    give the counts, not the widths: the widths here are chosen to meet them.
+    After Huang et al. 2021 (ApJ 909, 27), who added such layers to the 46-layer network of Lanusse et al. 2018
+    (five stages of three bottleneck blocks) and so reduced some 3 million parameters to 60 thousand. The papers
+    give parameter counts but no widths; the widths here are chosen to match the counts.
 
     Parameters
     ----------
     stem, middle, outside, shield : int
-        Channels of the first layer, inside the blocks, out of the blocks, and between two stages.
+        Channels of the first layer, inside the blocks, at their output, and between stages.
     """
 
     def __init__(self, stem: int, middle: int, outside: int, shield: int, dropout: float) -> None:
@@ -100,7 +100,7 @@ def _efficientnet(name: str, dropout: float) -> nn.Module:
 
 
 def _torchvision(name: str) -> nn.Module:
-    import torchvision  # 2 s of a command that may not need it
+    import torchvision  # takes 2 s; not needed by every command
 
     network: nn.Module = getattr(torchvision.models, name)(num_classes=1)
     return network
@@ -113,21 +113,21 @@ ARCHITECTURES: Mapping[str, Callable[[float], nn.Module]] = {
     "efficientnet_b0": functools.partial(_efficientnet, "efficientnet_b0"),
     "efficientnet_v2_s": functools.partial(_efficientnet, "efficientnet_v2_s"),
 }
-"""Networks by the name that `--arch` takes; each is built from a dropout probability before its last layer."""
+"""Networks by `--arch` name; each takes the dropout probability before the last layer."""
 
 HEADS = ("fc.", "classifier.1.")
-"""How the names of a last layer's weights begin."""
+"""Prefixes of the last layer's weights."""
 
 
 def build(arch: str, dropout: float = 0.0) -> nn.Module:
-    """A network with fresh weights from torch's global random state: (B, 3, S, S) float in, (B, 1) logits out.
+    """A network with random weights from torch's global random state: (B, 3, S, S) float to (B, 1) logits.
 
-    Its weights lie channels last, as the pixels do.
+    Its weights are in channels_last memory format, like the pixels.
 
     Raises
     ------
     InputError
-        No such architecture.
+        Unknown architecture.
     """
     if arch not in ARCHITECTURES:
         raise InputError(f"no architecture '{arch}'{nearest(arch, ARCHITECTURES)}", f"use {', '.join(ARCHITECTURES)}")
@@ -135,5 +135,5 @@ def build(arch: str, dropout: float = 0.0) -> nn.Module:
 
 
 def parameter_count(network: nn.Module) -> int:
-    """How many numbers training fits."""
+    """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters())

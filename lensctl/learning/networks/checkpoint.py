@@ -1,4 +1,4 @@
-"""What a run keeps: weights as safetensors, everything else as JSON; each file whole, nothing that needs unpickling."""
+"""Checkpoints: weights as safetensors, everything else as JSON; files are written atomically, nothing is pickled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lensctl.io.storage.atomic import whole_file
 from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.data.row_selection import Fold
 from lensctl.learning.networks import architectures
-from lensctl.learning.torch_errors import NOT_ITS_OWN
+from lensctl.learning.torch_errors import INVALID_FILE_ERRORS
 from lensctl.rules.errors import InputError
 
 BEST, LAST, RUN, METRICS_JSONL, METRICS_CSV = (
@@ -32,7 +32,7 @@ BEST, LAST, RUN, METRICS_JSONL, METRICS_CSV = (
     "metrics.csv",
 )
 FROZEN, FROZEN_WEIGHTS = "frozen.json", "model.safetensors"
-FACTS = "lensctl"  # the one key of a safetensors header, whose keys have no order of their own
+FACTS = "lensctl"  # a single key in the safetensors header, because the order of its keys is undefined
 BANDS = ("g", "r", "z")
 PIXEL_SCALE_ARCSEC = 0.262
 
@@ -41,7 +41,7 @@ Tensors = Mapping[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is needed to score with weights, beside the weights: the `model` block of run.json and frozen.json."""
+    """What scoring needs besides the weights: the `model` block of run.json and frozen.json."""
 
     arch: str
     crop: int
@@ -58,7 +58,7 @@ class ModelCard:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> ModelCard:
-        """The same card again; InputError where it is none."""
+        """The inverse of `as_dict`; InputError if the values are invalid."""
         try:
             card = cls(
                 **{
@@ -68,7 +68,7 @@ class ModelCard:
                 }
             )
         except (KeyError, TypeError) as error:
-            raise InputError(f"{where}: its 'model' block cannot be read", "train or freeze the model again") from error
+            raise InputError(f"{where}: invalid 'model' block", "train or freeze the model again") from error
         if card.arch not in architectures.ARCHITECTURES:
             raise InputError(f"{where}: no architecture '{card.arch}'", "use the lensctl version that trained it")
         return card
@@ -83,11 +83,11 @@ class ScoringModel:
     members : networks in evaluation mode, on the CPU; (B, 3, S, S) normalised pixels to (B, 1) logits
     card : ModelCard
     digest : str
-        Digest of the weights: of the file, or of the members' digests.
+        Digest of the weights file, or of the members' digests.
     chain : Chain
         Steps from the pool to the weights.
     where : str
-        Its folder's name, for messages.
+        Name of its folder, for messages.
     """
 
     members: tuple[nn.Module, ...]
@@ -98,56 +98,56 @@ class ScoringModel:
 
 
 @contextmanager
-def _room_for(path: Path) -> Iterator[Path]:
-    """Write a checkpoint whole; where the disk is full the one before it stays, and the error says so."""
+def _atomic_write(path: Path) -> Iterator[Path]:
+    """Write a file atomically; on failure the previous file stays, and the error says so."""
     try:
         with whole_file(path, overwrite=True) as part:
             yield part
     except OSError as error:
         raise InputError(
-            f"{path.name} could not be written ({error.strerror}); what was saved before is in "
+            f"{path.name} could not be written ({error.strerror}); the last checkpoint is in "
             f"{'/'.join(path.absolute().parts[-3:-1])}/",
-            "make room on the disk, then run the same command with --resume",
+            "free disk space, then run the same command with --resume",
         ) from error
 
 
 def write_json(path: Path, values: Any) -> None:
-    """One JSON value, indented, keys in order."""
-    with _room_for(path) as part:
+    """Write a JSON value, indented, with sorted keys."""
+    with _atomic_write(path) as part:
         part.write_text(json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
-    """A JSON value; InputError where there is none."""
+    """Read a JSON value; InputError if the file is missing or invalid."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", "name the folder of a run") from error
     except ValueError as error:
-        raise InputError(f"{path}: not valid JSON", "it was damaged; train again") from error
+        raise InputError(f"{path}: not valid JSON", "the file is damaged; train again") from error
 
 
 def write_metrics(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """`metrics.jsonl` and `metrics.csv`: a line per epoch."""
+    """Write `metrics.jsonl` and `metrics.csv`: a line per epoch."""
     rows = list(rows)
-    with _room_for(folder / METRICS_JSONL) as part:
+    with _atomic_write(folder / METRICS_JSONL) as part:
         part.write_text("".join(json.dumps(row, allow_nan=False) + "\n" for row in rows), encoding="utf-8")
-    with _room_for(folder / METRICS_CSV) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with _atomic_write(folder / METRICS_CSV) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0] if rows else [], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
 def save_tensors(path: Path, tensors: Tensors, facts: Mapping[str, Any]) -> None:
-    """Tensors and some JSON about them in one safetensors file: same content, same bytes."""
+    """Write tensors and JSON metadata to one safetensors file; reproducible byte for byte."""
     text = json.dumps(facts, separators=(",", ":"), allow_nan=False)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with _room_for(path) as part:
+    with _atomic_write(path) as part:
         part.write_bytes(save(plain, metadata={FACTS: text}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """What `save_tensors` wrote; InputError where it is not there or damaged."""
+    """Read a file written by `save_tensors`; InputError if it is missing or damaged."""
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads((file.metadata() or {}).get(FACTS, "{}"))
@@ -155,41 +155,42 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "name the folder of a run") from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a whole safetensors file ({error})", "it was damaged; train again") from error
+        raise InputError(f"{path}: invalid safetensors file ({error})", "the file is damaged; train again") from error
 
 
 def fill(network: nn.Module, weights: Tensors, where: str) -> None:
-    """Put weights into a network of the same architecture; InputError that names what does not fit."""
+    """Load weights into a network of the same architecture; InputError names a weight that does not fit."""
     own = network.state_dict()
     missing, unknown = sorted(set(own) - set(weights)), sorted(set(weights) - set(own))
-    odd = missing[:1] or unknown[:1] or [n for n in own if own[n].shape != weights[n].shape][:1]
-    if odd:
+    misfits = missing[:1] or unknown[:1] or [n for n in own if own[n].shape != weights[n].shape][:1]
+    if misfits:
         raise InputError(
-            f"{where}: weights of another architecture ('{odd[0]}' does not fit)", "use the one it was trained with"
+            f"{where}: weights of another architecture ('{misfits[0]}' does not fit)",
+            "use the architecture it was trained with",
         )
     network.load_state_dict(dict(weights))
 
 
 def initialise(network: nn.Module, path: Path) -> tuple[str, ...]:
-    """Start a network from given weights, `--init`: safetensors, or a torch state_dict read with weights_only.
+    """Initialise a network from a file (`--init`): safetensors, or a torch state_dict read with weights_only.
 
-    A last layer of another shape (ImageNet's thousand classes) keeps the network's own weights.
+    A last layer of another shape (such as ImageNet's thousand classes) is not loaded.
 
     Returns
     -------
-    names of the weights that were not taken
+    names of the weights that were not loaded
 
     Raises
     ------
     InputError
-        Not readable, or of another architecture.
+        Unreadable, or of another architecture.
     """
     weights = {name.removeprefix("module."): tensor for name, tensor in _read_weights(path).items()}
     own = network.state_dict()
     heads = [name for name in own if name.startswith(architectures.HEADS)]
-    other = [n for n in heads if n not in weights or weights[n].shape != own[n].shape]
-    fill(network, {**weights, **{name: own[name] for name in other}}, str(path))
-    return tuple(other)
+    skipped = [n for n in heads if n not in weights or weights[n].shape != own[n].shape]
+    fill(network, {**weights, **{name: own[name] for name in skipped}}, str(path))
+    return tuple(skipped)
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -199,45 +200,45 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", "give a file of weights") from error
-    except NOT_ITS_OWN as error:
+    except INVALID_FILE_ERRORS as error:
         raise InputError(
-            f"{path}: not safetensors and no plain torch state_dict; anything more is not unpickled",
-            "save model.state_dict() alone, or as safetensors",
+            f"{path}: neither safetensors nor a plain torch state_dict; other pickles are not loaded",
+            "save only model.state_dict(), or use safetensors",
         ) from error
     if not isinstance(found, dict) or not all(isinstance(v, torch.Tensor) for v in found.values()):
-        raise InputError(f"{path}: not a state_dict of tensors", "save model.state_dict() alone")
+        raise InputError(f"{path}: not a state_dict of tensors", "save only model.state_dict()")
     return found
 
 
 def member_folders(folder: Path, members: int) -> list[Path]:
-    """Folders with weights: the run's own, or `member-0` and so on for an ensemble."""
+    """Folders with weights: the run folder, or `member-0` etc. for an ensemble."""
     return [folder] if members == 1 else [folder / f"member-{k}" for k in range(members)]
 
 
 def weights_digest(files: Iterable[Path]) -> str:
-    """Digest of a model's weights: of the one file, or of the digests of the members' files."""
+    """Digest of the weights file, or of the digests of several."""
     each = [digests.of_file(file) for file in files]
     return each[0] if len(each) == 1 else digests.of_many(each)
 
 
 def load_model(path: str | Path) -> ScoringModel:
-    """A run folder or a frozen folder as a model to score with.
+    """Load a run or a frozen model for scoring.
 
     Raises
     ------
     InputError
-        Neither of them, damaged, or weights that are not those its JSON tells of.
+        Neither of them, damaged, or weights that do not match the recorded digest.
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder", "name a folder made by `lensctl train` or `lensctl freeze`")
+        raise InputError(f"{folder}: no such folder", "name a folder written by `lensctl train` or `lensctl freeze`")
     frozen = (folder / FROZEN).is_file()
     if not frozen and not (folder / RUN).is_file():
         raise InputError(f"{folder} has neither {RUN} nor {FROZEN}", "name the folder of a run or a frozen model")
     facts_path = folder / (FROZEN if frozen else RUN)
     facts = read_json(facts_path)
     if not isinstance(facts, dict) or not isinstance(facts.get("model"), dict):
-        raise InputError(f"{facts_path}: it has no 'model' block", "train or freeze the model again")
+        raise InputError(f"{facts_path}: no 'model' block", "train or freeze the model again")
     card = ModelCard.from_dict(facts["model"], str(facts_path))
     chain_path = folder / "provenance.json" if frozen else facts_path
     chain = from_list(read_json(chain_path) if frozen else facts.get("provenance"), str(chain_path))
@@ -245,7 +246,7 @@ def load_model(path: str | Path) -> ScoringModel:
     members = tuple(_load_member(card, file) for file in files)
     digest = weights_digest(files)
     if facts.get("model_digest") not in (None, digest):
-        raise InputError(f"{folder}: its weights are not those {facts_path.name} tells of", "restore the folder")
+        raise InputError(f"{folder}: weights do not match the digest in {facts_path.name}", "restore the folder")
     return ScoringModel(members, card, digest, chain, folder.name)
 
 
@@ -257,5 +258,5 @@ def _load_member(card: ModelCard, file: Path) -> nn.Module:
 
 
 def fold_of(card: ModelCard) -> Fold | None:
-    """The fold a model was trained on, if it was."""
+    """The fold a model was trained on, if any."""
     return Fold.parse(card.fold) if card.fold else None

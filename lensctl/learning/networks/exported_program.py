@@ -1,4 +1,4 @@
-"""A model as a torch.export program: from cutouts in nanomaggies to logits, in one file, without lensctl."""
+"""A model as a torch.export program: cutouts in nanomaggies to logits, in one file that does not need lensctl."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from lensctl.learning.networks.predict import PixelsToLogit
-from lensctl.learning.torch_errors import NOT_ITS_OWN
+from lensctl.learning.torch_errors import INVALID_FILE_ERRORS
 from lensctl.rules.errors import InputError
 
 PROGRAM = (
@@ -23,13 +23,13 @@ PROGRAM = (
     "models/model.json",
 )
 TENSORS = {"data/weights/": "weight_", "data/constants/": "tensor_"}
-"""Parts of a program; folders of its tensors, and how the names of plain ones begin there."""
+"""Other files of a program, and folders of its tensors with the filename prefix of plain tensors."""
 
 
 def write(network: PixelsToLogit, size: int, path: Path) -> None:
-    """Save the program (B, size, size, 3) float32 to (B,) logits, for any B: same network, same bytes.
+    """Export the network, (B, size, size, 3) float32 to (B,) logits for any B; reproducible byte for byte.
 
-    Where the sources lie on this machine, and the example that was traced, are left out of the file.
+    Local source paths and the example input are not stored in the file.
     """
     example = (torch.zeros(2, size, size, 3),)
     batch = torch.export.Dim("batch", min=1)
@@ -44,24 +44,24 @@ def write(network: PixelsToLogit, size: int, path: Path) -> None:
 
 
 def load(path: Path) -> nn.Module:
-    """The program as a module; InputError where it is not there, damaged, or more than plain tensors."""
+    """Load a program as a module; InputError if it is missing, damaged, or holds more than plain tensors."""
     try:
         _refuse_more_than_tensors(path)
         return torch.export.load(path).module()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "freeze the model again") from error
-    except (*NOT_ITS_OWN, OSError) as error:
+    except (*INVALID_FILE_ERRORS, OSError) as error:
         reason = str(error).strip().splitlines()
         raise InputError(
-            f"{path}: not a whole torch.export program ({reason[0][:120] if reason else type(error).__name__})",
-            "freeze the model again, with the torch that is used now",
+            f"{path}: invalid torch.export program ({reason[0][:120] if reason else type(error).__name__})",
+            "freeze the model again with the installed torch version",
         ) from error
 
 
 def _refuse_more_than_tensors(path: Path) -> None:
-    """Raise InputError where a part of the program would be unpickled or is compiled code, which may do anything.
+    """Raise InputError if part of the program would be unpickled or is compiled code, which could run anything.
 
-    A program of ours holds plain tensors, and no sample inputs.
+    Programs written by lensctl hold only plain tensors, and no sample inputs.
     """
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
@@ -77,4 +77,4 @@ def _refuse_more_than_tensors(path: Path) -> None:
             else:
                 plain = part in PROGRAM
             if not plain:
-                raise InputError(f"{path}: it holds more than plain tensors ({part or name})", "freeze the model again")
+                raise InputError(f"{path}: holds more than plain tensors ({part or name})", "freeze the model again")

@@ -1,4 +1,4 @@
-"""Golden inputs: a few held-out cutouts that a run keeps, to prove later that a model is still the same."""
+"""Golden inputs: a few held-out cutouts saved with a run, to verify later that a model is unchanged."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 NAME = "golden.npz"
 COUNT = 16
 CANDIDATES = 4
-"""Times as many rows are looked at as are kept, because some have NaN in the crop."""
+"""Candidates read per golden input, because some have NaN in the crop."""
 
 Read = Callable[["NDArray[np.int64]"], "NDArray[np.float32]"]
 
 
 class NoTestRows(InputError):
-    """There is nothing held out to choose golden inputs from."""
+    """There are no usable test rows to choose golden inputs from."""
 
 
 @dataclass(frozen=True)
 class Golden:
-    """Cutouts and, once a model was frozen, what it says of them.
+    """Cutouts and, once a model is frozen, their logits.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class Golden:
     cutouts : (N, M, M, 3) float32
         In nanomaggies, without NaN in the crop.
     logits : (N, K) float64
-        Of each member; K = 0 before a model is frozen.
+        Logits of each member; K = 0 before freezing.
     """
 
     galaxy_id: NDArray[np.str_]
@@ -52,16 +52,16 @@ class Golden:
 
 
 def choose(manifest: pa.Table, read: Read, crop: int, fold: str | None = None) -> Golden:
-    """Golden inputs of a manifest: half lenses, half others, of the test split, by the smallest MD5 keys of their ids.
+    """Choose golden inputs: half lenses, half non-lenses from the test split, by the smallest MD5 keys of their ids.
 
-    Where the test split has too few of one class the other makes up for it.
+    If the test split has too few of one class, more of the other are used.
 
     Parameters
     ----------
     read : callable
-        Whole cutouts of manifest rows: (n,) in, (n, M, M, 3) float32 out.
+        Reads whole cutouts of manifest rows: (n,) to (n, M, M, 3) float32.
     crop : int
-        Pixels that the model sees; NaN outside it does not matter.
+        Side of the network's input, pixels; NaN outside it is allowed.
 
     Raises
     ------
@@ -80,15 +80,15 @@ def choose(manifest: pa.Table, read: Read, crop: int, fold: str | None = None) -
         raise NoTestRows("the manifest has no usable rows with split 'test'", "see `lensctl gate splits`")
     found = [_finite(by_key[label[by_key] == kind], read, crop) for kind in (1, 0)]
     half = COUNT // 2
-    rooms = [min(len(rows), max(half, COUNT - len(other))) for rows, other in zip(found, found[::-1], strict=True)]
-    rows = np.concatenate([rows[:room] for rows, room in zip(found, rooms, strict=True)])[:COUNT]
+    counts = [min(len(rows), max(half, COUNT - len(other))) for rows, other in zip(found, found[::-1], strict=True)]
+    rows = np.concatenate([rows[:count] for rows, count in zip(found, counts, strict=True)])[:COUNT]
     if not len(rows):
-        raise NoTestRows("every test cutout looked at has NaN in the crop", "see `lensctl gate pixels --crop`")
+        raise NoTestRows("all candidate test cutouts have NaN in the crop", "see `lensctl gate pixels --crop`")
     return Golden(ids[rows], label[rows], read(rows), np.empty((len(rows), 0)))
 
 
-def keep(folder: Path, manifest: pa.Table, read: Read, crop: int, fold: str | None = None) -> bool:
-    """Choose golden inputs and save them in a run's folder; False where the manifest has no usable test row."""
+def save_golden_inputs(folder: Path, manifest: pa.Table, read: Read, crop: int, fold: str | None = None) -> bool:
+    """Choose golden inputs and save them in a run folder; False if the manifest has no usable test rows."""
     try:
         golden = choose(manifest, read, crop, fold)
     except NoTestRows:
@@ -98,18 +98,18 @@ def keep(folder: Path, manifest: pa.Table, read: Read, crop: int, fold: str | No
 
 
 def _finite(rows: NDArray[np.int64], read: Read, crop: int) -> NDArray[np.int64]:
-    """The first rows whose crop is finite."""
+    """The first rows with a finite crop."""
     rows = rows[: CANDIDATES * COUNT]
     if not len(rows):
         return rows
     cutouts = read(rows)
     start = (cutouts.shape[1] - crop) // 2
-    seen = cutouts[:, start : start + crop, start : start + crop]
-    return rows[np.isfinite(seen).all(axis=(1, 2, 3))][:COUNT]
+    cropped = cutouts[:, start : start + crop, start : start + crop]
+    return rows[np.isfinite(cropped).all(axis=(1, 2, 3))][:COUNT]
 
 
 def write_golden(path: Path, golden: Golden) -> None:
-    """Save as .npz: same content, same bytes."""
+    """Save as .npz; reproducible byte for byte."""
     arrays: dict[str, Any] = {
         **vars(golden),
         "cutouts": golden.cutouts.astype("<f4"),
@@ -119,16 +119,16 @@ def write_golden(path: Path, golden: Golden) -> None:
 
 
 def read_golden(path: Path) -> Golden:
-    """What `write` saved; nothing is unpickled. InputError where it is not there or damaged."""
+    """Read a file written by `write_golden`, without unpickling; InputError if it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             golden = Golden(file["galaxy_id"], file["label"], file["cutouts"], file["logits"])
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file", "train again; a run keeps its golden inputs there") from error
+        raise InputError(f"{path}: no such file", "train again; runs store their golden inputs there") from error
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not whole golden inputs", "it was damaged; train or freeze again") from error
+        raise InputError(f"{path}: invalid golden inputs", "the file is damaged; train or freeze again") from error
     n = len(golden.galaxy_id)
-    whole = golden.cutouts.ndim == 4 and golden.cutouts.dtype == np.float32 and len(golden.label) == n > 0
-    if not whole or len(golden.cutouts) != n or golden.logits.shape[:1] != (n,):
-        raise InputError(f"{path}: not whole golden inputs", "it was damaged; train or freeze again")
+    valid = golden.cutouts.ndim == 4 and golden.cutouts.dtype == np.float32 and len(golden.label) == n > 0
+    if not valid or len(golden.cutouts) != n or golden.logits.shape[:1] != (n,):
+        raise InputError(f"{path}: invalid golden inputs", "the file is damaged; train or freeze again")
     return golden

@@ -1,4 +1,4 @@
-"""From cutouts in nanomaggies to logits, with the preprocessing the network was trained with."""
+"""Inference: cutouts in nanomaggies to logits, with the preprocessing used in training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PixelsToLogit(nn.Module):
     network : (B, 3, crop, crop) to (B, 1)
     normalisation : Normalisation
     crop : int
-        Pixels per side of what the network sees, out of M.
+        Side of the network's input, pixels.
     """
 
     def __init__(self, network: nn.Module, normalisation: Normalisation, crop: int) -> None:
@@ -37,25 +37,25 @@ class PixelsToLogit(nn.Module):
         self.network, self.normalisation, self.crop = network, normalisation, crop
 
     def forward(self, cutouts: torch.Tensor) -> torch.Tensor:
-        """Channels last in, one logit each out."""
+        """(B, M, M, 3) to (B,)."""
         logits: torch.Tensor = self.network(self.normalisation(centre(cutouts, self.crop)))
         return logits[:, 0]
 
 
 def pick_device(name: str, threads: int | None = None) -> torch.device:
-    """The device that `auto`, `cpu` or `cuda` stands for, its CPU work on so many threads; InputError if not here."""
+    """The device for `auto`, `cpu` or `cuda`; sets the number of CPU threads. InputError if it is not available."""
     if threads is not None:
         torch.set_num_threads(threads)
     if name not in ("auto", "cpu", "cuda"):
         raise InputError(f"no device '{name}'", "use auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("no CUDA device is usable here", "use --device cpu, or see `lensctl doctor`")
+        raise InputError("no usable CUDA device", "use --device cpu, or see `lensctl doctor`")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
-    """Convolutions and products in full float32: TF32 would make a logit depend on its batch in the third digit."""
+    """Disable TF32, with which the third digit of a logit would depend on the batch."""
     convolution, product = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     try:
@@ -82,9 +82,9 @@ def logits(
     cutouts : (N, M, M, 3) float32
         In nanomaggies, without NaN.
     batch : int
-        Cutouts at a time, fewer where the memory asks for it; the logits do not depend on it beyond rounding.
+        Batch size, reduced if memory runs out; affects logits only by rounding.
     tta : bool
-        Average each logit over the eight turns and mirrors of the cutout.
+        Average each logit over the eight rotations and flips of the cutout.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def logits(
                 if not is_out_of_memory(error):
                     raise
                 if batch == 1:
-                    raise InputError("the device has not the memory for a single cutout", "use --device cpu") from error
+                    raise InputError("not enough device memory for a single cutout", "use --device cpu") from error
                 batch //= 2
     return found
 
@@ -116,7 +116,7 @@ def _logits(networks: Sequence[nn.Module], x: torch.Tensor, tta: bool) -> NDArra
 
 
 def _views(x: torch.Tensor, tta: bool) -> Iterator[torch.Tensor]:
-    """The cutouts, or (with `tta`) their eight turns and mirrors: (B, M, M, 3) each."""
+    """The cutouts, or (with `tta`) their eight rotations and flips: (B, M, M, 3) each."""
     if not tta:
         yield x
         return

@@ -1,1 +1,1 @@
-"""How a network is trained."""
+"""Training loop: steps, early stopping, checkpoints, several processes."""

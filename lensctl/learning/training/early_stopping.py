@@ -1,4 +1,4 @@
-"""When a run has gone wrong, and when it has gone far enough: judged from its metrics alone."""
+"""Early stopping and detection of failed training, from the metrics alone."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ History = Sequence[Mapping[str, Any]]
 
 
 class RedFlag(InputError):
-    """A run that should not go on; its last good checkpoint is kept."""
+    """Training failed; the last good checkpoint is kept."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the epochs so far say.
+    """State of a run after the epochs so far.
 
     `best` is the epoch of the highest validation AUC (the first of equals; 0 before the first), `stale` the number
-    of epochs that count towards early stopping, `warning` what a person should know of the last epoch, and `flag`
-    why the run should not go on.
+    of epochs that count towards early stopping, `warning` a warning about the last epoch, and `flag` the reason to
+    stop a failed run.
     """
 
     best: int = 0
@@ -37,12 +37,12 @@ class Verdict:
 
 
 def judge_epoch(history: History, epochs: int) -> Verdict:
-    """Judge a run of `epochs` by its epochs so far.
+    """Judge a run of `epochs` epochs from the epochs so far.
 
-    An epoch counts towards early stopping where its validation AUC is no new best, or its training AUC exceeds
-    its validation AUC by more than 0.05; a new best without such a gap starts the count again. It is a red flag
-    where the validation AUC is within 0.03 of 0.5 once a fifth of the epochs are done, or 0.10 below its best for
-    three epochs on end.
+    An epoch counts towards early stopping if its validation AUC is not a new best, or its training AUC exceeds
+    its validation AUC by more than 0.05; a new best without such a gap resets the count. Training has failed if
+    the validation AUC is within 0.03 of 0.5 after a fifth of the epochs, or 0.10 below its best for three epochs
+    in a row.
     """
     best, best_auc, stale, low = 0, -math.inf, 0, 0
     warning, flag = "", None
@@ -56,11 +56,11 @@ def judge_epoch(history: History, epochs: int) -> Verdict:
         low = low + 1 if auc < best_auc - COLLAPSE else 0
         warning = ""
         if gap > OVERFIT:
-            warning = f"train AUC is {gap:.3f} above val AUC: the network learns the training set by heart"
+            warning = f"train AUC is {gap:.3f} above val AUC: the network is overfitting the training set"
         if abs(auc - CHANCE) < CHANCE_MARGIN and 5 * epoch >= epochs:
             flag = RedFlag(
-                f"training stopped: val AUC is {auc:.3f} after epoch {epoch} of {epochs}: nothing was learned",
-                "look at `lensctl gate pixels`, the normalisation and the learning rate",
+                f"training stopped: val AUC is {auc:.3f} after epoch {epoch} of {epochs}: no better than chance",
+                "check `lensctl gate pixels`, the normalisation and the learning rate",
             )
         elif low >= COLLAPSE_EPOCHS:
             flag = RedFlag(

@@ -1,4 +1,4 @@
-"""How an epoch went: its metrics, and whether a step of it gave anything but numbers."""
+"""Metrics of an epoch, and checks for non-finite values."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from lensctl.learning.training.learner import Learner, StepResult
     from lensctl.learning.training.run_folder import Position
 
-_LOWER = "train with a lower --lr, or look for odd pixels with `lensctl gate pixels`"
+_LOWER = "train with a lower --lr, or look for bad pixels with `lensctl gate pixels`"
 
 
 def epoch_metrics(
     learner: Learner, position: Position, label: NDArray[np.float32], validation: Feed, card: ModelCard, batch: int
 ) -> dict[str, float | None]:
-    """Losses, AUCs and the rest of an epoch: of training as it went, with its changes, and of validation after it.
+    """Metrics of an epoch: of training during the epoch, with augmentation, and of validation after it.
 
-    Several processes share the validation rows, each row in one of them, and all get the metrics of all rows.
+    Validation rows are split among the processes, and all processes get the metrics of all rows.
     """
     team = learner.team
     train_logit = torch.cat(position.logits).cpu().double().numpy()
@@ -41,8 +41,8 @@ def epoch_metrics(
     val = team.total(val).cpu().double()
     truth, logit = validation.rows.label, val.numpy()
     if not np.isfinite(logit).all():
-        where = validation.rows.galaxy_id[~np.isfinite(logit)][0]
-        raise RedFlag(f"training stopped: the network gives NaN in validation, first for {where}", _LOWER)
+        first = validation.rows.galaxy_id[~np.isfinite(logit)][0]
+        raise RedFlag(f"training stopped: the network returns NaN in validation, first for {first}", _LOWER)
     target, weight = (torch.from_numpy(v).double() for v in (validation.rows.target, validation.rows.weight))
     val_loss = nn.functional.binary_cross_entropy_with_logits(val, target, weight)
     curve = metrics.curve(truth, logit)
@@ -58,34 +58,34 @@ def epoch_metrics(
 
 
 def refuse_unsound(learner: Learner, epoch: int, number: int) -> None:
-    """Stop where a weight is no number any more, so that it does not get into a checkpoint."""
-    if not learner.sound:
+    """Raise RedFlag if a weight is not finite, before it is saved in a checkpoint."""
+    if not learner.weights_finite:
         raise RedFlag(f"training stopped after epoch {epoch + 1}, batch {number + 1}: weights are not finite", _LOWER)
 
 
 def refuse_nan(step: tuple[int, Batch, StepResult] | None, epoch: int, training: Feed, team: Team) -> None:
-    """Stop where a step's pixels, loss or gradient were not finite, naming the galaxies that may have done it.
+    """Raise RedFlag if a step's pixels, loss or gradient are not finite, naming the galaxies that may be the cause.
 
     Parameters
     ----------
-    step : number in the epoch, what this process saw, what it gave
+    step : batch number in the epoch, this process's batch, its result
     """
     if step is None or bool(step[1].finite & step[2].finite):
         return
-    number, batch, made = step
+    number, batch, result = step
     where = f"in epoch {epoch + 1}, batch {number + 1}"
     brightest = batch.cutouts.float().abs().amax(dim=(1, 2, 3))
     if not batch.finite:
-        spoiled = training.rows.galaxy_id[batch.which[~torch.isfinite(brightest).cpu().numpy()]]
+        bad = training.rows.galaxy_id[batch.which[~torch.isfinite(brightest).cpu().numpy()]]
         raise RedFlag(
-            f"training stopped {where}: a NaN pixel came out of the store for {', '.join(spoiled[:5])}",
-            "the store changed since it was checked; cut those cutouts again",
+            f"training stopped {where}: NaN pixels read from the store for {', '.join(bad[:5])}",
+            "the store changed since it was checked; make these cutouts again",
         )
-    which = team.whole(torch.from_numpy(batch.which).to(brightest.device)).cpu().numpy()
-    flux = team.whole(brightest).cpu().numpy()
+    which = team.gather(torch.from_numpy(batch.which).to(brightest.device)).cpu().numpy()
+    flux = team.gather(brightest).cpu().numpy()
     first = training.rows.galaxy_id[which[np.argsort(-flux)[:5]]]
     raise RedFlag(
-        f"training stopped {where}: loss or gradient is not finite (loss {float(made.loss):g}); the brightest pixels "
-        f"of the batch are those of {', '.join(first)} (up to {flux.max():.3g} nanomaggies)",
+        f"training stopped {where}: loss or gradient is not finite (loss {float(result.loss):g}); the brightest pixels "
+        f"of the batch belong to {', '.join(first)} (up to {flux.max():.3g} nanomaggies)",
         _LOWER,
     )

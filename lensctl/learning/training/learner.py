@@ -1,4 +1,4 @@
-"""A network that learns: one step at a time, and everything needed to go on from where it was."""
+"""A network with its optimizer: training steps, and saving and restoring its state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lensctl.rules.errors import InputError
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rate: a linear rise over the first `warmup` share of all steps, then a cosine down to `end`."""
+    """Learning rate: linear warmup over the first `warmup` fraction of all steps, then cosine decay to `end`."""
 
     peak: float
     end: float
@@ -35,7 +35,7 @@ class Schedule:
 
 
 def precision_of(device: torch.device, amp: bool) -> torch.dtype:
-    """What a network computes in: with `amp` bfloat16 on a GPU that has it and float16 on another, else float32."""
+    """Compute precision: with `amp` on a GPU bfloat16 if supported, else float16; otherwise float32."""
     if not amp or device.type != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
@@ -43,7 +43,7 @@ def precision_of(device: torch.device, amp: bool) -> torch.dtype:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step gave: (B,) logits, the mean loss, and whether loss and gradient were finite; on the device."""
+    """Result of a step: (B,) logits, the mean loss, and whether loss and gradient are finite; on the device."""
 
     logits: torch.Tensor
     loss: torch.Tensor
@@ -51,23 +51,23 @@ class StepResult:
 
 
 class Learner:
-    """A network, its optimizer, and how a step is made on its device.
+    """A network, its optimizer, and its training step.
 
     Parameters
     ----------
     network : (B, 3, S, S) to (B, 1)
     device : torch.device
     weight_decay, clip : float
-        Of AdamW; largest gradient norm.
+        Weight decay of AdamW; maximum gradient norm.
     precision : torch.dtype
-        Of convolutions and products; weights are always float32. With float16 the loss is scaled up so that small
-        gradients stay, and a step whose gradients overflow is left out.
+        Of convolutions and matrix products; weights are always float32. With float16 the loss is scaled to avoid
+        gradient underflow, and steps with gradient overflow are skipped.
     compiled : bool
-        Through torch.compile.
+        Use torch.compile.
     say : callable
-        Told when the batch is halved for want of memory.
+        Called with a message when the batch is halved because memory ran out.
     team : Team
-        The processes that share each batch: each makes the step with its part, and all get the same weights.
+        The processes that share each batch; all get the same weights.
     """
 
     def __init__(
@@ -84,17 +84,17 @@ class Learner:
     ) -> None:
         self.device, self.clip, self.precision, self.say, self.team = device, clip, precision, say, team
         self.network = network.to(device)
-        shared = team.share(self.network, device)
-        self.forward: Callable[[torch.Tensor], torch.Tensor] = torch.compile(shared) if compiled else shared
+        parallel = team.parallelise(self.network, device)
+        self.forward: Callable[[torch.Tensor], torch.Tensor] = torch.compile(parallel) if compiled else parallel
         self.optimizer = torch.optim.AdamW(self.network.parameters(), weight_decay=weight_decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
         self.micro_batch: int | None = None
-        self.rehearsed = False
+        self.fits_memory = False
 
     def step(
         self, x: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, *, lr: float, purpose: str
     ) -> StepResult:
-        """One step of AdamW on the mean over the batch of weight times binary cross-entropy.
+        """One AdamW step on the batch mean of weight times binary cross-entropy.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Learner:
         target, weight : (B,) float32
         lr : float
         purpose : str
-            What dropout is a function of.
+            Seeds dropout.
 
         Returns
         -------
@@ -112,10 +112,10 @@ class Learner:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        if self.team.size > 1 and not self.rehearsed:
-            self._rehearse(x)
+        if self.team.size > 1 and not self.fits_memory:
+            self._fit_to_memory(x)
         self.network.train()
-        logits, loss = self._in_pieces(x, target, weight, purpose)
+        logits, loss = self._micro_batched(x, target, weight, purpose)
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
         overflow = self.scaler.get_scale() > 1.0 if self.scaler.is_enabled() else False
@@ -123,14 +123,14 @@ class Learner:
         self.scaler.update()
         return StepResult(logits, loss, torch.isfinite(loss) & (torch.isfinite(norm) | overflow))
 
-    def _in_pieces(
+    def _micro_batched(
         self, x: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, purpose: str
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gradients of the whole batch, in as many pieces as the memory asks for; its logits and loss."""
+        """Gradients of the whole batch, in micro-batches if memory runs out; returns its logits and loss."""
         while True:
             try:
                 logits, loss = self._accumulate(x, target, weight, purpose)
-                return self.team.whole(logits), self.team.total(loss) / self.team.size
+                return self.team.gather(logits), self.team.total(loss) / self.team.size
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
@@ -138,19 +138,19 @@ class Learner:
                     raise InputError(
                         "the device ran out of memory in one of several processes", "use a smaller --batch-size"
                     ) from error
-            self._halve(len(x))  # not before the error is gone, which holds what the device is full of
+            self._halve(len(x))  # only after the exception, which still references device memory, is released
 
     def _accumulate(
         self, x: torch.Tensor, target: torch.Tensor, weight: torch.Tensor, purpose: str
     ) -> tuple[torch.Tensor, torch.Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
-        piece = self.micro_batch or len(x)
+        micro_batch = self.micro_batch or len(x)
         logits, loss = [], torch.zeros((), device=self.device)
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(seed_of("dropout", purpose, *([self.team.rank] if self.team.rank else [])))
-            for start in range(0, len(x), piece):
-                part = slice(start, start + piece)
-                with self.team.summing(self.forward, now=start + piece >= len(x)):
+            for start in range(0, len(x), micro_batch):
+                part = slice(start, start + micro_batch)
+                with self.team.gradient_sync(self.forward, now=start + micro_batch >= len(x)):
                     out = self._logits(self.forward, x[part])
                     each = nn.functional.binary_cross_entropy_with_logits(out, target[part], reduction="none")
                     share = (weight[part] * each).sum() / len(x)
@@ -164,12 +164,12 @@ class Learner:
         with torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32):
             return forward(x)[:, 0].float()
 
-    def _rehearse(self, x: torch.Tensor) -> None:
-        """Find the pieces that fit into every process's memory, without a step and without the others.
+    def _fit_to_memory(self, x: torch.Tensor) -> None:
+        """Find a micro-batch that fits into memory in every process, without communication during the trial.
 
-        In the midst of a step it would be too late: the others would wait for this one.
+        During a step it would be too late: the other processes would be waiting for this one.
         """
-        self.network.eval()  # batch norm asks no other process and learns nothing
+        self.network.eval()  # so that batch norm does not communicate or update its statistics
         while True:
             try:
                 self._logits(self.network, x[: self.micro_batch]).sum().backward()  # type: ignore[no-untyped-call]
@@ -179,33 +179,33 @@ class Learner:
                     raise
             self._halve(len(x))
         self.optimizer.zero_grad(set_to_none=True)
-        fits = self.team.least(self.micro_batch or len(x))
-        self.micro_batch, self.rehearsed = fits if fits < len(x) else None, True
+        fits = self.team.minimum(self.micro_batch or len(x))
+        self.micro_batch, self.fits_memory = fits if fits < len(x) else None, True
 
     def _halve(self, batch: int) -> None:
         size = self.micro_batch or batch
         if size == 1:
-            raise InputError("the device has not the memory for a single cutout", "use a smaller --arch")
+            raise InputError("not enough device memory for a single cutout", "use a smaller --arch")
         self.optimizer.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self.micro_batch = math.ceil(size / 2)
         self.say(
-            f"out of device memory: a batch of {batch} now goes in pieces of {self.micro_batch}, gradients summed; "
-            "batch norm sees each piece by itself"
+            f"out of device memory: a batch of {batch} is now split into micro-batches of {self.micro_batch} with "
+            "gradient accumulation; batch norm uses each micro-batch separately"
         )
 
     @property
-    def sound(self) -> bool:
-        """Whether every weight is a number."""
+    def weights_finite(self) -> bool:
+        """Whether all weights are finite."""
         return all(bool(torch.isfinite(parameter).all()) for parameter in self.network.parameters())
 
     def state(self) -> dict[str, Any]:
-        """What there is to keep beside the tensors, as plain JSON values."""
+        """State besides the tensors, as plain JSON values."""
         return {"micro_batch": self.micro_batch, "scaler": self.scaler.state_dict()}
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Weights (`network.*`) and the optimizer's memory (`optimizer.K.*`, by parameter)."""
+        """Weights (`network.*`) and optimizer state (`optimizer.K.*`, by parameter)."""
         state = self.optimizer.state_dict()["state"]
         return {
             **{f"network.{name}": tensor for name, tensor in self.network.state_dict().items()},
@@ -213,7 +213,7 @@ class Learner:
         }
 
     def restore(self, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
-        """Go on from what `tensors` and `state` gave, to the bit."""
+        """Restore the exact state from `tensors` and `state`."""
         self.micro_batch = state["micro_batch"]
         if state["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
@@ -225,4 +225,4 @@ class Learner:
                 _, k, key = name.split(".")
                 parameter = parameters[int(k)]
                 like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
-                self.optimizer.state[parameter][key] = like.copy_(tensor)  # in the memory format it had
+                self.optimizer.state[parameter][key] = like.copy_(tensor)  # keeps the memory format

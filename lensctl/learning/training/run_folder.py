@@ -1,4 +1,4 @@
-"""A run's folder: saved so that it can be killed at any moment and gone on with to the same weights."""
+"""A run folder, saved so that a run killed at any moment can resume and reach the same weights."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ MEMBER_KEYS = ("model_digest", "epochs", "best_epoch", "metrics", "warnings", "s
 
 @dataclass
 class Position:
-    """Where a run is: epochs done, batches done of the epoch under way, and what those gave.
+    """Progress of a run: epochs done, batches done in the current epoch, and their results.
 
     Parameters
     ----------
     epoch, batch : int
-    history : list of the metrics of each epoch done
+    history : metrics of each finished epoch
     losses : list of (n,) float32 tensors
-        Loss of each batch of the epoch under way.
+        Loss of each batch in the current epoch.
     logits : list of (n,) float32 tensors
-        Logits of the rows that were trained on in it, in order.
+        Logits of the rows trained on in it, in order.
     """
 
     epoch: int = 0
@@ -50,26 +50,26 @@ class Position:
     logits: list[torch.Tensor] = field(default_factory=list)
 
     def end_epoch(self, metrics: dict[str, Any]) -> None:
-        """Go to the start of the next epoch."""
+        """Advance to the start of the next epoch."""
         self.history.append(metrics)
         self.epoch, self.batch, self.losses, self.logits = self.epoch + 1, 0, [], []
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One network's folder.
+    """The folder of one network.
 
-    `last.safetensors` is the one file that counts: it is replaced in one rename and holds the whole state, and the
-    others are made again from it where a kill came between.
+    `last.safetensors` holds the whole state and is replaced atomically; after a kill the other files are rewritten
+    from it.
 
     Parameters
     ----------
     folder : Path
     card : ModelCard
     facts : mapping
-        What run.json says beside the state: config, manifest_digest, rows, provenance.
+        Constant fields of run.json: config, manifest_digest, rows, provenance.
     team : Team
-        The processes that train the network; the leader alone reads and writes the folder.
+        The processes that train the network; only the leader reads and writes the folder.
     """
 
     folder: Path
@@ -78,10 +78,10 @@ class RunFolder:
     team: Team = ALONE
 
     def save(self, learner: Learner, position: Position) -> None:
-        """Save the state as it is."""
+        """Save the current state."""
         if not self.team.leads:
             return
-        under_way = {
+        in_progress = {
             f"under_way.{name}": torch.cat(kept)
             for name, kept in (("losses", position.losses), ("logits", position.logits))
             if kept
@@ -92,12 +92,12 @@ class RunFolder:
             "history": position.history,
             **learner.state(),
         }
-        checkpoint.save_tensors(self.folder / LAST, {**learner.tensors(), **under_way}, state)
+        checkpoint.save_tensors(self.folder / LAST, {**learner.tensors(), **in_progress}, state)
 
     def restore(self, learner: Learner) -> Position:
-        """Go on from the state that was saved, or start."""
-        there = self.team.leads and (self.folder / LAST).is_file()
-        tensors, state = self.team.told(checkpoint.load_tensors(self.folder / LAST) if there else ({}, {}))
+        """Restore the saved state, or start from the beginning."""
+        exists = self.team.leads and (self.folder / LAST).is_file()
+        tensors, state = self.team.broadcast(checkpoint.load_tensors(self.folder / LAST) if exists else ({}, {}))
         if not state:
             return Position()
         try:
@@ -105,7 +105,7 @@ class RunFolder:
             position = Position(state["epoch"], state["batch"], state["history"])
         except (KeyError, RuntimeError, IndexError) as error:
             raise InputError(
-                f"{self.folder / LAST}: not the state of this run", "start again with --overwrite"
+                f"{self.folder / LAST}: not a checkpoint of this run", "start again with --overwrite"
             ) from error
         for name, kept in (("losses", position.losses), ("logits", position.logits)):
             if f"under_way.{name}" in tensors:
@@ -113,7 +113,7 @@ class RunFolder:
         return position
 
     def publish(self, learner: Learner, position: Position, verdict: Verdict, stopped: str | None = None) -> None:
-        """Bring everything beside `last.safetensors` to the state it holds; `stopped` says why a run is at its end."""
+        """Write all files other than `last.safetensors`; `stopped` is the reason why a run ended."""
         if not self.team.leads:
             return
         if position.epoch and verdict.best == position.epoch and position.batch == 0:
@@ -146,15 +146,15 @@ class RunFolder:
 
     @property
     def stopped(self) -> bool:
-        """Whether this network is at its end."""
+        """Whether training of this network has ended."""
         path = self.folder / RUN
-        there = self.team.leads and path.is_file()
-        return self.team.told(there and checkpoint.read_json(path).get("stopped") is not None)
+        exists = self.team.leads and path.is_file()
+        return self.team.broadcast(exists and checkpoint.read_json(path).get("stopped") is not None)
 
 
 def state_of(run_dir: Path, step: Step, resume: bool, overwrite: bool) -> str:
-    """What a run finds: itself `done`, itself `begun`, or its place `free`; InputError where it may do nothing."""
-    refuse_existing(run_dir, overwrite=True)  # but it needs a folder to stand in
+    """Whether this run is `done`, `begun` or not started (`free`); InputError if the folder may not be used."""
+    refuse_existing(run_dir, overwrite=True)  # checks only that the parent folder exists
     now = json.loads(json.dumps(step.as_dict()))
     begun = part_of(run_dir) / resumable.JOB_FILE
     before = _read_note(begun)
@@ -166,16 +166,16 @@ def state_of(run_dir: Path, step: Step, resume: bool, overwrite: bool) -> str:
         if resume and before is not None:
             raise InputError(
                 f"{run_dir} is another run: {resumable.difference(before, now)}",
-                "resume it with what it was begun with, or --overwrite to start again",
+                "resume it with its original options, or --overwrite to start again",
             )
         if begun.is_file():
-            raise InputError(f"{run_dir} is unfinished", "add --resume to go on with it, or --overwrite to start again")
+            raise InputError(f"{run_dir} is unfinished", "use --resume to continue it, or --overwrite to start again")
         refuse_existing(run_dir, overwrite=False)
     return "free"
 
 
 def _read_note(path: Path) -> dict[str, Any] | None:
-    """What a job's note says, if it is whole."""
+    """A job's note; None if it is missing or incomplete."""
     try:
         note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -184,7 +184,7 @@ def _read_note(path: Path) -> dict[str, Any] | None:
 
 
 def versions() -> dict[str, str]:
-    """Versions that decide the bits of a result."""
+    """Versions that affect the exact result."""
     return {
         "lensctl": __version__,
         "torch": torch.__version__,
@@ -195,7 +195,7 @@ def versions() -> dict[str, str]:
 
 
 def gather_members(folder: Path, card: ModelCard, facts: Mapping[str, Any]) -> None:
-    """An ensemble's own run.json and metrics, from those of its members."""
+    """Write an ensemble's run.json and metrics from those of its members."""
     runs = [checkpoint.read_json(member / RUN) for member in checkpoint.member_folders(folder, card.members)]
     lines = []
     for member in checkpoint.member_folders(folder, card.members):

@@ -1,4 +1,4 @@
-"""What decides a run's weights (TrainConfig), and what only decides how they are come by (Resources)."""
+"""Settings that determine a run's weights (TrainConfig), and those that only affect how it runs (Resources)."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ BALANCED = "balanced"
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The plan's recipe; every field is an option of `lensctl train` and goes into the provenance.
+    """The training recipe; every field is an option of `lensctl train` and is recorded in the provenance.
 
     Parameters
     ----------
     arch, dropout : network, and dropout before its last layer
     crop : int
-        Side of what the network sees, in pixels.
+        Side of the network's input, pixels.
     normalise : str
         One of normalise.KINDS.
-    epochs, batch_size, lr, lr_end, warmup, weight_decay, clip : AdamW, from `lr` to `lr_end` along a cosine after a
-        linear rise over the first `warmup` share of the steps; gradients clipped at norm `clip`
+    epochs, batch_size, lr, lr_end, warmup, weight_decay, clip : AdamW, with cosine decay from `lr` to `lr_end` after
+        linear warmup over the first `warmup` fraction of the steps; gradients clipped to norm `clip`
     patience : int
-        Epochs without gain before training stops; see watch.judge.
+        Epochs without improvement before training stops; see early_stopping.judge_epoch.
     pos_weight : float or "balanced"
-        Factor on the weight of lenses; balanced makes both classes weigh the same.
+        Factor on the weight of lenses; "balanced" gives both classes the same total weight.
     positive_share : float, optional
-        Share of lenses in each batch; as they come if None.
+        Fraction of lenses in each batch; as in the data if None.
     samples_per_epoch : int, optional
-        Rows in an epoch; all if None.
+        Rows per epoch; all if None.
     tier_b_target : float
         Target of tier B lenses in the loss.
     rotate, flip, shift, noise, blur : see augment.Augmentation
     amp : bool
-        bfloat16 where the device computes in it.
+        Mixed precision on a GPU.
     fold : str, optional
-        K/N: see rows.Fold.
-    without_ref : names in `ref` whose lenses neither train nor validate
+        K/N; see row_selection.Fold.
+    without_ref : catalogues in `ref` whose lenses are excluded from training and validation
     ensemble : int
         Networks to train, with seeds seed, seed + 1, ...
     """
@@ -86,11 +86,13 @@ class TrainConfig:
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
-                raise InputError(f"{name} = {value} is not from {low:g} to {high:g}", "see `lensctl train --help`")
+                raise InputError(f"{name} = {value} is outside {low:g} to {high:g}", "see `lensctl train --help`")
         if self.lr_end > self.lr:
-            raise InputError(f"lr_end = {self.lr_end} is above lr = {self.lr}", "let the rate fall")
+            raise InputError(f"lr_end = {self.lr_end} is above lr = {self.lr}", "use lr_end <= lr")
         if self.pos_weight != BALANCED and not (isinstance(self.pos_weight, int | float) and self.pos_weight > 0):
-            raise InputError(f"pos_weight = {self.pos_weight} is no weight", f"give a number above 0, or {BALANCED}")
+            raise InputError(
+                f"pos_weight = {self.pos_weight} is not a valid weight", f"use a number above 0, or {BALANCED}"
+            )
         if self.fold is not None:
             Fold.parse(self.fold)
 
@@ -100,18 +102,20 @@ class TrainConfig:
 
     @property
     def augmentation(self) -> Augmentation:
-        """What is done to each training cutout."""
+        """Augmentation of training cutouts."""
         return Augmentation(self.rotate, self.flip, self.shift, self.noise, self.blur)
 
 
 def weight_from(text: str) -> float | str:
-    """The value of `--pos-weight`: a number, or the word balanced. InputError otherwise."""
+    """Parse `--pos-weight`: a number or "balanced"; InputError otherwise."""
     if text == BALANCED:
         return text
     try:
         return float(text)
     except ValueError as error:
-        raise InputError(f"pos_weight = {text} is no weight", f"give a number above 0, or {BALANCED}") from error
+        raise InputError(
+            f"pos_weight = {text} is not a valid weight", f"use a number above 0, or {BALANCED}"
+        ) from error
 
 
 _RANGES: Mapping[str, tuple[float, float]] = {
@@ -138,22 +142,22 @@ assert set(_RANGES) <= {field.name for field in fields(TrainConfig)}
 
 @dataclass(frozen=True)
 class Resources:
-    """Where and how a run computes: no part of what it is, so a run may go on with others.
+    """Where and how a run computes; may differ when a run is resumed.
 
     Parameters
     ----------
     device : auto, cpu or cuda
     threads : int, optional
-        Threads to compute with on the CPU; one per core if None. Another count gives other last bits.
+        CPU threads; one per core if None. The count affects results by rounding.
     feed : auto, device, host or stream
     host_bytes : int
         Free host memory.
     compiled : bool
-        Through torch.compile.
+        Use torch.compile.
     init : Path, optional
-        Weights to start from; their digest is part of what the run is.
+        Initial weights; their digest is part of the run's identity.
     checkpoint_every : int, optional
-        Save within an epoch, after so many batches.
+        Also save a checkpoint every N batches within an epoch.
     """
 
     device: str = "auto"

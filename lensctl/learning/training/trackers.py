@@ -1,4 +1,4 @@
-"""Metrics to where a team watches them: TensorBoard, Weights & Biases or MLflow, each only when asked for."""
+"""Optional experiment trackers: TensorBoard, Weights & Biases or MLflow."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from lensctl.rules.errors import InputError, first_line
 
 
 class Tracker(Protocol):
-    """Takes the metrics of each epoch."""
+    """Receives the metrics of each epoch."""
 
     def log(self, member: int, metrics: Mapping[str, Any]) -> None:
-        """Metrics of an epoch; `epoch` says of which."""
+        """Log the metrics of an epoch, including `epoch`."""
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Finish logging."""
 
 
 class TensorBoard:
-    """Event files in `NAME.tensorboard/` beside the run."""
+    """Event files in `NAME.tensorboard/` next to the run."""
 
     def __init__(self, run_dir: Path, config: Mapping[str, Any]) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -33,7 +33,7 @@ class TensorBoard:
         self.writer.add_text("config", str(dict(config)))
 
     def log(self, member: int, metrics: Mapping[str, Any]) -> None:
-        """One scalar a metric."""
+        """One scalar per metric."""
         for name, value in _numbers(metrics).items():
             self.writer.add_scalar(f"member-{member}/{name}", value, metrics["epoch"])
 
@@ -43,16 +43,16 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """A run of project `lensctl`, named like the run's folder; offline where WANDB_MODE says so."""
+    """A run of project `lensctl`, named after the run folder; offline if WANDB_MODE says so."""
 
     def __init__(self, run_dir: Path, config: Mapping[str, Any]) -> None:
         import wandb
 
-        with _plain("wandb", wandb.errors.Error):
+        with _as_input_error("wandb", wandb.errors.Error):
             self.run: Any = wandb.init(project="lensctl", name=run_dir.name, config=dict(config))
 
     def log(self, member: int, metrics: Mapping[str, Any]) -> None:
-        """One value a metric."""
+        """One value per metric."""
         named = {f"member-{member}/{name}": value for name, value in _numbers(metrics).items()}
         self.run.log({**named, "epoch": metrics["epoch"]})
 
@@ -62,17 +62,17 @@ class WeightsAndBiases:
 
 
 class MLflow:
-    """A run of experiment `lensctl`, named like the run's folder.
+    """A run of experiment `lensctl`, named after the run folder.
 
-    It goes where MLFLOW_TRACKING_URI says, else into `NAME.mlflow/` beside the run.
+    Logged to MLFLOW_TRACKING_URI if set, else to `NAME.mlflow/` next to the run.
     """
 
     def __init__(self, run_dir: Path, config: Mapping[str, Any]) -> None:
-        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # from version 3 on files must be asked for
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # needed since MLflow 3
         import mlflow
 
         self.mlflow: Any = mlflow
-        with _plain("mlflow", mlflow.exceptions.MlflowException):
+        with _as_input_error("mlflow", mlflow.exceptions.MlflowException):
             if "MLFLOW_TRACKING_URI" not in os.environ:
                 mlflow.set_tracking_uri(run_dir.absolute().with_name(f"{run_dir.name}.mlflow").as_uri())
             mlflow.set_experiment("lensctl")
@@ -80,9 +80,9 @@ class MLflow:
             mlflow.log_params(dict(config))
 
     def log(self, member: int, metrics: Mapping[str, Any]) -> None:
-        """One value a metric."""
+        """One value per metric."""
         named = {f"member-{member}/{name}": value for name, value in _numbers(metrics).items()}
-        with _plain("mlflow", self.mlflow.exceptions.MlflowException):
+        with _as_input_error("mlflow", self.mlflow.exceptions.MlflowException):
             self.mlflow.log_metrics(named, step=metrics["epoch"])
 
     def close(self) -> None:
@@ -95,11 +95,11 @@ TRACKERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Tracker]] = {
     "wandb": WeightsAndBiases,
     "mlflow": MLflow,
 }
-"""Trackers by the name of their package; each is made from the run's folder and its config."""
+"""Trackers by package name; each takes the run folder and its config."""
 
 
 def refuse_missing(name: str) -> None:
-    """Raise InputError where there is no such tracker, or its package is not installed."""
+    """Raise InputError if the tracker is unknown or its package is not installed."""
     if name not in TRACKERS:
         raise InputError(f"no tracker '{name}'{nearest(name, TRACKERS)}", f"use {', '.join(TRACKERS)}")
     if importlib.util.find_spec(name) is None:
@@ -107,15 +107,15 @@ def refuse_missing(name: str) -> None:
 
 
 @contextmanager
-def _plain(name: str, error: type[Exception]) -> Iterator[None]:
-    """A tracker's own error as an InputError."""
+def _as_input_error(name: str, error: type[Exception]) -> Iterator[None]:
+    """Convert a tracker's error to an InputError."""
     try:
         yield
-    except error as trouble:
+    except error as cause:
         raise InputError(
-            f"--track {name}: {first_line(trouble)}",
-            f"set {name} up, or leave it out; a run that was begun goes on with --resume",
-        ) from trouble
+            f"--track {name}: {first_line(cause)}",
+            f"set {name} up, or leave it out; continue a started run with --resume",
+        ) from cause
 
 
 def _numbers(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Whether a manifest and its cutouts are still those that a run was trained on, and how it split them."""
+"""Whether a manifest and its cutouts changed since training, and the splits used."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BLOCK_ROWS = 512
-FIX = "train again on what is there now, or restore what was trained on"
+FIX = "train again on the current data, or restore the training data"
 
 
 @dataclass(frozen=True)
 class Data:
-    """A manifest as it is now, and the folder that its cutout_path is relative to."""
+    """The current manifest, and the folder that its cutout_path is relative to."""
 
     manifest: pa.Table
     root: str | Path
@@ -34,30 +34,28 @@ class Data:
 
 
 def refuse_changes(data: Data, manifest_digest: str, advance: Callable[[int], None] = lambda rows: None) -> None:
-    """Raise InputError where the manifest, or the pixels of any cutout it names, are not what they were.
+    """Raise InputError if the manifest, or the pixels of any of its cutouts, changed since training.
 
-    Every cutout is read and its SHA-256 compared with the manifest's; the manifest's own digest holds those.
+    Every cutout is read and its SHA-256 compared with the manifest, whose digest covers these hashes.
 
     Parameters
     ----------
     manifest_digest : str
-        Digest of the manifest that was trained on.
+        Digest of the training manifest.
     advance : callable
-        Told how many cutouts were just compared.
+        Called with the number of cutouts just compared.
     """
     table = data.manifest
     found = digests.of_table(table)
     if found != manifest_digest:
-        raise InputError(
-            f"{data.name}: it changed since the run was trained on it ({found[:19]}…, not {manifest_digest[:19]}…)", FIX
-        )
+        raise InputError(f"{data.name}: changed since training ({found[:19]}…, not {manifest_digest[:19]}…)", FIX)
     cutouts = Cutouts(table, data.root, verify=True)
     usable = np.asarray(table["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
     unknown = usable & table["cutout_sha256"].is_null().to_numpy()
     if unknown.any():
         raise InputError(
-            f"{data.name}: it has no cutout_sha256 for {int(unknown.sum()):,} good cutouts, so nobody can compare them",
-            "cut them with lensctl, and make the manifest again",
+            f"{data.name}: no cutout_sha256 for {int(unknown.sum()):,} good cutouts, so they cannot be compared",
+            "make these cutouts with lensctl, and write the manifest again",
         )
     advance(int((~usable).sum()))
     rows = np.flatnonzero(usable)
@@ -68,14 +66,14 @@ def refuse_changes(data: Data, manifest_digest: str, advance: Callable[[int], No
 
 
 def splits(manifest: pa.Table, fold: str | None = None) -> dict[str, dict[str, Any]]:
-    """For each split its rows, its lenses, and the digest of its ids in their order.
+    """Number of rows and lenses of each split, and the digest of its sorted ids.
 
     Parameters
     ----------
     manifest : pa.Table
         galaxy_id, split, label; ra, dec for a fold.
     fold : str, optional
-        The fold that was trained on, such as "1/5", whose splits replace the manifest's.
+        The training fold, such as "1/5", whose splits replace the manifest's.
     """
     schema.require(manifest, "galaxy_id", "split", "label", where="manifest")
     table = manifest if fold is None else refold(manifest, Fold.parse(fold), SEED)

@@ -90,4 +90,4 @@ def test_each_gallery_says_how_many_of_it_are_mistakes(found):
     html = render(found, {}, {})
     for name, part in galleries_shown(found).items():
         wrong = sum((logit >= 0) != is_lens for logit, is_lens in zip(part.logit, part.is_lens, strict=True))
-        assert f"{name[0].upper()}{name[1:]} ({len(part)} shown, {wrong} wrong at p = 0.5)" in html
+        assert f"{name[0].upper()}{name[1:]} ({len(part)} shown, {wrong} misclassified at p = 0.5)".replace("others", "non-lenses") in html

@@ -184,7 +184,7 @@ def test_where_the_browser_keeps_nothing_the_page_says_so_and_grades_still_downl
     card(page, 0).focus()
     page.keyboard.press("a")
     assert grade_of(page, 0) == "A"
-    assert "download before you leave" in page.locator("#graded-count").inner_text()
+    assert "download them before leaving" in page.locator("#graded-count").inner_text()
 
 
 def downloaded(page, path):

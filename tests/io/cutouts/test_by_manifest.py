@@ -86,7 +86,7 @@ def changed(row: int, **values: object) -> pa.Table:
     ("values", "message"),
     [
         ({"cutout_index": 10}, "cutout_index 10, .*a.zarr has 10 cutouts"),
-        ({"galaxy_id": "other"}, "row 0 is other, its place in .*a.zarr holds 1500p020_0"),
+        ({"galaxy_id": "other"}, "row 0 is other, but its place in .*a.zarr holds 1500p020_0"),
         ({"cutout_index": 1}, "its place in .*a.zarr holds 1500p020_1"),
         ({"cutout_path": "c.zarr"}, "c.zarr: no such store"),
         ({"cutout_path": None}, "'cutout_path' is null"),

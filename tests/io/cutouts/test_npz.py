@@ -80,11 +80,11 @@ def without(key: str) -> dict[str, npz.Array]:
 
 
 BAD = {
-    "cut short": (saved(cutout=CUTOUT, **META)[:-200], "not a whole"),
-    "cut at half": (saved(cutout=CUTOUT, **META)[:60000], "not a whole"),
-    "empty": (b"", "not a whole"),
-    "not a zip": (b"SIMPLE  =                    T" * 100, "not a whole"),
-    "one byte wrong": (saved(cutout=CUTOUT, **META).replace(CUTOUT.tobytes()[400:404], b"abcd"), "not a whole"),
+    "cut short": (saved(cutout=CUTOUT, **META)[:-200], "not a complete"),
+    "cut at half": (saved(cutout=CUTOUT, **META)[:60000], "not a complete"),
+    "empty": (b"", "not a complete"),
+    "not a zip": (b"SIMPLE  =                    T" * 100, "not a complete"),
+    "one byte wrong": (saved(cutout=CUTOUT, **META).replace(CUTOUT.tobytes()[400:404], b"abcd"), "not a complete"),
     "no cutout": (saved(**without("cutout")), "'cutout' is missing"),
     "no id": (saved(**without("meta_galaxy_id")), "'meta_galaxy_id' is missing"),
     "another key": (saved(cutout=CUTOUT, psf=CUTOUT, **META), "'psf' is neither"),
@@ -94,7 +94,7 @@ BAD = {
     "bands first": (saved(cutout=np.moveaxis(CUTOUT, 2, 0), **META), "has shape"),
     "no pixels": (saved(cutout=CUTOUT[:0, :0], **META), "has shape"),
     "ra is text": (saved(**{**without(""), "meta_ra": np.array("0.1")}), "meta_ra is not a number"),
-    "id is a number": (saved(**{**without(""), "meta_galaxy_id": np.array(7)}), "meta_galaxy_id is not a text"),
+    "id is a number": (saved(**{**without(""), "meta_galaxy_id": np.array(7)}), "meta_galaxy_id is not a string"),
 }
 
 
@@ -140,7 +140,7 @@ def test_a_pickle_is_never_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(InputError, match="'meta_trap' is pickled"):
         npz.read_npz("trap.npz")
     Path("bare.npz").write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(InputError, match="not a whole"):
+    with pytest.raises(InputError, match="not a complete"):
         npz.read_npz("bare.npz")
     assert not Path("unpickled").exists()
     pickle.loads(Path("bare.npz").read_bytes())

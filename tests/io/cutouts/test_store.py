@@ -131,7 +131,7 @@ def truncate(path: Path, drop: int = 50) -> None:
 
 DAMAGE = {
     "group gone": (lambda p: (p / "zarr.json").unlink(), "zarr.json is missing"),
-    "group cut short": (lambda p: truncate(p / "zarr.json"), "zarr.json: not whole"),
+    "group cut short": (lambda p: truncate(p / "zarr.json"), "zarr.json: damaged"),
     "array gone": (lambda p: (p / "images/zarr.json").unlink(), "images/zarr.json is missing"),
     "shard gone": (lambda p: (p / "images/c/1/0/0/0").unlink(), "images/c/1/0/0/0 is missing"),
     "shard cut short": (lambda p: truncate(p / "images/c/2/0/0/0"), "images/c/2/0/0/0 has"),

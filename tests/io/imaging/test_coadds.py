@@ -255,7 +255,7 @@ def test_further_planes_that_are_missing_or_damaged_fail_no_cutout(deep: Path) -
     (said,) = set(found.columns["error"])
     for part in (
         "no r image of brick 1502p020",
-        "brick 1502p020, invvar-g: cut short: ",
+        "brick 1502p020, invvar-g: truncated: ",
         "no invvar-z of brick 1502p020",
         "no maskbits of brick 1502p020",
         "no psfsize-g of brick 1502p020",
@@ -273,7 +273,7 @@ def test_a_further_plane_on_another_grid_is_refused(tmp_path: Path) -> None:
     make_brick(tmp_path, "1500p020", kind="invvar", shape=(300, 300))
     found = cut(tmp_path, objects("1500p020", 1), planes=("invvar",))
     assert found.columns["status"] == ["bad_file"]
-    assert "invvar-g has another grid of pixels" in found.columns["error"][0]
+    assert "the pixel grid of invvar-g differs" in found.columns["error"][0]
 
 
 def test_a_brick_is_told_by_column_then_id_then_position(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,7 +169,7 @@ def test_a_truncated_file_is_named_and_nothing_of_it_is_kept(copied: Path, bucke
             assert found.columns["error"] == on_disk.columns["error"]
             assert np.isnan(found.images[:2]).all()
     if keep < 0:
-        assert "brick 1500p020, r: cut short: " in found.columns["error"][0]
+        assert "brick 1500p020, r: truncated: " in found.columns["error"][0]
 
 
 def test_a_damaged_table_of_tiles_is_named(copied: Path) -> None:
@@ -181,14 +181,14 @@ def test_a_damaged_table_of_tiles_is_named(copied: Path) -> None:
     with serving(copied) as server:
         found = cut(server.url, objects("1500p020", 1))
     assert found.columns["status"] == ["bad_file"]
-    assert found.columns["error"] == ["brick 1500p020, z: the table of its tiles is damaged"]
+    assert found.columns["error"] == ["brick 1500p020, z: the tile table is damaged"]
 
 
 FAULTS = {
-    "503": ("http_error", 503, "the server answers 503"),
-    "403": ("http_error", 403, "the server answers 403"),
-    "hang": ("timeout", None, "no answer in time"),
-    "break": ("http_error", None, "the connection failed or broke off"),
+    "503": ("http_error", 503, "the server returned 503"),
+    "403": ("http_error", 403, "the server returned 403"),
+    "hang": ("timeout", None, "timed out"),
+    "break": ("http_error", None, "the connection failed"),
 }
 
 
@@ -222,7 +222,7 @@ def test_a_file_that_is_written_meanwhile_is_not_mixed(copied: Path, monkeypatch
     with serving(copied) as server:
         found = cut(server.url, objects("1500p020", 1))
     assert found.columns["status"] == ["bad_file"]
-    assert found.columns["error"] == ["brick 1500p020, r: it was written while it was read"]
+    assert found.columns["error"] == ["brick 1500p020, r: it changed while it was read"]
 
 
 def test_no_more_requests_at_once_than_asked_for(server: Server) -> None:
@@ -259,7 +259,7 @@ def test_roots_without_coadds_and_without_an_answer_are_refused(bucket: str, tmp
         nobody = f"http://127.0.0.1:{held.getsockname()[1]}/south"
         with pytest.raises(ServiceError, match="connection failed"):
             CoaddSource(nobody, tries=1).prepare(table)
-    with pytest.raises(LensctlError, match="names no host"):
+    with pytest.raises(LensctlError, match="no host name"):
         open_root("http:///south")
 
 

@@ -21,7 +21,7 @@ from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.backoff import Pace
 from lensctl.io.imaging.viewer import ViewerSource
-from lensctl.io.imaging.viewer_response import Asked, asked_to_wait, judge, shown_layer
+from lensctl.io.imaging.viewer_response import CutoutRequest, judge, retry_after_seconds, shown_layer
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step
 from lensctl.io.storage.retry import RetryPolicy
@@ -58,7 +58,7 @@ def fetch(
     longest_wait_seconds: float = 0.05,
     **pace: float,
 ) -> MadeStore:
-    asked = Asked.of(service.url, SIZE, "grz", layer, 0.262, allow_release)
+    asked = CutoutRequest.of(service.url, SIZE, "grz", layer, 0.262, allow_release)
     limits = Pace(
         time.monotonic,
         random.Random(seed).random,
@@ -131,11 +131,11 @@ LASTING = {
     "500 bare": ("http_error", 6, "HTTP 500"),
     "502": ("http_error", 6, "HTTP 502"),
     "reset": ("http_error", 6, "disconnected"),
-    "short": ("bad_file", 6, "cut short"),
-    "short honest": ("bad_file", 6, "cut short"),
+    "short": ("bad_file", 6, "truncated"),
+    "short honest": ("bad_file", 6, "truncated"),
     "html": ("bad_file", 6, "not a FITS image"),
     "ints": ("bad_file", 6, "BITPIX"),
-    "slow 1": ("timeout", 6, "no answer within"),
+    "slow 1": ("timeout", 6, "no response within"),
     "shape": ("wrong_shape", 2, "10x10 px, not 15x15"),
     "planes": ("wrong_shape", 2, "4 planes, not 3"),
     "bands": ("wrong_bands", 2, "'griz', not 'grz'"),
@@ -186,7 +186,7 @@ def test_a_layer_that_does_not_exist_stops_at_once(service: Service, tmp_path: P
 
 def test_a_wrong_address_stops_soon(service: Service, tmp_path: Path) -> None:
     service.url = service.url.replace("viewer", "wiever")
-    with pytest.raises(ServiceError, match="none of the first 50 answers .* HTTP 404"):
+    with pytest.raises(ServiceError, match="none of the first 50 responses .* HTTP 404"):
         fetch(service, tmp_path / "a.zarr", table(400))
 
 
@@ -194,10 +194,10 @@ def test_nobody_there_stops_with_a_plain_sentence(tmp_path: Path) -> None:
     with serving() as gone:
         pass
     started = time.monotonic()
-    with pytest.raises(ServiceError, match="does not answer") as caught:
+    with pytest.raises(ServiceError, match="does not respond") as caught:
         fetch(gone, tmp_path / "a.zarr", table(40), patience=3.0)
     assert time.monotonic() - started < 3
-    assert "run the same command again" in caught.value.fix
+    assert "rerun the command" in caught.value.fix
 
 
 def test_a_service_that_goes_down_is_waited_for_then_given_up_and_the_next_run_goes_on(
@@ -205,7 +205,7 @@ def test_a_service_that_goes_down_is_waited_for_then_given_up_and_the_next_run_g
 ) -> None:
     objects = table(40)
     service.down_after = 20
-    with pytest.raises(ServiceError, match="does not answer: .* HTTP 503"):
+    with pytest.raises(ServiceError, match="does not respond: .* HTTP 503"):
         fetch(service, tmp_path / "a.zarr", objects, patience=0.3)
     done = sum(service.asked[ra] for ra in objects["ra"].to_pylist()[:16])
     service.down_after = None
@@ -239,7 +239,7 @@ def test_a_broken_server_is_not_taken_for_the_edge_of_the_sky(service: Service, 
     objects = table(40)
     service.always = dict.fromkeys(objects["ra"].to_pylist(), "500")
     service.faults[150.0] = [""]  # shown once, and broken since
-    with pytest.raises(ServiceError, match="HTTP 500 for positions it has shown"):
+    with pytest.raises(ServiceError, match="HTTP 500 for positions that worked before"):
         fetch(service, tmp_path / "a.zarr", objects, patience=0.3, connections=1)
 
 
@@ -359,8 +359,8 @@ def test_a_full_disk_stops_the_run(service: Service, tmp_path: Path, monkeypatch
     assert len(service.queries) < 100
 
 
-def asked(**change: object) -> Asked:
-    return Asked.of(
+def asked(**change: object) -> CutoutRequest:
+    return CutoutRequest.of(
         **{"url": "http://x", "size": SIZE, "bands": "grz", "layer": "ls-dr10", "pixscale": 0.262} | change,
         allow_release=False,
     )
@@ -405,7 +405,7 @@ def test_an_answer_cut_anywhere_is_never_taken() -> None:
     ],
 )
 def test_how_long_to_wait_is_said_in_seconds_or_as_a_date(given: str, seconds: float | None) -> None:
-    assert asked_to_wait({"Retry-After": given}, NOW) == seconds
+    assert retry_after_seconds({"Retry-After": given}, NOW) == seconds
 
 
 @pytest.mark.parametrize(

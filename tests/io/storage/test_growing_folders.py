@@ -65,7 +65,7 @@ def test_straight_to_s3_is_what_it_is_on_disk(here, lensctl, bucket):
     assert done(lensctl, f"s3a://{bucket}/deep/there.zarr")["cut"] == 0
     refused = lensctl(*CUT.format(there).split(), "--size", "23")
     assert refused.returncode == 2
-    assert "was made otherwise: size was 21 and is 23" in refused.stderr
+    assert "was made differently: size was 21 and is 23" in refused.stderr
 
 
 def test_any_zarr_reader_reads_it_on_s3(here, lensctl, bucket):
@@ -86,12 +86,12 @@ def test_killed_on_s3_it_is_refused_to_readers_and_goes_on(here, lensctl, bucket
             assert process.poll() is None
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
-    with pytest.raises(InputError, match="is not whole"):
+    with pytest.raises(InputError, match="is incomplete"):
         open_store(url)
     recorded = len(s3.list_objects(f"{url}/_parts"))
     assert 2 <= recorded < SHARDS, "it was killed half-way"
     otherwise = lensctl(*CUT.format(url).split(), "--size", "23")
-    assert (otherwise.returncode, "was begun by another run" in otherwise.stderr) == (2, True)
+    assert (otherwise.returncode, "was started by another run" in otherwise.stderr) == (2, True)
     assert done(lensctl, url)["cut"] == 30 - 4 * recorded
     done(lensctl, "here.zarr")
     assert_same(open_store("here.zarr"), open_store(url))
@@ -130,7 +130,7 @@ def test_parts_and_finish_make_the_same_store(here, lensctl, request, on_s3):
         assert started.returncode == 0, err.decode()
         assert json.loads(out)["cut"] in (11, 12, 10)
     early = lensctl(*CUT.format(store).split(), "--finish")
-    assert (early.returncode, "2 of 8 shards are not there yet, first 2" in early.stderr) == (2, True), early.stderr
+    assert (early.returncode, "2 of 8 shards are missing, first 2" in early.stderr) == (2, True), early.stderr
     with pytest.raises(InputError):
         open_store(store)
     subprocess.run(commands[2], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -144,13 +144,13 @@ def test_parts_and_finish_make_the_same_store(here, lensctl, request, on_s3):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--part", "0/3"], "'0/3' is no part"),
-        (["--part", "4/3"], "'4/3' is no part"),
-        (["--part", "one"], "'one' is no part"),
-        (["--part", "1/3", "--overwrite"], "--part goes without"),
-        (["--part", "1/3", "--npz", "d"], "--part goes without"),
+        (["--part", "0/3"], "'0/3' is not a part"),
+        (["--part", "4/3"], "'4/3' is not a part"),
+        (["--part", "one"], "'one' is not a part"),
+        (["--part", "1/3", "--overwrite"], "--part cannot be combined with"),
+        (["--part", "1/3", "--npz", "d"], "--part cannot be combined with"),
         (["--engine", "flink"], "no engine 'flink'"),
-        (["--finish"], "8 of 8 shards are not there yet, first 0"),
+        (["--finish"], "8 of 8 shards are missing, first 0"),
     ],
 )
 def test_what_does_not_go_together_is_refused(here, lensctl, options, message):
@@ -194,9 +194,9 @@ def test_a_folder_of_npz_is_packed_straight_to_s3_and_exported_from_there(here, 
 def test_a_bucket_that_is_not_there_is_one_sentence(here, lensctl, bucket):
     refused = lensctl(*CUT.format("s3://no-such-bucket-anywhere/a.zarr").split())
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert "there is no such bucket" in refused.stderr, refused.stderr
+    assert "no such bucket" in refused.stderr, refused.stderr
     whole = lensctl(*CUT.format(f"s3://{bucket}").split(), "--overwrite")
-    assert (whole.returncode, "is a whole bucket" in whole.stderr) == (2, True), whole.stderr
+    assert (whole.returncode, "is a bucket" in whole.stderr) == (2, True), whole.stderr
 
 
 def test_s3_that_goes_away_half_way_is_one_sentence_and_the_next_run_goes_on(here, lensctl, bucket, monkeypatch):

@@ -1,4 +1,4 @@
-"""The mark of a folder that is not whole: nobody reads it, and only the same writer goes on."""
+"""The mark of a folder that is incomplete: nobody reads it, and only the same writer goes on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_folder_on_s3_that_was_begun_is_taken_up_by_the_same_writer_alone(tmp_
     with pytest.raises(FileNotFoundError), being_written(url, "me"):
         s3.read_object(f"{url}/nothing")
     s3.upload(tmp_path / "a=1" / "part.parquet", f"{url}/a=0/part.parquet")
-    with pytest.raises(InputError, match="is not whole"):
+    with pytest.raises(InputError, match="is incomplete"):
         read_table(url)
     with pytest.raises(InputError, match="exists"):
         upload_folder(tmp_path, url, "another")
@@ -26,5 +26,5 @@ def test_a_folder_on_s3_that_was_begun_is_taken_up_by_the_same_writer_alone(tmp_
     assert [name.rpartition("made/")[2] for name in s3.list_objects(url)] == ["a=1/part.parquet"]
     with pytest.raises(InputError, match="exists"):
         upload_folder(tmp_path, url, "me")
-    with pytest.raises(InputError, match="is a whole bucket"):
+    with pytest.raises(InputError, match="is a bucket"):
         upload_folder(tmp_path, f"s3://{bucket}/", "me", overwrite=True)

@@ -119,7 +119,7 @@ def test_names_with_blanks_quotes_and_accents_are_names_like_any_other(bucket):
         ("s3://{bucket}/none/*.parquet", "no such object"),
         ("s3://no-bucket-of-this-name/rows.parquet", "no such bucket"),
         ("s3://no-bucket-of-this-name", "no such bucket"),
-        ("s3:///rows.parquet", "names no bucket"),
+        ("s3:///rows.parquet", "no bucket name"),
     ],
 )
 def test_what_is_not_there_is_said_in_a_sentence(bucket, path, says):

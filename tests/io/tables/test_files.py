@@ -40,7 +40,7 @@ def test_text_formats_keep_values_and_declared_types(table, tmp_path, ending):
 
 def test_a_column_that_stands_twice_is_named(tmp_path):
     (tmp_path / "t.csv").write_text("galaxy_id,grading,grading\na,A,B\n")
-    with pytest.raises(InputError, match="t.csv: column 'grading' stands in it more than once"):
+    with pytest.raises(InputError, match="t.csv: column 'grading' occurs more than once"):
         read_table(str(tmp_path / "t.csv"))
 
 

@@ -88,7 +88,7 @@ def test_repeated_ids_and_positions_that_are_none_are_named_by_spark_too(cluster
     write_table(pool.set_column(pool.schema.get_field_index("ra"), "ra", ra), str(tmp_path / "nowhere.parquet"))
     found = cluster.scan("pool", str(tmp_path / "nowhere.parquet"), (*NEEDED, *by))
     lenses = pa.table({"ra": [10.0], "dec": [0.0]})
-    with pytest.raises(InputError, match="1 rows have a position that is null, NaN or impossible"):
+    with pytest.raises(InputError, match="1 rows have a position that is null, NaN or out of range"):
         plan(cluster, found.schema, toys.positives(9), by=by, per_positive=1, lenses=lenses)
 
 
@@ -100,7 +100,7 @@ def test_what_an_executor_cannot_do_is_said_in_one_sentence_and_leaves_nothing(c
     found = cluster.scan("pool", str(pool), (*NEEDED, *by))
     planned = plan(cluster, found.schema, toys.positives(9), by=by, per_positive=1)
     cluster.keep(CHOSEN, planned.sql)
-    with pytest.raises(LensctlError, match=r"Spark: \d+ rows should be drawn, \d+ were"):
+    with pytest.raises(LensctlError, match=r"Spark: \d+ rows should have been drawn, but \d+ were"):
         cluster.write_located(
             CHOSEN, str(tmp_path / "out.parquet"), (), rows=planned.rows + 1, overwrite=False, format=None
         )

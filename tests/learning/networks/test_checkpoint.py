@@ -71,7 +71,7 @@ def test_others_may_read_what_was_written(tmp_path):
 def test_a_damaged_file_of_weights_is_refused(tmp_path, keep):
     path = run_folder(tmp_path / "run") / BEST
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError, match=r"best\.safetensors: not a whole safetensors file"):
+    with pytest.raises(InputError, match=r"best\.safetensors: invalid safetensors file"):
         load_model(tmp_path / "run")
 
 
@@ -95,7 +95,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
     ("facts", "message"),
     [
         ({}, "no 'model' block"),
-        ({"model": {}}, "'model' block cannot be read"),
+        ({"model": {}}, "invalid 'model' block"),
         ({"model": {**CARD.as_dict(), "arch": "resnet99"}}, "no architecture 'resnet99'"),
         ({"model": {**CARD.as_dict(), "normalisation": {"kind": "zscale"}}}, "normalisation"),
         ({"model": CARD.as_dict(), "provenance": [{"command": "train"}]}, "provenance"),
@@ -181,7 +181,7 @@ class Trap:
 @pytest.mark.parametrize("how", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
 def test_init_never_unpickles(tmp_path, how):
     how({"fc.weight": Trap(tmp_path / "sprung")}, tmp_path / "w.pth")
-    with pytest.raises(InputError, match="not unpickled"):
+    with pytest.raises(InputError, match="other pickles are not loaded"):
         checkpoint.initialise(network(), tmp_path / "w.pth")
     assert not (tmp_path / "sprung").exists()
 
@@ -189,11 +189,11 @@ def test_init_never_unpickles(tmp_path, how):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("w.pth", b"not weights", "no plain torch state_dict"),
-        ("w.pth", b"", "no plain torch state_dict"),
-        ("w.pth", b"rubbish", "no plain torch state_dict"),
-        ("w.pth", b"G", "no plain torch state_dict"),
-        ("w.safetensors", b"not weights", "not a whole safetensors file"),
+        ("w.pth", b"not weights", "nor a plain torch state_dict"),
+        ("w.pth", b"", "nor a plain torch state_dict"),
+        ("w.pth", b"rubbish", "nor a plain torch state_dict"),
+        ("w.pth", b"G", "nor a plain torch state_dict"),
+        ("w.safetensors", b"not weights", "invalid safetensors file"),
     ],
 )
 def test_init_from_what_is_no_file_of_weights_is_refused(tmp_path, name, content, message):

@@ -13,19 +13,9 @@ import torch
 from lensctl.io.tables.files import read_table
 from lensctl.learning.networks import exported_program
 from lensctl.rules.errors import InputError
-from tests.toys import frozen as frozen_toys
 from tests.toys import rings
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _small_and_quick():
-    with frozen_toys.tiny_network():
-        yield
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    return frozen_toys.bundle(tmp_path_factory)
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 def test_the_program_gives_any_number_of_cutouts_the_scores_they_had(bundle):
@@ -41,7 +31,7 @@ def test_the_program_gives_any_number_of_cutouts_the_scores_they_had(bundle):
 
 def test_a_damaged_program_is_said_plainly(tmp_path):
     (tmp_path / "model.pt2").write_bytes(b"PK\x03\x04 no")
-    with pytest.raises(InputError, match=r"not a whole torch\.export program"):
+    with pytest.raises(InputError, match=r"invalid torch\.export program"):
         exported_program.load(tmp_path / "model.pt2")
 
 
@@ -91,6 +81,6 @@ def test_a_program_with_a_pickle_in_it_is_refused_before_it_runs(bundle, tmp_pat
     if "flag" in place:
         spoiled_program(program, tmp_path / "flagged.pt2", {"in": place["flag"]})
         program = tmp_path / "flagged.pt2"
-    with pytest.raises(InputError, match="it holds more than plain tensors"):
+    with pytest.raises(InputError, match="holds more than plain tensors"):
         exported_program.load(program)
     assert not ran.exists()

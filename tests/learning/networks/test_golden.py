@@ -51,6 +51,6 @@ class Opens:
 def test_golden_inputs_are_never_unpickled(tmp_path):
     trap = np.array([Opens(str(tmp_path / "opened"))], dtype=object)
     np.savez(tmp_path / "golden.npz", galaxy_id=trap, label=[1], cutouts=[1], logits=[1])
-    with pytest.raises(InputError, match="not whole golden inputs"):
+    with pytest.raises(InputError, match="invalid golden inputs"):
         read_golden(tmp_path / "golden.npz")
     assert not (tmp_path / "opened").exists()

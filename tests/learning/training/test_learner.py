@@ -123,8 +123,8 @@ def test_out_of_memory_halves_the_batch_sums_the_gradients_and_says_so(host):
     for one, other in gradients:
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5)
     assert pieces.micro_batch == 2
-    assert [text.rpartition("pieces of ")[2].split(",")[0] for text in said] == ["4", "2"]
-    assert "batch norm sees each piece by itself" in said[0]
+    assert [text.rpartition("micro-batches of ")[2].split(" ")[0] for text in said] == ["4", "2"]
+    assert "batch norm uses each micro-batch separately" in said[0]
 
 
 def test_with_batch_norm_pieces_give_another_gradient_which_is_why_it_is_said():

@@ -13,12 +13,12 @@ from lensctl.rules.errors import InputError
     [
         ({"arch": "resnet81"}, "did you mean 'resnet18'"),
         ({"normalise": "band"}, "did you mean 'bands'"),
-        ({"epochs": 0}, "epochs = 0 is not from 1"),
+        ({"epochs": 0}, "epochs = 0 is outside 1"),
         ({"lr": float("nan")}, "lr = nan"),
-        ({"noise": 0.2}, "noise = 0.2 is not from 0 to 0.1"),
-        ({"shift": 6}, "shift = 6 is not from 0 to 5"),
-        ({"pos_weight": -1.0}, "pos_weight = -1.0 is no weight"),
-        ({"pos_weight": "balance"}, "pos_weight = balance is no weight"),
+        ({"noise": 0.2}, "noise = 0.2 is outside 0 to 0.1"),
+        ({"shift": 6}, "shift = 6 is outside 0 to 5"),
+        ({"pos_weight": -1.0}, "pos_weight = -1.0 is not a valid weight"),
+        ({"pos_weight": "balance"}, "pos_weight = balance is not a valid weight"),
         ({"fold": "6/5"}, "not a fold"),
     ],
 )

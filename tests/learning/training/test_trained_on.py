@@ -38,9 +38,9 @@ def test_a_manifest_that_changed_is_refused(data):
     before = digests.of_table(data.manifest)
     spoiled = Data(rings.changed(data.manifest, "split", 3, "val"), data.root, "m.parquet")
     assert spoiled.manifest["split"][3] != data.manifest["split"][3]
-    with pytest.raises(InputError, match=r"m\.parquet: it changed since the run was trained on it") as error:
+    with pytest.raises(InputError, match=r"m\.parquet: changed since training") as error:
         trained_on.refuse_changes(spoiled, before)
-    assert error.value.fix == "train again on what is there now, or restore what was trained on"
+    assert error.value.fix == "train again on the current data, or restore the training data"
 
 
 @pytest.mark.parametrize("row", [0, 39])
@@ -75,7 +75,7 @@ def test_a_store_that_is_gone_is_refused(data, tmp_path):
 
 def test_good_cutouts_without_a_digest_cannot_be_compared(data):
     table = rings.changed(data.manifest, "cutout_sha256", 5, None)
-    with pytest.raises(InputError, match="it has no cutout_sha256 for 1 good cutouts"):
+    with pytest.raises(InputError, match="no cutout_sha256 for 1 good cutouts"):
         trained_on.refuse_changes(Data(table, data.root), digests.of_table(table))
 
 
