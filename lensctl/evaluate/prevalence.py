@@ -60,21 +60,21 @@ def _at_thresholds(
     test: Scored, chosen: tuple[Threshold, ...], prevalence: float, rounds: int, seed: int
 ) -> list[dict[str, Any]]:
     """False positive rate and purity at each threshold, raw and weighted, with bootstrap intervals over pixels."""
-    others, lenses = ~test.is_lens, test.is_lens
+    negatives, lenses = ~test.is_lens, test.is_lens
     taken = [test.logit >= threshold.logit for threshold in chosen]
-    columns = [test.weight * others, lenses * 1.0]
-    columns += [test.weight * others * mask for mask in taken] + [lenses * mask * 1.0 for mask in taken]
+    columns = [test.weight * negatives, lenses * 1.0]
+    columns += [test.weight * negatives * mask for mask in taken] + [lenses * mask * 1.0 for mask in taken]
     values = np.stack(columns, axis=1)
     samples = Resampling(test.pixel, rounds, seed).sums(values)
     rows = []
     for k, (threshold, mask) in enumerate(zip(chosen, taken, strict=True)):
-        false, found = int((mask & others).sum()), int((mask & lenses).sum())
+        false, found = int((mask & negatives).sum()), int((mask & lenses).sum())
         both = [_rates(totals, k, len(chosen), prevalence) for totals in (values.sum(axis=0)[None, :], samples)]
         (rate, purity), (rate_samples, purity_samples) = both
-        n = int(others.sum())
+        n = int(negatives.sum())
         rate_range, purity_range = percentile_interval(rate_samples), percentile_interval(purity_samples)
         if not false and n:  # the bootstrap interval would have zero width
-            high = _zero_count_limit(test.weight[others])
+            high = _zero_count_limit(test.weight[negatives])
             rate_range = (0.0, high)
             if found:
                 recall = found / lenses.sum()

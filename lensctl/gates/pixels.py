@@ -169,9 +169,9 @@ def _blocks(index: pa.Table, rows: Ints) -> Iterator[Ints]:
         alone = np.asarray(index["cutout_index"].is_null().to_numpy(), bool)
     for start in range(0, len(rows), blocks.BLOCK_ROWS):
         block = rows[start : start + blocks.BLOCK_ROWS]
-        together = block[~alone[block]]
-        if len(together):
-            yield together
+        stacked = block[~alone[block]]
+        if len(stacked):
+            yield stacked
         yield from np.split(block[alone[block]], int(alone[block].sum())) if alone[block].any() else ()
 
 

@@ -104,11 +104,11 @@ def _rule(database: Database, limits: Settings, n: int) -> Iterator[Check]:
     """Stored pixels and splits follow the split rule."""
     rule = split.split_sql("TRY_CAST(healpix_128 AS BIGINT)", limits.seed)
     by_pixel = "SELECT healpix_128, split, count(*) AS n FROM pool GROUP BY 1, 2"
-    wrong = _rows(
+    mismatched = _rows(
         database, f"SELECT healpix_128, split, n FROM ({by_pixel}) WHERE split IS DISTINCT FROM ({rule}) ORDER BY 1, 2"
     )
-    shown = [f"pixel {row['healpix_128']} ({row['split']})" for row in wrong[: checks.OFFENDERS_SHOWN]]
-    yield checks.none(GATE, "split is that of the rule", shown, n, sum(row["n"] for row in wrong))
+    shown = [f"pixel {row['healpix_128']} ({row['split']})" for row in mismatched[: checks.OFFENDERS_SHOWN]]
+    yield checks.none(GATE, "split is that of the rule", shown, n, sum(row["n"] for row in mismatched))
 
     offenders: list[str] = []
     count = 0

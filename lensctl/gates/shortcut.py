@@ -85,7 +85,7 @@ class _Rows:
         return np.flatnonzero(self.is_lens)
 
     @property
-    def others(self) -> Ints:
+    def negatives(self) -> Ints:
         return np.flatnonzero(~self.is_lens)
 
     def take(self, rows: Ints) -> _Rows:
@@ -116,29 +116,28 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     schema.require(manifest, *NEEDED, "ra", "dec", "cutout_path", "cutout_index", where=inputs.path)
     rows = _read(manifest)
     yield checks.some(GATE, "positives", len(rows.lenses), limits.min_positives)
-    yield checks.some(GATE, "negatives", len(rows.others), limits.min_positives)
-    if min(len(rows.lenses), len(rows.others)) < limits.min_positives:
+    yield checks.some(GATE, "negatives", len(rows.negatives), limits.min_positives)
+    if min(len(rows.lenses), len(rows.negatives)) < limits.min_positives:
         return
     unlocated = texts(manifest, "galaxy_id")[~np.isfinite(numbers(manifest, "healpix_128"))]
     yield checks.none(GATE, "healpix_128 is known", unlocated, manifest.num_rows)
     yield from _conditions(rows, limits)
 
-    lenses, others = matching.sample(
+    lenses, negatives = matching.sample(
         rows.ids,
         rows.stratum,
         rows.lenses,
-        rows.others,
+        rows.negatives,
         most=limits.positives,
         partners=limits.partners,
         seed=limits.seed,
     )
     tolerance = matching.Tolerance(limits.mag_z, limits.g_minus_r, limits.r_minus_z, limits.psfsize_z, limits.nobs_z)
     where = matching.coordinates(rows.columns, tolerance)
-    positive, negative = matching.match(where, rows.kind, lenses, rows.others, limits.partners)
-    measured = np.unique(np.concatenate([lenses, others, negative]))
-    note = (
-        f"{len(lenses):,} positives, {len(others):,} negatives in the same strata, {len(np.unique(negative)):,} matched"
-    )
+    positive, negative = matching.match(where, rows.kind, lenses, rows.negatives, limits.partners)
+    measured = np.unique(np.concatenate([lenses, negatives, negative]))
+    counts = f"{len(lenses):,} positives, {len(negatives):,} negatives of the same strata"
+    note = f"{counts}, {len(np.unique(negative)):,} matched"
     yield Check(GATE, "cutouts looked at", True, len(measured), n=len(rows.ids), note=note)
     matched = len(np.unique(positive))
     yield checks.share(GATE, "share of positives matched", wilson(matched, len(lenses)), (limits.min_matched, 1.0))
@@ -146,7 +145,7 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     # from here on, row indices refer to the measured rows
     rows = rows.take(measured)
     drawn, positive, negative = (
-        np.searchsorted(measured, found) for found in (np.concatenate([lenses, others]), positive, negative)
+        np.searchsorted(measured, found) for found in (np.concatenate([lenses, negatives]), positive, negative)
     )
     measured_table = manifest.take(pa.array(rows.place))
     cutouts = Cutouts(measured_table, inputs.root)

@@ -100,22 +100,27 @@ def _rule(rows: _Rows, limits: Settings) -> Iterator[Check]:
     """Stored pixels and splits follow the split rule."""
     n = len(rows.ids)
     pixel = split.healpix(rows.ra, rows.dec)
-    wrong = np.flatnonzero(pixel != rows.pixel)
-    yield checks.none(GATE, "healpix_128 is that of ra, dec", rows.shown(wrong), n, len(wrong))
+    mismatched = np.flatnonzero(pixel != rows.pixel)
+    yield checks.none(GATE, "healpix_128 is that of ra, dec", rows.shown(mismatched), n, len(mismatched))
 
-    wrong = np.flatnonzero(split.splits_of(pixel, limits.seed) != rows.split)
+    mismatched = np.flatnonzero(split.splits_of(pixel, limits.seed) != rows.split)
     yield checks.none(
-        GATE, "split is that of the rule", rows.shown(wrong), n, len(wrong), _diagnosis(rows, wrong, pixel, limits.seed)
+        GATE,
+        "split is that of the rule",
+        rows.shown(mismatched),
+        n,
+        len(mismatched),
+        _diagnosis(rows, mismatched, pixel, limits.seed),
     )
 
 
-def _diagnosis(rows: _Rows, wrong: NDArray[np.int64], pixel: NDArray[np.int64], seed: int) -> str:
+def _diagnosis(rows: _Rows, mismatched: NDArray[np.int64], pixel: NDArray[np.int64], seed: int) -> str:
     """Message for a recognised fault; empty if none is recognised."""
-    if not len(wrong):
+    if not len(mismatched):
         return ""
     if (_alphabetical(pixel, seed) == rows.split).all():
         return "the splits were assigned in alphabetical order: test, train, val"
-    if (rows.label[wrong] == POSITIVE).all() and (rows.label != POSITIVE).any():
+    if (rows.label[mismatched] == POSITIVE).all() and (rows.label != POSITIVE).any():
         return "only positives: they were split by a different rule than the negatives"
     return ""
 

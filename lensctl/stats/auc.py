@@ -52,18 +52,18 @@ def auc_within(score: Floats, is_lens: Bools, stratum: Ints, pixel: Ints, *, fit
     score, is_lens, stratum, pixel = score[known], is_lens[known], stratum[known], pixel[known]
     parts = []
     for rows in _groups(stratum):
-        lenses, others = rows[is_lens[rows]], rows[~is_lens[rows]]
-        if len(lenses) and len(others):
-            parts.append((lenses, others, *placements(score[lenses], score[others])))
+        lenses, negatives = rows[is_lens[rows]], rows[~is_lens[rows]]
+        if len(lenses) and len(negatives):
+            parts.append((lenses, negatives, *placements(score[lenses], score[negatives])))
     total = sum(len(lenses) for lenses, *_ in parts)
     if not total:
         return Estimate(None)
     value = sum(auc * len(lenses) for lenses, _, auc, _, _ in parts) / total
     influence, used = np.zeros(len(score)), np.zeros(len(score), bool)
-    for lenses, others, auc, per_lens, per_other in parts:
+    for lenses, negatives, auc, per_lens, per_negative in parts:
         influence[lenses] = (per_lens - value) / total
-        influence[others] = (per_other - auc) / len(others) * len(lenses) / total
-        used[lenses] = used[others] = True
+        influence[negatives] = (per_negative - auc) / len(negatives) * len(lenses) / total
+        used[lenses] = used[negatives] = True
     variance = _clustered(influence, np.flatnonzero(used), pixel) * (VARIANCE_FACTOR if fitted else 1)
     return _estimate(value, variance, pixel[is_lens & used], int(used.sum()), total)
 

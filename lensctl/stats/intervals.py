@@ -71,12 +71,12 @@ def delong(label: ArrayLike, score: ArrayLike, level: float = LEVEL) -> Estimate
     """
     is_lens = np.asarray(label).astype(bool)
     score = np.asarray(score, np.float64)
-    lenses, others = int(is_lens.sum()), int((~is_lens).sum())
-    if not lenses or not others:
+    lenses, negatives = int(is_lens.sum()), int((~is_lens).sum())
+    if not lenses or not negatives:
         return Estimate(None, n=len(score))
-    auc, per_lens, per_other = placements(score[is_lens], score[~is_lens])
-    n, events = len(score), min(lenses, others)
-    variance = sum(part.var(ddof=1) / len(part) for part in (per_lens, per_other) if len(part) > 1)
+    auc, per_lens, per_negative = placements(score[is_lens], score[~is_lens])
+    n, events = len(score), min(lenses, negatives)
+    variance = sum(part.var(ddof=1) / len(part) for part in (per_lens, per_negative) if len(part) > 1)
     if auc in (0.0, 1.0):
         edge = wilson(events if auc == 1 else 0, events, level)
         return Estimate(auc, edge.low, edge.high, n, events)
@@ -94,14 +94,14 @@ def delong_difference(label: ArrayLike, score: ArrayLike, against: ArrayLike, le
     has fewer than two rows.
     """
     is_lens = np.asarray(label).astype(bool)
-    lenses, others = int(is_lens.sum()), int((~is_lens).sum())
-    if not lenses or not others:
+    lenses, negatives = int(is_lens.sum()), int((~is_lens).sum())
+    if not lenses or not negatives:
         return Estimate(None, n=len(is_lens))
     ours, theirs = (
         placements(values[is_lens], values[~is_lens])
         for values in (np.asarray(score, np.float64), np.asarray(against, np.float64))
     )
-    value, n, events = ours[0] - theirs[0], len(is_lens), min(lenses, others)
+    value, n, events = ours[0] - theirs[0], len(is_lens), min(lenses, negatives)
     if events < 2:
         return Estimate(value, None, None, n, events)
     variance = sum((a - b).var(ddof=1) / len(a) for a, b in zip(ours[1:], theirs[1:], strict=True))
@@ -110,7 +110,7 @@ def delong_difference(label: ArrayLike, score: ArrayLike, against: ArrayLike, le
 
 
 def placements(
-    lens_score: NDArray[np.float64], other_score: NDArray[np.float64]
+    lens_score: NDArray[np.float64], negative_score: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
     """AUC, and the placement of each lens and each non-lens.
 
@@ -118,13 +118,13 @@ def placements(
     -------
     auc : float
     per_lens : (P,) fraction of non-lenses that score below each lens, ties counting half
-    per_other : (N,) fraction of lenses that score above each non-lens, ties counting half
+    per_negative : (N,) fraction of lenses that score above each non-lens, ties counting half
     """
-    lenses, others = np.sort(lens_score), np.sort(other_score)
-    below = _below(others, lens_score)
-    above = 2 * len(lenses) - _below(lenses, other_score)
-    auc = float(below.sum() / (2 * len(lenses) * len(others)))
-    return auc, below / (2 * len(others)), above / (2 * len(lenses))
+    lenses, negatives = np.sort(lens_score), np.sort(negative_score)
+    below = _below(negatives, lens_score)
+    above = 2 * len(lenses) - _below(lenses, negative_score)
+    auc = float(below.sum() / (2 * len(lenses) * len(negatives)))
+    return auc, below / (2 * len(negatives)), above / (2 * len(lenses))
 
 
 def _below(ordered: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -182,27 +182,27 @@ class Resampling:
         at_count : (rounds, len(before))
             NaN in rounds without lenses or without non-lenses.
         """
-        (lens_score, lens_cluster), (other_score, other_cluster) = self._descending(label, score)
-        above = np.searchsorted(-other_score, -lens_score, "left")  # non-lenses strictly above each lens
-        level = np.searchsorted(-other_score, -lens_score, "right")  # and those at or above
-        found_before = np.searchsorted(-lens_score, -other_score, "left")  # lenses strictly above each non-lens
+        (lens_score, lens_cluster), (negative_score, negative_cluster) = self._descending(label, score)
+        above = np.searchsorted(-negative_score, -lens_score, "left")  # non-lenses strictly above each lens
+        level = np.searchsorted(-negative_score, -lens_score, "right")  # and those at or above
+        found_before = np.searchsorted(-lens_score, -negative_score, "left")  # lenses strictly above each non-lens
         found_before = np.append(found_before, len(lens_score))
         auc = np.full(self.rounds, np.nan)
         at_fpr, at_count = (np.full((self.rounds, len(wanted)), np.nan) for wanted in (fprs, before))
-        others = np.zeros(len(other_score) + 1, np.int64)  # cumulative number drawn
+        negatives = np.zeros(len(negative_score) + 1, np.int64)  # cumulative number drawn
         for number, drawn in self._draws():
             lens_times = drawn[lens_cluster].astype(np.int64)
-            np.cumsum(drawn[other_cluster], dtype=np.int64, out=others[1:])
+            np.cumsum(drawn[negative_cluster], dtype=np.int64, out=negatives[1:])
             lenses = np.append(0, np.cumsum(lens_times))
-            if not lenses[-1] or not others[-1]:
+            if not lenses[-1] or not negatives[-1]:
                 continue
-            beaten = lens_times @ (2 * others[-1] - others[above] - others[level])
-            auc[number] = beaten / (2 * lenses[-1] * others[-1])
+            beaten = lens_times @ (2 * negatives[-1] - negatives[above] - negatives[level])
+            auc[number] = beaten / (2 * lenses[-1] * negatives[-1])
             for k, fpr in enumerate(fprs):
-                allowed = int(np.searchsorted(others[1:], fpr * others[-1] * (1 + 1e-12), "right"))
+                allowed = int(np.searchsorted(negatives[1:], fpr * negatives[-1] * (1 + 1e-12), "right"))
                 at_fpr[number, k] = lenses[found_before[allowed]] / lenses[-1]
             for k, count in enumerate(before):
-                allowed = int(np.searchsorted(others[1:], count, "left"))
+                allowed = int(np.searchsorted(negatives[1:], count, "left"))
                 at_count[number, k] = lenses[found_before[allowed]] / lenses[-1]
         return auc, at_fpr, at_count
 
@@ -230,19 +230,19 @@ class Resampling:
         """
         weights = np.ones(len(self.cluster)) if weight is None else np.asarray(weight, np.float64)
         is_lens = np.asarray(label).astype(bool)
-        (lens_score, lens_cluster), (other_score, other_cluster) = self._descending(label, score)
-        lens_weight, other_weight = (_by_descending_score(score, weights, of) for of in (is_lens, ~is_lens))
-        taken = np.searchsorted(-other_score, -lens_score, "right")  # non-lenses at or above each lens
+        (lens_score, lens_cluster), (negative_score, negative_cluster) = self._descending(label, score)
+        lens_weight, negative_weight = (_by_descending_score(score, weights, of) for of in (is_lens, ~is_lens))
+        taken = np.searchsorted(-negative_score, -lens_score, "right")  # non-lenses at or above each lens
         best = np.full((self.rounds, len(recalls)), np.nan)
-        others = np.zeros(len(other_score) + 1)
+        negatives = np.zeros(len(negative_score) + 1)
         for number, drawn in self._draws():
-            np.cumsum(drawn[other_cluster] * other_weight, out=others[1:])
+            np.cumsum(drawn[negative_cluster] * negative_weight, out=negatives[1:])
             found = np.cumsum(drawn[lens_cluster] * lens_weight)
-            if not len(found) or not found[-1] or not others[-1]:
+            if not len(found) or not found[-1] or not negatives[-1]:
                 continue
-            false = others[taken]
+            false = negatives[taken]
             if prevalence is not None:
-                false = false / others[-1] * (1 - prevalence)
+                false = false / negatives[-1] * (1 - prevalence)
                 lenses = found / found[-1] * prevalence
             else:
                 lenses = found
@@ -262,11 +262,11 @@ class Resampling:
     ) -> tuple[tuple[NDArray[np.float64], NDArray[np.int64]], tuple[NDArray[np.float64], NDArray[np.int64]]]:
         """Descending scores and their pixel indices, of lenses and of non-lenses."""
         is_lens, scores = np.asarray(label).astype(bool), np.asarray(score, np.float64)
-        lenses, others = (
+        lenses, negatives = (
             (_by_descending_score(scores, scores, of), _by_descending_score(scores, self.cluster, of))
             for of in (is_lens, ~is_lens)
         )
-        return lenses, others
+        return lenses, negatives
 
 
 def percentile_interval(samples: NDArray[np.float64], level: float = LEVEL) -> tuple[float | None, float | None]:

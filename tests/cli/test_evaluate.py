@@ -172,11 +172,10 @@ def test_grades_and_another_evaluation_are_told_on_stderr(folder, scores, capfd)
     (_,), err = said(capfd)
     assert "With the grades of grades.csv" in err
     assert (
-        "3 of 3 graded galaxies are among the scores; as graded, test excludes 0 negatives graded as lenses and 3" in err
+        "3 of 3 graded galaxies are among the scores; as graded, test excludes 0 negatives graded as lenses and 3"
+        in err
     )
-    assert (
-        "Compared with scores.parquet on 150 common test galaxies (30 lenses): better: none; worse: none" in err
-    )
+    assert "Compared with scores.parquet on 150 common test galaxies (30 lenses): better: none; worse: none" in err
     assert {"tables/against.csv", "tables/graded.parquet", "tables/test_scores.csv"} <= set(content(folder / "out"))
 
 

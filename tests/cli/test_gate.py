@@ -66,7 +66,9 @@ def test_no_is_exit_status_1_and_says_where(here, manifest):
     wrong = [line for line in lines(done) if not line["passed"]]
     assert {line["gate"] for line in wrong} == {"weights"}
     assert wrong[0]["offenders"]
-    assert "FAILED weights: tier B weighs 0.3 to 0.6\n  1; limit: = 0; 180 judged\n  0001p000_1 (label 1" in done.stderr
+    assert (
+        "FAILED weights: tier B weighs 0.3 to 0.6\n  1; limit: = 0; 180 checked\n  0001p000_1 (label 1" in done.stderr
+    )
     assert done.stderr.endswith("26 checks: 25 passed, 1 failed\n")
 
 
@@ -256,7 +258,7 @@ def test_whatever_an_offender_is_called_the_junit_file_is_xml(name, id):
 def test_github_reads_one_line_for_each_failure():
     line = gate_report.annotation(CHECKS[-1])
     assert line == (
-        "::error title=lensctl gate splits::no, [not] here; 7; limit: = 0; 5 judged; "
+        "::error title=lensctl gate splits::no, [not] here; 7; limit: = 0; 5 checked; "
         "é, 50 %25; b%0Ac: d; \x00e; … and 4 more"
     )
     odd = gate_report.annotation(dataclasses.replace(CHECKS[-1], gate="a,b:c%"))

@@ -84,7 +84,7 @@ def test_pixels_finds_by_a_glance_what_measuring_every_cutout_finds(seed):
         else:
             y, x = rng.integers(0, 101, 2)
             images[i, y : y + 1 + rng.integers(0, 30), x : x + 1 + rng.integers(0, 30), band] = value
-    found = {name: set(at.tolist()) for name, at in pixels_gate._strange(images, 64).items()}
+    found = {name: set(at.tolist()) for name, at in pixels_gate._pixel_faults(images, 64).items()}
     with np.errstate(all="ignore"):
         measured = quality.measure(images)
     middle = quality.central(101)

@@ -104,7 +104,11 @@ def main(folder: Path) -> None:
             trained(folder, team)
             found["normed"] = normed(team)
             found["rehearsed"] = rehearsed(team)
-            found["told"] = [team.broadcast(f"by {rank}"), team.minimum(rank + 3), team.gather(torch.tensor([rank])).tolist()]
+            found["told"] = [
+                team.broadcast(f"by {rank}"),
+                team.minimum(rank + 3),
+                team.gather(torch.tensor([rank])).tolist(),
+            ]
             found["uneven"] = refused(lambda: run(folder, "uneven", team, replace(RECIPE, batch_size=15)))
             row = int(np.flatnonzero(np.array(rings.manifest(64)[0]["split"].to_pylist()) == "train")[3])
             odd = replace(RECIPE, normalise="asinh", noise=0.0)

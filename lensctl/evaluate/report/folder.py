@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lensctl.evaluate.evaluation import Evaluation
 from lensctl.evaluate.report import pictures, plots
-from lensctl.evaluate.report.html import galleries_shown, render
+from lensctl.evaluate.report.gallery import galleries_shown
+from lensctl.evaluate.report.html import render
 from lensctl.io.tables.files import write_table
 
 PLOT_KINDS = ("png", "pdf")

@@ -10,10 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lensctl.evaluate import listings
 from lensctl.evaluate.evaluation import Evaluation
-from lensctl.evaluate.scored import Scored
-
-SHOWN_BY_GALLERY = {"top": 200}
-SHOWN_OTHERWISE = 24
+from lensctl.evaluate.report.gallery import cards_of, galleries_shown
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -30,15 +27,6 @@ def interval(figure: Mapping[str, Any], digits: int = 3) -> str:
     if figure["low"] is None or figure["high"] is None:
         return "no interval"
     return f"{number(figure['low'], digits)} to {number(figure['high'], digits)}"
-
-
-def galleries_shown(evaluation: Evaluation) -> dict[str, Scored]:
-    """The galaxies shown in the report, by gallery."""
-    found = {}
-    for name, part in evaluation.galleries.items():
-        count = SHOWN_BY_GALLERY.get(name.split(" ")[0], SHOWN_OTHERWISE)
-        found[name] = part.head(count)
-    return found
 
 
 def render(
@@ -74,7 +62,7 @@ def render(
         galleries=[
             {
                 "name": name,
-                "cards": _cards(part, pictures.get(name, ()), evaluation.grades),
+                "cards": cards_of(part, pictures.get(name, ()), evaluation.grades),
                 "wrong": int(((part.logit >= 0) != part.is_lens).sum()),
             }
             for name, part in galleries_shown(evaluation).items()
@@ -92,25 +80,3 @@ def _strata(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
         }
         groups.setdefault(listings.NAMES[row["by"]], []).append({**row, **metrics})
     return groups
-
-
-def _cards(part: Scored, pictures: Sequence[str], grades: Mapping[str, str]) -> list[dict[str, Any]]:
-    galaxies = part.text("galaxy_id").tolist()
-    columns = {
-        "galaxy_id": galaxies,
-        "grade": [grades.get(galaxy, "") for galaxy in galaxies],
-        **{
-            axis: ["" if math.isnan(value) else value for value in part.number(axis).tolist()] for axis in ("ra", "dec")
-        },
-        "p": part.p.tolist(),
-        "is_lens": part.is_lens.tolist(),
-        "tier": part.tier.tolist(),
-        "kind": [category or tier for category, tier in zip(part.category, part.tier, strict=True)],
-        "stratum": [
-            ", ".join(filter(None, (kind, bin and f"nobs {bin}")))
-            for kind, bin in zip(part.text("type"), part.text("nobs_z_bin"), strict=True)
-        ],
-        "viewer": listings.viewer_links(part),
-        "picture": list(pictures) or [""] * len(part),
-    }
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -15,17 +15,7 @@ if TYPE_CHECKING:
 
 KIND, FORMAT = "cutouts", 1
 ATTRIBUTE, INDEX, IMAGES, GROUP = "lensctl", "index.parquet", "images", "zarr.json"
-INDEX_COLUMNS = (
-    "galaxy_id",
-    "ra",
-    "dec",
-    "status",
-    "cutout_ok",
-    "has_nan",
-    "nan_pixel_count",
-    "bad_pixel_frac",
-    *(f"{name}_{band}" for name in ("mean", "std", "p01", "p50", "p99") for band in "grz"),
-    "source",
+ORIGIN_COLUMNS = (
     "release",
     "layer",
     "pixel_scale_arcsec",
@@ -37,6 +27,21 @@ INDEX_COLUMNS = (
     "seconds",
     "downloaded_at",
     "error",
+)
+"""What a source of cutouts says of where each comes from."""
+
+INDEX_COLUMNS = (
+    "galaxy_id",
+    "ra",
+    "dec",
+    "status",
+    "cutout_ok",
+    "has_nan",
+    "nan_pixel_count",
+    "bad_pixel_frac",
+    *(f"{name}_{band}" for name in ("mean", "std", "p01", "p50", "p99") for band in "grz"),
+    "source",
+    *ORIGIN_COLUMNS,
     "cutout_sha256",
 )
 ALIGNED = {"ra": "float64", "dec": "float64", "cutout_ok": "bool"}

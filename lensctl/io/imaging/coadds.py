@@ -21,7 +21,7 @@ from lensctl.io.imaging.brick_reader import Box, Memory, OpenBrick, Pixels, plan
 from lensctl.io.imaging.bricks import BRICK, BRICK_COLUMN, Root, bricks_of, release_of_layer
 from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.imaging.roots import open_root
-from lensctl.io.imaging.source import Advance, Cuts, Task, complete
+from lensctl.io.imaging.source import CUT_COLUMNS, Advance, Cuts, Task, complete
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -119,18 +119,6 @@ class Coadds:
         Reuse the arrays of the previous cut: allocating memory costs more than filling it.
     """
 
-    COLUMNS = (
-        "status",
-        "release",
-        "layer",
-        "pixel_scale_arcsec",
-        "url_or_brick",
-        "offset_x_px",
-        "offset_y_px",
-        "http_status",
-        "error",
-    )
-
     def __init__(
         self,
         root: Root,
@@ -159,14 +147,14 @@ class Coadds:
         Returns
         -------
         Cuts
-            In the order of the objects, with the columns of `COLUMNS`; pixels are not resampled. Cutouts that
+            In the order of the objects, with the columns of `CUT_COLUMNS`; pixels are not resampled. Cutouts that
             cannot be made are NaN, with a status and the reason. A missing or damaged additional plane does not fail
             a cutout: it holds its fill value, and is named in `error`.
         """
         count = len(bricks)
         images = self._filled("", (count, self.size, self.size, len(self.bands)), "float32", np.nan)
         extras = {name: self._extra(name, count) for name in self.planes}
-        cuts = Cuts(images, {name: [None] * count for name in self.COLUMNS}, extras)
+        cuts = Cuts(images, {name: [None] * count for name in CUT_COLUMNS}, extras)
         of_brick: dict[str | None, list[int]] = {}
         for row, brick in enumerate(bricks):
             of_brick.setdefault(brick, []).append(row)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lensctl.io.cutouts import npz_metadata
-from lensctl.io.cutouts.layout import Layout, index_rows
+from lensctl.io.cutouts.layout import ORIGIN_COLUMNS, Layout, index_rows
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.rules import quality
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 TRANSIENT = ("pending", "http_error", "timeout", "bad_file", "missing_brick")
 """Statuses of transient failures: the service was down, or a file had not been copied yet."""
+
+
+CUT_COLUMNS = ("status", *ORIGIN_COLUMNS)
+"""Columns of the index that a source fills in; None where it has nothing to say."""
 
 
 @dataclass(frozen=True)

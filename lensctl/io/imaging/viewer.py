@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lensctl import __version__
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.backoff import CircuitBreaker, Pace
-from lensctl.io.imaging.source import BEFORE, Advance, Cuts, Task, complete
+from lensctl.io.imaging.source import BEFORE, CUT_COLUMNS, Advance, Cuts, Task, complete
 from lensctl.io.imaging.viewer_response import MANY, Answer, CutoutRequest, judge, retry_after_seconds, shown_layer
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError, ServiceError, first_line
@@ -32,20 +32,6 @@ OPEN_SHARDS = 2
 EXTRA_WORKERS = 4  # beyond the connections, so that validation and backoff leave no connection idle
 SWITCH_SECONDS = 0.0005  # so that the thread that measures and writes a shard does not delay responses
 DOUBTFUL = 50  # initial rows without a single cutout before the request itself is taken to be wrong
-COLUMNS = (
-    "status",
-    "release",
-    "layer",
-    "pixel_scale_arcsec",
-    "url_or_brick",
-    "offset_x_px",
-    "offset_y_px",
-    "http_status",
-    "attempts",
-    "seconds",
-    "downloaded_at",
-    "error",
-)
 
 
 @dataclass(frozen=True)
@@ -164,7 +150,7 @@ class _Fetching:
             count = task.rows.num_rows
             ra, dec = (task.rows[name].to_pylist() for name in ("ra", "dec"))
             images = np.empty((count, size, size, len(bands)), np.float32)
-            shard = _Shard(task, ra, dec, images, {name: [None] * count for name in COLUMNS}, count)
+            shard = _Shard(task, ra, dec, images, {name: [None] * count for name in CUT_COLUMNS}, count)
             for row in range(count):
                 yield shard, row
 

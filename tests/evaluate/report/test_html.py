@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lensctl.evaluate.evaluation import evaluate
-from lensctl.evaluate.report.html import galleries_shown, number, render
+from lensctl.evaluate.report.gallery import galleries_shown
+from lensctl.evaluate.report.html import number, render
 from tests.evaluate.toys import QUICK, column, write
 from tests.toys.manifests import with_rows
 from tests.toys.scores import restamped, toy_scores
@@ -90,4 +91,9 @@ def test_each_gallery_says_how_many_of_it_are_mistakes(found):
     html = render(found, {}, {})
     for name, part in galleries_shown(found).items():
         wrong = sum((logit >= 0) != is_lens for logit, is_lens in zip(part.logit, part.is_lens, strict=True))
-        assert f"{name[0].upper()}{name[1:]} ({len(part)} shown, {wrong} misclassified at p = 0.5)".replace("others", "non-lenses") in html
+        assert (
+            f"{name[0].upper()}{name[1:]} ({len(part)} shown, {wrong} misclassified at p = 0.5)".replace(
+                "others", "non-lenses"
+            )
+            in html
+        )

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lensctl.learning.networks.golden import choose, keep, read_golden
+from lensctl.learning.networks.golden import choose, read_golden, save_golden_inputs
 from lensctl.rules.errors import InputError
 from tests.toys import rings
 
@@ -34,7 +34,7 @@ def test_nan_outside_the_crop_does_not_matter():
 def test_without_test_rows_there_are_no_golden_inputs(tmp_path):
     table, cutouts = rings.manifest(80)
     train = table.filter(pa.array(np.array(table["split"].to_pylist()) == "train"))
-    assert keep(tmp_path, train, cutouts.read, 16) is False
+    assert save_golden_inputs(tmp_path, train, cutouts.read, 16) is False
     assert list(tmp_path.iterdir()) == []
 
 
