@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lensctl.astro import geometry
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +59,7 @@ def manifest(
     negative_cutouts: pa.Table,
     *,
     keep_unstratified: bool = False,
-    size_arcsec: float = geometry.CUTOUT_ARCSEC,
+    size_arcsec: float = LS_DR10.cutout_arcsec,
 ) -> Manifest:
     """Join tables and cutouts into one manifest.
 

@@ -22,6 +22,7 @@ from lensctl.io.provenance.steps import Step, extend, from_list, step_input, to_
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,9 +69,9 @@ def pack(
     """
     files = by_manifest.npz_files(folder)
     first = npz.read_npz(files[0])
-    if first.cutout.shape[2] != len(quality.BANDS):
+    if first.cutout.shape[2] != len(LS_DR10.bands):
         raise InputError(f"{files[0]}: {first.cutout.shape[2]} bands, not g, r and z", "cutouts must have three bands")
-    layout = Layout(len(files), first.cutout.shape[0], quality.BANDS, shard_rows, codec)
+    layout = Layout(len(files), first.cutout.shape[0], LS_DR10.band_string, shard_rows, codec)
     parameters = {"shard_rows": shard_rows, "codec": codec}
     name = Path(folder).absolute().name
     stamps = [file.stat() for file in files]

@@ -33,6 +33,7 @@ from lensctl.learning.training.run_folder import RunFolder, gather_members, stat
 from lensctl.learning.training.settings import BALANCED, Resources, TrainConfig
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SEED
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -147,7 +148,7 @@ def train(
         config.crop,
         normalisation,
         config.dropout,
-        pixel_scale_arcsec=pixel_scale_arcsec or checkpoint.PIXEL_SCALE_ARCSEC,
+        pixel_scale_arcsec=pixel_scale_arcsec or LS_DR10.pixel_scale_arcsec,
         fold=config.fold,
     )
     with _job(run_dir, step, state, team) as job:

@@ -265,6 +265,25 @@ def test_one_module_writes_the_mark_of_what_is_incomplete():
     assert [named(path) for path in MODULES if '"_INCOMPLETE"' in path.read_text()] == ["io/storage/incomplete.py"]
 
 
+SURVEYS_OWN = re.compile(r"\bgrz\b|\bls-dr\d+|26\.5|0\.262|32\.375")
+SIDES = {"sky/render.py", "gates/shortcuts/features.py"}
+"""Tables of sides in pixels, of which 101 is one."""
+
+
+def literals(path: Path) -> list[object]:
+    """Numbers and texts in the code of a module; docstrings are no code."""
+    tree = ast.parse(path.read_text())
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if named(path) != "rules/survey.py"], ids=named)
+def test_what_holds_for_one_survey_stands_in_rules_survey(path):
+    values = literals(path)
+    assert not [value for value in values if isinstance(value, str | float) and SURVEYS_OWN.search(str(value))]
+    assert 101 not in values or named(path) in SIDES
+
+
 def test_no_module_is_called_after_nothing():
     assert not [named(p) for p in MODULES if p.stem in {"utils", "util", "common", "helpers", "misc", "tools"}]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 ARCSEC = 3600.0  # per degree
 CELLS_PER_DEGREE = 20
-CUTOUT_ARCSEC = 26.5  # side of a 101 px cutout at 0.262 arcsec
 
 
 def unit_vectors(ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.float64]:
@@ -185,7 +185,7 @@ def groups_within(ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> NDArra
 
 
 def boxes_overlap(
-    ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike, size_arcsec: float = CUTOUT_ARCSEC
+    ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike, size_arcsec: float = LS_DR10.cutout_arcsec
 ) -> NDArray[np.bool_]:
     """Whether two square cutouts overlap on the sky, elementwise (inputs broadcast).
 
@@ -206,7 +206,7 @@ def boxes_overlap(
 
 
 def overlapping_pairs(
-    ra: ArrayLike, dec: ArrayLike, size_arcsec: float = CUTOUT_ARCSEC
+    ra: ArrayLike, dec: ArrayLike, size_arcsec: float = LS_DR10.cutout_arcsec
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All pairs i < j of one set whose cutouts overlap, sorted by (i, j)."""
     ra, dec = np.atleast_1d(np.asarray(ra, float)), np.atleast_1d(np.asarray(dec, float))

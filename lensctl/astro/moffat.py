@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class Psf:
     @property
     def alpha_px(self) -> float:
         """Core width alpha in pixels."""
-        return float(self.fwhm / PIXEL_SCALE_ARCSEC / 2 / np.sqrt(2 ** (1 / self.beta) - 1))
+        return float(self.fwhm / LS_DR10.pixel_scale_arcsec / 2 / np.sqrt(2 ** (1 / self.beta) - 1))
 
     @property
     def noise_equivalent_area_px(self) -> float:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.rules.survey import LS_DR10
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-PIXEL_SCALE_ARCSEC = 0.262
 
 REFINEMENTS = ((9, 5), (3, 15))
 """Oversampled blocks around a galaxy's centre: side in pixels, and subpixels per pixel side."""
@@ -138,7 +138,7 @@ def stamps(
     dy: NDArray[np.float64],
     *,
     size: int,
-    pixel_scale: float = PIXEL_SCALE_ARCSEC,
+    pixel_scale: float = LS_DR10.pixel_scale_arcsec,
 ) -> NDArray[np.float32]:
     """Render profiles of unit total flux, integrated over pixels, without PSF.
 

@@ -10,6 +10,7 @@ import typer
 from lensctl.cli import report
 from lensctl.cli.command import PIXELS, command
 from lensctl.cli.options import Format, Overwrite, Workers
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     from lensctl.cutout import MadeStore
@@ -43,10 +44,10 @@ def cutout(
     url: Annotated[str, typer.Option(help="Viewer: base address of the cutout service.")] = PUBLIC_VIEWER,
     layer: Annotated[
         str | None,
-        typer.Option(help="Viewer: layer, default ls-dr10. Coadds: flag other releases.", show_default=False),
+        typer.Option(help="Viewer: layer; default: the survey's. Coadds: flag other releases.", show_default=False),
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of a cutout in pixels.")] = 101,
-    pixscale: Annotated[float, typer.Option(help="Viewer: arcsec per pixel.")] = 0.262,
+    size: Annotated[int, typer.Option(help="Side of a cutout in pixels.")] = LS_DR10.cutout_size_px,
+    pixscale: Annotated[float, typer.Option(help="Viewer: arcsec per pixel.")] = LS_DR10.pixel_scale_arcsec,
     connections: Annotated[int, typer.Option(min=1, help="Concurrent requests.")] = 8,
     rate: Annotated[
         float | None, typer.Option(min=0.01, help="Viewer: maximum requests per second.", show_default=False)
@@ -121,7 +122,7 @@ def cutout(
         inputs += known[1]
         chains = (chain, *known[2])
     else:
-        asked = {"layer": layer or "ls-dr10", "pixscale": pixscale, "allow_release": allow_release}
+        asked = {"layer": layer or LS_DR10.layer, "pixscale": pixscale, "allow_release": allow_release}
         parameters |= {"url": url.rstrip("/"), **asked}
         limits |= {"rate": rate, "patience": patience}
         pixels = _viewer(url, size, layout.bands, asked, limits)

@@ -7,6 +7,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from lensctl.rules.survey import LS_DR10
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 LOG_WIDTH = 110
 OFFENDERS_IN_TABLE = 3
-BANDS = "grz"
 SHARE_LIMITS = re.compile(r">= (\S+), <= (\S+)")
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -100,16 +101,16 @@ def _report(console: Console, checks: Sequence[Check], several: bool) -> None:
     for (gate, note, before, suffix), group in in_bands.items():
         heading = f"{note or 'reported only'}; {before} …{suffix}"
         console.print(f"{gate}: {heading}" if several else heading, style="bold")
-        table = _table("", *BANDS)
+        table = _table("", *LS_DR10.bands)
         for what, own in itertools.groupby(group, key=lambda each: each[0]):
             cells = {band: f"{_number(check.value, 3)} {_interval(check)}" for _, band, check in own}
-            table.add_row(what, *(cells.get(band, "") for band in BANDS))
+            table.add_row(what, *(cells.get(band, "") for band in LS_DR10.bands))
         console.print(table, "")
 
 
 def _band_of(name: str) -> tuple[str, str, str]:
     """A check's name before the band, the band, and the rest: `AUC of noise`, `g`, `, matched`."""
-    found = re.fullmatch(rf"(.+)_([{BANDS}])(,.*)?", name)
+    found = re.fullmatch(rf"(.+)_({'|'.join(LS_DR10.bands)})(,.*)?", name)
     return (found[1], found[2], found[3] or "") if found else (name, "", "")
 
 

@@ -10,12 +10,13 @@ from lensctl.evaluate.operating_point import share_taken
 from lensctl.evaluate.scored import Scored
 from lensctl.rules.bins import NOBS_Z_BINS
 from lensctl.rules.confusers import CONFUSERS
+from lensctl.rules.survey import LS_DR10
 from lensctl.stats.intervals import Estimate, delong
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VIEWER = "https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer=ls-dr10&zoom=16"
+VIEWER = "https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer={layer}&zoom=16"
 NAMES = {
     "tier": "tier",
     "type": "Tractor type",
@@ -137,6 +138,6 @@ def as_table(part: Scored) -> pa.Table:
 def viewer_links(part: Scored) -> list[str]:
     """Link to the Legacy Survey sky viewer for each row; empty if there is no position."""
     return [
-        VIEWER.format(ra=ra, dec=dec) if np.isfinite(ra) and np.isfinite(dec) else ""
+        VIEWER.format(ra=ra, dec=dec, layer=LS_DR10.layer) if np.isfinite(ra) and np.isfinite(dec) else ""
         for ra, dec in zip(part.number("ra"), part.number("dec"), strict=True)
     ]

@@ -6,40 +6,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.rules.survey import LS_DR10
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from lensctl.io.cutouts.by_manifest import Cutouts
 
-NORTH_DEC = 32.375
-SERVES_BOTH = "ls-dr10"
 UNKNOWN = "unknown"
 
 
 def of(manifest: pa.Table, cutouts: Cutouts) -> dict[str, NDArray[np.str_]]:
     """Origin of each row of a manifest, by kind: (N,) text each, `unknown` if not recorded.
 
-    `survey` is north or south for layer ls-dr10, which serves DR9's northern pixels above Dec +32.375 (north of the
-    Galactic plane) under the release's own name; it is the layer elsewhere.
+    `survey` is north or south for the survey's own layer, which serves another release's pixels in the north under
+    its own name; it is the layer elsewhere.
     """
     facts = cutouts.facts("source", "layer", "release", "pixel_scale_arcsec")
     found = {name: _text(facts[name]) for name in facts.column_names}
     ra, dec = (np.asarray(manifest[name].to_numpy(), float) for name in ("ra", "dec"))
-    side = np.where(north(ra, dec), "north", "south")
-    found["survey"] = np.where(found["layer"] == SERVES_BOTH, side, found["layer"])
+    side = np.where(LS_DR10.is_north(ra, dec), "north", "south")
+    found["survey"] = np.where(found["layer"] == LS_DR10.layer, side, found["layer"])
     return found
-
-
-def north(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where layer ls-dr10 serves northern pixels: Dec above 32.375 and north of the Galactic plane."""
-    import astropy.units as u
-    from astropy.coordinates import SkyCoord
-
-    above = np.asarray(dec > NORTH_DEC)
-    if above.any():
-        above[above] = SkyCoord(ra[above] * u.deg, dec[above] * u.deg).galactic.b.deg > 0
-    return above
 
 
 def _text(column: pa.ChunkedArray) -> NDArray[np.str_]:

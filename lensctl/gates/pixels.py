@@ -17,6 +17,7 @@ from lensctl.io.cutouts.store import is_store, open_store
 from lensctl.rules import checks, quality, schema
 from lensctl.rules.checks import Check
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 from lensctl.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ GATE = "pixels"
 class Settings:
     """Limits of the pixels gate."""
 
-    size: int = setting(101, "side of a cutout, pixels", least=1)
+    size: int = setting(LS_DR10.cutout_size_px, "side of a cutout, pixels", least=1)
     max_failed: float = setting(0.01, "maximum fraction of cutouts marked as failed")
     crop: int = setting(0, "side of the central square that may hold no NaN, pixels; 0: check only the centre", least=0)
 
@@ -123,7 +124,7 @@ def _inspect(index: pa.Table, read: Callable[[Ints], Images], rows: Ints, limits
     def inspect_block(block: Ints) -> Mapping[str, NDArray[np.str_]]:
         block_table = recorded.take(block)
         ids, images = texts(block_table, "galaxy_id"), read(block)
-        if images.shape[1:] != (limits.size, limits.size, len(quality.BANDS)) or images.dtype != np.float32:
+        if images.shape[1:] != (limits.size, limits.size, len(LS_DR10.bands)) or images.dtype != np.float32:
             return {SHAPE: ids}
         found = {name: ids[bad] for name, bad in _pixel_faults(images, limits.crop).items()}
         if "cutout_sha256" in block_table.column_names:

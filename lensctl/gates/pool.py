@@ -13,6 +13,7 @@ from lensctl.io.tables.sql import Database
 from lensctl.rules import checks, schema, split
 from lensctl.rules.checks import Check
 from lensctl.rules.confusers import POOLS
+from lensctl.rules.survey import LS_DR10
 from lensctl.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ class Settings:
 
     min_rows: int = setting(200_000, "minimum number of rows")
     n2: tuple[float, float] = setting((0.15, 0.25), "minimum and maximum fraction of N2, the hard confusers")
-    train: tuple[float, float] = setting((0.65, 0.75), "minimum and maximum fraction of train")
-    val: tuple[float, float] = setting((0.12, 0.18), "minimum and maximum fraction of val")
-    test: tuple[float, float] = setting((0.12, 0.18), "minimum and maximum fraction of test")
+    train: tuple[float, float] = setting(LS_DR10.share_limits["train"], "minimum and maximum fraction of train")
+    val: tuple[float, float] = setting(LS_DR10.share_limits["val"], "minimum and maximum fraction of val")
+    test: tuple[float, float] = setting(LS_DR10.share_limits["test"], "minimum and maximum fraction of test")
     min_types: int = setting(3, "minimum number of galaxy types")
     critical: tuple[str, ...] = setting(
         ("galaxy_id", "ra", "dec", "type", "nobs_z", "nobs_z_bin", "healpix_128", "split", "pool"),

@@ -12,6 +12,7 @@ from lensctl.astro import geometry
 from lensctl.gates.classes import NAMES, POSITIVE, integers, labels_of, numbers, texts
 from lensctl.gates.registry import gate, setting
 from lensctl.rules import checks, schema, split
+from lensctl.rules.survey import LS_DR10
 from lensctl.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ GATE = "splits"
 class Settings:
     """Limits of the splits gate."""
 
-    train: tuple[float, float] = setting((0.65, 0.75), "minimum and maximum fraction of train")
-    val: tuple[float, float] = setting((0.12, 0.18), "minimum and maximum fraction of val")
-    test: tuple[float, float] = setting((0.12, 0.18), "minimum and maximum fraction of test")
+    train: tuple[float, float] = setting(LS_DR10.share_limits["train"], "minimum and maximum fraction of train")
+    val: tuple[float, float] = setting(LS_DR10.share_limits["val"], "minimum and maximum fraction of val")
+    test: tuple[float, float] = setting(LS_DR10.share_limits["test"], "minimum and maximum fraction of test")
     same_arcsec: float = setting(1.0, "objects closer than this are the same object, arcsec", least=0)
-    cutout_arcsec: float = setting(geometry.CUTOUT_ARCSEC, "side of a cutout, arcsec", least=0)
+    cutout_arcsec: float = setting(LS_DR10.cutout_arcsec, "side of a cutout, arcsec", least=0)
     seed: int = setting(split.SEED, "seed of the split rule")
 
 
@@ -132,7 +133,10 @@ def _alphabetical(pixel: NDArray[np.int64], seed: int) -> NDArray[np.str_]:
     unique, inverse = np.unique(pixel, return_inverse=True)
     digests = (hashlib.sha256(f"{p}_{seed}".encode()).digest()[:4] for p in unique.tolist())
     u = np.array([int.from_bytes(digest, "big") / 2**32 for digest in digests])
-    return np.select([u < 0.15, u < 0.85], ["test", "train"], "val")[inverse]
+    fractions = LS_DR10.split_fractions
+    names = sorted(fractions)
+    edges = np.cumsum([fractions[name] for name in names])
+    return np.array(names)[np.minimum(np.searchsorted(edges, u, side="right"), len(names) - 1)][inverse]
 
 
 def _shared(rows: _Rows, limits: Settings) -> Iterator[Check]:

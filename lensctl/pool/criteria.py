@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lensctl.rules.bins import TYPES
 from lensctl.rules.derived import magnitude
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +56,7 @@ def tests_of(values: sweeps.Values, criteria: Criteria) -> dict[str, NDArray[np.
         f"type not {'/'.join(criteria.types)}": np.isin(values("type"), [kind.encode() for kind in criteria.types]),
         "maskbits": (values("maskbits") & bits) == 0,
     }
-    for band, least in zip("grz", (criteria.min_nobs_g, criteria.min_nobs_r, criteria.min_nobs_z), strict=True):
+    for band, least in zip(LS_DR10.bands, (criteria.min_nobs_g, criteria.min_nobs_r, criteria.min_nobs_z), strict=True):
         tests[f"nobs_{band} < {least}"] = values(f"nobs_{band}") >= least
     if criteria.max_mag_z is not None:
         tests[f"mag_z >= {criteria.max_mag_z:g}"] = magnitude(values("flux_z")) < criteria.max_mag_z

@@ -9,6 +9,7 @@ from lensctl.rules import split
 from lensctl.rules.bins import nobs_z_bin
 from lensctl.rules.confusers import confuser_category, pool_of
 from lensctl.rules.schema import COLUMNS, arrow_type
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,7 @@ REQUIRED = (
     "ra",
     "dec",
     "maskbits",
-    *(f"{name}_{band}" for name in ("nobs", "flux", "psfsize", "psfdepth", "galdepth") for band in "grz"),
+    *(f"{name}_{band}" for name in ("nobs", "flux", "psfsize", "psfdepth", "galdepth") for band in LS_DR10.bands),
     "shape_r",
     "shape_e1",
     "shape_e2",
@@ -30,7 +31,7 @@ REQUIRED = (
 )
 """Measured columns that a catalogue row must have."""
 
-OPTIONAL = ("flux_w1", "ebv", "fitbits", *(f"mw_transmission_{band}" for band in "grz"))
+OPTIONAL = ("flux_w1", "ebv", "fitbits", *(f"mw_transmission_{band}" for band in LS_DR10.bands))
 """Measured columns that are kept if the catalogue has them."""
 
 
@@ -58,7 +59,7 @@ def with_derived(rows: pa.Table, *, seed: int = split.SEED) -> pa.Table:
     derived: dict[str, Any] = {
         "galaxy_id": pc.binary_join_element_wise(rows["brickname"], rows["objid"].cast(pa.string()), "_")
     }
-    for band in ("g", "r", "z"):
+    for band in LS_DR10.bands:
         derived[f"mag_{band}"] = magnitude(columns[f"flux_{band}"])
     derived["g_minus_r"] = derived["mag_g"] - derived["mag_r"]
     derived["r_minus_z"] = derived["mag_r"] - derived["mag_z"]

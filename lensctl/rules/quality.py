@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-BANDS = "grz"
+from lensctl.rules.survey import LS_DR10
+
 OK, PENDING = "ok", "pending"
 STATUSES = (
     OK,
@@ -44,7 +45,7 @@ def central(size: int) -> slice:
     return slice(start, start + width)
 
 
-def measure(images: Images, bands: Sequence[str] = BANDS) -> Columns:
+def measure(images: Images, bands: Sequence[str] = LS_DR10.bands) -> Columns:
     """Quality columns of cutouts; each row depends only on its own pixels.
 
     Parameters

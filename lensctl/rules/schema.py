@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,8 +24,8 @@ class Column:
     unit: str = ""
 
 
-def _per_band(bands: str, name: str, type: str, meaning: str, unit: str = "") -> tuple[Column, ...]:
-    return tuple(Column(f"{name}_{band}", type, meaning.format(band=band), unit) for band in bands)
+def _per_band(name: str, type: str, meaning: str, unit: str = "") -> tuple[Column, ...]:
+    return tuple(Column(f"{name}_{band}", type, meaning.format(band=band), unit) for band in LS_DR10.bands)
 
 
 IDENTITY = (
@@ -36,23 +37,23 @@ IDENTITY = (
     Column("type", "string", "Tractor model: PSF, REX, EXP, DEV, SER or DUP"),
 )
 MEASURED = (
-    *_per_band("grz", "nobs", "int16", "Exposures that cover the object in {band}"),
-    *_per_band("grz", "flux", "float", "Model flux in {band}", "nanomaggy"),
+    *_per_band("nobs", "int16", "Exposures that cover the object in {band}"),
+    *_per_band("flux", "float", "Model flux in {band}", "nanomaggy"),
     Column("flux_w1", "float", "Model flux in WISE W1", "nanomaggy"),
-    *_per_band("grz", "psfsize", "float", "PSF FWHM in {band}", "arcsec"),
-    *_per_band("grz", "psfdepth", "float", "Inverse variance of a point source in {band}", "1/nanomaggy^2"),
-    *_per_band("grz", "galdepth", "float", "Inverse variance of a small galaxy in {band}", "1/nanomaggy^2"),
+    *_per_band("psfsize", "float", "PSF FWHM in {band}", "arcsec"),
+    *_per_band("psfdepth", "float", "Inverse variance of a point source in {band}", "1/nanomaggy^2"),
+    *_per_band("galdepth", "float", "Inverse variance of a small galaxy in {band}", "1/nanomaggy^2"),
     Column("ebv", "float", "Galactic reddening E(B-V)", "mag"),
     Column("maskbits", "int32", "Bits of the coadd maskbits map the object touches"),
     Column("fitbits", "int16", "Bits that describe the fit"),
-    *_per_band("grz", "mw_transmission", "float", "Galactic transmission in {band}"),
+    *_per_band("mw_transmission", "float", "Galactic transmission in {band}"),
     Column("shape_r", "float", "Half-light radius", "arcsec"),
     Column("shape_e1", "float", "Ellipticity component 1"),
     Column("shape_e2", "float", "Ellipticity component 2"),
     Column("sersic", "float", "Sersic index"),
 )
 DERIVED = (
-    *_per_band("grz", "mag", "float", "Observed AB magnitude in {band}, null where flux <= 0", "mag"),
+    *_per_band("mag", "float", "Observed AB magnitude in {band}, null where flux <= 0", "mag"),
     Column("g_minus_r", "float", "Observed colour mag_g - mag_r", "mag"),
     Column("r_minus_z", "float", "Observed colour mag_r - mag_z", "mag"),
     Column("z_minus_w1", "float", "Observed colour mag_z - mag_w1", "mag"),
@@ -88,7 +89,7 @@ CUTOUT = (
     *(
         column
         for statistic in ("mean", "std", "p01", "p50", "p99")
-        for column in _per_band("grz", statistic, "float", f"{statistic} of the finite {{band}} pixels", "nanomaggy")
+        for column in _per_band(statistic, "float", f"{statistic} of the finite {{band}} pixels", "nanomaggy")
     ),
     Column("source", "string", "viewer, coadd or npz"),
     Column("release", "string", "Survey and version the pixels come from"),

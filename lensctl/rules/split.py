@@ -10,16 +10,18 @@ import functools
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from lensctl.rules.survey import LS_DR10
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-NSIDE = 128
-SEED = 42
-SPLITS = ("train", "val", "test")
-BELOW = {"train": 0.70, "val": 0.85, "test": 1.0}  # upper edge of u, the first that holds, in this order
+NSIDE, SEED = LS_DR10.split_nside, LS_DR10.split_seed
+SPLITS = tuple(LS_DR10.split_fractions)
+BELOW = LS_DR10.split_edges
+"""Upper edge of u of each split; the first that holds, in this order."""
 
 
 def healpix(ra: ArrayLike, dec: ArrayLike, nside: int = NSIDE) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -58,6 +59,17 @@ class Survey:
     split_fractions: Mapping[str, float] = field(default_factory=lambda: {"train": 0.70, "val": 0.15, "test": 0.15})
     split_seed: int = 42
     split_nside: int = 128
+
+    @property
+    def band_string(self) -> str:
+        """The bands as files and the cutout service name them together, such as grz."""
+        return "".join(self.bands)
+
+    @property
+    def split_edges(self) -> dict[str, float]:
+        """Upper edge of the hash value of each split, in order; the last is exactly 1."""
+        edges = [round(edge, 9) for edge in itertools.accumulate(self.split_fractions.values())]
+        return dict(zip(self.split_fractions, edges, strict=True))
 
     @property
     def cutout_arcsec(self) -> float:

@@ -15,6 +15,7 @@ from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.provenance.steps import Chain
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 from lensctl.show.description import Description, Rows, as_text, counted
 
 COUNTED = ("status", "source", "release", "layer", "pixel_scale_arcsec")
@@ -137,7 +138,7 @@ def _arrays_facts(path: str, keys: list[str]) -> Description:
 
 
 def _bands(count: int) -> list[str]:
-    return list(quality.BANDS) if count == len(quality.BANDS) else [str(band) for band in range(count)]
+    return list(LS_DR10.bands) if count == len(LS_DR10.bands) else [str(band) for band in range(count)]
 
 
 def _value(name: str, values: Any) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from lensctl.rules.survey import LS_DR10
 from lensctl.sky import dirt, lens_catalog, lenses, measure, pointings, population
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _contents(counts: Counts) -> str:
 
 
 def _drawn(windows: Sequence[Pointing]) -> str:
-    area_deg2 = sum(((w.size - 2 * pointings.MARGIN_PX) * 0.262 / 3600) ** 2 for w in windows)
+    area_deg2 = sum(((w.size - 2 * pointings.MARGIN_PX) * LS_DR10.pixel_scale_arcsec / 3600) ** 2 for w in windows)
     galaxies = sum(w.galaxies for w in windows)
     lens_share = sum(w.confident + w.probable for w in windows) / max(galaxies, 1)
     shares = ", ".join(f"{kind} {share:g}" for kind, share in population.KINDS.items())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.sky.pointings import BANDS
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def write(root: Path, pointing: Pointing, planes: Planes) -> None:
     """Write a window's coadds; a missing band has no files."""
     place = folder(root, pointing.brick)
     place.mkdir(parents=True, exist_ok=True)
-    for i, band in enumerate(BANDS):
+    for i, band in enumerate(LS_DR10.bands):
         if band == pointing.dirt.missing_band:
             continue
         _write(place, pointing, "image", band, planes.image[i], -IMAGE_STEP_NANOMAGGY)
@@ -105,7 +105,7 @@ def _header(pointing: Pointing, kind: str, band: str) -> list[Card]:
         ("PRODTYPE", _MEANING[kind], "NOAO image type"),
     ]
     if band:
-        i = BANDS.index(band)
+        i = LS_DR10.bands.index(band)
         values += [
             ("FILTER", band, "Band"),
             ("PSFFWHM", pointing.seeing[i], "[arcsec] FWHM of the mock PSF, a Moffat"),

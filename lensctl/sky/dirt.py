@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
-from lensctl.sky.pointings import BANDS
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +44,7 @@ def exposures(rng: np.random.Generator, pointing: Pointing) -> NDArray[np.int16]
     side = pointing.size
     nexp = np.empty((3, side, side), np.int16)
     nexp[:] = np.array(pointing.nobs)[:, None, None]
-    for band, name in enumerate(BANDS):
+    for band, name in enumerate(LS_DR10.bands):
         view = nexp[band].T if rng.random() < 0.5 else nexp[band]
         edge = int(rng.integers(side // 5, side - side // 5))
         fewer = 0 if pointing.nobs[band] == FEWEST_IN_POOL else -1
@@ -68,7 +67,7 @@ def star_mask(
     bits = np.zeros((side, side), np.int32)
     rows, columns = np.mgrid[:side, :side]
     for i in np.flatnonzero(magnitude < MEDIUM_MAG):
-        radius = 1630 * 1.396 ** -magnitude[i] / PIXEL_SCALE_ARCSEC
+        radius = 1630 * 1.396 ** -magnitude[i] / LS_DR10.pixel_scale_arcsec
         squared = (columns - x[i]) ** 2 + (rows - y[i]) ** 2
         bits[squared < radius**2] |= 1 << BIT_MEDIUM
         if magnitude[i] < BRIGHT_MAG:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.rules.survey import LS_DR10
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -49,7 +51,7 @@ def components(
 def _profile(galaxy: dict[str, float], share: tuple[float, float, float], **changed: float) -> Components:
     """One profile at the galaxy's centre with a fraction of its flux in g, r and z."""
     values = {"x": 0.0, "y": 0.0, **galaxy, **changed}
-    for band, part in zip("grz", share, strict=True):
+    for band, part in zip(LS_DR10.bands, share, strict=True):
         values[f"flux_{band}"] = galaxy[f"flux_{band}"] * part
     return {name: np.array([values[name]]) for name in COLUMNS}
 
@@ -73,7 +75,7 @@ def _knots(
         "q": ones,
         "phi": 0 * ones,
     }
-    for band, part in zip("grz", share, strict=True):
+    for band, part in zip(LS_DR10.bands, share, strict=True):
         table[f"flux_{band}"] = galaxy[f"flux_{band}"] * part * weight / weight.sum()
     return table
 

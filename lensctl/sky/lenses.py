@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.astro import lensing, sersic
-from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
+from lensctl.rules.survey import LS_DR10
 from lensctl.sky import population
 
 if TYPE_CHECKING:
@@ -85,12 +85,12 @@ def draw(
         The galaxy alone, with unit flux, convolved with each band's PSF.
     """
     model = _seen(_host_stamp(host, offset_px)[None].repeat(3, axis=0), psfs)
-    flux = np.array([host[f"flux_{band}"] for band in "grz"])
+    flux = np.array([host[f"flux_{band}"] for band in LS_DR10.bands])
     best: Arcs | None = None
     for _ in range(40):
         lens, source = _geometry(rng, host, tier, offset_px)
         unit = lensing.lensed_image(
-            lens, source.brightness, size=STAMP_PX, pixel_scale=PIXEL_SCALE_ARCSEC, oversample=OVERSAMPLE
+            lens, source.brightness, size=STAMP_PX, pixel_scale=LS_DR10.pixel_scale_arcsec, oversample=OVERSAMPLE
         )
         colours = np.clip(rng.normal((0.18, 0.22), (0.15, 0.16)), (-0.15, -0.15), (0.6, 0.7))
         relative = np.array([10 ** (-0.4 * colours[0]), 1.0, 10 ** (0.4 * colours[1])])
@@ -117,7 +117,7 @@ def draw(
             "source_n": source.n,
             "source_q": source.q,
             "source_phi": source.phi,
-            **{f"source_flux_{band}": flux_r * r for band, r in zip("grz", relative, strict=True)},
+            **{f"source_flux_{band}": flux_r * r for band, r in zip(LS_DR10.bands, relative, strict=True)},
             "magnification": float(unit.sum()),
             "arc_peak_snr": flux_r * snr_of_unit,
             "arc_contrast": flux_r * contrast_of_unit,
@@ -135,7 +135,7 @@ def _geometry(
 ) -> tuple[lensing.Lens, sersic.Sersic]:
     theta_e = float(np.clip(tier.einstein_median_arcsec * np.exp(rng.normal(0, 0.24)), *EINSTEIN_RANGE_ARCSEC))
     shear, shear_angle = min(abs(rng.normal(0, 0.05)), 0.15), rng.uniform(0, 2 * np.pi)
-    x, y = (v * PIXEL_SCALE_ARCSEC for v in offset_px)
+    x, y = (v * LS_DR10.pixel_scale_arcsec for v in offset_px)
     lens = lensing.Lens(
         theta_e=theta_e,
         q=float(np.clip(host["q"] + rng.normal(0.05, 0.07), 0.5, 0.97)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.astro import sersic
-from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
+from lensctl.rules.survey import LS_DR10
 from lensctl.sky import dirt
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ EXTINCTION_PER_EBV = {
 INDEX_OF_TYPE = {"PSF": 0.0, "REX": 1.0, "EXP": 1.0, "DEV": 4.0}
 APERTURES_ARCSEC = (0.5, 0.75, 1.0, 1.5, 2.0, 3.5, 5.0, 7.0)
 _GAUSSIAN_HALF = 1.1774  # half-light radius of a round Gaussian in sigmas
-_GALDEPTH_SIGMA_PX = 0.45 / _GAUSSIAN_HALF / PIXEL_SCALE_ARCSEC
+_GALDEPTH_SIGMA_PX = 0.45 / _GAUSSIAN_HALF / LS_DR10.pixel_scale_arcsec
 
 
 def mistype(rng: np.random.Generator, types: NDArray[np.str_], kind: NDArray[np.str_]) -> NDArray[np.str_]:
@@ -73,7 +73,7 @@ def measure(
     count = len(types)
     is_point = types == "PSF"
     column, row = (np.clip(np.rint(true[name]).astype(int), 0, pointing.size - 1) for name in ("x", "y"))
-    size_px = np.where(is_point, 0, true["r_half"] / _GAUSSIAN_HALF / PIXEL_SCALE_ARCSEC)
+    size_px = np.where(is_point, 0, true["r_half"] / _GAUSSIAN_HALF / LS_DR10.pixel_scale_arcsec)
     out: dict[str, NDArray[Any]] = {
         "release": np.full(count, RELEASE),
         "brickid": np.full(count, pointing.brick.id),
@@ -89,7 +89,7 @@ def measure(
         out[f"mw_transmission_{band}"] = np.full(count, 10 ** (-0.4 * per_ebv * pointing.ebv))
     scatter = 1 + rng.normal(0, 0.02, count)
     snr = {}
-    for i, band in enumerate("grz"):
+    for i, band in enumerate(LS_DR10.bands):
         nexp = planes.nexp[i, row, column]
         area = psfs[i].noise_equivalent_area_px
         per_px = nexp / pointing.noise[i] ** 2
@@ -107,8 +107,8 @@ def measure(
             f"psfsize_{band}": np.where(nexp > 0, psfs[i].fwhm * (1 + rng.normal(0, 0.008, count)), 0),
             f"psfdepth_{band}": per_px / area,
             f"galdepth_{band}": per_px / (area + 4 * np.pi * _GALDEPTH_SIGMA_PX**2),
-            f"nea_{band}": np.full(count, area * PIXEL_SCALE_ARCSEC**2),
-            f"blob_nea_{band}": np.full(count, area * PIXEL_SCALE_ARCSEC**2),
+            f"nea_{band}": np.full(count, area * LS_DR10.pixel_scale_arcsec**2),
+            f"blob_nea_{band}": np.full(count, area * LS_DR10.pixel_scale_arcsec**2),
             f"rchisq_{band}": np.where(nexp > 0, 1 + np.abs(rng.normal(0, 0.05, count)), 0),
             f"fracflux_{band}": np.abs(rng.normal(0, 0.03, count)),
             f"fracin_{band}": np.full(count, 0.99),
@@ -123,10 +123,10 @@ def _place(
     rng: np.random.Generator, pointing: Pointing, true: Table, fwhm: float, snr: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
     """Positions with an error of 0.02 arcsec and 0.45 FWHM/SNR in quadrature, the same for every object."""
-    error_px = np.hypot(0.02, 0.45 * fwhm / snr) / PIXEL_SCALE_ARCSEC
+    error_px = np.hypot(0.02, 0.45 * fwhm / snr) / LS_DR10.pixel_scale_arcsec
     x, y = (true[name] + error_px * rng.normal(0, 1, len(snr)) for name in ("x", "y"))
     ra, dec = pointing.wcs().all_pix2world(x, y, 0)
-    ivar = 1 / (error_px * PIXEL_SCALE_ARCSEC / 3600) ** 2
+    ivar = 1 / (error_px * LS_DR10.pixel_scale_arcsec / 3600) ** 2
     return {"ra": np.asarray(ra) % 360, "dec": np.asarray(dec), "bx": x, "by": y, "ra_ivar": ivar, "dec_ivar": ivar}
 
 

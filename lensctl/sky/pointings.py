@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
 from lensctl.rules import split
 from lensctl.rules.bins import NOBS_Z_BINS, nobs_z_bin
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 from lensctl.sky import population
 from lensctl.sky.bricks import SIDE_PX, Brick, brick_at
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
     from numpy.typing import NDArray
 
-BANDS = ("g", "r", "z")
 MARGIN_PX = 52
 """Minimum distance of catalogued objects from the edge of their window, so that a 101 px cutout fits."""
 
@@ -31,7 +30,6 @@ POINTINGS_STEP = 20
 """Windows come in multiples of 20: 14 train, 3 val, 3 test."""
 
 CONFIDENT_SHARE = 0.4
-SHARE_OF_SPLIT = {"train": 0.70, "val": 0.15, "test": 0.15}
 NOBS_Z = (("1-2", 0.06, (1, 2)), ("3-5", 0.65, (3, 4, 5)), ("6-10", 0.235, (6, 7, 8, 9, 10)), ("11+", 0.055, (11, 12)))
 """nobs_z bins: name, fraction of the pointings, numbers of exposures."""
 
@@ -107,7 +105,7 @@ def window_wcs(brick: Brick, x0: int, y0: int) -> WCS:
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crval = [brick.ra, brick.dec]
     wcs.wcs.crpix = [(SIDE_PX + 1) / 2 - x0, (SIDE_PX + 1) / 2 - y0]
-    wcs.wcs.cd = np.diag([-1.0, 1.0]) * PIXEL_SCALE_ARCSEC / 3600
+    wcs.wcs.cd = np.diag([-1.0, 1.0]) * LS_DR10.pixel_scale_arcsec / 3600
     return wcs
 
 
@@ -132,7 +130,7 @@ def plan(seed: int, size: Size) -> list[Pointing]:
     if side < 2 * MARGIN_PX + 50 or side > SIDE_PX:
         raise InputError(f"windows cannot have {side} px", f"use --window-px between 300 and {SIDE_PX}")
     rng = generator(seed)
-    quota = dict(zip(split.SPLITS, _deal(count, list(SHARE_OF_SPLIT.values())), strict=True))
+    quota = dict(zip(split.SPLITS, _deal(count, list(LS_DR10.split_fractions.values())), strict=True))
     placed = list(_places(rng, quota, side))
     pointings = [replace(p, index=i) for i, p in enumerate(sorted(placed, key=lambda p: p.brick.id))]
     pointings = _with_conditions(rng, pointings)
@@ -141,7 +139,7 @@ def plan(seed: int, size: Size) -> list[Pointing]:
 
 
 def _count_and_side(size: Size) -> tuple[int, int]:
-    per_px = GALAXIES_PER_SQ_DEG * (PIXEL_SCALE_ARCSEC / 3600) ** 2
+    per_px = GALAXIES_PER_SQ_DEG * (LS_DR10.pixel_scale_arcsec / 3600) ** 2
     if size.full_bricks:
         return max(7, -(-size.galaxies // int(per_px * 3435**2))), SIDE_PX
     if size.window_px is not None:
@@ -229,7 +227,7 @@ def _with_numbers(rng: np.random.Generator, pointings: list[Pointing], size: Siz
     order = rng.permutation(len(pointings))
     galaxies = np.full(len(pointings), size.galaxies // len(pointings))
     galaxies[order[: size.galaxies % len(pointings)]] += 1
-    shares = list(SHARE_OF_SPLIT.values())
+    shares = list(LS_DR10.split_fractions.values())
     lenses = np.zeros(len(pointings), np.int64)
     confident = np.zeros(len(pointings), np.int64)
     in_split, sure_in_split = (_deal(n, shares) for n in (size.lenses, round(CONFIDENT_SHARE * size.lenses)))
@@ -264,8 +262,8 @@ def _with_dirt(rng: np.random.Generator, pointings: list[Pointing]) -> list[Poin
         replace(
             p,
             dirt=Dirt(
-                missing_band=BANDS[int(rng.integers(3))] if p.index in missing else "",
-                unexposed_band=BANDS[int(rng.integers(3))] if p.index in unexposed else "",
+                missing_band=LS_DR10.bands[int(rng.integers(3))] if p.index in missing else "",
+                unexposed_band=LS_DR10.bands[int(rng.integers(3))] if p.index in unexposed else "",
                 nan_centres=int((centres == p.index).sum()),
                 nan_edges=int((edges == p.index).sum()),
                 bright_star=p.index in bright,

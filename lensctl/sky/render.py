@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.astro import sersic
-from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,11 +59,11 @@ class Canvas:
         sigma : (3,) float64
             Sky noise per pixel, nanomaggies: sets how far out a profile is rendered.
         """
-        fluxes = np.stack([table[f"flux_{band}"] for band in "grz"])
+        fluxes = np.stack([table[f"flux_{band}"] for band in LS_DR10.bands])
         flux_in_sigmas = (fluxes / sigma[:, None]).max(axis=0)
-        faintest = FAINTEST_SIGMA / PIXEL_SCALE_ARCSEC**2
+        faintest = FAINTEST_SIGMA / LS_DR10.pixel_scale_arcsec**2
         reach = sersic.radius_at(faintest, np.maximum(flux_in_sigmas, 1e-9), table["r_half"], table["n"], table["q"])
-        reach = np.minimum(reach, 10 * table["r_half"]) / PIXEL_SCALE_ARCSEC + 2
+        reach = np.minimum(reach, 10 * table["r_half"]) / LS_DR10.pixel_scale_arcsec + 2
         sides = np.array(STAMP_SIDES)
         side = sides[np.minimum(np.searchsorted(sides, 2 * reach + 1), len(sides) - 1)]
         column, row = np.rint(x).astype(int), np.rint(y).astype(int)

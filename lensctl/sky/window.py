@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.astro.moffat import Psf
-from lensctl.astro.sersic import PIXEL_SCALE_ARCSEC
+from lensctl.rules.survey import LS_DR10
 from lensctl.sky import dirt, features, lenses, measure, population, render
-from lensctl.sky.pointings import BANDS, MARGIN_PX, Pointing, generator
+from lensctl.sky.pointings import MARGIN_PX, Pointing, generator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +86,7 @@ def build(seed: int, pointing: Pointing) -> Window:
     stars = {name: np.concatenate([stars[name], bright[name]]) for name in stars}
     star_x = np.concatenate([x[count:], rng.uniform(0.12, 0.88, len(bright["mag_r"])) * pointing.size])
     star_y = np.concatenate([y[count:], rng.uniform(0.12, 0.88, len(bright["mag_r"])) * pointing.size])
-    fluxes = np.stack([stars[f"flux_{band}"] for band in BANDS])
+    fluxes = np.stack([stars[f"flux_{band}"] for band in LS_DR10.bands])
     render.add_stars(light, star_x, star_y, fluxes, psfs, sigma)
     bits = dirt.star_mask(star_x, star_y, stars["mag_r"], pointing.size)
 
@@ -148,7 +148,7 @@ def _draw_galaxies(
     sigma: NDArray[np.float64],
 ) -> None:
     parts, owner = features.components(rng, galaxies, kind)
-    at_x, at_y = (v[owner] + parts[name] / PIXEL_SCALE_ARCSEC for v, name in ((x, "x"), (y, "y")))
+    at_x, at_y = (v[owner] + parts[name] / LS_DR10.pixel_scale_arcsec for v, name in ((x, "x"), (y, "y")))
     canvas.add_profiles(at_x, at_y, parts, sigma)
 
 
@@ -157,7 +157,7 @@ def _draw_surroundings(
 ) -> None:
     """Draw uncatalogued galaxies: too faint ones anywhere, and all magnitudes in the window's rim."""
     side = pointing.size
-    arcmin2 = (side * PIXEL_SCALE_ARCSEC / 60) ** 2
+    arcmin2 = (side * LS_DR10.pixel_scale_arcsec / 60) ** 2
     faint = population.faint_galaxies(rng, rng.poisson(population.FAINT_PER_SQ_ARCMIN * arcmin2))
     x, y = rng.uniform(-10, side + 10, (2, len(faint["n"])))
     canvas.add_profiles(x, y, faint, sigma)
@@ -182,16 +182,16 @@ def _draw_arcs(
     """Add arcs around the first galaxies; returns each lens's parameters, and the effect of the arcs on its fit."""
     facts = []
     tiers = ["confident"] * pointing.confident + ["probable"] * pointing.probable
-    rows: dict[str, list[float]] = {name: [] for name in ("x", "y", *(f"flux_{band}" for band in BANDS))}
+    rows: dict[str, list[float]] = {name: [] for name in ("x", "y", *(f"flux_{band}" for band in LS_DR10.bands))}
     for i, grade in enumerate(tiers):
         host = {name: float(galaxies[name][i]) for name in galaxies}
         x, y = float(place[0][i]), float(place[1][i])
         offset = (x - round(x), y - round(y))
         arcs, model = lenses.draw(rng, host, lenses.TIERS[grade], psfs, sigma, offset)
         canvas.add(x, y, arcs.image)
-        flux = np.array([host[f"flux_{band}"] for band in BANDS])
+        flux = np.array([host[f"flux_{band}"] for band in LS_DR10.bands])
         added, shift = lenses.absorbed(arcs.seen, model, flux, sigma)
-        absorbed = {f"absorbed_flux_{band}": float(v) for band, v in zip(BANDS, added, strict=True)}
+        absorbed = {f"absorbed_flux_{band}": float(v) for band, v in zip(LS_DR10.bands, added, strict=True)}
         facts.append({**arcs.facts, **absorbed})
         for name, value in zip(rows, (*shift, *added), strict=True):
             rows[name].append(float(value))
@@ -210,7 +210,7 @@ def _all_objects(
     count = len(stars["mag_r"])
     blank = {"r_half": 0.0, "n": 0.0, "q": 1.0, "phi": 0.0}
     true = {name: np.concatenate([galaxies[name], np.full(count, value)]) for name, value in blank.items()}
-    for band in BANDS:
+    for band in LS_DR10.bands:
         true[f"flux_{band}"] = np.concatenate([galaxies[f"flux_{band}"], stars[f"flux_{band}"]])
     true["mag_r"] = np.concatenate([np.full(len(kind), np.nan), stars["mag_r"]])
     for i, name in enumerate(("x", "y")):

@@ -10,6 +10,7 @@ from scipy.integrate import quad
 
 from lensctl.astro import sersic
 from lensctl.astro.sersic import Sersic, Shapes
+from lensctl.rules.survey import LS_DR10
 
 indices = st.floats(0.5, 6.0)
 ratios = st.floats(0.15, 1.0)
@@ -85,17 +86,17 @@ def test_pixels_add_up_to_the_total_flux(n, r_half, q):
 def test_pixels_of_a_de_vaucouleurs_galaxy_hold_what_is_on_the_stamp_wherever_its_cusp_falls(place, r_half):
     stamp = draw(r_half, 4.0, 1.0, 0.0, *place, size=201)
     y, x = (np.mgrid[:201, :201] - 100).astype(float)
-    inside = np.hypot(x - place[0], y - place[1]) * sersic.PIXEL_SCALE_ARCSEC < 26
+    inside = np.hypot(x - place[0], y - place[1]) * LS_DR10.pixel_scale_arcsec < 26
     assert stamp[inside].sum() == pytest.approx(float(sersic.enclosed_fraction(26, r_half, 4.0)), abs=0.015)
 
 
 def test_finer_pixels_converge_to_the_same_flux_in_an_aperture():
     def aperture(parts: int) -> float:
         shape = Shapes(np.array([0.8]), np.array([1.0]), np.array([0.6]), np.array([0.3]))
-        scale, zero = sersic.PIXEL_SCALE_ARCSEC / parts, np.zeros(1)
+        scale, zero = LS_DR10.pixel_scale_arcsec / parts, np.zeros(1)
         stamp = sersic.stamps(shape, zero, zero, size=61 * parts, pixel_scale=scale)[0].astype(float)
         y, x = (np.mgrid[: 61 * parts, : 61 * parts] - (61 * parts - 1) / 2) * scale
-        return float(stamp[np.maximum(abs(x), abs(y)) < 5.5 * sersic.PIXEL_SCALE_ARCSEC].sum())
+        return float(stamp[np.maximum(abs(x), abs(y)) < 5.5 * LS_DR10.pixel_scale_arcsec].sum())
 
     coarse, fine, finest = (aperture(parts) for parts in (1, 3, 5))
     assert abs(fine - finest) < 1e-3

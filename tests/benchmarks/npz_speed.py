@@ -15,7 +15,7 @@ import numpy as np
 from lensctl.export import export
 from lensctl.io.cutouts.store import open_store
 from lensctl.pack import pack
-from lensctl.rules import quality
+from lensctl.rules.survey import LS_DR10
 
 FILES, SIZE, PROCESSES = 16_384, 101, 2
 LIMIT = 1.5
@@ -65,7 +65,7 @@ def seconds(work: Callable[[], object]) -> float:
 def cutouts(start: int, stop: int) -> Iterator[Cutout]:
     """Noise with the keys, types and lengths that the plan's own files have."""
     random = np.random.default_rng(start)
-    pixels = random.normal(0.02, 0.1, (64, SIZE, SIZE, len(quality.BANDS))).astype(np.float32)
+    pixels = random.normal(0.02, 0.1, (64, SIZE, SIZE, len(LS_DR10.bands))).astype(np.float32)
     texts = {"cutout_type": "positive", "pipeline_version": "1.0.0", "layer": "ls-dr10", "bands_requested": "grz"}
     texts |= {"tier": "B", "match_type": "REX", "brickname": "0001m040"}
     numbers = ["weight", *(f"statistic_{i}_r" for i in range(15))]
@@ -76,7 +76,7 @@ def cutouts(start: int, stop: int) -> Iterator[Cutout]:
         meta |= {"timestamp": np.array("2026-02-08T22:13:40.833994+00:00")}
         meta |= {"cutout_url": f"https://www.legacysurvey.org/viewer/fits-cutout?ra={ra}&dec={dec}&size=101&bands=grz"}
         meta |= dict(zip(numbers, random.normal(size=len(numbers)).tolist(), strict=True))
-        meta |= {f"nan_count_{band}": 0 for band in quality.BANDS} | {f"has_{band}": True for band in quality.BANDS}
+        meta |= {f"nan_count_{band}": 0 for band in LS_DR10.bands} | {f"has_{band}": True for band in LS_DR10.bands}
         yield pixels[i % len(pixels)], {f"meta_{key}": value for key, value in {**meta, "quality_ok": True}.items()}
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from lensctl.rules import split
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 from lensctl.sky import pointings
 from lensctl.sky.pointings import Size
 from tests.toys.small_sky import SEED, SMALL
@@ -37,7 +38,7 @@ def test_a_plan_holds_what_was_asked_for(size):
     assert all(p.confident >= 0 and p.probable >= 0 for p in plan)
     assert len(plan) % 20 == 0
     assert len({p.healpix for p in plan}) == len({p.brick.name for p in plan}) == len(plan)
-    for name, share in pointings.SHARE_OF_SPLIT.items():
+    for name, share in LS_DR10.split_fractions.items():
         assert sum(p.split == name for p in plan) == round(share * len(plan))
         assert abs(sum(p.confident + p.probable for p in plan if p.split == name) - share * size.lenses) < 1
     assert len({p.dirt.missing_band for p in plan}) > 1

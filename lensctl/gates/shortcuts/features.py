@@ -1,6 +1,6 @@
 """Features of a cutout that the shortcut gate compares between the classes.
 
-All radii are pixels from the central pixel (0.262 arcsec each). Every row depends on its own pixels alone.
+All radii are pixels from the central pixel (the survey's). Every row depends on its own pixels alone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.rules.survey import LS_DR10
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Images = NDArray[np.float32]
 
-BANDS = "grz"
+BANDS = LS_DR10.bands
 CENTRE, CENTRE_SIGMA = 7.5, 2.5
 ASYMMETRY = 16.0
 CORE_EDGES = (0.0, 2.0, 4.0, 6.0, 8.0, 10.0)
@@ -41,7 +43,7 @@ PHYSICS = tuple(
     )
     for band in BANDS
 )
-INNER = "profile_0_3px_z"
+INNER = f"profile_0_3px_{LS_DR10.depth_band}"
 CORE_RINGS = tuple(
     f"core_{statistic}_{a:g}_{b:g}px_{band}"
     for statistic in ("mean", "std")

@@ -18,6 +18,7 @@ from lensctl.io.provenance.steps import Chain, from_json
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,7 +113,7 @@ class Cutouts:
                 sizes = f"{out.shape[1]} and {images.shape[1]} px"
                 raise InputError(f"the manifest mixes cutouts of {sizes}", "train on a crop, or make two manifests")
             out[positions] = images
-        return np.empty((0, crop or 0, crop or 0, len(quality.BANDS)), np.float32) if out is None else out
+        return np.empty((0, crop or 0, crop or 0, len(LS_DR10.bands)), np.float32) if out is None else out
 
     def facts(self, *names: str) -> pa.Table:
         """Columns of the stores' indexes (default `source`, `release`, `layer`, `pixel_scale_arcsec`).

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.rules.errors import InputError
 from lensctl.rules.schema import arrow_type
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +40,7 @@ INDEX_COLUMNS = (
     "has_nan",
     "nan_pixel_count",
     "bad_pixel_frac",
-    *(f"{name}_{band}" for name in ("mean", "std", "p01", "p50", "p99") for band in "grz"),
+    *(f"{name}_{band}" for name in ("mean", "std", "p01", "p50", "p99") for band in LS_DR10.bands),
     "source",
     *ORIGIN_COLUMNS,
     "cutout_sha256",
@@ -112,7 +113,7 @@ class Layout:
 
     rows: int
     size: int
-    bands: str = "grz"
+    bands: str = LS_DR10.band_string
     shard_rows: int = 1024
     codec: str = "none"
     planes: tuple[str, ...] = ()

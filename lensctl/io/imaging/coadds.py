@@ -22,6 +22,7 @@ from lensctl.io.imaging.bricks import BRICK, BRICK_COLUMN, Root, bricks_of, rele
 from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.imaging.roots import open_root
 from lensctl.io.imaging.source import CUT_COLUMNS, Advance, Cuts, Task, complete
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,8 +49,8 @@ class CoaddSource:
     """
 
     root: str
-    size: int = 101
-    bands: str = "grz"
+    size: int = LS_DR10.cutout_size_px
+    bands: str = LS_DR10.band_string
     layer: str | None = None
     processes: int | None = None
     planes: tuple[str, ...] = ()
@@ -123,8 +124,8 @@ class Coadds:
         self,
         root: Root,
         *,
-        size: int = 101,
-        bands: str = "grz",
+        size: int = LS_DR10.cutout_size_px,
+        bands: str = LS_DR10.band_string,
         layer: str | None = None,
         planes: Sequence[str] = (),
         reuse: bool = False,

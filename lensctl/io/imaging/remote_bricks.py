@@ -18,6 +18,7 @@ from lensctl.io.imaging.local_bricks import FitsFile, refuse_not_2d, refuse_shor
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Input, from_json, step_input
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +58,7 @@ class RemoteBricks:
         """Folder of a brick's files, relative to the root; None if they are in none of the usual places."""
         if self._base is None:
             for base in (*LAYOUTS, "."):
-                names = [name for band in "grz" for name in file_names(brick, f"image-{band}")]
+                names = [name for band in LS_DR10.bands for name in file_names(brick, f"image-{band}")]
                 for name in names:
                     if await self._objects.has(f"{_below(base, brick)}/{name}"):
                         self._base = base

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from lensctl.io.fits.header import Header, read_header
 from lensctl.io.imaging.bricks import release_of_layer
+from lensctl.rules.survey import LS_DR10
 
 NO_SUCH_LAYER = b"no such layer"
-NORTH_DEC = 32.375  # above it, and north of the galactic plane, ls-dr10 shows ls-dr9-north
-GALACTIC_POLE = (192.85948, 27.12825)
 POSITION_PX = 0.5
 SCALE_SHARE = 1e-3
 WRONG_TRIES, OUTSIDE_TRIES = 2, 3  # requests until a wrong response, or a server error without a brick, is final
@@ -43,10 +42,10 @@ class CutoutRequest:
     """
 
     url: str
-    size: int = 101
-    layer: str = "ls-dr10"
-    pixscale: float = 0.262
-    bands: str = "grz"
+    size: int = LS_DR10.cutout_size_px
+    layer: str = LS_DR10.layer
+    pixscale: float = LS_DR10.pixel_scale_arcsec
+    bands: str = LS_DR10.band_string
     release: str | None = None
 
     @classmethod
@@ -198,14 +197,9 @@ def _scale_arcsec(header: Header) -> float | None:
 
 
 def shown_layer(layer: str, ra: float, dec: float) -> str:
-    """The layer a position is really shown from: ls-dr10 is ls-dr9-north in the north, where there is no DR10."""
-    if layer != "ls-dr10" or dec <= NORTH_DEC:
-        return layer
-    pole_ra, pole_dec = GALACTIC_POLE
-    delta, delta0 = math.radians(dec), math.radians(pole_dec)
-    sin_b = math.sin(delta) * math.sin(delta0)
-    sin_b += math.cos(delta) * math.cos(delta0) * math.cos(math.radians(ra - pole_ra))
-    return "ls-dr9-north" if sin_b > 0 else layer
+    """The layer a position is really shown from: in the north, where the survey has no images, another one."""
+    northern = layer == LS_DR10.layer and bool(LS_DR10.is_north(ra, dec))
+    return LS_DR10.northern_layer if northern else layer
 
 
 def retry_after_seconds(headers: Mapping[str, Any], now: datetime) -> float | None:

@@ -23,6 +23,7 @@ from lensctl.learning.data.row_selection import Fold
 from lensctl.learning.networks import architectures
 from lensctl.learning.torch_errors import INVALID_FILE_ERRORS
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 
 BEST, LAST, RUN, METRICS_JSONL, METRICS_CSV = (
     "best.safetensors",
@@ -33,8 +34,6 @@ BEST, LAST, RUN, METRICS_JSONL, METRICS_CSV = (
 )
 FROZEN, FROZEN_WEIGHTS = "frozen.json", "model.safetensors"
 FACTS = "lensctl"  # a single key in the safetensors header, because the order of its keys is undefined
-BANDS = ("g", "r", "z")
-PIXEL_SCALE_ARCSEC = 0.262
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -47,8 +46,8 @@ class ModelCard:
     crop: int
     normalisation: Normalisation
     dropout: float = 0.0
-    bands: tuple[str, ...] = BANDS
-    pixel_scale_arcsec: float = PIXEL_SCALE_ARCSEC
+    bands: tuple[str, ...] = LS_DR10.bands
+    pixel_scale_arcsec: float = LS_DR10.pixel_scale_arcsec
     members: int = 1
     fold: str | None = None
 
