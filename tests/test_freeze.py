@@ -273,7 +273,7 @@ def test_a_run_without_golden_inputs_is_refused(folder):
 
 def test_a_folder_that_is_no_evaluation_is_refused(folder):
     (folder / "evaluation" / "metrics.json").write_text("{}")
-    with pytest.raises(InputError, match="it has no 'model_digest'"):
+    with pytest.raises(InputError, match="'model_digest' is missing"):
         frozen_of(folder)
     (folder / "evaluation" / "metrics.json").unlink()
     with pytest.raises(InputError, match=r"no metrics\.json"):

@@ -144,14 +144,14 @@ def test_every_architecture_scores(arch):
 
 def test_scores_are_not_scored_again():
     table, pixels = rings.manifest(4)
-    with pytest.raises(InputError, match="'logit' already"):
+    with pytest.raises(InputError, match="already has a column 'logit'"):
         scored(model(), scored(model(), table, pixels).rows, pixels)
 
 
 def test_cutouts_smaller_than_the_crop_are_refused():
     table, _ = rings.manifest(4)
     small = rings.InMemory(rings.images(np.zeros(4), size=12))
-    with pytest.raises(InputError, match="cutouts of 12 px are smaller than the 16 px"):
+    with pytest.raises(InputError, match="cutouts of 12 px are smaller than the model's crop of 16 px"):
         score(model(), table, small.read)
 
 

@@ -276,7 +276,7 @@ def test_a_red_flag_stops_with_its_reason_and_keeps_the_last_good_checkpoint(tmp
     for resume in (False, True):
         with pytest.raises(RedFlag, match=r"val AUC is 0\.510 after epoch 1 of 2") as flag:
             run(tmp_path, resume=resume)
-        assert flag.value.fix.endswith("; what was good so far is in .run.part/whole/")
+        assert flag.value.fix.endswith("; the best checkpoint so far is in .run.part/whole/")
         assert not (tmp_path / "run").exists()
         assert len(checkpoint.load_model(tmp_path / PART).members) == 1
 
@@ -411,6 +411,6 @@ def test_pixels_that_are_not_the_manifests_leave_nothing_behind(tmp_path):
     pixels.images[5] += 1
     row = table["split"].to_pylist().index("train")
     pixels.images[row] += 1
-    with pytest.raises(InputError, match="not those the manifest was made from"):
+    with pytest.raises(InputError, match="pixels changed since the manifest was written"):
         run(tmp_path, toy=(table, pixels))
     assert os.listdir(tmp_path) == []

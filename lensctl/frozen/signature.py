@@ -77,7 +77,7 @@ def private_key(path: Path, passphrase: str | None = None) -> PrivateKey:
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         if secret is not None:
-            raise InputError(f"{path}: wrong passphrase", "give the right one") from error
+            raise InputError(f"{path}: incorrect passphrase", "give the right one") from error
         public = b"PUBLIC KEY" in data
         problem = "a public key; signing needs the private key" if public else "not a private key in PEM"
         raise InputError(f"{path}: {problem}", MAKE_A_KEY) from error

@@ -111,7 +111,7 @@ def test_an_encrypted_key_is_opened_by_the_environment(folder, capfd, monkeypatc
     assert "set LENSCTL_SIGN_PASSPHRASE, or run it on a terminal" in said(capfd)[1]
     monkeypatch.setenv("LENSCTL_SIGN_PASSPHRASE", "wrong")
     assert main([*FREEZE, "--sign", "key.pem"]) == 2
-    assert "key.pem: wrong passphrase" in said(capfd)[1]
+    assert "key.pem: incorrect passphrase" in said(capfd)[1]
     assert not (folder / "out").exists()
     monkeypatch.setenv("LENSCTL_SIGN_PASSPHRASE", "open sesame")
     assert main([*FREEZE, "--sign", "key.pem"]) == 0
@@ -129,7 +129,7 @@ def test_on_a_terminal_the_passphrase_is_asked_for_and_not_shown(folder):
     os.write(terminal, b"wrong\n")
     shown += read_until(terminal, None)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 2
-    assert b"wrong passphrase" in shown
+    assert b"incorrect passphrase" in shown
     assert b"wrong" not in shown
     assert not (folder / "out").exists()
 

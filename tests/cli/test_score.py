@@ -95,7 +95,7 @@ WRITE = "from lensctl.io.tables.files import read_table, write_table; write_tabl
         (["nowhere", "m.parquet", "x.parquet"], "nowhere: no such folder"),
         (["s.zarr", "m.parquet", "x.parquet"], "neither run.json nor frozen.json"),
         (["run", "nowhere.parquet", "x.parquet"], "no such file"),
-        (["s3://bucket/run", "m.parquet", "x.parquet"], "s3://bucket/run: a model is read from local disk"),
+        (["s3://bucket/run", "m.parquet", "x.parquet"], "s3://bucket/run: a model must be on local disk"),
         (["run", "m.parquet", "m.parquet"], "m.parquet exists"),
         (["run", "-", "x.parquet"], "add --root"),
         (["run", "m.parquet", "x.parquet", "--device", "gpu"], "no device 'gpu'"),

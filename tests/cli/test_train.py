@@ -182,7 +182,7 @@ def test_a_disk_without_room_for_the_checkpoint_is_said_and_nothing_is_lost(here
     status, out, err = here(*line)
     assert status == 2, err
     assert "last.safetensors could not be written (No space left on device)" in err
-    assert "what was saved before is in .run.part/whole/" in err
+    assert "the last checkpoint is in .run.part/whole/" in err
     assert "--resume" in err
     assert "Traceback" not in err
     assert out == ""
@@ -288,7 +288,7 @@ def test_a_finished_run_is_resumed_by_doing_nothing_and_else_refused(here, strai
         (["m.parquet", "run", "--lr", "0"], "lr = 0.0 is outside"),
         (["m.parquet", "run", "--lr", "0.001", "--lr-end", "0.01"], "lr_end = 0.01 is above lr = 0.001"),
         (["m.parquet", "run", "--positive-share", "1"], "positive_share = 1.0 is outside"),
-        (["m.parquet", "s3://bucket/run"], "s3://bucket/run: a run is made on local disk"),
+        (["m.parquet", "s3://bucket/run"], "s3://bucket/run: a run must be on local disk"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(here, folder, arguments, message):

@@ -140,7 +140,7 @@ def test_the_other_is_an_input_of_the_step_and_its_steps_are_in_the_chain(tmp_pa
 def test_the_report_shows_the_comparison(tmp_path, scores):
     found, _ = compared(tmp_path, scores, noisier(scores, 4.0))
     html = render(found, {}, {})
-    assert "<h2>Against b.parquet</h2>" in html
+    assert "<h2>Compared with b.parquet</h2>" in html
     assert '<span class="yes">better</span>' in html
     assert "Against" not in render(evaluate(scores, QUICK), {}, {})
 

@@ -40,7 +40,8 @@ def flipped(scores, rows):
 )
 def test_labels_and_rows_that_disagree_with_the_manifest_are_refused(scores, spoil):
     with pytest.raises(
-        InputError, match="scores.parquet: labels, splits or other columns disagree with manifest.parquet"
+        InputError,
+        match="scores.parquet: labels, splits or other columns differ from the scored manifest, manifest.parquet",
     ):
         evaluate(spoil(scores), QUICK)
     evaluate(restamped(spoil(scores)), QUICK)

@@ -30,7 +30,7 @@ def test_rows_without_a_score_are_left_out_and_counted(scores):
         (lambda t: with_rows(t, [5], p=0.123), "not the logistic function of logit in 1 rows, first in row 5"),
         (lambda t: with_rows(t, [6], p=None), "'p' is null"),
         (lambda t: with_rows(t, [1], galaxy_id="0000p000_0"), "0000p000_0"),
-        (lambda t: with_rows(t, [0], label=0), "label 0 and tier A in row 0 contradict"),
+        (lambda t: with_rows(t, [0], label=0), "label 0 contradicts tier A in row 0"),
         (lambda t: with_rows(t, [2], label=2), "label in row 2 is '2'"),
         (lambda t: with_rows(t, [2], split="dev"), "split in row 2 is 'dev'"),
         (lambda t: with_rows(t, [2], split=None), "'split' is null"),

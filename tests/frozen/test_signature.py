@@ -190,7 +190,7 @@ def test_an_encrypted_key_opens_with_its_passphrase_alone(folder, tmp_path):
         private, public = key_pair(tmp_path, passphrase=b"open sesame", format=kind)
         signature.sign(folder, "toy", signature.private_key(private, "open sesame"))
         assert signature.check(folder, signature.public_key(public)).holds
-        with pytest.raises(InputError, match=r"key\.pem: wrong passphrase"):
+        with pytest.raises(InputError, match=r"key\.pem: incorrect passphrase"):
             signature.private_key(private, "wrong")
         with pytest.raises(signature.NeedsPassphrase, match="is encrypted, and no passphrase was given"):
             signature.private_key(private)

@@ -80,7 +80,7 @@ def test_changed_weights_are_refused(tmp_path):
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
-    with pytest.raises(InputError, match="not those run.json tells of"):
+    with pytest.raises(InputError, match="do not match the digest in run.json"):
         load_model(tmp_path / "run")
 
 
