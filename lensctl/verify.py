@@ -77,7 +77,7 @@ def verify(folder: Path, *, device: str = "auto", key: PublicKey | None = None) 
             yield check.of(digest)
 
 
-def load_verified(folder: Path, *, device: str = "auto", key: PublicKey | None = None) -> ScoringModel:
+def proven(folder: Path, *, device: str = "auto", key: PublicKey | None = None) -> ScoringModel:
     """Verify a frozen model and load it for scoring; InputError names the first check that failed.
 
     Only frozen models are accepted; an ordinary run is an error.

@@ -23,6 +23,7 @@ from lensctl.io.provenance.steps import Step, step_input
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError
 from tests.toys.coadds import make_brick, make_maskbits, objects
+from tests.toys.folders import folder_digest
 
 SIZE = 21
 
@@ -92,16 +93,16 @@ def test_workers_make_no_difference(root: Path, tmp_path: Path) -> None:
     for processes in (1, 2):
         (tmp_path / str(processes)).mkdir()
         cut(root, tmp_path / str(processes) / "a.zarr", rows, processes=processes)
-    assert digests.of_folder(tmp_path / "1") == digests.of_folder(tmp_path / "2")
+    assert folder_digest(tmp_path / "1") == folder_digest(tmp_path / "2")
 
 
 def test_the_same_command_finds_nothing_to_do(root: Path, tmp_path: Path) -> None:
     cut(root, tmp_path / "a.zarr", table())
-    before = digests.of_folder(tmp_path / "a.zarr")
+    before = folder_digest(tmp_path / "a.zarr")
     again = cut(root, tmp_path / "a.zarr", table())
     assert again.cut == 0
     assert again.statuses == {"missing_band": 6, "ok": 6}
-    assert digests.of_folder(tmp_path / "a.zarr") == before
+    assert folder_digest(tmp_path / "a.zarr") == before
 
 
 @pytest.mark.parametrize(
@@ -116,11 +117,11 @@ def test_another_table_or_other_parameters_are_refused(
     root: Path, tmp_path: Path, rows: pa.Table, options: dict[str, int], message: str
 ) -> None:
     cut(root, tmp_path / "a.zarr", table())
-    before = digests.of_folder(tmp_path)
+    before = folder_digest(tmp_path)
     with pytest.raises(InputError, match=message) as caught:
         cut(root, tmp_path / "a.zarr", rows, **options)
     assert "--overwrite" in caught.value.fix
-    assert digests.of_folder(tmp_path) == before
+    assert folder_digest(tmp_path) == before
     assert cut(root, tmp_path / "a.zarr", rows, overwrite=True, **options).store.n == rows.num_rows
 
 
@@ -150,7 +151,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     asked[:] = [0] * 10
     made = cut(root, tmp_path / "a.zarr", rows)
     assert (made.cut, sum(asked)) == (14, 14), "two shards of five were done"
-    assert digests.of_folder(tmp_path / "a.zarr") == digests.of_folder(tmp_path / "whole/a.zarr")
+    assert folder_digest(tmp_path / "a.zarr") == folder_digest(tmp_path / "whole/a.zarr")
     assert {path.name for path in tmp_path.iterdir()} == {"a.zarr", "whole"}
 
 
@@ -175,10 +176,10 @@ def test_a_brick_that_comes_later_is_taken_up_and_nothing_else_is_touched(root: 
     first = cut(tmp_path / "survey", tmp_path / "a.zarr", rows)
     assert first.statuses == {"missing_band": 6, "missing_brick": 6}
     assert np.isnan(first.store.read(np.arange(6, 12))).all()
-    before = digests.of_folder(tmp_path / "a.zarr")
+    before = folder_digest(tmp_path / "a.zarr")
     still = cut(tmp_path / "survey", tmp_path / "a.zarr", rows)
     assert still.statuses == first.statuses
-    assert digests.of_folder(tmp_path / "a.zarr") == before
+    assert folder_digest(tmp_path / "a.zarr") == before
     shutil.copytree(root / "south/coadd/150/1500p020", tmp_path / "survey/south/coadd/150/1500p020")
     untouched = (tmp_path / "a.zarr/images/c/0/0/0/0").stat().st_ino
     second = cut(tmp_path / "survey", tmp_path / "a.zarr", rows)
@@ -186,7 +187,7 @@ def test_a_brick_that_comes_later_is_taken_up_and_nothing_else_is_touched(root: 
     assert second.cut == 6
     assert (tmp_path / "a.zarr/images/c/0/0/0/0").stat().st_ino == untouched
     cut(tmp_path / "full", tmp_path / "b.zarr", rows)
-    assert digests.of_folder(tmp_path / "a.zarr") == digests.of_folder(tmp_path / "b.zarr")
+    assert folder_digest(tmp_path / "a.zarr") == folder_digest(tmp_path / "b.zarr")
 
 
 def test_progress_tells_of_every_row_once_in_each_run(root: Path, tmp_path: Path) -> None:
@@ -269,14 +270,14 @@ def test_further_planes_go_on_after_a_kill_and_are_taken_up_with_a_brick_that_co
         cut(deep, tmp_path / "a.zarr", rows, planes=PLANES)
     shutil.rmtree(tmp_path / ".a.zarr.part/whole/maskbits/c/1")
     cut(deep, tmp_path / "a.zarr", rows, planes=PLANES)
-    assert digests.of_folder(tmp_path / "a.zarr") == digests.of_folder(tmp_path / "whole/a.zarr")
+    assert folder_digest(tmp_path / "a.zarr") == folder_digest(tmp_path / "whole/a.zarr")
 
     part = Path(shutil.copytree(deep, tmp_path / "survey"))
     shutil.rmtree(part / "south/coadd/150/1502p020")
     assert cut(part, tmp_path / "b.zarr", rows, planes=PLANES).statuses["missing_brick"] == 12
     shutil.copytree(deep / "south/coadd/150/1502p020", part / "south/coadd/150/1502p020")
     assert cut(part, tmp_path / "b.zarr", rows, planes=PLANES).cut == 12
-    assert digests.of_folder(tmp_path / "b.zarr") == digests.of_folder(tmp_path / "whole/a.zarr")
+    assert folder_digest(tmp_path / "b.zarr") == folder_digest(tmp_path / "whole/a.zarr")
 
 
 def test_what_is_ahead_is_counted(root: Path) -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from lensctl.export import export
 from lensctl.io.cutouts import npz
 from lensctl.io.cutouts.store import Store, open_store
-from lensctl.io.provenance import digests
 from lensctl.pack import pack
 from lensctl.rules.errors import InputError
+from tests.toys.folders import folder_digest
 from tests.toys.npz_folders import MIXED, write_folder
 from tests.toys.pixels import CHAIN, images, make_store
 
@@ -112,7 +112,7 @@ def test_the_same_commands_give_the_same_bytes_whatever_the_workers(tmp_path: Pa
         (tmp_path / name).mkdir()
         store = pack(folder, str(tmp_path / f"{name}/x.zarr"), shard_rows=7, processes=processes).store
         export(store, tmp_path / f"{name}/out", processes=processes)
-    assert digests.of_folder(tmp_path / "a") == digests.of_folder(tmp_path / "b")
+    assert folder_digest(tmp_path / "a") == folder_digest(tmp_path / "b")
 
 
 def test_existing_outputs_are_refused_and_replaced_on_request(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_killed_pack_and_a_killed_export_go_on(tmp_path: Path) -> None:
     counts: list[int] = []
     again = pack(folder, str(tmp_path / "a.zarr"), shard_rows=4, processes=1, advance=counts.append).store
     assert sum(counts) < 20
-    assert digests.of_folder(again.path) == digests.of_folder(whole.path)
+    assert folder_digest(again.path) == folder_digest(whole.path)
     with pytest.raises(Killed):
         export(again, tmp_path / "out", processes=1, advance=kill_after(2))
     assert not (tmp_path / "out").exists()

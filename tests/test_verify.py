@@ -16,7 +16,7 @@ from lensctl.learning.networks import checkpoint
 from lensctl.learning.networks.golden import Golden, read_golden, write_golden
 from lensctl.rules.errors import InputError
 from lensctl.rules.object_names import LEDGER
-from lensctl.verify import load_verified, verify
+from lensctl.verify import proven, verify
 from tests.toys import frozen as frozen_toys
 from tests.toys.freezing import failed
 from tests.toys.freezing import signed_bundle as signed_once
@@ -213,15 +213,15 @@ def test_an_ensemble_is_signed_and_proved_member_by_member(tmp_path_factory, tmp
 
 
 def test_a_tool_takes_a_frozen_model_only_when_it_verifies(signed, key, bundle):
-    model = load_verified(signed, key=key)
+    model = proven(signed, key=key)
     assert model.digest == json.loads((signed / layout.FROZEN).read_text())["model_digest"]
     with pytest.raises(InputError, match="run: not a frozen model"):
-        load_verified(bundle / "run")
+        proven(bundle / "run")
     with pytest.raises(InputError, match=r"verification failed \(signature: not signed\)"):
-        load_verified(bundle / "frozen", key=key)
+        proven(bundle / "frozen", key=key)
     flip(signed / "golden.npz", 300, 1)
     with pytest.raises(InputError, match=r"verification failed \(no file was touched: golden\.npz\)") as error:
-        load_verified(signed)
+        proven(signed)
     assert error.value.fix == "see `lensctl verify signed`"
 
 

@@ -53,11 +53,6 @@ def unit_vectors(ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.float64]:
     return np.stack([np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)], axis=-1)  # (N, 3)
 
 
-def separation_arcsec(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike) -> NDArray[np.float64]:
-    """Separation of positions in arcsec, elementwise (inputs broadcast); accurate from 0 to 180 degrees."""
-    return _angle(unit_vectors(ra1, dec1), unit_vectors(ra2, dec2))
-
-
 def nearest(
     ra: ArrayLike, dec: ArrayLike, ra_ref: ArrayLike, dec_ref: ArrayLike
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -66,19 +66,6 @@ def half_light_brightness(flux: ArrayLike, r_half: ArrayLike, n: ArrayLike, q: A
     return result
 
 
-def enclosed_fraction(r: ArrayLike, r_half: ArrayLike, n: ArrayLike) -> NDArray[np.float64]:
-    """Fraction of the total flux within the ellipse of semi-major axis r: P(2n, b (r/r_half)^(1/n)).
-
-    Graham & Driver 2005 (PASA 22, 118), eq. 2 over eq. 4.
-    """
-    from scipy.special import gammainc
-
-    n = np.asarray(n, np.float64)
-    x = b_n(n) * (np.asarray(r, np.float64) / np.asarray(r_half, np.float64)) ** (1 / n)
-    result: NDArray[np.float64] = gammainc(2 * n, x)
-    return result
-
-
 def radius_at(
     brightness: ArrayLike, flux: ArrayLike, r_half: ArrayLike, n: ArrayLike, q: ArrayLike
 ) -> NDArray[np.float64]:

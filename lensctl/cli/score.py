@@ -44,12 +44,12 @@ def score(
     from lensctl.learning.networks.checkpoint import FROZEN, load_model
     from lensctl.learning.out_of_memory import enough_memory
     from lensctl.score import score
-    from lensctl.verify import load_verified
+    from lensctl.verify import proven
 
     refuse_existing(output, overwrite)
     model_folder = local_folder(model, "a model must be on")
     is_frozen = (model_folder / FROZEN).exists()
-    loaded = load_verified(model_folder, device=device) if is_frozen else load_model(model_folder)
+    loaded = proven(model_folder, device=device) if is_frozen else load_model(model_folder)
     crop = loaded.card.crop
     if input != "-" and is_store(input):
         store = open_store(input)

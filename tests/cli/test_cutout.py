@@ -22,8 +22,8 @@ from astropy.table import Table
 from lensctl.cli import report
 from lensctl.cli.main import main
 from lensctl.io.cutouts.store import open_store
-from lensctl.io.provenance import digests
 from tests.toys.coadds import make_brick, objects
+from tests.toys.folders import folder_digest
 from tests.toys.viewer_server import Service, serving
 
 
@@ -73,14 +73,14 @@ def test_cutout_says_what_it_made_in_one_line(here: Path, capsys: pytest.Capture
 
 def test_the_same_command_twice_gives_the_same_bytes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(CUT) == 0
-    first = digests.of_folder("a.zarr")
+    first = folder_digest("a.zarr")
     assert main(CUT) == 0
     assert "nothing to do" in capsys.readouterr().err
     assert main([*CUT, "--overwrite"]) == 0
-    assert digests.of_folder("a.zarr") == first
+    assert folder_digest("a.zarr") == first
     assert main([*CUT, "--codec", "lz4"]) == 2
     assert "codec was none and is lz4" in capsys.readouterr().err
-    assert digests.of_folder("a.zarr") == first
+    assert folder_digest("a.zarr") == first
 
 
 def test_a_table_through_a_pipe(here: Path) -> None:

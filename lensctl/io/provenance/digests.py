@@ -31,13 +31,6 @@ def of_many(digests: Iterable[str]) -> str:
     return of_bytes("\n".join(digests).encode())
 
 
-def of_folder(path: str | Path) -> str:
-    """Digest of a folder: of the relative names and contents of all files below it, in name order."""
-    root = Path(path)
-    files = sorted(file for file in root.rglob("*") if file.is_file())
-    return of_many(f"{file.relative_to(root).as_posix()} {of_file(file)}" for file in files)
-
-
 def of_table(table: pa.Table) -> str:
     """Digest of a table's names, types and values; chunking, metadata and nondeterministic columns do not count."""
     digest = hashlib.sha256()

@@ -311,12 +311,6 @@ def read_catalog(path: str, columns: Sequence[str]) -> pa.Table:
     return pa.concat_tables(list(CatalogScan(path).rows((), columns)))
 
 
-def require_columns(path: str, names: Sequence[str]) -> None:
-    """Raise MissingColumns naming missing columns and, for an old release, the releases that have them."""
-    with _opened(path) as (found, _, _):
-        _require(path, found, names)
-
-
 def _require(path: str, found: Sequence[str], names: Sequence[str]) -> None:
     import pyarrow as pa
 

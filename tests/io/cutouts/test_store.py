@@ -28,6 +28,7 @@ from lensctl.io.storage import resumable
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.io.storage.resumable import job
 from lensctl.rules.errors import InputError
+from tests.toys.folders import folder_digest
 from tests.toys.pixels import CHAIN, ids, images, index, make_store
 
 PIXELS = images(10)
@@ -198,7 +199,7 @@ def test_a_killed_writer_goes_on_and_ends_with_the_same_bytes(made: Store, tmp_p
         assert workplace.job.resumed
         assert StoreWriter(workplace, layout).missing() == [1, 2]
     write_shards(path, [-1], finish=True)
-    assert digests.of_folder(path) == digests.of_folder(made.path)
+    assert folder_digest(path) == folder_digest(made.path)
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
 
 
@@ -221,10 +222,10 @@ def test_another_job_is_refused_and_says_what_differs(tmp_path: Path) -> None:
 
 
 def test_an_existing_output_is_refused_and_kept(copied: Path) -> None:
-    before = digests.of_folder(copied)
+    before = folder_digest(copied)
     with pytest.raises(InputError, match="exists"):
         write_shards(copied, [0])
-    assert digests.of_folder(copied) == before
+    assert folder_digest(copied) == before
     assert [p.name for p in copied.parent.iterdir()] == ["a.zarr"]
 
 
@@ -237,7 +238,7 @@ def test_a_second_process_on_one_store_is_refused(tmp_path: Path) -> None:
 
 def test_shards_of_a_finished_store_are_taken_over_without_a_copy(copied: Path) -> None:
     old = open_store(copied)
-    before = digests.of_folder(copied)
+    before = folder_digest(copied)
     shard = copied / "images/c/0/0/0/0"
     with begin_folder(str(copied), {"made": "up"}, overwrite=True) as workplace:
         writer = StoreWriter(workplace, old.layout)
@@ -246,9 +247,9 @@ def test_shards_of_a_finished_store_are_taken_over_without_a_copy(copied: Path) 
         assert (workplace.job.built / "images/c/0/0/0/0").samefile(shard)
         assert writer.missing() == [1]
         writer.writer.write(1, PIXELS[4:8], index(PIXELS[4:8], 4))
-        assert digests.of_folder(copied) == before, "nothing shows before the end"
+        assert folder_digest(copied) == before, "nothing shows before the end"
         writer.finish(CHAIN, {})
-    assert digests.of_folder(copied) == before
+    assert folder_digest(copied) == before
     assert [p.name for p in copied.parent.iterdir()] == ["a.zarr"]
 
 

@@ -25,11 +25,11 @@ from lensctl.io.imaging.coadds import Coadds, CoaddSource
 from lensctl.io.imaging.local_bricks import FitsFile, LocalBricks
 from lensctl.io.imaging.roots import open_root
 from lensctl.io.imaging.source import Cuts
-from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, to_json
 from lensctl.io.storage import s3
 from lensctl.rules.errors import InputError, LensctlError, ServiceError
 from tests.toys.coadds import Server, make_brick, objects, serving
+from tests.toys.folders import folder_digest
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +282,7 @@ def test_the_table_of_bricks_is_found_beside_the_root(server: Server, root: Path
 def store(path: Path, url: str, rows: pa.Table, **more: object) -> str:
     source = CoaddSource(url, 21, processes=1, tries=1, **more)
     cutout(rows, str(path), source, Layout(rows.num_rows, 21, shard_rows=5), (Step("cutout", {"a": 1}),))
-    return digests.of_folder(path)
+    return folder_digest(path)
 
 
 def test_the_store_is_the_same_wherever_the_coadds_are(
@@ -312,7 +312,7 @@ def test_no_host_and_no_folder_in_what_a_store_says_of_itself(
     for number, url in enumerate((str(root), f"{where(server)}/", upload(root, bucket, "dr10/south"))):
         command = ["cutout", "t.parquet", f"{number}.zarr", "--root", url, "--size", "21", "--workers", "1"]
         assert main(command) == 0
-        whole.add(digests.of_folder(f"{number}.zarr"))
+        whole.add(folder_digest(f"{number}.zarr"))
     assert len(whole) == 1
     text = Path("1.zarr/zarr.json").read_text()
     assert "127.0.0.1" not in text

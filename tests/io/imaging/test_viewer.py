@@ -22,10 +22,10 @@ from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.backoff import Pace
 from lensctl.io.imaging.viewer import ViewerSource
 from lensctl.io.imaging.viewer_response import CutoutRequest, judge, retry_after_seconds, shown_layer
-from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step
 from lensctl.io.storage.retry import RetryPolicy
 from lensctl.rules.errors import InputError, ServiceError
+from tests.toys.folders import folder_digest
 from tests.toys.viewer_server import Service, answer, pixels, serving
 
 SIZE = 15
@@ -298,9 +298,9 @@ def test_what_still_fails_leaves_the_store_as_it_was(service: Service, tmp_path:
     objects = table(24)
     service.always = {150.0: "502"}
     fetch(service, tmp_path / "a.zarr", objects)
-    before = digests.of_folder(tmp_path / "a.zarr")
+    before = folder_digest(tmp_path / "a.zarr")
     assert fetch(service, tmp_path / "a.zarr", objects).statuses == {"ok": 23, "http_error": 1}
-    assert digests.of_folder(tmp_path / "a.zarr") == before
+    assert folder_digest(tmp_path / "a.zarr") == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Input, Step, chain_of, extend, from_json, from_list, stamp, step_input, to_json
 from lensctl.rules.errors import InputError
+from tests.toys.folders import folder_digest
 
 FIRST = Step("pool", {"min_nobs_z": 3}, (Input("catalog", "sweep.fits", "sha256:00"),))
 SECOND = Step("sample", {"seed": 42}, (step_input("pool", "/some/where/pool.parquet", "sha256:01", (FIRST,)),))
@@ -98,6 +99,6 @@ def test_luck_and_metadata_do_not_count():
 def test_folders_count_names_and_contents(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x").write_bytes(np.arange(3).tobytes())
-    before = digests.of_folder(tmp_path)
+    before = folder_digest(tmp_path)
     (tmp_path / "a" / "x").rename(tmp_path / "a" / "y")
-    assert digests.of_folder(tmp_path) != before
+    assert folder_digest(tmp_path) != before

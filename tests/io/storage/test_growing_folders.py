@@ -16,11 +16,11 @@ import pyarrow as pa
 import pytest
 
 from lensctl.io.cutouts.store import open_store
-from lensctl.io.provenance import digests
 from lensctl.io.storage import s3
 from lensctl.io.tables.files import write_table
 from lensctl.rules.errors import InputError
 from tests.toys.coadds import make_brick, objects
+from tests.toys.folders import folder_digest
 
 BRICKS = ("1500p020", "1502p020")
 CUT = "cutout table.parquet {} --source coadd --root survey --size 21 --shard-rows 4 --workers 1"
@@ -138,7 +138,7 @@ def test_parts_and_finish_make_the_same_store(here, lensctl, request, on_s3):
     done(lensctl, "here.zarr")
     assert_same(open_store("here.zarr"), open_store(store))
     if not on_s3:
-        assert digests.of_folder("here.zarr") == digests.of_folder(store)
+        assert folder_digest("here.zarr") == folder_digest(store)
 
 
 @pytest.mark.parametrize(
