@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
 
 MIB = 1 << 20
 PART_BYTES = 8 * MIB
@@ -97,14 +96,6 @@ class Content:
         if own and own == etag:
             return True
         return False if own and "-" not in own and parts_of(etag, self.size) == WHOLE else None
-
-
-def content_of(chunks: Iterable[bytes], parts: int | None = None) -> Content:
-    """The hash of some chunks."""
-    content = Content(parts)
-    for chunk in chunks:
-        content.update(chunk)
-    return content
 
 
 def content_of_kind(digest: str, size: int) -> Content:

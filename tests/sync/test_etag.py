@@ -9,8 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensctl.sync.etag import WHOLE, content_of, content_of_kind, parts_for, parts_of
+from lensctl.sync.etag import WHOLE, Content, content_of_kind, parts_for, parts_of
 from tests.toys.sync import MIB
+
+
+def content_of(chunks, parts=None):
+    """The hash of some chunks."""
+    content = Content(parts)
+    for chunk in chunks:
+        content.update(chunk)
+    return content
 
 
 @given(st.binary(min_size=1, max_size=2000), st.integers(1, 300), st.lists(st.integers(0, 2000), max_size=8))

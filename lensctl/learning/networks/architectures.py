@@ -132,8 +132,3 @@ def build(arch: str, dropout: float = 0.0) -> nn.Module:
     if arch not in ARCHITECTURES:
         raise InputError(f"no architecture '{arch}'{nearest(arch, ARCHITECTURES)}", f"use {', '.join(ARCHITECTURES)}")
     return ARCHITECTURES[arch](dropout).to(memory_format=torch.channels_last)
-
-
-def parameter_count(network: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(parameter.numel() for parameter in network.parameters())
