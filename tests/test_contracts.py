@@ -106,6 +106,7 @@ def test_every_command_is_in_the_order_and_in_the_readme():
 def test_the_list_of_commands_says_what_each_says_of_itself(name):
     importlib.import_module(f"lensctl.cli.{name}")
     assert typer.main.get_command(app).commands[name].help.splitlines()[0] == COMMANDS[name]
+    assert len(f"  {'crossmatch':10}  {COMMANDS[name]}") <= 80, "the list of commands cuts it short"
 
 
 @pytest.mark.parametrize("name", ORDER)

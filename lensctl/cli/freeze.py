@@ -60,7 +60,7 @@ def freeze(
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Freeze a model: weights, thresholds, metrics and provenance in one folder.
+    """Freeze a model: weights, thresholds, evidence, provenance.
 
     Fails if the provenance from the pool to the evaluation has a gap, the evaluation is of other weights or another
     manifest, its thresholds were not chosen on validation, or one of the gates pool, splits, overlap, pixels,

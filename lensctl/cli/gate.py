@@ -64,7 +64,7 @@ def gate(
     github: Annotated[bool, typer.Option("--github", help="Also print failures as GitHub annotations.")] = False,
     overwrite: Overwrite = False,
 ) -> int:
-    """Run quality checks on a data set or a model; exit status 1 if any check fails.
+    """Check data or a model; exit status 1 means no.
 
     Prints one JSON line per check: gate, check, passed, value, low and high (its 95% interval), limit, n, offenders,
     input_digest. For several tables, the input digest is the digest of their digests, in order.

@@ -34,7 +34,7 @@ def sync(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")] = False,
 ) -> int | None:
-    """Copy objects between S3 and disk, in either direction, with verification.
+    """Copy objects between S3 and disk, either way, verified.
 
     Objects that are missing from DST or differ are copied; an interrupted run resumes with the same command. Every byte
     is hashed in transfer and compared with the ETag where that is a digest, otherwise with a SHA-256. Files keep their
