@@ -7,6 +7,11 @@ import pytest
 from tests.toys.freezing import copy_of
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _tiny(tiny_network):
+    """Every test of this folder loads models of the tiny network."""
+
+
 @pytest.fixture
 def folder(bundle, tmp_path):
     """A copy of the bundle that may be spoiled; `out` is empty."""

@@ -168,12 +168,13 @@ _MADE: dict[int, Path] = {}
 
 
 def bundle(factory: pytest.TempPathFactory, members: int = 1) -> Path:
-    """A folder with everything `make` makes and frozen/ beside it; made once, not to be changed."""
+    """A folder with everything `make` makes and frozen/ beside it, of the tiny network whoever asks first; made once."""
     if members not in _MADE:
         folder = factory.mktemp("bundle")
-        make(folder, members=members)
-        (folder / "frozen").mkdir()
-        freeze(folder / "run", folder / "evaluation", [folder / "gates.jsonl"], folder / "frozen")
+        with tiny_network():
+            make(folder, members=members)
+            (folder / "frozen").mkdir()
+            freeze(folder / "run", folder / "evaluation", [folder / "gates.jsonl"], folder / "frozen")
         _MADE[members] = folder
     return _MADE[members]
 
