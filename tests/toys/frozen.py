@@ -168,7 +168,7 @@ _MADE: dict[int, Path] = {}
 
 
 def bundle(factory: pytest.TempPathFactory, members: int = 1) -> Path:
-    """A folder with everything `make` makes and frozen/ beside it, of the tiny network whoever asks first; made once."""
+    """A folder with everything `make` makes and frozen/ beside it, of the tiny network; made once, not to be changed."""
     if members not in _MADE:
         folder = factory.mktemp("bundle")
         with tiny_network():
