@@ -168,7 +168,7 @@ _MADE: dict[int, Path] = {}
 
 
 def bundle(factory: pytest.TempPathFactory, members: int = 1) -> Path:
-    """A folder with everything `make` makes and frozen/ beside it, of the tiny network; made once, not to be changed."""
+    """A folder with everything `make` makes and frozen/ beside it, of the tiny network; made once: do not change it."""
     if members not in _MADE:
         folder = factory.mktemp("bundle")
         with tiny_network():
