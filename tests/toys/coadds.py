@@ -7,6 +7,7 @@ import http.server
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,6 +109,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.ranges = True
         self.faults: dict[str, list[str]] = {}
+        self.delay_seconds = 0.0
         self.bytes_given = 0
         self.asked: list[tuple[str, str]] = []
         self.at_once = self.most_at_once = 0
@@ -150,6 +152,7 @@ class Answers(http.server.SimpleHTTPRequestHandler):
         if fault == "hang":
             self.server.ended.wait(20)
             return
+        time.sleep(self.server.delay_seconds)
         content = file.read_bytes()
         size, (start, stop) = len(content), (0, len(content))
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
