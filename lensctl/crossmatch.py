@@ -13,8 +13,8 @@ from lensctl.io import workers
 from lensctl.io.tables import sweeps
 from lensctl.io.tables.lens_catalogs import TIERS
 from lensctl.rules import derived, schema
-from lensctl.rules.bins import TYPES
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,8 @@ class Lenses:
 class Matched:
     """Positives; candidates without a stratified positive, with the reason; and how many share an object.
 
-    A candidate whose object has a type or nobs_z bin without negatives is a positive (`unstratified`) and is listed in
-    `unmatched` as well. `digests` are those of the catalogue files.
+    A candidate whose object has a type or bin of exposures without negatives is a positive (`unstratified`) and is
+    listed in `unmatched` as well. `digests` are those of the catalogue files.
     """
 
     positives: pa.Table
@@ -93,7 +93,8 @@ def crossmatch(
     lenses: pa.Table,
     files: Sequence[str],
     *,
-    radius_arcsec: float = 5.0,
+    survey: Survey = LS_DR10,
+    radius_arcsec: float | None = None,
     tier_b_weight: float = 0.5,
     count: int | None = 1,
     advance: Callable[[int], None] = lambda done: None,
@@ -106,8 +107,9 @@ def crossmatch(
         `Lenses.rows`: one row per candidate.
     files : sequence of str
         Sweep or Tractor files; each is read once, skipping objects far from every candidate.
-    radius_arcsec : float
-        Match radius.
+    survey : Survey
+    radius_arcsec : float, optional
+        Match radius; default the survey's.
     tier_b_weight : float
         `sample_weight` of tier B; tier A has 1.
     count : int, optional
@@ -128,8 +130,9 @@ def crossmatch(
 
     if not 0.3 <= tier_b_weight <= 0.6:
         raise InputError(f"tier_b_weight is {tier_b_weight:g}", "it must be between 0.3 and 0.6")
+    radius_arcsec = survey.match_arcsec if radius_arcsec is None else radius_arcsec
     ra, dec = lenses["ra"].to_numpy(), lenses["dec"].to_numpy()
-    job = functools.partial(_near, ra=ra, dec=dec, radius_arcsec=radius_arcsec)
+    job = functools.partial(_near, ra=ra, dec=dec, radius_arcsec=radius_arcsec, survey=survey)
     found: dict[str, Neighbours] = {}
     for neighbours in workers.each(job, files, count):
         found[neighbours.file] = neighbours
@@ -147,8 +150,8 @@ def crossmatch(
             f"no lens lies within {radius_arcsec:g} arcsec of a catalogue object",
             "check that the files cover the lenses",
         )
-    positives, object_of, shared = _merge(lenses, where, best, found, tier_b_weight)
-    unmatched = _unmatched(lenses, best, object_of, positives, radius_arcsec)
+    positives, object_of, shared = _merge(lenses, where, best, found, tier_b_weight, survey)
+    unmatched = _unmatched(lenses, best, object_of, positives, radius_arcsec, survey)
     return Matched(positives, unmatched, shared, tuple(found[file].digest for file in files))
 
 
@@ -175,20 +178,22 @@ class Neighbours:
     digest: str
 
 
-def _near(file: str, ra: NDArray[np.float64], dec: NDArray[np.float64], radius_arcsec: float) -> Neighbours:
+def _near(
+    file: str, ra: NDArray[np.float64], dec: NDArray[np.float64], radius_arcsec: float, survey: Survey
+) -> Neighbours:
     """The nearest object of one file to each candidate."""
     import numpy as np
     import pyarrow as pa
 
     reach = max(FOOTPRINT_ARCSEC, radius_arcsec)
     places = geometry.Neighbourhood(ra, dec, reach)
-    scan = sweeps.CatalogScan(file)
+    scan = sweeps.CatalogScan(file, survey)
 
     def keep(values: sweeps.Values) -> NDArray[np.bool_]:
         sweeps.refuse_bad_positions(scan, values)
         return places.may_hold(values("ra"), values("dec"))
 
-    objects = pa.concat_tables(list(scan.rows(derived.REQUIRED, derived.OPTIONAL, keep)))
+    objects = pa.concat_tables(list(scan.measured(keep)))
     index, separation = geometry.nearest(ra, dec, objects["ra"].to_numpy(), objects["dec"].to_numpy())
     separation = np.where(separation <= reach, separation, np.inf)
     matching = np.flatnonzero(separation <= radius_arcsec)
@@ -204,6 +209,7 @@ def _merge(
     separation: NDArray[np.float64],
     found: Mapping[str, Neighbours],
     tier_b_weight: float,
+    survey: Survey,
 ) -> tuple[pa.Table, list[str | None], int]:
     """Catalogue rows of the matches with the columns of the lens catalogue, one row per object.
 
@@ -235,28 +241,29 @@ def _merge(
             "sample_weight": [1.0 if tier == "A" else tier_b_weight for tier in tiers],
         }.items():
             objects = objects.append_column(name, pa.array(values, schema.arrow_type(name)))
-        table = derived.with_derived(objects)
+        table = derived.with_derived(objects, survey)
         tables.append(table)
         for id, group in zip(table["galaxy_id"].to_pylist(), groups, strict=True):
             for i in group:
                 object_of[i] = id
     positives = pa.concat_tables(tables, promote_options="default").sort_by("galaxy_id")
-    unstratified = [reason is not None for reason in _reasons(positives)]
+    unstratified = [reason is not None for reason in _reasons(positives, survey)]
     shared = sum(len(group) - 1 for group in by_object.values())
     return positives.append_column("unstratified", pa.array(unstratified)), object_of, shared
 
 
-def _reasons(positives: pa.Table) -> list[str | None]:
+def _reasons(positives: pa.Table, survey: Survey) -> list[str | None]:
     """Why each positive has no stratum with negatives; None if it has one."""
-    kinds, bins = positives["type"].to_pylist(), positives["nobs_z_bin"].to_pylist()
-    return [
-        f"type {kind} has no stratum"
-        if kind not in TYPES
-        else f"nobs_z bin {bin or '0'} has no stratum"
-        if bin in (None, "1-2")
-        else None
-        for kind, bin in zip(kinds, bins, strict=True)
-    ]
+    reasons: list[str | None] = [None] * positives.num_rows
+    for name, values in survey.strata.items():
+        if name not in positives.column_names:
+            continue
+        shown = name.replace("_bin", " bin")
+        for row, value in enumerate(positives[name].to_pylist()):
+            if value not in values:
+                none = "0" if name == survey.nobs_bin else "unknown"
+                reasons[row] = f"{shown} {none if value is None else value} has no stratum"
+    return reasons
 
 
 def _unmatched(
@@ -265,12 +272,13 @@ def _unmatched(
     object_of: Sequence[str | None],
     positives: pa.Table,
     radius_arcsec: float,
+    survey: Survey,
 ) -> pa.Table:
     """Every candidate without a stratified positive, with the reason and its object, if any."""
     import numpy as np
     import pyarrow as pa
 
-    reason_of = dict(zip(positives["galaxy_id"].to_pylist(), _reasons(positives), strict=True))
+    reason_of = dict(zip(positives["galaxy_id"].to_pylist(), _reasons(positives, survey), strict=True))
     reasons: list[str | None] = []
     for id, sep in zip(object_of, separation, strict=True):
         if id is not None:
@@ -286,7 +294,11 @@ def _unmatched(
     return listed.filter(listed["reason"].is_valid())
 
 
-def summary(positives: pa.Table) -> Counter[tuple[str, str, str]]:
-    """Number of positives for each (tier, type, nobs_z bin)."""
-    columns = (positives[name].to_pylist() for name in ("tier", "type", "nobs_z_bin"))
+def summary(positives: pa.Table, survey: Survey = LS_DR10) -> Counter[tuple[str, str, str]]:
+    """Number of positives for each (tier, type, bin of exposures); a column that is not there counts as None."""
+    blank = [None] * positives.num_rows
+    columns = (
+        positives[name].to_pylist() if name in positives.column_names else blank
+        for name in ("tier", "type", survey.nobs_bin)
+    )
     return Counter(zip(*columns, strict=True))

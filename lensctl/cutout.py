@@ -20,6 +20,7 @@ from lensctl.io.storage.growing_folders import begin_folder, is_begun
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,7 +50,7 @@ class MadeStore:
         return sum(count for status, count in self.statuses.items() if status not in quality.WITH_PIXELS)
 
 
-def checked(table: pa.Table, where: str) -> pa.Table:
+def checked(table: pa.Table, where: str, survey: Survey = LS_DR10) -> pa.Table:
     """The table with its columns cast to their declared types, checked so that every row can have a cutout.
 
     Raises InputError for missing columns, no rows, null or duplicate ids, ids that cannot be file names, and invalid
@@ -58,7 +59,7 @@ def checked(table: pa.Table, where: str) -> pa.Table:
     schema.require(table, "galaxy_id", "ra", "dec", where=where)
     if not table.num_rows:
         raise InputError(f"{where}: the table has no rows", "check the step that made it")
-    table = schema.conform(table, where)
+    table = schema.conform(table, where, survey)
     schema.refuse_nulls(table, "galaxy_id", where=where)
     schema.refuse_bad_positions(table, where)
     schema.refuse_duplicates(table, where=where)

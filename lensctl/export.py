@@ -23,7 +23,7 @@ def export(
     """Write one .npz per cutout; see `npz_folder.write`. Returns the number of files."""
     name = store.path.rsplit("/", 1)[-1]
     inputs = (step_input("store", name, store.digest, store.chain),)
-    step = Step("export", {"compress": compress, "ok_only": ok_only}, inputs)
+    step = Step("export", {"compress": compress, "ok_only": ok_only}, inputs, survey=store.survey)
     return npz_folder.write(
         store,
         folder,

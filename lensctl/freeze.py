@@ -121,7 +121,7 @@ def freeze(
     ):
         target.mkdir(exist_ok=True)
         shutil.copyfile(source / checkpoint.BEST, target / layout.WEIGHTS)
-        exported_program.write(network, size, target / layout.PROGRAM)
+        exported_program.write(network, size, len(model.card.bands), target / layout.PROGRAM)
     splits = None if data is None else trained_on.splits(data.manifest, model.card.fold)
     _write_facts(folder, model, evidence, evaluation, lines, gates, judged, allowed, splits)
     names = layout.expected_files(model.card.members)
@@ -241,6 +241,7 @@ def _write_facts(
             Input("evaluation", layout.METRICS, evidence.metrics_digest, evidence.chain[-1].id),
             *(step_input("gates", path.name, digests.of_file(path)) for path in gates),
         ),
+        survey=model.card.survey,
     )
     checkpoint.write_json(folder / layout.PROVENANCE, to_list(extend(step, evidence.chain)))
     size = judged.cutouts.shape[1]

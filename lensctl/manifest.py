@@ -9,39 +9,26 @@ from typing import TYPE_CHECKING
 from lensctl.astro import geometry
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMNS = (
-    "galaxy_id",
-    "cutout_path",
-    "cutout_index",
-    "label",
-    "sample_weight",
-    "split",
-    "tier",
-    "type",
-    "nobs_z_bin",
-    "healpix_128",
-    "ra",
-    "dec",
-    "confuser_category",
-    "psfsize_z",
-    "psfdepth_z",
-    "flux_r",
-    "flux_z",
-    "g_minus_r",
-    "r_minus_z",
-    "nobs_z",
-    "sampling_weight",
-    "cutout_ok",
-    "status",
-    "ref",
-    "cutout_sha256",
-)
-NEEDED = ("galaxy_id", "ra", "dec", "type", "nobs_z", "nobs_z_bin", "healpix_128", "split")
+
+def columns_of(survey: Survey) -> tuple[str, ...]:
+    """Columns of a manifest, in order."""
+    place = ("galaxy_id", "cutout_path", "cutout_index", "label", "sample_weight", "split", "tier")
+    stratum = ("type", survey.nobs_bin, "healpix_128", "ra", "dec", "confuser_category")
+    measured = (
+        survey.depth("psfsize"),
+        survey.depth("psfdepth"),
+        survey.detection_flux,
+        survey.depth("flux"),
+        *survey.colour_columns,
+        survey.depth("nobs"),
+    )
+    others = ("sampling_weight", "cutout_ok", "status", "ref", "cutout_sha256")
+    return tuple(dict.fromkeys((*place, *stratum, *measured, *others)))
 
 
 @dataclass(frozen=True)
@@ -58,8 +45,9 @@ def manifest(
     negatives: pa.Table,
     negative_cutouts: pa.Table,
     *,
+    survey: Survey = LS_DR10,
     keep_unstratified: bool = False,
-    size_arcsec: float = LS_DR10.cutout_arcsec,
+    size_arcsec: float | None = None,
 ) -> Manifest:
     """Join tables and cutouts into one manifest.
 
@@ -69,12 +57,13 @@ def manifest(
         Made by `crossmatch` and `sample`.
     positive_cutouts, negative_cutouts : pa.Table
         galaxy_id, cutout_path, cutout_index, cutout_ok, status, cutout_sha256 of each cutout.
+    survey : Survey
     keep_unstratified : bool
-        Keep positives of a type or nobs_z bin without negatives. By default they are left out, because the type
+        Keep positives of a type or bin of exposures without negatives. By default they are left out, because the type
         alone would reveal a lens.
-    size_arcsec : float
-        Side of a cutout. If two cutouts of different splits overlap, one is dropped: the negative, or tier B rather
-        than tier A, or the one whose galaxy_id comes later.
+    size_arcsec : float, optional
+        Side of a cutout; default the survey's. If two cutouts of different splits overlap, one is dropped: the
+        negative, or tier B rather than tier A, or the one whose galaxy_id comes later.
 
     Raises
     ------
@@ -85,8 +74,10 @@ def manifest(
     import pyarrow.compute as pc
 
     left_out: Counter[str] = Counter()
+    strata = (survey.nobs_bin, "type")
+    needed = ("galaxy_id", "ra", "dec", *strata, survey.depth("nobs"), "healpix_128", "split")
     for name, table in (("positives", positives), ("negatives", negatives)):
-        schema.require(table, *NEEDED, where=name)
+        schema.require(table, *needed, where=name, survey=survey)
         schema.refuse_nulls(table, "galaxy_id", "split", "healpix_128", where=name)
         schema.refuse_bad_positions(table, name)
         schema.refuse_duplicates(table, where=name)
@@ -99,14 +90,15 @@ def manifest(
             "rerun sample with --positives and every --lenses catalogue",
         )
     if not keep_unstratified:
-        known = set(zip(negatives["nobs_z_bin"].to_pylist(), negatives["type"].to_pylist(), strict=True))
-        strata = zip(positives["nobs_z_bin"].to_pylist(), positives["type"].to_pylist(), strict=True)
-        kept = [stratum in known for stratum in strata]
+        known = set(zip(*(negatives[name].to_pylist() for name in strata), strict=True))
+        kept = [row in known for row in zip(*(positives[name].to_pylist() for name in strata), strict=True)]
         left_out["positives without a negative stratum"] = kept.count(False)
         positives = positives.filter(pa.array(kept))
     rows = pa.concat_tables(
         [
-            _labelled(positives, positive_cutouts, 1, positives["tier"], positives["sample_weight"], "positives"),
+            _labelled(
+                positives, positive_cutouts, 1, positives["tier"], positives["sample_weight"], "positives", survey
+            ),
             _labelled(
                 negatives,
                 negative_cutouts,
@@ -114,15 +106,22 @@ def manifest(
                 negatives["pool"],
                 pa.array([1.0] * negatives.num_rows, pa.float64()),
                 "negatives",
+                survey,
             ),
         ]
     ).sort_by("galaxy_id")
-    kept = _without_shared_sky(rows, size_arcsec, left_out)
+    kept = _without_shared_sky(rows, survey.cutout_arcsec if size_arcsec is None else size_arcsec, left_out)
     return Manifest(rows.filter(pa.array(kept)), left_out)
 
 
 def _labelled(
-    table: pa.Table, cutouts: pa.Table, label: int, tier: pa.ChunkedArray, weight: pa.ChunkedArray, where: str
+    table: pa.Table,
+    cutouts: pa.Table,
+    label: int,
+    tier: pa.ChunkedArray,
+    weight: pa.ChunkedArray,
+    where: str,
+    survey: Survey,
 ) -> pa.Table:
     """The manifest's columns of one class: those of the table and of the cutouts, null where missing."""
     import pyarrow as pa
@@ -143,8 +142,8 @@ def _labelled(
         **{name: cut[name] for name in ("cutout_path", "cutout_index", "cutout_ok", "status", "cutout_sha256")},
     }
     columns = {}
-    for name in COLUMNS:
-        wanted = schema.arrow_type(name)
+    for name in columns_of(survey):
+        wanted = schema.arrow_type(name, survey)
         if name in given:
             columns[name] = given[name].cast(wanted)
         elif name in table.column_names:

@@ -18,11 +18,12 @@ from lensctl.io.cutouts.layout import Layout, index_rows
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.cutouts.writer import ShardWriter, StoreWriter
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import Step, extend, from_list, step_input, to_list
+from lensctl.io.provenance.steps import Step, common_survey, extend, from_list, step_input, to_list
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey import Survey
+from lensctl.rules.survey_file import text_of_survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +43,7 @@ def pack(
     folder: str | Path,
     path: str,
     *,
+    survey: Survey | str | None = None,
     shard_rows: int = 1024,
     codec: str = "none",
     overwrite: bool = False,
@@ -55,6 +57,8 @@ def pack(
     folder : path
     path : str
         The store to write. An interrupted run resumes when called again.
+    survey : Survey or str, optional
+        The survey, its name or its YAML file, if the files do not say which.
     shard_rows, codec
         As in `Layout`.
     processes : int, optional
@@ -69,14 +73,20 @@ def pack(
     """
     files = by_manifest.npz_files(folder)
     first = npz.read_npz(files[0])
-    if first.cutout.shape[2] != len(LS_DR10.bands):
-        raise InputError(f"{files[0]}: {first.cutout.shape[2]} bands, not g, r and z", "cutouts must have three bands")
-    layout = Layout(len(files), first.cutout.shape[0], LS_DR10.band_string, shard_rows, codec)
+    survey = common_survey(survey, by_manifest.carried_chain(first, files[0])[1])
+    if first.cutout.shape[2] != len(survey.bands):
+        raise InputError(
+            f"{files[0]}: {first.cutout.shape[2]} bands, survey {survey.name} has {', '.join(survey.bands)}",
+            "name the survey of these cutouts with --survey",
+        )
+    layout = Layout(len(files), first.cutout.shape[0], survey.bands, shard_rows, codec)
     parameters = {"shard_rows": shard_rows, "codec": codec}
     name = Path(folder).absolute().name
     stamps = [file.stat() for file in files]
     fresh = digests.of_many(f"{f.name} {s.st_size} {s.st_mtime_ns}" for f, s in zip(files, stamps, strict=True))
-    identity = {"command": "pack", "parameters": parameters, "inputs": [{"role": "folder", "digest": fresh}]}
+    of_survey = text_of_survey(survey)
+    inputs = [{"role": "folder", "digest": fresh}]
+    identity = {"command": "pack", "parameters": parameters, "inputs": inputs, "survey": of_survey}
     with begin_folder(path, identity, overwrite=overwrite, afresh=overwrite) as place:
         writer = StoreWriter(place, layout)
         missing = writer.missing()
@@ -90,7 +100,7 @@ def pack(
             raise
         chains = [from_list(chain, str(folder)) for note in writer.notes(CHAINS) for chain in json.loads(note)]
         made_by = by_manifest.merged(chains)
-        step = Step("pack", parameters, (step_input("folder", name, digest, made_by),))
+        step = Step("pack", parameters, (step_input("folder", name, digest, made_by),), survey=survey)
         writer.finish(extend(step, made_by), {"source": "npz"})
     store = open_store(path)
     return Packed(store, Counter(store.columns("status")["status"].to_pylist()))
@@ -128,15 +138,17 @@ def _pack_shard(writer: ShardWriter, task: tuple[int, Sequence[str]]) -> int:
         if raw is not None and raw.dtype.kind == "S":
             found.meta.pop(npz.PROVENANCE)
         metas.append(found.meta)
-    writer.write(shard, images, _rows(images, metas), {CHAINS: json.dumps(list(chains.values())).encode()})
+    writer.write(
+        shard, images, _rows(writer.layout, images, metas), {CHAINS: json.dumps(list(chains.values())).encode()}
+    )
     return len(files)
 
 
-def _rows(images: quality.Images, metas: Sequence[dict[str, npz.Array]]) -> pa.Table:
+def _rows(layout: Layout, images: quality.Images, metas: Sequence[dict[str, npz.Array]]) -> pa.Table:
     recorded = [npz_metadata.index_values(meta) for meta in metas]
-    measured = quality.measure(images)
+    measured = quality.measure(images, layout.bands)
     found = measured.pop("status")
     columns: dict[str, Any] = {name: [row[name] for row in recorded] for name in recorded[0] if name != "status"}
     status = [by_manifest.verdict(row["status"], str(seen)) for row, seen in zip(recorded, found, strict=True)]
     columns |= {**measured, "status": status, "cutout_sha256": quality.fingerprints(images)}
-    return index_rows(columns, npz_columns.table_of(metas))
+    return index_rows(layout, columns, npz_columns.table_of(metas))

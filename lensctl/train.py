@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +33,7 @@ from lensctl.learning.training.run_folder import RunFolder, gather_members, stat
 from lensctl.learning.training.settings import BALANCED, Resources, TrainConfig
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SEED
-from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +63,9 @@ def train(
     run_dir: str | Path,
     *,
     manifest_name: str = "manifest.parquet",
+    survey: Survey = LS_DR10,
     pixel_scale_arcsec: float | None = None,
+    layers: Sequence[str] = (),
     resources: Resources = Resources(),  # noqa: B008
     team: Team = ALONE,
     resume: bool = False,
@@ -82,8 +84,12 @@ def train(
         Hyperparameters and row selection.
     run_dir : path
         Folder to create. Until the run has finished it is `.NAME.part/whole` in the same parent folder.
+    survey : Survey
+        Its bands are those of the cutouts.
     pixel_scale_arcsec : float, optional
-        Of the cutouts, stored with the model; the survey's 0.262 if not known.
+        Of the cutouts, stored with the model; the survey's if not known.
+    layers : sequence of str
+        Of the cutouts, stored with the model.
     resources : Resources
         Device, threads and memory to use.
     team : Team
@@ -105,21 +111,31 @@ def train(
         Unusable input or output; early_stopping.RedFlag if training failed.
     """
     chain = chain_of(manifest, manifest_name)
-    step = _step(manifest, manifest_name, chain, config, resources)
+    step = _step(manifest, manifest_name, chain, config, resources, survey)
     state = team.broadcast(state_of(Path(run_dir), step, resume, overwrite) if team.leads else "")
     if state == "done":
         return
     device = predict.pick_device(resources.device, resources.threads)
     fold = Fold.parse(config.fold) if config.fold else None
+    scale = pixel_scale_arcsec or survey.pixel_scale_arcsec
     selection = select_rows(
-        manifest, fold=fold, fold_seed=SEED, without_ref=config.without_ref, tier_b_target=config.tier_b_target
+        manifest,
+        fold=fold,
+        fold_seed=SEED,
+        without_ref=config.without_ref,
+        tier_b_target=config.tier_b_target,
+        size_arcsec=pixels.read(np.zeros(1, np.int64)).shape[1] * scale if fold else 0.0,
     )
-    fresh_network(config, config.seed, resources.init)
-    side = pixels.read(selection.train.at[:1]).shape[1]
+    bands = len(survey.bands)
+    fresh_network(config, config.seed, resources.init, bands)
+    _, side, _, planes = pixels.read(selection.train.at[:1]).shape
     if side < config.crop:
         raise InputError(f"cutouts of {side} px are smaller than the crop of {config.crop} px", "use a smaller --crop")
+    if planes != bands:
+        named = ", ".join(survey.bands)
+        raise InputError(f"cutouts of {planes} bands, survey {survey.name} has {named}", "name theirs with --survey")
     place = dataloader.choose_place(
-        _pixels(selection, config, side), device, resources.host_bytes, asked=resources.feed
+        _pixels(selection, config, side) * bands, device, resources.host_bytes, asked=resources.feed
     )
     sha256 = manifest["cutout_sha256"].to_pylist() if "cutout_sha256" in manifest.column_names else None
     training = Feed(pixels, selection.train, _window(config, side), place, device)
@@ -148,7 +164,9 @@ def train(
         config.crop,
         normalisation,
         config.dropout,
-        pixel_scale_arcsec=pixel_scale_arcsec or LS_DR10.pixel_scale_arcsec,
+        survey,
+        scale,
+        tuple(sorted(layers)),
         fold=config.fold,
     )
     with _job(run_dir, step, state, team) as job:
@@ -170,11 +188,11 @@ def train(
             job.finish()
 
 
-def fresh_network(config: TrainConfig, seed: int, init: Path | None) -> nn.Module:
+def fresh_network(config: TrainConfig, seed: int, init: Path | None, bands: int = 3) -> nn.Module:
     """The initial network of a run: determined by the seed and, with `--init`, the given weights."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed_of("weights", seed))
-        network = architectures.build(config.arch, config.dropout)
+        network = architectures.build(config.arch, config.dropout, bands)
     if init is not None:
         checkpoint.initialise(network, init)
     return network
@@ -196,7 +214,7 @@ def _fit(
     seed = config.seed + member
     notes: list[str] = []
     learner = Learner(
-        fresh_network(config, seed, resources.init),
+        fresh_network(config, seed, resources.init, len(record.card.bands)),
         device,
         weight_decay=config.weight_decay,
         clip=config.clip,
@@ -224,8 +242,8 @@ def _fit(
         for i, batch in enumerate(training.batches(order[position.batch :, mine]), start=position.batch):
             # forward, backward
             purpose = (seed, epoch, i)
-            augmented = augment(batch.cutouts, config.crop, *purpose, first=mine.start, of=size)  # (B, 3, S, S)
-            x = record.card.normalisation(augmented)  # (B, 3, S, S), network input
+            augmented = augment(batch.cutouts, config.crop, *purpose, first=mine.start, of=size)  # (B, bands, S, S)
+            x = record.card.normalisation(augmented)  # (B, bands, S, S), network input
             rate = schedule.at(epoch * batches + i)
             step = learner.step(x, batch.target, batch.weight, lr=rate, purpose=":".join(map(str, purpose)))
             position.losses.append(step.loss.reshape(1))
@@ -270,13 +288,15 @@ def _order(label: NDArray[np.float32], config: TrainConfig, seed: int, epoch: in
     )
 
 
-def _step(manifest: pa.Table, name: str, chain: Chain, config: TrainConfig, resources: Resources) -> Step:
+def _step(
+    manifest: pa.Table, name: str, chain: Chain, config: TrainConfig, resources: Resources, survey: Survey
+) -> Step:
     inputs = [step_input("manifest", name, digests.of_table(manifest), chain)]
     if resources.init is not None:
         if not resources.init.is_file():
             raise InputError(f"{resources.init}: no such file", "give a file of weights")
         inputs.append(step_input("init", resources.init, digests.of_file(resources.init)))
-    return Step("train", config.as_dict(), tuple(inputs))
+    return Step("train", config.as_dict(), tuple(inputs), survey=survey)
 
 
 def _job(run_dir: str | Path, step: Step, state: str, team: Team) -> AbstractContextManager[resumable.Job | None]:

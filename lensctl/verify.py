@@ -21,6 +21,7 @@ from lensctl.rules import checks
 from lensctl.rules.checks import OFFENDERS_SHOWN, Check
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey_file import text_of_survey
 from lensctl.stats import thresholds
 
 if TYPE_CHECKING:
@@ -161,7 +162,12 @@ def check_consistency(folder: Path) -> Iterator[Check]:
         "model": tuple(tuple(block[name] for name in names) for block, names in _model_and_config(facts)),
         "mock": (facts.get("mock"), metrics.get("mock")),
         "format": (tuple(facts.get(name) for name in layout.CONSTANT), tuple(layout.CONSTANT.values())),
-        "bands": (facts["model"]["bands"], list(LS_DR10.bands)),
+        "survey": (
+            facts["model"].get("survey", LS_DR10.name),
+            text_of_survey(last.survey),
+            text_of_survey(steps.train.survey),
+        ),
+        "bands": (facts["model"]["bands"], list(last.survey.bands)),
         layout.PROVENANCE: (last.command, "freeze"),
     }
     differing = sorted(name for name, values in pairs.items() if any(value != values[0] for value in values))

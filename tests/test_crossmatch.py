@@ -11,11 +11,12 @@ import pyarrow as pa
 import pytest
 
 from lensctl.astro import geometry
-from lensctl.crossmatch import crossmatch, select
+from lensctl.crossmatch import _reasons, crossmatch, select, summary
 from lensctl.io.storage import s3
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules.errors import InputError
 from tests.toys import catalogs as toys
+from tests.toys.surveys import INFRARED
 
 
 def catalog(rows):
@@ -211,3 +212,16 @@ def test_what_cannot_be_is_an_error(objects):
         crossmatch(lenses, objects, tier_b_weight=0.9)
     with pytest.raises(InputError, match="no lens lies within"):
         crossmatch(select(catalog([LISTED[5]])).rows, objects)
+
+
+def test_the_strata_are_those_of_the_survey():
+    rows = pa.table({"type": ["SER", "EXP", "SER", None], "nobs_H_bin": ["3-5", "3-5", "1-2", None], "tier": ["A"] * 4})
+    assert _reasons(rows, INFRARED) == [
+        None,
+        "type EXP has no stratum",
+        "nobs_H bin 1-2 has no stratum",
+        "type unknown has no stratum",
+    ]
+    assert _reasons(rows.select(["tier"]), INFRARED) == [None] * 4
+    assert summary(rows, INFRARED)["A", "SER", "3-5"] == 1
+    assert summary(rows.select(["tier"]), INFRARED) == {("A", None, None): 4}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from lensctl.manifest import COLUMNS, manifest
+from lensctl.manifest import columns_of, manifest
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 from tests.toys import catalogs as toys
+from tests.toys.surveys import INFRARED, ONE_BAND
 
 POSITIVES = toys.positives(40, width_deg=8.0)
 NEGATIVES = (
@@ -33,7 +37,7 @@ def put(table, name, row, value):
 
 def test_columns_labels_tiers_and_weights():
     rows = make().rows
-    assert rows.column_names == list(COLUMNS)
+    assert rows.column_names == list(columns_of(LS_DR10))
     assert rows["galaxy_id"].to_pylist() == sorted(rows["galaxy_id"].to_pylist())
     seen = {(r["label"], r["tier"], r["sample_weight"]) for r in rows.to_pylist()}
     assert seen == {(1, "A", 1.0), (1, "B", 0.5), (0, "N1", 1.0), (0, "N2", 1.0)}
@@ -97,3 +101,22 @@ def test_within_one_split_both_stay():
 def test_what_does_not_fit_is_an_error(options, message):
     with pytest.raises(InputError, match=message):
         make(**options)
+
+
+def test_columns_of_another_survey_have_its_roles():
+    names = columns_of(INFRARED)
+    for name in ("nobs_H_bin", "psfsize_H", "psfdepth_H", "flux_VIS", "flux_H", "VIS_minus_Y", "Y_minus_H", "nobs_H"):
+        assert name in names
+    assert len(columns_of(ONE_BAND)) == len(set(columns_of(ONE_BAND))), "one band plays several roles once"
+    assert len(names) == len(columns_of(LS_DR10))
+
+
+def test_cutouts_share_sky_by_their_own_size():
+    positives, negatives = POSITIVES, NEGATIVES
+    i = next(i for i, s in enumerate(negatives["split"].to_pylist()) if s != positives["split"][0].as_py())
+    for name, shift in (("ra", 0.0), ("dec", 20.0 / 3600)):
+        negatives = put(negatives, name, i, positives[name][0].as_py() + shift)
+    for survey, lost in ((LS_DR10, 1), (dataclasses.replace(LS_DR10, cutout_size_px=64), 0)):
+        left_out = make(positives, negatives, survey=survey).left_out
+        assert sum(n for why, n in left_out.items() if "shares sky" in why) == lost
+    assert sum(n for why, n in make(positives, negatives, size_arcsec=19.9).left_out.items() if "shares" in why) == 0

@@ -22,7 +22,7 @@ from tests.toys.freezing import failed
 from tests.toys.freezing import signed_bundle as signed_once
 from tests.toys.frozen import content, flip
 
-UNPROVED = {"computed_on", "environment", "input", "pixel_scale_arcsec", "source", "splits", "versions"}
+UNPROVED = {"computed_on", "environment", "input", "layers", "pixel_scale_arcsec", "source", "splits", "versions"}
 """What frozen.json says and nothing else in the folder: only a signature holds it."""
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -180,7 +179,7 @@ def groups_within(ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> NDArra
 
 
 def boxes_overlap(
-    ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike, size_arcsec: float = LS_DR10.cutout_arcsec
+    ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike, size_arcsec: float
 ) -> NDArray[np.bool_]:
     """Whether two square cutouts overlap on the sky, elementwise (inputs broadcast).
 
@@ -200,9 +199,7 @@ def boxes_overlap(
     return np.asarray(near1.all(axis=1) & near2.all(axis=1) & same_side)
 
 
-def overlapping_pairs(
-    ra: ArrayLike, dec: ArrayLike, size_arcsec: float = LS_DR10.cutout_arcsec
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def overlapping_pairs(ra: ArrayLike, dec: ArrayLike, size_arcsec: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All pairs i < j of one set whose cutouts overlap, sorted by (i, j)."""
     ra, dec = np.atleast_1d(np.asarray(ra, float)), np.atleast_1d(np.asarray(dec, float))
     i, j, _ = pairs_among(ra, dec, np.sqrt(2.0) * size_arcsec * 1.01)

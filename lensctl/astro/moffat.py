@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.rules.survey import LS_DR10
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -17,18 +15,20 @@ if TYPE_CHECKING:
 class Psf:
     """A Moffat profile of unit flux, (beta - 1)/(pi alpha^2) (1 + r^2/alpha^2)^-beta (Moffat 1969, A&A 3, 455).
 
-    `fwhm` in arcsec; `e1`, `e2` shear the round profile (unit determinant to first order); `beta` sets the wings.
+    `fwhm` in arcsec; `e1`, `e2` shear the round profile (unit determinant to first order); `beta` sets the wings;
+    `pixel_scale` in arcsec per pixel.
     """
 
     fwhm: float
     beta: float
     e1: float
     e2: float
+    pixel_scale: float
 
     @property
     def alpha_px(self) -> float:
         """Core width alpha in pixels."""
-        return float(self.fwhm / LS_DR10.pixel_scale_arcsec / 2 / np.sqrt(2 ** (1 / self.beta) - 1))
+        return float(self.fwhm / self.pixel_scale / 2 / np.sqrt(2 ** (1 / self.beta) - 1))
 
     @property
     def noise_equivalent_area_px(self) -> float:

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.rules.survey import LS_DR10
-
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -125,7 +123,7 @@ def stamps(
     dy: NDArray[np.float64],
     *,
     size: int,
-    pixel_scale: float = LS_DR10.pixel_scale_arcsec,
+    pixel_scale: float,
 ) -> NDArray[np.float32]:
     """Render profiles of unit total flux, integrated over pixels, without PSF.
 

@@ -9,8 +9,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import PIXELS, command
-from lensctl.cli.options import Format, Overwrite, Workers
-from lensctl.rules.survey import LS_DR10
+from lensctl.cli.options import Format, Overwrite, Survey, Workers
 
 if TYPE_CHECKING:
     from lensctl.cutout import MadeStore
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from lensctl.io.cutouts.store import Store
     from lensctl.io.imaging.source import CutoutSource
     from lensctl.io.provenance.steps import Chain
+    from lensctl.rules.survey import Survey as SurveyValue
 
 PUBLIC_VIEWER = "https://www.legacysurvey.org/viewer"
 
@@ -46,8 +46,14 @@ def cutout(
         str | None,
         typer.Option(help="Viewer: layer; default: the survey's. Coadds: flag other releases.", show_default=False),
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of a cutout in pixels.")] = LS_DR10.cutout_size_px,
-    pixscale: Annotated[float, typer.Option(help="Viewer: arcsec per pixel.")] = LS_DR10.pixel_scale_arcsec,
+    survey: Survey = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Side of a cutout in pixels; default the survey's.", show_default=False),
+    ] = None,
+    pixscale: Annotated[
+        float | None, typer.Option(help="Viewer: arcsec per pixel; default the survey's.", show_default=False)
+    ] = None,
     connections: Annotated[int, typer.Option(min=1, help="Concurrent requests.")] = 8,
     rate: Annotated[
         float | None, typer.Option(min=0.01, help="Viewer: maximum requests per second.", show_default=False)
@@ -96,7 +102,7 @@ def cutout(
     from lensctl.io.imaging.bricks import read_bricks
     from lensctl.io.imaging.source import BEFORE
     from lensctl.io.provenance import digests
-    from lensctl.io.provenance.steps import Step, chain_of, extend, step_input
+    from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, step_input
     from lensctl.io.tables.files import read_table
     from lensctl.rules.errors import InputError
     from lensctl.rules.quality import OK
@@ -106,29 +112,32 @@ def cutout(
     if source not in ("coadd", "viewer"):
         raise InputError(f"no source '{source}'", "use viewer or coadd")
     objects = read_table(table, format=format)
-    rows = checked(objects, "stdin" if table == "-" else table)
+    chain = chain_of(objects, table)
+    of_survey = common_survey(survey, chain)
+    size = of_survey.cutout_size_px if size is None else size
+    rows = checked(objects, "stdin" if table == "-" else table, of_survey)
     extra = tuple({"psf": "psfsize"}.get(name, name) for name in planes.replace(" ", "").split(",") if name)
     if extra and source != "coadd":
         raise InputError("the cutout service only has images", "leave out --planes, or use coadds with --root")
-    layout = Layout(rows.num_rows, size, shard_rows=shard_rows, codec=codec, planes=tuple(dict.fromkeys(extra)))
-    chain = chain_of(objects, table)
+    layout = Layout(rows.num_rows, size, of_survey.bands, shard_rows, codec, tuple(dict.fromkeys(extra)))
     inputs = [step_input("table", table, digests.of_table(objects), chain)]
-    parameters: dict[str, Any] = {"source": source, "size": size, "bands": layout.bands, "layer": layer}
+    parameters: dict[str, Any] = {"source": source, "size": size, "bands": list(layout.bands), "layer": layer}
     limits: dict[str, Any] = {"connections": connections, "timeout": timeout, "tries": tries}
     pixels: CutoutSource
     if source == "coadd":
-        pixels, known = _coadds(root, layout, layer, workers, limits)
+        pixels, known = _coadds(root, layout, of_survey, layer, workers, limits)
         parameters |= {"root": known[0], **({"planes": list(layout.planes)} if layout.planes else {})}
         inputs += known[1]
         chains = (chain, *known[2])
     else:
-        asked = {"layer": layer or LS_DR10.layer, "pixscale": pixscale, "allow_release": allow_release}
+        scale = of_survey.pixel_scale_arcsec if pixscale is None else pixscale
+        asked = {"layer": layer or of_survey.layer, "pixscale": scale, "allow_release": allow_release}
         parameters |= {"url": url.rstrip("/"), **asked}
         limits |= {"rate": rate, "patience": patience}
-        pixels = _viewer(url, size, layout.bands, asked, limits)
+        pixels = _viewer(url, size, of_survey, asked, limits)
         chains = (chain,)
     parameters |= {"shard_rows": shard_rows, "codec": codec}
-    step = Step("cutout", parameters, tuple(inputs))
+    step = Step("cutout", parameters, tuple(inputs), survey=of_survey)
     whole = extend(step, *chains)
     if dry_run:
         counts: dict[str, Any] = dict(
@@ -188,7 +197,12 @@ def _part(part: str | None, *, finish: bool, engine: str, npz: str | None, overw
 
 
 def _coadds(
-    root: str | None, layout: Layout, layer: str | None, workers: int | None, limits: dict[str, Any]
+    root: str | None,
+    layout: Layout,
+    survey: SurveyValue,
+    layer: str | None,
+    workers: int | None,
+    limits: dict[str, Any],
 ) -> tuple[CutoutSource, tuple[str, list[Any], list[Chain]]]:
     """Brick coadds as a source, with the name of the root, and its provenance if it has any."""
     from lensctl.io.imaging.coadds import CoaddSource
@@ -196,14 +210,14 @@ def _coadds(
 
     if root is None:
         raise InputError("no folder of coadds is given", "add --root FOLDER, the one that holds coadd/")
-    source = CoaddSource(root, layout.size, layout.bands, layer, workers, layout.planes, **limits)
+    source = CoaddSource(root, layout.size, survey, layer, workers, layout.planes, **limits)
     opened = source.open()
     origin = opened.origin()
     known = ([origin[0]], [origin[1]]) if origin else ([], [])
     return source, (opened.name, *known)
 
 
-def _viewer(url: str, size: int, bands: str, asked: dict[str, Any], limits: dict[str, Any]) -> CutoutSource:
+def _viewer(url: str, size: int, survey: SurveyValue, asked: dict[str, Any], limits: dict[str, Any]) -> CutoutSource:
     """The cutout service as a source, with a clock and random numbers."""
     import random
     import time
@@ -216,7 +230,7 @@ def _viewer(url: str, size: int, bands: str, asked: dict[str, Any], limits: dict
 
     retry = RetryPolicy(limits["tries"])
     pace = Pace(time.monotonic, random.random, rate=limits["rate"], retry=retry, patience=limits["patience"])
-    what = CutoutRequest.of(url, size, bands, **asked)
+    what = CutoutRequest.of(url, size, survey, **asked)
     own = {name: limits[name] for name in ("connections", "timeout")}
     return ViewerSource(what, pace, lambda: datetime.now(UTC), **own)
 

@@ -141,6 +141,7 @@ def _parsed(line: list[str]) -> tuple[list[str], Path | None, tuple[str, ...], t
 
     from lensctl.emr.work import READS, paths
     from lensctl.rules.errors import InputError
+    from lensctl.rules.survey_file import named_survey, text_of_survey
 
     name, *arguments = line
     if name not in READS:
@@ -160,6 +161,8 @@ def _parsed(line: list[str]) -> tuple[list[str], Path | None, tuple[str, ...], t
         if any(argument.partition("=")[0] == "--engine" for argument in arguments):
             raise InputError(f"--engine {values['engine']} uses only one machine of a cluster", "omit it")
         kept += ["--engine", "spark"]
+    if values["survey"]:  # by value: the cluster does not see the file
+        kept += ["--survey", text_of_survey(named_survey(values["survey"]))]
     return [name, *kept], values["config"], reads, writes
 
 

@@ -9,7 +9,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
-from lensctl.cli.options import Overwrite, Root, Seed
+from lensctl.cli.options import Overwrite, Root, Seed, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,6 +24,7 @@ def evaluate(
         str | None,
         typer.Argument(metavar="OUT_DIR", help="Folder to create; optional with --against.", show_default=False),
     ] = None,
+    survey: Survey = None,
     root: Root = None,
     prevalence: Annotated[
         float | None,
@@ -98,7 +99,7 @@ def evaluate(
     table = read_table(scores)
     choices = Choices(rounds, seed, calibration, top_k, prevalence)
     name = "stdin" if scores == "-" else Path(scores).name
-    evaluation = evaluate_scores(table, choices, name, other=other, graded=graded)
+    evaluation = evaluate_scores(table, choices, name, survey=survey, other=other, graded=graded)
     metrics = evaluation.metrics
     read, no_pictures = _cutout_reader(table, scores, root)
     with whole_folder(out_dir, overwrite) as part:

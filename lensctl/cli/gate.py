@@ -10,13 +10,14 @@ import typer
 
 from lensctl.cli import gate_report, report
 from lensctl.cli.command import LOOK, command
-from lensctl.cli.options import Overwrite, Root
+from lensctl.cli.options import Overwrite, Root, Survey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lensctl.gates.registry import Gate
     from lensctl.rules.checks import Check
+    from lensctl.rules.survey import Survey as SurveyValue
 
 FAILED = 1
 
@@ -58,6 +59,7 @@ def gate(
         typer.Option("--crop", min=1, help="pixels: fail on NaN anywhere in the central N pixels.", show_default=False),
     ] = None,
     root: Root = None,
+    survey: Survey = None,
     junit: Annotated[
         Path | None, typer.Option("--junit", help="Also write the checks as JUnit XML.", show_default=False)
     ] = None,
@@ -68,6 +70,10 @@ def gate(
 
     Prints one JSON line per check: gate, check, passed, value, low and high (its 95% interval), limit, n, offenders,
     input_digest. For several tables, the input digest is the digest of their digests, in order.
+
+    Limits that follow from the survey, such as the fractions of the splits, are those of the survey that the input
+    names. Names below are those of ls-dr10; z is its depth band, g-r and r-z are its colours, and radii are in its
+    pixels.
 
     The shortcut gate tests for properties that separate positives from negatives without lensing. Over all rows and
     within strata (type, nobs_z_bin): psfsize_z, psfdepth_z, nobs_z. On a reproducible sample of cutouts with the
@@ -86,25 +92,27 @@ def gate(
     """
     from lensctl.gates import registry
     from lensctl.gates.inputs import Inputs
+    from lensctl.io.provenance.steps import common_survey
     from lensctl.io.storage.atomic import refuse_existing, whole_file
     from lensctl.rules.errors import InputError
 
     if name == registry.LIST:
-        _list()
+        _list(common_survey(survey))
         return 0
     if not inputs:
         raise InputError("no input given", "see `lensctl gate list` for what each gate takes")
     if junit:
         refuse_existing(junit, overwrite)
     gates = [registry.find(part) for part in dict.fromkeys(part.strip() for part in name.split(","))]
-    settings = registry.settings_for(gates, [*set, *_option_settings(gates, level=level, crop=crop)])
-    gate_inputs = Inputs(inputs, root)
+    gate_inputs = Inputs(inputs, root, survey)
+    given = [*set, *_option_settings(gates, level=level, crop=crop)]
+    settings = registry.settings_for(gates, given, gate_inputs.survey)
     checks: list[Check] = []
     for one in gates:
         for check in registry.run(one, gate_inputs, settings[one.name]):
             report.out(check.as_json())
             checks.append(check)
-    gate_report.show(checks)
+    gate_report.show(checks, gate_inputs.survey)
     if github:
         for check in checks:
             if not check.passed:
@@ -130,8 +138,8 @@ def _option_settings(gates: Sequence[Gate], **given: Any) -> list[str]:
     return found
 
 
-def _list() -> None:
-    """List every gate as a JSON line on stdout and in a table; if one cannot be loaded, say why."""
+def _list(survey: SurveyValue) -> None:
+    """List every gate as a JSON line on stdout and in a table, with a survey's settings; of a broken one say why."""
     from lensctl.gates import registry
     from lensctl.rules.errors import InputError
 
@@ -144,7 +152,7 @@ def _list() -> None:
             rows.append((name, "–", f"cannot be loaded: {error}"))
             continue
         gates.append(gate)
-        settings = {key: registry.show(field.default) for key, field in gate.fields().items()}
+        settings = _shown_settings(gate, survey)
         line = {"gate": name, "inputs": gate.inputs, "meaning": gate.meaning, "settings": settings}
         report.out(json.dumps(line, ensure_ascii=False))
         rows.append((name, gate.inputs, gate.meaning))
@@ -153,8 +161,15 @@ def _list() -> None:
         "Settings",
         ("setting", "default", "meaning"),
         (
-            (f"{gate.name}.{key}", registry.show(field.default), registry.meaning_of(field))
+            (f"{gate.name}.{key}", value, registry.meaning_of(gate.fields()[key]))
             for gate in gates
-            for key, field in gate.fields().items()
+            for key, value in _shown_settings(gate, survey).items()
         ),
     )
+
+
+def _shown_settings(gate: Gate, survey: SurveyValue) -> dict[str, str]:
+    from lensctl.gates import registry
+
+    settings = registry.settings_for([gate], [], survey)[gate.name]
+    return {key: registry.show(getattr(settings, key)) for key in gate.fields()}

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from lensctl.rules.checks import Check
+    from lensctl.rules.survey import Survey
 
 LOG_WIDTH = 110
 OFFENDERS_IN_TABLE = 3
+NAME_WIDTH, BAND_WIDTH = 20, 20
 SHARE_LIMITS = re.compile(r">= (\S+), <= (\S+)")
 NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def show(checks: Sequence[Check]) -> None:
+def show(checks: Sequence[Check], survey: Survey = LS_DR10) -> None:
     """Print the checks to stderr: passed, reported only, and failed ones last, where they are seen first."""
     from rich.console import Console
 
@@ -36,7 +38,7 @@ def show(checks: Sequence[Check]) -> None:
     failed = [check for check in checks if not check.passed]
     if passed:
         console.print(_judged(passed, several), "")
-    _report(console, reported, several)
+    _report(console, reported, survey.bands, several)
     for check in failed:
         console.print(f"FAILED {check.gate}: {check.check}", style="bold red")
         for line in _why(check):
@@ -84,12 +86,12 @@ def _judged(checks: Sequence[Check], several: bool) -> Table:
     return table
 
 
-def _report(console: Console, checks: Sequence[Check], several: bool) -> None:
-    """Checks without a limit; per-band checks share one line."""
+def _report(console: Console, checks: Sequence[Check], bands: Sequence[str], several: bool) -> None:
+    """Checks without a limit; per-band checks share one line, in several tables if there are many bands."""
     table = _table("reported only", "value", "95% CI", "n")
     in_bands: dict[tuple[str, ...], list[tuple[str, str, Check]]] = {}
     for check in checks:
-        what, band, suffix = _band_of(check.check)
+        what, band, suffix = _band_of(check.check, bands)
         if band:
             before, _, what = what.rpartition(" ")
             in_bands.setdefault((check.gate, check.note, before, suffix), []).append((what, band, check))
@@ -101,16 +103,19 @@ def _report(console: Console, checks: Sequence[Check], several: bool) -> None:
     for (gate, note, before, suffix), group in in_bands.items():
         heading = f"{note or 'reported only'}; {before} …{suffix}"
         console.print(f"{gate}: {heading}" if several else heading, style="bold")
-        table = _table("", *LS_DR10.bands)
-        for what, own in itertools.groupby(group, key=lambda each: each[0]):
-            cells = {band: f"{_number(check.value, 3)} {_interval(check)}" for _, band, check in own}
-            table.add_row(what, *(cells.get(band, "") for band in LS_DR10.bands))
-        console.print(table, "")
+        shown = [band for band in bands if any(band == of for _, of, _ in group)]
+        fit = max((console.width - NAME_WIDTH) // BAND_WIDTH, 3)
+        for some in (shown[i : i + fit] for i in range(0, len(shown), fit)):
+            table = _table("", *some)
+            for what, own in itertools.groupby(group, key=lambda each: each[0]):
+                cells = {band: f"{_number(check.value, 3)} {_interval(check)}" for _, band, check in own}
+                table.add_row(what, *(cells.get(band, "") for band in some))
+            console.print(table, "")
 
 
-def _band_of(name: str) -> tuple[str, str, str]:
+def _band_of(name: str, bands: Sequence[str]) -> tuple[str, str, str]:
     """A check's name before the band, the band, and the rest: `AUC of noise`, `g`, `, matched`."""
-    found = re.fullmatch(rf"(.+)_({'|'.join(LS_DR10.bands)})(,.*)?", name)
+    found = re.fullmatch(rf"(.+)_({'|'.join(bands)})(,.*)?", name)
     return (found[1], found[2], found[3] or "") if found else (name, "", "")
 
 

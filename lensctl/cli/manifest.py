@@ -8,7 +8,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import TABLES, command
-from lensctl.cli.options import Format, Output, Overwrite, Root
+from lensctl.cli.options import Format, Output, Overwrite, Root, Survey
 
 
 @command("manifest", TABLES)
@@ -17,8 +17,12 @@ def manifest(
     positives: Annotated[tuple[str, str], typer.Option(metavar="TABLE STORE", help="Positives and their cutouts.")],
     negatives: Annotated[tuple[str, str], typer.Option(metavar="TABLE STORE", help="Negatives and their cutouts.")],
     keep_unstratified: Annotated[
-        bool, typer.Option("--keep-unstratified", help="Keep positives without negatives of their type and nobs_z bin.")
+        bool,
+        typer.Option(
+            "--keep-unstratified", help="Keep positives without negatives of their type and bin of exposures."
+        ),
     ] = False,
+    survey: Survey = None,
     root: Root = None,
     format: Format = None,
     overwrite: Overwrite = False,
@@ -35,7 +39,7 @@ def manifest(
 
     from lensctl.io.cutouts.by_manifest import listing
     from lensctl.io.provenance import digests
-    from lensctl.io.provenance.steps import Step, chain_of, extend, stamp, step_input
+    from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, stamp, step_input
     from lensctl.io.storage.atomic import refuse_existing
     from lensctl.io.storage.s3 import is_s3
     from lensctl.io.tables.files import read_table, write_table
@@ -51,15 +55,24 @@ def manifest(
         table = read_table(table_path)
         cutouts = listing(store_path, folder)
         tables.append(table)
-        listings.append(cutouts.rows)
+        listings.append(cutouts)
         chain = chain_of(table, table_path)
         chains += [chain, cutouts.chain]
         inputs.append(step_input(role, table_path, digests.of_table(table), chain))
         inputs.append(step_input(f"{role} cutouts", store_path, cutouts.digest, cutouts.chain))
-    joined = manifest(tables[0], listings[0], tables[1], listings[1], keep_unstratified=keep_unstratified)
+    of = common_survey(survey, *chains)
+    joined = manifest(
+        tables[0],
+        listings[0].rows,
+        tables[1],
+        listings[1].rows,
+        survey=of,
+        keep_unstratified=keep_unstratified,
+        size_arcsec=max(cutouts.size_px for cutouts in listings) * of.pixel_scale_arcsec,
+    )
     for reason, count in sorted(joined.left_out.items()):
         report.say(f"left out: {count:,} {reason}")
-    step = Step("manifest", {"keep_unstratified": keep_unstratified}, tuple(inputs))
+    step = Step("manifest", {"keep_unstratified": keep_unstratified}, tuple(inputs), survey=of)
     write_table(stamp(joined.rows, extend(step, *chains)), output, overwrite=overwrite, format=format)
     labels = joined.rows["label"].to_pylist()
     report.receipt(

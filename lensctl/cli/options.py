@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from lensctl.rules.survey import BUILT_IN
+
 Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="Table to write; - is stdout.", show_default=False)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same output.")]
@@ -21,6 +23,15 @@ Root = Annotated[
     Path | None,
     typer.Option(
         "--root", help="Folder that cutout_path is relative to; default the manifest's folder.", show_default=False
+    ),
+]
+Survey = Annotated[
+    str | None,
+    typer.Option(
+        "--survey",
+        metavar="NAME",
+        help=f"Survey of inputs that name none: {', '.join(BUILT_IN)}, or a .yaml file; default the first.",
+        show_default=False,
     ),
 ]
 Lenses = Annotated[

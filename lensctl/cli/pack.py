@@ -8,13 +8,14 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import PIXELS, command
-from lensctl.cli.options import Overwrite, Workers
+from lensctl.cli.options import Overwrite, Survey, Workers
 
 
 @command("pack", PIXELS)
 def pack(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder of .npz files, one per cutout.")],
     store: Annotated[str, typer.Argument(metavar="STORE", help="Cutout store to write, a folder.")],
+    survey: Survey = None,
     shard_rows: Annotated[int, typer.Option(min=1, help="Cutouts per file of the store.")] = 1024,
     codec: Annotated[str, typer.Option(help="Compression: none, lz4 or zstd.")] = "none",
     workers: Workers = None,
@@ -35,6 +36,7 @@ def pack(
         packed = pack(
             folder,
             store,
+            survey=survey,
             shard_rows=shard_rows,
             codec=codec,
             overwrite=overwrite,

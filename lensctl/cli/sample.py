@@ -8,7 +8,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import TABLES, command
-from lensctl.cli.options import Format, Lenses, Output, Overwrite, Seed
+from lensctl.cli.options import Format, Lenses, Output, Overwrite, Seed, Survey
 
 if TYPE_CHECKING:
     import contextlib
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lensctl.io.tables.sql import Database, ScannedTable
     from lensctl.sample import Plan
 
-PLAN_BINS = ["nobs_z=3-5,6-10,11+", "type=SER,DEV,REX"]
 ENGINES = ("duckdb", "spark")
 MEMORY_MB_PER_THREAD = 450
 
@@ -33,6 +32,7 @@ def sample(
         str, typer.Option("--positives", metavar="TABLE", help="Positives; their strata set the targets.")
     ],
     lenses: Lenses = [],  # noqa: B006
+    survey: Survey = None,
     strata: Annotated[
         str | None,
         typer.Option("--strata", metavar="FILE", help="Also write the table of strata here.", show_default=False),
@@ -48,9 +48,19 @@ def sample(
     ),
     stratification_bins: Annotated[
         list[str],
-        typer.Option(metavar="COLUMN=A,B,…", help="Stratum column and its values, or bin edges; repeatable."),
-    ] = PLAN_BINS,
-    exclude_arcsec: Annotated[float, typer.Option(min=0, help="Minimum distance from lenses and positives.")] = 11.0,
+        typer.Option(
+            metavar="COLUMN=A,B,…",
+            help="Stratum column and its values, or bin edges; repeatable. Default the survey's"
+            " (nobs_z=3-5,6-10,11+ type=SER,DEV,REX).",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    exclude_arcsec: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Minimum distance from lenses and positives; default the survey's (11).", show_default=False
+        ),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if a stratum falls short.")] = False,
     engine: Annotated[str, typer.Option(help="duckdb, or spark if the pool outgrows one machine.")] = "duckdb",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the table of strata.")] = False,
@@ -67,9 +77,9 @@ def sample(
     """
     import contextlib
 
-    from lensctl.io.provenance.steps import Step, chain_of, extend, stamp, step_input
+    from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, stamp, step_input
     from lensctl.io.storage.atomic import refuse_existing
-    from lensctl.io.tables.files import write_table
+    from lensctl.io.tables.files import chain_at, write_table
     from lensctl.rules.errors import InputError
     from lensctl.rules.strata import parse_strata
     from lensctl.sample import CHOSEN, plan
@@ -80,8 +90,11 @@ def sample(
     for path in (output, strata):
         if path and not dry_run:
             refuse_existing(path, overwrite)
-    by = parse_strata(stratification_bins)
     wanted, avoid, sources = _lenses(positives, lenses)
+    chain = chain_of(wanted, positives)
+    of = common_survey(survey, chain, chain_at(pool))
+    by = parse_strata(stratification_bins) if stratification_bins else dict(of.strata)
+    exclude_arcsec = of.exclude_arcsec if exclude_arcsec is None else exclude_arcsec
     with contextlib.ExitStack() as stack:
         database, scan = _begin(engine, stack, pool, by, format)
         planned = plan(
@@ -104,12 +117,12 @@ def sample(
             "negatives_per_positive": negatives_per_positive,
             "target_negative_count": target_negative_count,
             "n1_n2_ratio": list(n1_n2_ratio),
-            "stratification_bins": list(stratification_bins),
+            "stratification_bins": [f"{name}={','.join(values)}" for name, values in by.items()],
             "exclude_arcsec": exclude_arcsec,
             "sql": planned.sql,
         }
         inputs = (step_input("pool", pool, scan.digest, scan.chain), *sources)
-        chain = extend(Step("sample", parameters, inputs), scan.chain, chain_of(wanted, positives))
+        chain = extend(Step("sample", parameters, inputs, survey=of), scan.chain, chain)
         database.keep(CHOSEN, planned.sql)
         database.write_located(CHOSEN, output, chain, rows=planned.rows, overwrite=overwrite, format=format)
     if strata:
@@ -146,12 +159,13 @@ def _lenses(positives: str, lenses: list[str]) -> tuple[pa.Table, pa.Table, tupl
     import pyarrow as pa
 
     from lensctl.io.provenance import digests
-    from lensctl.io.provenance.steps import chain_of, step_input
+    from lensctl.io.provenance.steps import chain_of, step_input, survey_of
     from lensctl.io.tables import lens_catalogs
     from lensctl.io.tables.files import read_table
     from lensctl.rules import schema
 
-    wanted = schema.conform(read_table(positives), positives)
+    read = read_table(positives)
+    wanted = schema.conform(read, positives, survey_of(chain_of(read, positives)))
     schema.require(wanted, "ra", "dec", where=positives)
     schema.refuse_bad_positions(wanted, where=positives)
     ra, dec, sources = lens_catalogs.positions([positives, *lenses])

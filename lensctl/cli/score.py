@@ -9,7 +9,7 @@ import typer
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
 from lensctl.cli.compute import Device, Threads, local_folder, root_of, set_openmp_wait_policy
-from lensctl.cli.options import Format, Output, Overwrite, Root
+from lensctl.cli.options import Format, Output, Overwrite, Root, Survey
 
 
 @command("score", MODEL)
@@ -17,6 +17,7 @@ def score(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Run folder or frozen model.")],
     input: Annotated[str, typer.Argument(metavar="INPUT", help="Manifest or cutout store; - is a manifest on stdin.")],
     output: Output,
+    survey: Survey = None,
     root: Root = None,
     tta: Annotated[
         bool, typer.Option("--tta", help="Test-time augmentation: average over 8 rotations and flips.")
@@ -35,7 +36,7 @@ def score(
     Example: lensctl score run manifest.parquet scores.parquet
     """
     set_openmp_wait_policy()
-    from lensctl.io.cutouts.by_manifest import Cutouts
+    from lensctl.io.cutouts.by_manifest import Cutouts, origin_of
     from lensctl.io.cutouts.store import is_store, open_store
     from lensctl.io.provenance import digests
     from lensctl.io.provenance.steps import Step, chain_of, extend, stamp, step_input
@@ -43,7 +44,7 @@ def score(
     from lensctl.io.tables.files import read_table, write_table
     from lensctl.learning.networks.checkpoint import FROZEN, load_model
     from lensctl.learning.out_of_memory import enough_memory
-    from lensctl.score import score
+    from lensctl.score import refuse_other_cutouts, score
     from lensctl.verify import proven
 
     refuse_existing(output, overwrite)
@@ -53,7 +54,7 @@ def score(
     crop = loaded.card.crop
     if input != "-" and is_store(input):
         store = open_store(input)
-        table, chain, digest, role = store.index, store.chain, store.digest, "store"
+        table, chain, digest, role, origin = store.index, store.chain, store.digest, "store", origin_of(store)
 
         def read(rows):  # type: ignore[no-untyped-def]
             return store.read(rows, crop=crop)
@@ -62,10 +63,12 @@ def score(
         table = read_table(input, format=format if input == "-" else None)
         chain, digest, role = chain_of(table, input), digests.of_table(table), "manifest"
         cutouts = Cutouts(table, cutout_root)
+        origin = cutouts.origin()
 
         def read(rows):  # type: ignore[no-untyped-def]
             return cutouts.read(rows, crop=crop)
 
+    of = refuse_other_cutouts(loaded, (chain, *origin.chains), origin, survey)
     with report.progress("cutouts scored", table.num_rows) as advance, enough_memory("use --device cpu"):
         scored = score(
             loaded, table, read, device=device, threads=threads, batch_size=batch_size, tta=tta, advance=advance
@@ -76,7 +79,7 @@ def score(
         step_input("model", model, loaded.digest, loaded.chain),
         step_input(role, input, digest, chain),
     )
-    step = Step("score", {"tta": tta}, inputs)
+    step = Step("score", {"tta": tta}, inputs, survey=of)
     rows = stamp(scored.rows, extend(step, chain, loaded.chain))
     write_table(rows, output, overwrite=overwrite, format=format)
     report.receipt(

@@ -9,7 +9,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import TABLES, command
-from lensctl.cli.options import Overwrite, Seed, Workers
+from lensctl.cli.options import Overwrite, Seed, Survey, Workers
 
 
 @command("sky", TABLES)
@@ -21,21 +21,22 @@ def sky(
     ] = None,
     window_px: Annotated[
         int | None,
-        typer.Option(min=300, max=3600, help="Side of a coadd window; default as needed.", show_default=False),
+        typer.Option(min=1, help="Side of a coadd window; default as needed.", show_default=False),
     ] = None,
-    full_bricks: Annotated[bool, typer.Option("--full-bricks", help="Full bricks of 3600 px, not windows.")] = False,
+    full_bricks: Annotated[bool, typer.Option("--full-bricks", help="Full bricks, not windows.")] = False,
+    survey: Survey = None,
     seed: Seed = 42,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make a mock survey, laid out like the Legacy Surveys.
+    """Make a mock of a survey, laid out like the Legacy Surveys.
 
     Coadds, Tractor catalogues, sweeps, a lens catalogue and a truth table, for demos and tests. Nothing in it is
     real, as its README and every FITS header state. The same seed and size give identical files.
 
     Example: lensctl sky sky --galaxies 2000
     """
-    from lensctl.io.provenance.steps import Step, extend
+    from lensctl.io.provenance.steps import Step, common_survey, extend
     from lensctl.io.storage.atomic import whole_folder
     from lensctl.io.workers import cores
     from lensctl.rules.errors import InputError
@@ -45,12 +46,12 @@ def sky(
     if full_bricks and window_px is not None:
         raise InputError("--full-bricks and --window-px exclude each other", "use only one of them")
     size = Size(galaxies, round(LENS_SHARE * galaxies) if lenses is None else lenses, window_px, full_bricks)
-    step = Step("sky", {**vars(size), "seed": seed})
+    step = Step("sky", {**vars(size), "seed": seed}, survey=common_survey(survey))
     chain = extend(step)
     with whole_folder(out_dir, overwrite) as part, report.progress("windows", None) as advance:
-        survey = make(part, size, seed=seed, workers=workers or cores(), chain=chain, advance=advance)
-    by_kind = survey.counts("kind", "split")
-    by_grade = survey.counts("grade", "split")
+        made = make(part, size, seed=seed, workers=workers or cores(), chain=chain, advance=advance)
+    by_kind = made.counts("kind", "split")
+    by_grade = made.counts("grade", "split")
     splits = ("train", "val", "test")
     report.table(
         "A mock sky: nothing in it is real",
@@ -61,9 +62,9 @@ def sky(
     report.receipt(
         "sky",
         str(out_dir),
-        bricks=len(survey.pointings),
-        sweeps=survey.sweeps,
-        rows=survey.rows,
+        bricks=len(made.pointings),
+        sweeps=made.sweeps,
+        rows=made.rows,
         lenses=size.lenses,
-        lens_catalog_rows=survey.catalogued_lenses,
+        lens_catalog_rows=made.catalogued_lenses,
     )

@@ -14,7 +14,7 @@ from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
 from lensctl.cli.compute import Device, Threads, local_folder, root_of, set_openmp_wait_policy
 from lensctl.cli.epochs import training_display
-from lensctl.cli.options import Format, Overwrite, Root, Seed
+from lensctl.cli.options import Format, Overwrite, Root, Seed, Survey
 
 if TYPE_CHECKING:
     from lensctl.learning.training.distributed import Team
@@ -28,6 +28,7 @@ RECIPE, DATA, AUGMENTATION, MACHINE = "Recipe", "Rows", "Augmentation", "Machine
 def train(
     manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="Made by `lensctl manifest`; - is stdin.")],
     run_dir: Annotated[str, typer.Argument(metavar="RUN_DIR", help="Run folder to create, on local disk.")],
+    survey: Survey = None,
     root: Root = None,
     format: Format = None,
     arch: Annotated[
@@ -129,6 +130,7 @@ def train(
     set_openmp_wait_policy()
     from lensctl.io import machine
     from lensctl.io.cutouts.by_manifest import Cutouts
+    from lensctl.io.provenance.steps import chain_of, common_survey
     from lensctl.io.tables.files import read_table
     from lensctl.learning.networks.checkpoint import RUN, read_json
     from lensctl.learning.out_of_memory import enough_memory
@@ -171,7 +173,8 @@ def train(
         cutout_root = root_of(manifest, root)
         rows = read_table(manifest, format=format if manifest == "-" else None)
         cutouts = Cutouts(rows, cutout_root)
-        scale = Cutouts(rows.slice(0, 1), cutout_root).facts("pixel_scale_arcsec")["pixel_scale_arcsec"][0].as_py()
+        origin = cutouts.origin()
+        of = common_survey(survey, chain_of(rows, manifest), *origin.chains)
         resources = Resources(
             device=device,
             threads=threads,
@@ -190,7 +193,9 @@ def train(
                 config,
                 run_folder,
                 manifest_name=manifest,
-                pixel_scale_arcsec=scale,
+                survey=of,
+                pixel_scale_arcsec=next(iter(origin.pixel_scales_arcsec), None),
+                layers=origin.layers,
                 resources=resources,
                 team=team,
                 resume=resume,

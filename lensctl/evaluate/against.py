@@ -13,10 +13,9 @@ from lensctl.evaluate import scored as scored_rows
 from lensctl.evaluate.scored import Scored
 from lensctl.evaluate.tables import TEST_SCORES
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import chain_of, step_input
+from lensctl.io.provenance.steps import chain_of, common_survey, step_input
 from lensctl.io.tables.files import read_table
 from lensctl.rules.acceptance import TARGET_FPRS
-from lensctl.rules.confusers import CONFUSERS
 from lensctl.rules.errors import InputError
 from lensctl.stats import metrics
 from lensctl.stats.intervals import Estimate, Resampling, delong_difference, percentile_interval, wilson
@@ -80,8 +79,9 @@ def compare(test: Scored, other: Other, rounds: int, seed: int) -> dict[str, Any
     Raises
     ------
     InputError
-        No common galaxies, or a galaxy with different labels.
+        Another survey, no common galaxies, or a galaxy with different labels.
     """
+    common_survey(test.survey, other.chain)
     ours, theirs, only_here, only_there = _common_rows(test, other)
     if not len(ours):
         raise InputError(
@@ -171,7 +171,7 @@ def _at_half(ours: Scored, theirs: Scored, resampling: Resampling) -> Iterator[d
         summary_metrics.RECALL: ours.is_lens,
         summary_metrics.TIER_A_RECALL: ours.is_lens & (ours.tier == "A"),
         summary_metrics.FPR: ~ours.is_lens,
-        **{summary_metrics.fpr_of(name): ours.category == name for name in CONFUSERS},
+        **{summary_metrics.fpr_of(name): ours.category == name for name in ours.survey.confusers},
     }
     groups = {name: rows for name, rows in groups.items() if rows.any()}
     here, there = ours.logit >= 0, theirs.logit >= 0

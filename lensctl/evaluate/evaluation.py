@@ -78,6 +78,7 @@ if TYPE_CHECKING:
 
     from lensctl.evaluate.against import Other
     from lensctl.evaluate.grades import Grades
+    from lensctl.rules.survey import Survey
     from lensctl.stats.calibration import Scaling
 
 SCHEMA = "lensctl.evaluation/1"
@@ -120,6 +121,7 @@ def evaluate(
     name: str = "scores.parquet",
     mock: bool = False,
     *,
+    survey: Survey | str | None = None,
     other: Other | None = None,
     graded: Grades | None = None,
 ) -> Evaluation:
@@ -134,6 +136,8 @@ def evaluate(
         Name of the scores, for provenance and errors.
     mock : bool
         Mark the data as a mock even if their provenance does not.
+    survey : Survey or str, optional
+        Of scores whose provenance names none; default ls-dr10.
     other : Other, optional
         Another evaluation to compare with.
     graded : Grades, optional
@@ -147,12 +151,12 @@ def evaluate(
     """
     import pyarrow as pa
 
-    scored = scored_rows.read_scores(scores, name)
+    scored = scored_rows.read_scores(scores, name, survey=survey)
     origin.refuse_other_rows(scores, name)
     parts = {split: scored.of(split) for split in SPLITS if (scored.split == split).any()}
     val, test = parts["val"], parts["test"]
     extra_inputs = [given for given in (other, graded) if given is not None]
-    chain = origin.extended(scores, name, choices.as_dict(), extra_inputs)
+    chain = origin.extended(scores, name, choices.as_dict(), extra_inputs, scored.survey)
 
     def auc(part: Scored) -> dict[str, Any]:
         return ranking.auc(part, choices.rounds, choices.seed).as_dict()

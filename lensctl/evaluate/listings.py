@@ -8,41 +8,35 @@ import numpy as np
 
 from lensctl.evaluate.operating_point import share_taken
 from lensctl.evaluate.scored import Scored
-from lensctl.rules.bins import NOBS_Z_BINS
-from lensctl.rules.confusers import CONFUSERS
-from lensctl.rules.survey import LS_DR10
+from lensctl.rules.strata import NOBS_BINS
 from lensctl.stats.intervals import Estimate, delong
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VIEWER = "https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer={layer}&zoom=16"
-NAMES = {
-    "tier": "tier",
-    "type": "Tractor type",
-    "nobs_z_bin": "exposures in z",
-    "psfsize_z": "PSF in z",
-    "psfdepth_z": "depth in z",
-    "confuser_category": "confuser category",
-    "ref": "catalogue",
-}
-"""Display names of the grouping columns."""
+    from lensctl.rules.survey import Survey
 
-SHOWN = (
-    "galaxy_id",
-    "ra",
-    "dec",
-    "label",
-    "tier",
-    "type",
-    "nobs_z_bin",
-    "confuser_category",
-    "ref",
-    "psfsize_z",
-    "psfdepth_z",
-    "logit",
-    "p",
-)
+VIEWER = "https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer={layer}&zoom=16"
+
+
+def names_of(survey: Survey) -> dict[str, str]:
+    """Display names of the grouping columns."""
+    band = survey.depth_band
+    return {
+        "tier": "tier",
+        "type": "type" if survey.columns else "Tractor type",
+        survey.nobs_bin: f"exposures in {band}",
+        survey.depth("psfsize"): f"PSF in {band}",
+        survey.depth("psfdepth"): f"depth in {band}",
+        "confuser_category": "confuser category",
+        "ref": "catalogue",
+    }
+
+
+def shown_of(survey: Survey) -> tuple[str, ...]:
+    """Columns that a list of galaxies shows."""
+    of_galaxy = ("galaxy_id", "ra", "dec", "label", "tier", "type", survey.nobs_bin, "confuser_category", "ref")
+    return (*of_galaxy, survey.depth("psfsize"), survey.depth("psfdepth"), "logit", "p")
 
 
 def by_stratum(test: Scored) -> list[dict[str, Any]]:
@@ -53,7 +47,7 @@ def by_stratum(test: Scored) -> list[dict[str, Any]]:
     """
     rows = []
     for by, groups in test.strata().items():
-        for name in _in_order(set(groups)):
+        for name in _in_order(set(groups), test.survey):
             mask = groups[name]
             part = test.where(mask)
             lenses, negatives = part.where(part.is_lens), part.where(~part.is_lens)
@@ -87,9 +81,9 @@ def _named(name: str, metric: Estimate) -> dict[str, Any]:
     return {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high, f"{name}_few": few}
 
 
-def _in_order(names: set[str]) -> list[str]:
-    """Bins in their natural order, other names alphabetically."""
-    known = (*NOBS_Z_BINS, *CONFUSERS)
+def _in_order(names: set[str], survey: Survey) -> list[str]:
+    """Bins and confuser categories in their natural order, other names alphabetically."""
+    known = (*NOBS_BINS, *survey.confusers)
 
     def key(name: str) -> tuple[int, int, float, str]:
         if name in known:
@@ -115,7 +109,7 @@ def mistakes(test: Scored, count: int) -> dict[str, Scored]:
     """
     category = np.where(test.is_lens, "", np.where(test.category.astype(bool), test.category, "N1"))
     found = {}
-    for name in (*CONFUSERS, "N1"):
+    for name in (*test.survey.confusers, "N1"):
         if (category == name).any():
             found[f"highest-scored others: {name}"] = ranked(test.where(category == name), count)
     for tier in ("A", "B"):
@@ -129,15 +123,17 @@ def as_table(part: Scored) -> pa.Table:
     """Rank, properties and scores of each galaxy, and a sky viewer link."""
     import pyarrow as pa
 
-    names = [name for name in SHOWN if name in part.table.column_names]
+    names = [name for name in shown_of(part.survey) if name in part.table.column_names]
     table = part.table.select(names).replace_schema_metadata()
     table = table.add_column(0, "rank", pa.array(np.arange(1, len(part) + 1)))
     return table.append_column("viewer", pa.array(viewer_links(part), pa.string()))
 
 
 def viewer_links(part: Scored) -> list[str]:
-    """Link to the Legacy Survey sky viewer for each row; empty if there is no position."""
+    """Link to the Legacy Survey sky viewer for each row; empty if there is no position, or it lacks the survey."""
+    if not part.survey.in_legacy_surveys:
+        return [""] * len(part)
     return [
-        VIEWER.format(ra=ra, dec=dec, layer=LS_DR10.layer) if np.isfinite(ra) and np.isfinite(dec) else ""
+        VIEWER.format(ra=ra, dec=dec, layer=part.survey.layer) if np.isfinite(ra) and np.isfinite(dec) else ""
         for ra, dec in zip(part.number("ra"), part.number("dec"), strict=True)
     ]

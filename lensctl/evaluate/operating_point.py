@@ -6,7 +6,6 @@ from typing import Any
 
 from lensctl.evaluate.scored import Scored
 from lensctl.rules.acceptance import P_OPERATING
-from lensctl.rules.confusers import CONFUSERS
 from lensctl.stats.intervals import FEW, Estimate, wilson
 from lensctl.stats.thresholds import Threshold
 
@@ -29,7 +28,7 @@ def fpr(part: Scored, logit: float = 0.0) -> Estimate:
 
 def fpr_by_category(part: Scored) -> dict[str, Estimate]:
     """False positive rate at p = 0.5 of each confuser category."""
-    return {name: share_taken(part.where(part.category == name)) for name in CONFUSERS}
+    return {name: share_taken(part.where(part.category == name)) for name in part.survey.confusers}
 
 
 def worst(rates: dict[str, Estimate]) -> tuple[str | None, Estimate]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, extend, step_input
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,11 +48,13 @@ def refuse_other_rows(scores: pa.Table, name: str) -> None:
         )
 
 
-def extended(scores: pa.Table, name: str, choices: Mapping[str, Any], extra: Sequence[ExtraInput]) -> Chain:
-    """The chain of the scores and other inputs, plus the step of this evaluation."""
+def extended(
+    scores: pa.Table, name: str, choices: Mapping[str, Any], extra: Sequence[ExtraInput], survey: Survey
+) -> Chain:
+    """The chain of the scores and other inputs, plus the step of this evaluation; all of one survey."""
     chain = chain_of(scores, name)
     inputs = (step_input("scores", name, digests.of_table(scores), chain), *(other.source for other in extra))
-    step = Step("evaluate", choices, inputs)
+    step = Step("evaluate", choices, inputs, survey=survey)
     return extend(step, *(other.chain for other in extra), chain)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.io.provenance.steps import chain_of, common_survey
 from lensctl.rules import schema
 from lensctl.rules.confusers import POOLS
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SPLITS
+from lensctl.rules.survey import Survey
 from lensctl.stats.calibration import logistic
 
 if TYPE_CHECKING:
@@ -25,11 +28,11 @@ LENS_TIERS = ("A", "B")
 ARRAYS = ("row", "is_lens", "logit", "p", "split", "tier", "pixel", "weight")
 P_TOLERANCE = 1e-6
 
-PSFSIZE_Z_EDGES = (1.0, 1.2, 1.4, 1.6)
-"""Bins of the z-band PSF's FWHM, arcsec."""
+PSFSIZE_EDGES = (1.0, 1.2, 1.4, 1.6)
+"""Bins of the PSF's FWHM in the depth band of ls-dr10, arcsec."""
 
-DEPTH_Z_EDGES = (22.0, 22.5, 23.0, 23.5)
-"""Bins of the 5-sigma point-source depth in z, AB magnitudes."""
+DEPTH_EDGES = (22.0, 22.5, 23.0, 23.5)
+"""Bins of the 5-sigma point-source depth in it, AB magnitudes."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Scored:
         Number of pool galaxies that a row represents; 1 if unknown.
     unscored : dict
         Rows without a score, by split.
+    survey : Survey
+        Whose columns the table has.
     """
 
     table: pa.Table
@@ -63,6 +68,7 @@ class Scored:
     pixel: NDArray[np.int64]
     weight: NDArray[np.float64]
     unscored: dict[str, int]
+    survey: Survey
 
     def __len__(self) -> int:
         return len(self.row)
@@ -72,12 +78,12 @@ class Scored:
         import pyarrow as pa
 
         kept = {name: getattr(self, name)[mask] for name in ARRAYS}
-        return Scored(table=self.table.filter(pa.array(mask)), unscored=self.unscored, **kept)
+        return Scored(table=self.table.filter(pa.array(mask)), unscored=self.unscored, survey=self.survey, **kept)
 
     def take(self, order: NDArray[np.int64]) -> Scored:
         """Rows by number, in the order given."""
         kept = {name: getattr(self, name)[order] for name in ARRAYS}
-        return Scored(table=self.table.take(order), unscored=self.unscored, **kept)
+        return Scored(table=self.table.take(order), unscored=self.unscored, survey=self.survey, **kept)
 
     def head(self, count: int) -> Scored:
         """The first rows."""
@@ -113,28 +119,36 @@ class Scored:
     def strata(self) -> dict[str, dict[str, NDArray[np.bool_]]]:
         """Row masks by grouping column and group name.
 
-        A lens listed in several discovery catalogues (`ref` joins them by |) belongs to each of them.
+        PSF and depth have the bins of ls-dr10 for surveys of its layer, and fifths of these rows for others. A lens
+        listed in several discovery catalogues (`ref` joins them by |) belongs to each of them.
         """
-        psf = self.number("psfsize_z")
-        depth_flux = self.number("psfdepth_z")
+        survey = self.survey
+        known_bins = survey.in_legacy_surveys
+        psf = self.number(survey.depth("psfsize"))
+        depth_flux = self.number(survey.depth("psfdepth"))
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = 22.5 - 2.5 * np.log10(5 / np.sqrt(np.where(depth_flux > 0, depth_flux, np.nan)))
         groups = {
             "tier": self.tier,
             "type": self.text("type"),
-            "nobs_z_bin": self.text("nobs_z_bin"),
-            "psfsize_z": _binned(psf, PSFSIZE_Z_EDGES, "arcsec"),
-            "psfdepth_z": _binned(depth, DEPTH_Z_EDGES, "mag"),
+            survey.nobs_bin: self.text(survey.nobs_bin),
+            survey.depth("psfsize"): _binned(psf, PSFSIZE_EDGES if known_bins else _fifths(psf), "arcsec"),
+            survey.depth("psfdepth"): _binned(depth, DEPTH_EDGES if known_bins else _fifths(depth), "mag"),
             "confuser_category": self.category,
         }
         found = {by: {name: group == name for name in set(group.tolist()) - {None}} for by, group in groups.items()}
         return {**found, "ref": _by_part(_only(self.text("ref"), self.is_lens))}
 
 
-def read_scores(scores: pa.Table, where: str = "scores", splits: Sequence[str] = ("val", "test")) -> Scored:
+def read_scores(
+    scores: pa.Table,
+    where: str = "scores",
+    splits: Sequence[str] = ("val", "test"),
+    survey: Survey | str | None = None,
+) -> Scored:
     """Read a table written by `lensctl score`; rows without a score are counted and left out.
 
-    Each of `splits` must have at least one scored row.
+    Each of `splits` must have at least one scored row; `survey` is that of scores whose provenance names none.
 
     Raises
     ------
@@ -147,6 +161,7 @@ def read_scores(scores: pa.Table, where: str = "scores", splits: Sequence[str] =
 
     if scores.num_rows and "label" not in scores.column_names and "logit" in scores.column_names:
         raise InputError(f"{where}: scores without labels", "score the manifest, not a store")
+    survey = common_survey(survey, chain_of(scores, where))
     schema.require(scores, *NEEDED, where=where)
     schema.refuse_nulls(scores, "galaxy_id", "label", "split", "tier", "healpix_128", where=where)
     schema.refuse_duplicates(scores, where=where)
@@ -177,6 +192,7 @@ def read_scores(scores: pa.Table, where: str = "scores", splits: Sequence[str] =
         pixel=np.asarray(kept["healpix_128"].to_numpy(), np.int64),
         weight=_weights(kept, label[scored] == 1, where),
         unscored={name: int(((split == name) & ~scored).sum()) for name in SPLITS},
+        survey=survey,
     )
     off = np.flatnonzero(np.abs(found.p - logistic(found.logit)) > P_TOLERANCE)
     if len(off):
@@ -223,6 +239,15 @@ def _refuse_contradictions(
             f"{where}: label {label[row]} contradicts tier {tier[row]} in row {row}",
             "tiers A and B are lenses, N1 and N2 are not: score the unmodified manifest",
         )
+
+
+def _fifths(values: NDArray[np.float64]) -> tuple[float, ...]:
+    """Edges between fifths of the values that are known, rounded to a tenth of their span or finer."""
+    known = values[np.isfinite(values)]
+    edges = np.quantile(known, (0.2, 0.4, 0.6, 0.8)) if known.size else np.zeros(1)
+    span = float(np.ptp(edges))
+    digits = 1 - math.floor(math.log10(span)) if span > 0 else 6
+    return tuple(np.unique(edges.round(digits)).tolist())
 
 
 def _binned(values: NDArray[np.float64], edges: tuple[float, ...], unit: str) -> NDArray[np.object_]:

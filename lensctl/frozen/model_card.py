@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lensctl.rules.survey import BUILT_IN, LS_DR10
+from lensctl.rules.survey_file import survey_of_text
+
 MOCK = (
     "> **This model was trained and evaluated on a mock survey.** It shows that the pipeline works, and has learned\n"
     "> nothing about the sky: do not use it for a lens search.\n"
@@ -52,6 +55,7 @@ def text(
     mock = MOCK + "\n" if metrics["mock"] else ""
     failed = _allowed(allowed) + "\n" if allowed else ""
     members = int(model["members"])
+    bands = _listed(model["bands"])
     program = "model.pt2" if members == 1 else "member-0/model.pt2"
     average = "" if members == 1 else f"\nAn ensemble of {members}: the logit is the mean of the members' logits.\n"
     return f"""---
@@ -59,12 +63,12 @@ def text(
 
 # Strong-lens finder {name(model, digest)}
 
-{mock}{failed}A {model["arch"]} that returns one logit per galaxy cutout: how lens-like it looks in g, r and z of the
-DESI Legacy Imaging Surveys. p is the logistic function of the logit.
+{mock}{failed}A {model["arch"]} that returns one logit per galaxy cutout: how lens-like it looks in {bands} of
+{_survey(model)}. p is the logistic function of the logit.
 {average}
 ## Input
 
-Cutouts in nanomaggies, float32, shape (N, {size}, {size}, 3), bands {", ".join(model["bands"])}, \
+Cutouts in nanomaggies, float32, shape (N, {size}, {size}, {len(model["bands"])}), bands {", ".join(model["bands"])}, \
 {model["pixel_scale_arcsec"]:g} arcsec per pixel, the galaxy in the middle.
 The model crops to the central {model["crop"]} pixels and normalises them
 {NORMALISED[model["normalisation"]["kind"]]}.
@@ -82,7 +86,7 @@ If there is a `model.sig`, `lensctl verify FOLDER --key PUB` also verifies the s
 import torch
 
 finder = torch.export.load("{program}").module()
-logit = finder(cutouts)  # (N, {size}, {size}, 3) float32 in nanomaggies
+logit = finder(cutouts)  # (N, {size}, {size}, {len(model["bands"])}) float32 in nanomaggies
 ```
 
 ## Performance
@@ -111,6 +115,16 @@ Positives are candidates from earlier searches, so recall is recall of similar l
 """
 
 
+def _survey(model: Mapping[str, Any]) -> str:
+    """What the survey is called in a sentence."""
+    name = survey_of_text(model.get("survey", LS_DR10.name), "frozen.json").name
+    return "the DESI Legacy Imaging Surveys" if name in BUILT_IN else f"survey {name}"
+
+
+def _listed(bands: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(bands[:-1]), bands[-1])))
+
+
 def _front_matter(model: Mapping[str, Any], digest: str, metrics: Mapping[str, Any]) -> str:
     import yaml
 
@@ -125,7 +139,9 @@ def _front_matter(model: Mapping[str, Any], digest: str, metrics: Mapping[str, A
         )
         if headline[key]["value"] is not None
     ]
-    dataset = {"type": "legacy-survey-cutouts", "name": f"manifest {metrics['manifest_digest']}", "split": "test"}
+    survey = survey_of_text(model.get("survey", LS_DR10.name), "frozen.json").name
+    kind_of_data = "legacy-survey-cutouts" if survey in BUILT_IN else f"{survey}-cutouts"
+    dataset = {"type": kind_of_data, "name": f"manifest {metrics['manifest_digest']}", "split": "test"}
     values = {
         "library_name": "pytorch",
         "pipeline_tag": "image-classification",

@@ -36,7 +36,7 @@ def homogeneity(inputs: Inputs, settings: NoSettings) -> Iterator[Check]:
         yield checks.some(GATE, name, int((label == value).sum()))
     if not manifest.num_rows:
         return
-    for what, values in origins.of(manifest, Cutouts(manifest, inputs.root)).items():
+    for what, values in origins.of(manifest, Cutouts(manifest, inputs.root), inputs.survey).items():
         yield _one_value(what, values, label)
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import chain_of, common_survey, from_list
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import read_table
+from lensctl.io.tables.paths import format_of, parquet_dataset, readable
 from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from lensctl.io.provenance.steps import Chain
+    from lensctl.rules.survey import Survey
+
+METRICS = "metrics.json"
 
 
 class Inputs:
@@ -25,6 +33,8 @@ class Inputs:
         As given: tables, a manifest, a store, an evaluation's folder.
     root : Path, optional
         Folder that a manifest's cutout_path is relative to; default: the manifest's folder.
+    survey : Survey or str, optional
+        Survey of inputs that name none, as a value, a name or a YAML file; default ls-dr10.
 
     Attributes
     ----------
@@ -33,9 +43,10 @@ class Inputs:
         parquet footers of a pool, the index of a store, or metrics.json of an evaluation.
     """
 
-    def __init__(self, paths: Sequence[str], root: Path | None = None) -> None:
+    def __init__(self, paths: Sequence[str], root: Path | None = None, survey: Survey | str | None = None) -> None:
         self.paths = tuple(paths)
         self._root = root
+        self._survey = survey
         self._digest: str | None = None
 
     @property
@@ -79,6 +90,35 @@ class Inputs:
         names = ("stdin" if path == "-" else path for path in self.paths)
         return zip(names, self.tables, strict=True)
 
+    @cached_property
+    def survey(self) -> Survey:
+        """The one survey of the inputs, from their provenance; rows of parquet tables and stores are not read.
+
+        Raises InputError if they are of two surveys, or of another than the one given.
+        """
+        return common_survey(self._survey, *(self._chain(place) for place in range(len(self.paths))))
+
+    def _chain(self, place: int) -> Chain:
+        """Provenance of an input; empty if it has none or cannot be read, which the gate reports."""
+        from lensctl.io.cutouts.store import is_store, open_store
+
+        path = self.paths[place]
+        if (Path(path) / METRICS).is_file():
+            return _chain_of_evaluation(Path(path) / METRICS)
+        if path != "-" and is_store(path):
+            return open_store(path).chain
+        kind = format_of(path)
+        if kind == "arrow":
+            return chain_of(self.tables[place], path)
+        if kind != "parquet":
+            return ()
+        try:
+            with readable(path):
+                columns = parquet_dataset(path).schema
+        except InputError:
+            return ()
+        return chain_of(columns, path)
+
     @property
     def root(self) -> str:
         """Folder, on disk or S3, that a manifest's cutout_path is relative to."""
@@ -89,3 +129,11 @@ class Inputs:
         if is_s3(self.path):
             return self.path.rpartition("/")[0]
         return str(Path(self.path).absolute().parent)
+
+
+def _chain_of_evaluation(metrics: Path) -> Chain:
+    try:
+        steps = json.loads(metrics.read_bytes()).get("provenance", [])
+    except (AttributeError, ValueError):
+        return ()
+    return from_list(steps, str(metrics))

@@ -13,6 +13,7 @@ from lensctl.gates.classes import NEGATIVE, POSITIVE, labels_of, numbers, texts
 from lensctl.gates.registry import gate, setting
 from lensctl.rules import checks, schema
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,12 +28,17 @@ GATE = "overlap"
 class Settings:
     """Limits of the overlap gate."""
 
-    radius_arcsec: float = setting(11.0, "minimum distance of negatives from any positive, arcsec", least=0)
+    radius_arcsec: float = setting(
+        LS_DR10.exclude_arcsec,
+        "minimum distance of negatives from any positive, arcsec",
+        least=0,
+        of=lambda survey: survey.exclude_arcsec,
+    )
 
 
 @gate(GATE, inputs="MANIFEST, or POSITIVES NEGATIVES", settings=Settings)
 def overlap(inputs: Inputs, limits: Settings) -> Iterator[Check]:
-    """No galaxy is both positive and negative, by id or within 11 arcsec on the sky."""
+    """No galaxy is both positive and negative, by id or by its place on the sky."""
     positives, negatives = _classes(inputs)
     yield checks.some(GATE, "positives", positives.num_rows)
     yield checks.some(GATE, "negatives", negatives.num_rows)

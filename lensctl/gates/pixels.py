@@ -36,7 +36,9 @@ GATE = "pixels"
 class Settings:
     """Limits of the pixels gate."""
 
-    size: int = setting(LS_DR10.cutout_size_px, "side of a cutout, pixels", least=1)
+    size: int = setting(
+        LS_DR10.cutout_size_px, "side of a cutout, pixels", least=1, of=lambda survey: survey.cutout_size_px
+    )
     max_failed: float = setting(0.01, "maximum fraction of cutouts marked as failed")
     crop: int = setting(0, "side of the central square that may hold no NaN, pixels; 0: check only the centre", least=0)
 
@@ -70,7 +72,7 @@ SHAPE, MISSING, CENTRE, INFINITE, CHANGED, UNKNOWN, SOMEWHERE = (
 
 @gate(GATE, inputs="MANIFEST or STORE", settings=Settings)
 def pixels(inputs: Inputs, limits: Settings) -> Iterator[Check]:
-    """Every cutout used for training is complete: 101 x 101 float32 in three bands, no NaN in the centre, unchanged.
+    """Every cutout used for training is complete: float32, of full size, in all bands, no NaN in the centre, unchanged.
 
     Rows marked as failed (cutout_ok false) are not used for training: their fraction is limited, but their pixels are
     not checked. All other cutouts are read, measured again and compared with their recorded SHA-256.
@@ -91,7 +93,8 @@ def pixels(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     yield checks.some(GATE, "good cutouts", len(rows))
     if not len(rows):
         return
-    faults, nan_somewhere = _inspect(index, read, rows, limits)
+    shape = (limits.size, limits.size, len(inputs.survey.bands))
+    faults, nan_somewhere = _inspect(index, read, rows, shape, limits.crop)
     for fault in (SHAPE, MISSING, CENTRE, INFINITE):
         yield faults.check(fault, len(rows))
     if limits.crop:
@@ -116,7 +119,9 @@ def _open(inputs: Inputs) -> tuple[pa.Table, Callable[[Ints], Images]]:
     return manifest, Cutouts(manifest, inputs.root).read
 
 
-def _inspect(index: pa.Table, read: Callable[[Ints], Images], rows: Ints, limits: Settings) -> tuple[_Faults, int]:
+def _inspect(
+    index: pa.Table, read: Callable[[Ints], Images], rows: Ints, shape: tuple[int, int, int], crop: int
+) -> tuple[_Faults, int]:
     """Faults among the good rows, and the number of cutouts with NaN anywhere."""
     recorded = index.select([name for name in ("galaxy_id", "cutout_sha256") if name in index.column_names])
     recorded = recorded.combine_chunks()
@@ -124,9 +129,9 @@ def _inspect(index: pa.Table, read: Callable[[Ints], Images], rows: Ints, limits
     def inspect_block(block: Ints) -> Mapping[str, NDArray[np.str_]]:
         block_table = recorded.take(block)
         ids, images = texts(block_table, "galaxy_id"), read(block)
-        if images.shape[1:] != (limits.size, limits.size, len(LS_DR10.bands)) or images.dtype != np.float32:
+        if images.shape[1:] != shape or images.dtype != np.float32:
             return {SHAPE: ids}
-        found = {name: ids[bad] for name, bad in _pixel_faults(images, limits.crop).items()}
+        found = {name: ids[bad] for name, bad in _pixel_faults(images, crop).items()}
         if "cutout_sha256" in block_table.column_names:
             known = texts(block_table, "cutout_sha256")
             found[UNKNOWN] = ids[known == ""]
@@ -151,7 +156,7 @@ def _pixel_faults(images: Images, crop: int) -> dict[str, Ints]:
     lit = (images[:, middle, middle] != 0).any(axis=(1, 2)).all(axis=1)
     suspect = np.flatnonzero(~(finite & lit))
     suspect_images = images[suspect]
-    measured = quality.measure(suspect_images)
+    measured = quality.measure(suspect_images, ())
     found = {
         MISSING: measured["status"] == "missing_band",
         CENTRE: np.isnan(suspect_images[:, middle, middle]).any(axis=(1, 2, 3)),

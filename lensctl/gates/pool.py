@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.gates.registry import gate, setting
+from lensctl.gates.registry import gate, setting, split_share
 from lensctl.io.tables.sql import Database
 from lensctl.rules import checks, schema, split
 from lensctl.rules.checks import Check
@@ -18,9 +18,17 @@ from lensctl.stats.intervals import wilson
 
 if TYPE_CHECKING:
     from lensctl.gates.inputs import Inputs
+    from lensctl.rules.survey import Survey
 
 GATE = "pool"
 BATCH_ROWS = 1 << 20
+
+
+def critical(survey: Survey) -> tuple[str, ...]:
+    """Columns that every row needs; of a catalogue of other names, those that the survey maps."""
+    of_catalog = {"type": "type", survey.depth("nobs"): survey.depth("nobs"), survey.nobs_bin: survey.depth("nobs")}
+    measured = (name for name, source in of_catalog.items() if not survey.columns or source in survey.columns)
+    return ("galaxy_id", "ra", "dec", *measured, "healpix_128", "split", "pool")
 
 
 @dataclass(frozen=True)
@@ -29,15 +37,16 @@ class Settings:
 
     min_rows: int = setting(200_000, "minimum number of rows")
     n2: tuple[float, float] = setting((0.15, 0.25), "minimum and maximum fraction of N2, the hard confusers")
-    train: tuple[float, float] = setting(LS_DR10.share_limits["train"], "minimum and maximum fraction of train")
-    val: tuple[float, float] = setting(LS_DR10.share_limits["val"], "minimum and maximum fraction of val")
-    test: tuple[float, float] = setting(LS_DR10.share_limits["test"], "minimum and maximum fraction of test")
-    min_types: int = setting(3, "minimum number of galaxy types")
-    critical: tuple[str, ...] = setting(
-        ("galaxy_id", "ra", "dec", "type", "nobs_z", "nobs_z_bin", "healpix_128", "split", "pool"),
-        "columns without nulls or NaN",
+    train: tuple[float, float] = split_share("train")
+    val: tuple[float, float] = split_share("val")
+    test: tuple[float, float] = split_share("test")
+    min_types: int = setting(
+        len(LS_DR10.strata["type"]),
+        "minimum number of galaxy types",
+        of=lambda survey: len(survey.strata.get("type", ())) or 1,
     )
-    seed: int = setting(split.SEED, "seed of the split rule")
+    critical: tuple[str, ...] = setting(critical(LS_DR10), "columns without nulls or NaN", of=critical)
+    seed: int = setting(LS_DR10.split_seed, "seed of the split rule", of=lambda survey: survey.split_seed)
 
 
 @gate(GATE, inputs="POOL", settings=Settings)
@@ -46,15 +55,18 @@ def pool(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     with Database() as database:
         scan = database.scan("pool", inputs.path, allow_empty=True)
         inputs.set_digest(scan.digest)
-        needed = dict.fromkeys((*limits.critical, "galaxy_id", "ra", "dec", "type", "healpix_128", "split", "pool"))
-        schema.require(scan.schema, *needed, where=inputs.path)
+        of_type = [name for name in ("type",) if name in critical(inputs.survey)]
+        needed = dict.fromkeys((*limits.critical, "galaxy_id", "ra", "dec", *of_type, "healpix_128", "split", "pool"))
+        schema.require(scan.schema, *needed, where=inputs.path, survey=inputs.survey)
         yield checks.some(GATE, "rows", scan.rows, limits.min_rows)
         if not scan.rows:
             return
         yield from _nulls(database, scan.schema, limits, scan.rows)
         yield _unique(database, scan.rows)
         yield from _shares(database, limits, scan.rows)
-        yield from _rule(database, limits, scan.rows)
+        if of_type:
+            yield _types(database, limits, scan.rows)
+        yield from _rule(database, limits, scan.rows, inputs.survey)
 
 
 def _rows(database: Database, sql: str) -> list[dict[str, Any]]:
@@ -84,26 +96,30 @@ def _unique(database: Database, n: int) -> Check:
 
 
 def _shares(database: Database, limits: Settings, n: int) -> Iterator[Check]:
-    def counts(name: str) -> dict[str, int]:
-        rows = _rows(database, f"SELECT {name}::VARCHAR AS value, count(*) AS n FROM pool GROUP BY 1 ORDER BY 1")
-        return {str(row["value"]): int(row["n"]) for row in rows}
-
-    pools = counts("pool")
+    pools = _counts(database, "pool")
     yield checks.share(GATE, "N2 share", wilson(pools.get("N2", 0), n), limits.n2)
     others = {name: count for name, count in pools.items() if name not in POOLS}
     yield checks.none(GATE, "the rest is N1", others, n, sum(others.values()))
-    splits = counts("split")
+    splits = _counts(database, "split")
     for name in split.SPLITS:
         yield checks.share(GATE, f"{name} share", wilson(splits.get(name, 0), n), getattr(limits, name))
-    types = [name for name in counts("type") if name != "None"]
+
+
+def _counts(database: Database, name: str) -> dict[str, int]:
+    rows = _rows(database, f"SELECT {name}::VARCHAR AS value, count(*) AS n FROM pool GROUP BY 1 ORDER BY 1")
+    return {str(row["value"]): int(row["n"]) for row in rows}
+
+
+def _types(database: Database, limits: Settings, n: int) -> Check:
+    types = [name for name in _counts(database, "type") if name != "None"]
     enough = len(types) >= limits.min_types
     note = "" if enough else f"found: {', '.join(types)}"
-    yield Check(GATE, "galaxy types", enough, len(types), limit=f">= {limits.min_types}", n=n, note=note)
+    return Check(GATE, "galaxy types", enough, len(types), limit=f">= {limits.min_types}", n=n, note=note)
 
 
-def _rule(database: Database, limits: Settings, n: int) -> Iterator[Check]:
+def _rule(database: Database, limits: Settings, n: int, survey: Survey) -> Iterator[Check]:
     """Stored pixels and splits follow the split rule."""
-    rule = split.split_sql("TRY_CAST(healpix_128 AS BIGINT)", limits.seed)
+    rule = split.split_sql("TRY_CAST(healpix_128 AS BIGINT)", limits.seed, survey.split_edges)
     by_pixel = "SELECT healpix_128, split, count(*) AS n FROM pool GROUP BY 1, 2"
     mismatched = _rows(
         database, f"SELECT healpix_128, split, n FROM ({by_pixel}) WHERE split IS DISTINCT FROM ({rule}) ORDER BY 1, 2"

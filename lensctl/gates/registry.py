@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lensctl.rules.checks import Check
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     from lensctl.gates.inputs import Inputs
@@ -63,11 +64,31 @@ class Gate:
 _GATES: dict[str, Gate] = {}
 
 
-def setting(default: T, meaning: str, choices: Sequence[str] = (), least: float = -math.inf) -> T:
-    """Declare a setting in a gate's dataclass: default, meaning, allowed values and minimum."""
-    metadata = {"meaning": meaning, "choices": tuple(choices), "least": least}
+def setting(
+    default: T,
+    meaning: str,
+    choices: Sequence[str] = (),
+    least: float = -math.inf,
+    of: Callable[[Survey], T] | None = None,
+    formerly: str = "",
+) -> T:
+    """Declare a setting in a gate's dataclass: default, meaning, allowed values and minimum.
+
+    With `of`, the default of a survey is what this says of it; `default` is that of ls-dr10. `formerly` is a name that
+    the setting had before, and is still accepted under.
+    """
+    metadata = {"meaning": meaning, "choices": tuple(choices), "least": least, "of": of, "formerly": formerly}
     field: T = dataclasses.field(default=default, metadata=metadata)
     return field
+
+
+def split_share(name: str) -> tuple[float, float]:
+    """Declare the setting of a split's share of the rows: the survey's limits."""
+    return setting(
+        LS_DR10.share_limits[name],
+        f"minimum and maximum fraction of {name}",
+        of=lambda survey: survey.share_limits[name],
+    )
 
 
 def gate(name: str, *, inputs: str = "MANIFEST", settings: type[Any] = NoSettings) -> Callable[[Judge], Judge]:
@@ -150,8 +171,8 @@ def _package(point: EntryPoint) -> str:
     return point.dist.name if point.dist else point.value
 
 
-def settings_for(gates: Sequence[Gate], given: Iterable[str]) -> dict[str, Any]:
-    """Settings of each gate: defaults overridden by `gate.key=value` from `given`; the last value of a key wins.
+def settings_for(gates: Sequence[Gate], given: Iterable[str], survey: Survey = LS_DR10) -> dict[str, Any]:
+    """Settings of each gate: the survey's defaults, overridden by `gate.key=value` from `given`; the last wins.
 
     Settings of gates that are not run are also validated, so one list can serve several calls.
 
@@ -167,11 +188,20 @@ def settings_for(gates: Sequence[Gate], given: Iterable[str]) -> dict[str, Any]:
         if not (equals and dot and key):
             raise InputError(f"setting '{text}' is not gate.key=value", "for example splits.train=0.6,0.8")
         fields = find(name).fields()
+        former = {old: now for now, field in fields.items() if (old := field.metadata.get("formerly"))}
+        key = former.get(key, key)
         if key not in fields:
             shown = ", ".join(fields) or "it has none"
-            raise InputError(f"gate {name} has no setting '{key}'{nearest(key, fields)}", f"its settings: {shown}")
+            known = [*fields, *former]
+            raise InputError(f"gate {name} has no setting '{key}'{nearest(key, known)}", f"its settings: {shown}")
         changed.setdefault(name, {})[key] = _parse(path, value.strip(), fields[key])
-    return {gate.name: gate.settings(**changed.get(gate.name, {})) for gate in gates}
+    return {gate.name: gate.settings(**{**_defaults(gate, survey), **changed.get(gate.name, {})}) for gate in gates}
+
+
+def _defaults(gate: Gate, survey: Survey) -> dict[str, Any]:
+    """Defaults that differ from survey to survey."""
+    by_survey = {name: field.metadata.get("of") for name, field in gate.fields().items()}
+    return {name: of(survey) for name, of in by_survey.items() if of is not None}
 
 
 def _parse(name: str, text: str, field: dataclasses.Field[Any]) -> Any:

@@ -11,7 +11,8 @@ import numpy as np
 from lensctl.gates import blocks, origins
 from lensctl.gates.classes import booleans, numbers, texts
 from lensctl.gates.registry import gate, setting
-from lensctl.gates.shortcuts import brightness, features, matching
+from lensctl.gates.shortcuts import brightness, matching
+from lensctl.gates.shortcuts.features import CENTROID, CORE_BRIGHTNESS, features_of
 from lensctl.io.cutouts.by_manifest import Cutouts
 from lensctl.rules import checks, schema
 from lensctl.rules.checks import Check
@@ -27,16 +28,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lensctl.gates.inputs import Inputs
+    from lensctl.gates.shortcuts.features import Features
+    from lensctl.rules.survey import Survey
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
 GATE = "shortcut"
-CONDITIONS = ("psfsize_z", "psfdepth_z", "nobs_z")
-MATCHED_IN = ("flux_z", "g_minus_r", "r_minus_z", "psfsize_z", "nobs_z")
-NEEDED = ("galaxy_id", "label", "type", "nobs_z_bin", "healpix_128", "cutout_ok", *CONDITIONS, *MATCHED_IN[:3])
 PHYSICS = "expected physics, not judged"
-LEAST_SIZE = 51
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,11 @@ class Settings:
     partners: int = setting(5, "negatives per positive, both sampled and matched", least=1)
     min_positives: int = setting(30, "minimum number of positives", least=1)
     min_matched: float = setting(0.10, "minimum fraction of positives with a match")
-    mag_z: float = setting(0.3, "matching tolerance, magnitudes", least=1e-3)
-    g_minus_r: float = setting(0.2, "matching tolerance, magnitudes", least=1e-3)
-    r_minus_z: float = setting(0.2, "matching tolerance, magnitudes", least=1e-3)
-    psfsize_z: float = setting(0.15, "matching tolerance, arcsec", least=1e-3)
-    nobs_z: float = setting(1.5, "matching tolerance, ratio", least=1.01)
+    mag: float = setting(0.3, "matching tolerance, magnitudes", least=1e-3, formerly="mag_z")
+    colour_1: float = setting(0.2, "matching tolerance, magnitudes", least=1e-3, formerly="g_minus_r")
+    colour_2: float = setting(0.2, "matching tolerance, magnitudes", least=1e-3, formerly="r_minus_z")
+    psfsize: float = setting(0.15, "matching tolerance, arcsec", least=1e-3, formerly="psfsize_z")
+    nobs: float = setting(1.5, "matching tolerance, ratio", least=1.01, formerly="nobs_z")
     centroid_floor: float = setting(0.5, "centroid offsets below this count as centred, pixels")
     folds: int = setting(5, "folds of HEALPix pixels", least=2)
     seed: int = setting(42, "seed of sample, classifier and bootstrap")
@@ -66,6 +65,23 @@ class Settings:
     def auc(self) -> tuple[float, float]:
         """Range that the interval of an AUC must overlap."""
         return 1 - self.max_auc, self.max_auc
+
+
+def conditions(survey: Survey) -> tuple[str, ...]:
+    """Columns of the conditions of observation: PSF, depth and exposures in the depth band."""
+    return tuple(survey.depth(name) for name in ("psfsize", "psfdepth", "nobs"))
+
+
+def matched_in(survey: Survey) -> tuple[str, str, str, str, str]:
+    """Columns in which negatives are matched to positives: flux, both colours, PSF and exposures."""
+    return (survey.depth("flux"), *survey.colour_columns, survey.depth("psfsize"), survey.depth("nobs"))
+
+
+def needed(survey: Survey) -> tuple[str, ...]:
+    """Columns that a manifest must have."""
+    of_class = ("galaxy_id", "label", "type", survey.nobs_bin, "healpix_128", "cutout_ok")
+    of_cutout = ("ra", "dec", "cutout_path", "cutout_index")
+    return (*dict.fromkeys((*of_class, *conditions(survey), *matched_in(survey), *of_cutout)),)
 
 
 @dataclass(frozen=True)
@@ -105,23 +121,23 @@ class _Rows:
 def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     """Only lensing separates the classes: not noise, gaps, centring, PSF, depth, nobs or source.
 
-    Observing conditions are compared over all rows and within strata (type, nobs_z_bin); pixels are compared between
-    each positive and negatives matched in type, flux_z, g-r, r-z, psfsize_z and nobs_z; the core test uses a sample
-    with the same strata in both classes. Rows with a failed cutout are not used for training and ignored. Effects of
-    arcs on a cutout are reported as expected physics.
+    Observing conditions are compared over all rows and within strata (type, bin of exposures); pixels are compared
+    between each positive and negatives matched in type, both colours, and flux, PSF and exposures in the depth band;
+    the core test uses a sample with the same strata in both classes. Rows with a failed cutout are not used for
+    training and ignored. Effects of arcs on a cutout are reported as expected physics.
     """
     import pyarrow as pa
 
-    manifest = inputs.manifest
-    schema.require(manifest, *NEEDED, "ra", "dec", "cutout_path", "cutout_index", where=inputs.path)
-    rows = _read(manifest)
+    manifest, survey = inputs.manifest, inputs.survey
+    schema.require(manifest, *needed(survey), where=inputs.path, survey=survey)
+    rows = _read(manifest, survey)
     yield checks.some(GATE, "positives", len(rows.lenses), limits.min_positives)
     yield checks.some(GATE, "negatives", len(rows.negatives), limits.min_positives)
     if min(len(rows.lenses), len(rows.negatives)) < limits.min_positives:
         return
     unlocated = texts(manifest, "galaxy_id")[~np.isfinite(numbers(manifest, "healpix_128"))]
     yield checks.none(GATE, "healpix_128 is known", unlocated, manifest.num_rows)
-    yield from _conditions(rows, limits)
+    yield from _conditions(rows, limits, survey)
 
     lenses, negatives = matching.sample(
         rows.ids,
@@ -132,8 +148,8 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
         partners=limits.partners,
         seed=limits.seed,
     )
-    tolerance = matching.Tolerance(limits.mag_z, limits.g_minus_r, limits.r_minus_z, limits.psfsize_z, limits.nobs_z)
-    where = matching.coordinates(rows.columns, tolerance)
+    tolerance = matching.Tolerance(limits.mag, limits.colour_1, limits.colour_2, limits.psfsize, limits.nobs)
+    where = matching.coordinates(tolerance, *(rows.columns[name] for name in matched_in(survey)))
     positive, negative = matching.match(where, rows.kind, lenses, rows.negatives, limits.partners)
     measured = np.unique(np.concatenate([lenses, negatives, negative]))
     counts = f"{len(lenses):,} positives, {len(negatives):,} negatives of the same strata"
@@ -149,38 +165,39 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     )
     measured_table = manifest.take(pa.array(rows.place))
     cutouts = Cutouts(measured_table, inputs.root)
-    yield from _origin(rows, origins.of(measured_table, cutouts), limits)
-    values = _measure(cutouts, limits)
-    yield from _patterns(rows.take(drawn), values[drawn], limits)
+    yield from _origin(rows, origins.of(measured_table, cutouts, survey), limits)
+    values = _measure(cutouts, survey, limits)
+    yield from _patterns(rows.take(drawn), values.take(drawn), limits)
     yield checks.some(GATE, "matched positives", matched, limits.min_positives)
     if matched >= limits.min_positives:
-        yield from _nuisances(rows, values, positive, negative, limits)
+        yield from _nuisances(rows, values, positive, negative, survey, limits)
         yield from _physics(rows, values, positive, negative)
     yield from _core(rows, values, drawn, limits)
 
 
-def _read(manifest: pa.Table) -> _Rows:
+def _read(manifest: pa.Table, survey: Survey) -> _Rows:
     label = numbers(manifest, "label")
     usable = booleans(manifest, "cutout_ok") & np.isin(label, (0, 1))
     place = np.flatnonzero(usable & np.isfinite(numbers(manifest, "healpix_128")))
-    kind, nobs_bin = (texts(manifest, name)[place] for name in ("type", "nobs_z_bin"))
+    kind, nobs_bin = (texts(manifest, name)[place] for name in ("type", survey.nobs_bin))
     _, stratum = np.unique(np.char.add(np.char.add(kind, "/"), nobs_bin), return_inverse=True)
-    columns = {name: numbers(manifest, name)[place] for name in dict.fromkeys((*CONDITIONS, *MATCHED_IN))}
+    names = dict.fromkeys((*conditions(survey), *matched_in(survey)))
+    columns = {name: numbers(manifest, name)[place] for name in names}
     pixel = numbers(manifest, "healpix_128")[place].astype(np.int64)
     return _Rows(place, texts(manifest, "galaxy_id")[place], label[place] == 1, kind, stratum, pixel, columns)
 
 
-def _conditions(rows: _Rows, limits: Settings) -> Iterator[Check]:
+def _conditions(rows: _Rows, limits: Settings, survey: Survey) -> Iterator[Check]:
     """PSF, depth and exposures: overall and within strata."""
     one_stratum = np.zeros(len(rows.ids), np.int64)
-    for name in CONDITIONS:
+    for name in conditions(survey):
         for how, stratum in (("", one_stratum), (", within strata", rows.stratum)):
             estimate = auc_within(rows.columns[name], rows.is_lens, stratum, rows.pixel)
             yield checks.meets(GATE, f"AUC of {name}{how}", estimate, limits.auc)
     share = np.array([rows.is_lens[rows.stratum == s].mean() for s in range(int(rows.stratum.max()) + 1)])
     estimate = auc_within(share[rows.stratum], rows.is_lens, one_stratum, rows.pixel)
     note = "0.5 if all strata have the same fraction of positives"
-    yield checks.meets(GATE, "AUC of type and nobs_z_bin", estimate, None, note)
+    yield checks.meets(GATE, f"AUC of type and {survey.nobs_bin}", estimate, None, note)
 
 
 def _origin(rows: _Rows, found: dict[str, NDArray[np.str_]], limits: Settings) -> Iterator[Check]:
@@ -195,34 +212,47 @@ def _origin(rows: _Rows, found: dict[str, NDArray[np.str_]], limits: Settings) -
         yield _excess(f"{name} {worst}", values == worst, rows, one_stratum, limits)
 
 
-def _measure(cutouts: Cutouts, limits: Settings) -> Floats:
-    """Features of every cutout: (n, F)."""
+@dataclass(frozen=True)
+class _Values:
+    """Features of some rows: (N, F) float64, and what they are."""
+
+    of: Features
+    table: Floats
+
+    def take(self, rows: Ints) -> _Values:
+        return _Values(self.of, self.table[rows])
+
+    def column(self, name: str) -> Floats:
+        return self.table[:, self.of.names.index(name)]
+
+    def columns(self, names: Sequence[str]) -> Floats:
+        return self.table[:, [self.of.names.index(name) for name in names]]
+
+
+def _measure(cutouts: Cutouts, survey: Survey, limits: Settings) -> _Values:
+    """Features of every cutout."""
+    size = cutouts.read([0]).shape[1]
+    wanted = features_of(survey, size)
 
     def measure_block(block: Ints) -> Floats:
         images = cutouts.read(block)
-        if images.shape[1] < LEAST_SIZE or images.shape[3] != len(features.BANDS):
+        if size < wanted.least_size or images.shape[1:] != (size, size, len(survey.bands)):
+            listed = ", ".join(survey.bands)
             raise InputError(
-                f"gate shortcut needs {LEAST_SIZE} px and three bands, not {images.shape[1:]}", "make larger cutouts"
+                f"gate shortcut needs {wanted.least_size} px or more and bands {listed}, not {images.shape[1:]}",
+                "make larger cutouts, all of one size",
             )
-        return features.measure(images, limits.centroid_floor)
+        return wanted.measure(images, limits.centroid_floor)
 
     everything = np.arange(cutouts.n)
     parts = np.split(everything, np.arange(blocks.BLOCK_ROWS, cutouts.n, blocks.BLOCK_ROWS))
-    return np.concatenate([found for _, found in blocks.each_block(parts, measure_block)])
+    return _Values(wanted, np.concatenate([found for _, found in blocks.each_block(parts, measure_block)]))
 
 
-def _column(values: Floats, name: str) -> Floats:
-    return values[:, features.NAMES.index(name)]
-
-
-def _columns(values: Floats, names: Sequence[str]) -> Floats:
-    return values[:, [features.NAMES.index(name) for name in names]]
-
-
-def _patterns(rows: _Rows, values: Floats, limits: Settings) -> Iterator[Check]:
+def _patterns(rows: _Rows, values: _Values, limits: Settings) -> Iterator[Check]:
     """Exact zeros and NaN: the fraction of cutouts that have any."""
-    for name in features.PATTERNS:
-        yield _excess(name.replace("_", " in "), _column(values, name) > 0, rows, rows.stratum, limits)
+    for name in values.of.patterns:
+        yield _excess(name.replace("_", " in "), values.column(name) > 0, rows, rows.stratum, limits)
 
 
 def _excess(what: str, has: NDArray[np.bool_], rows: _Rows, stratum: Ints, limits: Settings) -> Check:
@@ -233,10 +263,12 @@ def _excess(what: str, has: NDArray[np.bool_], rows: _Rows, stratum: Ints, limit
     return checks.meets(GATE, f"excess of {what}", estimate, bounds, offenders=rows.ids[more])
 
 
-def _nuisances(rows: _Rows, values: Floats, positive: Ints, negative: Ints, limits: Settings) -> Iterator[Check]:
+def _nuisances(
+    rows: _Rows, values: _Values, positive: Ints, negative: Ints, survey: Survey, limits: Settings
+) -> Iterator[Check]:
     """Noise and centring against matched negatives, one by one and combined; then the innermost brightness."""
-    for name in (*features.NOISE, *features.CENTROID):
-        estimate = auc_of_pairs(_column(values, name), positive, negative, rows.pixel)
+    for name in (*values.of.noise, *CENTROID):
+        estimate = auc_of_pairs(values.column(name), positive, negative, rows.pixel)
         yield checks.meets(GATE, f"AUC of {name}, matched", estimate, limits.auc)
 
     weight = brightness.pair_weights(positive)
@@ -245,8 +277,8 @@ def _nuisances(rows: _Rows, values: Floats, positive: Ints, negative: Ints, limi
     used = np.flatnonzero(share)
     combined = np.hstack(
         [
-            _columns(values, (*features.NOISE, *features.PATTERNS, *features.CENTROID)),
-            np.stack([rows.columns[name] for name in CONDITIONS], axis=1),
+            values.columns((*values.of.noise, *values.of.patterns, *CENTROID)),
+            np.stack([rows.columns[name] for name in conditions(survey)], axis=1),
         ]
     )
     score = np.full(len(rows.ids), np.nan)
@@ -257,23 +289,25 @@ def _nuisances(rows: _Rows, values: Floats, positive: Ints, negative: Ints, limi
     estimate = auc_of_pairs(score, positive, negative, rows.pixel, fitted=True)
     yield checks.meets(GATE, "AUC of all nuisances together, matched", estimate, limits.auc, note)
     ratio = brightness.matched_ratio(
-        _column(values, features.INNER), rows.columns["flux_z"], positive, negative, rows.pixel, limits.seed
+        values.column(values.of.inner), rows.columns[survey.depth("flux")], positive, negative, rows.pixel, limits.seed
     )
-    yield checks.meets(GATE, "inner 3 px brightness in z, ratio of medians, matched", ratio, limits.core_ratio)
+    what = f"inner {values.of.profile_edges[1]} px brightness in {survey.depth_band}, ratio of medians, matched"
+    yield checks.meets(GATE, what, ratio, limits.core_ratio)
 
 
-def _physics(rows: _Rows, values: Floats, positive: Ints, negative: Ints) -> Iterator[Check]:
-    for name in features.PHYSICS:
-        estimate = auc_of_pairs(_column(values, name), positive, negative, rows.pixel)
+def _physics(rows: _Rows, values: _Values, positive: Ints, negative: Ints) -> Iterator[Check]:
+    for name in values.of.physics:
+        estimate = auc_of_pairs(values.column(name), positive, negative, rows.pixel)
         yield checks.meets(GATE, f"AUC of {name}, matched", estimate, None, PHYSICS)
 
 
-def _core(rows: _Rows, values: Floats, drawn: Ints, limits: Settings) -> Iterator[Check]:
-    """The core test: a classifier on r < 10 px, and the ratio of mean brightness there."""
+def _core(rows: _Rows, values: _Values, drawn: Ints, limits: Settings) -> Iterator[Check]:
+    """The core test: a classifier on the core, r < 10 px for ls-dr10, and the ratio of mean brightness there."""
     judged = limits.level == "plan"
-    note = "arcs reach into r < 10 px" if judged else f"{PHYSICS} at this level: arcs reach into r < 10 px"
+    within = f"r < {values.of.core_edges[-1]} px"
+    note = f"arcs reach into {within}" if judged else f"{PHYSICS} at this level: arcs reach into {within}"
     score, fold = classifier.out_of_fold(
-        _columns(values, features.CORE_RINGS)[drawn],
+        values.columns(values.of.core_rings)[drawn],
         rows.is_lens[drawn],
         np.ones(len(drawn)),
         rows.pixel[drawn],
@@ -282,8 +316,8 @@ def _core(rows: _Rows, values: Floats, drawn: Ints, limits: Settings) -> Iterato
     )
     estimate = auc_within(score, rows.is_lens[drawn], fold, rows.pixel[drawn], fitted=True)
     bounds = limits.auc if judged else None
-    yield checks.meets(GATE, "AUC of core, r < 10 px", estimate, bounds, f"{classifier.NAME}; {note}")
-    core = _column(values, features.CORE_BRIGHTNESS)[drawn]
+    yield checks.meets(GATE, f"AUC of core, {within}", estimate, bounds, f"{classifier.NAME}; {note}")
+    core = values.column(CORE_BRIGHTNESS)[drawn]
     ratio = brightness.mean_ratio(core, rows.is_lens[drawn], rows.pixel[drawn], limits.seed)
     bounds = limits.core_ratio if judged else None
-    yield checks.meets(GATE, "core brightness, r < 10 px, ratio of means", ratio, bounds, note)
+    yield checks.meets(GATE, f"core brightness, {within}, ratio of means", ratio, bounds, note)

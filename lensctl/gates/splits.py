@@ -10,7 +10,7 @@ import numpy as np
 
 from lensctl.astro import geometry
 from lensctl.gates.classes import NAMES, POSITIVE, integers, labels_of, numbers, texts
-from lensctl.gates.registry import gate, setting
+from lensctl.gates.registry import gate, setting, split_share
 from lensctl.rules import checks, schema, split
 from lensctl.rules.survey import LS_DR10
 from lensctl.stats.intervals import wilson
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lensctl.gates.inputs import Inputs
     from lensctl.rules.checks import Check
+    from lensctl.rules.survey import Survey
 
 GATE = "splits"
 
@@ -28,12 +29,14 @@ GATE = "splits"
 class Settings:
     """Limits of the splits gate."""
 
-    train: tuple[float, float] = setting(LS_DR10.share_limits["train"], "minimum and maximum fraction of train")
-    val: tuple[float, float] = setting(LS_DR10.share_limits["val"], "minimum and maximum fraction of val")
-    test: tuple[float, float] = setting(LS_DR10.share_limits["test"], "minimum and maximum fraction of test")
+    train: tuple[float, float] = split_share("train")
+    val: tuple[float, float] = split_share("val")
+    test: tuple[float, float] = split_share("test")
     same_arcsec: float = setting(1.0, "objects closer than this are the same object, arcsec", least=0)
-    cutout_arcsec: float = setting(LS_DR10.cutout_arcsec, "side of a cutout, arcsec", least=0)
-    seed: int = setting(split.SEED, "seed of the split rule")
+    cutout_arcsec: float = setting(
+        LS_DR10.cutout_arcsec, "side of a cutout, arcsec", least=0, of=lambda survey: survey.cutout_arcsec
+    )
+    seed: int = setting(LS_DR10.split_seed, "seed of the split rule", of=lambda survey: survey.split_seed)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def splits(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     no_pixel = np.flatnonzero(~rows.pixel_known)
     yield checks.none(GATE, "healpix_128 is a pixel", rows.shown(no_pixel), n, len(no_pixel))
     yield from _shares(rows, limits, every_class=any("label" in table.column_names for table in inputs.tables))
-    yield from _rule(rows, limits)
+    yield from _rule(rows, limits, inputs.survey)
     yield from _shared(rows, limits)
 
 
@@ -97,46 +100,42 @@ def _shares(rows: _Rows, limits: Settings, every_class: bool) -> Iterator[Check]
             yield checks.share(GATE, f"{name} share of {what}", wilson(count, int(mask.sum())), getattr(limits, name))
 
 
-def _rule(rows: _Rows, limits: Settings) -> Iterator[Check]:
+def _rule(rows: _Rows, limits: Settings, survey: Survey) -> Iterator[Check]:
     """Stored pixels and splits follow the split rule."""
     n = len(rows.ids)
     pixel = split.healpix(rows.ra, rows.dec)
     mismatched = np.flatnonzero(pixel != rows.pixel)
     yield checks.none(GATE, "healpix_128 is that of ra, dec", rows.shown(mismatched), n, len(mismatched))
 
-    mismatched = np.flatnonzero(split.splits_of(pixel, limits.seed) != rows.split)
+    of_rule = split.splits_of(pixel, limits.seed, survey.split_edges)
+    mismatched = np.flatnonzero(of_rule != rows.split)
     yield checks.none(
         GATE,
         "split is that of the rule",
         rows.shown(mismatched),
         n,
         len(mismatched),
-        _diagnosis(rows, mismatched, pixel, limits.seed),
+        _diagnosis(rows, mismatched, pixel, limits.seed, survey),
     )
 
 
-def _diagnosis(rows: _Rows, mismatched: NDArray[np.int64], pixel: NDArray[np.int64], seed: int) -> str:
+def _diagnosis(rows: _Rows, mismatched: NDArray[np.int64], pixel: NDArray[np.int64], seed: int, survey: Survey) -> str:
     """Message for a recognised fault; empty if none is recognised."""
     if not len(mismatched):
         return ""
-    if (_alphabetical(pixel, seed) == rows.split).all():
+    if (_alphabetical(pixel, seed, survey) == rows.split).all():
         return "the splits were assigned in alphabetical order: test, train, val"
     if (rows.label[mismatched] == POSITIVE).all() and (rows.label != POSITIVE).any():
         return "only positives: they were split by a different rule than the negatives"
     return ""
 
 
-def _alphabetical(pixel: NDArray[np.int64], seed: int) -> NDArray[np.str_]:
+def _alphabetical(pixel: NDArray[np.int64], seed: int, survey: Survey) -> NDArray[np.str_]:
     """The split rule with splits assigned in alphabetical order, a fault seen in practice."""
-    import hashlib
-
-    unique, inverse = np.unique(pixel, return_inverse=True)
-    digests = (hashlib.sha256(f"{p}_{seed}".encode()).digest()[:4] for p in unique.tolist())
-    u = np.array([int.from_bytes(digest, "big") / 2**32 for digest in digests])
-    fractions = LS_DR10.split_fractions
-    names = sorted(fractions)
-    edges = np.cumsum([fractions[name] for name in names])
-    return np.array(names)[np.minimum(np.searchsorted(edges, u, side="right"), len(names) - 1)][inverse]
+    names = sorted(survey.split_fractions)
+    edges = np.cumsum([survey.split_fractions[name] for name in names])
+    edges[-1] = 1.0
+    return split.splits_of(pixel, seed, dict(zip(names, edges.tolist(), strict=True)))
 
 
 def _shared(rows: _Rows, limits: Settings) -> Iterator[Check]:

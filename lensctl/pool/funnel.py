@@ -6,12 +6,18 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-CLASSES = ("pool", "confuser_category", "split", "nobs_z_bin", "type")
-"""Columns whose values are counted."""
+from lensctl.rules.survey import Survey
 
 
-CRITICAL = ("galaxy_id", "ra", "dec", "type", "nobs_z", "nobs_z_bin", "healpix_128", "split", "pool")
-"""Columns in which nulls are counted."""
+def classified(survey: Survey) -> tuple[str, ...]:
+    """Columns whose values are counted."""
+    return ("pool", "confuser_category", "split", survey.nobs_bin, "type")
+
+
+def critical(survey: Survey) -> tuple[str, ...]:
+    """Columns in which nulls are counted."""
+    nobs = (survey.depth("nobs"), survey.nobs_bin)
+    return ("galaxy_id", "ra", "dec", "type", *nobs, "healpix_128", "split", "pool")
 
 
 @dataclass
@@ -24,7 +30,7 @@ class Funnel:
     read: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     kept: int = 0
-    counts: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in CLASSES})
+    counts: dict[str, Counter[str]] = field(default_factory=dict)
     nulls: int = 0
     repeated: int = 0
     bad: dict[str, str] = field(default_factory=dict)
@@ -35,7 +41,7 @@ class Funnel:
         self.lost.update(other.lost)
         self.kept += other.kept
         for name, counts in other.counts.items():
-            self.counts[name].update(counts)
+            self.counts.setdefault(name, Counter()).update(counts)
         self.nulls += other.nulls
         self.repeated += other.repeated
         self.bad.update(other.bad)
@@ -63,9 +69,9 @@ def validation(funnel: Funnel, limits: Any) -> list[tuple[str, float | int, str,
     shares = {"N1": ("pool", (1 - n2_high, 1 - n2_low)), "N2": ("pool", limits.n2)}
     shares |= {name: ("split", getattr(limits, name)) for name in ("train", "val", "test")}
     for name, (column, (low, high)) in shares.items():
-        share = funnel.counts[column][name] / funnel.kept
+        share = funnel.counts.get(column, Counter())[name] / funnel.kept
         table.append((f"{name}, %", 100 * share, f"{100 * low:g} to {100 * high:g}", low <= share <= high))
-    types = len(funnel.counts["type"])
+    types = len(funnel.counts.get("type", ()))
     table.append(("galaxy types", types, f">= {limits.min_types}", types >= limits.min_types))
     table.append(("nulls in critical columns", funnel.nulls, "0", not funnel.nulls))
     return table

@@ -16,6 +16,7 @@ from lensctl.pool.criteria import Criteria
 from lensctl.pool.funnel import Funnel, funnel_from
 from lensctl.pool.select import negatives
 from lensctl.rules.errors import LensctlError, ServiceError
+from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-PARTITIONS = ("split", "pool", "type", "nobs_z_bin")
-"""Columns a pool can be partitioned by: those with few values, to keep the number of files small."""
+def partitions(survey: Survey) -> tuple[str, ...]:
+    """Columns a pool can be partitioned by: those with few values, to keep the number of files small."""
+    return ("split", "pool", "type", survey.nobs_bin)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class PoolWriter:
         try:
             with tempfile.TemporaryDirectory(prefix="lensctl-pool-") as folder:
                 target = Path(folder) / (Path(note).stem + ".parquet" if not self.partition_by else "made")
-                rows = negatives(sweeps.CatalogScan(file), self.criteria, self.lens_ra, self.lens_dec, funnel)
+                scan = sweeps.CatalogScan(file, self.criteria.survey)
+                rows = negatives(scan, self.criteria, self.lens_ra, self.lens_dec, funnel)
                 for path in sorted(self._write(target, rows)):
                     name = path.relative_to(target if target.is_dir() else folder).as_posix()
                     self.place.take(path, name.replace("part-", f"part-{number:05d}-") if self.partition_by else name)

@@ -105,9 +105,16 @@ def repeated_between(parts: Sequence[Part]) -> int:
         return 0
     ids = []
     for part in parts:
-        of_part = [batch["galaxy_id"].filter(pc.is_in(batch["brickname"], value_set=shared)) for batch in batches(part)]
+        of_part = [batch["galaxy_id"].filter(pc.is_in(_bricks(batch), value_set=shared)) for batch in batches(part)]
         ids.append(pa.chunked_array(of_part, pa.string()).unique())
     return sum(map(len, ids)) - int(pc.count_distinct(pa.chunked_array(ids, pa.string())).as_py())
+
+
+def _bricks(rows: pa.Table | pa.RecordBatch) -> Any:
+    """The brick of each row; one name for all rows of a catalogue without bricks."""
+    import pyarrow as pa
+
+    return rows["brickname"] if "brickname" in rows.schema.names else pa.repeat("", rows.num_rows)
 
 
 def _part(
@@ -120,7 +127,7 @@ def _part(
         return found
     funnel = Funnel()
     try:
-        scan = sweeps.CatalogScan(file)
+        scan = sweeps.CatalogScan(file, criteria.survey)
         checksum, bricks = _write_part(path, negatives(scan, criteria, lens_ra, lens_dec, funnel), funnel)
     except LensctlError as error:
         path.unlink(missing_ok=True)
@@ -168,7 +175,7 @@ def _write_part(path: Path, rows: Iterator[pa.Table], funnel: Funnel) -> tuple[i
             stream = stream or pa.ipc.new_file(checked, table.schema)
             stream.write_table(table.combine_chunks())
             ids.append(table["galaxy_id"])
-            bricks.update(table["brickname"].unique().to_pylist())
+            bricks.update(_bricks(table).unique().to_pylist())
         if stream is not None:
             stream.close()
     distinct = pc.count_distinct(pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string()))

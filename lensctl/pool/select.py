@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lensctl.astro import geometry
 from lensctl.io.tables import sweeps
 from lensctl.pool.criteria import Criteria, tests_of
-from lensctl.pool.funnel import CLASSES, CRITICAL, Funnel
+from lensctl.pool.funnel import Funnel, classified, critical
 from lensctl.rules import derived
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def select(
     import pyarrow as pa
 
     funnel = Funnel()
-    tables = list(negatives(sweeps.CatalogScan(path), criteria, lens_ra, lens_dec, funnel))
+    scan = sweeps.CatalogScan(path, criteria.survey)
+    tables = list(negatives(scan, criteria, lens_ra, lens_dec, funnel))
     return pa.concat_tables(tables), funnel
 
 
@@ -57,15 +58,17 @@ def negatives(
     import pyarrow.compute as pc
 
     near = geometry.Neighbourhood(lens_ra, lens_dec, criteria.exclude_arcsec) if len(lens_ra) else None
-    keep = functools.partial(_keep, scan=scan, criteria=criteria, near=near, lost=funnel.lost)
-    for rows in _joined(scan.rows(derived.REQUIRED, derived.OPTIONAL, keep)):
-        table = derived.with_derived(rows)
+    keep = functools.partial(_keep, scan=scan, criteria=criteria, near=near, funnel=funnel)
+    survey = criteria.survey
+    for rows in _joined(scan.measured(keep, criteria.columns)):
+        table = derived.with_derived(rows, survey)
         funnel.read = scan.read
         funnel.kept += table.num_rows
-        funnel.nulls += sum(table[name].null_count for name in CRITICAL)
-        for name in CLASSES:
-            for count in pc.value_counts(table[name].drop_null()).to_pylist():
-                funnel.counts[name][count["values"]] += count["counts"]
+        funnel.nulls += sum(table[name].null_count for name in critical(survey) if name in table.column_names)
+        for name in classified(survey):
+            if name in table.column_names:
+                for count in pc.value_counts(table[name].drop_null()).to_pylist():
+                    funnel.counts.setdefault(name, Counter())[count["values"]] += count["counts"]
         yield table
 
 
@@ -89,7 +92,7 @@ def _keep(
     scan: sweeps.CatalogScan,
     criteria: Criteria,
     near: geometry.Neighbourhood | None,
-    lost: Counter[str],
+    funnel: Funnel,
 ) -> NDArray[np.bool_]:
     """Which rows of a batch meet all criteria; counts the rows each criterion removes."""
     import numpy as np
@@ -98,10 +101,10 @@ def _keep(
     ra, dec = values("ra"), values("dec")
     keep = np.ones(len(ra), bool)
     for name, passed in tests_of(values, criteria).items():
-        lost[name] += int((keep & ~passed).sum())
+        funnel.lost[name] += int((keep & ~passed).sum())
         keep &= passed
     if near is not None:
         remaining = np.flatnonzero(keep)
         keep[remaining[near.holds(ra[remaining], dec[remaining])]] = False
-        lost["near a lens"] += len(remaining) - int(keep.sum())
+        funnel.lost["near a lens"] += len(remaining) - int(keep.sum())
     return keep

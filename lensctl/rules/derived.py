@@ -2,86 +2,96 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from lensctl import __version__
 from lensctl.rules import split
-from lensctl.rules.bins import nobs_z_bin
 from lensctl.rules.confusers import confuser_category, pool_of
-from lensctl.rules.schema import COLUMNS, arrow_type
-from lensctl.rules.survey import LS_DR10
+from lensctl.rules.schema import arrow_type, columns
+from lensctl.rules.strata import nobs_bin
+from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
 
-REQUIRED = (
-    "brickname",
-    "objid",
-    "type",
-    "ra",
-    "dec",
-    "maskbits",
-    *(f"{name}_{band}" for name in ("nobs", "flux", "psfsize", "psfdepth", "galdepth") for band in LS_DR10.bands),
-    "shape_r",
-    "shape_e1",
-    "shape_e2",
-    "sersic",
-)
-"""Measured columns that a catalogue row must have."""
-
-OPTIONAL = ("flux_w1", "ebv", "fitbits", *(f"mw_transmission_{band}" for band in LS_DR10.bands))
-"""Measured columns that are kept if the catalogue has them."""
+IDENTITY = ("galaxy_id", "brickname", "objid")
+_PER_BAND = ("nobs", "flux", "psfsize", "psfdepth", "galdepth")
+_SHAPE = ("shape_r", "shape_e1", "shape_e2", "sersic")
 
 
-_INPUTS = (
-    *("ra", "dec", "nobs_z", "flux_g", "flux_r", "flux_z", "flux_w1"),
-    *("shape_r", "shape_e1", "shape_e2", "sersic"),
-)
+def required(survey: Survey = LS_DR10) -> tuple[str, ...]:
+    """Measured columns that a row of the survey's own catalogue must have."""
+    per_band = (column for name in _PER_BAND for column in survey.per_band(name))
+    return ("brickname", "objid", "type", "ra", "dec", "maskbits", *per_band, *_SHAPE)
 
 
-def with_derived(rows: pa.Table, *, seed: int = split.SEED) -> pa.Table:
+def optional(survey: Survey = LS_DR10) -> tuple[str, ...]:
+    """Measured columns that are kept if the survey's own catalogue has them."""
+    return ("flux_w1", "ebv", "fitbits", *survey.per_band("mw_transmission"))
+
+
+def with_derived(rows: pa.Table, survey: Survey = LS_DR10) -> pa.Table:
     """Measured catalogue rows with all derived columns added; columns in the order of the schema.
 
     Parameters
     ----------
     rows : pa.Table
-        The REQUIRED columns, any of the OPTIONAL ones, and any others, which are kept.
-    seed : int
-        Seed of the split rule.
+        ra, dec, and galaxy_id or brickname and objid; any other columns, which are kept. What follows from a column
+        that is not there is left out.
+    survey : Survey
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns = {name: rows[name].to_numpy() for name in _INPUTS if name in rows.column_names}
-    columns["type"] = _texts(rows["type"])
-    derived: dict[str, Any] = {
-        "galaxy_id": pc.binary_join_element_wise(rows["brickname"], rows["objid"].cast(pa.string()), "_")
-    }
-    for band in LS_DR10.bands:
-        derived[f"mag_{band}"] = magnitude(columns[f"flux_{band}"])
-    derived["g_minus_r"] = derived["mag_g"] - derived["mag_r"]
-    derived["r_minus_z"] = derived["mag_r"] - derived["mag_z"]
-    if "flux_w1" in columns:
-        derived["z_minus_w1"] = derived["mag_z"] - magnitude(columns["flux_w1"])
-    derived["nobs_z_bin"] = nobs_z_bin(columns["nobs_z"])
-    derived["type_bin"] = rows["type"]
-    derived["healpix_128"] = split.healpix(columns["ra"], columns["dec"], 128)
+    column = functools.cache(lambda name: _texts(rows[name]) if name == "type" else rows[name].to_numpy())
+    derived: dict[str, Any] = {}
+    if "galaxy_id" not in rows.column_names:
+        derived["galaxy_id"] = pc.binary_join_element_wise(rows["brickname"], rows["objid"].cast(pa.string()), "_")
+    derived |= magnitudes(column, rows.column_names, survey)
+    if survey.depth("nobs") in rows.column_names:
+        derived[survey.nobs_bin] = nobs_bin(column(survey.depth("nobs")))
+    if "type" in rows.column_names:
+        derived["type_bin"] = rows["type"]
+    derived["healpix_128"] = split.healpix(column("ra"), column("dec"), 128)
     derived["healpix_64"] = derived["healpix_128"] >> 2  # nested: four pixels of 128 are one of 64
-    derived["split"] = split.splits_of(derived["healpix_128"], seed)
-    category = confuser_category({**columns, **derived})
+    derived["split"] = split.splits_of(derived["healpix_128"], survey.split_seed, survey.split_edges)
+    needed = {name for text in survey.confusers.values() for name in survey.expression(text).columns}
+    category = confuser_category(
+        {"ra": column("ra"), **{name: column(name) for name in needed if name in rows.column_names}, **derived}, survey
+    )
     derived["confuser_category"] = category
     derived["pool"] = pool_of(category)
     derived["pipeline_version"] = pa.repeat(__version__, rows.num_rows)
     arrays = {name: rows[name] for name in rows.column_names}
     for name, values in derived.items():
-        arrays[name] = _column(values, name)
-    known = [name for name in COLUMNS if name in arrays]
-    others = [name for name in arrays if name not in COLUMNS]
+        arrays[name] = _column(values, arrow_type(name, survey))
+    declared = columns(survey)
+    known = [name for name in declared if name in arrays]
+    others = [name for name in arrays if name not in declared]
     return pa.table(
-        {name: arrays[name].cast(arrow_type(name)) if name in COLUMNS else arrays[name] for name in (*known, *others)}
+        {
+            name: arrays[name].cast(arrow_type(name, survey)) if name in declared else arrays[name]
+            for name in (*known, *others)
+        }
     )
+
+
+def magnitudes(
+    column: Callable[[str], NDArray[Any]], there: Collection[str], survey: Survey = LS_DR10
+) -> dict[str, NDArray[np.float32]]:
+    """Magnitudes and colours by column name, as far as the fluxes are there: (N,) float32."""
+    bands = [*survey.bands, *(["w1"] if "w1" not in survey.bands else [])]
+    found = {f"mag_{band}": magnitude(column(f"flux_{band}")) for band in bands if f"flux_{band}" in there}
+    for a, b in (*survey.colours, (survey.depth_band, "w1")):
+        if f"mag_{a}" in found and f"mag_{b}" in found:
+            found[f"{a}_minus_{b}"] = found[f"mag_{a}"] - found[f"mag_{b}"]
+    if "w1" not in survey.bands:
+        found.pop("mag_w1", None)
+    return found
 
 
 def _texts(column: pa.ChunkedArray) -> np.ndarray:
@@ -94,13 +104,13 @@ def _texts(column: pa.ChunkedArray) -> np.ndarray:
     return np.asarray(distinct[coded.indices.to_numpy()])
 
 
-def _column(values: Any, name: str) -> pa.ChunkedArray:
+def _column(values: Any, type: pa.DataType) -> pa.ChunkedArray:
     """Values as a column of its declared type; unknown magnitudes are null, not NaN."""
     import numpy as np
     import pyarrow as pa
 
     if isinstance(values, np.ndarray):
-        values = pa.array(values, arrow_type(name), from_pandas=True)
+        values = pa.array(values, type, from_pandas=True)
     return values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
 
 

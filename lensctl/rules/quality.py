@@ -9,8 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from lensctl.rules.survey import LS_DR10
-
 OK, PENDING = "ok", "pending"
 STATUSES = (
     OK,
@@ -45,7 +43,7 @@ def central(size: int) -> slice:
     return slice(start, start + width)
 
 
-def measure(images: Images, bands: Sequence[str] = LS_DR10.bands) -> Columns:
+def measure(images: Images, bands: Sequence[str]) -> Columns:
     """Quality columns of cutouts; each row depends only on its own pixels.
 
     Parameters
@@ -53,7 +51,7 @@ def measure(images: Images, bands: Sequence[str] = LS_DR10.bands) -> Columns:
     images : (N, H, W, B) float32
         Cutouts in nanomaggies, one plane per band.
     bands : B names
-        Suffixes of the per-band columns.
+        Suffixes of the per-band columns; empty to leave these out.
 
     Returns
     -------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,10 +25,6 @@ class Column:
     unit: str = ""
 
 
-def _per_band(name: str, type: str, meaning: str, unit: str = "") -> tuple[Column, ...]:
-    return tuple(Column(f"{name}_{band}", type, meaning.format(band=band), unit) for band in LS_DR10.bands)
-
-
 IDENTITY = (
     Column("galaxy_id", "string", "brickname_objid, unique in a release"),
     Column("brickname", "string", "Legacy Survey brick that owns the object"),
@@ -37,27 +34,26 @@ IDENTITY = (
     Column("type", "string", "Tractor model: PSF, REX, EXP, DEV, SER or DUP"),
 )
 MEASURED = (
-    *_per_band("nobs", "int16", "Exposures that cover the object in {band}"),
-    *_per_band("flux", "float", "Model flux in {band}", "nanomaggy"),
+    Column("nobs_{band}", "int16", "Exposures that cover the object in {band}"),
+    Column("flux_{band}", "float", "Model flux in {band}", "nanomaggy"),
     Column("flux_w1", "float", "Model flux in WISE W1", "nanomaggy"),
-    *_per_band("psfsize", "float", "PSF FWHM in {band}", "arcsec"),
-    *_per_band("psfdepth", "float", "Inverse variance of a point source in {band}", "1/nanomaggy^2"),
-    *_per_band("galdepth", "float", "Inverse variance of a small galaxy in {band}", "1/nanomaggy^2"),
+    Column("psfsize_{band}", "float", "PSF FWHM in {band}", "arcsec"),
+    Column("psfdepth_{band}", "float", "Inverse variance of a point source in {band}", "1/nanomaggy^2"),
+    Column("galdepth_{band}", "float", "Inverse variance of a small galaxy in {band}", "1/nanomaggy^2"),
     Column("ebv", "float", "Galactic reddening E(B-V)", "mag"),
     Column("maskbits", "int32", "Bits of the coadd maskbits map the object touches"),
     Column("fitbits", "int16", "Bits that describe the fit"),
-    *_per_band("mw_transmission", "float", "Galactic transmission in {band}"),
+    Column("mw_transmission_{band}", "float", "Galactic transmission in {band}"),
     Column("shape_r", "float", "Half-light radius", "arcsec"),
     Column("shape_e1", "float", "Ellipticity component 1"),
     Column("shape_e2", "float", "Ellipticity component 2"),
     Column("sersic", "float", "Sersic index"),
 )
 DERIVED = (
-    *_per_band("mag", "float", "Observed AB magnitude in {band}, null where flux <= 0", "mag"),
-    Column("g_minus_r", "float", "Observed colour mag_g - mag_r", "mag"),
-    Column("r_minus_z", "float", "Observed colour mag_r - mag_z", "mag"),
-    Column("z_minus_w1", "float", "Observed colour mag_z - mag_w1", "mag"),
-    Column("nobs_z_bin", "string", "Bin of nobs_z: 1-2, 3-5, 6-10, 11+"),
+    Column("mag_{band}", "float", "Observed AB magnitude in {band}, null where flux <= 0", "mag"),
+    Column("{bluer}_minus_{redder}", "float", "Observed colour mag_{bluer} - mag_{redder}", "mag"),
+    Column("{depth}_minus_w1", "float", "Observed colour mag_{depth} - mag_w1", "mag"),
+    Column("nobs_{depth}_bin", "string", "Bin of nobs_{depth}: 1-2, 3-5, 6-10, 11+"),
     Column("type_bin", "string", "Tractor type as a stratum"),
     Column("healpix_64", "int64", "HEALPix pixel, nside 64, nested"),
     Column("healpix_128", "int64", "HEALPix pixel, nside 128, nested; decides the split"),
@@ -78,7 +74,7 @@ POSITIVE = (
     Column("grading", "string", "Grade in the lens catalogue"),
     Column("tier", "string", "A or B for lenses, N1 or N2 for negatives"),
     Column("sample_weight", "double", "Weight of the row in the loss"),
-    Column("unstratified", "bool", "Type or nobs_z bin without negatives"),
+    Column("unstratified", "bool", "Type or bin of exposures without negatives"),
 )
 CUTOUT = (
     Column("status", "string", "ok, or why the cutout cannot be used"),
@@ -87,9 +83,8 @@ CUTOUT = (
     Column("nan_pixel_count", "int32", "NaN pixels in all bands"),
     Column("bad_pixel_frac", "float", "Fraction of pixels that are NaN or infinite"),
     *(
-        column
+        Column(f"{statistic}_{{band}}", "float", f"{statistic} of the finite {{band}} pixels", "nanomaggy")
         for statistic in ("mean", "std", "p01", "p50", "p99")
-        for column in _per_band(statistic, "float", f"{statistic} of the finite {{band}} pixels", "nanomaggy")
     ),
     Column("source", "string", "viewer, coadd or npz"),
     Column("release", "string", "Survey and version the pixels come from"),
@@ -115,43 +110,65 @@ SCORED = (
     Column("p", "double", "Logistic function of logit"),
 )
 
-COLUMNS: dict[str, Column] = {
-    column.name: column
-    for group in (IDENTITY, MEASURED, DERIVED, POSITIVE, CUTOUT, MANIFEST, SCORED)
-    for column in group
-}
+_TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *CUTOUT, *MANIFEST, *SCORED)
+
+
+@functools.lru_cache(maxsize=8)
+def columns(survey: Survey = LS_DR10) -> Mapping[str, Column]:
+    """All columns of a survey by name, in the order in which tables have them."""
+    return {
+        column.name: column
+        for template in _TEMPLATES
+        for column in (_filled(template, v) for v in _roles(template, survey))
+    }
+
+
+def _roles(template: Column, survey: Survey) -> Iterator[dict[str, str]]:
+    """What the roles in a column's name stand for, once for each column it makes."""
+    if "{band}" in template.name:
+        yield from ({"band": band} for band in survey.bands)
+    elif "{bluer}" in template.name:
+        yield from ({"bluer": bluer, "redder": redder} for bluer, redder in survey.colours)
+    else:
+        yield {"depth": survey.depth_band}
+
+
+def _filled(template: Column, roles: Mapping[str, str]) -> Column:
+    return Column(template.name.format(**roles), template.type, template.meaning.format(**roles), template.unit)
+
 
 NONDETERMINISTIC = ("downloaded_at", "attempts", "seconds", "meta_download_timestamp")
 """The only columns and keys that differ from run to run; digests leave them out."""
 
 
-def arrow_type(name: str) -> pa.DataType:
+def arrow_type(name: str, survey: Survey = LS_DR10) -> pa.DataType:
     """Declared Arrow type of a column."""
     import pyarrow as pa
 
-    return pa.type_for_alias(COLUMNS[name].type)
+    return pa.type_for_alias(columns(survey)[name].type)
 
 
-def conform(table: pa.Table, where: str = "") -> pa.Table:
+def conform(table: pa.Table, where: str = "", survey: Survey = LS_DR10) -> pa.Table:
     """The table with every known column cast to its declared type.
 
     Raises InputError naming the first column whose values do not fit.
     """
     import pyarrow as pa
 
+    known = columns(survey)
     for i, field in enumerate(table.schema):
-        if field.name in COLUMNS and field.type != (wanted := arrow_type(field.name)):
+        if field.name in known and field.type != (wanted := arrow_type(field.name, survey)):
             try:
                 table = table.set_column(i, pa.field(field.name, wanted), table[field.name].cast(wanted))
             except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
                 raise InputError(
                     f"{_at(where)}column '{field.name}' is {field.type}, and does not fit {wanted}",
-                    f"it must be {COLUMNS[field.name].type}: {COLUMNS[field.name].meaning}",
+                    f"it must be {known[field.name].type}: {known[field.name].meaning}",
                 ) from error
     return table
 
 
-def require(table: pa.Table | pa.Schema, *names: str, where: str = "") -> None:
+def require(table: pa.Table | pa.Schema, *names: str, where: str = "", survey: Survey = LS_DR10) -> None:
     """Raise InputError naming the missing columns, the columns found, and the type expected."""
     found = _names(table)
     missing = [name for name in names if name not in found]
@@ -160,7 +177,7 @@ def require(table: pa.Table | pa.Schema, *names: str, where: str = "") -> None:
     shown = ", ".join(found[:12]) + (", …" if len(found) > 12 else "")
     plural, are = ("s", "are") if len(missing) > 1 else ("", "is")
     listed = ", ".join(f"'{name}'" for name in missing)
-    first = COLUMNS.get(missing[0])
+    first = columns(survey).get(missing[0])
     what = f" as {first.type}: {first.meaning}" if first else ""
     raise InputError(
         f"{_at(where)}column{plural} {listed} {are} missing{nearest(missing[0], found)} (found: {shown})",
@@ -231,7 +248,7 @@ def _at(where: str) -> str:
     return f"{where}: " if where else ""
 
 
-def describe(names: Iterable[str]) -> list[tuple[str, str, str, str]]:
+def describe(names: Iterable[str], survey: Survey = LS_DR10) -> list[tuple[str, str, str, str]]:
     """Name, type, unit and meaning of columns, for people; empty for unknown columns."""
     unknown = Column("", "", "")
-    return [(name, (c := COLUMNS.get(name, unknown)).type, c.unit, c.meaning) for name in names]
+    return [(name, (c := columns(survey).get(name, unknown)).type, c.unit, c.meaning) for name in names]

@@ -10,18 +10,18 @@ import functools
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey import LS_DR10, SHARE_TOLERANCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-NSIDE, SEED = LS_DR10.split_nside, LS_DR10.split_seed
-SPLITS = tuple(LS_DR10.split_fractions)
-BELOW = LS_DR10.split_edges
-"""Upper edge of u of each split; the first that holds, in this order."""
+NSIDE = 128
+SPLITS = tuple(SHARE_TOLERANCE)
+SEED, EDGES = LS_DR10.split_seed, LS_DR10.split_edges
+"""The default survey's seed, and upper edge of u of each split; the first that holds, in this order."""
 
 
 def healpix(ra: ArrayLike, dec: ArrayLike, nside: int = NSIDE) -> NDArray[np.int64]:
@@ -66,23 +66,23 @@ def _ang2pix_nest() -> Callable[..., Any]:
     return functools.partial(healpy.ang2pix, nest=True)
 
 
-def split_of(pixel: int, seed: int = SEED) -> str:
+def split_of(pixel: int, seed: int = SEED, edges: Mapping[str, float] = EDGES) -> str:
     """Split of one HEALPix pixel."""
     u = int.from_bytes(hashlib.sha256(f"{pixel}_{seed}".encode("ascii")).digest()[:4], "big") / 2**32
-    return next(split for split, upper in BELOW.items() if u < upper)
+    return next(split for split, upper in edges.items() if u < upper)
 
 
-def splits_of(pixels: NDArray[np.int64], seed: int = SEED) -> NDArray[np.str_]:
+def splits_of(pixels: NDArray[np.int64], seed: int = SEED, edges: Mapping[str, float] = EDGES) -> NDArray[np.str_]:
     """Splits of many pixels: (N,) int64 in, (N,) text out."""
     import numpy as np
 
     unique, inverse = np.unique(np.asarray(pixels, np.int64), return_inverse=True)
-    names = np.array([split_of(int(pixel), seed) for pixel in unique], dtype="U5")
+    names = np.array([split_of(int(pixel), seed, edges) for pixel in unique], dtype="U5")
     return names[inverse]
 
 
-def split_sql(column: str, seed: int = SEED) -> str:
+def split_sql(column: str, seed: int = SEED, edges: Mapping[str, float] = EDGES) -> str:
     """The same rule as a DuckDB expression over an integer pixel column."""
     u = f"(('0x' || substr(sha256({column}::BIGINT::VARCHAR || '_{seed}'), 1, 8))::BIGINT / 4294967296.0)"
-    cases = " ".join(f"WHEN {u} < {upper} THEN '{split}'" for split, upper in BELOW.items())
+    cases = " ".join(f"WHEN {u} < {upper} THEN '{split}'" for split, upper in edges.items())
     return f"CASE WHEN {column} IS NULL THEN NULL {cases} END"

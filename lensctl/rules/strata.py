@@ -10,14 +10,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lensctl.rules import schema
-from lensctl.rules.bins import NOBS_Z_BINS
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import ArrayLike, NDArray
 
-ALIASES = {"nobs_z": "nobs_z_bin"}
+NOBS_BINS = ("1-2", "3-5", "6-10", "11+")
+"""Bins of the number of exposures in the depth band."""
+
+_NOBS_EDGES = (1, 3, 6, 11)
+
+
+def nobs_bin(nobs: ArrayLike) -> NDArray[np.object_]:
+    """Bin of the number of exposures: (N,) int in, (N,) text out; None below one exposure."""
+    import numpy as np
+
+    names = np.array([None, *NOBS_BINS], dtype=object)
+    return names[np.searchsorted(_NOBS_EDGES, np.asarray(nobs), side="right")]
 
 
 @dataclass(frozen=True)
@@ -76,18 +88,18 @@ class Division:
 def parse_strata(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Stratum columns and their values or edges, from `column=a,b,c` texts; `nobs_z` means `nobs_z_bin`.
 
-    Raises InputError for an unknown nobs_z bin, or a value that is not safe in SQL.
+    Raises InputError for an unknown bin of exposures, or a value that is not safe in SQL.
     """
     parsed = {}
     for text in texts:
         name, _, values = text.partition("=")
-        name = ALIASES.get(name.strip(), name.strip())
+        name = re.sub(r"^(nobs_[A-Za-z0-9]+)$", r"\1_bin", name.strip())
         parsed[name] = tuple(value.strip() for value in values.split(",") if value.strip())
         for value in parsed[name]:
-            if name == "nobs_z_bin" and value not in NOBS_Z_BINS:
+            if re.fullmatch(r"nobs_[A-Za-z0-9]+_bin", name) and value not in NOBS_BINS:
                 raise InputError(
-                    f"no nobs_z bin '{value}'{nearest(value, NOBS_Z_BINS)}",
-                    f"use {', '.join(NOBS_Z_BINS)}",
+                    f"no {name.removesuffix('_bin')} bin '{value}'{nearest(value, NOBS_BINS)}",
+                    f"use {', '.join(NOBS_BINS)}",
                 )
             if not re.fullmatch(r"[\w .+-]+", value):
                 raise InputError(f"'{value}' cannot be the value of a stratum", "use letters, digits, and . + - _")

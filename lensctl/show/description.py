@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lensctl.io.provenance.steps import Chain, to_list
+from lensctl.io.provenance.steps import Chain, survey_of, to_list
 
 DIGEST_SHOWN = 12
 LONGEST_PARAMETER = 60
@@ -47,6 +47,14 @@ class Description:
     listings: Sequence[Rows] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     chain: Chain = ()
+
+    def with_survey(self) -> Description:
+        """The same with the survey that the provenance names, its bands and its pixel scale."""
+        if not self.chain:
+            return self
+        survey = survey_of(self.chain)
+        line = f"{survey.name}: {', '.join(survey.bands)} at {survey.pixel_scale_arcsec:g} arcsec per pixel"
+        return replace(self, values={**self.values, "survey": line})
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain JSON values."""

@@ -38,7 +38,7 @@ def identify(path: str, *, head: int = 3, where: str = "", format: str | None = 
     facts = _look(path, head, where, format)
     if where and facts.kind != "table":
         raise InputError(f"{path} is a {facts.kind}, but --where selects rows of a table", "leave out --where")
-    return facts
+    return facts.with_survey()
 
 
 def _look(path: str, head: int, where: str, format: str | None) -> Description:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from lensctl.astro.rgb import lupton_rgb
 from lensctl.io.cutouts import by_manifest, npz
 from lensctl.io.cutouts.store import is_store, open_store
+from lensctl.io.provenance.steps import chain_of, survey_of
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables import sql
 from lensctl.io.tables.files import read_table
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,19 +36,21 @@ Read = Callable[[Sequence[int]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Source:
-    """Cutouts to select from: their table, and a function that reads some of them."""
+    """Cutouts to select from: their table, a function that reads some of them, and their survey."""
 
     table: pa.Table
     read: Read
+    survey: Survey = LS_DR10
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Cutouts under one heading: pixels (n, S, S, 3) float32 in nanomaggies, and lines of text below each."""
+    """Cutouts under one heading: pixels (n, S, S, B) float32 in nanomaggies, lines of text below each, their survey."""
 
     heading: str
     images: NDArray[np.float32]
     labels: Sequence[Sequence[str]]
+    survey: Survey = LS_DR10
 
 
 def open_source(path: str, root: str | None = None) -> Source:
@@ -59,7 +63,7 @@ def open_source(path: str, root: str | None = None) -> Source:
     """
     if is_store(path):
         store = open_store(path)
-        return Source(store.index, store.read)
+        return Source(store.index, store.read, survey_of(store.chain))
     if not is_s3(path) and (path.endswith(".npz") or _holds_npz(path)):
         return _npz_source(path)
     manifest = read_table(path)
@@ -69,7 +73,7 @@ def open_source(path: str, root: str | None = None) -> Source:
     def read(rows: Sequence[int]) -> NDArray[np.float32]:
         return by_manifest.Cutouts(manifest.take(rows), base).read(range(len(rows)))
 
-    return Source(manifest, read)
+    return Source(manifest, read, survey_of(chain_of(manifest, path)))
 
 
 def _holds_npz(path: str) -> bool:
@@ -81,6 +85,7 @@ def _npz_source(path: str) -> Source:
 
     files = by_manifest.npz_files(path) if Path(path).is_dir() else [Path(path)]
     table = pa.table({"galaxy_id": [file.stem for file in files]})
+    chain = by_manifest.carried_chain(npz.read_npz(files[0]), files[0])[1]
 
     def read(rows: Sequence[int]) -> NDArray[np.float32]:
         images = [npz.read_npz(files[row]).cutout for row in rows]
@@ -88,7 +93,7 @@ def _npz_source(path: str) -> Source:
             raise InputError(f"{path}: cutouts have different sizes", "select some with --ids")
         return np.stack(images)
 
-    return Source(table, read)
+    return Source(table, read, survey_of(chain))
 
 
 def choose(
@@ -140,7 +145,11 @@ def choose(
             chosen.append((heading, sql.rows_that(table, both, order)[:n]))
     if not any(rows for _, rows in chosen):
         raise InputError("no cutout meets the conditions", "see its contents with `lensctl show`")
-    return [Strip(heading, source.read(rows), _labels(table, rows, label)) for heading, rows in chosen if rows]
+    return [
+        Strip(heading, source.read(rows), _labels(table, rows, label), source.survey)
+        for heading, rows in chosen
+        if rows
+    ]
 
 
 def _labels(table: pa.Table, rows: Sequence[int], columns: Sequence[str]) -> list[list[str]]:
@@ -190,7 +199,7 @@ def draw(strips: Sequence[Strip], columns: int | None = None) -> bytes:
             style: dict[str, Any] = {"size": _points(HEADING_TEXT_PX), "weight": "bold", "va": "center"}
             texts.append((GAP_PX, start + HEADING_PX / 2 - 2, strip.heading, style))
             start += HEADING_PX
-        pictures = lupton_rgb(strip.images)[:, ::-1]  # row 0 is south: turn north up
+        pictures = lupton_rgb(strip.images, strip.survey)[:, ::-1]  # row 0 is south: turn north up
         for i, (picture, label) in enumerate(zip(pictures, strip.labels, strict=True)):
             y, x = start + i // columns * step_y, GAP_PX + i % columns * step_x
             large = picture.repeat(zoom, axis=0).repeat(zoom, axis=1)

@@ -12,10 +12,10 @@ import numpy as np
 
 from lensctl.io.cutouts import by_manifest, npz
 from lensctl.io.cutouts.store import Store, open_store
-from lensctl.io.provenance.steps import Chain
+from lensctl.io.provenance.steps import Chain, survey_of
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey import Survey
 from lensctl.show.description import Description, Rows, as_text, counted
 
 COUNTED = ("status", "source", "release", "layer", "pixel_scale_arcsec")
@@ -33,7 +33,7 @@ def store_facts(path: str) -> Description:
         "rows": store.n,
         "usable": usable,
         "size_px": store.size,
-        "bands": store.bands,
+        "bands": ", ".join(store.bands),
         "dtype": "float32",
         "unit": "nanomaggy",
         "shards": store.layout.shards,
@@ -81,7 +81,9 @@ def npz_facts(path: str) -> Description:
         return _arrays_facts(path, keys)
     found = npz.read_npz(path)
     members = {npz.CUTOUT: found.cutout, **found.meta}
-    measured = quality.measure(found.cutout[None], _bands(found.cutout.shape[2]))
+    chain: Chain = by_manifest.carried_chain(found, path)[1]
+    bands = _bands(found.cutout.shape[2], survey_of(chain))
+    measured = quality.measure(found.cutout[None], bands)
     plain = {name: column[0] for name, column in measured.items()}
     values = {
         "galaxy_id": str(found.meta["meta_galaxy_id"].item()),
@@ -94,10 +96,7 @@ def npz_facts(path: str) -> Description:
         "cutout_sha256": quality.fingerprints(found.cutout[None])[0],
     }
     rows = [(name, array.dtype.str, str(array.shape), _value(name, array)) for name, array in members.items()]
-    per_band = [
-        (band, *(float(plain[f"{what}_{band}"]) for what in quality.STATISTICS))
-        for band in _bands(found.cutout.shape[2])
-    ]
+    per_band = [(band, *(float(plain[f"{what}_{band}"]) for what in quality.STATISTICS)) for band in bands]
     listings = [
         Rows("Keys", KEYS, rows),
         Rows("Pixels, nanomaggies", ("band", *quality.STATISTICS), per_band),
@@ -106,7 +105,6 @@ def npz_facts(path: str) -> Description:
         "keys": [dict(zip(KEYS, row, strict=True)) for row in rows],
         "quality": {name: value.item() if hasattr(value, "item") else value for name, value in plain.items()},
     }
-    chain: Chain = by_manifest.carried_chain(found, path)[1]
     return Description("cutout (.npz)", values, listings, details, chain)
 
 
@@ -137,8 +135,8 @@ def _arrays_facts(path: str, keys: list[str]) -> Description:
     )
 
 
-def _bands(count: int) -> list[str]:
-    return list(LS_DR10.bands) if count == len(LS_DR10.bands) else [str(band) for band in range(count)]
+def _bands(count: int, survey: Survey) -> tuple[str, ...]:
+    return survey.bands if count == len(survey.bands) else tuple(str(band) for band in range(count))
 
 
 def _value(name: str, values: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import chain_of
+from lensctl.io.provenance.steps import chain_of, survey_of
 from lensctl.io.tables import sql
 from lensctl.io.tables.files import read_table
 from lensctl.io.tables.paths import format_of, parquet_dataset, readable
@@ -15,21 +15,16 @@ from lensctl.show.description import Description, Rows, as_text, counted
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CLASSES = (
-    "label",
-    "tier",
-    "split",
-    "pool",
-    "confuser_category",
-    "type",
-    "nobs_z_bin",
-    "status",
-    "cutout_ok",
-    "grading",
-)
-"""Columns whose values are counted."""
+    from lensctl.rules.survey import Survey
+
 DIGESTED_ROWS = 1_000_000
 """Larger tables are not read to compute a digest."""
+
+
+def classes_of(survey: Survey) -> tuple[str, ...]:
+    """Columns whose values are counted."""
+    of_row = ("label", "tier", "split", "pool", "confuser_category", "type")
+    return (*of_row, survey.nobs_bin, "status", "cutout_ok", "grading")
 
 
 def table_facts(path: str, head: int, where: str = "", format: str | None = None) -> Description:
@@ -49,7 +44,8 @@ def table_facts(path: str, head: int, where: str = "", format: str | None = None
             columns = found.schema
             rows = found.count_rows()
             table = found.to_table() if rows <= DIGESTED_ROWS else None
-            classes = found.to_table(columns=[name for name in CLASSES if name in columns.names])
+            names = classes_of(survey_of(chain_of(columns, path)))
+            classes = found.to_table(columns=[name for name in names if name in columns.names])
             first = found.head(head) if table is None else table.slice(0, head)
     else:
         table = read_table(path, format=format, allow_empty=True)
@@ -62,11 +58,13 @@ def table_facts(path: str, head: int, where: str = "", format: str | None = None
         matching = sql.rows_that(whole, where)
         values["matching"] = len(matching)
         first = whole.take(matching[:head])
-    counts = {name: counted(classes[name].to_pylist()) for name in CLASSES if name in classes.column_names}
-    listings = [_columns(columns, first)]
+    chain = chain_of(columns, path)
+    survey = survey_of(chain)
+    counts = {name: counted(classes[name].to_pylist()) for name in classes_of(survey) if name in classes.column_names}
+    listings = [_columns(columns, first, survey)]
     if counts:
         listings.insert(0, Rows("Classes", ("column", "rows"), _counts(counts)))
-    listed = schema.describe(columns.names)
+    listed = schema.describe(columns.names, survey)
     details = {
         "schema": [
             {"name": name, "type": str(columns.field(name).type), "unit": unit, "meaning": meaning}
@@ -75,17 +73,17 @@ def table_facts(path: str, head: int, where: str = "", format: str | None = None
         "counts": counts,
         "head": first.to_pylist(),
     }
-    return Description("table", values, listings, details, chain_of(columns, path))
+    return Description("table", values, listings, details, chain)
 
 
 def _counts(counts: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
     return [(name, as_text(values)) for name, values in counts.items()]
 
 
-def _columns(columns: pa.Schema, first: pa.Table) -> Rows:
+def _columns(columns: pa.Schema, first: pa.Table, survey: Survey) -> Rows:
     """One row per column: type, unit, first values and meaning."""
     rows = []
-    for name, _, unit, meaning in schema.describe(columns.names):
+    for name, _, unit, meaning in schema.describe(columns.names, survey):
         values = [_cell(value) for value in first[name].to_pylist()]
         rows.append((name, str(columns.field(name).type), unit, *values, meaning))
     shown = [f"row {i}" for i in range(first.num_rows)]

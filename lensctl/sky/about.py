@@ -7,10 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from lensctl.rules.survey import LS_DR10
-from lensctl.sky import dirt, lens_catalog, lenses, measure, pointings, population
+from lensctl.rules import split
+from lensctl.sky import catalogs, coadds, dirt, lens_catalog, lenses, measure, pointings, population, spectra
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lensctl.rules.survey import Survey
     from lensctl.sky.pointings import Pointing
 
 Counts = Callable[..., "Counter[tuple[str, ...]]"]
@@ -33,10 +36,15 @@ def text(counts: Counts, windows: Sequence[Pointing], seed: int, listed: int) ->
 
 
 def _head(windows: Sequence[Pointing], seed: int, listed: int) -> str:
-    side = windows[0].size
+    side, survey = windows[0].size, windows[0].survey
+    bands, cutout = ", ".join(survey.bands), survey.cutout_size_px
+    coadd = f"`{survey.bricks.folders[-1]}/AAA/BRICK/{survey.bricks.prefix}-BRICK-*.fits.fz`"
+    shares = "/".join(f"{100 * fraction:g}" for fraction in survey.split_fractions.values())
+    columns = f"the DR10 columns and dtypes, for {', '.join(catalogs.optical_bands(survey))}"
     return f"""# A mock sky
 
 **Nothing here was observed.** `lensctl sky` made these files (seed {seed}) as test data with a known truth.
+The survey is {survey.name}: {bands}, pixels of {survey.pixel_scale_arcsec:g} arcsec, cutouts of {cutout} px.
 They show that the pipeline works; they say nothing about real lenses. Every FITS header has `MOCK = T`.
 
 The layout is that of the DESI Legacy Imaging Surveys DR10 server:
@@ -44,26 +52,26 @@ The layout is that of the DESI Legacy Imaging Surveys DR10 server:
 | path | contents |
 |---|---|
 | `survey-bricks.fits.gz` | the {len(windows)} bricks used, from the survey's brick scheme |
-| `south/tractor/AAA/tractor-BRICK.fits` | catalogue of a brick, with the DR10 columns and dtypes |
+| `south/tractor/AAA/tractor-BRICK.fits` | catalogue of a brick, with {columns} |
 | `south/sweep/10.0/sweep-*.fits` | the same objects in 5 x 5 degree files with the sweep columns |
-| `south/coadd/AAA/BRICK/legacysurvey-BRICK-*.fits.fz` | image, invvar, nexp in g, r, z, and maskbits |
+| {coadd} | image, invvar, nexp in {bands}, and maskbits |
 | `lenses.csv` | {listed} rows in lenscat's format |
 | `truth.parquet` | true parameters of each object, lens and confuser flags |
 | `provenance.json` | how this folder was made |
 
 """ + _paragraphs(
         f"Coadds are windows of {side} x {side} px of their brick, in the brick's tangent plane (with CRPIX shifted)."
-        " `bx`, `by`"
-        f" are pixels of these files. Objects are catalogued at least {pointings.MARGIN_PX} px from the edge of a"
-        " window; galaxies nearer the edge are drawn but not listed. Each window lies in one HEALPix pixel (nside 128),"
-        " away from its border, and no two windows share a pixel, so no cutout reaches into another split. Splits"
-        " (70/15/15) and nobs_z bins are assigned to the windows in proportion."
+        " `bx`, `by` are pixels of these files. Objects are catalogued at least"
+        f" {pointings.margin_px(survey)} px from the edge of a window; galaxies nearer the edge are drawn but not"
+        " listed. Each window lies in one HEALPix pixel (nside"
+        f" {split.NSIDE}), away from its border, and no two windows share a pixel, so no cutout reaches into another"
+        f" split. Splits ({shares}) and {survey.depth('nobs')} bins are assigned to the windows in proportion."
     )
 
 
 def _contents(counts: Counts) -> str:
     kinds = counts("kind", "split")
-    splits = ("train", "val", "test")
+    splits = split.SPLITS
     lines = ["## Contents", "", "| kind | " + " | ".join(splits) + " | all |", "|---|" + "---|" * 4]
     for kind in (*population.KINDS, "star"):
         row = [kinds[kind, split] for split in splits]
@@ -78,7 +86,12 @@ def _contents(counts: Counts) -> str:
 
 
 def _drawn(windows: Sequence[Pointing]) -> str:
-    area_deg2 = sum(((w.size - 2 * pointings.MARGIN_PX) * LS_DR10.pixel_scale_arcsec / 3600) ** 2 for w in windows)
+    survey = windows[0].survey
+    scale, imaging = survey.pixel_scale_arcsec, [survey.imaging[band] for band in survey.bands]
+    bands = ", ".join(survey.bands)
+    blue = " or ".join(survey.bands[i] for i in spectra.bluest(survey)[:2])
+    rays = lenses.oversample(survey)
+    area_deg2 = sum(((w.size - 2 * pointings.margin_px(survey)) * scale / 3600) ** 2 for w in windows)
     galaxies = sum(w.galaxies for w in windows)
     lens_share = sum(w.confident + w.probable for w in windows) / max(galaxies, 1)
     shares = ", ".join(f"{kind} {share:g}" for kind, share in population.KINDS.items())
@@ -87,7 +100,7 @@ def _drawn(windows: Sequence[Pointing]) -> str:
     )
     tiers = "; ".join(
         f"`{name}` has a median Einstein radius of {t.einstein_median_arcsec:g} arcsec (log-normal, 0.24), a peak"
-        f" signal-to-noise ratio of {_range(t.peak_snr)} per pixel in g or r, a contrast to the galaxy of at least"
+        f" signal-to-noise ratio of {_range(t.peak_snr)} per pixel in {blue}, a contrast to the galaxy of at least"
         f" {t.contrast:g}, and a source within {t.reach:g} Einstein radii of the lens"
         for name, t in lenses.TIERS.items()
     )
@@ -100,12 +113,13 @@ def _drawn(windows: Sequence[Pointing]) -> str:
         f" the images. There are {galaxies / area_deg2:,.0f} catalogued galaxies per square degree, about three times"
         f" the real density to that limit, so that windows can be small, and {lens_share:.1%} are lenses, far more than"
         " in reality. Early-type galaxies (types DEV, SER with index 1.6-6, REX) have the g-r and r-z colours of"
-        " passive galaxies at redshift 0.06-0.92. Spirals, rings, edge-on discs, clumpy galaxies and early types with"
-        " blue companions (pair) resemble lenses; the confuser rules of the pool classify them as ring_proxy,"
-        f" edge_on_proxy, blue_clumpy and large_galaxy. Stars: {population.STARS_PER_GALAXY:g} per galaxy.",
+        f" passive galaxies at redshift 0.06-0.92.{_spectra(survey)} Spirals, rings, edge-on discs, clumpy galaxies and"
+        " early types with blue companions (pair) resemble lenses; the confuser rules of the pool classify them as"
+        f" {', '.join(survey.confusers) or 'nothing, as the survey has none'}."
+        f" Stars: {population.STARS_PER_GALAXY:g} per galaxy.",
         "**Lenses.** A lens is an ordinary early-type galaxy"
         f" (z {_range(population.HOST_MAG_Z_RANGE)}, drawn with weight flux^0.45) with a source ray-traced"
-        f" ({lenses.OVERSAMPLE} x {lenses.OVERSAMPLE} rays per pixel) through a"
+        f" ({rays} x {rays} rays per pixel) through a"
         " singular isothermal ellipsoid (Kormann, Schneider & Bartelmann 1994) with external shear (|N(0, 0.05)|) and"
         f" Einstein radius {_range(lenses.EINSTEIN_RANGE_ARCSEC)} arcsec. Sources are Sersic, index 0.7-1.6, half-light"
         f" radius {_range(lenses.SOURCE_R_HALF_RANGE_ARCSEC)} arcsec, g-r = N(0.18, 0.15), r-z = N(0.22, 0.16), r ="
@@ -113,35 +127,57 @@ def _drawn(windows: Sequence[Pointing]) -> str:
         f" clear enough for the grade: {tiers}. {pointings.CONFIDENT_SHARE:.0%} of the lenses are confident, compared"
         " with 8.5 % of lenscat's DESI rows, so that a small test split has some.",
         "**Seeing and noise.** Moffat PSFs (beta 2.8-4, ellipticity a few per cent) with FWHM"
-        f" {_range(pointings.SEEING_RANGE_ARCSEC)} arcsec, medians {_three(pointings.SEEING_MEDIAN_ARCSEC)} in g, r, z,"
-        " drawn for each window and band. Noise is Gaussian and independent between pixels (in real coadds,"
-        f" neighbours are correlated): {_three(pointings.NOISE_ONE_EXPOSURE)} nanomaggies per pixel and exposure"
-        " in g, r, z with 8 % scatter, divided by the square root of the number of exposures, plus photon noise. nobs_z"
-        f" bins of the windows: {', '.join(f'{name} {share:g}' for name, share, _ in pointings.NOBS_Z)}.",
+        f" {_range(pointings.seeing_limits(survey))} arcsec, medians {_list(i.psf_fwhm_arcsec for i in imaging)} in"
+        f" {bands}, drawn for each window and band. Noise is Gaussian and independent between pixels (in real coadds,"
+        f" neighbours are correlated): {_list(i.noise_nanomaggy for i in imaging)} nanomaggies per pixel and exposure"
+        f" in {bands} with 8 % scatter, divided by the square root of the number of exposures, plus photon noise."
+        f" {survey.depth('nobs')} bins of the windows:"
+        f" {', '.join(f'{name} {share:g}' for name, share, _ in pointings.NOBS)}.",
         "**Catalogue.** Rows are mock measurements: true values with errors that follow from depth, PSF and size;"
         " position errors are 0.02 arcsec and 0.45 FWHM/SNR in quadrature. The galaxy absorbs part of the arcs:"
         f" {lenses.ABSORBED_SHARE:g} of one least-squares step of a fit to galaxy and arcs with the galaxy's shape"
         " fixed and its position and flux in each band free, so the fluxes of lenses include some of the arcs' light"
         " and their positions are shifted towards it. Sizes and types are those of the galaxy. Of early types, lenses"
-        f" or not, {mistyped}. There is no i band. Columns that are not simulated are 0.",
+        f" or not, {mistyped}. {_without(survey)}Columns that are not simulated are 0.",
         "**Sources.** Brick scheme, file layout, columns, mask radii (1630 arcsec x 1.396^-G), extinction coefficients"
-        " and the quantisation of images (1e-4 nanomaggies) are those of the Legacy Surveys. The noise per exposure is"
-        " close to that of DR10 cutouts. Counts, sizes and colours are round numbers chosen to resemble DR10.",
+        f" and the quantisation of images ({coadds.COARSEST_STEP_NANOMAGGY:g} nanomaggies, or 1/{coadds.STEPS_IN_NOISE}"
+        " of an exposure's noise if that is less) are those of the Legacy Surveys. Seeing, noise, gain and saturation"
+        f" are those of survey {survey.name}. Counts, sizes and colours are round numbers chosen to resemble DR10.",
     )
 
 
+def _spectra(survey: Survey) -> str:
+    """What the README says of fluxes in bands other than g, r and z."""
+    others = [band for band in survey.bands if survey.imaging[band].wavelength_um not in spectra.ANCHORS_UM]
+    if not others:
+        return ""
+    return (
+        f" Fluxes in {', '.join(others)} follow from those in g, r and z: log flux is linear in log wavelength between"
+        " these, with half the slope beyond them."
+    )
+
+
+def _without(survey: Survey) -> str:
+    """What the README says of bands that have columns but no images."""
+    absent = [band for band in catalogs.optical_bands(survey) if band not in survey.bands]
+    return f"There is no {' or '.join(absent)} band. " if absent else ""
+
+
 def _dirt(windows: Sequence[Pointing]) -> str:
+    survey = windows[0].survey
     missing = sum(bool(w.dirt.missing_band) for w in windows)
     unexposed = sum(bool(w.dirt.unexposed_band) for w in windows)
     bright = sum(w.dirt.bright_star for w in windows)
+    near, far = (limit * (survey.cutout_size_px // 2) * survey.pixel_scale_arcsec for limit in dirt.HOLE_RANGE)
+    saturation = survey.imaging[survey.detection_band].saturation_nanomaggy
     centres, edges = sum(w.dirt.nan_centres for w in windows), sum(w.dirt.nan_edges for w in windows)
     return _paragraphs(
         "## Data flaws",
         f"The same for lenses and all other objects: {missing} bricks without files for one band; {unexposed} windows"
         f" with a strip where one band has no exposure (nexp 0, image exactly 0, invvar 0); {centres} patches of NaN"
-        f" on objects and {edges} about 10 arcsec from them; {bright} stars of"
+        f" on objects and {edges} at {near:.1f}-{far:.1f} arcsec from them; {bright} stars of"
         f" r {_range(population.BRIGHT_STAR_MAG_R_RANGE)},"
-        f" saturated (at {dirt.SATURATION_NANOMAGGY[1]:g} nanomaggies per pixel in r), bleeding and masked.",
+        f" saturated (at {saturation:g} nanomaggies per pixel in {survey.detection_band}), bleeding and masked.",
         f"In lenses.csv: {lens_catalog.OUTSIDE_SHARE:.1%} of rows outside the footprint,"
         f" {lens_catalog.DUPLICATE_SHARE:.0%} of lenses listed twice within 3 arcsec under another name,"
         f" {lens_catalog.TWO_NAMES_SHARE:.0%} under two names in one row, {lens_catalog.UNNAMED_SHARE:.1%} without"
@@ -153,7 +189,7 @@ def _range(limits: tuple[float, float]) -> str:
     return f"{limits[0]:g}-{limits[1]:g}"
 
 
-def _three(values: tuple[float, float, float]) -> str:
+def _list(values: Iterable[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 

@@ -1,4 +1,4 @@
-"""The survey's brick scheme: the sky divided into 0.25 degree rows, each with an even number of bricks."""
+"""The Legacy Surveys' brick scheme: the sky divided into rows of one height, each with an even number of bricks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-SIZE_DEG = 0.25
-ROWS = 721
-SIDE_PX = 3600
 
 
 @dataclass(frozen=True)
@@ -39,27 +35,27 @@ class Brick:
 
 
 @cache
-def columns_per_row() -> NDArray[np.int64]:
-    """Number of bricks in each row, south to north: (721,) int64.
+def columns_per_row(size_deg: float) -> NDArray[np.int64]:
+    """Number of bricks in each row, south to north, of rows this high: (180 / size + 1,) int64.
 
-    Bricks are at most 0.25 degrees wide where the row is widest; their number is rounded up to an even number, and is
-    one at each pole.
+    Bricks are at most as wide as they are high where the row is widest; their number is rounded up to an even number,
+    and is one at each pole.
     """
-    centre = -90 + SIZE_DEG * np.arange(ROWS)
-    widest = np.maximum(np.abs(centre) - SIZE_DEG / 2, 0)
-    count = np.ceil(360 / SIZE_DEG * np.cos(np.radians(widest)) - 1e-9).astype(np.int64)
+    centre = -90 + size_deg * np.arange(round(180 / size_deg) + 1)
+    widest = np.maximum(np.abs(centre) - size_deg / 2, 0)
+    count = np.ceil(360 / size_deg * np.cos(np.radians(widest)) - 1e-9).astype(np.int64)
     count += count % 2
     count[[0, -1]] = 1
     return np.asarray(count, np.int64)
 
 
-def brick_at(ra: float, dec: float) -> Brick:
-    """The brick that contains a position (degrees)."""
-    row = min(int((dec + 90 + SIZE_DEG / 2) / SIZE_DEG), ROWS - 1)
-    counts = columns_per_row()
+def brick_at(ra: float, dec: float, size_deg: float) -> Brick:
+    """The brick of a scheme of this height that contains a position (degrees)."""
+    counts = columns_per_row(size_deg)
+    row = min(int((dec + 90 + size_deg / 2) / size_deg), len(counts) - 1)
     width = 360 / counts[row]
     col = int((ra % 360) / width)
-    centre_ra, centre_dec = float((col + 0.5) * width), float(-90 + row * SIZE_DEG)
+    centre_ra, centre_dec = float((col + 0.5) * width), float(-90 + row * size_deg)
     name = f"{int(centre_ra * 10 + 1e-9):04d}{'m' if centre_dec < 0 else 'p'}{int(abs(centre_dec) * 10 + 1e-9):03d}"
     return Brick(
         name=name,
@@ -71,8 +67,8 @@ def brick_at(ra: float, dec: float) -> Brick:
         dec=centre_dec,
         ra1=float(col * width),
         ra2=float((col + 1) * width),
-        dec1=max(centre_dec - SIZE_DEG / 2, -90.0),
-        dec2=min(centre_dec + SIZE_DEG / 2, 90.0),
+        dec1=max(centre_dec - size_deg / 2, -90.0),
+        dec2=min(centre_dec + size_deg / 2, 90.0),
     )
 
 

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lensctl.sky.bricks import Brick
+    from lensctl.rules.survey import Survey
     from lensctl.sky.dirt import Planes
     from lensctl.sky.pointings import Pointing
 
 TILE_PX = 100
-IMAGE_STEP_NANOMAGGY = 1e-4
-"""Quantisation of images, as in the survey; cfitsio takes an absolute step as a negative quantisation level."""
+COARSEST_STEP_NANOMAGGY = 1e-4
+STEPS_IN_NOISE = 50
+"""Quantisation of images: as in DR10, and finer where the noise of an exposure has fewer steps than this."""
 
 INVVAR_LEVEL = 16.0
 DR_VERSION = 10000
@@ -39,19 +40,36 @@ def mock_cards() -> list[Card]:
     return flag + [{"name": "COMMENT", "value": text} for text in MOCK_COMMENTS]
 
 
-def folder(root: Path, brick: Brick) -> Path:
+def release(survey: Survey) -> int:
+    """Number of the data release, if the survey is one of DR10's; else 0."""
+    return DR_VERSION if survey.layer == LS_DR10.layer else 0
+
+
+def folder(root: Path, pointing: Pointing) -> Path:
     """Folder of a brick's coadds, as on the server."""
-    return root / "south" / "coadd" / brick.folder / brick.name
+    return root / pointing.survey.bricks.folders[-1] / pointing.brick.folder / pointing.brick.name
+
+
+def file_name(pointing: Pointing, kind: str, band: str = "") -> str:
+    """Name of one plane's file, such as legacysurvey-0959p805-image-g.fits.fz."""
+    return f"{pointing.survey.bricks.prefix}-{pointing.brick.name}-{kind}{'-' if band else ''}{band}.fits.fz"
+
+
+def image_step(noise_nanomaggy: float) -> float:
+    """Quantisation of images with this noise in one exposure, nanomaggies."""
+    return min(COARSEST_STEP_NANOMAGGY, noise_nanomaggy / STEPS_IN_NOISE)
 
 
 def write(root: Path, pointing: Pointing, planes: Planes) -> None:
     """Write a window's coadds; a missing band has no files."""
-    place = folder(root, pointing.brick)
+    place = folder(root, pointing)
     place.mkdir(parents=True, exist_ok=True)
-    for i, band in enumerate(LS_DR10.bands):
+    for i, band in enumerate(pointing.survey.bands):
         if band == pointing.dirt.missing_band:
             continue
-        _write(place, pointing, "image", band, planes.image[i], -IMAGE_STEP_NANOMAGGY)
+        step = image_step(pointing.survey.imaging[band].noise_nanomaggy)
+        # cfitsio takes an absolute step as a negative quantisation level
+        _write(place, pointing, "image", band, planes.image[i], -step)
         _write(place, pointing, "invvar", band, planes.invvar[i], INVVAR_LEVEL)
         _write(place, pointing, "nexp", band, planes.nexp[i], None)
     _write(place, pointing, "maskbits", "", planes.maskbits, None)
@@ -60,7 +78,7 @@ def write(root: Path, pointing: Pointing, planes: Planes) -> None:
 def _write(place: Path, pointing: Pointing, kind: str, band: str, data: NDArray[Any], level: float | None) -> None:
     import fitsio
 
-    name = f"legacysurvey-{pointing.brick.name}-{kind}{'-' if band else ''}{band}.fits.fz"
+    name = file_name(pointing, kind, band)
     compression: dict[str, Any] = {"compress": "RICE", "tile_dims": (TILE_PX, TILE_PX)}
     if level is not None:
         dither = 1 + zlib.crc32(name.encode()) % 10000
@@ -74,11 +92,17 @@ _MEANING = {"image": "image", "invvar": "wtmap", "nexp": "expmap", "maskbits": "
 
 
 def _header(pointing: Pointing, kind: str, band: str) -> list[Card]:
-    brick, wcs = pointing.brick, pointing.wcs().wcs
-    values: list[tuple[str, Any, str]] = [
-        ("SURVEY", "DECaLS", "mock of the DECam Legacy Survey"),
-        ("LSDR", "DR10", "Data release whose layout this follows"),
-        ("DRVERSIO", DR_VERSION, "Survey data release number"),
+    brick, survey, wcs = pointing.brick, pointing.survey, pointing.wcs().wcs
+    version = release(survey)
+    origin: list[tuple[str, Any, str]] = [("SURVEY", survey.name, "survey of which this is a mock")]
+    if version:
+        origin = [
+            ("SURVEY", "DECaLS", "mock of the DECam Legacy Survey"),
+            ("LSDR", f"DR{version // 1000}", "Data release whose layout this follows"),
+            ("DRVERSIO", version, "Survey data release number"),
+        ]
+    values = [
+        *origin,
         ("LEGPIPEV", "lensctl", "no legacypipe: see MOCK"),
         ("BRICKNAM", brick.name, "LegacySurvey brick RRRr[pm]DDd"),
         ("BRICKID", brick.id, "LegacySurvey brick id"),
@@ -105,7 +129,7 @@ def _header(pointing: Pointing, kind: str, band: str) -> list[Card]:
         ("PRODTYPE", _MEANING[kind], "NOAO image type"),
     ]
     if band:
-        i = LS_DR10.bands.index(band)
+        i = survey.bands.index(band)
         values += [
             ("FILTER", band, "Band"),
             ("PSFFWHM", pointing.seeing[i], "[arcsec] FWHM of the mock PSF, a Moffat"),

@@ -7,27 +7,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.rules.survey import LS_DR10
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lensctl.rules.survey import Survey
     from lensctl.sky.pointings import Pointing
 
-ELECTRONS_PER_NANOMAGGY = (3100.0, 2600.0, 3300.0)
-"""Gain of one exposure in g, r, z, for photon noise."""
-
-SATURATION_NANOMAGGY = (22.0, 22.0, 32.0)
 FEWEST_IN_POOL = 3
 """Minimum exposures of the pool; a chip edge never reduces a pointing from this number to fewer."""
 
-BIT_BRIGHT, BITS_SATURATED, BIT_MEDIUM = 1, (2, 3, 4), 11
 BRIGHT_MAG, MEDIUM_MAG = 13.0, 16.0
+HOLE_RANGE = (0.72, 0.96)
+"""Distance of some holes from an object, in half cutouts: inside the cutout, away from its centre."""
 
 
 @dataclass
 class Planes:
-    """Data planes of one window: (3, S, S) image, invvar and nexp, and (S, S) maskbits."""
+    """Data planes of one window: (B, S, S) image, invvar and nexp, and (S, S) maskbits."""
 
     image: NDArray[np.float32]
     invvar: NDArray[np.float32]
@@ -36,15 +32,15 @@ class Planes:
 
 
 def exposures(rng: np.random.Generator, pointing: Pointing) -> NDArray[np.int16]:
-    """Number of exposures of each pixel: (3, S, S) int16.
+    """Number of exposures of each pixel: (B, S, S) int16.
 
     Up to one more or fewer beyond a straight chip edge; zero in a missing band, and on a strip along one edge of the
     window in the band without exposures there.
     """
     side = pointing.size
-    nexp = np.empty((3, side, side), np.int16)
+    nexp = np.empty((len(pointing.nobs), side, side), np.int16)
     nexp[:] = np.array(pointing.nobs)[:, None, None]
-    for band, name in enumerate(LS_DR10.bands):
+    for band, name in enumerate(pointing.survey.bands):
         view = nexp[band].T if rng.random() < 0.5 else nexp[band]
         edge = int(rng.integers(side // 5, side - side // 5))
         fewer = 0 if pointing.nobs[band] == FEWEST_IN_POOL else -1
@@ -58,21 +54,27 @@ def exposures(rng: np.random.Generator, pointing: Pointing) -> NDArray[np.int16]
 
 
 def star_mask(
-    x: NDArray[np.float64], y: NDArray[np.float64], magnitude: NDArray[np.float64], side: int
+    x: NDArray[np.float64], y: NDArray[np.float64], magnitude: NDArray[np.float64], side: int, survey: Survey
 ) -> NDArray[np.int32]:
     """maskbits around stars at window pixels (x, y): (S, S) int32.
 
-    As in the survey, radius = 1630 arcsec x 1.396^-G for G < 16 (bit 11), and half of that for G < 13 (bit 1).
+    As in DR10, radius = 1630 arcsec x 1.396^-G for G < 16 (MEDIUM), and half of that for G < 13 (BRIGHT).
     """
+    bright, medium = _flag(survey, "BRIGHT"), _flag(survey, "MEDIUM")
     bits = np.zeros((side, side), np.int32)
     rows, columns = np.mgrid[:side, :side]
     for i in np.flatnonzero(magnitude < MEDIUM_MAG):
-        radius = 1630 * 1.396 ** -magnitude[i] / LS_DR10.pixel_scale_arcsec
+        radius = 1630 * 1.396 ** -magnitude[i] / survey.pixel_scale_arcsec
         squared = (columns - x[i]) ** 2 + (rows - y[i]) ** 2
-        bits[squared < radius**2] |= 1 << BIT_MEDIUM
+        bits[squared < radius**2] |= medium
         if magnitude[i] < BRIGHT_MAG:
-            bits[squared < (radius / 2) ** 2] |= 1 << BIT_BRIGHT
+            bits[squared < (radius / 2) ** 2] |= bright
     return bits
+
+
+def _flag(survey: Survey, name: str) -> int:
+    """The value of a named mask bit; 0 if the survey has none of that name."""
+    return 1 << survey.mask_bits[name] if name in survey.mask_bits else 0
 
 
 def expose(
@@ -85,13 +87,14 @@ def expose(
     """
     image = np.empty_like(light)
     invvar = np.empty_like(light)
-    for band in range(3):
-        light[band], saturated = _saturate(light[band], SATURATION_NANOMAGGY[band])
-        bits[saturated] |= 1 << BITS_SATURATED[band]
+    for band, name in enumerate(p.survey.bands):
+        imaging = p.survey.imaging[name]
+        light[band], saturated = _saturate(light[band], imaging.saturation_nanomaggy)
+        bits[saturated] |= _flag(p.survey, f"SATUR_{name.upper()}")
         exposed = nexp[band] > 0
         count = np.maximum(nexp[band], 1).astype(np.float32)
         sky = np.float32(p.noise[band] ** 2)
-        variance = (sky + np.maximum(light[band], 0) / np.float32(ELECTRONS_PER_NANOMAGGY[band])) / count
+        variance = (sky + np.maximum(light[band], 0) / np.float32(imaging.electrons_per_nanomaggy)) / count
         noise = rng.standard_normal(light[band].shape, dtype=np.float32) * np.sqrt(variance)
         offset = np.float32(rng.normal(0, 0.03) * p.noise[band] / np.sqrt(p.nobs[band]))
         image[band] = np.where(exposed, light[band] + noise + offset, 0)
@@ -115,21 +118,24 @@ def _saturate(light: NDArray[np.float32], level: float) -> tuple[NDArray[np.floa
 
 
 def punch_holes(
-    rng: np.random.Generator, planes: Planes, x: NDArray[np.float64], y: NDArray[np.float64], centres: int, edges: int
+    rng: np.random.Generator, planes: Planes, x: NDArray[np.float64], y: NDArray[np.float64], pointing: Pointing
 ) -> None:
-    """Put patches of NaN on (`centres`) or 36-48 px from (`edges`) random objects, in one band or all.
+    """Put patches of NaN on random objects, and where their cutouts end (HOLE_RANGE), in one band or all.
 
     x, y : (N,) window pixels of the catalogued objects, lenses and others alike.
     """
-    side = planes.image.shape[1]
-    for which in range(centres + edges):
+    bands, side = planes.image.shape[:2]
+    half = pointing.survey.cutout_size_px // 2
+    near, far = (limit * half for limit in HOLE_RANGE)
+    centres = pointing.dirt.nan_centres
+    for which in range(centres + pointing.dirt.nan_edges):
         target = int(rng.integers(len(x)))
-        away = (rng.uniform(36, 48) if which >= centres else 0.0) * rng.choice([-1, 1])
+        away = (rng.uniform(near, far) if which >= centres else 0.0) * rng.choice([-1, 1])
         across = rng.uniform(-4, 4)
         at_x, at_y = (away, across) if rng.random() < 0.5 else (across, away)
         width, height = rng.integers(2, 7, 2)
         left, top = (int(np.clip(round(v), 0, side - 8)) for v in (x[target] + at_x, y[target] + at_y))
-        bands = slice(None) if rng.random() < 0.5 else slice(int(rng.integers(3)), None, 3)
-        hole = planes.image[bands, top : top + height, left : left + width]
-        hole[planes.nexp[bands, top : top + height, left : left + width] > 0] = np.nan
-        planes.invvar[bands, top : top + height, left : left + width] = 0
+        spoiled = slice(None) if rng.random() < 0.5 else slice(int(rng.integers(bands)), None, bands)
+        hole = planes.image[spoiled, top : top + height, left : left + width]
+        hole[planes.nexp[spoiled, top : top + height, left : left + width] > 0] = np.nan
+        planes.invvar[spoiled, top : top + height, left : left + width] = 0

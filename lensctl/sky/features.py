@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.rules.survey import LS_DR10
+from lensctl.sky import spectra
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from lensctl.rules.survey import Survey
     from lensctl.sky.population import Table
 
-COLUMNS = ("x", "y", "flux_g", "flux_r", "flux_z", "r_half", "n", "q", "phi")
-"""Columns of a component: offset from its galaxy (arcsec, x right, y up), flux in nanomaggies, and profile."""
+SHAPE = ("x", "y", "r_half", "n", "q", "phi")
+"""Columns of a component beside its fluxes: offset from its galaxy (arcsec, x right, y up), and profile."""
 
 GAUSSIAN = 0.5
 """Sersic index of a knot."""
@@ -25,40 +26,42 @@ Components = dict[str, "NDArray[np.float64]"]
 
 
 def components(
-    rng: np.random.Generator, galaxies: Table, kind: NDArray[np.str_]
+    rng: np.random.Generator, galaxies: Table, kind: NDArray[np.str_], survey: Survey
 ) -> tuple[Components, NDArray[np.int64]]:
     """Decompose galaxies into the profiles they are rendered from.
 
     Returns
     -------
     table : mapping of (C,) float64
-        The COLUMNS.
+        SHAPE, and flux_BAND of each band in nanomaggies.
     owner : (C,) int64
         Row of the galaxy that each component belongs to.
     """
+    columns = (*SHAPE, *survey.per_band("flux"))
     plain = np.flatnonzero(~np.isin(kind, list(_PARTS)))
-    parts = [{name: galaxies[name][plain] if name in galaxies else np.zeros(len(plain)) for name in COLUMNS}]
+    parts = [{name: galaxies[name][plain] if name in galaxies else np.zeros(len(plain)) for name in columns}]
     owners = [plain]
     for row in np.flatnonzero(np.isin(kind, list(_PARTS))):
-        galaxy = {name: float(galaxies[name][row]) for name in COLUMNS if name in galaxies}
-        pieces = _PARTS[str(kind[row])](rng, galaxy)
+        galaxy = {name: float(galaxies[name][row]) for name in columns if name in galaxies}
+        pieces = _PARTS[str(kind[row])](rng, galaxy, survey)
         parts += pieces
         owners += [np.full(len(piece["x"]), row) for piece in pieces]
-    table = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
+    table = {name: np.concatenate([part[name] for part in parts]) for name in columns}
     return table, np.concatenate(owners)
 
 
-def _profile(galaxy: dict[str, float], share: tuple[float, float, float], **changed: float) -> Components:
+def _profile(galaxy: dict[str, float], share: Sequence[float], survey: Survey, **changed: float) -> Components:
     """One profile at the galaxy's centre with a fraction of its flux in g, r and z."""
     values = {"x": 0.0, "y": 0.0, **galaxy, **changed}
-    for band, part in zip(LS_DR10.bands, share, strict=True):
-        values[f"flux_{band}"] = galaxy[f"flux_{band}"] * part
-    return {name: np.array([values[name]]) for name in COLUMNS}
+    for flux, part in zip(survey.per_band("flux"), spectra.shares(survey, share), strict=True):
+        values[flux] = galaxy[flux] * part
+    return {name: np.array([value]) for name, value in values.items()}
 
 
 def _knots(
     galaxy: dict[str, float],
-    share: tuple[float, float, float],
+    share: Sequence[float],
+    survey: Survey,
     place: tuple[NDArray[np.float64], NDArray[np.float64]],
     weight: NDArray[np.float64],
     r_half: NDArray[np.float64],
@@ -75,12 +78,12 @@ def _knots(
         "q": ones,
         "phi": 0 * ones,
     }
-    for band, part in zip(LS_DR10.bands, share, strict=True):
-        table[f"flux_{band}"] = galaxy[f"flux_{band}"] * part * weight / weight.sum()
+    for flux, part in zip(survey.per_band("flux"), spectra.shares(survey, share), strict=True):
+        table[flux] = galaxy[flux] * part * weight / weight.sum()
     return table
 
 
-def _spiral(rng: np.random.Generator, galaxy: dict[str, float]) -> list[Components]:
+def _spiral(rng: np.random.Generator, galaxy: dict[str, float], survey: Survey) -> list[Components]:
     bulge, arms = rng.uniform(0.12, 0.32), rng.uniform(0.24, 0.42)
     in_bulge = (0.6 * bulge, bulge, 1.25 * bulge)
     in_arms = (1.35 * arms, arms, 0.75 * arms)
@@ -95,13 +98,13 @@ def _spiral(rng: np.random.Generator, galaxy: dict[str, float]) -> list[Componen
     size = 0.09 * galaxy["r_half"] + 0.08 * np.tile(radius, number)
     place = (radii * np.cos(angles), radii * np.sin(angles))
     return [
-        _profile(galaxy, in_bulge, r_half=0.22 * galaxy["r_half"], n=2.5, q=max(galaxy["q"], 0.75)),
-        _profile(galaxy, (in_disc[0], in_disc[1], in_disc[2]), n=1.0),
-        _knots(galaxy, in_arms, place, weight, size),
+        _profile(galaxy, in_bulge, survey, r_half=0.22 * galaxy["r_half"], n=2.5, q=max(galaxy["q"], 0.75)),
+        _profile(galaxy, in_disc, survey, n=1.0),
+        _knots(galaxy, in_arms, survey, place, weight, size),
     ]
 
 
-def _ring(rng: np.random.Generator, galaxy: dict[str, float]) -> list[Components]:
+def _ring(rng: np.random.Generator, galaxy: dict[str, float], survey: Survey) -> list[Components]:
     ring, disc = rng.uniform(0.18, 0.34), rng.uniform(0.10, 0.22)
     in_ring, in_disc = (1.5 * ring, ring, 0.65 * ring), (1.1 * disc, disc, 0.9 * disc)
     in_bulge = tuple(1 - a - b for a, b in zip(in_ring, in_disc, strict=True))
@@ -112,23 +115,23 @@ def _ring(rng: np.random.Generator, galaxy: dict[str, float]) -> list[Components
     place = (radius * np.cos(angle), radius * np.sin(angle))
     bulge_size = float(np.clip(0.45 * galaxy["r_half"], 0.45, 1.0))
     return [
-        _profile(galaxy, (in_bulge[0], in_bulge[1], in_bulge[2]), r_half=bulge_size, n=3.5, q=max(galaxy["q"], 0.7)),
-        _profile(galaxy, in_disc, r_half=0.75 * radius, n=1.0),
-        _knots(galaxy, in_ring, place, weight, np.full(knots, rng.uniform(0.25, 0.4))),
+        _profile(galaxy, in_bulge, survey, r_half=bulge_size, n=3.5, q=max(galaxy["q"], 0.7)),
+        _profile(galaxy, in_disc, survey, r_half=0.75 * radius, n=1.0),
+        _knots(galaxy, in_ring, survey, place, weight, np.full(knots, rng.uniform(0.25, 0.4))),
     ]
 
 
-def _edge_on(rng: np.random.Generator, galaxy: dict[str, float]) -> list[Components]:
+def _edge_on(rng: np.random.Generator, galaxy: dict[str, float], survey: Survey) -> list[Components]:
     bulge = rng.uniform(0.0, 0.3)
     in_bulge = (0.7 * bulge, bulge, 1.2 * bulge)
     in_disc = tuple(1 - b for b in in_bulge)
     return [
-        _profile(galaxy, in_bulge, r_half=0.3 * galaxy["r_half"], n=2.0, q=0.8),
-        _profile(galaxy, (in_disc[0], in_disc[1], in_disc[2])),
+        _profile(galaxy, in_bulge, survey, r_half=0.3 * galaxy["r_half"], n=2.0, q=0.8),
+        _profile(galaxy, in_disc, survey),
     ]
 
 
-def _clumpy(rng: np.random.Generator, galaxy: dict[str, float]) -> list[Components]:
+def _clumpy(rng: np.random.Generator, galaxy: dict[str, float], survey: Survey) -> list[Components]:
     disc = rng.uniform(0.3, 0.5)
     clumps = int(rng.integers(4, 10))
     in_clumps = (1.08 * (1 - disc), 1 - disc, 0.9 * (1 - disc))
@@ -136,14 +139,14 @@ def _clumpy(rng: np.random.Generator, galaxy: dict[str, float]) -> list[Componen
     spread = 0.75 * galaxy["r_half"]
     place = (rng.normal(0, spread, clumps), rng.normal(0, spread, clumps))
     return [
-        _profile(galaxy, (in_disc[0], in_disc[1], in_disc[2]), n=1.0),
-        _knots(galaxy, in_clumps, place, rng.gamma(1.5, 1, clumps) + 0.1, rng.uniform(0.12, 0.35, clumps)),
+        _profile(galaxy, in_disc, survey, n=1.0),
+        _knots(galaxy, in_clumps, survey, place, rng.gamma(1.5, 1, clumps) + 0.1, rng.uniform(0.12, 0.35, clumps)),
     ]
 
 
-def _pair(rng: np.random.Generator, galaxy: dict[str, float]) -> list[Components]:
+def _pair(rng: np.random.Generator, galaxy: dict[str, float], survey: Survey) -> list[Components]:
     """An early-type galaxy with one or two small blue companions nearby, not in a lensing configuration."""
-    pieces = [_profile(galaxy, (1.0, 1.0, 1.0))]
+    pieces = [_profile(galaxy, (1.0, 1.0, 1.0), survey)]
     for _ in range(int(rng.integers(1, 3))):
         distance, angle = rng.uniform(2.0, 5.0), rng.uniform(0, 2 * np.pi)
         flux_r = 10 ** rng.uniform(-0.5, 0.6)
@@ -151,19 +154,17 @@ def _pair(rng: np.random.Generator, galaxy: dict[str, float]) -> list[Components
         companion = {
             "x": distance * np.cos(angle),
             "y": distance * np.sin(angle),
-            "flux_g": flux_r * 10 ** (-0.4 * g_r),
-            "flux_r": flux_r,
-            "flux_z": flux_r * 10 ** (0.4 * r_z),
+            **spectra.fluxes(survey, flux_r * 10 ** (-0.4 * g_r), flux_r, flux_r * 10 ** (0.4 * r_z)),
             "r_half": rng.uniform(0.2, 0.6),
             "n": 1.0,
             "q": rng.uniform(0.35, 1),
             "phi": rng.uniform(0, np.pi),
         }
-        pieces.append({name: np.array([companion[name]]) for name in COLUMNS})
+        pieces.append({name: np.array([value]) for name, value in companion.items()})
     return pieces
 
 
-_PARTS: dict[str, Callable[[np.random.Generator, dict[str, float]], list[Components]]] = {
+_PARTS: dict[str, Callable[[np.random.Generator, dict[str, float], Survey], list[Components]]] = {
     "spiral": _spiral,
     "ring": _ring,
     "edge_on": _edge_on,

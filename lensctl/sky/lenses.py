@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.astro import lensing, sersic
-from lensctl.rules.survey import LS_DR10
-from lensctl.sky import population
+from lensctl.sky import population, render, spectra
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from lensctl.astro.moffat import Psf
+    from lensctl.rules.survey import Survey
 
-STAMP_PX = 41
-OVERSAMPLE = 4
-KERNEL_PX = 33
+STAMP_ARCSEC = 10.7
+RAY_ARCSEC = 0.07
+"""Greatest distance between rays."""
+
+KERNEL_WIDTHS = 6.2
+"""Side of a PSF's image on a stamp, in widths of the broadest band's median PSF."""
 
 EINSTEIN_RANGE_ARCSEC = (0.7, 2.5)
 SOURCE_MAG_R_RANGE, SOURCE_SLOPE = (21.3, 25.0), 0.3
@@ -34,8 +37,9 @@ ABSORBED_SHARE = 0.75
 class Tier:
     """Definition of a grade: median Einstein radius, peak signal-to-noise of the arcs and contrast to the galaxy.
 
-    Signal-to-noise is that of the brightest arc pixel in g or r over the sky noise; contrast is arc over galaxy at
-    the brightest arc pixel in g. `reach` is the maximum source offset from the lens, in Einstein radii.
+    Signal-to-noise is that of the brightest arc pixel over the sky noise, in the bluest band or the next; contrast is
+    arc over galaxy at the brightest arc pixel in the bluest. `reach` is the maximum source offset from the lens, in
+    Einstein radii.
     """
 
     einstein_median_arcsec: float
@@ -52,28 +56,34 @@ TIERS = {
 
 @dataclass(frozen=True)
 class Arcs:
-    """One lensed source: `image` (3, 41, 41) nanomaggies before the PSF, `seen` after it, and its parameters."""
+    """One lensed source: `image` (B, S, S) nanomaggies before the PSF, `seen` after it, and its parameters."""
 
     image: NDArray[np.float32]
     seen: NDArray[np.float64]
     facts: Mapping[str, float]
 
 
+def oversample(survey: Survey) -> int:
+    """Rays per pixel along each axis."""
+    return int(np.ceil(survey.pixel_scale_arcsec / RAY_ARCSEC))
+
+
 def draw(
     rng: np.random.Generator,
     host: Mapping[str, float],
     tier: Tier,
-    psfs: tuple[Psf, Psf, Psf],
+    psfs: Sequence[Psf],
     sigma: NDArray[np.float64],
     offset_px: tuple[float, float],
+    survey: Survey,
 ) -> tuple[Arcs, NDArray[np.float64]]:
     """Draw lens and source until the arcs are as visible as the tier requires, and ray-trace them.
 
     Parameters
     ----------
     host : mapping
-        flux_g, flux_r, flux_z, r_half, n, q, phi of the lens galaxy.
-    sigma : (3,) float64
+        r_half, n, q, phi of the lens galaxy, and its flux_BAND in each band.
+    sigma : (B,) float64
         Sky noise per pixel, nanomaggies.
     offset_px : (dx, dy)
         Offset of the galaxy's centre from the centre of the stamp's middle pixel.
@@ -81,23 +91,28 @@ def draw(
     Returns
     -------
     arcs : Arcs
-    model : (3, 41, 41) float64
+    model : (B, S, S) float64
         The galaxy alone, with unit flux, convolved with each band's PSF.
     """
-    model = _seen(_host_stamp(host, offset_px)[None].repeat(3, axis=0), psfs)
-    flux = np.array([host[f"flux_{band}"] for band in LS_DR10.bands])
+    size, scale, bands = render.odd_px(STAMP_ARCSEC, survey), survey.pixel_scale_arcsec, len(survey.bands)
+    offset_arcsec = (offset_px[0] * scale, offset_px[1] * scale)
+    blue, *redder = spectra.bluest(survey)[:2]
+    kernels = np.stack([psf.kernel(render.kernel_px(survey, KERNEL_WIDTHS)) for psf in psfs])
+    model = _seen(_host_stamp(host, offset_px, size, scale)[None].repeat(bands, axis=0), kernels)
+    flux = np.array([host[name] for name in survey.per_band("flux")])
     best: Arcs | None = None
     for _ in range(40):
-        lens, source = _geometry(rng, host, tier, offset_px)
+        lens, source = _geometry(rng, host, tier, offset_arcsec)
         unit = lensing.lensed_image(
-            lens, source.brightness, size=STAMP_PX, pixel_scale=LS_DR10.pixel_scale_arcsec, oversample=OVERSAMPLE
+            lens, source.brightness, size=size, pixel_scale=scale, oversample=oversample(survey)
         )
         colours = np.clip(rng.normal((0.18, 0.22), (0.15, 0.16)), (-0.15, -0.15), (0.6, 0.7))
-        relative = np.array([10 ** (-0.4 * colours[0]), 1.0, 10 ** (0.4 * colours[1])])
-        seen = _seen(unit[None].repeat(3, axis=0), psfs) * relative[:, None, None]
-        peak = np.unravel_index(np.argmax(seen[0]), seen[0].shape)
-        snr_of_unit = max(seen[0].max() / sigma[0], seen[1].max() / sigma[1])
-        contrast_of_unit = seen[0][peak] / (flux[0] * model[0][peak])
+        spectrum = spectra.fluxes(survey, float(10 ** (-0.4 * colours[0])), 1.0, float(10 ** (0.4 * colours[1])))
+        relative = np.array(list(spectrum.values()))  # to the flux in r
+        seen = _seen(unit[None].repeat(bands, axis=0), kernels) * relative[:, None, None]
+        peak = np.unravel_index(np.argmax(seen[blue]), seen[blue].shape)
+        snr_of_unit = max(seen[band].max() / sigma[band] for band in (blue, *redder))
+        contrast_of_unit = seen[blue][peak] / (flux[blue] * model[blue][peak])
         least = max(tier.peak_snr[0] / snr_of_unit, tier.contrast / contrast_of_unit)
         most = tier.peak_snr[1] / snr_of_unit
         bright, faint = (22.5 - 2.5 * np.log10(limit) for limit in (most, least))
@@ -117,7 +132,7 @@ def draw(
             "source_n": source.n,
             "source_q": source.q,
             "source_phi": source.phi,
-            **{f"source_flux_{band}": flux_r * r for band, r in zip(LS_DR10.bands, relative, strict=True)},
+            **{f"source_{name}": flux_r * value for name, value in spectrum.items()},
             "magnification": float(unit.sum()),
             "arc_peak_snr": flux_r * snr_of_unit,
             "arc_contrast": flux_r * contrast_of_unit,
@@ -131,11 +146,11 @@ def draw(
 
 
 def _geometry(
-    rng: np.random.Generator, host: Mapping[str, float], tier: Tier, offset_px: tuple[float, float]
+    rng: np.random.Generator, host: Mapping[str, float], tier: Tier, centre_arcsec: tuple[float, float]
 ) -> tuple[lensing.Lens, sersic.Sersic]:
     theta_e = float(np.clip(tier.einstein_median_arcsec * np.exp(rng.normal(0, 0.24)), *EINSTEIN_RANGE_ARCSEC))
     shear, shear_angle = min(abs(rng.normal(0, 0.05)), 0.15), rng.uniform(0, 2 * np.pi)
-    x, y = (v * LS_DR10.pixel_scale_arcsec for v in offset_px)
+    x, y = centre_arcsec
     lens = lensing.Lens(
         theta_e=theta_e,
         q=float(np.clip(host["q"] + rng.normal(0.05, 0.07), 0.5, 0.97)),
@@ -158,17 +173,18 @@ def _geometry(
     return lens, source
 
 
-def _host_stamp(host: Mapping[str, float], offset_px: tuple[float, float]) -> NDArray[np.float32]:
+def _host_stamp(
+    host: Mapping[str, float], offset_px: tuple[float, float], size: int, pixel_scale: float
+) -> NDArray[np.float32]:
     shape = sersic.Shapes(*(np.array([host[name]]) for name in ("r_half", "n", "q", "phi")))
     dx, dy = (np.array([offset]) for offset in offset_px)
-    return np.asarray(sersic.stamps(shape, dx, dy, size=STAMP_PX)[0], np.float32)
+    return np.asarray(sersic.stamps(shape, dx, dy, size=size, pixel_scale=pixel_scale)[0], np.float32)
 
 
-def _seen(images: NDArray[np.floating], psfs: tuple[Psf, Psf, Psf]) -> NDArray[np.float64]:
-    """(3, S, S) images convolved with the PSF of each band."""
+def _seen(images: NDArray[np.floating], kernels: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(B, S, S) images convolved with the PSF of each band, (B, k, k)."""
     from scipy.signal import fftconvolve
 
-    kernels = np.stack([psf.kernel(KERNEL_PX) for psf in psfs])
     return np.asarray(fftconvolve(images, kernels, mode="same", axes=(1, 2)), np.float64)
 
 
@@ -183,14 +199,14 @@ def absorbed(
 
     Parameters
     ----------
-    arcs, model : (3, S, S) float64
+    arcs, model : (B, S, S) float64
         Arcs in nanomaggies and galaxy with unit flux, both convolved with the PSF.
-    flux, sigma : (3,) float64
+    flux, sigma : (B,) float64
         True flux of the galaxy and sky noise per pixel, nanomaggies.
 
     Returns
     -------
-    flux : (3,) float64
+    flux : (B,) float64
         Added to the galaxy's flux, nanomaggies.
     shift : (dx, dy)
         Pixels.

@@ -7,38 +7,49 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.astro import sersic
-from lensctl.rules.survey import LS_DR10
-from lensctl.sky import dirt
+from lensctl.sky import spectra
+from lensctl.sky.catalogs import infrared_bands, optical_bands
+from lensctl.sky.coadds import release
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from lensctl.astro.moffat import Psf
+    from lensctl.rules.survey import Survey
+    from lensctl.sky.dirt import Planes
     from lensctl.sky.pointings import Pointing
     from lensctl.sky.population import Table
-
-RELEASE = 10000
-"""DR10 south."""
 
 MISTYPED_EARLY = {"EXP": 0.02, "PSF": 0.012}
 """Fraction of early-type galaxies, lenses or not, fitted with another type."""
 
 EXTINCTION_PER_EBV = {
-    "g": 3.214,
-    "r": 2.165,
-    "i": 1.592,
-    "z": 1.211,
-    "w1": 0.184,
-    "w2": 0.113,
-    "w3": 0.0241,
-    "w4": 0.00910,
+    "g": (0.472, 3.214),
+    "r": (0.642, 2.165),
+    "i": (0.784, 1.592),
+    "z": (0.926, 1.211),
+    "w1": (3.35, 0.184),
+    "w2": (4.60, 0.113),
+    "w3": (11.56, 0.0241),
+    "w4": (22.09, 0.00910),
 }
-"""A/E(B-V), from the Legacy Surveys catalogue page."""
+"""Effective wavelength (micrometres) and A/E(B-V), from the Legacy Surveys catalogue page."""
 
 INDEX_OF_TYPE = {"PSF": 0.0, "REX": 1.0, "EXP": 1.0, "DEV": 4.0}
 APERTURES_ARCSEC = (0.5, 0.75, 1.0, 1.5, 2.0, 3.5, 5.0, 7.0)
 _GAUSSIAN_HALF = 1.1774  # half-light radius of a round Gaussian in sigmas
-_GALDEPTH_SIGMA_PX = 0.45 / _GAUSSIAN_HALF / LS_DR10.pixel_scale_arcsec
+_GALDEPTH_SIGMA_ARCSEC = 0.45 / _GAUSSIAN_HALF
+_WISE_FROM_UM = (0.926, 0.642)  # WISE fluxes follow from those in the bands nearest to z and r
+
+
+def extinction(band: str, survey: Survey) -> float:
+    """A/E(B-V) in a band: listed, or for other bands between those listed, by the logarithms of both numbers."""
+    if band in EXTINCTION_PER_EBV:
+        return EXTINCTION_PER_EBV[band][1]
+    wavelengths, coefficients = np.log(list(EXTINCTION_PER_EBV.values())).T
+    return float(np.exp(np.interp(np.log(survey.imaging[band].wavelength_um), wavelengths, coefficients)))
 
 
 def mistype(rng: np.random.Generator, types: NDArray[np.str_], kind: NDArray[np.str_]) -> NDArray[np.str_]:
@@ -57,25 +68,26 @@ def measure(
     pointing: Pointing,
     true: Table,
     types: NDArray[np.str_],
-    planes: dirt.Planes,
-    psfs: tuple[Psf, Psf, Psf],
+    planes: Planes,
+    psfs: Sequence[Psf],
 ) -> dict[str, NDArray[Any]]:
     """Catalogue columns of objects, with DR10 names and units; all other columns are zero in the files.
 
     Parameters
     ----------
     true : mapping of (N,) float64
-        x, y (window pixels, shifted by the effect of arcs), flux_g, flux_r, flux_z (including absorbed arcs),
-        r_half, n, q, phi; mag_r of stars, NaN for galaxies.
+        x, y (window pixels, shifted by the effect of arcs), flux_BAND of each band (including absorbed arcs), r_half,
+        n, q, phi; mag_r of stars, NaN for galaxies.
     types : (N,) text
         Fitted types.
     """
-    count = len(types)
+    count, survey = len(types), pointing.survey
+    scale = survey.pixel_scale_arcsec
     is_point = types == "PSF"
     column, row = (np.clip(np.rint(true[name]).astype(int), 0, pointing.size - 1) for name in ("x", "y"))
-    size_px = np.where(is_point, 0, true["r_half"] / _GAUSSIAN_HALF / LS_DR10.pixel_scale_arcsec)
+    size_px = np.where(is_point, 0, true["r_half"] / _GAUSSIAN_HALF / scale)
     out: dict[str, NDArray[Any]] = {
-        "release": np.full(count, RELEASE),
+        "release": np.full(count, release(survey)),
         "brickid": np.full(count, pointing.brick.id),
         "brickname": np.full(count, pointing.brick.name),
         "brick_primary": np.ones(count, bool),
@@ -85,11 +97,11 @@ def measure(
         "mjd_min": np.full(count, 56900.0 + pointing.index),
         "mjd_max": np.full(count, 58100.0 + pointing.index),
     }
-    for band, per_ebv in EXTINCTION_PER_EBV.items():
-        out[f"mw_transmission_{band}"] = np.full(count, 10 ** (-0.4 * per_ebv * pointing.ebv))
+    for band in (*optical_bands(survey), *infrared_bands(survey)):
+        out[f"mw_transmission_{band}"] = np.full(count, 10 ** (-0.4 * extinction(band, survey) * pointing.ebv))
     scatter = 1 + rng.normal(0, 0.02, count)
-    snr = {}
-    for i, band in enumerate(LS_DR10.bands):
+    best = np.ones(count)
+    for i, band in enumerate(survey.bands):
         nexp = planes.nexp[i, row, column]
         area = psfs[i].noise_equivalent_area_px
         per_px = nexp / pointing.noise[i] ** 2
@@ -98,7 +110,7 @@ def measure(
         error = np.where(ivar > 0, 1 / np.sqrt(np.maximum(ivar, 1e-12)), 0)
         flux = true[f"flux_{band}"] * scatter * (1 + rng.normal(0, 0.01, count)) + error * rng.normal(0, 1, count)
         flux = np.where(nexp > 0, flux, 0)
-        snr[band] = np.abs(flux) * np.sqrt(ivar)
+        best = np.maximum(best, np.abs(flux) * np.sqrt(ivar))
         out |= {
             f"flux_{band}": flux,
             f"flux_ivar_{band}": ivar,
@@ -106,27 +118,29 @@ def measure(
             f"ngood_{band}": nexp,
             f"psfsize_{band}": np.where(nexp > 0, psfs[i].fwhm * (1 + rng.normal(0, 0.008, count)), 0),
             f"psfdepth_{band}": per_px / area,
-            f"galdepth_{band}": per_px / (area + 4 * np.pi * _GALDEPTH_SIGMA_PX**2),
-            f"nea_{band}": np.full(count, area * LS_DR10.pixel_scale_arcsec**2),
-            f"blob_nea_{band}": np.full(count, area * LS_DR10.pixel_scale_arcsec**2),
+            f"galdepth_{band}": per_px / (area + 4 * np.pi * (_GALDEPTH_SIGMA_ARCSEC / scale) ** 2),
+            f"nea_{band}": np.full(count, area * scale**2),
+            f"blob_nea_{band}": np.full(count, area * scale**2),
             f"rchisq_{band}": np.where(nexp > 0, 1 + np.abs(rng.normal(0, 0.05, count)), 0),
             f"fracflux_{band}": np.abs(rng.normal(0, 0.03, count)),
             f"fracin_{band}": np.full(count, 0.99),
         }
         out |= _apertures(band, flux, ivar, psfs[i], np.where(is_point, 0, true["r_half"]))
-    out |= _infrared(rng, out["flux_z"], out["flux_r"])
-    best = np.maximum(np.maximum(snr["g"], snr["r"]), np.maximum(snr["z"], 1))
-    return out | _place(rng, pointing, true, psfs[1].fwhm, best) | _shape(rng, true, types, best)
+    wise = _infrared(rng, *(out[f"flux_{spectra.nearest(survey, wavelength)}"] for wavelength in _WISE_FROM_UM))
+    out |= {name: values for name, values in wise.items() if name.endswith(infrared_bands(survey))}
+    detected = psfs[survey.bands.index(survey.detection_band)]
+    return out | _place(rng, pointing, true, detected.fwhm, best) | _shape(rng, true, types, best)
 
 
 def _place(
     rng: np.random.Generator, pointing: Pointing, true: Table, fwhm: float, snr: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
     """Positions with an error of 0.02 arcsec and 0.45 FWHM/SNR in quadrature, the same for every object."""
-    error_px = np.hypot(0.02, 0.45 * fwhm / snr) / LS_DR10.pixel_scale_arcsec
+    scale = pointing.survey.pixel_scale_arcsec
+    error_px = np.hypot(0.02, 0.45 * fwhm / snr) / scale
     x, y = (true[name] + error_px * rng.normal(0, 1, len(snr)) for name in ("x", "y"))
     ra, dec = pointing.wcs().all_pix2world(x, y, 0)
-    ivar = 1 / (error_px * LS_DR10.pixel_scale_arcsec / 3600) ** 2
+    ivar = 1 / (error_px * scale / 3600) ** 2
     return {"ra": np.asarray(ra) % 360, "dec": np.asarray(dec), "bx": x, "by": y, "ra_ivar": ivar, "dec_ivar": ivar}
 
 
@@ -177,13 +191,13 @@ def _apertures(
 
 
 def _infrared(
-    rng: np.random.Generator, flux_z: NDArray[np.float64], flux_r: NDArray[np.float64]
+    rng: np.random.Generator, redder: NDArray[np.float64], bluer: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
-    """WISE fluxes: brighter than z for red objects, with errors like those of the all-sky survey."""
-    count = len(flux_z)
+    """WISE fluxes, from those in two bands: the redder the colour, the brighter; errors like the all-sky survey's."""
+    count = len(redder)
     with np.errstate(divide="ignore", invalid="ignore"):
-        red = np.where((flux_z > 0) & (flux_r > 0), 2.5 * np.log10(flux_z / flux_r), 0.5)
-    w1 = np.maximum(flux_z, 0) * 10 ** (0.4 * (0.9 * red - 0.35))
+        red = np.where((redder > 0) & (bluer > 0), 2.5 * np.log10(redder / bluer), 0.5)
+    w1 = np.maximum(redder, 0) * 10 ** (0.4 * (0.9 * red - 0.35))
     table: dict[str, NDArray[Any]] = {}
     for band, error, ratio in (("w1", 0.5, 1.0), ("w2", 1.2, 0.65), ("w3", 60.0, 0.5), ("w4", 600.0, 0.5)):
         table[f"flux_{band}"] = ratio * w1 + rng.normal(0, error, count)

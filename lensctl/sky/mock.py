@@ -11,23 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.io.provenance.steps import Chain, stamp, to_json
+from lensctl.io.provenance.steps import Chain, stamp, survey_of, to_json
 from lensctl.io.tables.files import write_table
 from lensctl.io.workers import each
 from lensctl.sky import about, catalogs, coadds, lens_catalog
-from lensctl.sky.columns import tractor_rows
 from lensctl.sky.pointings import Pointing, Size, plan
-from lensctl.sky.window import LENS_FACTS, Columns, build
+from lensctl.sky.window import Columns, build, lens_facts
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from lensctl.rules.survey import Survey
+
 LENS_SHARE = 0.031
 """Default fraction of lenses among galaxies: far higher than on the real sky."""
 
-GALAXIES_PER_PROCESS = 1000
-"""Starting a process takes as long as making a few hundred galaxies."""
+PIXELS_PER_PROCESS = 5_000_000
+"""Starting a process takes as long as making windows of a million pixels or two."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +68,19 @@ def make(
     workers : int
         Maximum number of processes.
     chain : Chain
-        Provenance, for the truth table and provenance.json.
+        Provenance, for the truth table and provenance.json; its last step says of which survey the sky is.
     advance : callable
         Called with 1 for each window made.
 
     Raises
     ------
     InputError
-        An impossible size.
+        An impossible size, or a survey without imaging.
     """
-    pointings = plan(seed, size)
+    survey = survey_of(chain)
+    pointings = plan(seed, size, survey)
     windows: dict[int, tuple[NDArray[Any], Columns]] = {}
-    processes = min(workers, max(1, size.galaxies // GALAXIES_PER_PROCESS))
+    processes = min(workers, max(1, sum(pointing.size**2 for pointing in pointings) // PIXELS_PER_PROCESS))
     for index, catalog, truth in each(partial(_make_window, root, seed), pointings, processes):
         windows[index] = catalog, truth
         advance(1)
@@ -86,31 +88,32 @@ def make(
     truths = [windows[pointing.index][1] for pointing in pointings]
     for pointing, catalog in zip(pointings, rows, strict=True):
         catalogs.write_tractor(root, pointing.brick, catalog)
-    sweeps = catalogs.write_sweeps(root, np.concatenate(rows))
+    sweeps = catalogs.write_sweeps(root, np.concatenate(rows), survey)
     catalogs.write_bricks(root, [pointing.brick for pointing in pointings])
     truth = {name: np.concatenate([part[name] for part in truths]) for name in truths[0]}
     listed = lens_catalog.rows(seed, truth)
     lens_catalog.write(root / "lenses.csv", listed)
-    write_table(stamp(_truth_table(truth), chain), str(root / "truth.parquet"))
+    write_table(stamp(_truth_table(truth, survey), chain), str(root / "truth.parquet"))
     (root / "provenance.json").write_text(to_json(chain) + "\n", encoding="utf-8")
-    survey = MockSurvey(pointings, sum(map(len, rows)), sweeps, len(listed), truth)
-    (root / "README.md").write_text(about.text(survey.counts, pointings, seed, len(listed)), encoding="utf-8")
-    return survey
+    made = MockSurvey(pointings, sum(map(len, rows)), sweeps, len(listed), truth)
+    (root / "README.md").write_text(about.text(made.counts, pointings, seed, len(listed)), encoding="utf-8")
+    return made
 
 
 def _make_window(root: Path, seed: int, pointing: Pointing) -> tuple[int, NDArray[Any], Columns]:
     """Make one window and write its coadds; returns its index, Tractor rows and truth."""
     window = build(seed, pointing)
     coadds.write(root, pointing, window.planes)
-    return pointing.index, tractor_rows(window.catalog), window.truth
+    return pointing.index, catalogs.tractor_rows(window.catalog, pointing.survey), window.truth
 
 
-def _truth_table(truth: Columns) -> pa.Table:
+def _truth_table(truth: Columns, survey: Survey) -> pa.Table:
     """The truth as a table; lens parameters are null for other objects."""
     import pyarrow as pa
 
     names = zip(truth["brickname"], truth["objid"], strict=True)
     columns: dict[str, Any] = {"galaxy_id": pa.array([f"{brick}_{objid}" for brick, objid in names])}
+    only_of_lenses = lens_facts(survey)
     for name, values in truth.items():
-        columns[name] = pa.array(values, from_pandas=name in LENS_FACTS)
+        columns[name] = pa.array(values, from_pandas=name in only_of_lenses)
     return pa.table(columns)

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.sky import spectra
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from lensctl.rules.survey import Survey
 
 FAINTEST_MAG_Z = 21.5
 HOST_FAINTEST_MAG_Z = 20.4
@@ -81,14 +85,14 @@ def flux(magnitude: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def galaxies(
-    rng: np.random.Generator, count: int, hosts: Sequence[str] = ()
+    rng: np.random.Generator, count: int, survey: Survey, hosts: Sequence[str] = ()
 ) -> tuple[Table, NDArray[np.str_], NDArray[np.str_]]:
     """Draw galaxies; the first ones are early-type lens galaxies with the types in `hosts`.
 
     Returns
     -------
     table : mapping of (count,) float64
-        mag_z, flux_g, flux_r, flux_z, r_half, n, q, phi: the entire galaxy, including arms and clumps.
+        mag_z, r_half, n, q, phi, and flux_BAND of the survey's bands: the entire galaxy, including arms and clumps.
     kind, type : (count,) text
         One of KINDS; the Tractor type that a fit would choose.
     """
@@ -108,10 +112,10 @@ def galaxies(
     table["q"][round_] = 1.0
     table["n"][round_ | (type_ == "EXP")] = 1.0
     table["n"][type_ == "DEV"] = 4.0
-    table["flux_z"] = flux(table["mag_z"])
-    table["flux_r"] = table["flux_z"] * 10 ** (-0.4 * table["r_z"])
-    table["flux_g"] = table["flux_r"] * 10 ** (-0.4 * table["g_r"])
-    return table, kind, type_
+    z = flux(table["mag_z"])
+    r = z * 10 ** (-0.4 * table["r_z"])
+    g = r * 10 ** (-0.4 * table["g_r"])
+    return table | spectra.fluxes(survey, g, r, z), kind, type_
 
 
 def _early(rng: np.random.Generator, count: int, hosts: NDArray[np.str_]) -> tuple[Table, NDArray[np.str_]]:
@@ -231,14 +235,14 @@ _DRAW = {
 }
 
 
-def faint_galaxies(rng: np.random.Generator, count: int) -> Table:
+def faint_galaxies(rng: np.random.Generator, count: int, survey: Survey) -> Table:
     """Galaxies below the catalogue limit: small blue discs, with the columns of `galaxies`."""
     mag_r = magnitudes(rng, count, FAINT_MAG_R_RANGE, FAINT_SLOPE)
-    flux_r = flux(mag_r)
+    r = flux(mag_r)
+    g = r * 10 ** (-0.4 * np.clip(rng.normal(0.5, 0.3, count), -0.1, 1.6))
+    z = r * 10 ** (0.4 * np.clip(rng.normal(0.5, 0.3, count), -0.2, 1.6))
     return {
-        "flux_g": flux_r * 10 ** (-0.4 * np.clip(rng.normal(0.5, 0.3, count), -0.1, 1.6)),
-        "flux_r": flux_r,
-        "flux_z": flux_r * 10 ** (0.4 * np.clip(rng.normal(0.5, 0.3, count), -0.2, 1.6)),
+        **spectra.fluxes(survey, g, r, z),
         "r_half": np.clip(np.exp(rng.normal(np.log(0.42), 0.35, count)), 0.15, 1.2),
         "n": np.full(count, 1.0),
         "q": rng.uniform(0.35, 1, count),
@@ -246,18 +250,13 @@ def faint_galaxies(rng: np.random.Generator, count: int) -> Table:
     }
 
 
-def stars(rng: np.random.Generator, count: int, bright: bool) -> Table:
-    """Stars: flux_g, flux_r, flux_z and mag_r, (count,) or with `bright` (count + 1,), the bright star last."""
+def stars(rng: np.random.Generator, count: int, bright: bool, survey: Survey) -> Table:
+    """Stars: mag_r and flux_BAND of each band, (count,) or with `bright` (count + 1,), the bright star last."""
     mag_r = magnitudes(rng, count, STAR_MAG_R_RANGE, STAR_SLOPE)
     if bright:
         mag_r = np.append(mag_r, rng.uniform(*BRIGHT_STAR_MAG_R_RANGE))
     g_r = np.clip(rng.normal(0.85, 0.4, len(mag_r)), 0.2, 1.5)
     steps, locus = (0.2, 0.5, 0.8, 1.1, 1.35, 1.5), (0.02, 0.22, 0.40, 0.62, 0.95, 1.7)
     r_z = np.interp(g_r, steps, locus) + rng.normal(0, 0.04, len(mag_r))
-    flux_r = flux(mag_r)
-    return {
-        "mag_r": mag_r,
-        "flux_g": flux_r * 10 ** (-0.4 * g_r),
-        "flux_r": flux_r,
-        "flux_z": flux_r * 10 ** (0.4 * r_z),
-    }
+    r = flux(mag_r)
+    return {"mag_r": mag_r, **spectra.fluxes(survey, r * 10 ** (-0.4 * g_r), r, r * 10 ** (0.4 * r_z))}

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lensctl.astro.moffat import Psf
-from lensctl.rules.survey import LS_DR10
 from lensctl.sky import dirt, features, lenses, measure, population, render
-from lensctl.sky.pointings import MARGIN_PX, Pointing, generator
+from lensctl.sky.pointings import Pointing, generator, margin_px
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SEPARATION_PX = 9.0
+    from lensctl.rules.survey import Survey
+
+SEPARATION_ARCSEC = 2.358
 """Minimum distance between catalogued objects; closer ones would be blended."""
 
-LENS_FACTS = (
+_RIM_ARCSEC = 2.62  # beyond a window, from where galaxies still shine into it
+
+_LENS = (
     "theta_e",
     "lens_q",
     "lens_phi",
@@ -30,16 +34,8 @@ LENS_FACTS = (
     "source_n",
     "source_q",
     "source_phi",
-    "source_flux_g",
-    "source_flux_r",
-    "source_flux_z",
-    "magnification",
-    "arc_peak_snr",
-    "arc_contrast",
-    "absorbed_flux_g",
-    "absorbed_flux_r",
-    "absorbed_flux_z",
 )
+_ARCS = ("magnification", "arc_peak_snr", "arc_contrast")
 
 Columns = dict[str, "NDArray[Any]"]
 
@@ -53,47 +49,54 @@ class Window:
     truth: Columns
 
 
-def psfs_of(rng: np.random.Generator, pointing: Pointing) -> tuple[Psf, Psf, Psf]:
+def lens_facts(survey: Survey) -> tuple[str, ...]:
+    """Columns of the truth table that only lenses have."""
+    return (*_LENS, *survey.per_band("source_flux"), *_ARCS, *survey.per_band("absorbed_flux"))
+
+
+def psfs_of(rng: np.random.Generator, pointing: Pointing) -> list[Psf]:
     """The pointing's PSFs: Moffats with beta 2.8-4 and ellipticity of a few per cent."""
     beta = rng.uniform(2.8, 4.0)
-    e1, e2 = rng.normal(0, 0.015, (2, 3))
-    g, r, z = (Psf(pointing.seeing[i], float(beta), float(e1[i]), float(e2[i])) for i in range(3))
-    return g, r, z
+    e1, e2 = rng.normal(0, 0.015, (2, len(pointing.seeing)))
+    scale = pointing.survey.pixel_scale_arcsec
+    shapes = zip(pointing.seeing, e1, e2, strict=True)
+    return [Psf(fwhm, float(beta), float(e1), float(e2), scale) for fwhm, e1, e2 in shapes]
 
 
 def build(seed: int, pointing: Pointing) -> Window:
     """Draw, render, expose and measure one pointing; random numbers depend only on (seed, pointing)."""
-    rng = generator(seed, pointing.index)
+    rng, survey = generator(seed, pointing.index), pointing.survey
     psfs = psfs_of(rng, pointing)
     nexp = dirt.exposures(rng, pointing)
     sigma = np.array([n / np.sqrt(max(k, 1)) for n, k in zip(pointing.noise, pointing.nobs, strict=True)])
 
     # population
-    galaxies, kind, types = population.galaxies(rng, pointing.galaxies, pointing.host_types)
-    stars = population.stars(rng, rng.poisson(pointing.galaxies * population.STARS_PER_GALAXY), False)
+    galaxies, kind, types = population.galaxies(rng, pointing.galaxies, survey, pointing.host_types)
+    stars = population.stars(rng, rng.poisson(pointing.galaxies * population.STARS_PER_GALAXY), False, survey)
     x, y = _places(rng, pointing, len(kind) + len(stars["mag_r"]))
     count = len(kind)
 
     # light of galaxies (catalogued, too faint, or in the rim) and arcs
-    canvas = render.Canvas.blank(pointing.size)
+    canvas = render.Canvas.blank(pointing.size, survey)
     _draw_galaxies(rng, canvas, galaxies, kind, x[:count], y[:count], sigma)
     _draw_surroundings(rng, canvas, pointing, sigma)
     facts, seen_as = _draw_arcs(rng, canvas, pointing, galaxies, (x, y), psfs, sigma)
     light = canvas.seen(psfs)
 
     # stars; a bright one may lie anywhere, also on a galaxy
-    bright = population.stars(rng, 0, pointing.dirt.bright_star)
+    bright = population.stars(rng, 0, pointing.dirt.bright_star, survey)
     stars = {name: np.concatenate([stars[name], bright[name]]) for name in stars}
     star_x = np.concatenate([x[count:], rng.uniform(0.12, 0.88, len(bright["mag_r"])) * pointing.size])
     star_y = np.concatenate([y[count:], rng.uniform(0.12, 0.88, len(bright["mag_r"])) * pointing.size])
-    fluxes = np.stack([stars[f"flux_{band}"] for band in LS_DR10.bands])
+    fluxes = np.stack([stars[name] for name in survey.per_band("flux")])
     render.add_stars(light, star_x, star_y, fluxes, psfs, sigma)
-    bits = dirt.star_mask(star_x, star_y, stars["mag_r"], pointing.size)
+    bits = dirt.star_mask(star_x, star_y, stars["mag_r"], pointing.size, survey)
 
     # observed data, measurement and truth
     planes = dirt.expose(rng, light, nexp, bits, pointing)
-    dirt.punch_holes(rng, planes, x[:count], y[:count], pointing.dirt.nan_centres, pointing.dirt.nan_edges)
-    true, true_kind, true_types = _all_objects(galaxies, kind, types, stars, (x[:count], y[:count]), (star_x, star_y))
+    dirt.punch_holes(rng, planes, x[:count], y[:count], pointing)
+    at = (x[:count], y[:count]), (star_x, star_y)
+    true, true_kind, true_types = _all_objects(galaxies, kind, types, stars, *at, survey)
     fitted = measure.mistype(rng, true_types, true_kind)
     as_fitted = dict(true)
     for name, values in seen_as.items():
@@ -109,7 +112,8 @@ def build(seed: int, pointing: Pointing) -> Window:
 
 def _inside(pointing: Pointing, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether an object may be catalogued: half a cutout from the edge, and within the brick."""
-    low, high = MARGIN_PX, pointing.size - 1 - MARGIN_PX
+    margin = margin_px(pointing.survey)
+    low, high = margin, pointing.size - 1 - margin
     on_window = (x >= low) & (x <= high) & (y >= low) & (y <= high)
     ra, dec = pointing.wcs().all_pix2world(x, y, 0)
     ra = np.asarray(ra) % 360
@@ -121,14 +125,16 @@ def _inside(pointing: Pointing, x: NDArray[np.float64], y: NDArray[np.float64]) 
 def _places(
     rng: np.random.Generator, pointing: Pointing, count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Random positions for catalogued objects, at least SEPARATION_PX apart if there is room."""
+    """Random positions for catalogued objects, at least SEPARATION_ARCSEC apart if there is room."""
     from scipy.spatial import cKDTree
 
-    low, high = MARGIN_PX + 1, pointing.size - 2 - MARGIN_PX
+    margin = margin_px(pointing.survey)
+    low, high = margin + 1, pointing.size - 2 - margin
+    separation_px = SEPARATION_ARCSEC / pointing.survey.pixel_scale_arcsec
     place = rng.uniform(low, high, (count, 2))
     redraw = np.ones(count, bool)
     for _ in range(60):
-        pairs = cKDTree(place).query_pairs(SEPARATION_PX, output_type="ndarray")
+        pairs = cKDTree(place).query_pairs(separation_px, output_type="ndarray")
         redraw[:] = False
         redraw[pairs.max(axis=1, initial=0)] = len(pairs) > 0
         redraw |= ~_inside(pointing, place[:, 0], place[:, 1])
@@ -147,8 +153,8 @@ def _draw_galaxies(
     y: NDArray[np.float64],
     sigma: NDArray[np.float64],
 ) -> None:
-    parts, owner = features.components(rng, galaxies, kind)
-    at_x, at_y = (v[owner] + parts[name] / LS_DR10.pixel_scale_arcsec for v, name in ((x, "x"), (y, "y")))
+    parts, owner = features.components(rng, galaxies, kind, canvas.survey)
+    at_x, at_y = (v[owner] + parts[name] / canvas.survey.pixel_scale_arcsec for v, name in ((x, "x"), (y, "y")))
     canvas.add_profiles(at_x, at_y, parts, sigma)
 
 
@@ -156,17 +162,18 @@ def _draw_surroundings(
     rng: np.random.Generator, canvas: render.Canvas, pointing: Pointing, sigma: NDArray[np.float64]
 ) -> None:
     """Draw uncatalogued galaxies: too faint ones anywhere, and all magnitudes in the window's rim."""
-    side = pointing.size
-    arcmin2 = (side * LS_DR10.pixel_scale_arcsec / 60) ** 2
-    faint = population.faint_galaxies(rng, rng.poisson(population.FAINT_PER_SQ_ARCMIN * arcmin2))
-    x, y = rng.uniform(-10, side + 10, (2, len(faint["n"])))
+    side, survey, margin = pointing.size, pointing.survey, margin_px(pointing.survey)
+    rim = round(_RIM_ARCSEC / survey.pixel_scale_arcsec)
+    arcmin2 = (side * survey.pixel_scale_arcsec / 60) ** 2
+    faint = population.faint_galaxies(rng, rng.poisson(population.FAINT_PER_SQ_ARCMIN * arcmin2), survey)
+    x, y = rng.uniform(-rim, side + rim, (2, len(faint["n"])))
     canvas.add_profiles(x, y, faint, sigma)
 
-    density = pointing.galaxies / (side - 2 * MARGIN_PX) ** 2
-    drawn = rng.uniform(-20, side + 20, (2, rng.poisson(density * (side + 40) ** 2)))
-    in_rim = (np.abs(drawn - (side - 1) / 2) > (side - 1) / 2 - MARGIN_PX + 5).any(axis=0)
+    density = pointing.galaxies / (side - 2 * margin) ** 2
+    drawn = rng.uniform(-2 * rim, side + 2 * rim, (2, rng.poisson(density * (side + 4 * rim) ** 2)))
+    in_rim = (np.abs(drawn - (side - 1) / 2) > (side - 1) / 2 - margin + rim // 2).any(axis=0)
     x, y = drawn[:, in_rim]
-    others, kind, _ = population.galaxies(rng, len(x))
+    others, kind, _ = population.galaxies(rng, len(x), survey)
     _draw_galaxies(rng, canvas, others, kind, x, y, sigma)
 
 
@@ -176,22 +183,22 @@ def _draw_arcs(
     pointing: Pointing,
     galaxies: population.Table,
     place: tuple[NDArray[np.float64], NDArray[np.float64]],
-    psfs: tuple[Psf, Psf, Psf],
+    psfs: Sequence[Psf],
     sigma: NDArray[np.float64],
 ) -> tuple[list[dict[str, float]], dict[str, NDArray[np.float64]]]:
     """Add arcs around the first galaxies; returns each lens's parameters, and the effect of the arcs on its fit."""
-    facts = []
+    facts, survey = [], pointing.survey
     tiers = ["confident"] * pointing.confident + ["probable"] * pointing.probable
-    rows: dict[str, list[float]] = {name: [] for name in ("x", "y", *(f"flux_{band}" for band in LS_DR10.bands))}
+    rows: dict[str, list[float]] = {name: [] for name in ("x", "y", *survey.per_band("flux"))}
     for i, grade in enumerate(tiers):
         host = {name: float(galaxies[name][i]) for name in galaxies}
         x, y = float(place[0][i]), float(place[1][i])
         offset = (x - round(x), y - round(y))
-        arcs, model = lenses.draw(rng, host, lenses.TIERS[grade], psfs, sigma, offset)
+        arcs, model = lenses.draw(rng, host, lenses.TIERS[grade], psfs, sigma, offset, survey)
         canvas.add(x, y, arcs.image)
-        flux = np.array([host[f"flux_{band}"] for band in LS_DR10.bands])
+        flux = np.array([host[name] for name in survey.per_band("flux")])
         added, shift = lenses.absorbed(arcs.seen, model, flux, sigma)
-        absorbed = {f"absorbed_flux_{band}": float(v) for band, v in zip(LS_DR10.bands, added, strict=True)}
+        absorbed = dict(zip(survey.per_band("absorbed_flux"), map(float, added), strict=True))
         facts.append({**arcs.facts, **absorbed})
         for name, value in zip(rows, (*shift, *added), strict=True):
             rows[name].append(float(value))
@@ -205,13 +212,14 @@ def _all_objects(
     stars: population.Table,
     galaxies_at: tuple[NDArray[np.float64], NDArray[np.float64]],
     stars_at: tuple[NDArray[np.float64], NDArray[np.float64]],
+    survey: Survey,
 ) -> tuple[population.Table, NDArray[np.str_], NDArray[np.str_]]:
     """Galaxies and stars as one table."""
     count = len(stars["mag_r"])
     blank = {"r_half": 0.0, "n": 0.0, "q": 1.0, "phi": 0.0}
     true = {name: np.concatenate([galaxies[name], np.full(count, value)]) for name, value in blank.items()}
-    for band in LS_DR10.bands:
-        true[f"flux_{band}"] = np.concatenate([galaxies[f"flux_{band}"], stars[f"flux_{band}"]])
+    for name in survey.per_band("flux"):
+        true[name] = np.concatenate([galaxies[name], stars[name]])
     true["mag_r"] = np.concatenate([np.full(len(kind), np.nan), stars["mag_r"]])
     for i, name in enumerate(("x", "y")):
         true[name] = np.concatenate([galaxies_at[i], stars_at[i]])
@@ -243,9 +251,9 @@ def _truth(
         "ra": np.asarray(ra) % 360,
         "dec": np.asarray(dec),
     }
-    for name in ("x", "y", "flux_g", "flux_r", "flux_z", "r_half", "n", "q", "phi"):
+    for name in ("x", "y", *pointing.survey.per_band("flux"), "r_half", "n", "q", "phi"):
         truth[name] = true[name]
-    for name in LENS_FACTS:
+    for name in lens_facts(pointing.survey):
         values = np.full(count, np.nan)
         values[:lenses_] = [lens[name] for lens in facts]
         truth[name] = values

@@ -85,7 +85,7 @@ def test_groups_are_the_chains_of_neighbours(clump):
 def test_boxes_overlap_where_both_offsets_are_below_the_side(ra, dec, east, north):
     ra2, dec2 = ra + east / 3600 / np.cos(np.radians(dec)), dec + north / 3600
     if min(abs(abs(east) - 26.5), abs(abs(north) - 26.5)) > 0.06:  # sides turned by the meridians' convergence
-        assert geometry.boxes_overlap(ra, dec, ra2, dec2)[0] == (abs(east) < 26.5 and abs(north) < 26.5)
+        assert geometry.boxes_overlap(ra, dec, ra2, dec2, 26.5)[0] == (abs(east) < 26.5 and abs(north) < 26.5)
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def test_boxes_overlap_where_both_offsets_are_below_the_side(ra, dec, east, nort
     ],
 )
 def test_boxes_at_the_wrap_and_the_poles(first, second, shared):
-    assert geometry.boxes_overlap(*first, *second)[0] == shared
-    assert geometry.boxes_overlap(*second, *first)[0] == shared
+    assert geometry.boxes_overlap(*first, *second, 26.5)[0] == shared
+    assert geometry.boxes_overlap(*second, *first, 26.5)[0] == shared
 
 
 @settings(deadline=None, max_examples=40)
@@ -114,9 +114,9 @@ def test_overlapping_pairs_are_those_of_all_pairs_tried(clump):
         (i, j)
         for i in range(len(ra))
         for j in range(i + 1, len(ra))
-        if geometry.boxes_overlap(ra[i], dec[i], ra[j], dec[j])[0]
+        if geometry.boxes_overlap(ra[i], dec[i], ra[j], dec[j], 26.462)[0]
     ]
-    i, j = geometry.overlapping_pairs(ra, dec)
+    i, j = geometry.overlapping_pairs(ra, dec, 26.462)
     assert list(zip(i.tolist(), j.tolist(), strict=True)) == truth
 
 
@@ -134,7 +134,7 @@ def test_nothing_has_no_neighbours():
     assert len(geometry.pairs_within(nothing, nothing, [1.0], [2.0], 5.0)[0]) == 0
     assert len(geometry.pairs_among(nothing, nothing, 5.0)[0]) == 0
     assert len(geometry.groups_within(nothing, nothing, 5.0)) == 0
-    assert len(geometry.overlapping_pairs(nothing, nothing)[0]) == 0
+    assert len(geometry.overlapping_pairs(nothing, nothing, 26.462)[0]) == 0
     index, sep = geometry.nearest([1.0], [2.0], nothing, nothing)
     assert index.tolist() == [-1]
     assert np.isinf(sep).all()

@@ -23,7 +23,7 @@ def draw(
     r_half: float, n: float, q: float, phi: float = 0.4, dx: float = 0.0, dy: float = 0.0, *, size: int
 ) -> np.ndarray:
     shape = Shapes(*(np.array([value]) for value in (r_half, n, q, phi)))
-    return sersic.stamps(shape, np.array([dx]), np.array([dy]), size=size)[0]
+    return sersic.stamps(shape, np.array([dx]), np.array([dy]), size=size, pixel_scale=LS_DR10.pixel_scale_arcsec)[0]
 
 
 @given(n=indices)

@@ -23,6 +23,7 @@ from lensctl.io.cutouts.layout import Layout, index_rows
 from lensctl.io.cutouts.writer import StoreWriter
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.rules import quality, split
+from lensctl.rules.survey import LS_DR10
 from tests.benchmarks.processes import Ran, timed
 from tests.toys.manifests import galaxies, toy_manifest
 
@@ -108,7 +109,7 @@ def survey(folder: Path, rows: int) -> None:
     """Make a folder with a manifest of this many rows, which is a pool too, and the store that it names."""
     folder.mkdir()
     own = manifest(rows)
-    layout = Layout(rows, SIZE, "grz", SHARD_ROWS, "none")
+    layout = Layout(rows, SIZE, LS_DR10.bands, SHARD_ROWS, "none")
     told: list[dict[str, object]] = []
     with begin_folder(str(folder / "cutouts.zarr"), {"made": "up"}) as place:
         writer = StoreWriter(place, layout)
@@ -120,13 +121,13 @@ def survey(folder: Path, rows: int) -> None:
             here |= {name: [value] * SHARD_ROWS for name, value in origin.items()}
             if shard < SHARDS:
                 pixels = galaxies(part, seed=shard, size=SIZE)
-                told.append({**quality.measure(pixels), "cutout_sha256": quality.fingerprints(pixels)})
-                writer.writer.write(shard, pixels, index_rows({**told[shard], **here}))
+                told.append({**quality.measure(pixels, "grz"), "cutout_sha256": quality.fingerprints(pixels)})
+                writer.writer.write(shard, pixels, index_rows(layout, {**told[shard], **here}))
                 continue
             with place.scratch() as made:
                 (made / layout.file(shard)).parent.mkdir(parents=True)
                 os.link(made / layout.file(shard % SHARDS), made / layout.file(shard))
-            writer.writer.record(shard, index_rows({**told[shard % SHARDS], **here}))
+            writer.writer.record(shard, index_rows(layout, {**told[shard % SHARDS], **here}))
         writer.finish((), {})
     known = [told[shard % SHARDS]["cutout_sha256"] for shard in range(layout.shards)]
     pq.write_table(own.append_column("cutout_sha256", pa.array(np.concatenate(known))), folder / "manifest.parquet")

@@ -15,7 +15,7 @@ from pathlib import Path
 import fitsio
 import numpy as np
 
-from lensctl.sky import columns
+from lensctl.sky import catalogs
 
 FILES, ROWS = 16, 500_000
 LEAST_ROWS_A_SECOND = 1_000_000
@@ -26,7 +26,7 @@ TYPES, SHARES = ("PSF", "REX", "EXP", "DEV", "SER"), (0.45, 0.33, 0.10, 0.07, 0.
 def write_sweeps(folder: Path, files: int = FILES, rows: int = ROWS) -> list[Path]:
     """Sweeps of 10 x 5 degrees with made-up objects: a realistic share of types, masked and shallow rows."""
     random = np.random.default_rng(1)
-    dtype = np.dtype([(name.upper(), columns.TRACTOR_DTYPE[name]) for name in columns.SWEEP_COLUMNS])
+    dtype = np.dtype([(name.upper(), catalogs.tractor_dtype()[name]) for name in catalogs.sweep_columns()])
     table = np.zeros(rows, dtype)
     for name in dtype.names or ():
         if table[name].dtype.kind == "f":

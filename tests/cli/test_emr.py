@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import os
@@ -10,6 +11,8 @@ import pytest
 
 from lensctl.emr import machines, wheel, work
 from lensctl.io.provenance import digests
+from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey_file import named_survey
 from tests.emr.test_bootstrap import FOLDER
 from tests.toys import emr as emr_toy
 from tests.toys.emr import SAMPLE, refused, told
@@ -89,6 +92,14 @@ def test_a_dry_run_asks_nothing_of_aws_and_prints_what_submit_then_asks(submit, 
     assert step["Config"]["Args"] == expected
     assert expected[-len(SAMPLE) - 2 :] == [*SAMPLE, "--engine", "spark"]
     assert f"AWS_REGION={emr_toy.REGION}" in expected
+
+
+def test_a_survey_file_goes_to_the_cluster_by_value(emr, aws, built, tmp_path):
+    (tmp_path / "ours.yaml").write_text("name: ours\nbase: ls-dr10\nsplit_seed: 7\n")
+    command = ("submit", "--dry-run", "--staging", emr_toy.STAGING, "--wheel", built, "--subnet", aws.subnet)
+    said = told(emr(*command, *SAMPLE, "--survey", tmp_path / "ours.yaml"))
+    sent = said["request"]["Steps"][0]["HadoopJarStep"]["Args"]
+    assert named_survey(sent[-1]) == dataclasses.replace(LS_DR10, name="ours", split_seed=7)
 
 
 def test_submit_uploads_the_wheel_by_its_digest_its_constraints_the_bootstrap_and_the_config(

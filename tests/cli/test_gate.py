@@ -21,6 +21,7 @@ from lensctl.cli.main import main
 from lensctl.gates import registry
 from lensctl.rules.checks import Check
 from tests.toys.manifests import changed, toy_manifest, with_rows
+from tests.toys.surveys import WIDE
 
 KEYS = ["gate", "check", "passed", "value", "low", "high", "limit", "n", "offenders", "input_digest"]
 
@@ -306,6 +307,66 @@ def test_a_reader_that_leaves_early_does_not_look_like_a_failed_gate(manifest, t
     )
     writer.stdout.close()
     assert writer.wait() == 141
+
+
+# other surveys
+
+
+def test_limits_are_those_of_the_survey_that_the_input_names_or_that_is_given(here, tmp_path):
+    pq.write_table(toy_manifest(survey=WIDE), tmp_path / "wide.parquet")
+    pq.write_table(toy_manifest(survey=WIDE).replace_schema_metadata(), tmp_path / "bare.parquet")
+    (tmp_path / "wide.yaml").write_text(WIDE.as_text)  # JSON is YAML
+    done = here("gate", "splits,overlap,weights", "wide.parquet")
+    assert done.returncode == 0, done.stderr
+    assert here("gate", "splits", "bare.parquet").returncode == 1
+    assert (
+        here("gate", "splits", "bare.parquet", "--survey", "wide.yaml").stdout
+        == "\n".join(line for line in done.stdout.splitlines() if '"gate": "splits"' in line) + "\n"
+    )
+    other = here("gate", "splits", "wide.parquet", "--survey", "ls-dr10")
+    assert (other.returncode, other.stdout) == (2, "")
+    assert "is of survey wide, not of ls-dr10" in other.stderr
+    assert "did you mean 'ls-dr10'" in here("gate", "splits", "bare.parquet", "--survey", "ls-dr1").stderr
+
+
+def test_list_shows_the_settings_of_a_survey(here, tmp_path):
+    (tmp_path / "wide.yaml").write_text(WIDE.as_text)
+    found = {line["gate"]: line["settings"] for line in lines(here("gate", "list", "--survey", "wide.yaml"))}
+    assert found["splits"]["train"] == "0.55,0.65"
+    assert found["pixels"]["size"] == "96"
+    assert "nobs_VIS" in found["pool"]["critical"]
+    usual = {line["gate"]: line["settings"] for line in lines(here("gate", "list"))}
+    assert usual["shortcut"]["nobs"] == "1.5"
+    assert "nobs_z" not in usual["shortcut"]
+
+
+def test_the_table_has_a_column_for_each_band_that_is_found(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "110")
+    checks = [
+        Check("shortcut", f"AUC of {what}_{band}, matched", True, 0.5123, 0.48, 0.544, n=9000, note="expected physics")
+        for what in ("asymmetry", "profile_0_8px")
+        for band in ("VIS", "Y", "H")
+    ]
+    gate_report.show(checks, WIDE)
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == "expected physics; AUC of …, matched"
+    assert told[1].split() == ["VIS", "Y", "H"]
+    assert told[3].split() == ["asymmetry", *["0.512", "0.480..0.544"] * 3]
+    assert told[4].split()[0] == "profile_0_8px"
+
+
+def test_many_bands_are_told_in_several_tables_and_no_number_is_cut_off(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(gate_report, "LOG_WIDTH", 80)
+    survey = dataclasses.replace(WIDE, bands=("VIS", "Y", "J", "H", "g", "r"))
+    checks = [
+        Check("shortcut", f"AUC of asymmetry_{band}, matched", True, 0.5123, 0.48, 0.544, n=9000, note="physics")
+        for band in survey.bands
+    ]
+    gate_report.show(checks, survey)
+    told = capsys.readouterr().err
+    assert told.count("0.512") == told.count("0.480..0.544") == 6
+    assert told.count("asymmetry") == 2
 
 
 # plug-ins

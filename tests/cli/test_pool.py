@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -212,3 +214,101 @@ def test_what_s3_refuses_is_a_sentence(survey, remote, lensctl, monkeypatch, nam
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(survey.glob("*pool.parquet*"))
+
+
+MAPPED = """
+name: shallow
+base: ls-dr10
+columns:
+  galaxy_id: id
+  ra: RAJ2000
+  dec: DEJ2000
+  flux_g: {from: mag_g, unit: mag}
+  flux_r: {from: mag_r, unit: mag}
+  flux_z: {from: mag_z, unit: mag}
+  shape_r: {from: size, unit: arcsec}
+  type: class
+"""
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    """A catalogue of nine columns, with names and units of its own, in two files."""
+    (tmp_path / "lenses.csv").write_text(LENSES)
+    (tmp_path / "shallow.yaml").write_text(MAPPED)
+    raw = toys.rows(400)
+    magnitudes = {f"mag_{b}": 22.5 - 2.5 * np.log10(raw[f"flux_{b}"].to_numpy().astype(float)) for b in "grz"}
+    table = pa.table(
+        {
+            "id": [f"s{i}" for i in range(400)],
+            "RAJ2000": raw["ra"],
+            "DEJ2000": raw["dec"],
+            **magnitudes,
+            "size": raw["shape_r"],
+            "class": raw["type"],
+            "note": ["x"] * 400,
+        }
+    )
+    write_table(table.slice(0, 250), str(tmp_path / "a.csv"))
+    write_table(table.slice(250), str(tmp_path / "b.csv"))
+    return table
+
+
+def test_a_catalogue_of_magnitudes_size_and_type_makes_a_pool(mapped, lensctl, tmp_path):
+    arguments = ("pool", "a.csv", "b.csv", "pool.parquet", "--lenses", "lenses.csv", "--survey", "shallow.yaml")
+    done = lensctl(*arguments)
+    assert done.returncode == 0, done.stderr
+    rows = pq.read_table(tmp_path / "pool.parquet")
+    wanted = [
+        id
+        for id, kind in zip(mapped["id"].to_pylist(), mapped["class"].to_pylist(), strict=True)
+        if kind in ("SER", "DEV", "REX")
+    ]
+    assert rows["galaxy_id"].to_pylist() == wanted
+    np.testing.assert_allclose(
+        rows["mag_r"].to_numpy(),
+        [
+            m
+            for m, k in zip(mapped["mag_r"].to_pylist(), mapped["class"].to_pylist(), strict=True)
+            if k in ("SER", "DEV", "REX")
+        ],
+        atol=1e-5,
+    )
+    blue = (rows["g_minus_r"].to_numpy() <= 0.4) & (rows["mag_r"].to_numpy() <= 20.5)
+    large = (rows["shape_r"].to_numpy() >= 2.0) & (rows["flux_r"].to_numpy() >= 3)
+    assert rows["confuser_category"].to_pylist() == [
+        "blue_clumpy" if b else "large_galaxy" if big else None for b, big in zip(blue, large, strict=True)
+    ]
+    assert "nobs_z_bin" not in rows.column_names
+
+    skipped = ["maskbits == 0 (no maskbits)", "nobs_g >= 1 (no nobs_g)", "nobs_r >= 1 (no nobs_r)"]
+    skipped += ["nobs_z >= 3 (no nobs_z)", "class ring_proxy (no sersic)"]
+    skipped += ["class edge_on_proxy (no shape_e1, shape_e2)"]
+    assert json.loads(done.stdout)["not_applied"] == skipped
+    assert all(f"not applied: {text}" in " ".join(done.stderr.split()) for text in skipped[:1])
+    step = chain_of(rows)[-1]
+    assert (step.survey.name, step.parameters["not_applied"]) == ("shallow", skipped)
+    assert "nothing to do" in lensctl(*arguments).stderr
+
+
+def test_two_files_of_one_survey_have_the_same_columns(mapped, lensctl, tmp_path):
+    write_table(read_table(str(tmp_path / "b.csv")).drop_columns(["size"]), str(tmp_path / "b.csv"), overwrite=True)
+    done = lensctl("pool", "a.csv", "b.csv", "pool.parquet", "--lenses", "lenses.csv", "--survey", "shallow.yaml")
+    assert done.returncode == 2
+    assert "b.csv: columns missing: shape_r (from size)" in done.stderr
+    assert not (tmp_path / "pool.parquet").exists()
+
+
+def test_criteria_are_changed_by_band_and_by_expression(survey, lensctl):
+    done = lensctl(
+        *("pool", "sweep-0.fits", "pool.parquet", "--lenses", "lenses.csv"),
+        *("--min-nobs", "z=6", "--max-mag", "r=21", "--criterion", "ebv=ebv < 0.1"),
+    )
+    assert done.returncode == 0, done.stderr
+    rows = pq.read_table(survey / "pool.parquet")
+    assert (min(rows["nobs_z"].to_pylist()), max(rows["mag_r"].to_pylist()) < 21) == (6, True)
+    old = lensctl("pool", "sweep-0.fits", "-", "--lenses", "lenses.csv", "--min-nobs-z", 6, "--format", "csv")
+    assert old.returncode == 0, old.stderr
+    for wrong, message in (("z", "--min-nobs z is not BAND=NUMBER"), ("Y=3", "survey ls-dr10 has no band 'Y'")):
+        refused = lensctl("pool", "sweep-0.fits", "other.parquet", "--lenses", "lenses.csv", "--min-nobs", wrong)
+        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lensctl.cli.main import main
+from tests.toys.small_sky import SURVEYS
 
 
 def digests(place: Path) -> dict[str, str]:
@@ -71,14 +72,37 @@ def test_a_sky_that_exists_is_refused_and_left_alone(made, capsys):
         (["--window-px", "400", "--full-bricks"], "exclude each other"),
         (["--window-px", "120"], "300"),
         (["--galaxys", "40"], "--galaxys"),
+        (["--survey", "ls-dr11"], "no survey 'ls-dr11'"),
+        (["--survey", "vis-yjh.yaml", "--window-px", "600"], "between 668 and 9424"),
     ],
 )
-def test_a_bad_option_is_exit_2_with_one_sentence_and_nothing_written(tmp_path, capsys, options, said):
+def test_a_bad_option_is_exit_2_with_one_sentence_and_nothing_written(tmp_path, capsys, monkeypatch, options, said):
+    monkeypatch.chdir(SURVEYS)
     assert main(["sky", str(tmp_path / "sky"), *options]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sky_of_a_survey_of_ones_own_has_its_bands_and_names_it(tmp_path, capsys):
+    file = str(SURVEYS / "vis-yjh.yaml")
+    done = main(["sky", str(tmp_path / "sky"), "--galaxies", "20", "--lenses", "3", "--survey", file, "--workers", "1"])
+    assert done == 0, capsys.readouterr().err
+    bands = {path.name.split("-image-")[1] for path in (tmp_path / "sky").glob("south/coadd/*/*/*-image-*")}
+    assert bands == {f"{band}.fits.fz" for band in ("VIS", "Y", "J", "H")}
+    step = json.loads((tmp_path / "sky" / "provenance.json").read_text())[0]
+    assert json.loads(step["survey"])["name"] == "vis-yjh"
+
+
+def test_a_survey_without_imaging_is_refused_in_one_sentence(tmp_path, capsys):
+    kept = (SURVEYS / "griz.yaml").read_text().split("imaging:")[0]
+    (tmp_path / "mine.yaml").write_text(kept)
+    assert main(["sky", str(tmp_path / "sky"), "--survey", str(tmp_path / "mine.yaml")]) == 2
+    error = capsys.readouterr().err
+    assert "survey my-griz does not say what its imaging is like" in error
+    assert error.count("error:") == 1
+    assert not (tmp_path / "sky").exists()
 
 
 def test_an_unknown_setting_is_refused_with_the_near_one(tmp_path, capsys):

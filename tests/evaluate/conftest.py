@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lensctl.evaluate.evaluation import evaluate
-from tests.evaluate.toys import QUICK
+from tests.evaluate.toys import QUICK, scores_of
 from tests.toys.scores import toy_scores
+from tests.toys.surveys import WIDE
 
 
 @pytest.fixture(scope="package")
@@ -17,3 +18,9 @@ def scores():
 @pytest.fixture(scope="package")
 def found(scores):
     return evaluate(scores, QUICK)
+
+
+@pytest.fixture(scope="package")
+def wide():
+    """An evaluation of scores of another survey."""
+    return evaluate(scores_of(WIDE), QUICK)

@@ -19,8 +19,10 @@ from lensctl.rules.errors import InputError
 from lensctl.stats import metrics
 from lensctl.stats.calibration import logistic
 from lensctl.stats.intervals import Resampling, delong_difference
+from tests.evaluate.toys import scores_of
 from tests.toys.manifests import changed
 from tests.toys.scores import toy_scores
+from tests.toys.surveys import WIDE
 
 QUICK = Choices(rounds=200, top=5)
 
@@ -187,3 +189,17 @@ def test_a_folder_that_kept_no_scores_is_refused(tmp_path):
     (tmp_path / "old" / "metrics.json").write_text("{}")
     with pytest.raises(InputError, match="has no test scores"):
         against.read_other(str(tmp_path / "old"))
+
+
+def test_evaluations_of_two_surveys_are_not_compared(tmp_path, scores, capfd):
+    other = other_of(tmp_path, scores_of(WIDE), "wide.parquet")
+    with pytest.raises(InputError, match="is of survey wide, not of ls-dr10"):
+        evaluate(scores, QUICK, other=other)
+    write_table(scores, str(tmp_path / "a.parquet"))
+    assert main(["evaluate", str(tmp_path / "a.parquet"), "--against", str(tmp_path / "wide.parquet")]) == 2
+    assert "is of survey wide, not of ls-dr10" in capfd.readouterr().err
+
+
+def test_categories_of_a_comparison_are_those_of_the_survey(tmp_path):
+    _, rows = compared(tmp_path, scores_of(WIDE), scores_of(WIDE))
+    assert "FPR of spiral" in rows

@@ -6,10 +6,12 @@ import numpy as np
 
 from lensctl.evaluate import listings
 from lensctl.evaluate.evaluation import evaluate
+from lensctl.rules.survey import LS_DR10, LS_DR10_GRIZ
 from lensctl.stats.calibration import logistic
-from tests.evaluate.toys import QUICK, column
+from tests.evaluate.toys import QUICK, column, scores_of
 from tests.toys.manifests import changed, with_rows
 from tests.toys.scores import restamped
+from tests.toys.surveys import WIDE
 
 
 def test_strata_have_no_metric_where_it_has_no_meaning(found):
@@ -40,7 +42,7 @@ def test_one_lens_makes_no_auc_of_a_stratum(scores):
 def test_bins_stand_in_their_order(found):
     groups = [row["group"] for row in found.tables["strata"].to_pylist() if row["by"] == "nobs_z_bin"]
     assert groups == ["3-5", "6-10", "11+"]
-    assert listings._in_order({">= 1.6 arcsec", "1.2-1.4 arcsec", "< 1 arcsec", "1-1.2 arcsec"}) == [
+    assert listings._in_order({">= 1.6 arcsec", "1.2-1.4 arcsec", "< 1 arcsec", "1-1.2 arcsec"}, LS_DR10) == [
         "< 1 arcsec",
         "1-1.2 arcsec",
         "1.2-1.4 arcsec",
@@ -80,3 +82,40 @@ def test_mistakes_are_the_worst_of_each_kind(found):
     missed = [row["logit"] for row in rows if row["list"] == "lowest-scored lenses: tier B"]
     assert missed == sorted(missed)
     assert all(row["label"] == 0 for row in rows if row["list"].startswith("highest-scored others"))
+
+
+def test_strata_and_lists_of_another_survey_have_its_columns(wide):
+    strata = wide.tables["strata"].to_pylist()
+    assert {row["by"] for row in strata} == {
+        *("tier", "type", "nobs_VIS_bin", "psfsize_VIS", "psfdepth_VIS", "confuser_category", "ref")
+    }
+    assert {"nobs_VIS_bin", "psfsize_VIS", "psfdepth_VIS"} <= set(wide.tables["top"].column_names)
+    for by in ("psfsize_VIS", "psfdepth_VIS"):
+        groups = [row for row in strata if row["by"] == by]
+        assert sum(row["lenses"] + row["others"] for row in groups) == wide.metrics["rows"]["test"]["scored"]
+        edges = [float(row["group"].lstrip("<>= ").split("-")[-1].split(" ")[0]) for row in groups]
+        assert edges == sorted(edges)
+
+
+def test_the_names_of_the_strata_are_those_of_the_survey():
+    assert list(listings.names_of(LS_DR10).items())[1:5] == [
+        ("type", "Tractor type"),
+        ("nobs_z_bin", "exposures in z"),
+        ("psfsize_z", "PSF in z"),
+        ("psfdepth_z", "depth in z"),
+    ]
+    assert listings.names_of(WIDE)["psfsize_VIS"] == "PSF in VIS"
+
+
+def test_categories_and_mistakes_are_those_of_the_survey_in_its_order(wide):
+    assert listings._in_order({"bright", "spiral"}, WIDE) == ["spiral", "bright"]
+    assert list(wide.metrics["headline"]["fpr_by_category"]) == ["spiral", "bright"]
+    assert wide.metrics["headline"]["contaminant_fpr"]["worst_category"] == "spiral"
+    assert "highest-scored others: spiral" in set(wide.tables["mistakes"]["list"].to_pylist())
+
+
+def test_the_viewer_is_linked_for_surveys_that_it_shows(wide, found):
+    assert set(wide.tables["top"]["viewer"].to_pylist()) == {""}
+    griz = evaluate(scores_of(LS_DR10_GRIZ, 200, 800), QUICK)
+    for one in (found, griz):
+        assert all("&layer=ls-dr10&" in link for link in one.tables["top"]["viewer"].to_pylist())

@@ -9,9 +9,11 @@ from lensctl.evaluate.report.html import render
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Input, Step, chain_of, stamp
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 from tests.evaluate.toys import QUICK
 from tests.toys.manifests import with_rows
 from tests.toys.scores import MODEL_DIGEST, restamped, toy_scores
+from tests.toys.surveys import WIDE
 
 
 def test_what_was_judged_is_named(scores, found):
@@ -76,3 +78,9 @@ def test_a_mock_survey_is_announced(scores, how):
 def test_a_real_survey_is_not_called_a_mock(found):
     assert found.metrics["mock"] is False
     assert "mock" not in render(found, {}, {}).split("</style>")[1]
+
+
+def test_an_evaluation_is_of_the_survey_of_its_scores(wide, found):
+    assert chain_of(wide.tables["top"])[-1].survey == WIDE
+    assert wide.test.survey == WIDE
+    assert found.test.survey == chain_of(found.tables["top"])[-1].survey == LS_DR10

@@ -6,10 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lensctl.evaluate import scored
 from lensctl.evaluate.evaluation import evaluate
 from lensctl.rules.errors import InputError
-from tests.evaluate.toys import QUICK, column
+from lensctl.rules.survey import LS_DR10_GRIZ
+from tests.evaluate.toys import QUICK, column, scores_of
 from tests.toys.manifests import with_rows
+from tests.toys.surveys import WIDE
 
 
 def test_rows_without_a_score_are_left_out_and_counted(scores):
@@ -44,3 +47,39 @@ def test_rows_without_a_score_are_left_out_and_counted(scores):
 def test_scores_that_would_make_a_figure_wrong_are_refused(scores, spoil, message):
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
         evaluate(spoil(scores), QUICK)
+
+
+def test_the_bins_of_psf_and_depth_are_fixed_for_ls_dr10_and_fifths_for_others():
+    usual = scored.read_scores(scores_of(LS_DR10_GRIZ)).of("test").strata()
+    assert set(usual["psfsize_z"]) <= {
+        "< 1 arcsec",
+        "1-1.2 arcsec",
+        "1.2-1.4 arcsec",
+        "1.4-1.6 arcsec",
+        ">= 1.6 arcsec",
+    }
+    test = scored.read_scores(scores_of(WIDE)).of("test")
+    for name in ("psfsize_VIS", "psfdepth_VIS"):
+        counts = [int(rows.sum()) for rows in test.strata()[name].values()]
+        assert len(counts) == 5
+        assert min(counts) > 0.1 * len(test)
+        assert sum(counts) == len(test)
+
+
+@pytest.mark.parametrize(
+    ("values", "edges"),
+    [
+        (np.linspace(24, 25, 1001), (24.2, 24.4, 24.6, 24.8)),
+        (np.linspace(0.15, 0.25, 1001), (0.17, 0.19, 0.21, 0.23)),
+        ([0.2, np.nan, 0.2, 0.2], (0.2,)),
+        ([np.nan], (0.0,)),
+    ],
+)
+def test_fifths_have_round_edges(values, edges):
+    assert scored._fifths(np.array(values)) == edges
+
+
+def test_a_survey_without_psf_or_depth_has_no_such_strata():
+    table = scores_of(WIDE).drop_columns(["psfsize_VIS", "psfdepth_VIS"])
+    strata = scored.read_scores(table).of("test").strata()
+    assert strata["psfsize_VIS"] == strata["psfdepth_VIS"] == {}

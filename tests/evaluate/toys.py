@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from lensctl.evaluate.evaluation import Choices
 from lensctl.evaluate.report import folder
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, chain_of, extend, stamp, step_input
 from lensctl.stats.calibration import logistic
-from tests.toys.manifests import changed
+from tests.toys.manifests import changed, toy_manifest
 from tests.toys.scores import toy_pixels
 
 QUICK = Choices(rounds=100, top=20)
@@ -18,6 +21,16 @@ def rescored(table, mask, shift):
     logit = table["logit"].to_numpy() + np.where(mask, shift, 0.0)
     table = changed(table, "logit", logit)
     return changed(table, "p", logistic(logit))
+
+
+def scores_of(survey, positives=400, negatives=2000):
+    """Scores of a manifest of a survey, of a model that is good but not perfect."""
+    manifest = toy_manifest(positives, negatives, survey=survey)
+    logit = 4.0 * manifest["label"].to_numpy() - 3.0 + 1.4 * np.random.default_rng(100).normal(size=len(manifest))
+    scores = manifest.append_column("logit", pa.array(logit)).append_column("p", pa.array(logistic(logit)))
+    chain = chain_of(manifest)
+    source = step_input("manifest", "manifest.parquet", digests.of_table(manifest), chain)
+    return stamp(scores, extend(Step("score", {}, (source,), survey=survey), chain))
 
 
 def column(table, name):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from tests.gates.of_survey import judge_by_survey
 from tests.toys.judging import MANIFEST, failed, judge, judged, pc_label, saved
-from tests.toys.manifests import with_rows
+from tests.toys.manifests import toy_manifest, with_rows
+from tests.toys.surveys import WIDE
 
 
 def test_overlap_passes_and_catches_both_kinds(tmp_path):
@@ -27,3 +29,11 @@ def test_overlap_takes_two_tables(tmp_path):
     ]
     assert failed(judge("overlap", *paths)) == []
     assert "no id is positive and negative" in failed(judge("overlap", paths[0], paths[0]))
+
+
+def test_overlap_keeps_the_distance_of_the_survey(tmp_path):
+    table = toy_manifest(survey=WIDE)
+    ra, dec = table["ra"][0].as_py(), table["dec"][0].as_py()
+    for arcsec, wrong in ((4.99, True), (5.01, False)):
+        near = with_rows(table, [250], ra=ra, dec=dec + arcsec / 3600)
+        assert bool(failed(judge_by_survey("overlap", saved(tmp_path, near)))) == wrong

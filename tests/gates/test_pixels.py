@@ -12,8 +12,10 @@ from lensctl.io.cutouts import npz
 from lensctl.io.cutouts.store import open_store
 from lensctl.io.provenance import digests
 from lensctl.rules import quality
+from tests.gates.of_survey import judge_by_survey
 from tests.toys.judging import CUTOUTS, NOISE, failed, judge, judged
-from tests.toys.manifests import changed, with_store
+from tests.toys.manifests import changed, toy_manifest, with_store
+from tests.toys.surveys import WIDE
 
 
 def judge_pixels(tmp_path, pixels, given=(), table=CUTOUTS, **facts):
@@ -86,7 +88,7 @@ def test_pixels_finds_by_a_glance_what_measuring_every_cutout_finds(seed):
             images[i, y : y + 1 + rng.integers(0, 30), x : x + 1 + rng.integers(0, 30), band] = value
     found = {name: set(at.tolist()) for name, at in pixels_gate._pixel_faults(images, 64).items()}
     with np.errstate(all="ignore"):
-        measured = quality.measure(images)
+        measured = quality.measure(images, "grz")
     middle = quality.central(101)
     centre, crop = images[:, middle, middle].reshape(48, -1), images[:, 18:82, 18:82].reshape(48, -1)
     assert found == {
@@ -125,3 +127,21 @@ def test_pixels_reads_single_files_each_of_its_own_shape(tmp_path):
     checks = judged(tmp_path, "pixels", table)
     assert failed(checks) == ["cutouts of another shape"]
     assert next(c.offenders for c in checks if not c.passed) == (CUTOUTS["galaxy_id"][5].as_py(),)
+
+
+def test_pixels_wants_the_size_and_the_bands_of_the_survey(tmp_path):
+    table = toy_manifest(6, 14, survey=WIDE)
+    pixels = np.random.default_rng(0).normal(0.02, 0.1, (20, 96, 96, 4)).astype(np.float32)
+    manifest = with_store(tmp_path, table, pixels)
+    for path in (manifest, tmp_path / "cutouts.zarr"):
+        assert failed(judge_by_survey("pixels", path)) == []
+    bare = pq.read_table(manifest).replace_schema_metadata()
+    pq.write_table(bare, tmp_path / "bare.parquet")
+    assert failed(judge_by_survey("pixels", tmp_path / "bare.parquet", given=("pixels.size=96",))) == [
+        "cutouts of another shape"
+    ]
+    assert failed(judge_by_survey("pixels", tmp_path / "bare.parquet", survey=WIDE)) == []
+    (tmp_path / "gap").mkdir()
+    pixels[3, :, :, 3] = 0.0
+    gap = with_store(tmp_path / "gap", table, pixels, cutout_ok=[True] * 20, status=["ok"] * 20)
+    assert failed(judge_by_survey("pixels", gap)) == ["cutouts with a missing band"]

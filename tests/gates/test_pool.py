@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.toys.judging import POOL, SMALL, failed, judged
-from tests.toys.manifests import changed, with_rows
+from lensctl.io.provenance.steps import Step, stamp
+from lensctl.rules.errors import InputError
+from lensctl.rules.survey import CatalogColumn
+from tests.gates.of_survey import judge_by_survey
+from tests.toys.judging import POOL, SMALL, failed, judged, saved
+from tests.toys.manifests import changed, toy_manifest, with_rows
+from tests.toys.surveys import WIDE
 
 
 def test_pool_passes_and_its_limits_can_be_set(tmp_path):
@@ -54,3 +60,34 @@ def test_pool_says_no_to_nan_pixels_rather_than_breaking(tmp_path):
     assert {"no nulls in critical columns", "split is that of the rule", "healpix_128 is that of ra, dec"} <= set(
         failed(judged(tmp_path, "pool", table, SMALL))
     )
+
+
+def pool_of(survey):
+    table = toy_manifest(0, 4000, survey=survey)
+    return table.append_column("pool", pa.array(np.where(np.arange(4000) % 5 == 0, "N2", "N1"), pa.string()))
+
+
+def test_pool_judges_by_the_columns_the_rule_and_the_limits_of_its_survey(tmp_path):
+    survey = dataclasses.replace(WIDE, strata={**WIDE.strata, "type": ("SER", "DEV", "REX")})
+    table = pool_of(survey)
+    assert failed(judge_by_survey("pool", saved(tmp_path, table), given=SMALL)) == []
+    unknown = judge_by_survey("pool", saved(tmp_path, with_rows(table, [3], nobs_VIS=None)), given=SMALL)
+    assert failed(unknown) == ["no nulls in critical columns"]
+    with pytest.raises(InputError, match="nobs_VIS_bin"):
+        judge_by_survey("pool", saved(tmp_path, table.drop_columns(["nobs_VIS_bin"])), given=SMALL)
+    with pytest.raises(InputError, match="nobs_z"):
+        judge_by_survey("pool", saved(tmp_path, table.replace_schema_metadata()), given=SMALL)
+    two_types = table.filter(pa.array([name != "REX" for name in table["type"].to_pylist()]))
+    assert "galaxy types" in failed(judge_by_survey("pool", saved(tmp_path, two_types), given=SMALL))
+
+
+def test_pool_does_not_ask_a_mapped_catalogue_for_columns_that_it_does_not_map(tmp_path):
+    mapping = {"galaxy_id": CatalogColumn("object_id"), "flux_VIS": CatalogColumn("mag_vis", "mag")}
+    bare = dataclasses.replace(WIDE, columns=mapping, strata={})
+    table = pool_of(WIDE).drop_columns(["nobs_VIS", "nobs_VIS_bin", "type"])
+    checks = judge_by_survey("pool", saved(tmp_path, stamp(table, (Step("pool", {}, survey=bare),))), given=SMALL)
+    assert failed(checks) == []
+    assert "galaxy types" not in {check.check for check in checks}
+    typed = dataclasses.replace(bare, columns={**mapping, "type": CatalogColumn("kind")})
+    with pytest.raises(InputError, match="'type' is missing"):
+        judge_by_survey("pool", saved(tmp_path, stamp(table, (Step("pool", {}, survey=typed),))), given=SMALL)

@@ -9,6 +9,7 @@ from lensctl.io.provenance import digests
 from lensctl.rules.checks import Check
 from lensctl.rules.errors import InputError
 from tests.toys.judging import MANIFEST, failed, judged
+from tests.toys.surveys import WIDE
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,29 @@ def test_a_gate_cannot_speak_for_another(tmp_path, monkeypatch):
 
     (check,) = judged(tmp_path, "forger", MANIFEST)
     assert (check.gate, check.input_digest) == ("forger", digests.of_table(MANIFEST))
+
+
+def test_a_setting_is_accepted_by_its_former_name_and_the_last_value_wins():
+    gate = registry.find("shortcut")
+    found = registry.settings_for([gate], ["shortcut.mag_z=0.1", "shortcut.colour_2=0.4", "shortcut.r_minus_z=0.5"])
+    settings = found["shortcut"]
+    assert (settings.mag, settings.colour_1, settings.colour_2) == (0.1, 0.2, 0.5)
+    with pytest.raises(InputError, match="did you mean 'psfsize_z'") as caught:
+        registry.settings_for([gate], ["shortcut.psfsze_z=1"])
+    assert "psfsize," in caught.value.fix
+    assert "psfsize_z" not in caught.value.fix
+
+
+def test_settings_that_follow_from_the_survey_are_the_surveys_and_can_be_set():
+    gates = [registry.find(name) for name in ("splits", "pool", "pixels", "overlap")]
+    found = registry.settings_for(gates, ["pool.seed=3"], WIDE)
+    assert found["splits"].train == found["pool"].train == (0.55, 0.65)
+    assert found["splits"].test == (0.17, 0.23)
+    assert (found["splits"].seed, found["pool"].seed) == (7, 3)
+    assert found["splits"].cutout_arcsec == pytest.approx(9.6)
+    assert found["pixels"].size == 96
+    assert found["overlap"].radius_arcsec == 5.0
+    assert {"nobs_VIS", "nobs_VIS_bin"} <= set(found["pool"].critical)
+    assert found["pool"].min_types == 2
+    usual = registry.settings_for(gates, [])
+    assert all(usual[gate.name] == gate.settings() for gate in gates)

@@ -8,10 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from lensctl.gates import registry
+from lensctl.gates import registry, shortcut
 from lensctl.gates.inputs import Inputs
+from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10, LS_DR10_GRIZ
+from tests.gates.of_survey import judge_by_survey
 from tests.toys.alike_classes import LENSES, PIXELS, POSITIVES, SIZE, TABLE
 from tests.toys.manifests import changed, galaxies, toy_manifest, with_rows, with_store
+from tests.toys.surveys import ONE_BAND, WIDE
 
 
 def judge(folder, table, pixels, given=(), **facts):
@@ -247,3 +251,86 @@ def test_the_same_manifest_gives_the_same_lines(tmp_path):
     path = with_store(tmp_path, TABLE, PIXELS)
     given = ("shortcut.positives=60",)
     assert [c.as_json() for c in judged(path, given)] == [c.as_json() for c in judged(path, given)]
+
+
+# other surveys
+
+SURVEYS = {survey.name: survey for survey in (WIDE, LS_DR10_GRIZ, ONE_BAND)}
+
+
+@pytest.fixture(scope="module", params=SURVEYS)
+def of_survey(request):
+    """A survey, and a table and cutouts of it whose classes differ in nothing."""
+    survey = SURVEYS[request.param]
+    table = toy_manifest(POSITIVES, 360, survey=survey)
+    return survey, table, galaxies(table, size=SIZE)
+
+
+def test_alike_classes_of_another_survey_pass_and_its_bands_are_named(tmp_path, of_survey):
+    survey, table, pixels = of_survey
+    checks = judge_by_survey("shortcut", with_store(tmp_path, table, pixels))
+    assert failed(checks) == []
+    names = {check.check for check in checks}
+    for band in survey.bands:
+        assert {
+            f"AUC of noise_{band}, matched",
+            f"excess of zeros in {band}",
+            f"AUC of asymmetry_{band}, matched",
+        } <= names
+    band = survey.depth_band
+    radius = {"wide": 2}.get(survey.name, 3)  # 20 of 24 px: the annulus begins there
+    assert {
+        f"AUC of psfdepth_{band}, within strata",
+        f"AUC of type and nobs_{band}_bin",
+        f"inner {radius} px brightness in {band}, ratio of medians, matched",
+    } <= names
+
+
+def test_a_nuisance_in_any_band_of_another_survey_fails(tmp_path, of_survey):
+    survey, table, pixels = of_survey
+    spoilt = pixels.copy()
+    middle, last = len(survey.bands) // 2, len(survey.bands) - 1
+    spoilt[LENSES, :4, :, middle] = 0.0
+    spoilt[LENSES[::3], -3:, :, last] = np.nan
+    found = failed(judge_by_survey("shortcut", with_store(tmp_path, table, spoilt)))
+    assert {f"excess of zeros in {survey.bands[middle]}", f"excess of nan in {survey.bands[last]}"} <= set(found)
+
+
+@pytest.mark.parametrize("what", ["psfsize", "psfdepth", "nobs"])
+def test_other_conditions_in_the_depth_band_of_another_survey_fail(tmp_path, of_survey, what):
+    survey, table, pixels = of_survey
+    column = survey.depth(what)
+    values = table[column].to_numpy().astype(float)
+    values[LENSES] *= 1.5
+    table = changed(table, column, pa.array(values, pa.float32()))
+    assert f"AUC of {column}" in failed(judge_by_survey("shortcut", with_store(tmp_path, table, pixels)))
+
+
+def test_negatives_are_matched_in_the_colours_of_the_survey(tmp_path, of_survey):
+    survey, table, pixels = of_survey
+    for name in {survey.depth("flux"), *survey.colour_columns}:
+        values = table[name].to_numpy().astype(float)
+        values[LENSES] = values[LENSES] * 100 + 100
+        other = changed(table, name, pa.array(values, pa.float32()))
+        (tmp_path / name).mkdir(exist_ok=True)
+        found = failed(judge_by_survey("shortcut", with_store(tmp_path / name, other, pixels)))
+        assert "share of positives matched" in found
+
+
+def test_columns_and_cutouts_of_another_survey_than_the_one_named_cannot_be_judged(tmp_path, of_survey):
+    survey, table, pixels = of_survey
+    missing = survey.depth("psfdepth")
+    with pytest.raises(InputError, match=missing):
+        judge_by_survey("shortcut", with_store(tmp_path, table.drop_columns([missing]), pixels))
+    (tmp_path / "small").mkdir()
+    small = with_store(tmp_path / "small", table, pixels[:, 14:50, 14:50])
+    with pytest.raises(
+        InputError, match=f"px or more and bands {', '.join(survey.bands)}, not .36, 36, {len(survey.bands)}."
+    ):
+        judge_by_survey("shortcut", small)
+
+
+def test_the_gate_names_the_columns_of_ls_dr10_as_ever():
+    of_class = ("galaxy_id", "label", "type", "nobs_z_bin", "healpix_128", "cutout_ok")
+    measured = ("psfsize_z", "psfdepth_z", "nobs_z", "flux_z", "g_minus_r", "r_minus_z")
+    assert shortcut.needed(LS_DR10) == (*of_class, *measured, "ra", "dec", "cutout_path", "cutout_index")

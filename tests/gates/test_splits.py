@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -11,8 +12,11 @@ import pytest
 
 from lensctl.io.provenance import digests
 from lensctl.rules import split
+from lensctl.rules.survey import LS_DR10
+from tests.gates.of_survey import judge_by_survey
 from tests.toys.judging import MANIFEST, failed, judge, judged, pc_label, saved
-from tests.toys.manifests import border, changed, moved, with_rows
+from tests.toys.manifests import border, changed, moved, toy_manifest, with_rows
+from tests.toys.surveys import WIDE
 
 TRAIN_POSITIVE = next(
     i
@@ -115,3 +119,33 @@ def test_splits_takes_tables_without_labels(tmp_path):
     assert {check.n for check in checks if "share of" in check.check} == {200, 1000, 1200}
     each = [digests.of_table(pq.read_table(path)) for path in paths]
     assert {check.input_digest for check in checks} == {digests.of_many(each)}
+
+
+def test_splits_judges_a_manifest_by_the_rule_and_limits_of_its_survey(tmp_path):
+    table = toy_manifest(survey=WIDE)
+    checks = judge_by_survey("splits", saved(tmp_path, table))
+    assert failed(checks) == []
+    assert next(c.limit for c in checks if c.check == "train share of all rows") == ">= 0.55, <= 0.65"
+    as_usual = failed(judge_by_survey("splits", saved(tmp_path, table.replace_schema_metadata())))
+    assert {"split is that of the rule", "train share of all rows"} <= set(as_usual)
+    cut = saved(tmp_path, table)  # a seed that is set does not change the fractions
+    assert "split is that of the rule" in failed(judge_by_survey("splits", cut, given=("splits.seed=42",)))
+
+
+def test_splits_knows_the_alphabetical_order_of_another_survey(tmp_path):
+    table = toy_manifest(survey=WIDE)
+    names = []
+    for pixel in table["healpix_128"].to_pylist():
+        u = int.from_bytes(hashlib.sha256(f"{pixel}_7".encode()).digest()[:4], "big") / 2**32
+        names.append("test" if u < 0.2 else "train" if u < 0.8 else "val")
+    checks = judge_by_survey("splits", saved(tmp_path, changed(table, "split", names)))
+    assert "alphabetical" in next(check.note for check in checks if check.check == "split is that of the rule")
+
+
+def test_splits_keeps_cutouts_of_the_surveys_size_apart(tmp_path):
+    ra, dec1, dec2 = border()
+    near = moved(moved(MANIFEST, 300, ra, dec1 - 4 / 3600), 301, ra, dec2 + 4 / 3600)  # 10 arcsec apart
+    small = dataclasses.replace(LS_DR10, name="small", cutout_size_px=33)  # of 8.6 arcsec
+    check = "no sky shared by cutouts of two splits"
+    assert check in failed(judge_by_survey("splits", saved(tmp_path, near)))
+    assert check not in failed(judge_by_survey("splits", saved(tmp_path, near), survey=small))

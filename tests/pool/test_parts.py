@@ -6,7 +6,7 @@ import os
 
 import pyarrow as pa
 
-from lensctl.pool.criteria import PRESETS
+from lensctl.pool.criteria import criteria_of
 from lensctl.pool.parts import repeated_between, select_all
 from tests.toys import catalogs as toys
 from tests.toys.negatives import NONE, kept
@@ -16,7 +16,7 @@ def test_ids_that_stand_twice_are_counted_within_a_file_and_between_files(tmp_pa
     raw = toys.rows(200)
     files = [str(toys.write_fits(t, tmp_path / n)) for t, n in ((raw, "a.fits"), (raw.slice(0, 50), "b.fits"))]
     twice = str(toys.write_fits(pa.concat_tables([raw, raw.slice(0, 50)]), tmp_path / "c.fits"))
-    parts = list(select_all([*files, twice], tmp_path, PRESETS["plan"], NONE, NONE, count=1))
+    parts = list(select_all([*files, twice], tmp_path, criteria_of(), NONE, NONE, count=1))
     again = kept(files[1])[1].kept
     assert [part.funnel.repeated for part in parts] == [0, 0, again]
     assert repeated_between(parts[:2]) == again
@@ -27,7 +27,7 @@ def test_a_part_that_a_crash_has_spoilt_is_made_again(tmp_path):
     file = str(toys.write_fits(toys.rows(200), tmp_path / "a.fits"))
 
     def part():
-        (found,) = select_all([file], tmp_path, PRESETS["plan"], NONE, NONE, count=1)
+        (found,) = select_all([file], tmp_path, criteria_of(), NONE, NONE, count=1)
         return found, found.path.read_bytes()
 
     first, rows = part()

@@ -8,7 +8,7 @@ import pytest
 
 from lensctl.astro import geometry
 from lensctl.rules import split
-from lensctl.rules.confusers import CONFUSER_COLUMNS, confuser_category
+from lensctl.rules.confusers import confuser_category
 from lensctl.rules.errors import InputError
 from tests.toys import catalogs as toys
 from tests.toys.negatives import kept
@@ -23,7 +23,7 @@ def test_columns_follow_from_the_rules(sweep):
     pixels = split.healpix(rows["ra"].to_numpy(), rows["dec"].to_numpy())
     assert rows["healpix_128"].to_pylist() == pixels.tolist()
     assert rows["split"].to_pylist() == [split.split_of(int(pixel)) for pixel in pixels]
-    columns = {name: rows[name].to_numpy(zero_copy_only=False) for name in CONFUSER_COLUMNS}
+    columns = {name: rows[name].to_numpy(zero_copy_only=False) for name in rows.column_names}
     assert rows["confuser_category"].to_pylist() == list(confuser_category(columns))
     assert {row["pool"] == "N2" for row in rows.to_pylist() if row["confuser_category"]} == {True}
     assert first["sweep_file"] == "sweep-150p002-160p007.fits"

@@ -33,7 +33,7 @@ def test_statistics_equal_numpys() -> None:
     images[1, :30, :, 0] = np.nan
     images[2, 3, 4, 1] = np.inf
     images[3, :, :, 2] = np.nan
-    columns = quality.measure(images)
+    columns = quality.measure(images, "grz")
     finite = np.where(np.isfinite(images), images, np.nan).astype(float)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -57,7 +57,7 @@ def test_percentiles_of_clean_cutouts_equal_numpys_whatever_their_pattern(
     flat[0, phase::period] += 1000
     flat[1, phase::period] = -7
     flat[2].sort(axis=0)
-    columns = quality.measure(images)
+    columns = quality.measure(images, "grz")
     for b, band in enumerate("grz"):
         expected = np.percentile(flat[..., b].astype(float), [1, 50, 99], axis=1)
         for name, value in zip(quality.PERCENTILES, expected, strict=True):
@@ -73,7 +73,7 @@ def test_a_missing_band_is_all_zero_or_has_no_finite_pixel() -> None:
     images[4, 0, 0, 0] = 1e-6
     images[5, ..., 1] = 0.0
     images[5, 70:, :, 1] = np.nan
-    columns = quality.measure(images)
+    columns = quality.measure(images, "grz")
     assert columns["status"].tolist() == ["ok", "missing_band", "missing_band", "missing_band", "ok", "missing_band"]
     assert columns["cutout_ok"].tolist() == [True, False, False, False, True, False]
 
@@ -84,13 +84,13 @@ def test_a_missing_band_is_all_zero_or_has_no_finite_pixel() -> None:
 def test_one_nan_in_the_centre_spoils_a_cutout_and_one_outside_does_not(y: int, x: int, verdict: str) -> None:
     images = noise(1)
     images[0, y, x, 1] = np.nan
-    columns = quality.measure(images)
+    columns = quality.measure(images, "grz")
     assert columns["status"].tolist() == [verdict]
     assert columns["cutout_ok"].tolist() == [verdict == "ok"]
 
 
 def test_a_cutout_of_nothing_has_no_statistics() -> None:
-    columns = quality.measure(np.full((1, 101, 101, 3), np.nan, np.float32))
+    columns = quality.measure(np.full((1, 101, 101, 3), np.nan, np.float32), "grz")
     assert np.isnan(columns["mean_g"]).all()
     assert np.isnan(columns["p50_z"]).all()
     assert columns["bad_pixel_frac"].tolist() == [1.0]
@@ -98,7 +98,7 @@ def test_a_cutout_of_nothing_has_no_statistics() -> None:
 
 
 def test_no_cutouts_give_empty_columns() -> None:
-    assert {len(column) for column in quality.measure(noise(0)).values()} == {0}
+    assert {len(column) for column in quality.measure(noise(0), "grz").values()} == {0}
 
 
 @given(st.data())
@@ -108,9 +108,9 @@ def test_a_row_depends_on_its_own_pixels_alone(data: st.DataObject) -> None:
     images = noise(count, size, data.draw(st.integers(0, 9)))
     holes = data.draw(st.lists(st.integers(0, images.size - 1), max_size=20))
     images.reshape(-1)[holes] = np.nan
-    together = quality.measure(images)
+    together = quality.measure(images, "grz")
     row = data.draw(st.integers(0, count - 1))
-    alone = quality.measure(images[row : row + 1])
+    alone = quality.measure(images[row : row + 1], "grz")
     for name, column in together.items():
         assert np.array_equal(column[row : row + 1], alone[name], equal_nan=name not in ("status",)), name
 
@@ -126,5 +126,5 @@ def test_measuring_leaves_the_pixels_alone() -> None:
     images = noise(3)
     images[0, 0, 0, 0] = np.nan
     before = images.copy()
-    quality.measure(images)
+    quality.measure(images, "grz")
     assert np.array_equal(images, before, equal_nan=True)

@@ -7,6 +7,7 @@ import pytest
 
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
+from tests.toys.surveys import INFRARED
 
 
 def test_every_column_is_declared_once_with_type_and_meaning():
@@ -21,9 +22,20 @@ def test_every_column_is_declared_once_with_type_and_meaning():
     )
     names = [column.name for group in groups for column in group]
     assert len(names) == len(set(names))
-    for column in schema.COLUMNS.values():
+    for column in schema.columns().values():
         assert schema.arrow_type(column.name) is not None
         assert column.meaning
+
+
+def test_the_columns_of_another_survey_are_named_after_its_bands():
+    names = list(schema.columns(INFRARED))
+    for name in ("flux_VIS", "psfdepth_H", "mag_J", "VIS_minus_Y", "Y_minus_H", "H_minus_w1", "nobs_H_bin", "p99_J"):
+        assert name in names
+    assert not [name for name in names if name.endswith(("_g", "_z")) or name == "nobs_z_bin"]
+    assert schema.columns(INFRARED)["nobs_H_bin"].meaning == "Bin of nobs_H: 1-2, 3-5, 6-10, 11+"
+    table = pa.table({"flux_VIS": pa.array([1.0]), "flux_g": pa.array([1.0])})
+    conformed = schema.conform(table, survey=INFRARED)
+    assert [field.type for field in conformed.schema] == [pa.float32(), pa.float64()], "flux_g is nobody's there"
 
 
 def test_a_missing_column_is_named_with_the_nearest_and_what_it_is():

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from lensctl.io.provenance.steps import Step, step_input
-from lensctl.show.description import chain_lines, plainly
+from lensctl.show.description import Description, chain_lines, plainly
+from tests.toys.surveys import WIDE
 
 
 def test_a_chain_is_told_from_its_end_with_each_step_once():
@@ -28,3 +29,9 @@ def test_json_has_no_nan():
         "c": [2, None],
         "d": "x",
     }
+
+
+def test_the_survey_of_the_last_step_is_said():
+    facts = Description("table", {"rows": 1}, chain=(Step("manifest", {}, survey=WIDE),))
+    assert facts.with_survey().values == {"rows": 1, "survey": "wide: VIS, Y, J, H at 0.1 arcsec per pixel"}
+    assert Description("table", {"rows": 1}).with_survey().values == {"rows": 1}

@@ -26,6 +26,9 @@ def test_a_run_an_evaluation_a_frozen_model_and_gate_lines_say_what_they_are(mad
     assert run.values["manifest_digest"] == identify(str(made / "manifest.parquet")).values["digest"]
     assert "test_auc" in evaluation.details["headline"]
     assert [facts.chain[-1].command for facts in (run, evaluation, frozen)] == ["train", "evaluate", "freeze"]
+    assert {facts.values["survey"] for facts in (run, evaluation, frozen)} == {
+        "ls-dr10: g, r, z at 0.262 arcsec per pixel"
+    }
     lines = identify(str(made / "gates.jsonl"))
     assert (lines.kind, lines.values["lines"], lines.values["failed"]) == ("gate lines", 8, 0)
     assert identify(str(made / "run" / "best.safetensors")).kind == "weights (safetensors)"

@@ -10,11 +10,16 @@ import pytest
 from matplotlib.image import imread
 
 from lensctl.astro.rgb import BAND_GAIN
+from lensctl.io.cutouts import npz
+from lensctl.io.provenance.steps import Step, to_json
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules.errors import InputError
 from lensctl.show.identify import identify
 from lensctl.show.montage import Strip, choose, draw, open_source
+from tests.show.toys import an_npz
 from tests.toys import pixels
+from tests.toys.manifests import toy_manifest, with_store
+from tests.toys.surveys import WIDE
 
 
 def test_the_real_cutouts_are_read_and_drawn(real_data):
@@ -30,7 +35,7 @@ def test_the_real_cutouts_are_read_and_drawn(real_data):
 
 def test_a_montage_shows_each_cutout_once_north_up_and_at_a_whole_zoom():
     images = np.zeros((3, 8, 8, 3), np.float32)
-    images[:, 7, 0] = 50.0 / np.array(BAND_GAIN)  # north-east corner: white
+    images[:, 7, 0] = 50.0 / np.array([BAND_GAIN[band] for band in "grz"])  # north-east corner: white
     picture = imread(BytesIO(draw([Strip("", images, [[], [], []])], columns=3)))
     assert picture.shape[:2] == (6 + 32 + 6, 3 * 38 + 6)
     bright = (picture[..., :3] == 1.0).all(axis=-1)
@@ -90,3 +95,17 @@ def test_nothing_to_draw_is_an_error(manifest, tmp_path):
     write_table(pa.table({"galaxy_id": ["a_1"]}), str(tmp_path / "t.parquet"))
     with pytest.raises(InputError, match="cutout_path"):
         open_source(str(tmp_path / "t.parquet"))
+
+
+def test_cutouts_of_another_survey_are_drawn_in_its_picture_bands(tmp_path):
+    images = np.random.default_rng(0).normal(0, 0.01, (20, 9, 9, 4)).astype(np.float32)
+    images[:, 2:7, 2:7, WIDE.bands.index("J")] += 0.2  # the red one
+    manifest = with_store(tmp_path, toy_manifest(6, 14, survey=WIDE), images)
+    chain = to_json((Step("cutout", {}, survey=WIDE),)).encode()
+    an_npz(tmp_path / "one.npz", images[0], **{npz.PROVENANCE.removeprefix("meta_"): chain})
+    for path in (manifest, tmp_path / "cutouts.zarr", tmp_path / "one.npz"):
+        (strip,) = choose(open_source(str(path)), [], 1, label=[])
+        assert strip.survey == WIDE
+        picture = imread(BytesIO(draw([strip], columns=1)))[..., :3]
+        inner = picture[6 + 12 : 6 + 24, 6 + 12 : 6 + 24].mean(axis=(0, 1))
+        assert inner[0] > 1.5 * inner[1:].max()

@@ -9,6 +9,8 @@ from lensctl.io.tables.files import write_table
 from lensctl.rules.errors import InputError
 from lensctl.show.identify import identify
 from tests.toys import catalogs as toys
+from tests.toys.manifests import toy_manifest
+from tests.toys.surveys import WIDE
 
 
 def test_a_table_says_rows_units_meanings_classes_and_chain(tmp_path):
@@ -73,3 +75,22 @@ def test_a_condition_that_is_no_sql_is_one_sentence(manifest, where, why):
     with pytest.raises(InputError, match=why) as caught:
         identify(str(manifest), where=where)
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_says_its_survey_and_the_meanings_of_its_columns(tmp_path):
+    write_table(toy_manifest(20, 100, survey=WIDE), str(tmp_path / "wide.parquet"))
+    facts = identify(str(tmp_path / "wide.parquet"))
+    assert facts.values["survey"] == "wide: VIS, Y, J, H at 0.1 arcsec per pixel"
+    assert sum(facts.details["counts"]["nobs_VIS_bin"].values()) == 120
+    column = next(column for column in facts.details["schema"] if column["name"] == "psfsize_VIS")
+    assert (column["unit"], column["meaning"]) == ("arcsec", "PSF FWHM in VIS")
+    write_table(toy_manifest(20, 100), str(tmp_path / "usual.parquet"))
+    assert "survey" not in identify(str(tmp_path / "usual.parquet")).values
+
+
+def test_a_large_table_of_another_survey_counts_its_own_classes(tmp_path, monkeypatch):
+    from lensctl.show import tables as shown
+
+    monkeypatch.setattr(shown, "DIGESTED_ROWS", 10)
+    write_table(toy_manifest(20, 100, survey=WIDE), str(tmp_path / "wide.parquet"))
+    assert "nobs_VIS_bin" in identify(str(tmp_path / "wide.parquet")).details["counts"]

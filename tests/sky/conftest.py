@@ -1,18 +1,17 @@
-"""One small mock sky that all tests of this folder read."""
+"""Small mock skies that all tests of this folder read."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import fitsio
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from lensctl.io.provenance.steps import Chain, Step, extend
-from lensctl.io.tables.files import read_table
+from lensctl.rules.survey import LS_DR10
 from lensctl.sky import mock, pointings
-from tests.toys.small_sky import SEED, SMALL
+from tests.toys.small_sky import SEED, SMALL, SMALLEST, Sky, example
 
 
 @pytest.fixture(scope="session")
@@ -21,23 +20,35 @@ def chain() -> Chain:
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory, chain) -> Path:
+def sky(tmp_path_factory, chain) -> Sky:
     place = tmp_path_factory.mktemp("sky")
     mock.make(place, SMALL, seed=SEED, workers=1, chain=chain)
-    return place
+    return Sky(place, LS_DR10, pointings.plan(SEED, SMALL))
+
+
+@pytest.fixture(scope="session", params=["griz", "vis-yjh"])
+def other(request, tmp_path_factory) -> Sky:
+    """A sky of another survey than the default."""
+    place, survey = tmp_path_factory.mktemp(request.param), example(request.param)
+    mock.make(place, SMALLEST, seed=SEED, workers=1, chain=extend(Step("sky", {"seed": SEED}, survey=survey)))
+    return Sky(place, survey, pointings.plan(SEED, SMALLEST, survey))
 
 
 @pytest.fixture(scope="session")
-def plan() -> list[pointings.Pointing]:
-    return pointings.plan(SEED, SMALL)
+def root(sky) -> Path:
+    return sky.root
 
 
 @pytest.fixture(scope="session")
-def tractor(root) -> np.ndarray:
-    rows = np.concatenate([fitsio.read(file) for file in (root / "south" / "tractor").rglob("*.fits")])
-    return rows[np.lexsort((rows["objid"], rows["brickid"]))]  # as the truth is
+def plan(sky) -> list[pointings.Pointing]:
+    return sky.plan
 
 
 @pytest.fixture(scope="session")
-def truth(root) -> pa.Table:
-    return read_table(str(root / "truth.parquet"))
+def tractor(sky) -> np.ndarray:
+    return sky.tractor
+
+
+@pytest.fixture(scope="session")
+def truth(sky) -> pa.Table:
+    return sky.truth

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from lensctl.rules.survey import LS_DR10
 from lensctl.sky import dirt
-from lensctl.sky.pointings import generator
+from lensctl.sky.pointings import Dirt, generator
 from tests.toys.small_sky import plane
 
 
@@ -49,21 +52,62 @@ def test_nan_pixels_are_in_the_centre_of_some_objects_and_beside_others(root, pl
 def test_bright_stars_are_saturated_and_masked(root, plan, tractor):
     p = next(p for p in plan if p.dirt.bright_star and not p.dirt.missing_band)
     bits = plane(root, p, "maskbits")
-    medium = (bits & (1 << dirt.BIT_MEDIUM)) > 0
+    medium = (bits & (1 << LS_DR10.mask_bits["MEDIUM"])) > 0
     assert 0.005 < medium.mean() < 0.4
-    saturated = (bits & (1 << dirt.BITS_SATURATED[1])) > 0
+    saturated = (bits & (1 << LS_DR10.mask_bits["SATUR_R"])) > 0
     assert saturated.any()
     assert (plane(root, p, "invvar", "r")[saturated] == 0).all()
-    assert np.nanmax(plane(root, p, "image", "r")) < 1.2 * dirt.SATURATION_NANOMAGGY[1]
+    assert np.nanmax(plane(root, p, "image", "r")) < 1.2 * LS_DR10.imaging["r"].saturation_nanomaggy
 
 
-def test_dirt_does_not_look_whether_an_object_is_a_lens():
+def test_dirt_does_not_look_whether_an_object_is_a_lens(plan):
     """Holes are punched at objects by their number alone: over many tries lenses get their share."""
     x = np.linspace(60, 240, 40)
     hits = np.zeros(40)
+    one_hole = dataclasses.replace(plan[0], dirt=Dirt(nan_centres=1))
     for seed in range(300):
         blank = np.ones((3, 300, 300), np.float32)
         planes = dirt.Planes(blank, blank.copy(), np.ones((3, 300, 300), np.int16), np.zeros((300, 300), np.int32))
-        dirt.punch_holes(generator(seed), planes, x, np.full(40, 150.0), 1, 0)
+        dirt.punch_holes(generator(seed), planes, x, np.full(40, 150.0), one_hole)
         hits += np.isnan(planes.image).any(axis=0)[146:156].any(axis=0)[np.rint(x).astype(int)]
     assert hits[:20].sum() == pytest.approx(hits[20:].sum(), rel=0.25)
+
+
+def test_holes_at_the_end_of_a_cutout_lie_within_it_whatever_its_size(other):
+    half, side = other.survey.cutout_size_px // 2, 400
+    p = dataclasses.replace(other.plan[0], dirt=Dirt(nan_edges=1))
+    distances = []
+    for seed in range(60):
+        blank = np.ones((4, side, side), np.float32)
+        planes = dirt.Planes(blank, blank.copy(), np.ones((4, side, side), np.int16), np.zeros((side, side), np.int32))
+        dirt.punch_holes(generator(seed), planes, np.array([200.0]), np.array([200.0]), p)
+        spoiled = np.isnan(planes.image)
+        assert spoiled.any(axis=(1, 2)).sum() in (1, 4)
+        y, x = np.nonzero(spoiled.any(axis=0))
+        distances.append(np.maximum(abs(x - 200), abs(y - 200)).min())
+    assert 0.6 * half < min(distances) <= max(distances) < half
+
+
+def test_noise_of_another_survey_is_what_invvar_says_in_each_band(other):
+    p = next(p for p in other.plan if not p.dirt.missing_band and not p.dirt.bright_star)
+    for i, band in enumerate(other.survey.bands):
+        image, invvar = plane(other.root, p, "image", band), plane(other.root, p, "invvar", band)
+        good = (invvar[1:] > 0) & (invvar[:-1] > 0)
+        step = np.diff(image, axis=0)[good]
+        sigma = 1.4826 * np.median(np.abs(step - np.median(step))) / np.sqrt(2)
+        assert sigma == pytest.approx(float(np.median(1 / np.sqrt(invvar[invvar > 0]))), rel=0.12)
+        assert p.noise[i] == pytest.approx(other.survey.imaging[band].noise_nanomaggy, rel=0.4)
+
+
+def test_bits_are_the_surveys_and_bits_without_a_name_are_not_set(plan):
+    x, y, magnitude = np.array([50.0]), np.array([50.0]), np.array([12.0])
+    plain = dataclasses.replace(LS_DR10, criteria={"plan": {"maskbits": "maskbits == 0"}})
+    mine = dataclasses.replace(plain, mask_bits={"BRIGHT": 6})
+    assert set(np.unique(dirt.star_mask(x, y, magnitude, 200, mine))) == {0, 1 << 6}
+    none = dataclasses.replace(plain, mask_bits={})
+    assert not dirt.star_mask(x, y, magnitude, 200, none).any()
+    p = dataclasses.replace(plan[0], survey=mine)
+    light, bits = np.full((3, 9, 9), 1e4, np.float32), np.zeros((9, 9), np.int32)
+    planes = dirt.expose(generator(1), light, np.ones((3, 9, 9), np.int16), bits, p)
+    assert not planes.maskbits.any()
+    assert not planes.invvar.any()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lensctl.sky import lenses, window
+from lensctl.rules.survey import LS_DR10
+from lensctl.sky import lenses, pointings, spectra, window
 from lensctl.sky.pointings import generator
+from tests.toys.small_sky import SMALLEST, example
 
 
 @pytest.mark.parametrize("grade", list(lenses.TIERS))
@@ -16,7 +18,7 @@ def test_arcs_are_as_clear_as_their_grade_asks_and_bluer_than_the_galaxy(plan, g
     psfs = window.psfs_of(rng, plan[0])
     sigma = np.array([0.003, 0.004, 0.01])
     for _ in range(5):
-        arcs, model = lenses.draw(rng, host, tier, psfs, sigma, (0.2, -0.3))
+        arcs, model = lenses.draw(rng, host, tier, psfs, sigma, (0.2, -0.3), LS_DR10)
         assert tier.peak_snr[0] - 0.1 <= arcs.facts["arc_peak_snr"] <= tier.peak_snr[1] + 0.1
         assert arcs.facts["arc_contrast"] >= tier.contrast - 0.01
         seen = max(arcs.seen[0].max() / sigma[0], arcs.seen[1].max() / sigma[1])
@@ -24,6 +26,26 @@ def test_arcs_are_as_clear_as_their_grade_asks_and_bluer_than_the_galaxy(plan, g
         assert arcs.image[1].sum() == pytest.approx(arcs.facts["magnification"] * arcs.facts["source_flux_r"], rel=1e-3)
         assert arcs.image[0].sum() / arcs.image[1].sum() > host["flux_g"] / host["flux_r"]
         assert model[0].sum() == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize("grade", list(lenses.TIERS))
+def test_arcs_of_a_sharper_survey_are_as_clear_in_its_two_bluest_bands(grade):
+    tier, rng, survey = lenses.TIERS[grade], generator(4), example("vis-yjh")
+    host = {"r_half": 1.1, "n": 4.0, "q": 0.8, "phi": 0.4, **spectra.fluxes(survey, 1.6, 6.0, 14.0)}
+    psfs = window.psfs_of(rng, pointings.plan(1, SMALLEST, survey)[0])
+    sigma = np.array([0.001, 0.002, 0.002, 0.002])
+    for _ in range(3):
+        arcs, model = lenses.draw(rng, host, tier, psfs, sigma, (0.2, -0.3), survey)
+        side = arcs.image.shape[1]
+        assert arcs.image.shape == arcs.seen.shape == model.shape == (4, side, side)
+        assert side % 2 == 1
+        assert side * survey.pixel_scale_arcsec > 4 * lenses.EINSTEIN_RANGE_ARCSEC[1]
+        seen = max(arcs.seen[0].max() / sigma[0], arcs.seen[1].max() / sigma[1])
+        assert tier.peak_snr[0] - 0.1 <= seen <= tier.peak_snr[1] + 0.1
+        assert arcs.facts["arc_contrast"] >= tier.contrast - 0.01
+        for i, band in enumerate(survey.bands):
+            lensed = arcs.facts["magnification"] * arcs.facts[f"source_flux_{band}"]
+            assert arcs.image[i].sum() == pytest.approx(lensed, rel=1e-3)
 
 
 def test_light_like_the_galaxy_is_absorbed_by_the_stated_share_and_moves_nothing(plan):

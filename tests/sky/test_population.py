@@ -6,37 +6,54 @@ import numpy as np
 import pytest
 
 from lensctl.rules import split
-from lensctl.rules.bins import NOBS_Z_BINS, TYPES, nobs_z_bin
-from lensctl.rules.confusers import CONFUSERS, confuser_category
-from lensctl.rules.derived import magnitude
+from lensctl.rules.confusers import confuser_category
+from lensctl.rules.derived import magnitudes
+from lensctl.rules.strata import NOBS_BINS, nobs_bin
+from lensctl.rules.survey import LS_DR10, Survey
 from lensctl.sky import dirt, measure, mock, pointings, population, window
 from lensctl.sky.pointings import Size, generator
+from tests.toys.small_sky import example
 
 
-@pytest.fixture(scope="module")
-def catalogue() -> dict[str, np.ndarray]:
-    """Catalogue of the default sky, drawn without its pixels (and so without what arcs add to lenses)."""
-    parts = []
-    for p in pointings.plan(42, Size(12_000, round(mock.LENS_SHARE * 12_000))):
+def drawn(survey: Survey, galaxies: int) -> dict[str, np.ndarray]:
+    """Catalogue of a sky, drawn without its pixels (and so without what arcs add to lenses)."""
+    parts, bands = [], len(survey.bands)
+    for p in pointings.plan(42, Size(galaxies, round(mock.LENS_SHARE * galaxies)), survey):
         rng = generator(42, p.index)
-        galaxies, kind, types = population.galaxies(rng, p.galaxies, p.host_types)
-        x, y = rng.uniform(pointings.MARGIN_PX, p.size - pointings.MARGIN_PX, (2, len(kind)))
-        blank = np.zeros((3, p.size, p.size), np.float32)
+        objects, kind, types = population.galaxies(rng, p.galaxies, survey, p.host_types)
+        margin = pointings.margin_px(survey)
+        x, y = rng.uniform(margin, p.size - margin, (2, len(kind)))
+        blank = np.zeros((bands, p.size, p.size), np.float32)
         planes = dirt.Planes(blank, blank, dirt.exposures(rng, p), np.zeros((p.size, p.size), np.int32))
         fitted = measure.mistype(rng, types, kind)
-        columns_ = measure.measure(rng, p, {**galaxies, "x": x, "y": y}, fitted, planes, window.psfs_of(rng, p))
+        columns_ = measure.measure(rng, p, {**objects, "x": x, "y": y}, fitted, planes, window.psfs_of(rng, p))
         is_lens = np.arange(len(kind)) < p.confident + p.probable
         more = {"split": np.full(len(kind), p.split), "kind": kind, "is_lens": is_lens}
         parts.append({**{name: v for name, v in columns_.items() if v.ndim == 1}, **more})
     table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    for band in "grz":
-        table[f"mag_{band}"] = magnitude(table[f"flux_{band}"])
-    table["g_minus_r"], table["r_minus_z"] = table["mag_g"] - table["mag_r"], table["mag_r"] - table["mag_z"]
-    table["category"] = confuser_category(table)
-    table["bin"] = nobs_z_bin(table["nobs_z"])
-    usable = (table["nobs_g"] >= 1) & (table["nobs_r"] >= 1) & (table["nobs_z"] >= 3)
-    table["usable"] = usable & np.isin(table["type"], TYPES)
+    table |= magnitudes(table.__getitem__, table, survey)
+    table["category"] = confuser_category(table, survey)
+    table["bin"] = nobs_bin(table[survey.depth("nobs")])
+    table["usable"] = np.isin(table["type"], survey.strata["type"]) & (table[survey.depth("nobs")] >= 3)
+    for nobs in survey.per_band("nobs"):
+        table["usable"] &= table[nobs] >= 1
     return table
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> dict[str, np.ndarray]:
+    """That of the default sky."""
+    return drawn(LS_DR10, 12_000)
+
+
+@pytest.mark.parametrize("name", ["griz", "vis-yjh"])
+def test_surveys_of_the_examples_have_all_their_confusers_in_about_a_fifth_of_the_pool(name):
+    survey = example(name)
+    table = drawn(survey, 4000)
+    found = table["category"][table["usable"] & ~table["is_lens"]]
+    assert 0.15 < np.mean([category is not None for category in found]) < 0.25
+    for category in survey.confusers:
+        assert (found == category).sum() > 40, category
 
 
 def test_confusers_are_15_to_25_percent_of_the_pool_in_each_split(catalogue):
@@ -44,7 +61,7 @@ def test_confusers_are_15_to_25_percent_of_the_pool_in_each_split(catalogue):
     is_n2 = np.array([category is not None for category in catalogue["category"]])
     for name in split.SPLITS:
         assert 0.16 < is_n2[pool & (catalogue["split"] == name)].mean() < 0.25
-    for category in CONFUSERS:
+    for category in LS_DR10.confusers:
         assert (catalogue["category"][pool] == category).sum() > 100, category
 
 
@@ -58,15 +75,15 @@ def test_every_class_splits_70_15_15(catalogue):
 
 def test_strata_with_lenses_have_negatives_enough_for_fifteen_each(catalogue):
     pool, lens = catalogue["usable"] & ~catalogue["is_lens"], catalogue["usable"] & catalogue["is_lens"]
-    for kind in TYPES:
-        for nobs in NOBS_Z_BINS[1:]:
+    for kind in LS_DR10.strata["type"]:
+        for nobs in NOBS_BINS[1:]:
             here = (catalogue["type"] == kind) & (catalogue["bin"] == nobs)
             assert (pool & here).sum() >= 15 * (lens & here).sum(), (kind, nobs)
         assert (lens & (catalogue["type"] == kind)).sum() > 20
 
 
 def test_exposures_are_in_about_the_plans_proportions_with_a_few_too_shallow(catalogue):
-    share = {name: (catalogue["bin"] == name).mean() for name in NOBS_Z_BINS}
+    share = {name: (catalogue["bin"] == name).mean() for name in NOBS_BINS}
     assert 0.02 < share["1-2"] < 0.10
     assert share["3-5"] == pytest.approx(0.65, abs=0.06)
     assert share["6-10"] == pytest.approx(0.235, abs=0.05)

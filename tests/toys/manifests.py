@@ -11,63 +11,74 @@ import pyarrow.parquet as pq
 from lensctl.io.cutouts.layout import Layout, index_rows
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.cutouts.writer import StoreWriter
+from lensctl.io.provenance.steps import Step, chain_of, stamp, survey_of
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.rules import quality, split
-from lensctl.rules.bins import TYPES, nobs_z_bin
+from lensctl.rules.strata import nobs_bin
+from lensctl.rules.survey import LS_DR10, Survey
 
-SHARES = {"train": 0.70, "val": 0.15, "test": 0.15}
+"""A survey that has nothing in common with ls-dr10 that can differ."""
 
 
-def toy_positions(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions all over the sky whose splits have the plan's shares, in an order that mixes them."""
+def toy_positions(n: int, seed: int, survey: Survey = LS_DR10) -> tuple[np.ndarray, np.ndarray]:
+    """Positions all over the sky whose splits have the survey's shares, in an order that mixes them."""
     rng = np.random.default_rng(seed)
     ra, dec = rng.uniform(0, 360, 12 * n + 60), np.degrees(np.arcsin(rng.uniform(-0.9, 0.5, 12 * n + 60)))
-    names = split.splits_of(split.healpix(ra, dec))
-    counts = {name: round(share * n) for name, share in SHARES.items()}
+    names = split_of_pixels(split.healpix(ra, dec), survey)
+    counts = {name: round(share * n) for name, share in survey.split_fractions.items()}
     counts["train"] += n - sum(counts.values())
     rows = np.sort(np.concatenate([np.flatnonzero(names == name)[:count] for name, count in counts.items()]))
     return ra[rows], dec[rows]
 
 
-def toy_manifest(positives: int = 200, negatives: int = 1000, seed: int = 0) -> pa.Table:
-    """A manifest whose classes differ in nothing but label, tier and weight."""
+def split_of_pixels(pixels: np.ndarray, survey: Survey) -> np.ndarray:
+    """The split of each HEALPix pixel by a survey's rule."""
+    return split.splits_of(pixels, survey.split_seed, survey.split_edges)
+
+
+def toy_manifest(positives: int = 200, negatives: int = 1000, seed: int = 0, survey: Survey = LS_DR10) -> pa.Table:
+    """A manifest whose classes differ in nothing but label, tier and weight; it names a survey other than ls-dr10."""
     n = positives + negatives
     rng = np.random.default_rng(seed)
-    (ra1, dec1), (ra0, dec0) = toy_positions(positives, seed + 1), toy_positions(negatives, seed + 2)
+    (ra1, dec1), (ra0, dec0) = (toy_positions(count, seed + k, survey) for k, count in ((1, positives), (2, negatives)))
     ra, dec = np.concatenate([ra1, ra0]), np.concatenate([dec1, dec0])
     label = np.repeat([1, 0], [positives, negatives])
     tier = np.where(label == 1, np.where(np.arange(n) % 10 == 0, "A", "B"), np.where(np.arange(n) % 7 == 0, "N2", "N1"))
     pixel = split.healpix(ra, dec)
     nobs = rng.integers(3, 15, n)
-    flux_z = rng.lognormal(2.0, 0.5, n)
-    return pa.table(
+    flux = rng.lognormal(2.0, 0.5, n)
+    bluer, redder = survey.colour_columns
+    own = [a for a, b in survey.colours if a == b]
+    table = pa.table(
         {
             "galaxy_id": [f"{i:04d}p000_{i}" for i in range(n)],
             "cutout_path": pa.array(["cutouts.zarr"] * n),
             "cutout_index": pa.array(np.arange(n)),
             "label": pa.array(label, pa.int8()),
             "sample_weight": np.where(tier == "B", 0.5, 1.0),
-            "split": pa.array(split.splits_of(pixel), pa.string()),
+            "split": pa.array(split_of_pixels(pixel, survey), pa.string()),
             "tier": pa.array(tier, pa.string()),
-            "type": pa.array(rng.choice(TYPES, n), pa.string()),
-            "nobs_z_bin": pa.array(nobs_z_bin(nobs), pa.string()),
+            "type": pa.array(rng.choice(survey.strata.get("type", ("SER", "DEV", "REX")), n), pa.string()),
+            survey.nobs_bin: pa.array(nobs_bin(nobs), pa.string()),
             "healpix_128": pixel,
             "ra": ra,
             "dec": dec,
-            "confuser_category": pa.array(np.where(tier == "N2", "ring_proxy", None), pa.string()),
-            "psfsize_z": pa.array(rng.normal(1.3, 0.1, n), pa.float32()),
-            "psfdepth_z": pa.array(rng.lognormal(5.0, 0.3, n), pa.float32()),
-            "flux_r": pa.array(flux_z * 0.6, pa.float32()),
-            "flux_z": pa.array(flux_z, pa.float32()),
-            "g_minus_r": pa.array(rng.normal(1.2, 0.2, n), pa.float32()),
-            "r_minus_z": pa.array(rng.normal(0.8, 0.1, n), pa.float32()),
-            "nobs_z": pa.array(nobs, pa.int16()),
+            "confuser_category": pa.array(np.where(tier == "N2", next(iter(survey.confusers)), None), pa.string()),
+            survey.depth("psfsize"): pa.array(rng.normal(1.3, 0.1, n), pa.float32()),
+            survey.depth("psfdepth"): pa.array(rng.lognormal(5.0, 0.3, n), pa.float32()),
+            survey.detection_flux: pa.array(flux * 0.6, pa.float32()),
+            survey.depth("flux"): pa.array(flux, pa.float32()),
+            bluer: pa.array(rng.normal(1.2, 0.2, n), pa.float32()),
+            redder: pa.array(rng.normal(0.8, 0.1, n), pa.float32()),
+            **{f"{band}_minus_{band}": pa.array(np.zeros(n), pa.float32()) for band in own},
+            survey.depth("nobs"): pa.array(nobs, pa.int16()),
             "sampling_weight": np.where(label == 1, 1.0, 10.0),
             "cutout_ok": pa.array([True] * n),
             "status": pa.array(["ok"] * n),
             "ref": pa.array(np.where(label == 1, "paper", None), pa.string()),
         }
     )
+    return table if survey == LS_DR10 else stamp(table, (Step("manifest", {}, survey=survey),))
 
 
 def changed(table: pa.Table, name: str, values: object) -> pa.Table:
@@ -132,28 +143,30 @@ def evaluation(**changes: object) -> dict[str, object]:
 
 
 def store_of(path: Path, table: pa.Table, pixels: np.ndarray, **facts: object) -> Store:
-    """A store of the rows of a table; `facts` are further columns of its index."""
+    """A store of the rows of a table, of its survey; `facts` are further columns of its index."""
     n = table.num_rows
+    chain = chain_of(table)
+    survey = survey_of(chain)
     columns = {
-        **quality.measure(pixels),
+        **quality.measure(pixels, survey.bands),
         "galaxy_id": table["galaxy_id"].to_pylist(),
         "ra": table["ra"].to_numpy(),
         "dec": table["dec"].to_numpy(),
         "source": ["coadd"] * n,
         "release": ["DR10"] * n,
-        "layer": ["ls-dr10-south"] * n,
-        "pixel_scale_arcsec": [0.262] * n,
+        "layer": ["ls-dr10-south" if survey == LS_DR10 else survey.name] * n,
+        "pixel_scale_arcsec": [survey.pixel_scale_arcsec] * n,
         "cutout_sha256": quality.fingerprints(pixels),
         **facts,
     }
-    layout = Layout(n, pixels.shape[1], "grz", 1024, "none")
+    layout = Layout(n, pixels.shape[1], survey.bands, 1024, "none")
     with begin_folder(str(path), {"made": "up"}) as place:
         writer = StoreWriter(place, layout)
         for shard in range(layout.shards):
             start, stop = layout.span(shard)
-            rows = index_rows({name: values[start:stop] for name, values in columns.items()})
+            rows = index_rows(layout, {name: values[start:stop] for name, values in columns.items()})
             writer.writer.write(shard, pixels[start:stop], rows)
-        writer.finish((), {})
+        writer.finish(chain, {})
     return open_store(path)
 
 
@@ -175,12 +188,22 @@ def galaxies(table: pa.Table, seed: int = 0, *, size: int = 101) -> np.ndarray:
     """Round galaxies of a table's fluxes and colours, blurred by its PSF, under noise that its nobs sets."""
     rng = np.random.default_rng(seed)
     n = table.num_rows
-    flux_z = table["flux_z"].to_numpy().astype(float)
-    r_z, g_r = (table[name].to_numpy().astype(float) for name in ("r_minus_z", "g_minus_r"))
-    fluxes = np.stack([flux_z * 10 ** (-0.4 * (r_z + g_r)), flux_z * 10 ** (-0.4 * r_z), flux_z], axis=1)  # (n, 3)
-    sigma = np.hypot(table["psfsize_z"].to_numpy().astype(float) / 0.262 / 2.355, 2.0)  # pixels
+    survey = survey_of(chain_of(table))
+    numbers = {name: table[name].to_numpy().astype(float) for name in (*survey.colour_columns, survey.depth("flux"))}
+    fainter = {survey.depth_band: np.zeros(n)}  # than in the depth band, magnitudes
+    for (bluer, redder), name in [*zip(survey.colours, survey.colour_columns, strict=True)] * 2:
+        if redder in fainter:
+            fainter[bluer] = fainter[redder] + numbers[name]
+        elif bluer in fainter:
+            fainter[redder] = fainter[bluer] - numbers[name]
+    flux = numbers[survey.depth("flux")]
+    fluxes = np.stack([flux * 10 ** (-0.4 * fainter.get(band, 0.0)) for band in survey.bands], axis=1)  # (n, B)
+    psf_px = table[survey.depth("psfsize")].to_numpy().astype(float) / survey.pixel_scale_arcsec
+    sigma = np.hypot(psf_px / 2.355, 2.0)  # pixels
     y, x = np.mgrid[:size, :size] - (size - 1) / 2
     shape = np.exp(-(x**2 + y**2) / 2 / sigma[:, None, None] ** 2) / (2 * np.pi * sigma[:, None, None] ** 2)
-    noise = 0.02 / np.sqrt(table["nobs_z"].to_numpy().astype(float))
-    pixels = rng.standard_normal((n, size, size, 3), np.float32) * noise[:, None, None, None].astype(np.float32)
+    noise = 0.02 / np.sqrt(table[survey.depth("nobs")].to_numpy().astype(float))
+    pixels = rng.standard_normal((n, size, size, len(survey.bands)), np.float32) * noise[:, None, None, None].astype(
+        np.float32
+    )
     return pixels + (shape[..., None] * fluxes[:, None, None, :]).astype(np.float32)

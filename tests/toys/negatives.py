@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from lensctl.pool.criteria import PRESETS
+from lensctl.pool.criteria import criteria_of
 from lensctl.pool.select import select
 
 NONE = np.zeros(0)
 
 
-def kept(path, criteria=PRESETS["plan"], lens_ra=NONE, lens_dec=NONE):
+PLAN = criteria_of()
+
+
+def kept(path, criteria=PLAN, lens_ra=NONE, lens_dec=NONE):
     """Rows that are kept, and the funnel."""
     return select(str(path), criteria, lens_ra, lens_dec)

@@ -14,6 +14,7 @@ from lensctl.io.cutouts.writer import StoreWriter
 from lensctl.io.provenance.steps import Step
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.rules import quality
+from lensctl.rules.survey import LS_DR10
 
 CHAIN = (Step("cutout", {"made": "up"}),)
 
@@ -32,14 +33,14 @@ def index(pixels: quality.Images, first: int = 0, meta: pa.Table | None = None) 
     count = len(pixels)
     number = np.arange(first, first + count)
     columns = {
-        **quality.measure(pixels),
+        **quality.measure(pixels, "grz"),
         "galaxy_id": ids(first + count)[first:],
         "ra": 150 + number * 0.01,
         "dec": 2 + number * 0.001,
         "source": ["coadd"] * count,
         "cutout_sha256": quality.fingerprints(pixels),
     }
-    return layout.index_rows(columns, meta)
+    return layout.index_rows(Layout(count, pixels.shape[1]), columns, meta)
 
 
 def make_store(
@@ -53,7 +54,7 @@ def make_store(
     """A finished store of some pixels."""
     from lensctl.io.cutouts import npz_columns
 
-    layout = Layout(len(pixels), pixels.shape[1], "grz", shard_rows, codec)
+    layout = Layout(len(pixels), pixels.shape[1], LS_DR10.bands, shard_rows, codec)
     with begin_folder(str(path), {"made": "up"}) as place:
         writer = StoreWriter(place, layout)
         for shard in range(layout.shards):

@@ -73,11 +73,11 @@ def changed(table: pa.Table, name: str, row: int, value: object) -> pa.Table:
     return table.set_column(table.column_names.index(name), name, pa.array(values, table[name].type))
 
 
-def tiny(dropout: float) -> torch.nn.Module:
+def tiny(bands: int, dropout: float) -> torch.nn.Module:
     """A network small enough for many runs in a test: two layers, batch norm, dropout."""
     return torch.nn.Sequential(
         OrderedDict(
-            conv=torch.nn.Conv2d(3, 8, 5, 2, bias=False),
+            conv=torch.nn.Conv2d(bands, 8, 5, 2, bias=False),
             norm=torch.nn.BatchNorm2d(8),
             relu=torch.nn.ReLU(),
             pool=torch.nn.AdaptiveAvgPool2d(3),

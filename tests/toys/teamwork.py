@@ -30,7 +30,7 @@ class LittleMemory(torch.nn.Module):
 
     def __init__(self, most: int) -> None:
         super().__init__()
-        self.inner, self.most = rings.tiny(0.0), most
+        self.inner, self.most = rings.tiny(3, 0.0), most
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if len(x) > self.most:

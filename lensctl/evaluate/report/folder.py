@@ -40,7 +40,9 @@ def write(evaluation: Evaluation, folder: Path, read: pictures.Read | None, no_p
             (folder / "plots" / f"{name}.{kind}").write_bytes(plots.render(figure, kind))
         plot_uris[name] = pictures.data_uri(plots.render(figure, "svg"), "svg+xml")
     shown = {
-        name: pictures.colour_pictures(read, part.row) for name, part in galleries_shown(evaluation).items() if read
+        name: pictures.colour_pictures(read, part.row, part.survey)
+        for name, part in galleries_shown(evaluation).items()
+        if read
     }
     html = render(evaluation, plot_uris, shown, no_pictures)
     (folder / "report.html").write_text(html, encoding="utf-8")

@@ -40,7 +40,7 @@ def cards_of(part: Scored, pictures: Sequence[str], grades: Mapping[str, str]) -
         "kind": [category or tier for category, tier in zip(part.category, part.tier, strict=True)],
         "stratum": [
             ", ".join(filter(None, (kind, bin and f"nobs {bin}")))
-            for kind, bin in zip(part.text("type"), part.text("nobs_z_bin"), strict=True)
+            for kind, bin in zip(part.text("type"), part.text(part.survey.nobs_bin), strict=True)
         ],
         "viewer": listings.viewer_links(part),
         "picture": list(pictures) or [""] * len(part),

@@ -58,6 +58,7 @@ def render(
         strata=_strata(evaluation),
         plots=plots,
         pictures=bool(pictures),
+        in_viewer=evaluation.test.survey.in_legacy_surveys,
         no_pictures=no_pictures,
         galleries=[
             {
@@ -72,11 +73,12 @@ def render(
 
 def _strata(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
     """Rows of the strata table by grouping column, metrics as mappings."""
+    names = listings.names_of(evaluation.test.survey)
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in evaluation.tables["strata"].to_pylist():
         metrics = {
             name: {"value": row[name], **{key: row[f"{name}_{key}"] for key in ("low", "high", "few")}}
             for name in ("recall", "fpr", "auc")
         }
-        groups.setdefault(listings.NAMES[row["by"]], []).append({**row, **metrics})
+        groups.setdefault(names[row["by"]], []).append({**row, **metrics})
     return groups

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lensctl.evaluate.evaluation import Evaluation
-from lensctl.evaluate.listings import NAMES
+from lensctl.evaluate.listings import names_of
 from lensctl.stats.intervals import FEW, wilson
 
 if TYPE_CHECKING:
@@ -187,13 +187,14 @@ def _span(logit: np.ndarray) -> tuple[float, float]:
 
 def _strata(figure: Figure, evaluation: Evaluation) -> None:
     rows = [row for row in evaluation.tables["strata"].to_pylist() if row["recall"] is not None]
+    shown = names_of(evaluation.test.survey)
     drawn: list[dict[str, Any]] = []
-    for by in NAMES:
+    for by in shown:
         mine = [row for row in rows if row["by"] == by]
         drawn += sorted(mine, key=lambda row: -row["lenses"])[:MOST_GROUPS] if by == "ref" else mine
     figure.set_size_inches(6.4, max(3.0, 0.9 + 0.2 * len(drawn)))
     axes: Axes = figure.add_subplot()
-    names = [by for by in NAMES if by != "confuser_category"]
+    names = [by for by in shown if by != "confuser_category"]
     colours = (RED, BLUE, GREEN, ORANGE, PURPLE, GREY)
     for y, row in enumerate(drawn):
         colour = colours[names.index(row["by"])]
@@ -202,7 +203,7 @@ def _strata(figure: Figure, evaluation: Evaluation) -> None:
     overall = evaluation.metrics["at_p_half"]["recall"]["value"]
     if overall is not None:
         axes.axvline(overall, color=GREY, lw=0.8, ls=":")
-    labels = [f"{NAMES[row['by']]} {_short(row['group'])} ({row['lenses']:,})" for row in drawn]
+    labels = [f"{shown[row['by']]} {_short(row['group'])} ({row['lenses']:,})" for row in drawn]
     axes.set_yticks(range(len(drawn)), labels, fontsize=8)
     axes.set(
         ylim=(len(drawn) - 0.4, -0.6),

@@ -24,25 +24,27 @@ if TYPE_CHECKING:
 class Tolerance:
     """Maximum difference between a positive and a matched negative in each quantity."""
 
-    mag_z: float
-    g_minus_r: float
-    r_minus_z: float
-    psfsize_z_arcsec: float
-    nobs_z_ratio: float
+    mag: float
+    colour_1: float
+    colour_2: float
+    psfsize_arcsec: float
+    nobs_ratio: float
 
 
-def coordinates(columns: Mapping[str, Floats], tolerance: Tolerance) -> Floats:
-    """Matching quantities, each in units of its tolerance: (N, 5); NaN where unknown."""
+def coordinates(
+    tolerance: Tolerance, flux: Floats, colour_1: Floats, colour_2: Floats, psfsize: Floats, nobs: Floats
+) -> Floats:
+    """Matching quantities, each in units of its tolerance: (N,) each to (N, 5); NaN where unknown."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        mag_z = -2.5 * np.log10(np.where(columns["flux_z"] > 0, columns["flux_z"], np.nan))
-        log_nobs = np.log(np.where(columns["nobs_z"] > 0, columns["nobs_z"], np.nan))
+        mag = -2.5 * np.log10(np.where(flux > 0, flux, np.nan))
+        log_nobs = np.log(np.where(nobs > 0, nobs, np.nan))
     return np.stack(
         [
-            mag_z / tolerance.mag_z,
-            columns["g_minus_r"] / tolerance.g_minus_r,
-            columns["r_minus_z"] / tolerance.r_minus_z,
-            columns["psfsize_z"] / tolerance.psfsize_z_arcsec,
-            log_nobs / np.log(tolerance.nobs_z_ratio),
+            mag / tolerance.mag,
+            colour_1 / tolerance.colour_1,
+            colour_2 / tolerance.colour_2,
+            psfsize / tolerance.psfsize_arcsec,
+            log_nobs / np.log(tolerance.nobs_ratio),
         ],
         axis=1,
     )

@@ -18,7 +18,6 @@ from lensctl.io.provenance.steps import Chain, from_json
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,11 +29,33 @@ FACTS = ("source", "release", "layer", "pixel_scale_arcsec")
 
 @dataclass(frozen=True)
 class CutoutListing:
-    """The cutouts of one store or folder of .npz: galaxy_id, path, usability and SHA-256 of each."""
+    """The cutouts of one store or folder of .npz: galaxy_id, path, usability and SHA-256 of each; the largest side."""
 
     rows: pa.Table
     digest: str
     chain: Chain
+    size_px: int
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the usable cutouts of a manifest or store come from: distinct layers, pixel scales, and provenance."""
+
+    layers: tuple[str, ...]
+    pixel_scales_arcsec: tuple[float, ...]
+    chains: tuple[Chain, ...]
+
+
+def origin_of(store: Store, rows: NDArray[np.int64] | None = None) -> Origin:
+    """The origin of some cutouts of a store; default all."""
+    import pyarrow.compute as pc
+
+    store.refuse_other_survey()
+    known = store.columns("layer", "pixel_scale_arcsec", "cutout_ok")
+    known = known if rows is None else known.take(rows)
+    known = known.filter(known["cutout_ok"])
+    layers, scales = (pc.unique(known[name].drop_null()).to_pylist() for name in ("layer", "pixel_scale_arcsec"))
+    return Origin(tuple(sorted(layers)), tuple(sorted(scales)), (store.chain,))
 
 
 class Cutouts:
@@ -76,6 +97,7 @@ class Cutouts:
         in_store = self._index >= 0
         for path in np.unique(self._path_of[in_store]):
             store = open_store(self._files[path])
+            store.refuse_other_survey()
             rows = np.flatnonzero(in_store & (self._path_of == path))
             self._refuse_other_galaxies(store, rows)
             self._stores[int(path)] = store
@@ -91,7 +113,7 @@ class Cutouts:
 
         Returns
         -------
-        images : (n, S, S, 3) float32, nanomaggies
+        images : (n, S, S, B) float32, nanomaggies
 
         Raises
         ------
@@ -113,7 +135,8 @@ class Cutouts:
                 sizes = f"{out.shape[1]} and {images.shape[1]} px"
                 raise InputError(f"the manifest mixes cutouts of {sizes}", "train on a crop, or make two manifests")
             out[positions] = images
-        return np.empty((0, crop or 0, crop or 0, len(LS_DR10.bands)), np.float32) if out is None else out
+        planes = next((len(store.bands) for store in self._stores.values()), 0)
+        return np.empty((0, crop or 0, crop or 0, planes), np.float32) if out is None else out
 
     def facts(self, *names: str) -> pa.Table:
         """Columns of the stores' indexes (default `source`, `release`, `layer`, `pixel_scale_arcsec`).
@@ -135,6 +158,24 @@ class Cutouts:
             for name in names:
                 values[name][row] = known.get(name)
         return pa.table({name: pa.array(list(values[name]), schema.arrow_type(name)) for name in names})
+
+    def origin(self) -> Origin:
+        """Where the usable cutouts come from; of .npz files, the first alone is asked."""
+        in_store = self._index >= 0
+        found = [
+            origin_of(store, self._index[in_store & (self._path_of == path)]) for path, store in self._stores.items()
+        ]
+        for row in np.flatnonzero(~in_store)[:1]:
+            file = self._files[self._path_of[row]]
+            first = npz.read_npz(file)
+            known = npz_metadata.index_values(first.meta)
+            layer, scale = known["layer"], known["pixel_scale_arcsec"]
+            found.append(Origin((layer,) if layer else (), (scale,) if scale else (), (carried_chain(first, file)[1],)))
+        return Origin(
+            tuple(sorted({layer for one in found for layer in one.layers})),
+            tuple(sorted({scale for one in found for scale in one.pixel_scales_arcsec})),
+            tuple(chain for one in found for chain in one.chains),
+        )
 
     def _parts(self, wanted: NDArray[np.int64], crop: int | None) -> Iterator[tuple[NDArray[np.int64], Images]]:
         """Positions in the result and their cutouts, store by store, then file by file."""
@@ -191,16 +232,19 @@ def listing(path: str | Path, folder: str | Path) -> CutoutListing:
 
     if is_store(path):
         store = open_store(path)
+        store.refuse_other_survey()
         known = store.columns("galaxy_id", "cutout_ok", "status", "cutout_sha256")
         rows = known.append_column("cutout_path", pa.array([_relative(path, folder)] * store.n, pa.string()))
         rows = rows.append_column("cutout_index", pa.array(np.arange(store.n)))
-        return CutoutListing(rows.select(LISTED), store.digest, store.chain)
+        return CutoutListing(rows.select(LISTED), store.digest, store.chain, store.size)
     files = npz_files(path)
     columns: dict[str, list[Any]] = {name: [] for name in LISTED}
     chains: dict[bytes, Chain] = {}
+    size_px = 0
     for file in files:
         found = npz.read_npz(file)
-        measured = quality.measure(found.cutout[None])
+        size_px = max(size_px, found.cutout.shape[0])
+        measured = quality.measure(found.cutout[None], ())
         known = npz_metadata.index_values(found.meta)
         columns["galaxy_id"].append(known["galaxy_id"])
         columns["cutout_path"].append(_relative(file, folder))
@@ -211,7 +255,7 @@ def listing(path: str | Path, folder: str | Path) -> CutoutListing:
         chains |= {raw: chain for raw, chain in [carried_chain(found, file)] if raw not in chains}
     rows = pa.table({name: pa.array(columns[name], schema.arrow_type(name)) for name in LISTED})
     inside = rows.set_column(1, "cutout_path", pa.array([file.name for file in files]))
-    return CutoutListing(rows, digests.of_table(inside), merged(chains.values()))
+    return CutoutListing(rows, digests.of_table(inside), merged(chains.values()), size_px)
 
 
 def npz_files(folder: str | Path) -> list[Path]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lensctl.rules.errors import InputError
+from lensctl.rules.quality import STATISTICS
 from lensctl.rules.schema import arrow_type
 from lensctl.rules.survey import LS_DR10
 
@@ -31,20 +32,7 @@ ORIGIN_COLUMNS = (
 )
 """What a source of cutouts says of where each comes from."""
 
-INDEX_COLUMNS = (
-    "galaxy_id",
-    "ra",
-    "dec",
-    "status",
-    "cutout_ok",
-    "has_nan",
-    "nan_pixel_count",
-    "bad_pixel_frac",
-    *(f"{name}_{band}" for name in ("mean", "std", "p01", "p50", "p99") for band in LS_DR10.bands),
-    "source",
-    *ORIGIN_COLUMNS,
-    "cutout_sha256",
-)
+QUALITY_COLUMNS = ("status", "cutout_ok", "has_nan", "nan_pixel_count", "bad_pixel_frac")
 ALIGNED = {"ra": "float64", "dec": "float64", "cutout_ok": "bool"}
 CODECS: dict[str, tuple[dict[str, Any], ...]] = {
     "none": (),
@@ -96,8 +84,8 @@ class Layout:
     ----------
     rows, size : int
         Number of cutouts, and pixels along a side.
-    bands : str
-        One letter per plane.
+    bands : tuple of str
+        Name of each plane, in the order of the last axis.
     shard_rows : int
         Cutouts per file; each is a chunk of its own.
     codec : str
@@ -113,7 +101,7 @@ class Layout:
 
     rows: int
     size: int
-    bands: str = LS_DR10.band_string
+    bands: tuple[str, ...] = LS_DR10.bands
     shard_rows: int = 1024
     codec: str = "none"
     planes: tuple[str, ...] = ()
@@ -128,6 +116,12 @@ class Layout:
         for name in self.planes:
             if name not in EXTRAS:
                 raise InputError(f"no plane '{name}'", f"use {', '.join(EXTRAS)}")
+
+    @property
+    def index_columns(self) -> tuple[str, ...]:
+        """The declared columns of `index.parquet`."""
+        per_band = (f"{name}_{band}" for name in STATISTICS for band in self.bands)
+        return ("galaxy_id", "ra", "dec", *QUALITY_COLUMNS, *per_band, "source", *ORIGIN_COLUMNS, "cutout_sha256")
 
     @property
     def shards(self) -> int:
@@ -203,18 +197,21 @@ def group_metadata(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, A
     return {"zarr_format": 3, "node_type": "group", "attributes": named, "consolidated_metadata": inline}
 
 
-def index_schema(meta: tuple[pa.Field, ...] = ()) -> pa.Schema:
+def index_schema(layout: Layout, meta: tuple[pa.Field, ...] = ()) -> pa.Schema:
     """Schema of `index.parquet`: the declared columns, then any `meta_*` from .npz files."""
     import pyarrow as pa
 
-    return pa.schema([pa.field(name, arrow_type(name)) for name in INDEX_COLUMNS] + list(meta))
+    statistics = {f"{name}_{band}": pa.float32() for name in STATISTICS for band in layout.bands}
+    fields = [(name, statistics.get(name) or arrow_type(name)) for name in layout.index_columns]
+    return pa.schema(fields + list(meta))
 
 
-def index_rows(columns: Mapping[str, Any], meta: pa.Table | None = None) -> pa.Table:
+def index_rows(layout: Layout, columns: Mapping[str, Any], meta: pa.Table | None = None) -> pa.Table:
     """Build rows of the index.
 
     Parameters
     ----------
+    layout : Layout
     columns : mapping of (N,) sequences
         Some of the declared columns; missing columns and NaNs become null.
     meta : pa.Table, optional
@@ -224,7 +221,7 @@ def index_rows(columns: Mapping[str, Any], meta: pa.Table | None = None) -> pa.T
     import pyarrow as pa
 
     count = len(columns["galaxy_id"])
-    fields = index_schema(tuple(meta.schema) if meta is not None else ())
+    fields = index_schema(layout, tuple(meta.schema) if meta is not None else ())
     arrays = []
     for field in fields:
         if meta is not None and field.name in meta.column_names:

@@ -12,7 +12,6 @@ import numpy as np
 
 from lensctl.io import workers
 from lensctl.io.cutouts import npz, npz_columns, npz_metadata
-from lensctl.io.cutouts.layout import INDEX_COLUMNS
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.provenance.steps import Chain, to_json
 from lensctl.io.storage import resumable
@@ -99,11 +98,12 @@ def _write_shard(store_path: str, folder: str, chain: str, compress: bool, ok_on
 def metas_of(store: Store, start: int, stop: int) -> list[dict[str, Array]]:
     """The `meta_*` of some rows: the original ones if the store was packed, else from the index."""
     rows = store.index.slice(start, stop - start)
-    extra = [name for name in rows.column_names if name not in INDEX_COLUMNS]
+    declared = store.layout.index_columns
+    extra = [name for name in rows.column_names if name not in declared]
     carried: list[dict[str, Array]] = npz_columns.metas_of(rows.select(extra)) if extra else [{}] * rows.num_rows
     if "meta_galaxy_id" in extra:
         return carried
-    index: list[dict[str, Any]] = rows.select(list(INDEX_COLUMNS)).to_pylist()
+    index: list[dict[str, Any]] = rows.select(list(declared)).to_pylist()
     return [npz_metadata.members(row, more) for row, more in zip(index, carried, strict=True)]
 
 

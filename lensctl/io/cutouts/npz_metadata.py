@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from lensctl.rules.survey import Survey
+
 Array = NDArray[Any]
 
 KEYS = {
@@ -32,8 +34,11 @@ WRITTEN = {
 }
 TEXT = ("source", "release", "layer", "url_or_brick", "downloaded_at", "status", "error")
 WHOLE = ("http_status", "attempts")
-CARRIED = ("type", "nobs_z", "psfsize_z", "flux_r")
-"""Columns of an object table that are kept with its cutouts, as `meta_type` and so on."""
+
+
+def carried(survey: Survey) -> tuple[str, ...]:
+    """Columns of an object table that are kept with its cutouts, as `meta_type`, `meta_nobs_z` and so on."""
+    return ("type", survey.depth("nobs"), survey.depth("psfsize"), survey.detection_flux)
 
 
 def index_values(meta: Mapping[str, Array]) -> dict[str, Any]:

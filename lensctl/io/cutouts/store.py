@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lensctl.io.cutouts.arrays import open_array, tensorstore_errors
-from lensctl.io.cutouts.layout import ATTRIBUTE, FORMAT, GROUP, IMAGES, INDEX, INDEX_COLUMNS, KIND, Layout
+from lensctl.io.cutouts.layout import ATTRIBUTE, FORMAT, GROUP, IMAGES, INDEX, KIND, Layout
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import Chain, from_list
+from lensctl.io.provenance.steps import Chain, from_list, survey_of
 from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError, first_line
-from lensctl.rules.schema import COLUMNS
+from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,8 +63,9 @@ class Store:
             raise InputError(f"{self.path}: store format {attributes.get('format')} is unknown", "update lensctl")
         self.attributes: dict[str, Any] = attributes
         try:
-            fields = {key: attributes[key] for key in Layout.__dataclass_fields__ if key != "planes"}
-            self.layout = Layout(**fields, planes=tuple(attributes.get("planes", ())))
+            fields = {key: attributes[key] for key in Layout.__dataclass_fields__ if key not in ("bands", "planes")}
+            bands = tuple(attributes["bands"])  # 0.1.0 wrote them as one word
+            self.layout = Layout(**fields, bands=bands, planes=tuple(attributes.get("planes", ())))
             sizes = [int(size) for size in attributes["shard_bytes"]]
             of_planes = {name: [int(size) for size in attributes["plane_bytes"][name]] for name in self.layout.planes}
         except (KeyError, TypeError, ValueError) as error:
@@ -84,9 +85,34 @@ class Store:
         return self.layout.size
 
     @property
-    def bands(self) -> str:
-        """One letter per plane, in the order of the last axis."""
+    def bands(self) -> tuple[str, ...]:
+        """Name of each plane, in the order of the last axis."""
         return self.layout.bands
+
+    @functools.cached_property
+    def survey(self) -> Survey:
+        """The survey its cutouts are of: the one it names, else ls-dr10."""
+        return survey_of(self.chain)
+
+    def refuse_other_survey(self) -> None:
+        """Raise InputError if bands differ from the survey's or, where the store names none, layers or scale do."""
+        import pyarrow.compute as pc
+
+        survey = self.survey
+        if self.bands != survey.bands:
+            found, wanted = ", ".join(self.bands), ", ".join(survey.bands)
+            raise InputError(f"{self.path}: bands {found}, survey {survey.name} has {wanted}", "make the store again")
+        if "survey" in self.attributes:
+            return
+        known = self.columns("layer", "pixel_scale_arcsec")
+        layers, scales = (pc.unique(known[name].drop_null()).to_pylist() for name in known.column_names)
+        others = [layer for layer in layers if not layer.startswith(survey.layer.split("-")[0])]
+        others += [f"{s:g} arcsec per pixel" for s in scales if abs(s / survey.pixel_scale_arcsec - 1) > 0.01]
+        if others:
+            raise InputError(
+                f"{self.path} names no survey, and is not of {survey.name}: {', '.join(others)}",
+                "make the store again, with --survey",
+            )
 
     @functools.cached_property
     def chain(self) -> Chain:
@@ -240,9 +266,9 @@ class Store:
             raise InputError(f"{name}: cannot be read ({first_line(error)})", "copy or make the store again") from error
         if footer.num_rows != self.n:
             raise InputError(f"{name} has {footer.num_rows} rows, images {self.n}", "copy or make the store again")
-        lacking = [column for column in INDEX_COLUMNS if column not in footer.schema.names]
+        lacking = [column for column in self.layout.index_columns if column not in footer.schema.names]
         if lacking:
-            raise InputError(f"{name}: column '{lacking[0]}' is missing", f"it is {COLUMNS[lacking[0]].meaning}")
+            raise InputError(f"{name}: column '{lacking[0]}' is missing", "copy or make the store again")
 
 
 def open_store(path: str | os.PathLike[str], *, changing: bool = False) -> Store:

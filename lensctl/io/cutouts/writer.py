@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from lensctl.io.cutouts import npz_columns
 from lensctl.io.cutouts.arrays import open_array, tensorstore_errors
-from lensctl.io.cutouts.layout import ALIGNED, GROUP, IMAGES, INDEX, INDEX_COLUMNS, Layout, group_metadata, index_schema
+from lensctl.io.cutouts.layout import ALIGNED, GROUP, IMAGES, INDEX, Layout, group_metadata, index_schema
 from lensctl.io.cutouts.store import Store
-from lensctl.io.provenance.steps import Chain, stamp, to_list
+from lensctl.io.provenance.steps import Chain, stamp, survey_of, to_list
 from lensctl.io.storage.atomic import sync_to_disk
 from lensctl.io.storage.growing_folders import GrowingFolder
 from lensctl.io.storage.s3 import is_s3
@@ -74,10 +74,10 @@ class StoreWriter:
         missing = self.missing()
         if missing:
             raise RuntimeError(f"{len(missing)} shards are not written, first {missing[0]}")
-        meta = tuple(npz_columns.joined(_meta(schema) for schema in self._schemas()))
-        schema = index_schema(meta)
+        meta = tuple(npz_columns.joined(_meta(schema, self.layout) for schema in self._schemas()))
+        schema = index_schema(self.layout, meta)
         parts = (pq.ParquetFile(io.BytesIO(part)).read() for part in self._parts())
-        return schema, (_as(part, schema, meta) for part in parts)
+        return schema, (_as(part, schema, meta, self.layout) for part in parts)
 
     def notes(self, key: bytes) -> list[bytes]:
         """The note stored under a key with each shard."""
@@ -101,7 +101,8 @@ class StoreWriter:
             **attributes,
             "shard_bytes": [int(size) for size in self.notes(SHARD_BYTES)],
             **self._plane_bytes(),
-            "meta_dtypes": {field.name: npz_columns.kind_of(field) for field in _meta(schema)},
+            "meta_dtypes": {field.name: npz_columns.kind_of(field) for field in _meta(schema, self.layout)},
+            "survey": survey_of(chain).name,
             "provenance": to_list(chain),
         }
         with self.place.scratch() as folder:
@@ -191,8 +192,7 @@ class ShardWriter:
         sizes = {SHARD_BYTES: str(self.place.size(self.layout.file(shard))).encode()}
         if self.layout.planes:
             sizes[PLANE_BYTES] = json.dumps(self._plane_sizes(shard)).encode()
-        meta = [field for field in rows.schema if field.name not in INDEX_COLUMNS]
-        fields = index_schema(tuple(meta))
+        fields = index_schema(self.layout, tuple(_meta(rows.schema, self.layout)))
         known = rows.select(fields.names).cast(fields)
         known = known.replace_schema_metadata({**(notes or {}), **sizes})
         part = io.BytesIO()
@@ -246,18 +246,18 @@ def _part_name(shard: int) -> str:
     return f"{shard:06d}.parquet"
 
 
-def _meta(schema: pa.Schema) -> pa.Schema:
+def _meta(schema: pa.Schema, layout: Layout) -> pa.Schema:
     import pyarrow as pa
 
-    return pa.schema([field for field in schema if field.name not in INDEX_COLUMNS])
+    return pa.schema([field for field in schema if field.name not in layout.index_columns])
 
 
-def _as(rows: pa.Table, schema: pa.Schema, meta: tuple[pa.Field, ...]) -> pa.Table:
+def _as(rows: pa.Table, schema: pa.Schema, meta: tuple[pa.Field, ...], layout: Layout) -> pa.Table:
     """Rows of one part in the schema of the complete index."""
     import pyarrow as pa
 
-    extra = npz_columns.conform(rows.select(_meta(rows.schema).names), meta)
-    return pa.table([*(rows[name] for name in INDEX_COLUMNS), *extra.columns], schema=schema)
+    extra = npz_columns.conform(rows.select(_meta(rows.schema, layout).names), meta)
+    return pa.table([*(rows[name] for name in layout.index_columns), *extra.columns], schema=schema)
 
 
 def _regrouped(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:

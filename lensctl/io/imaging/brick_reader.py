@@ -22,7 +22,7 @@ OVERLAP = 1.25  # cutouts per tile, on average, above which tiles are kept rathe
 Pixels = NDArray[Any]
 
 
-def planes_of(name: str, bands: str, array: Pixels) -> list[tuple[str, Pixels]]:
+def planes_of(name: str, bands: Sequence[str], array: Pixels) -> list[tuple[str, Pixels]]:
     """Plane names of an additional array, and the part of it (N, S, S) that each fills."""
     if not EXTRAS[name].per_band:
         return [(name, array)]
@@ -74,7 +74,9 @@ class OpenBrick:
                 raise ValueError(f"the pixel grid of {names[0]} differs from that of {names[1]}")
 
     @classmethod
-    async def open(cls, root: Root, name: str, folder: str, bands: str, extras: Sequence[str]) -> OpenBrick | None:
+    async def open(
+        cls, root: Root, name: str, folder: str, bands: Sequence[str], extras: Sequence[str]
+    ) -> OpenBrick | None:
         """Open those of the requested planes that a brick has; None if it has no image.
 
         Raises OSError or ValueError if an image is damaged, Unanswered.

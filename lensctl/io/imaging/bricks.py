@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 BRICK = re.compile(r"[0-9]{4}[pm][0-9]{3}")
 ENDINGS = (".fits.fz", ".fits", ".fits.gz")
-LAYOUTS = ("coadd", "south/coadd")
 BRICK_TABLES = ("survey-bricks.fits.gz", "survey-bricks.fits")
 BRICK_CORNERS = ("brickname", "ra1", "ra2", "dec1", "dec2")
 BRICK_COLUMN = "brick of the cutout"
@@ -76,9 +75,9 @@ class Root(Protocol):
         """The survey's table of bricks, from the root or its parent folder; None if there is none."""
 
 
-def file_names(brick: str, name: str) -> list[str]:
+def file_names(brick: str, name: str, prefix: str) -> list[str]:
     """Possible file names of a brick's plane."""
-    return [f"legacysurvey-{brick}-{name}{ending}" for ending in ENDINGS]
+    return [f"{prefix}-{brick}-{name}{ending}" for ending in ENDINGS]
 
 
 def release_of(header: Header) -> str | None:

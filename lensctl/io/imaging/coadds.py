@@ -22,10 +22,13 @@ from lensctl.io.imaging.bricks import BRICK, BRICK_COLUMN, Root, bricks_of, rele
 from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.imaging.roots import open_root
 from lensctl.io.imaging.source import CUT_COLUMNS, Advance, Cuts, Task, complete
-from lensctl.rules.survey import LS_DR10
+from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+SCALE_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class CoaddSource:
     ----------
     root : str
         Folder, `s3://` or `http://` location that holds `coadd/`, `south/coadd/`, or the brick files themselves.
-    size, bands
+    size, survey
         See `Coadds`.
     layer : str, optional
         Flag bricks of a release other than this layer's.
@@ -50,7 +53,7 @@ class CoaddSource:
 
     root: str
     size: int = LS_DR10.cutout_size_px
-    bands: str = LS_DR10.band_string
+    survey: Survey = LS_DR10
     layer: str | None = None
     processes: int | None = None
     planes: tuple[str, ...] = ()
@@ -62,7 +65,7 @@ class CoaddSource:
     def open(self) -> Root:
         """Open the root, once per process."""
         at_once = -(-self.connections // (self.processes or workers.cores()))
-        return open_root(self.root, at_once=at_once, timeout=self.timeout, tries=self.tries)
+        return open_root(self.root, self.survey, at_once=at_once, timeout=self.timeout, tries=self.tries)
 
     def prepare(self, table: pa.Table) -> pa.Table:
         """The table with the brick of each row.
@@ -92,13 +95,13 @@ def _make_shard(source: CoaddSource, writer: ShardWriter, task: Task) -> Counter
     cutter = _cutter(source)
     ra, dec = (np.asarray(task.rows[name].to_numpy(), np.float64) for name in ("ra", "dec"))
     cuts = cutter.cut(task.rows[BRICK_COLUMN].to_pylist(), ra, dec)
-    return complete(task, cuts, source.name, writer)
+    return complete(task, cuts, source, writer)
 
 
 @functools.lru_cache(maxsize=1)
 def _cutter(source: CoaddSource) -> Coadds:
     return Coadds(
-        source.open(), size=source.size, bands=source.bands, layer=source.layer, planes=source.planes, reuse=True
+        source.open(), size=source.size, survey=source.survey, layer=source.layer, planes=source.planes, reuse=True
     )
 
 
@@ -109,9 +112,9 @@ class Coadds:
     ----------
     root : Root
     size : int
-        Side of a cutout in pixels; odd, so that there is a centre.
-    bands : str
-        One letter per plane.
+        Side of a cutout in pixels.
+    survey : Survey
+        Its bands are cut, from coadds of its pixel scale.
     layer : str, optional
         Flag bricks of a release other than this layer's; None accepts any.
     planes : tuple of names
@@ -125,12 +128,13 @@ class Coadds:
         root: Root,
         *,
         size: int = LS_DR10.cutout_size_px,
-        bands: str = LS_DR10.band_string,
+        survey: Survey = LS_DR10,
         layer: str | None = None,
         planes: Sequence[str] = (),
         reuse: bool = False,
     ) -> None:
-        self.root, self.size, self.bands, self.layer, self.planes = root, size, bands, layer, planes
+        self.root, self.size, self.survey, self.layer, self.planes = root, size, survey, layer, planes
+        self.bands = survey.bands
         self._memory = Memory()
         self._reuse = reuse
         self._last: dict[str, Pixels] = {}
@@ -247,6 +251,7 @@ class Coadds:
     async def _cut_from(
         self, brick: OpenBrick, rows: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], cuts: Cuts
     ) -> None:
+        self._refuse_other_scale(brick)
         known = {"release": brick.release, "layer": brick.layer}
         _set(cuts, rows, **known, pixel_scale_arcsec=brick.tan.pixel_scale_arcsec)
         if self.layer and release_of_layer(self.layer) not in (None, brick.release):
@@ -275,6 +280,14 @@ class Coadds:
         problems += [why for name in self.planes for why in await self._cut_extra(name, brick, boxes, inside, cuts)]
         if problems:
             _set(cuts, inside, error="; ".join(problems))
+
+    def _refuse_other_scale(self, brick: OpenBrick) -> None:
+        found, wanted = brick.tan.pixel_scale_arcsec, self.survey.pixel_scale_arcsec
+        if abs(found / wanted - 1) > SCALE_TOLERANCE:
+            raise InputError(
+                f"brick {brick.name} has pixels of {found:.4g} arcsec, survey {self.survey.name} of {wanted:g}",
+                "name the survey of these coadds with --survey",
+            )
 
     async def _cut_extra(
         self, name: str, brick: OpenBrick, boxes: Sequence[Box], rows: NDArray[np.int64], cuts: Cuts

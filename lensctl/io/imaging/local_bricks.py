@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from lensctl.io.fits.header import Image, find_image
 from lensctl.io.fits.rice import RiceTiles
 from lensctl.io.fits.tiles import Mask
-from lensctl.io.imaging.bricks import BRICK_TABLES, LAYOUTS, Pixels, file_names, read_bricks
+from lensctl.io.imaging.bricks import BRICK_TABLES, Pixels, file_names, read_bricks
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Input, from_json, step_input
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,16 +27,17 @@ class LocalBricks:
 
     at_once = 1
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path, survey: Survey = LS_DR10) -> None:
+        self.root, self._prefix = Path(root), survey.bricks.prefix
         self.name = self.root.absolute().name
         if not self.root.is_dir():
             raise InputError(f"{root}: no such folder", "give the folder that holds coadd/, such as .../dr10/south")
-        self.bases = [name for name in LAYOUTS if (self.root / name).is_dir()]
-        self.flat = not self.bases and any(self.root.glob("legacysurvey-*-image-*.fits*"))
+        self.bases = [name for name in survey.bricks.folders if (self.root / name).is_dir()]
+        self.flat = not self.bases and any(self.root.glob(f"{self._prefix}-*-image-*.fits*"))
         if not self.bases and not self.flat:
             raise InputError(
-                f"{root}: holds no coadd/ and no legacysurvey-BRICK-image-*.fits", "give --root .../dr10/south"
+                f"{root}: holds no {survey.bricks.folders[0]}/ and no {self._prefix}-BRICK-image-*.fits",
+                "give --root .../dr10/south",
             )
 
     def refuse_empty(self) -> None:
@@ -44,7 +46,7 @@ class LocalBricks:
     async def folder(self, brick: str) -> str | None:
         """Folder of a brick's files, relative to the root; None if there are none."""
         if self.flat:
-            return "." if any(self.root.glob(f"legacysurvey-{brick}-image-*.fits*")) else None
+            return "." if any(self.root.glob(f"{self._prefix}-{brick}-image-*.fits*")) else None
         for base in self.bases:
             if (self.root / base / brick[:3] / brick).is_dir():
                 return f"{base}/{brick[:3]}/{brick}"
@@ -52,7 +54,7 @@ class LocalBricks:
 
     async def plane(self, folder: str, brick: str, name: str) -> FitsFile | None:
         """One plane of a brick; None if there is no such file."""
-        for file in file_names(brick, name):
+        for file in file_names(brick, name, self._prefix):
             if (self.root / folder / file).is_file():
                 return FitsFile(self.root / folder / file)
         return None

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from lensctl.io.fits.header import MAGIC, find_image
 from lensctl.io.fits.tiles import Mask, Spans, merged_spans, spans_needed, table_bytes, tile_spans
-from lensctl.io.imaging.bricks import BRICK_TABLES, LAYOUTS, file_names, read_bricks
+from lensctl.io.imaging.bricks import BRICK_TABLES, file_names, read_bricks
 from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.imaging.http_ranges import NoRanges, Objects, Version
 from lensctl.io.imaging.local_bricks import FitsFile, refuse_not_2d, refuse_short
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Input, from_json, step_input
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,8 +39,10 @@ class RemoteBricks:
         See `open_root`; S3 has its own timeout and retries.
     """
 
-    def __init__(self, url: str, *, at_once: int = 8, timeout: float = 60.0, tries: int = 6) -> None:
-        self.url, self.at_once = url, at_once
+    def __init__(
+        self, url: str, survey: Survey = LS_DR10, *, at_once: int = 8, timeout: float = 60.0, tries: int = 6
+    ) -> None:
+        self.url, self._survey, self.at_once = url, survey, at_once
         self._objects = Objects(url, timeout, tries)
         self.name = self._objects.name()
         self._base: str | None = None
@@ -48,17 +50,20 @@ class RemoteBricks:
     def refuse_empty(self) -> None:
         """Raise InputError if there are no coadds, as far as is known, ServiceError if there is no response."""
         names = self._objects.top()
-        starts = (*(layout.split("/")[0] for layout in LAYOUTS), "legacysurvey-")
+        bricks = self._survey.bricks
+        starts = (*(folder.split("/")[0] for folder in bricks.folders), f"{bricks.prefix}-")
         if names is not None and not any(name.startswith(starts) for name in names):
             raise InputError(
-                f"{self.url}: holds no coadd/ and no legacysurvey-BRICK-image-*.fits", "give --root .../dr10/south"
+                f"{self.url}: holds no {bricks.folders[0]}/ and no {bricks.prefix}-BRICK-image-*.fits",
+                "give --root .../dr10/south",
             )
 
     async def folder(self, brick: str) -> str | None:
         """Folder of a brick's files, relative to the root; None if they are in none of the usual places."""
         if self._base is None:
-            for base in (*LAYOUTS, "."):
-                names = [name for band in LS_DR10.bands for name in file_names(brick, f"image-{band}")]
+            for base in (*self._survey.bricks.folders, "."):
+                images = (f"image-{band}" for band in self._survey.bands)
+                names = [name for image in images for name in file_names(brick, image, self._survey.bricks.prefix)]
                 for name in names:
                     if await self._objects.has(f"{_below(base, brick)}/{name}"):
                         self._base = base
@@ -68,7 +73,7 @@ class RemoteBricks:
 
     async def plane(self, folder: str, brick: str, name: str) -> RemoteFile | None:
         """One plane of a brick; None if there is no such file."""
-        for file in file_names(brick, name):
+        for file in file_names(brick, name, self._survey.bricks.prefix):
             try:
                 return await RemoteFile.open(self._objects, f"{folder}/{file}")
             except FileNotFoundError:

@@ -7,13 +7,16 @@ from pathlib import Path
 from lensctl.io.imaging.bricks import Root
 from lensctl.io.imaging.local_bricks import LocalBricks
 from lensctl.io.storage.s3 import is_s3
+from lensctl.rules.survey import LS_DR10, Survey
 
 
-def open_root(root: str, *, at_once: int = 8, timeout: float = 60.0, tries: int = 6) -> Root:
+def open_root(root: str, survey: Survey = LS_DR10, *, at_once: int = 8, timeout: float = 60.0, tries: int = 6) -> Root:
     """Open a root: a folder, `s3://`, or `http://`.
 
     Parameters
     ----------
+    survey : Survey
+        Says how bricks lie below it.
     at_once : int
         Concurrent requests to a remote root.
     timeout : float
@@ -24,8 +27,8 @@ def open_root(root: str, *, at_once: int = 8, timeout: float = 60.0, tries: int 
     if is_s3(root) or is_http(root):
         from lensctl.io.imaging.remote_bricks import RemoteBricks
 
-        return RemoteBricks(root, at_once=at_once, timeout=timeout, tries=tries)
-    return LocalBricks(root)
+        return RemoteBricks(root, survey, at_once=at_once, timeout=timeout, tries=tries)
+    return LocalBricks(root, survey)
 
 
 def is_http(root: str | Path) -> bool:

@@ -16,6 +16,7 @@ from lensctl.io.cutouts.layout import ORIGIN_COLUMNS, Layout, index_rows
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.rules import quality
+from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,6 +82,10 @@ class CutoutSource(Protocol):
     def name(self) -> str:
         """Its name in the index."""
 
+    @property
+    def survey(self) -> Survey:
+        """The survey whose bands it cuts."""
+
     def prepare(self, table: pa.Table) -> pa.Table:
         """The table with the columns the source needs; InputError, before anything is written, if it cannot cut it."""
 
@@ -125,11 +130,11 @@ def transient_failures(store: Store) -> NDArray[np.int64]:
     return np.flatnonzero(np.isin(status.astype(str), TRANSIENT))
 
 
-def complete(task: Task, cuts: Cuts, source: str, writer: ShardWriter) -> Counter[str]:
+def complete(task: Task, cuts: Cuts, source: CutoutSource, writer: ShardWriter) -> Counter[str]:
     """Write the shard of a task, merging in the older store's cutouts if there is one; returns the statuses."""
     import pyarrow as pa
 
-    images, rows, planes = cuts.images, index_of(task.rows, cuts, source), dict(cuts.planes)
+    images, rows, planes = cuts.images, index_of(task.rows, cuts, source, writer.layout), dict(cuts.planes)
     statuses = Counter(rows["status"].to_pylist())
     if task.places is not None:
         store = open_store(task.old, changing=True)
@@ -149,9 +154,9 @@ def complete(task: Task, cuts: Cuts, source: str, writer: ShardWriter) -> Counte
     return statuses
 
 
-def index_of(rows: pa.Table, cuts: Cuts, source: str) -> pa.Table:
+def index_of(rows: pa.Table, cuts: Cuts, source: CutoutSource, layout: Layout) -> pa.Table:
     """Rows of the index: columns on the objects, on the origin of their pixels, and on the pixels."""
-    measured = quality.measure(cuts.images)
+    measured = quality.measure(cuts.images, layout.bands)
     status = [recorded or found for recorded, found in zip(cuts.columns["status"], measured["status"], strict=True)]
     columns = {
         **measured,
@@ -160,9 +165,9 @@ def index_of(rows: pa.Table, cuts: Cuts, source: str) -> pa.Table:
         "galaxy_id": rows["galaxy_id"],
         "ra": rows["ra"],
         "dec": rows["dec"],
-        "source": [source] * rows.num_rows,
+        "source": [source.name] * rows.num_rows,
         "cutout_sha256": quality.fingerprints(cuts.images),
     }
-    carried = [name for name in npz_metadata.CARRIED if name in rows.column_names]
+    carried = [name for name in npz_metadata.carried(source.survey) if name in rows.column_names]
     meta = rows.select(carried).rename_columns([f"meta_{name}" for name in carried]) if carried else None
-    return index_rows(columns, meta)
+    return index_rows(layout, columns, meta)

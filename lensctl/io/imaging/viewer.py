@@ -22,6 +22,7 @@ from lensctl.io.imaging.source import BEFORE, CUT_COLUMNS, Advance, Cuts, Task, 
 from lensctl.io.imaging.viewer_response import MANY, Answer, CutoutRequest, judge, retry_after_seconds, shown_layer
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError, ServiceError, first_line
+from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
     import aiohttp
@@ -57,6 +58,11 @@ class ViewerSource:
     connections: int = 8
     timeout: float = 60.0
     name: str = "viewer"
+
+    @property
+    def survey(self) -> Survey:
+        """The survey whose bands it asks for."""
+        return self.request.survey
 
     def prepare(self, table: pa.Table) -> pa.Table:
         """The table unchanged; InputError for an invalid URL."""
@@ -144,7 +150,7 @@ class _Fetching:
                     await asyncio.gather(*workers, return_exceptions=True)
 
     async def _rows(self, tasks: Iterator[Task]) -> AsyncIterator[tuple[_Shard, int]]:
-        size, bands = self.source.request.size, self.source.request.bands
+        size, bands = self.source.request.size, self.source.survey.bands
         for task in tasks:
             await self.room.acquire()
             count = task.rows.num_rows
@@ -175,7 +181,7 @@ class _Fetching:
         rest = stop - start - shard.task.rows.num_rows
 
         def write() -> None:
-            complete(shard.task, Cuts(shard.images, shard.columns), self.source.name, self.writer)
+            complete(shard.task, Cuts(shard.images, shard.columns), self.source, self.writer)
 
         def written(done: asyncio.Future[None]) -> None:
             self.room.release()
@@ -195,7 +201,7 @@ class _Fetching:
         values = {
             "status": answer.status,
             "release": answer.release,
-            "layer": shown_layer(request.layer, ra, dec),
+            "layer": shown_layer(request, ra, dec),
             "pixel_scale_arcsec": request.pixscale,
             "url_or_brick": request.address(ra, dec),
             "offset_x_px": 0.0 if answer.image is not None else None,

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from lensctl.io.fits.header import Header, read_header
 from lensctl.io.imaging.bricks import release_of_layer
-from lensctl.rules.survey import LS_DR10
+from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10, Survey
 
 NO_SUCH_LAYER = b"no such layer"
 POSITION_PX = 0.5
@@ -37,6 +38,8 @@ class CutoutRequest:
         Side in pixels.
     pixscale : float
         arcsec per pixel.
+    survey : Survey
+        Its bands are asked for.
     release : str, optional
         The only release accepted.
     """
@@ -45,13 +48,27 @@ class CutoutRequest:
     size: int = LS_DR10.cutout_size_px
     layer: str = LS_DR10.layer
     pixscale: float = LS_DR10.pixel_scale_arcsec
-    bands: str = LS_DR10.band_string
+    survey: Survey = LS_DR10
     release: str | None = None
 
     @classmethod
-    def of(cls, url: str, size: int, bands: str, layer: str, pixscale: float, allow_release: bool) -> CutoutRequest:
-        """Parameters of a run; accepts only the layer's release, or any with `allow_release`."""
-        return cls(url.rstrip("/"), size, layer, pixscale, bands, None if allow_release else release_of_layer(layer))
+    def of(cls, url: str, size: int, survey: Survey, layer: str, pixscale: float, allow_release: bool) -> CutoutRequest:
+        """Parameters of a run; accepts only the layer's release, or any with `allow_release`.
+
+        Raises InputError if the service cannot show the survey.
+        """
+        if not layer or any(len(band) > 1 for band in survey.bands):
+            why = "names no layer" if not layer else "has bands of more than one letter"
+            raise InputError(
+                f"the cutout service cannot show survey {survey.name}, which {why}", "use coadds, with --root"
+            )
+        release = None if allow_release else release_of_layer(layer)
+        return cls(url.rstrip("/"), size, layer, pixscale, survey, release)
+
+    @property
+    def bands(self) -> str:
+        """The bands, one letter each."""
+        return self.survey.band_string
 
     def address(self, ra: float, dec: float) -> str:
         """URL of one cutout, with every parameter explicit."""
@@ -196,10 +213,10 @@ def _scale_arcsec(header: Header) -> float | None:
     return 3600.0 * math.sqrt(area) if area else None
 
 
-def shown_layer(layer: str, ra: float, dec: float) -> str:
+def shown_layer(request: CutoutRequest, ra: float, dec: float) -> str:
     """The layer a position is really shown from: in the north, where the survey has no images, another one."""
-    northern = layer == LS_DR10.layer and bool(LS_DR10.is_north(ra, dec))
-    return LS_DR10.northern_layer if northern else layer
+    northern = request.layer == request.survey.layer and bool(request.survey.is_north(ra, dec))
+    return request.survey.northern_layer if northern else request.layer
 
 
 def retry_after_seconds(headers: Mapping[str, Any], now: datetime) -> float | None:

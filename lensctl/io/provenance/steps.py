@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl import __version__
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10, Survey
+from lensctl.rules.survey_file import named_survey, survey_of_text, text_of_survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 KEY = b"lensctl.provenance"
+SURVEY_KEY = b"lensctl.survey"
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,16 @@ class Step:
     parameters: Mapping[str, Any]
     inputs: tuple[Input, ...] = ()
     version: str = __version__
+    survey: Survey = LS_DR10
 
     def as_dict(self) -> dict[str, Any]:
-        """The step as plain JSON values, without its id."""
+        """The step as plain JSON values, without its id; without a survey it is of ls-dr10, as in version 0.1.0."""
         return {
             "command": self.command,
             "version": self.version,
             "parameters": dict(self.parameters),
             "inputs": [vars(source) for source in self.inputs],
+            **({} if self.survey == LS_DR10 else {"survey": text_of_survey(self.survey)}),
         }
 
     @functools.cached_property
@@ -69,14 +74,58 @@ def step_input(role: str, path: str | Path, digest: str, chain: Chain = ()) -> I
 
 
 def extend(step: Step, *parents: Chain) -> Chain:
-    """The chain of a new output: the distinct steps of its inputs, in order, then its own."""
+    """The chain of a new output: the distinct steps of its inputs, in order, then its own.
+
+    Raises InputError if an input is of another survey than the step.
+    """
+    common_survey(step.survey, *parents)
     steps = {ancestor.id: ancestor for chain in parents for ancestor in chain}
     return (*steps.values(), step)
 
 
+def survey_of(chain: Chain) -> Survey:
+    """The survey of an output; ls-dr10 if it names none."""
+    return chain[-1].survey if chain else LS_DR10
+
+
+def common_survey(given: Survey | str | None, *chains: Chain) -> Survey:
+    """The one survey of a command's inputs.
+
+    Parameters
+    ----------
+    given : Survey or str, optional
+        What `--survey` says of inputs that name none: a survey, its name, or a YAML file; default ls-dr10.
+    chains : Chain
+        Provenance of the inputs.
+
+    Raises
+    ------
+    InputError
+        Two inputs are of different surveys, or one is of another than the one given.
+    """
+    wanted = named_survey(given) if isinstance(given, str) else given
+    for chain in chains:
+        for step in chain:
+            wanted = wanted or step.survey
+            if step.survey != wanted:
+                versions = " (the same name, but other values)" if step.survey.name == wanted.name else ""
+                source = f"an input made by '{step.command}' is of survey {step.survey.name}"
+                raise InputError(
+                    f"{source}, not of {wanted.name}{versions}", "a command works on one survey: name inputs of one"
+                )
+    return wanted or LS_DR10
+
+
 def to_list(chain: Chain) -> list[dict[str, Any]]:
-    """A chain as plain JSON values."""
-    return [{"id": step.id, **step.as_dict()} for step in chain]
+    """A chain as plain JSON values; a survey that is not built in is described in its first step, and named after."""
+    listed, described = [], set[str]()
+    for step in chain:
+        values = {"id": step.id, **step.as_dict()}
+        if step.survey.name in described and "survey" in values:
+            values["survey"] = step.survey.name
+        described.add(step.survey.name)
+        listed.append(values)
+    return listed
 
 
 def to_json(chain: Chain) -> str:
@@ -86,17 +135,23 @@ def to_json(chain: Chain) -> str:
 
 def from_list(values: Any, where: str) -> Chain:
     """A chain from plain JSON values; InputError if they are not one, or an id does not match its step."""
+    described: dict[str, Survey] = {}
+    steps = []
     try:
-        steps = tuple(
-            Step(v["command"], v["parameters"], tuple(Input(**s) for s in v["inputs"]), v["version"]) for v in values
-        )
+        for v in values:
+            text = v.get("survey", LS_DR10.name)
+            survey = described[text] if text in described else survey_of_text(text, where)
+            described[survey.name] = survey
+            steps.append(
+                Step(v["command"], v["parameters"], tuple(Input(**s) for s in v["inputs"]), v["version"], survey)
+            )
         ids = [v["id"] for v in values]
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise InputError(f"{where}: provenance cannot be read", "make the file again with lensctl") from error
     for step, id in zip(steps, ids, strict=True):
         if step.id != id:
             raise InputError(f"{where}: provenance of step '{step.command}' was altered", "make the file again")
-    return steps
+    return tuple(steps)
 
 
 def from_json(text: str | bytes, where: str) -> Chain:
@@ -109,9 +164,15 @@ def from_json(text: str | bytes, where: str) -> Chain:
 
 
 def stamp(table: pa.Table, chain: Chain) -> pa.Table:
-    """The table with a chain in its schema metadata; other metadata is kept, except other tools' type information."""
-    kept = {k: v for k, v in (table.schema.metadata or {}).items() if k not in (KEY, b"pandas", b"ARROW:schema")}
-    return table.replace_schema_metadata({**kept, KEY: to_json(chain).encode()})
+    """The table with chain and survey in its metadata; other metadata is kept, but for other tools' column types."""
+    ours = (KEY, SURVEY_KEY, b"pandas", b"ARROW:schema")
+    kept = {k: v for k, v in (table.schema.metadata or {}).items() if k not in ours}
+    return table.replace_schema_metadata({**kept, **metadata_of(chain)})
+
+
+def metadata_of(chain: Chain) -> dict[bytes, bytes]:
+    """What a table's metadata says of its provenance and survey."""
+    return {KEY: to_json(chain).encode(), SURVEY_KEY: survey_of(chain).name.encode()}
 
 
 def chain_of(table: pa.Table | pa.Schema, where: str = "table") -> Chain:

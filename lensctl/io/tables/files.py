@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from lensctl.io.storage.atomic import whole_file
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.paths import files_of, filesystem_of, format_of, parquet_dataset, readable
+from lensctl.rules import schema
 from lensctl.rules.errors import InputError, ReaderGone
-from lensctl.rules.schema import COLUMNS, arrow_type, conform
+from lensctl.rules.schema import arrow_type, conform
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,7 +90,7 @@ def _plain_text(table: pa.Table) -> pa.Table:
     import pyarrow as pa
 
     for i, field in enumerate(table.schema):
-        declared = COLUMNS.get(field.name)
+        declared = schema.columns().get(field.name)
         if declared and declared.type == "string" and field.type != pa.string():
             table = table.set_column(i, pa.field(field.name, pa.string()), table[field.name].cast(pa.string()))
     return table
@@ -135,7 +136,7 @@ def _arrow_from(data: bytes) -> pa.Table:
 def _csv_from(data: bytes, delimiter: str = ",") -> pa.Table:
     import pyarrow.csv
 
-    types = {name: arrow_type(name) for name in COLUMNS}
+    types = {name: arrow_type(name) for name in schema.columns()}
     return pyarrow.csv.read_csv(
         io.BytesIO(data),
         parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
@@ -172,9 +173,10 @@ def chain_at(path: str) -> Chain:
         return ()
     try:
         with readable(path):
-            return chain_of(parquet_dataset(path).schema, path)
+            schema = parquet_dataset(path).schema
     except InputError:
         return ()
+    return chain_of(schema, path)
 
 
 def write_table(table: pa.Table, path: str, *, overwrite: bool = False, format: str | None = None) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from lensctl.io.provenance.steps import KEY, Chain, to_json
+from lensctl.io.provenance.steps import Chain, metadata_of
 from lensctl.io.tables.files import ROW_GROUP_ROWS, parquet_writer
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class _Rows:
         if self._waiting_rows or not self._writers:
             self._write_group()
         for writer in self._writers:
-            writer.add_key_value_metadata({KEY: to_json(chain).encode()})
+            writer.add_key_value_metadata(metadata_of(chain))
             writer.close()
 
     def _write_group(self) -> None:

@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lensctl.io import workers
 from lensctl.io.fits.tables import BATCH_ROWS, open_fits_table
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Input
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.tables import catalog_columns
+from lensctl.io.tables.catalog_columns import CatalogBatch
 from lensctl.io.tables.files import read_table
 from lensctl.io.tables.paths import files_of, format_of, parquet_dataset, readable
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,27 +35,6 @@ LISTED_AT_ONCE = 16
 
 class MissingColumns(InputError):
     """A catalogue lacks columns because of its release; the other files will lack them too."""
-
-
-class CatalogBatch(Protocol):
-    """Some rows of a catalogue file.
-
-    Attributes
-    ----------
-    first : int
-        Row number of its first row in the file.
-    """
-
-    first: int
-
-    def __len__(self) -> int:
-        """Number of rows."""
-
-    def values(self, name: str) -> NDArray[Any]:
-        """A column: numbers (null is NaN for floats, -1 for integers), booleans, or text as bytes."""
-
-    def take(self, rows: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
-        """Some columns of some rows."""
 
 
 Values = Callable[[str], "NDArray[Any]"]
@@ -152,10 +134,16 @@ class CatalogScan:
         SHA-256 of the file's bytes, once all rows have been read.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self, path: str, survey: Survey = LS_DR10) -> None:
+        self.path, self.survey = path, survey
         self.read = 0
         self.digest = ""
+
+    def measured(
+        self, keep: Callable[[Values], NDArray[np.bool_]] | None = None, also: Sequence[str] = ()
+    ) -> Iterator[pa.Table]:
+        """The kept rows with all columns that the survey's catalogue has, those in `also` required; see `rows`."""
+        return self.rows((*catalog_columns.needed(self.survey), *also), catalog_columns.carried(self.survey), keep)
 
     def rows(
         self,
@@ -186,9 +174,9 @@ class CatalogScan:
         """
         import numpy as np
 
-        with _opened(self.path) as (names, batches, digest):
-            _require(self.path, names, required)
-            wanted = [name for name in (*required, *optional) if name in names]
+        with _opened(self.path, self.survey) as (names, batches, digest):
+            _require(self.path, names, required, self.survey)
+            wanted = catalog_columns.found_in(names, dict.fromkeys((*required, *optional)), self.survey)
             for batch in batches([*wanted, PRIMARY] if PRIMARY in names else wanted):
                 rows = np.arange(len(batch))
                 if PRIMARY in names:
@@ -204,7 +192,7 @@ class CatalogScan:
 
         table = table.append_column("row_index", pa.array(numbers, pa.int64()))
         table = table.append_column("sweep_file", pa.repeat(base_name(self.path), table.num_rows))
-        return schema.conform(table, self.path)
+        return schema.conform(table, self.path, self.survey)
 
 
 def _of_some(batch: CatalogBatch, rows: NDArray[np.int64]) -> Values:
@@ -217,15 +205,36 @@ _Opened = tuple[Sequence[str], Callable[[Sequence[str]], "Iterator[CatalogBatch]
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[_Opened]:
-    """Column names of a catalogue file in lower case, a function that reads some of them, and one for its digest."""
+def _opened(path: str, survey: Survey) -> Iterator[_Opened]:
+    """A catalogue file: its column names in lower case, a function that reads columns by ours, and its digest's."""
     if format_of(path) == "fits":
         with open_fits_table(path) as table:
-            yield table.names, table.batches, table.digest
+            yield table.names, _named(table.batches, survey), table.digest
     else:
         with _local(path) as local, readable(path):
             found = _Arrow(local, format_of(path))
-            yield found.names, found.batches, functools.partial(digests.of_file, local)
+            yield found.names, _named(found.batches, survey), functools.partial(digests.of_file, local)
+
+
+def _named(
+    batches: Callable[[Sequence[str]], Iterator[CatalogBatch]], survey: Survey
+) -> Callable[[Sequence[str]], Iterator[CatalogBatch]]:
+    """The function that reads columns by the catalogue's names, as one that reads them by ours."""
+
+    def read(names: Sequence[str]) -> Iterator[CatalogBatch]:
+        sources = (catalog_columns.source_of(name, survey).column for name in names)
+        for batch in batches(list(dict.fromkeys(column.lower() for column in sources if column is not None))):
+            yield catalog_columns.NamedBatch(batch, survey)
+
+    plain = not survey.columns and survey.band_string.islower()
+    return batches if plain else read
+
+
+def columns_of(path: str, survey: Survey) -> list[str]:
+    """Our names of the measured columns that a catalogue file has."""
+    with _opened(path, survey) as (names, _, _):
+        wanted = (*catalog_columns.needed(survey), *catalog_columns.carried(survey))
+        return catalog_columns.found_in(names, wanted, survey)
 
 
 class _Arrow:
@@ -301,20 +310,28 @@ def refuse_bad_positions(scan: CatalogScan, values: Values) -> None:
 
     ra, dec = values("ra"), values("dec")
     if not ((ra >= 0) & (ra <= 360) & (np.abs(dec) <= 90)).all():
-        schema.refuse_bad_positions(read_catalog(scan.path, ("ra", "dec")), scan.path)
+        schema.refuse_bad_positions(read_catalog(scan.path, ("ra", "dec"), scan.survey), scan.path)
 
 
-def read_catalog(path: str, columns: Sequence[str]) -> pa.Table:
-    """All rows of a catalogue file, with those of some lower-case columns that it has (see `CatalogScan.rows`)."""
+def read_catalog(path: str, columns: Sequence[str], survey: Survey = LS_DR10) -> pa.Table:
+    """All rows of a catalogue file, with those of some columns that it has (see `CatalogScan.rows`)."""
     import pyarrow as pa
 
-    return pa.concat_tables(list(CatalogScan(path).rows((), columns)))
+    return pa.concat_tables(list(CatalogScan(path, survey).rows((), columns)))
 
 
-def _require(path: str, found: Sequence[str], names: Sequence[str]) -> None:
+def _require(path: str, found: Sequence[str], names: Sequence[str], survey: Survey) -> None:
     import pyarrow as pa
 
-    missing = [name for name in names if name not in found]
+    there = catalog_columns.found_in(found, names, survey)
+    missing = [name for name in names if name not in there]
+    if missing and survey.columns:
+        sources = {name: catalog_columns.source_of(name, survey).column for name in missing}
+        listed = ", ".join(name if name == column else f"{name} (from {column})" for name, column in sources.items())
+        raise MissingColumns(
+            f"{path}: columns missing: {listed} (found: {', '.join(found[:12])})",
+            f"say in the columns of survey {survey.name} where they come from",
+        )
     if missing and any(name in found for name in OLD_RELEASE_COLUMNS):
         listed = ", ".join(missing)
         raise MissingColumns(
@@ -322,6 +339,7 @@ def _require(path: str, found: Sequence[str], names: Sequence[str]) -> None:
             "use the sweeps or Tractor catalogues of DR9 or DR10, which have them",
         )
     try:
-        schema.require(pa.schema([(name, pa.null()) for name in found]), *names, where=path)
+        fields = [(name, pa.null()) for name in dict.fromkeys((*there, *found))]
+        schema.require(pa.schema(fields), *names, where=path, survey=survey)
     except InputError as error:
-        raise MissingColumns(str(error), error.fix) from error
+        raise MissingColumns(str(error), f"{error.fix}; or name the catalogue's survey with --survey") from error

@@ -48,7 +48,7 @@ class Augmentation:
 
         Parameters
         ----------
-        cutouts : (B, M, M, 3) float in nanomaggies
+        cutouts : (B, M, M, bands) float in nanomaggies
             Channels last; finite. M >= crop, and crop + 2 * shift_px suffices.
         crop : int
             Side of the output.
@@ -59,7 +59,7 @@ class Augmentation:
 
         Returns
         -------
-        (B, 3, crop, crop) float32, in channels_last memory format
+        (B, bands, crop, crop) float32, in channels_last memory format
         """
         count = len(cutouts)
         of, here = of or count, slice(first, first + count)
@@ -74,15 +74,15 @@ class Augmentation:
         moved = move(cutouts, crop + 2 * reach, *(torch.from_numpy(v) for v in (turns, *mirrors, *shifts)))
         x = blur(moved, torch.from_numpy(blurs)) if reach else moved
         if self.noise:
-            sigma = torch.from_numpy(noises).to(x).view(-1, 1) * background_sigma(x)  # (B, 3)
+            sigma = torch.from_numpy(noises).to(x).view(-1, 1) * background_sigma(x)  # (B, bands)
             grain = x.new_empty(of, *x.shape[1:]).normal_(generator=torch_generator(x.device, "noise", *purpose))[here]
-            grain.view(count, crop, -1).mul_(sigma.repeat(1, crop)[:, None])  # avoids a slow inner axis of length 3
+            grain.view(count, crop, -1).mul_(sigma.repeat(1, crop)[:, None])  # avoids a slow short inner axis
             x += grain
         return x.permute(0, 3, 1, 2)
 
 
 def centre(cutouts: torch.Tensor, crop: int) -> torch.Tensor:
-    """(B, M, M, 3) to its central (B, 3, crop, crop) float32, in channels_last memory format."""
+    """(B, M, M, bands) to its central (B, bands, crop, crop) float32, in channels_last memory format."""
     start = (cutouts.shape[1] - crop) // 2
     x = cutouts[:, start : start + crop, start : start + crop].to(torch.float32)
     return x.permute(0, 3, 1, 2)
@@ -101,7 +101,7 @@ def move(
 
     Parameters
     ----------
-    cutouts : (B, M, M, 3)
+    cutouts : (B, M, M, bands)
     size : int
         Side of the output; without augmentation its pixel size // 2 is the cutout's M // 2.
     turns : (B,) int
@@ -113,7 +113,7 @@ def move(
 
     Returns
     -------
-    (B, size, size, 3) float32
+    (B, size, size, bands) float32
     """
     side, device = cutouts.shape[1], cutouts.device
     which = (turns * 4 + flip_y * 2 + flip_x).to(device)
@@ -124,8 +124,8 @@ def move(
     columns = _mirror_at_edges(table[:, 1] + (dx + start)[:, None, None], side)
     first = torch.arange(len(cutouts), dtype=torch.int32, device=device) * side
     flat = (first[:, None, None] + rows) * side + columns
-    picked = cutouts.reshape(-1, 3).index_select(0, flat.flatten())
-    return picked.to(torch.float32).view(len(cutouts), size, size, 3)
+    picked = cutouts.reshape(-1, cutouts.shape[3]).index_select(0, flat.flatten())
+    return picked.to(torch.float32).view(len(cutouts), size, size, -1)
 
 
 @functools.lru_cache(maxsize=16)
@@ -151,12 +151,12 @@ def blur(x: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
 
     Parameters
     ----------
-    x : (B, H, W, 3) float32
+    x : (B, H, W, bands) float32
     sigma_px : (B,) float64
 
     Returns
     -------
-    (B, H - 4, W - 4, 3) float32
+    (B, H - 4, W - 4, bands) float32
         Without the two pixels at each edge.
     """
     distance = torch.arange(BLUR_REACH_PX + 1, dtype=torch.float64)
@@ -171,11 +171,11 @@ def blur(x: torch.Tensor, sigma_px: torch.Tensor) -> torch.Tensor:
 def background_sigma(x: torch.Tensor) -> torch.Tensor:
     """Robust sigma per image and band, from every fourth pixel of the outer annulus.
 
-    (B, S, S, 3) to (B, 3), in the unit of the pixels; accurate to about 5% at S = 64.
+    (B, S, S, bands) to (B, bands), in the unit of the pixels; accurate to about 5% at S = 64.
     """
     size = x.shape[1]
     ring = torch.from_numpy(annulus(size, *annulus_radii(size))[::4].copy()).to(x.device)
-    outer = x.reshape(len(x), -1, 3)[:, ring].transpose(1, 2).contiguous()  # (B, 3, K)
+    outer = x.flatten(1, 2)[:, ring].transpose(1, 2).contiguous()  # (B, bands, K)
     middle = outer.median(dim=2, keepdim=True).values
     deviation: torch.Tensor = (outer - middle).abs().median(dim=2).values
     return SIGMA_PER_MAD * deviation

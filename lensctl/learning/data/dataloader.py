@@ -37,7 +37,7 @@ class Pixels(Protocol):
     """Cutouts by manifest row, such as `lensctl.io.cutouts.by_manifest.Cutouts`."""
 
     def read(self, rows: NDArray[np.int64], crop: int | None = None) -> NDArray[np.float32]:
-        """(n,) row numbers to (n, S, S, 3) float32 nanomaggies, in the given order; the central crop if given."""
+        """(n,) row numbers to (n, S, S, bands) float32 nanomaggies, in the given order; the central crop if given."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Batch:
 
     Parameters
     ----------
-    cutouts : (B, M, M, 3) float on the device, in nanomaggies
+    cutouts : (B, M, M, bands) float on the device, in nanomaggies
     target, weight : (B,) float32 on the device
     which : (B,) int64
         Indices into the feed's rows.
@@ -116,7 +116,7 @@ class Feed:
 
         Yields
         ------
-        (n, window, window, 3) float32
+        (n, window, window, bands) float32
             The remaining rows, in storage order.
 
         Raises
@@ -126,8 +126,7 @@ class Feed:
         """
         keep = self.place.way != "stream"
         where = self.device if self.place.way == "device" else torch.device("cpu")
-        shape = (len(self.rows) if keep else 0, self.window, self.window, 3)
-        memory = torch.empty(shape, dtype=self.place.dtype, device=where)
+        memory: torch.Tensor | None = None
         good = np.zeros(len(self.rows), bool)
         count = 0
         starts = range(0, len(self.rows), READ_ROWS)
@@ -139,11 +138,14 @@ class Feed:
             good[part] = np.isfinite(inner).all(axis=(1, 2, 3))
             inner = np.ascontiguousarray(inner[good[part]])
             if keep:
+                if memory is None:
+                    shape = (len(self.rows), self.window, self.window, inner.shape[3])
+                    memory = torch.empty(shape, dtype=self.place.dtype, device=where)
                 memory[count : count + len(inner)] = torch.from_numpy(inner).to(where, self.place.dtype)
             count += len(inner)
             yield inner
         self.rows = self.rows.take(good)
-        self.memory = memory[:count] if keep else None
+        self.memory = None if memory is None else memory[:count]
 
     def _central(self, whole: NDArray[np.float32]) -> NDArray[np.float32]:
         start = (whole.shape[1] - self.window) // 2
@@ -190,20 +192,20 @@ class Feed:
         return Batch(cutouts, target, weight, which, torch.isfinite(torch.stack(torch.aminmax(cutouts))).all())
 
 
-def choose_place(pixels: int, device: torch.device, host_bytes: int, *, asked: str = "auto") -> Place:
+def choose_place(values: int, device: torch.device, host_bytes: int, *, asked: str = "auto") -> Place:
     """Choose where to keep the cutouts.
 
     Parameters
     ----------
-    pixels : int
-        Pixels per band of all rows to keep.
+    values : int
+        Pixels of all rows to keep, in all bands.
     device : torch.device
     host_bytes : int
         Free host memory; up to half of it, and of the device's, is used.
     asked : str
         One of LOCATIONS, or auto.
     """
-    need = pixels * 3 * 4
+    need = values * 4
     size = f"{need / 1e9:.2f} GB of cutouts"
     if asked not in ("auto", *LOCATIONS):
         raise InputError(f"no feed '{asked}'", f"use auto, {', '.join(LOCATIONS)}")

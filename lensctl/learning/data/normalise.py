@@ -38,8 +38,8 @@ class Normalisation:
     ----------
     kind : str
         One of KINDS.
-    mean, std : (3,) floats in nanomaggies
-        For g, r, z; for `bands` only.
+    mean, std : (bands,) floats in nanomaggies
+        For `bands` only.
     inner_px, outer_px : float
         Radii of the annulus about pixel (S // 2, S // 2); for `annulus` only.
     """
@@ -51,14 +51,14 @@ class Normalisation:
     outer_px: float = 0.0
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, S, S) nanomaggies to (B, 3, S, S) dimensionless float32; channels_last is preserved."""
+        """(B, bands, S, S) nanomaggies to (B, bands, S, S) dimensionless float32; channels_last is preserved."""
         if self.kind == "bands":
             side = x.shape[-1]
             mean, std = (
                 torch.tensor(values, dtype=torch.float32, device=x.device).repeat(side)
                 for values in (self.mean, self.std)
             )
-            rows = x.permute(0, 2, 3, 1).reshape(x.shape[0], side, -1)  # avoids a slow inner axis of length 3
+            rows = x.permute(0, 2, 3, 1).reshape(x.shape[0], side, -1)  # avoids a slow short inner axis
             return rows.sub(mean).div_(std).view(x.shape[0], side, side, -1).permute(0, 3, 1, 2)
         if self.kind == "asinh":
             middle, deviation = _median_and_mad(x.flatten(2))
@@ -113,7 +113,7 @@ def fit(kind: str, crop: int, cutouts: Iterable[NDArray[np.float32]]) -> Normali
         One of KINDS.
     crop : int
         Side of the network's input, pixels.
-    cutouts : blocks of (n, S, S, 3) float32 in nanomaggies
+    cutouts : blocks of (n, S, S, bands) float32 in nanomaggies
         The training split, in a fixed order; read once, for `bands` only. Only the central crop is used.
     """
     if kind == "asinh":
@@ -131,14 +131,14 @@ def band_statistics(crop: int, cutouts: Iterable[NDArray[np.float32]]) -> tuple[
     """Mean and standard deviation per band over the centre of all cutouts, in float64, one pass (Chan et al. 1979)."""
     import numpy as np
 
-    count, mean, squares = 0, np.zeros(3), np.zeros(3)
+    count, mean, squares = 0, np.zeros(1), np.zeros(1)
     for block in cutouts:
         start = (block.shape[1] - crop) // 2
-        pixels = block[:, start : start + crop, start : start + crop].reshape(-1, 3).astype(np.float64)
+        pixels = block[:, start : start + crop, start : start + crop].reshape(-1, block.shape[3]).astype(np.float64)
         n, block_mean = len(pixels), pixels.mean(axis=0)
         delta = block_mean - mean
-        squares += ((pixels - block_mean) ** 2).sum(axis=0) + delta**2 * count * n / (count + n)
-        mean += delta * n / (count + n)
+        squares = squares + ((pixels - block_mean) ** 2).sum(axis=0) + delta**2 * count * n / (count + n)
+        mean = mean + delta * n / (count + n)
         count += n
     std = np.sqrt(squares / count)
     return tuple(map(float, mean)), tuple(float(max(s, TINY)) for s in std)

@@ -14,6 +14,7 @@ from lensctl.astro import geometry
 from lensctl.rules import schema
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,6 +115,7 @@ def select_rows(
     fold_seed: int = 42,
     without_ref: Sequence[str] = (),
     tier_b_target: float = 1.0,
+    size_arcsec: float = LS_DR10.cutout_arcsec,
 ) -> RowSelection:
     """Select the training and validation rows of a manifest.
 
@@ -129,6 +131,8 @@ def select_rows(
         lists them.
     tier_b_target : float
         Target of tier B lenses; 0.95 is label smoothing.
+    size_arcsec : float
+        Side of a cutout, for a fold.
 
     Raises
     ------
@@ -148,7 +152,9 @@ def select_rows(
     reason = np.full(len(split), "", dtype=object)
     if fold is not None:
         schema.refuse_bad_positions(table, where="manifest")
-        reason[_shares_sky(table["ra"].to_numpy(), table["dec"].to_numpy(), split)] = "shares sky with another split"
+        reason[_shares_sky(table["ra"].to_numpy(), table["dec"].to_numpy(), split, size_arcsec)] = (
+            "shares sky with another split"
+        )
     if without_ref:
         reason[_of_catalogues(table, without_ref, label)] = "a lens of a catalogue left out"
     reason[~np.asarray(table["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)] = NOT_OK
@@ -223,10 +229,12 @@ def _of_catalogues(table: pa.Table, names: Sequence[str], label: NDArray[np.floa
     return np.array([not refs.isdisjoint(names) for refs in catalogues], bool)
 
 
-def _shares_sky(ra: NDArray[np.float64], dec: NDArray[np.float64], split: NDArray[np.object_]) -> NDArray[np.bool_]:
+def _shares_sky(
+    ra: NDArray[np.float64], dec: NDArray[np.float64], split: NDArray[np.object_], size_arcsec: float
+) -> NDArray[np.bool_]:
     """Training rows that overlap val or test rows, and val rows that overlap test rows."""
     rank = np.select([split == "train", split == "val"], [0, 1], 2)
-    first, second = geometry.overlapping_pairs(ra, dec)
+    first, second = geometry.overlapping_pairs(ra, dec, size_arcsec)
     dropped = np.zeros(len(split), bool)
     dropped[first[rank[first] < rank[second]]] = True
     dropped[second[rank[second] < rank[first]]] = True

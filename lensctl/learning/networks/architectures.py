@@ -1,4 +1,4 @@
-"""Network architectures: three bands in, one logit out."""
+"""Network architectures: the bands of a cutout in, one logit out."""
 
 from __future__ import annotations
 
@@ -58,13 +58,15 @@ class ShieldedResNet(nn.Module):
 
     Parameters
     ----------
+    bands : int
+        Number of bands.
     stem, middle, outside, shield : int
         Channels of the first layer, inside the blocks, at their output, and between stages.
     """
 
-    def __init__(self, stem: int, middle: int, outside: int, shield: int, dropout: float) -> None:
+    def __init__(self, bands: int, stem: int, middle: int, outside: int, shield: int, dropout: float) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, stem, 7, padding=3, bias=False), nn.BatchNorm2d(stem), nn.ELU())
+        self.stem = nn.Sequential(nn.Conv2d(bands, stem, 7, padding=3, bias=False), nn.BatchNorm2d(stem), nn.ELU())
         stages: list[nn.Module] = []
         inside = stem
         for number in range(5):
@@ -81,46 +83,51 @@ class ShieldedResNet(nn.Module):
         self.fc = Head(outside, dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 3, S, S) to (B, 1)."""
+        """(B, bands, S, S) to (B, 1)."""
         features: torch.Tensor = self.stages(self.stem(x)).mean(dim=(2, 3))
         logit: torch.Tensor = self.fc(features)
         return logit
 
 
-def _resnet18(dropout: float) -> nn.Module:
-    network: nn.Module = _torchvision("resnet18")
+def _resnet18(bands: int, dropout: float) -> nn.Module:
+    network = _torchvision("resnet18", bands)
     network.fc = Head(512, dropout)
     return network
 
 
-def _efficientnet(name: str, dropout: float) -> nn.Module:
-    network = _torchvision(name)
+def _efficientnet(name: str, bands: int, dropout: float) -> nn.Module:
+    network = _torchvision(name, bands)
     network.classifier = nn.Sequential(nn.Identity(), Head(1280, dropout))
     return network
 
 
-def _torchvision(name: str) -> nn.Module:
+def _torchvision(name: str, bands: int) -> nn.Module:
+    """A network of torchvision, with a first layer of its own shape for this number of bands."""
     import torchvision  # takes 2 s; not needed by every command
 
     network: nn.Module = getattr(torchvision.models, name)(num_classes=1)
+    place, first = next((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
+    if bands != first.in_channels:
+        outside, size, stride, padding = first.out_channels, first.kernel_size, first.stride, first.padding
+        network.set_submodule(place, nn.Conv2d(bands, outside, size, stride, padding, bias=False))  # type: ignore[arg-type]
     return network
 
 
-ARCHITECTURES: Mapping[str, Callable[[float], nn.Module]] = {
+ARCHITECTURES: Mapping[str, Callable[[int, float], nn.Module]] = {
     "resnet18": _resnet18,
-    "shielded": lambda dropout: ShieldedResNet(32, 16, 32, 16, dropout),
-    "shielded_194k": lambda dropout: ShieldedResNet(40, 30, 68, 12, dropout),
+    "shielded": lambda bands, dropout: ShieldedResNet(bands, 32, 16, 32, 16, dropout),
+    "shielded_194k": lambda bands, dropout: ShieldedResNet(bands, 40, 30, 68, 12, dropout),
     "efficientnet_b0": functools.partial(_efficientnet, "efficientnet_b0"),
     "efficientnet_v2_s": functools.partial(_efficientnet, "efficientnet_v2_s"),
 }
-"""Networks by `--arch` name; each takes the dropout probability before the last layer."""
+"""Networks by `--arch` name; each takes the number of bands, and the dropout probability before the last layer."""
 
 HEADS = ("fc.", "classifier.1.")
 """Prefixes of the last layer's weights."""
 
 
-def build(arch: str, dropout: float = 0.0) -> nn.Module:
-    """A network with random weights from torch's global random state: (B, 3, S, S) float to (B, 1) logits.
+def build(arch: str, dropout: float = 0.0, bands: int = 3) -> nn.Module:
+    """A network with random weights from torch's global random state: (B, bands, S, S) float to (B, 1) logits.
 
     Its weights are in channels_last memory format, like the pixels.
 
@@ -131,4 +138,4 @@ def build(arch: str, dropout: float = 0.0) -> nn.Module:
     """
     if arch not in ARCHITECTURES:
         raise InputError(f"no architecture '{arch}'{nearest(arch, ARCHITECTURES)}", f"use {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[arch](dropout).to(memory_format=torch.channels_last)
+    return ARCHITECTURES[arch](bands, dropout).to(memory_format=torch.channels_last)

@@ -23,7 +23,8 @@ from lensctl.learning.data.row_selection import Fold
 from lensctl.learning.networks import architectures
 from lensctl.learning.torch_errors import INVALID_FILE_ERRORS
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey import LS_DR10, Survey
+from lensctl.rules.survey_file import survey_of_text, text_of_survey
 
 BEST, LAST, RUN, METRICS_JSONL, METRICS_CSV = (
     "best.safetensors",
@@ -40,34 +41,59 @@ Tensors = Mapping[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What scoring needs besides the weights: the `model` block of run.json and frozen.json."""
+    """What scoring needs besides the weights: the `model` block of run.json and frozen.json.
+
+    `layers` are those of the cutouts it was trained on; empty if unknown.
+    """
 
     arch: str
     crop: int
     normalisation: Normalisation
     dropout: float = 0.0
-    bands: tuple[str, ...] = LS_DR10.bands
+    survey: Survey = LS_DR10
     pixel_scale_arcsec: float = LS_DR10.pixel_scale_arcsec
+    layers: tuple[str, ...] = ()
     members: int = 1
     fold: str | None = None
 
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Bands of the cutouts, in order."""
+        return self.survey.bands
+
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**vars(self), "bands": list(self.bands), "normalisation": self.normalisation.as_dict()}
+        return {
+            **vars(self),
+            "bands": list(self.bands),
+            "layers": list(self.layers),
+            "normalisation": self.normalisation.as_dict(),
+            "survey": text_of_survey(self.survey),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: str) -> ModelCard:
-        """The inverse of `as_dict`; InputError if the values are invalid."""
+        """The inverse of `as_dict`; InputError if the values are invalid.
+
+        A block that names no survey, as version 0.1.0 wrote, is of ls-dr10; which layers it saw is then unknown.
+        """
         try:
             card = cls(
-                **{
-                    **values,
-                    "bands": tuple(values["bands"]),
+                **{name: value for name, value in values.items() if name not in ("bands", "layers")}
+                | {
+                    "layers": tuple(values.get("layers", ())),
                     "normalisation": Normalisation.from_dict(values["normalisation"], where),
+                    "survey": survey_of_text(values.get("survey", LS_DR10.name), where),
                 }
             )
+            bands = tuple(values["bands"])
         except (KeyError, TypeError) as error:
             raise InputError(f"{where}: invalid 'model' block", "train or freeze the model again") from error
+        if bands != card.bands:
+            raise InputError(
+                f"{where}: bands {', '.join(bands)}, survey {card.survey.name} has {', '.join(card.bands)}",
+                "train or freeze the model again",
+            )
         if card.arch not in architectures.ARCHITECTURES:
             raise InputError(f"{where}: no architecture '{card.arch}'", "use the lensctl version that trained it")
         return card
@@ -79,7 +105,7 @@ class ScoringModel:
 
     Parameters
     ----------
-    members : networks in evaluation mode, on the CPU; (B, 3, S, S) normalised pixels to (B, 1) logits
+    members : networks in evaluation mode, on the CPU; (B, bands, S, S) normalised pixels to (B, 1) logits
     card : ModelCard
     digest : str
         Digest of the weights file, or of the members' digests.
@@ -251,7 +277,7 @@ def load_model(path: str | Path) -> ScoringModel:
 
 def _load_member(card: ModelCard, file: Path) -> nn.Module:
     weights, _ = load_tensors(file)
-    network = architectures.build(card.arch, card.dropout)
+    network = architectures.build(card.arch, card.dropout, len(card.bands))
     fill(network, weights, str(file))
     return network.eval()
 

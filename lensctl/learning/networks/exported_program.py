@@ -26,12 +26,12 @@ TENSORS = {"data/weights/": "weight_", "data/constants/": "tensor_"}
 """Other files of a program, and folders of its tensors with the filename prefix of plain tensors."""
 
 
-def write(network: PixelsToLogit, size: int, path: Path) -> None:
-    """Export the network, (B, size, size, 3) float32 to (B,) logits for any B; reproducible byte for byte.
+def write(network: PixelsToLogit, size: int, bands: int, path: Path) -> None:
+    """Export the network, (B, size, size, bands) float32 to (B,) logits for any B; reproducible byte for byte.
 
     Local source paths and the example input are not stored in the file.
     """
-    example = (torch.zeros(2, size, size, 3),)
+    example = (torch.zeros(2, size, size, bands),)
     batch = torch.export.Dim("batch", min=1)
     plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format).eval()
     program = torch.export.export(plain, example, dynamic_shapes=({0: batch},))

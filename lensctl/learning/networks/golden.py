@@ -39,7 +39,7 @@ class Golden:
     ----------
     galaxy_id : (N,) str
     label : (N,) int8
-    cutouts : (N, M, M, 3) float32
+    cutouts : (N, M, M, bands) float32
         In nanomaggies, without NaN in the crop.
     logits : (N, K) float64
         Logits of each member; K = 0 before freezing.
@@ -59,7 +59,7 @@ def choose(manifest: pa.Table, read: Read, crop: int, fold: str | None = None) -
     Parameters
     ----------
     read : callable
-        Reads whole cutouts of manifest rows: (n,) to (n, M, M, 3) float32.
+        Reads whole cutouts of manifest rows: (n,) to (n, M, M, bands) float32.
     crop : int
         Side of the network's input, pixels; NaN outside it is allowed.
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 
 class PixelsToLogit(nn.Module):
-    """A network with its crop and normalisation inside: (B, M, M, 3) nanomaggies to (B,) logits.
+    """A network with its crop and normalisation inside: (B, M, M, bands) nanomaggies to (B,) logits.
 
     Parameters
     ----------
-    network : (B, 3, crop, crop) to (B, 1)
+    network : (B, bands, crop, crop) to (B, 1)
     normalisation : Normalisation
     crop : int
         Side of the network's input, pixels.
@@ -37,7 +37,7 @@ class PixelsToLogit(nn.Module):
         self.network, self.normalisation, self.crop = network, normalisation, crop
 
     def forward(self, cutouts: torch.Tensor) -> torch.Tensor:
-        """(B, M, M, 3) to (B,)."""
+        """(B, M, M, bands) to (B,)."""
         logits: torch.Tensor = self.network(self.normalisation(centre(cutouts, self.crop)))
         return logits[:, 0]
 
@@ -78,8 +78,8 @@ def logits(
     Parameters
     ----------
     networks : K modules
-        Each (B, M, M, 3) nanomaggies to (B,) logits.
-    cutouts : (N, M, M, 3) float32
+        Each (B, M, M, bands) nanomaggies to (B,) logits.
+    cutouts : (N, M, M, bands) float32
         In nanomaggies, without NaN.
     batch : int
         Batch size, reduced if memory runs out; affects logits only by rounding.
@@ -110,13 +110,13 @@ def logits(
 
 
 def _logits(networks: Sequence[nn.Module], x: torch.Tensor, tta: bool) -> NDArray[np.float64]:
-    """(B, M, M, 3) on the device to (B, K)."""
+    """(B, M, M, bands) on the device to (B, K)."""
     views = [torch.stack([network(view) for view in _views(x, tta)]) for network in networks]  # K of (views, B)
     return torch.stack(views, dim=-1).to(torch.float64).mean(dim=0).cpu().numpy()
 
 
 def _views(x: torch.Tensor, tta: bool) -> Iterator[torch.Tensor]:
-    """The cutouts, or (with `tta`) their eight rotations and flips: (B, M, M, 3) each."""
+    """The cutouts, or (with `tta`) their eight rotations and flips: (B, M, M, bands) each."""
     if not tta:
         yield x
         return

@@ -55,7 +55,7 @@ class Learner:
 
     Parameters
     ----------
-    network : (B, 3, S, S) to (B, 1)
+    network : (B, bands, S, S) to (B, 1)
     device : torch.device
     weight_decay, clip : float
         Weight decay of AdamW; maximum gradient norm.
@@ -98,7 +98,7 @@ class Learner:
 
         Parameters
         ----------
-        x : (B, 3, S, S) float32
+        x : (B, bands, S, S) float32
             Normalised pixels, channels_last; this process's part of the batch.
         target, weight : (B,) float32
         lr : float

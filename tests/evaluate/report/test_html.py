@@ -97,3 +97,13 @@ def test_each_gallery_says_how_many_of_it_are_mistakes(found):
             )
             in html
         )
+
+
+def test_the_report_of_another_survey_names_its_bands_and_no_viewer(wide, found):
+    html, usual = render(wide, {}, {}), render(found, {}, {})
+    for text in ("exposures in VIS", "PSF in VIS", "depth in VIS"):
+        assert text in html
+    assert "exposures in z" in usual
+    assert "nobs 6-10" in html
+    assert ("sky viewer" in usual, "sky viewer" in html) == (True, False)
+    assert "legacysurvey.org" not in html

@@ -28,6 +28,7 @@ from lensctl.io.storage import resumable
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.io.storage.resumable import job
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 from tests.toys.folders import folder_digest
 from tests.toys.pixels import CHAIN, ids, images, index, make_store
 
@@ -74,7 +75,7 @@ def test_zarr_xarray_and_tensorstore_read_it_without_us(tmp_path: Path, codec: s
 
 def test_the_index_is_plain_parquet_with_the_declared_columns(made: Store) -> None:
     table = pq.read_table(f"{made.path}/index.parquet")
-    assert tuple(table.column_names) == layout.INDEX_COLUMNS
+    assert tuple(table.column_names) == made.layout.index_columns
     assert table["galaxy_id"].to_pylist() == ids(10)
     assert chain_of(table) == CHAIN
     assert table["mean_g"][3].as_py() is None
@@ -82,11 +83,52 @@ def test_the_index_is_plain_parquet_with_the_declared_columns(made: Store) -> No
 
 def test_a_store_says_how_it_was_made(made: Store) -> None:
     assert made.attributes["kind"] == "cutouts"
-    assert (made.n, made.size, made.bands, made.layout.shards) == (10, 9, "grz", 3)
+    assert (made.n, made.size, made.bands, made.layout.shards) == (10, 9, ("g", "r", "z"), 3)
     assert made.chain == CHAIN
     assert made.digest == digests.of_table(made.index)
     assert is_store(made.path)
     assert not is_store(Path(made.path).parent)
+
+
+def with_attributes(path: Path, **changed: object) -> Store:
+    """The store with some attributes changed; None removes one."""
+    group = json.loads((path / "zarr.json").read_text())
+    group["attributes"]["lensctl"].update(changed)
+    for name in [name for name, value in changed.items() if value is None]:
+        del group["attributes"]["lensctl"][name]
+    (path / "zarr.json").write_text(json.dumps(group))
+    return open_store(path)
+
+
+def test_a_store_names_its_survey_and_bands_and_one_of_0_1_0_is_of_ls_dr10(copied: Path) -> None:
+    assert open_store(copied).attributes["bands"] == ["g", "r", "z"]
+    assert open_store(copied).survey == LS_DR10
+    old = with_attributes(copied, bands="grz", survey=None)
+    assert (old.bands, old.survey) == (("g", "r", "z"), LS_DR10)
+    old.refuse_other_survey()
+
+
+def test_a_store_whose_bands_are_not_its_surveys_is_refused(copied: Path) -> None:
+    with pytest.raises(InputError, match=r"bands z, r, g, survey ls-dr10 has g, r, z"):
+        with_attributes(copied, bands=["z", "r", "g"]).refuse_other_survey()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [("layer", "hsc-dr3", "hsc-dr3"), ("pixel_scale_arcsec", 0.168, "0.168 arcsec per pixel")],
+)
+def test_an_old_store_of_another_layer_or_scale_is_not_taken_for_ls_dr10(
+    tmp_path: Path, column: str, value: object, message: str
+) -> None:
+    path = tmp_path / "a.zarr"
+    make_store(path, PIXELS)
+    rows = pq.read_table(path / "index.parquet")
+    place = rows.column_names.index(column)
+    spoilt = rows.set_column(place, rows.schema.field(column), pa.array([value] * rows.num_rows, rows[column].type))
+    pq.write_table(spoilt, path / "index.parquet")
+    open_store(path).refuse_other_survey()  # it names its survey
+    with pytest.raises(InputError, match=f"names no survey, and is not of ls-dr10: {message}"):
+        with_attributes(path, survey=None).refuse_other_survey()
 
 
 @given(st.lists(st.integers(0, 9), max_size=20), st.one_of(st.none(), st.integers(1, 9)))
@@ -178,7 +220,7 @@ def test_altered_provenance_is_refused(copied: Path) -> None:
 
 
 def write_shards(path: Path, shards: list[int], *, finish: bool = False, identity: str = "up", **options: bool) -> None:
-    layout = Layout(len(PIXELS), 9, "grz", 4)
+    layout = Layout(len(PIXELS), 9, LS_DR10.bands, 4)
     with begin_folder(str(path), {"made": identity}, **options) as workplace:
         writer = StoreWriter(workplace, layout)
         for shard in shards if shards != [-1] else writer.missing():
@@ -194,7 +236,7 @@ def test_a_killed_writer_goes_on_and_ends_with_the_same_bytes(made: Store, tmp_p
     assert not path.exists()
     (tmp_path / ".a.zarr.part/parts/000002.parquet").unlink()  # killed after the pixels, before the rows
     (tmp_path / ".a.zarr.part/whole/images/c/0/0/0/0.__lock").write_text("left behind")
-    layout = Layout(len(PIXELS), 9, "grz", 4)
+    layout = Layout(len(PIXELS), 9, LS_DR10.bands, 4)
     with begin_folder(str(path), {"made": "up"}) as workplace:
         assert workplace.job.resumed
         assert StoreWriter(workplace, layout).missing() == [1, 2]
@@ -208,7 +250,7 @@ def test_a_shard_that_lost_bytes_is_written_again(tmp_path: Path) -> None:
     write_shards(path, [0, 1])
     truncate(tmp_path / ".a.zarr.part/whole/images/c/1/0/0/0")
     with begin_folder(str(path), {"made": "up"}) as workplace:
-        assert StoreWriter(workplace, Layout(len(PIXELS), 9, "grz", 4)).missing() == [1, 2]
+        assert StoreWriter(workplace, Layout(len(PIXELS), 9, LS_DR10.bands, 4)).missing() == [1, 2]
 
 
 def test_another_job_is_refused_and_says_what_differs(tmp_path: Path) -> None:
@@ -273,7 +315,7 @@ def test_all_zero_and_all_nan_cutouts_are_really_written(tmp_path: Path) -> None
 @given(rows=st.integers(1, 40), shard_rows=st.integers(1, 12))
 @settings(deadline=None)
 def test_shards_cover_every_row_once(rows: int, shard_rows: int) -> None:
-    layout = Layout(rows, 9, "grz", shard_rows)
+    layout = Layout(rows, 9, LS_DR10.bands, shard_rows)
     covered = [row for shard in range(layout.shards) for row in range(*layout.span(shard))]
     assert covered == list(range(rows))
 
@@ -285,7 +327,7 @@ def test_differences_are_named_for_people() -> None:
 
 
 def test_columns_not_given_are_null() -> None:
-    rows = layout.index_rows({"galaxy_id": ["a"], "ra": [1.0], "dec": np.array([2.0])})
+    rows = layout.index_rows(Layout(1, 9), {"galaxy_id": ["a"], "ra": [1.0], "dec": np.array([2.0])})
     assert rows["status"].to_pylist() == [None]
     assert rows.schema.field("http_status").type == pa.int16()
 

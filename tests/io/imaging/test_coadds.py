@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from lensctl.io.imaging.coadds import Coadds, CoaddSource
 from lensctl.io.imaging.local_bricks import FitsFile, LocalBricks
 from lensctl.io.imaging.source import Cuts
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10, BrickLayout
 from tests.io.imaging.test_bricks import BRICK_TABLE
 from tests.toys.coadds import CENTRES, make_brick, make_maskbits, objects
+from tests.toys.surveys import INFRARED
 
 
 @pytest.fixture(scope="module")
@@ -301,3 +304,37 @@ def test_each_process_gets_neighbouring_shards(shards: set[int], processes: int)
     if len(wanted) % processes == 0:
         runs = [order[i::processes] for i in range(processes)]
         assert [shard for run in runs for shard in run] == wanted, "taken in turn, each has a run of its own"
+
+
+def test_coadds_of_another_pixel_scale_are_refused_with_what_to_do(root: Path) -> None:
+    coarse = dataclasses.replace(LS_DR10, pixel_scale_arcsec=0.524)
+    with pytest.raises(
+        InputError, match=r"brick 1500p020 has pixels of 0.262 arcsec, survey ls-dr10 of 0.524"
+    ) as error:
+        cutter = Coadds(LocalBricks(root), size=31, survey=coarse)
+        cutter.cut(["1500p020"], np.array([150.0]), np.array([2.0]))
+    assert error.value.fix == "name the survey of these coadds with --survey"
+
+
+def test_bands_of_many_letters_and_an_even_side_are_cut_from_files_of_the_surveys_own_names(tmp_path: Path) -> None:
+    survey = dataclasses.replace(
+        INFRARED, pixel_scale_arcsec=0.262, bricks=BrickLayout(prefix="deep", folders=("mosaics",))
+    )
+    pixels = make_brick(tmp_path, "1500p020", base="mosaics", bands=survey.bands)
+    for file in (tmp_path / "mosaics/150/1500p020").iterdir():
+        file.rename(file.with_name(file.name.replace("legacysurvey-", "deep-")))
+    found = Coadds(LocalBricks(tmp_path, survey), size=20, survey=survey).cut(
+        ["1500p020"], np.array([150.0]), np.array([2.0])
+    )
+    assert found.images.shape == (1, 20, 20, 4)
+    y, x = (int(v[0]) for v in (found.columns["offset_y_px"], found.columns["offset_x_px"]))
+    assert (abs(y), abs(x)) <= (1, 1)
+    whole = pixels["J"]
+    first = found.images[0, 0, 0, 2]
+    rows, columns = np.nonzero(whole == first)
+    assert any(
+        np.array_equal(found.images[0, ..., 2], whole[r : r + 20, c : c + 20])
+        for r, c in zip(rows, columns, strict=True)
+    )
+    with pytest.raises(InputError, match=r"holds no mosaics/ and no deep-BRICK-image-\*.fits"):
+        LocalBricks(tmp_path / "mosaics/150", survey)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import threading
 import time
@@ -25,7 +26,9 @@ from lensctl.io.imaging.viewer_response import CutoutRequest, judge, retry_after
 from lensctl.io.provenance.steps import Step
 from lensctl.io.storage.retry import RetryPolicy
 from lensctl.rules.errors import InputError, ServiceError
+from lensctl.rules.survey import LS_DR10, Survey
 from tests.toys.folders import folder_digest
+from tests.toys.surveys import INFRARED, ONE_BAND
 from tests.toys.viewer_server import Service, answer, pixels, serving
 
 SIZE = 15
@@ -58,7 +61,7 @@ def fetch(
     longest_wait_seconds: float = 0.05,
     **pace: float,
 ) -> MadeStore:
-    asked = CutoutRequest.of(service.url, SIZE, "grz", layer, 0.262, allow_release)
+    asked = CutoutRequest.of(service.url, SIZE, LS_DR10, layer, 0.262, allow_release)
     limits = Pace(
         time.monotonic,
         random.Random(seed).random,
@@ -67,7 +70,7 @@ def fetch(
     )
     source = ViewerSource(asked, limits, lambda: NOW, connections, timeout)
     chain = (Step("cutout", {"layer": layer, "rows": objects.num_rows}),)
-    return cutout(objects, str(path), source, Layout(objects.num_rows, SIZE, "grz", shard_rows), chain)
+    return cutout(objects, str(path), source, Layout(objects.num_rows, SIZE, LS_DR10.bands, shard_rows), chain)
 
 
 def sky(ra: float, dec: float) -> np.ndarray:
@@ -361,7 +364,7 @@ def test_a_full_disk_stops_the_run(service: Service, tmp_path: Path, monkeypatch
 
 def asked(**change: object) -> CutoutRequest:
     return CutoutRequest.of(
-        **{"url": "http://x", "size": SIZE, "bands": "grz", "layer": "ls-dr10", "pixscale": 0.262} | change,
+        **{"url": "http://x", "size": SIZE, "survey": LS_DR10, "layer": "ls-dr10", "pixscale": 0.262} | change,
         allow_release=False,
     )
 
@@ -378,7 +381,7 @@ def test_positions_are_compared_across_zero(ra: float) -> None:
 
 def test_a_single_band_is_a_plane_and_not_a_cube() -> None:
     body = answer(10.0, 2.0, SIZE, "r", "ls-dr10", 0.262)
-    found = judge(asked(bands="r"), 10.0, 2.0, 200, body)
+    found = judge(asked(survey=ONE_BAND), 10.0, 2.0, 200, body)
     assert found.image is not None
     assert found.image.shape == (SIZE, SIZE, 1)
 
@@ -418,7 +421,7 @@ def test_how_long_to_wait_is_said_in_seconds_or_as_a_date(given: str, seconds: f
     ],
 )
 def test_in_the_north_dr10_is_dr9(layer: str, ra: float, dec: float, shown: str) -> None:
-    assert shown_layer(layer, ra, dec) == shown
+    assert shown_layer(asked(layer=layer), ra, dec) == shown
 
 
 def test_backoff_grows_with_full_jitter_up_to_a_limit() -> None:
@@ -435,3 +438,16 @@ def test_no_answer_however_broken_is_more_than_a_failure(changes: list[tuple[int
         body[place] = value
     found = judge(asked(), 10.0, 2.0, 200, bytes(body))
     assert (found.image is None) == (found.status is not None)
+
+
+@pytest.mark.parametrize(
+    ("survey", "why"),
+    [
+        (INFRARED, "which names no layer"),
+        (dataclasses.replace(INFRARED, layer="deep"), "which has bands of more than one letter"),
+    ],
+)
+def test_a_survey_that_the_service_cannot_show_is_refused_with_what_to_do(survey: Survey, why: str) -> None:
+    with pytest.raises(InputError, match=f"the cutout service cannot show survey infrared, {why}") as error:
+        asked(survey=survey, layer=survey.layer)
+    assert error.value.fix == "use coadds, with --root"

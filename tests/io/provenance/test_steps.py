@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,9 +13,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import Input, Step, chain_of, extend, from_json, from_list, stamp, step_input, to_json
+from lensctl.io.provenance.steps import (
+    Input,
+    Step,
+    chain_of,
+    common_survey,
+    extend,
+    from_json,
+    from_list,
+    stamp,
+    step_input,
+    survey_of,
+    to_json,
+)
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10, LS_DR10_GRIZ
 from tests.toys.folders import folder_digest
+from tests.toys.surveys import INFRARED
 
 FIRST = Step("pool", {"min_nobs_z": 3}, (Input("catalog", "sweep.fits", "sha256:00"),))
 SECOND = Step("sample", {"seed": 42}, (step_input("pool", "/some/where/pool.parquet", "sha256:01", (FIRST,)),))
@@ -29,6 +44,57 @@ def test_a_chain_survives_json():
 def test_a_shared_parent_stands_once():
     third = Step("manifest", {}, ())
     assert extend(third, (FIRST, SECOND), (FIRST,)) == (FIRST, SECOND, third)
+
+
+IN_INFRARED = Step("pool", {"n": 1}, survey=INFRARED)
+
+
+def test_the_survey_is_described_once_and_named_after_and_the_whole_comes_back():
+    chain = extend(Step("sample", {}, survey=INFRARED), (IN_INFRARED,))
+    values = json.loads(to_json(chain))
+    assert [len(value["survey"]) > 100 for value in values] == [True, False]
+    assert values[1]["survey"] == "infrared"
+    assert from_json(to_json(chain), "x") == chain
+    assert survey_of(from_json(to_json(chain), "x")) == INFRARED
+    assert json.loads(to_json((Step("pool", {}, survey=LS_DR10_GRIZ),)))[0]["survey"] == "ls-dr10-griz"
+
+
+def test_what_names_no_survey_is_of_ls_dr10_as_version_0_1_0_wrote_it():
+    assert "survey" not in json.loads(to_json((FIRST,)))[0]
+    assert survey_of((FIRST,)) == survey_of(()) == LS_DR10
+
+
+def test_two_surveys_in_one_command_are_refused_in_a_sentence():
+    with pytest.raises(InputError, match=r"an input made by 'pool' is of survey infrared, not of ls-dr10$"):
+        extend(SECOND, (FIRST,), (IN_INFRARED,))
+    with pytest.raises(InputError, match=r"an input made by 'pool' is of survey ls-dr10, not of infrared$"):
+        common_survey(INFRARED, (FIRST,))
+    with pytest.raises(InputError, match=r"an input made by 'pool' is of survey infrared, not of ls-dr10$"):
+        common_survey(None, (FIRST,), (IN_INFRARED,))
+    other = dataclasses.replace(INFRARED, pixel_scale_arcsec=0.3)
+    with pytest.raises(InputError, match=r"of survey infrared, not of infrared \(the same name, but other values\)"):
+        common_survey(other, (IN_INFRARED,))
+
+
+def test_an_input_that_names_none_is_of_the_survey_that_is_given_or_of_the_others():
+    assert common_survey(None) == LS_DR10
+    assert common_survey("ls-dr10-griz", ()) == LS_DR10_GRIZ
+    assert common_survey(None, (), (IN_INFRARED,)) == INFRARED
+
+
+def test_a_survey_cannot_be_changed_in_a_file():
+    values = json.loads(to_json((IN_INFRARED,)))
+    values[0]["survey"] = values[0]["survey"].replace('arcsec":0.1', 'arcsec":0.2')
+    with pytest.raises(InputError, match="provenance of step 'pool' was altered"):
+        from_list(values, "x")
+    values[0]["survey"] = "unheard-of"
+    with pytest.raises(InputError, match="x: no survey 'unheard-of' is known"):
+        from_list(values, "x")
+
+
+def test_a_table_names_its_survey():
+    assert stamp(pa.table({"x": [1]}), (IN_INFRARED,)).schema.metadata[b"lensctl.survey"] == b"infrared"
+    assert stamp(pa.table({"x": [1]}), (FIRST,)).schema.metadata[b"lensctl.survey"] == b"ls-dr10"
 
 
 def test_no_folder_is_recorded():

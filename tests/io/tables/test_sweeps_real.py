@@ -56,7 +56,7 @@ def test_published_lists_are_catalogues_too(real_data, name):
 def test_dr8_files_are_refused_with_the_missing_columns_and_the_release_that_has_them(real_data, name):
     path = str(real_data / "tractor" / name)
     with pytest.raises(InputError, match=r"columns of DR8 or before; missing: .*shape_r.*sersic") as error:
-        list(sweeps.CatalogScan(path).rows(derived.REQUIRED))
+        list(sweeps.CatalogScan(path).rows(derived.required()))
     assert "DR9 or DR10" in error.value.fix
     assert name in str(error.value)
 

@@ -34,6 +34,18 @@ def test_any_crop_gives_one_logit_each(arch, size):
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("bands", [1, 4])
+def test_any_number_of_bands_changes_the_first_layer_alone(arch, bands):
+    network, usual = build(arch, bands=bands).eval(), build(arch).state_dict()
+    differ = [name for name, weights in network.state_dict().items() if weights.shape != usual[name].shape]
+    assert len(differ) == 1
+    shape = usual[differ[0]].shape
+    assert network.state_dict()[differ[0]].shape == (shape[0], bands, *shape[2:])
+    with torch.inference_mode():
+        assert network(torch.zeros(2, bands, 48, 48)).shape == (2, 1)
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_weights_lie_channels_last_as_the_pixels_do(arch):
     kernels = [p for p in build(arch).parameters() if p.dim() == 4]
     assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)

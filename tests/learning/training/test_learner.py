@@ -21,7 +21,7 @@ W = torch.tensor([1.0, 0.5] * 4)
 
 def learner(arch: str = "shielded", dropout: float = 0.0, **settings: object) -> Learner:
     torch.manual_seed(0)
-    return Learner(rings.tiny(dropout) if arch == "tiny" else build(arch, dropout), CPU, **settings)
+    return Learner(rings.tiny(3, dropout) if arch == "tiny" else build(arch, dropout), CPU, **settings)
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
