@@ -29,7 +29,7 @@ def sky(
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Make a mock of a survey, laid out like the Legacy Surveys.
+    """Make a mock survey, laid out like the Legacy Surveys.
 
     Coadds, Tractor catalogues, sweeps, a lens catalogue and a truth table, for demos and tests. Nothing in it is
     real, as its README and every FITS header state. The same seed and size give identical files.
