@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
-from lensctl.rules.errors import LensctlError
+from lensctl import __version__
+from lensctl.io import machine, workers
+from lensctl.io.provenance import environment
+from lensctl.io.reporter import SILENT, Receipt, Reporter
+from lensctl.io.storage import s3
+from lensctl.rules.errors import InputError, LensctlError
 
 Answer = TypeVar("Answer")
+GIB = 1 << 30
+VIEWER = "https://www.legacysurvey.org/viewer"
 SOFTWARE, MACHINE, CLOUD, SERVICES, EXTRAS = "software", "machine", "cloud", "services", "extras"
 
 
@@ -50,6 +59,46 @@ class Question:
     fix: str = ""
 
 
+def doctor(
+    bucket: str | None = None,
+    *,
+    url: str = VIEWER,
+    seconds: float = 5.0,
+    folder: str | Path = ".",
+    report: Reporter = SILENT,
+) -> Receipt:
+    """Check this machine: versions, GPU, AWS, services; what does not work is a finding, not an error.
+
+    Parameters
+    ----------
+    bucket : str, optional
+        Also check access to this S3 bucket.
+    url : str
+        The cutout service.
+    seconds : float
+        Time to wait for a server.
+    folder : path
+        Whose free disk space is checked.
+
+    Returns
+    -------
+    Receipt
+        With `works`, whether all that lensctl requires does, and the findings.
+    """
+    if not Path(folder).is_dir():
+        raise InputError(f"{folder}: no such folder", "name one with --folder")
+    name = bucket.removeprefix("s3://").strip("/") if bucket else None
+    findings = examine(questions(name, url, seconds, Path(folder)))
+    answers = {True: "yes", False: "no", None: ""}
+    report.table(
+        "This machine",
+        ("", "", "works", "found", "what to do"),
+        [(f.topic, f.name, answers[f.ok], f.value, f.fix) for f in findings],
+    )
+    found = [finding.as_dict() for finding in findings]
+    return {"command": "doctor", "output": "", "works": works(findings), "findings": found}
+
+
 def once(ask: Callable[[], Answer]) -> Callable[[], Answer]:
     """The same function, called only once however many threads need its result."""
     lock = threading.Lock()
@@ -84,3 +133,76 @@ def _answer(question: Question) -> Finding:
 def works(findings: Sequence[Finding]) -> bool:
     """Whether everything that lensctl requires works."""
     return all(finding.ok is not False for finding in findings if finding.topic == SOFTWARE)
+
+
+def questions(bucket: str | None, url: str, seconds: float, folder: Path) -> list[Question]:
+    """All questions, in the order they are reported."""
+    pair = once(machine.torch_pair)
+    aws = once(s3.setting)
+    needed = environment.requirements()
+
+    def package(name: str) -> tuple[bool, str]:
+        found = machine.version(name)
+        return found is not None, found or "not installed"
+
+    def torch() -> tuple[bool, str]:
+        return True, f"{pair().torch} with torchvision {pair().torchvision}"
+
+    def gpu() -> tuple[bool, str]:
+        found = [f"{name}, {size / GIB:.0f} GiB" for name, size in pair().gpus]
+        return bool(found or pair().mps), "; ".join(found) or ("Apple GPU" if pair().mps else "none; the CPU is used")
+
+    def memory() -> tuple[None, str]:
+        total, free = machine.memory_bytes()
+        return None, f"{total / GIB:.1f} GiB" + (f", {free / GIB:.1f} free" if free is not None else "")
+
+    def disk() -> tuple[None, str]:
+        return None, f"{machine.free_bytes(folder) / GIB:.1f} GiB free in {folder.resolve()}"
+
+    def region() -> tuple[bool, str]:
+        return aws().region is not None, aws().region or "not configured"
+
+    def credentials() -> tuple[bool, str]:
+        method = aws().credentials_from
+        return method is not None, f"found ({method})" if method else "not found"
+
+    def reach() -> tuple[bool | None, str]:
+        if bucket is None:
+            return None, "not checked; use --bucket"
+        s3.answers(bucket, seconds)
+        return True, f"s3://{bucket} answers"
+
+    def service() -> tuple[bool, str]:
+        status = machine.answers(url, seconds)
+        return status < 500, f"{url} answers {status}"
+
+    def java() -> tuple[bool, str]:
+        found = machine.java()
+        return found is not None, found or "not installed"
+
+    own = [
+        Question(SOFTWARE, "lensctl", lambda: (True, __version__)),
+        Question(SOFTWARE, "python", machine.python, "use 3.11 or later"),
+        Question(SOFTWARE, "torch and torchvision import", torch, "install matching versions of torch and torchvision"),
+    ]
+    own += [Question(SOFTWARE, name, functools.partial(package, name), f"pip install {name}") for name in needed[""]]
+    here = [
+        Question(MACHINE, "system", lambda: (None, machine.system())),
+        Question(MACHINE, "cores", lambda: (None, str(workers.cores()))),
+        Question(MACHINE, "memory", memory),
+        Question(MACHINE, "GPU", gpu, "training works without one, but slowly"),
+        Question(MACHINE, "disk", disk),
+    ]
+    away = [
+        Question(CLOUD, "AWS region", region, "set AWS_REGION, or region in your profile"),
+        Question(CLOUD, "AWS credentials", credentials, "set AWS_PROFILE, or run with an instance role"),
+        Question(CLOUD, "S3 endpoint", lambda: (None, aws().endpoint or "default of the region")),
+        Question(CLOUD, "S3 within reach", reach, "check endpoint, bucket and credentials"),
+        Question(SERVICES, "cutout service", service, "--source coadd needs no service"),
+    ]
+    more = [
+        Question(EXTRAS, f"{extra}: {name}", functools.partial(package, name), f"pip install 'lensctl[{extra}]'")
+        for extra in ("spark", "track")
+        for name in needed.get(extra, [])
+    ]
+    return own + here + away + [*more, Question(EXTRAS, "spark: Java", java, "install Java 17")]

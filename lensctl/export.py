@@ -2,35 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from lensctl.io.cutouts import npz_folder
-from lensctl.io.cutouts.store import Store
+from lensctl.io.cutouts.store import open_store
 from lensctl.io.provenance.steps import Step, extend, step_input
+from lensctl.io.reporter import SILENT, Receipt, Reporter
 
 
 def export(
-    store: Store,
+    store: str | Path,
     folder: str | Path,
     *,
     compress: bool = False,
     ok_only: bool = False,
+    workers: int | None = None,
     overwrite: bool = False,
-    processes: int | None = None,
-    advance: Callable[[int], None] = lambda done: None,
-) -> int:
-    """Write one .npz per cutout; see `npz_folder.write`. Returns the number of files."""
-    name = store.path.rsplit("/", 1)[-1]
-    inputs = (step_input("store", name, store.digest, store.chain),)
-    step = Step("export", {"compress": compress, "ok_only": ok_only}, inputs, survey=store.survey)
-    return npz_folder.write(
-        store,
-        folder,
-        extend(step, store.chain),
-        compress=compress,
-        ok_only=ok_only,
-        overwrite=overwrite,
-        processes=processes,
-        advance=advance,
-    )
+    report: Reporter = SILENT,
+) -> Receipt:
+    """Write one .npz per cutout of a store; called again, it resumes. See `npz_folder.write`.
+
+    Parameters
+    ----------
+    store, folder : path
+        Store, and folder to create.
+    compress, ok_only : bool
+        Deflate the files; leave out cutouts that cannot be used.
+    workers : int, optional
+        Processes; default one per core.
+
+    Returns
+    -------
+    Receipt
+        With rows of the store, and files written.
+    """
+    source = open_store(store)
+    inputs = (step_input("store", source.path, source.digest, source.chain),)
+    step = Step("export", {"compress": compress, "ok_only": ok_only}, inputs, survey=source.survey)
+    with report.progress(".npz files", source.n) as advance:
+        files = npz_folder.write(
+            source,
+            folder,
+            extend(step, source.chain),
+            compress=compress,
+            ok_only=ok_only,
+            overwrite=overwrite,
+            processes=workers,
+            advance=advance,
+        )
+    return {"command": "export", "output": str(folder), "rows": source.n, "files": files}

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lensctl.astro import geometry
+from lensctl.io.cutouts.by_manifest import listing
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, stamp, step_input
+from lensctl.io.reporter import SILENT, Receipt, Reporter
+from lensctl.io.storage.atomic import refuse_existing
+from lensctl.io.storage.s3 import is_s3
+from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
@@ -40,6 +48,85 @@ class Manifest:
 
 
 def manifest(
+    output: str | Path,
+    *,
+    positives: tuple[str | Path, str | Path],
+    negatives: tuple[str | Path, str | Path],
+    keep_unstratified: bool = False,
+    survey: Survey | str | None = None,
+    root: str | Path | None = None,
+    format: str | None = None,
+    overwrite: bool = False,
+    report: Reporter = SILENT,
+) -> Receipt:
+    """Write the training manifest of positives, negatives and their cutouts.
+
+    Parameters
+    ----------
+    output : path
+        Table to write; `-` is stdout.
+    positives, negatives : (table, store)
+        Made by `crossmatch` and `sample`, and the store or folder of .npz with their cutouts.
+    keep_unstratified : bool
+        Keep positives of a stratum without negatives.
+    survey : Survey or str, optional
+        The survey, its name or its YAML file, if the inputs name none.
+    root : path, optional
+        Folder that `cutout_path` is relative to; default that of the output.
+
+    Returns
+    -------
+    Receipt
+        With rows, positives, negatives, rows left out, and cutouts that cannot be used.
+
+    Raises
+    ------
+    InputError
+        See `join`; an existing output, no root for an output without a folder, inputs of two surveys.
+    """
+    output = str(output)
+    refuse_existing(output, overwrite)
+    if root is None and (output == "-" or is_s3(output)):
+        raise InputError("a manifest on stdout or S3 has no folder for relative paths", "add --root FOLDER")
+    folder = root or Path(output).absolute().parent
+    tables, listings, chains, inputs = [], [], [], []
+    for role, pair in (("positives", positives), ("negatives", negatives)):
+        table_path, store_path = map(str, pair)
+        table = read_table(table_path)
+        cutouts = listing(store_path, folder)
+        tables.append(table)
+        listings.append(cutouts)
+        chain = chain_of(table, table_path)
+        chains += [chain, cutouts.chain]
+        inputs.append(step_input(role, table_path, digests.of_table(table), chain))
+        inputs.append(step_input(f"{role} cutouts", store_path, cutouts.digest, cutouts.chain))
+    of = common_survey(survey, *chains)
+    joined = join(
+        tables[0],
+        listings[0].rows,
+        tables[1],
+        listings[1].rows,
+        survey=of,
+        keep_unstratified=keep_unstratified,
+        size_arcsec=max(cutouts.size_px for cutouts in listings) * of.pixel_scale_arcsec,
+    )
+    for reason, count in sorted(joined.left_out.items()):
+        report.say(f"left out: {count:,} {reason}")
+    step = Step("manifest", {"keep_unstratified": keep_unstratified}, tuple(inputs), survey=of)
+    write_table(stamp(joined.rows, extend(step, *chains)), output, overwrite=overwrite, format=format)
+    labels = joined.rows["label"].to_pylist()
+    return {
+        "command": "manifest",
+        "output": output,
+        "rows": len(labels),
+        "positives": sum(labels),
+        "negatives": len(labels) - sum(labels),
+        "left_out": sum(joined.left_out.values()),
+        "cutouts_not_ok": joined.rows["cutout_ok"].to_pylist().count(False),
+    }
+
+
+def join(
     positives: pa.Table,
     positive_cutouts: pa.Table,
     negatives: pa.Table,

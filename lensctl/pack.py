@@ -5,21 +5,21 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.io import workers
 from lensctl.io.cutouts import by_manifest, npz, npz_columns, npz_folder, npz_metadata
 from lensctl.io.cutouts.layout import Layout, index_rows
-from lensctl.io.cutouts.store import Store, open_store
+from lensctl.io.cutouts.store import open_store
 from lensctl.io.cutouts.writer import ShardWriter, StoreWriter
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, common_survey, extend, from_list, step_input, to_list
+from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.growing_folders import begin_folder
+from lensctl.io.workers import each
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import Survey
@@ -31,46 +31,41 @@ if TYPE_CHECKING:
 CHAINS = b"lensctl.chains"
 
 
-@dataclass(frozen=True)
-class Packed:
-    """The store, and its rows by status."""
-
-    store: Store
-    statuses: Counter[str]
-
-
 def pack(
     folder: str | Path,
-    path: str,
+    store: str | Path,
     *,
     survey: Survey | str | None = None,
     shard_rows: int = 1024,
     codec: str = "none",
+    workers: int | None = None,
     overwrite: bool = False,
-    processes: int | None = None,
-    advance: Callable[[int], None] = lambda done: None,
-) -> Packed:
-    """Pack the .npz files of a folder, in the order of their names.
+    report: Reporter = SILENT,
+) -> Receipt:
+    """Pack the .npz files of a folder into a store, in the order of their names; called again, it resumes.
 
     Parameters
     ----------
-    folder : path
-    path : str
-        The store to write. An interrupted run resumes when called again.
+    folder, store : path
+        Folder of .npz, and store to write.
     survey : Survey or str, optional
         The survey, its name or its YAML file, if the files do not say which.
     shard_rows, codec
-        As in `Layout`.
-    processes : int, optional
-        Default one per core.
-    advance : callable
-        Called with the number of files just done.
+        See `Layout`.
+    workers : int, optional
+        Processes; default one per core.
+
+    Returns
+    -------
+    Receipt
+        With rows, and their statuses.
 
     Raises
     ------
     InputError
         No files; a file that is damaged, pickled, lacks a key, or differs in size from the first; a duplicate id.
     """
+    path = str(store)
     files = by_manifest.npz_files(folder)
     first = npz.read_npz(files[0])
     survey = common_survey(survey, by_manifest.carried_chain(first, files[0])[1])
@@ -87,12 +82,15 @@ def pack(
     of_survey = text_of_survey(survey)
     inputs = [{"role": "folder", "digest": fresh}]
     identity = {"command": "pack", "parameters": parameters, "inputs": inputs, "survey": of_survey}
-    with begin_folder(path, identity, overwrite=overwrite, afresh=overwrite) as place:
+    with (
+        report.progress(".npz files", len(files)) as advance,
+        begin_folder(path, identity, overwrite=overwrite, afresh=overwrite) as place,
+    ):
         writer = StoreWriter(place, layout)
         missing = writer.missing()
         tasks = ((shard, [str(file) for file in files[slice(*layout.span(shard))]]) for shard in missing)
         try:
-            for done in workers.each(functools.partial(_pack_shard, writer.writer), tasks, processes):
+            for done in each(functools.partial(_pack_shard, writer.writer), tasks, workers):
                 advance(done)
             digest = _refuse_bad_ids(writer)
         except InputError:
@@ -102,8 +100,8 @@ def pack(
         made_by = by_manifest.merged(chains)
         step = Step("pack", parameters, (step_input("folder", name, digest, made_by),), survey=survey)
         writer.finish(extend(step, made_by), {"source": "npz"})
-    store = open_store(path)
-    return Packed(store, Counter(store.columns("status")["status"].to_pylist()))
+    statuses = Counter(open_store(path).columns("status")["status"].to_pylist())
+    return {"command": "pack", "output": path, "rows": len(files), "status": dict(sorted(statuses.items()))}
 
 
 def _refuse_bad_ids(writer: StoreWriter) -> str:

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.io.provenance.steps import common_survey
+from lensctl.frozen.proof.checks import proven
+from lensctl.io.cutouts.by_manifest import Cutouts, Origin, origin_of, root_of
+from lensctl.io.cutouts.store import is_store, open_store
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Chain, Step, chain_of, common_survey, extend, stamp, step_input
+from lensctl.io.reporter import SILENT, Receipt, Reporter
+from lensctl.io.storage.atomic import local_folder, refuse_existing
+from lensctl.io.tables.files import read_table, write_table
 from lensctl.learning.data.dataloader import read_ahead
 from lensctl.learning.data.row_selection import NAN, NOT_OK, refold
 from lensctl.learning.networks import predict
-from lensctl.learning.networks.checkpoint import ScoringModel, fold_of
+from lensctl.learning.networks.checkpoint import FROZEN, ScoringModel, fold_of, load_model
+from lensctl.learning.out_of_memory import enough_memory
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SEED
+from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
-
-    from lensctl.io.cutouts.by_manifest import Origin
-    from lensctl.io.provenance.steps import Chain
-    from lensctl.rules.survey import Survey
 
 SCALE_TOLERANCE = 0.01
 BLOCK_ROWS = 256
@@ -40,6 +47,83 @@ class Scores:
 
     rows: pa.Table
     left_out: Counter[str]
+
+
+def score(
+    model: str | Path,
+    input: str | Path,
+    output: str | Path,
+    *,
+    survey: Survey | str | None = None,
+    root: str | Path | None = None,
+    tta: bool = False,
+    batch_size: int = 256,
+    device: str = "auto",
+    threads: int | None = None,
+    format: str | None = None,
+    overwrite: bool = False,
+    report: Reporter = SILENT,
+) -> Receipt:
+    """Score the cutouts of a manifest or a store with a run or a frozen model, which is verified first.
+
+    Parameters
+    ----------
+    model, input, output : path
+        Folder of the model; manifest or store, `-` is a manifest on stdin; table to write, `-` is stdout.
+    survey : Survey or str, optional
+        The survey, its name or its YAML file, if the input names none.
+    root : path, optional
+        Folder that `cutout_path` is relative to; default the manifest's.
+    tta, batch_size, device, threads
+        See `score_table`.
+
+    Returns
+    -------
+    Receipt
+        With rows, rows scored and left out, members and digest of the model.
+
+    Raises
+    ------
+    InputError
+        See `score_table` and `refuse_other_cutouts`; a model that does not verify, an existing output.
+    """
+    model, input, output = str(model), str(input), str(output)
+    refuse_existing(output, overwrite)
+    folder = local_folder(model, "a model must be on")
+    loaded = proven(folder, device=device) if (folder / FROZEN).exists() else load_model(folder)
+    crop = loaded.card.crop
+    read: Read
+    if input != "-" and is_store(input):
+        store = open_store(input)
+        table, chain, digest, role, origin = store.index, store.chain, store.digest, "store", origin_of(store)
+        read = functools.partial(store.read, crop=crop)
+    else:
+        cutout_root = root_of(input, root)
+        table = read_table(input, format=format if input == "-" else None)
+        chain, digest, role = chain_of(table, input), digests.of_table(table), "manifest"
+        cutouts = Cutouts(table, cutout_root)
+        origin = cutouts.origin()
+        read = functools.partial(cutouts.read, crop=crop)
+    of = refuse_other_cutouts(loaded, (chain, *origin.chains), origin, survey)
+    with report.progress("cutouts scored", table.num_rows) as advance, enough_memory("use --device cpu"):
+        scored = score_table(
+            loaded, table, read, device=device, threads=threads, batch_size=batch_size, tta=tta, advance=advance
+        )
+    for reason, count in sorted(scored.left_out.items()):
+        report.say(f"no score for {count:,} rows: {reason}")
+    inputs = (step_input("model", model, loaded.digest, loaded.chain), step_input(role, input, digest, chain))
+    step = Step("score", {"tta": tta}, inputs, survey=of)
+    write_table(stamp(scored.rows, extend(step, chain, loaded.chain)), output, overwrite=overwrite, format=format)
+    left_out = sum(scored.left_out.values())
+    return {
+        "command": "score",
+        "output": output,
+        "rows": table.num_rows,
+        "scored": table.num_rows - left_out,
+        "left_out": left_out,
+        "members": len(loaded.members),
+        "model_digest": loaded.digest,
+    }
 
 
 def refuse_other_cutouts(
@@ -74,7 +158,7 @@ def refuse_other_cutouts(
     return found
 
 
-def score(
+def score_table(
     model: ScoringModel,
     table: pa.Table,
     read: Read,

@@ -163,6 +163,31 @@ def test_the_same_command_twice_gives_the_same_bytes(pipeline, name):
         kept.rename(first)
 
 
+def quietly(name: str) -> str:
+    """A command's example with `--quiet` and another output."""
+    line = re.sub(r"^lensctl (emr )?\w+", r"\g<0> --quiet", example(name))
+    if name == "show":
+        return f"{line} --overwrite"
+    before, found, after = f"{line} ".rpartition(f" {OUTPUT.get(name)} ")
+    return f"{before} quiet-{Path(OUTPUT[name]).name} {after}" if found else line
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_quietly_an_example_says_the_same_on_stdout_and_nothing_on_stderr(pipeline, name):
+    folder, said = pipeline
+    done = shell(quietly(name) + ADDED.get(name, ""), folder)
+    assert (done.returncode, done.stderr) == (said[name].returncode, "")
+    if name != "doctor":  # the disk and the memory have changed
+        assert [facts(line) for line in done.stdout.splitlines()] == [
+            facts(line) for line in said[name].stdout.splitlines()
+        ]
+
+
+def facts(line: str) -> dict[str, object]:
+    """A JSON line without its output and its seconds."""
+    return {key: value for key, value in json.loads(line).items() if key not in ("output", "seconds")}
+
+
 ALLOWED = {"metrics.jsonl", "metrics.csv"}  # of a run: they tell the seconds of each epoch
 
 

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from lensctl.export import export
 from lensctl.io.cutouts import npz
-from lensctl.io.cutouts.store import Store, open_store
+from lensctl.io.cutouts.store import Store
 from lensctl.pack import pack
 from lensctl.rules.errors import InputError
 from tests.toys.folders import folder_digest
-from tests.toys.npz_folders import MIXED, write_folder
+from tests.toys.npz_folders import MIXED, opened, write_folder
 from tests.toys.pixels import CHAIN, images, make_store
+from tests.toys.reporters import Advancing
 
 
 def assert_same_files(before: Path, after: Path) -> None:
@@ -39,14 +40,14 @@ def test_files_that_differ_in_keys_and_dtypes_come_back_bit_identical(
     tmp_path: Path, shard_rows: int, compress: bool
 ) -> None:
     folder = write_folder(tmp_path / "in", MIXED)
-    packed = pack(folder, str(tmp_path / "a.zarr"), shard_rows=shard_rows, processes=1)
-    assert packed.statuses == {"ok": 5}
-    assert export(packed.store, tmp_path / "out", compress=compress, processes=1) == 5
+    packed = pack(folder, str(tmp_path / "a.zarr"), shard_rows=shard_rows, workers=1)
+    assert packed["status"] == {"ok": 5}
+    assert export(packed["output"], tmp_path / "out", compress=compress, workers=1)["files"] == 5
     assert_same_files(folder, tmp_path / "out")
-    again = pack(tmp_path / "out", str(tmp_path / "b.zarr"), processes=1).store
-    export(again, tmp_path / "out2", processes=1)
+    again = opened(pack(tmp_path / "out", str(tmp_path / "b.zarr"), workers=1))
+    export(again.path, tmp_path / "out2", workers=1)
     assert_same_files(folder, tmp_path / "out2")
-    assert again.digest == packed.store.digest
+    assert again.digest == opened(packed).digest
 
 
 SCALARS = st.one_of(
@@ -63,7 +64,7 @@ SCALARS = st.one_of(
 def test_any_scalars_come_back(tmp_path_factory: pytest.TempPathFactory, extra: list[dict[str, npz.Array]]) -> None:
     root = tmp_path_factory.mktemp("any")
     folder = write_folder(root / "in", extra, size=2)
-    export(pack(folder, str(root / "a.zarr"), shard_rows=2, processes=1).store, root / "out", processes=1)
+    export(pack(folder, root / "a.zarr", shard_rows=2, workers=1)["output"], root / "out", workers=1)
     assert_same_files(folder, root / "out")
     shutil.rmtree(root)
 
@@ -78,28 +79,28 @@ def failed_store(path: Path) -> Store:
 
 def test_a_store_that_was_not_packed_gives_files_the_plan_can_read_and_comes_back(tmp_path: Path) -> None:
     store = failed_store(tmp_path / "a.zarr")
-    assert export(store, tmp_path / "out", processes=1) == 6
+    assert export(store.path, tmp_path / "out", workers=1)["files"] == 6
     with np.load(tmp_path / "out/1500p020_3.npz", allow_pickle=False) as found:
         keys = ["cutout", "meta_galaxy_id", "meta_ra", "meta_dec", "meta_cutout_url", "meta_download_timestamp"]
         assert [key for key in found.files if key in keys] == keys
         assert found["meta_galaxy_id"].item() == "1500p020_3"
         assert found["meta_cutout_ok"].dtype == bool
         assert found["cutout"].tobytes() == store.read([3]).tobytes()
-    back = pack(tmp_path / "out", str(tmp_path / "b.zarr"), processes=1).store
+    back = opened(pack(tmp_path / "out", str(tmp_path / "b.zarr"), workers=1))
     assert back.read(np.arange(6)).tobytes() == store.read(np.arange(6)).tobytes()
     for name in ("galaxy_id", "ra", "dec", "status", "cutout_ok", "source", "layer", "cutout_sha256", "mean_g"):
         assert back.index[name].to_pylist() == store.index[name].to_pylist(), name
 
 
 def test_only_usable_cutouts_on_request(tmp_path: Path) -> None:
-    assert export(failed_store(tmp_path / "a.zarr"), tmp_path / "out", ok_only=True, processes=1) == 4
+    assert export(failed_store(tmp_path / "a.zarr").path, tmp_path / "out", ok_only=True, workers=1)["files"] == 4
     assert not (tmp_path / "out/1500p020_1.npz").exists()
 
 
 def test_the_chain_goes_through_files(tmp_path: Path) -> None:
     store = make_store(tmp_path / "a.zarr", images(3))
-    export(store, tmp_path / "out", processes=1)
-    chain = pack(tmp_path / "out", str(tmp_path / "b.zarr"), processes=1).store.chain
+    export(store.path, tmp_path / "out", workers=1)
+    chain = opened(pack(tmp_path / "out", str(tmp_path / "b.zarr"), workers=1)).chain
     assert [step.command for step in chain] == ["cutout", "export", "pack"]
     assert chain[0] == CHAIN[0]
     assert chain[1].input("store").digest == store.digest
@@ -110,22 +111,22 @@ def test_the_same_commands_give_the_same_bytes_whatever_the_workers(tmp_path: Pa
     folder = write_folder(tmp_path / "in", MIXED * 4)
     for name, processes in (("a", 1), ("b", 2)):
         (tmp_path / name).mkdir()
-        store = pack(folder, str(tmp_path / f"{name}/x.zarr"), shard_rows=7, processes=processes).store
-        export(store, tmp_path / f"{name}/out", processes=processes)
+        store = opened(pack(folder, str(tmp_path / f"{name}/x.zarr"), shard_rows=7, workers=processes))
+        export(store.path, tmp_path / f"{name}/out", workers=processes)
     assert folder_digest(tmp_path / "a") == folder_digest(tmp_path / "b")
 
 
 def test_existing_outputs_are_refused_and_replaced_on_request(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in", MIXED)
-    store = pack(folder, str(tmp_path / "a.zarr"), processes=1).store
-    export(store, tmp_path / "out", processes=1)
+    store = opened(pack(folder, str(tmp_path / "a.zarr"), workers=1))
+    export(store.path, tmp_path / "out", workers=1)
     with pytest.raises(InputError, match="exists"):
-        pack(folder, str(tmp_path / "a.zarr"), processes=1)
+        pack(folder, str(tmp_path / "a.zarr"), workers=1)
     with pytest.raises(InputError, match="exists"):
-        export(store, tmp_path / "out", processes=1)
+        export(store.path, tmp_path / "out", workers=1)
     (tmp_path / "out/stray.npz").write_text("x")
-    pack(folder, str(tmp_path / "a.zarr"), processes=1, overwrite=True)
-    export(open_store(tmp_path / "a.zarr"), tmp_path / "out", processes=1, overwrite=True)
+    pack(folder, str(tmp_path / "a.zarr"), workers=1, overwrite=True)
+    export(tmp_path / "a.zarr", tmp_path / "out", workers=1, overwrite=True)
     assert_same_files(folder, tmp_path / "out")
 
 
@@ -147,19 +148,19 @@ def kill_after(shards: int):
 
 def test_a_killed_pack_and_a_killed_export_go_on(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "in", MIXED * 4)
-    whole = pack(folder, str(tmp_path / "w.zarr"), shard_rows=4, processes=1).store
+    whole = opened(pack(folder, str(tmp_path / "w.zarr"), shard_rows=4, workers=1))
     with pytest.raises(Killed):
-        pack(folder, str(tmp_path / "a.zarr"), shard_rows=4, processes=1, advance=kill_after(3))
+        pack(folder, str(tmp_path / "a.zarr"), shard_rows=4, workers=1, report=Advancing(kill_after(3)))
     assert not (tmp_path / "a.zarr").exists()
     counts: list[int] = []
-    again = pack(folder, str(tmp_path / "a.zarr"), shard_rows=4, processes=1, advance=counts.append).store
+    again = opened(pack(folder, str(tmp_path / "a.zarr"), shard_rows=4, workers=1, report=Advancing(counts.append)))
     assert sum(counts) < 20
     assert folder_digest(again.path) == folder_digest(whole.path)
     with pytest.raises(Killed):
-        export(again, tmp_path / "out", processes=1, advance=kill_after(2))
+        export(again.path, tmp_path / "out", workers=1, report=Advancing(kill_after(2)))
     assert not (tmp_path / "out").exists()
     part = tmp_path / ".out.part/whole"
     (part / "0001m000_0.npz").write_bytes((part / "0001m000_0.npz").read_bytes()[:500])
-    export(again, tmp_path / "out", processes=1)
+    export(again.path, tmp_path / "out", workers=1)
     assert_same_files(folder, tmp_path / "out")
     assert {path.name for path in tmp_path.iterdir()} == {"in", "a.zarr", "w.zarr", "out"}

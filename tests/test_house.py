@@ -28,12 +28,13 @@ FLOORS = (
     ("learning/data",),
     ("learning/networks",),
     ("learning/training",),
+    ("frozen/proof",),
     ("verb",),
     ("cli",),
 )
 """Rooms from the ground up: a module imports what lies in its own room or on a lower floor."""
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-TORCH = {"learning", "train", "score", "freeze", "verify"}
+TORCH = {"learning", "frozen", "train", "score", "freeze", "verify"}
 SQL_DOORS = {"io/tables/sql.py": {"duckdb"}, "io/tables/spark.py": {"pyspark", "py4j"}}
 PIPES = {"io/tables/files.py"}
 """Tables go to stdout and come from stdin there, and nowhere else."""
@@ -113,8 +114,9 @@ def test_no_module_imports_itself_by_way_of_others():
 
 
 def test_no_room_imports_itself_by_way_of_others():
+    """What `__init__.py` hands out at the top of a room does not count."""
     rooms: dict[str, set[str]] = {}
-    for path in (path for path in MODULES if path.parent != PACKAGE):
+    for path in (path for path in MODULES if path.parent != PACKAGE and path.name != "__init__.py"):
         here = "/".join(inside(path)[:-1])
         there = {"/".join(inside(KNOWN[module])[:-1]) for module in ours(path)}
         rooms.setdefault(here, set()).update(there - {here, ""})
@@ -238,9 +240,10 @@ def broad(handler: ast.AST) -> bool:
     return suppresses and bool({ast.unparse(kind) for kind in handler.args} & everything)
 
 
-def test_only_one_place_catches_everything():
+def test_only_two_places_catch_everything():
+    """Where endings become exit codes, and where torch unpickles bytes that may be no model."""
     found = [named(path) for path in MODULES for node in ast.walk(ast.parse(path.read_text())) if broad(node)]
-    assert found == ["cli/main.py"]
+    assert found == ["cli/main.py", "learning/torch_errors.py"]
 
 
 def test_what_catches_everything_would_be_found():
@@ -288,7 +291,7 @@ def test_no_module_is_called_after_nothing():
     assert not [named(p) for p in MODULES if p.stem in {"utils", "util", "common", "helpers", "misc", "tools"}]
 
 
-NOT_MIRRORED = {"toys", "benchmarks", "old_outputs", "cli", "vectors"}
+NOT_MIRRORED = {"toys", "benchmarks", "old_outputs", "cli", "vectors", "docs", "examples"}
 
 
 def mirrored() -> list[Path]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from lensctl.manifest import columns_of, manifest
+from lensctl.manifest import columns_of, join
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
 from tests.toys import catalogs as toys
@@ -26,7 +26,7 @@ def make(positives=POSITIVES, negatives=NEGATIVES, **options):
     cut = {"positive_cutouts": toys.listing(positives), "negative_cutouts": toys.listing(negatives)} | options.pop(
         "cutouts", {}
     )
-    return manifest(positives, cut["positive_cutouts"], negatives, cut["negative_cutouts"], **options)
+    return join(positives, cut["positive_cutouts"], negatives, cut["negative_cutouts"], **options)
 
 
 def put(table, name, row, value):

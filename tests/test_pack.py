@@ -14,7 +14,7 @@ from lensctl.io.provenance.steps import to_json
 from lensctl.pack import pack
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError
-from tests.toys.npz_folders import MIXED, write_folder
+from tests.toys.npz_folders import MIXED, opened, write_folder
 from tests.toys.pixels import CHAIN, images
 
 
@@ -24,7 +24,7 @@ def test_the_index_says_what_the_files_said(tmp_path: Path) -> None:
     )
     told = {"meta_cutout_url": np.array(url), "meta_timestamp": np.array("2026-02-08T22:13:40")}
     folder = write_folder(tmp_path / "in", [told, {}, {"meta_layer": np.array("x"), "meta_pixel_scale": np.array(0.5)}])
-    index = pack(folder, str(tmp_path / "a.zarr"), processes=1).store.index
+    index = opened(pack(folder, str(tmp_path / "a.zarr"), workers=1)).index
     assert index["galaxy_id"].to_pylist() == ["0001m000_0", "0001m001_1", "0001m002_2"]
     assert index["source"].to_pylist() == ["viewer", "npz", "npz"]
     assert index["layer"].to_pylist() == ["ls-dr10", None, "x"]
@@ -42,7 +42,7 @@ def test_altered_provenance_in_a_file_is_refused(tmp_path: Path) -> None:
     text = np.array(json.dumps(steps).encode())
     npz.write_npz(folder / "0001m000_0.npz", found.cutout, {**found.meta, npz.PROVENANCE: text})
     with pytest.raises(InputError, match="altered"):
-        pack(folder, str(tmp_path / "a.zarr"), processes=1)
+        pack(folder, str(tmp_path / "a.zarr"), workers=1)
 
 
 def spoil_second(folder: Path, **arrays: npz.Array) -> None:
@@ -70,5 +70,5 @@ def test_a_bad_folder_is_refused_and_nothing_is_left(tmp_path: Path, case: str) 
     folder = write_folder(tmp_path / "in", MIXED)
     spoil(folder)
     with pytest.raises(InputError, match=message):
-        pack(folder, str(tmp_path / "a.zarr"), shard_rows=2, processes=1)
+        pack(folder, str(tmp_path / "a.zarr"), shard_rows=2, workers=1)
     assert {path.name for path in tmp_path.iterdir()} <= {"in"}

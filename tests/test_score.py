@@ -17,7 +17,7 @@ from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SEED
 from lensctl.rules.survey import LS_DR10
-from lensctl.score import refuse_other_cutouts, score
+from lensctl.score import refuse_other_cutouts, score_table
 from tests.toys import rings
 from tests.toys.rings import changed
 from tests.toys.surveys import INFRARED
@@ -48,7 +48,7 @@ def model(members: int = 1, normalisation: Normalisation = BANDS, arch: str = "s
 
 
 def scored(made: ScoringModel, table, pixels, **how):
-    return score(made, table, lambda rows: pixels.read(rows, crop=made.card.crop), **how)
+    return score_table(made, table, lambda rows: pixels.read(rows, crop=made.card.crop), **how)
 
 
 def by_hand(made: ScoringModel, pixels: np.ndarray) -> np.ndarray:
@@ -155,7 +155,7 @@ def test_cutouts_smaller_than_the_crop_are_refused():
     table, _ = rings.manifest(4)
     small = rings.InMemory(rings.images(np.zeros(4), size=12))
     with pytest.raises(InputError, match="cutouts of 12 px are smaller than the model's crop of 16 px"):
-        score(model(), table, small.read)
+        score_table(model(), table, small.read)
 
 
 def test_a_model_that_gives_nan_is_refused():

@@ -1,4 +1,4 @@
-"""What all commands share: registration, help panels, and `--config`."""
+"""What all commands share: registration, help panels, `--config` and `--quiet`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lensctl.cli import report
 from lensctl.rules.config import read_config
 
 app = typer.Typer(
@@ -50,12 +51,13 @@ Config = Annotated[
         callback=_apply,
     ),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Write nothing but errors to stderr.")]
 
 
 def command(
     name: str, panel: str, group: typer.Typer = app, **settings: Any
 ) -> Callable[[Callable[..., int | None]], Callable[..., int | None]]:
-    """Register a function as `lensctl NAME`, with `--config` added to its options.
+    """Register a function as `lensctl NAME`, with `--config` and `--quiet` added to its options.
 
     The function's docstring is its help text and has an `Example:` line. It returns None or an exit status. With
     `group`, the command is `lensctl GROUP NAME`; `settings` are passed to Typer.
@@ -66,16 +68,21 @@ def command(
         function.__doc__ = (function.__doc__ or "").replace(
             "\n    Example:", "\n    \b\n    Example:"
         )  # \b keeps line breaks
-        own = inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Config)
+        shared = (
+            inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Config),
+            inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet),
+        )
+        parameters = [*signature.parameters.values(), *shared]
 
         @functools.wraps(function)
         def run(**values: Any) -> int | None:
             values.pop("config")
-            return function(**values)
+            with report.quietly(values.pop("quiet")):
+                return function(**values)
 
-        del run.__wrapped__  # otherwise Typer would not see the added option
-        run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), own])  # type: ignore[attr-defined]
-        run.__annotations__ = {**{n: p.annotation for n, p in signature.parameters.items()}, "config": Config}
+        del run.__wrapped__  # otherwise Typer would not see the added options
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         group.command(name, rich_help_panel=panel, **settings)(run)
         return function
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lensctl.cli.command import LOOK, app
 from lensctl.rules.config import read_config
-
-if TYPE_CHECKING:
-    from lensctl.emr.service import Service
 
 group = typer.Typer(rich_markup_mode=None)
 app.add_typer(group, name="emr", rich_help_panel=LOOK)
@@ -56,27 +53,3 @@ def emr(
     Example: lensctl emr submit --dry-run --region us-east-2 --subnet subnet-0a1b2c3d --staging s3://survey/emr \\
       sample s3://survey/pool s3://survey/negatives.parquet --positives s3://survey/positives.parquet
     """
-
-
-def region_of(given: str | None) -> str:
-    """The region, given or configured, never guessed; also set for the rest of this process."""
-    import os
-
-    from lensctl.io.storage import s3
-    from lensctl.rules.errors import InputError
-
-    if given:
-        os.environ["AWS_REGION"] = given
-    found = given or s3.setting().region
-    if not found:
-        raise InputError("no AWS region is given", "add --region, or set AWS_REGION or `region` in your AWS profile")
-    return found
-
-
-def service_in(region: str) -> Service:
-    """EMR in a region; InputError if there are no credentials."""
-    from lensctl.emr.service import Service
-    from lensctl.io.storage import s3
-
-    s3.account()
-    return Service(region)

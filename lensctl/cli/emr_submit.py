@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import LOOK, app, command
-from lensctl.cli.emr_group import CommandLine, Region, group, region_of, service_in
+from lensctl.cli.emr_group import CommandLine, Region, group
 from lensctl.rules.config import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lensctl.emr.machines import Machines
-    from lensctl.emr.service import Service
-    from lensctl.emr.work import Work
-
-
-RELEASE = "emr-7.10.0"
+    from lensctl.emr import work
 
 
 @command("submit", LOOK, group, context_settings={"allow_interspersed_args": False})
@@ -54,7 +47,7 @@ def submit(
     ] = None,
     idle_minutes: Annotated[int, typer.Option(min=1, max=10_080, help="Terminate after idling this long.")] = 30,
     keep: Annotated[bool, typer.Option("--keep", help="Keep it for further steps, until idle.")] = False,
-    release: Annotated[str, typer.Option(help="EMR release.")] = RELEASE,
+    release: Annotated[str, typer.Option(help="EMR release.")] = "emr-7.10.0",
     service_role: Annotated[str, typer.Option(help="IAM role of EMR.")] = "EMR_DefaultRole",
     instance_role: Annotated[str, typer.Option(help="IAM role of the nodes.")] = "EMR_EC2_DefaultRole",
     wheel: Annotated[
@@ -73,83 +66,52 @@ def submit(
     Example: lensctl emr submit --preset medium --region us-east-2 --subnet subnet-0a1b2c3d --staging s3://survey/emr \\
       pool 's3://survey/sweep/*.fits' s3://survey/pool --lenses s3://survey/lenses.csv
     """
-    import tempfile
-    import uuid
+    from lensctl.emr import submit
 
-    from lensctl.emr import machines, request
-    from lensctl.emr import staging as stages
-    from lensctl.emr import wheel as wheels
-    from lensctl.emr.work import Work
-    from lensctl.rules.errors import InputError
-
-    arguments, settings_file, reads, writes = _parsed(command_line)
-    overrides = {"kind": instance_type, "nodes": nodes, "hours": max_hours, "market": market, "max_price": max_price}
-    chosen = machines.choose(preset, **overrides)
-    if cluster and (
-        subnet or keep or executor_memory or any(overrides[name] for name in ("kind", "nodes", "max_price"))
-    ):
-        raise InputError(f"cluster {cluster} already has its machines", "omit the options for new ones")
-    if not (subnet or cluster):
-        raise InputError("no subnet is given for the nodes", "add --subnet with a subnet of the region")
-    where = region_of(region)
-    source = wheels.checkout(checkout)
-    spark = machines.spark_settings(source.bootstrap.parent, chosen.kind, executor_memory)
-    with tempfile.TemporaryDirectory() as folder:
-        staged = stages.stage(staging, source, wheel or source.wheel(Path(folder)), settings_file)
-        token = uuid.UUID(int=0) if dry_run else uuid.uuid4()
-        work = Work(staged.digest, staged.record(str(token)), chosen.hours, writes, tuple(arguments), staged.config)
-        step = request.step(work, staged, where, alone=not (keep or cluster))
-        cluster_request = request.cluster(
-            chosen,
-            staged,
-            spark,
-            [step],
+    report.receipt(
+        **submit(
+            _parsed(command_line),
+            staging=staging,
+            preset=preset,
+            region=region,
             subnet=subnet,
-            release=release,
-            roles=(service_role, instance_role),
+            cluster=cluster,
+            instance_type=instance_type,
+            nodes=nodes,
+            max_hours=max_hours,
+            market=market,
+            max_price=max_price,
+            executor_memory=executor_memory,
             idle_minutes=idle_minutes,
             keep=keep,
+            release=release,
+            service_role=service_role,
+            instance_role=instance_role,
+            wheel=wheel,
+            checkout=checkout,
+            dry_run=dry_run,
+            report=report,
         )
-        _show_request(chosen, where, work, idle=idle_minutes, keep=keep, cluster=cluster)
-        facts: dict[str, Any] = {"action": "submit", "region": where, "wheel": staged.digest, "record": work.record}
-        if dry_run:
-            body = {"JobFlowId": cluster, "Steps": [step]} if cluster else cluster_request
-            api = "AddJobFlowSteps" if cluster else "RunJobFlow"
-            report.say(
-                "dry run: AWS was not contacted, so subnet and inputs are unchecked; the record's name is a placeholder"
-            )
-            report.receipt("emr", writes[0], dry_run=True, **facts, api=api, uploads=list(staged.content), request=body)
-            return
-        service = service_in(where)
-        if cluster:
-            _refuse_other_wheel(service, cluster, staged.wheel)
-        else:
-            service.refuse_subnet(str(subnet), 1 + chosen.nodes)
-        _refuse_missing(reads)
-        staged.upload()
-    if cluster:
-        report.receipt("emr", writes[0], **facts, cluster=cluster, step=service.add(cluster, step))
-        return
-    started = service.launch(cluster_request)
-    report.say(f"lensctl emr wait {started} --region {where}  waits for it and verifies its outputs")
-    report.receipt("emr", writes[0], **facts, cluster=started, step=service.steps(started)[0].id)
+    )
 
 
-def _parsed(line: list[str]) -> tuple[list[str], Path | None, tuple[str, ...], tuple[str, ...]]:
-    """The command line for the cluster, its config file, inputs and outputs; bad ones are refused before submission."""
+def _parsed(line: list[str]) -> work.CommandLine:
+    """The command line for the cluster; a bad one is refused before submission."""
     import importlib
 
-    from lensctl.emr.work import READS, paths
+    from lensctl.emr import work
     from lensctl.rules.errors import InputError
     from lensctl.rules.survey_file import named_survey, text_of_survey
 
     name, *arguments = line
-    if name not in READS:
-        raise InputError(f"'{name}' does not run on a cluster{nearest(name, READS)}", f"use {', '.join(READS)}")
+    if name not in work.READS:
+        raise InputError(
+            f"'{name}' does not run on a cluster{nearest(name, work.READS)}", f"use {', '.join(work.READS)}"
+        )
     importlib.import_module(f"lensctl.cli.{name}")
     with typer.main.get_command(app).commands[name].make_context(name, list(arguments)) as context:  # type: ignore[attr-defined]
         values = dict(context.params)
-    reads, writes = paths(name, values)
+    reads, writes = work.paths(name, values)
     kept: list[str] = []
     remaining = iter(arguments)
     for argument in remaining:
@@ -163,47 +125,4 @@ def _parsed(line: list[str]) -> tuple[list[str], Path | None, tuple[str, ...], t
         kept += ["--engine", "spark"]
     if values["survey"]:  # by value: the cluster does not see the file
         kept += ["--survey", text_of_survey(named_survey(values["survey"]))]
-    return [name, *kept], values["config"], reads, writes
-
-
-def _refuse_missing(reads: Sequence[str]) -> None:
-    """Raise InputError for a missing input, before anything costs money."""
-    from lensctl.io.storage import s3
-    from lensctl.io.storage.s3 import is_s3
-    from lensctl.io.tables.paths import files_of
-    from lensctl.rules.errors import InputError
-
-    for path in reads:
-        if any(character in path for character in "*?["):
-            files_of(path)
-        elif is_s3(path) and not s3.exists(path):
-            raise InputError(f"{path}: no such object", "check the bucket and the key")
-
-
-def _refuse_other_wheel(service: Service, cluster: str, wheel: str) -> None:
-    """Raise InputError if a cluster has terminated or has another wheel installed."""
-    from lensctl.emr.service import ENDED
-    from lensctl.rules.errors import InputError
-
-    state, _ = service.cluster(cluster)
-    if state.state in (*ENDED, "TERMINATING"):
-        raise InputError(f"cluster {cluster} is {state.state}", "start a new one: omit --cluster")
-    if wheel not in service.bootstrap(cluster):
-        raise InputError(
-            f"cluster {cluster} has a different wheel installed, not {wheel}",
-            "start a new one, or check out the code it was built from",
-        )
-
-
-def _show_request(machines: Machines, region: str, work: Work, *, idle: int, keep: bool, cluster: str | None) -> None:
-    rows: list[tuple[str, str]] = [("command", " ".join(work.command)), ("region", region), ("wheel", work.wheel)]
-    if cluster:
-        rows.append(("cluster", cluster))
-    else:
-        price = "" if machines.market != "spot" else f", at most {machines.max_price or 'the on-demand price'}"
-        rows += [
-            ("nodes", f"1 + {machines.nodes} {machines.kind}, {machines.market}{price}"),
-            ("limit", f"{machines.hours:g} h, {machines.most_node_hours:g} node-hours"),
-            ("terminates", f"{'' if keep else 'after the step, or '}after {idle} idle minutes"),
-        ]
-    report.table("Request", ("", ""), rows)
+    return work.CommandLine((name, *kept), values["config"], reads, writes)

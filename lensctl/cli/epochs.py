@@ -12,7 +12,8 @@ from lensctl.cli import report
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from lensctl.train import TrainProgress
+    from lensctl.io.reporter import Progress
+    from lensctl.train.fitting import TrainProgress
 
 SHOWN = {
     "train_loss": "train loss",
@@ -48,7 +49,7 @@ class SilentDisplay:
 class LogLines:
     """A line per epoch, and an occasional one between epochs."""
 
-    def __init__(self, epochs: int, ensemble: int, advance: report.Progress) -> None:
+    def __init__(self, epochs: int, ensemble: int, advance: Progress) -> None:
         self.epochs, self.ensemble, self.advance = epochs, ensemble, advance
 
     def read(self, cutouts: int) -> None:

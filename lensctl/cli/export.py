@@ -27,17 +27,7 @@ def export(
     Example: lensctl export positives.zarr npz --compress
     """
     from lensctl.export import export
-    from lensctl.io.cutouts.store import open_store
 
-    source = open_store(store)
-    with report.progress(".npz files", source.n) as advance:
-        files = export(
-            source,
-            folder,
-            compress=compress,
-            ok_only=ok_only,
-            overwrite=overwrite,
-            processes=workers,
-            advance=advance,
-        )
-    report.receipt("export", folder, rows=source.n, files=files)
+    report.receipt(
+        **export(store, folder, compress=compress, ok_only=ok_only, workers=workers, overwrite=overwrite, report=report)
+    )

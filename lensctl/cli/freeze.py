@@ -11,7 +11,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
-from lensctl.cli.compute import root_of, set_openmp_wait_policy
+from lensctl.cli.compute import set_openmp_wait_policy
 from lensctl.cli.options import Overwrite, Root
 
 if TYPE_CHECKING:
@@ -69,35 +69,23 @@ def freeze(
     Example: lensctl freeze run frozen --evaluation evaluation --gates gates.jsonl
     """
     set_openmp_wait_policy()
-    from lensctl.freeze import freeze as freeze_run
-    from lensctl.io.storage.atomic import refuse_existing, whole_folder
-    from lensctl.io.tables.files import read_table
-    from lensctl.learning.training.trained_on import Data
+    from lensctl.freeze import freeze
+    from lensctl.io.storage.atomic import refuse_existing
 
-    refuse_existing(frozen_dir, overwrite)
-    key = None if sign is None else _private_key(sign)
-    data = None if manifest is None else Data(read_table(manifest), root_of(manifest, root), manifest)
-    cutouts = 0 if data is None else data.manifest.num_rows
-    with whole_folder(frozen_dir, overwrite) as part, report.progress("cutouts compared", cutouts) as advance:
-        frozen = freeze_run(
-            run_dir, evaluation, gates, part, allow_failed=allow_failed, data=data, key=key, advance=advance
-        )
-    if frozen.mock:
-        report.say("the model was trained on a mock survey; its README says so")
-    if data is None:
-        report.say("manifest and cutouts were not compared with the training data; use --manifest FILE to do so")
-    for problem in frozen.allowed:
-        report.say(f"waived: {problem}")
+    refuse_existing(str(frozen_dir), overwrite)  # before a passphrase is asked for
     report.receipt(
-        "freeze",
-        str(frozen_dir),
-        model_digest=frozen.model_digest,
-        members=frozen.members,
-        golden=frozen.golden,
-        gates_let_pass=len(frozen.allowed),
-        cutouts_compared=cutouts,
-        signed=key is not None,
-        mock=frozen.mock,
+        **freeze(
+            run_dir,
+            frozen_dir,
+            evaluation=evaluation,
+            gates=gates,
+            allow_failed=allow_failed,
+            manifest=manifest,
+            root=root,
+            key=None if sign is None else _private_key(sign),
+            overwrite=overwrite,
+            report=report,
+        )
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +13,6 @@ from lensctl.cli.command import LOOK, command
 from lensctl.cli.options import Overwrite, Root, Survey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from lensctl.gates.registry import Gate
     from lensctl.rules.checks import Check
     from lensctl.rules.survey import Survey as SurveyValue
@@ -90,52 +88,33 @@ def gate(
 
     Example: lensctl gate splits,overlap,weights manifest.parquet --set splits.train=0.6,0.8
     """
-    from lensctl.gates import registry
+    from lensctl.gates import gate, registry
     from lensctl.gates.inputs import Inputs
     from lensctl.io.provenance.steps import common_survey
     from lensctl.io.storage.atomic import refuse_existing, whole_file
-    from lensctl.rules.errors import InputError
 
     if name == registry.LIST:
         _list(common_survey(survey))
         return 0
-    if not inputs:
-        raise InputError("no input given", "see `lensctl gate list` for what each gate takes")
     if junit:
         refuse_existing(junit, overwrite)
-    gates = [registry.find(part) for part in dict.fromkeys(part.strip() for part in name.split(","))]
-    gate_inputs = Inputs(inputs, root, survey)
-    given = [*set, *_option_settings(gates, level=level, crop=crop)]
-    settings = registry.settings_for(gates, given, gate_inputs.survey)
+    given = Inputs(inputs, root, survey)
     checks: list[Check] = []
-    for one in gates:
-        for check in registry.run(one, gate_inputs, settings[one.name]):
-            report.out(check.as_json())
-            checks.append(check)
-    gate_report.show(checks, gate_inputs.survey)
+
+    def each(check: Check) -> None:
+        report.out(check.as_json())
+        checks.append(check)
+
+    made = gate(name, given, set=set, level=level, crop=crop, each=each)
+    gate_report.show(checks, given.survey)
     if github:
         for check in checks:
             if not check.passed:
-                report.say(gate_report.annotation(check))
+                report.complain(gate_report.annotation(check))
     if junit:
         with whole_file(junit, overwrite) as part:
             part.write_bytes(gate_report.junit(checks))
-    return 0 if checks and all(check.passed for check in checks) else FAILED
-
-
-def _option_settings(gates: Sequence[Gate], **given: Any) -> list[str]:
-    """Options as settings of the gates that have them; InputError if none of the gates does."""
-    from lensctl.rules.errors import InputError
-
-    found = []
-    for key, value in given.items():
-        if value is None:
-            continue
-        users = [gate.name for gate in gates if key in gate.fields()]
-        if not users:
-            raise InputError(f"--{key} does not apply to {', '.join(gate.name for gate in gates)}", "leave it out")
-        found += [f"{name}.{key}={value}" for name in users]
-    return found
+    return 0 if made["passed"] else FAILED
 
 
 def _list(survey: SurveyValue) -> None:

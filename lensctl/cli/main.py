@@ -6,11 +6,13 @@ import importlib
 import os
 import sys
 import traceback
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
+import typer.completion
 
 from lensctl import __version__
+from lensctl.cli import report
 from lensctl.cli.command import app
 from lensctl.rules.errors import InputError, LensctlError, ReaderGone
 
@@ -36,6 +38,14 @@ COMMANDS = {
 }
 """Commands and the first line of their help, listed without importing the commands."""
 
+NETWORK_PACKAGES = {"torch", "torchvision"}
+"""What a light install leaves out."""
+
+COMPLETING = "_LENSCTL_COMPLETE"
+"""Environment variable by which a shell asks to complete a command line."""
+
+Shell = Literal["bash", "zsh", "fish", "powershell", "pwsh"]
+
 PASSED, CANNOT, BUG, INTERRUPTED, READER_GONE = 0, 2, 3, 130, 141
 
 
@@ -50,6 +60,14 @@ def lensctl(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
     ] = False,
+    install_completion: Annotated[
+        Shell | None,
+        typer.Option(help="Make a shell complete command lines.", callback=typer.completion.install_callback),
+    ] = None,
+    show_completion: Annotated[
+        Shell | None,
+        typer.Option(help="Print the script that does so.", callback=typer.completion.show_callback),
+    ] = None,
 ) -> None:
     """From a survey on disk to a verified, frozen strong-lens finder: one command per step, files in, files out.
 
@@ -63,12 +81,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if "" in argv:
             raise InputError("an argument is empty", "is a shell variable unset?")
-        if argv and argv[0] in COMMANDS:
-            importlib.import_module(f"lensctl.cli.{argv[0]}")
+        name = _named(argv)
+        if name in COMMANDS:
+            importlib.import_module(f"lensctl.cli.{name}")
         else:
-            for name, summary in COMMANDS.items():
-                app.command(name, help=summary)(lambda: None)  # only for the list of commands
-        status = app(argv, standalone_mode=False) or PASSED  # only a gate or verify returns 1
+            for other, summary in COMMANDS.items():
+                app.command(other, help=summary)(lambda: None)  # only for the list of commands
+        status = app(argv, prog_name="lensctl", standalone_mode=False) or PASSED  # only a gate or verify returns 1
         return _say(INTERRUPTED, "interrupted") if status == INTERRUPTED else int(status)
     except LensctlError as error:
         return _say(CANNOT, f"error: {error}", error.fix and f"  fix: {error.fix}")
@@ -86,9 +105,23 @@ def main(argv: list[str] | None = None) -> int:
         return _say(
             CANNOT, f"error: {where}{error.strerror or error}", "  fix: check the path, permissions and disk space"
         )
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] in NETWORK_PACKAGES:
+            return _say(
+                CANNOT,
+                f"error: `lensctl {argv[0]}` needs torch and torchvision, which are not installed",
+                "  fix: pip install lensctl with its dependencies (see 'Without torch' in the README)",
+            )
         traceback.print_exc()
         return _say(BUG, "error: this is a bug in lensctl; please report the lines above")
+
+
+def _named(argv: list[str]) -> str:
+    """The command in a command line, or in the one that a shell wants completed; "" if there is none."""
+    if COMPLETING in os.environ:
+        typer.completion.completion_init()  # type: ignore[attr-defined]
+        argv = (os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()[1:]
+    return argv[0] if argv else ""
 
 
 def run() -> NoReturn:
@@ -109,5 +142,5 @@ def run() -> NoReturn:
 def _say(status: int, *lines: str) -> int:
     for line in lines:
         if line:
-            print(line, file=sys.stderr)
+            report.complain(line)
     return status

@@ -29,18 +29,17 @@ def pack(
 
     Example: lensctl pack npz packed.zarr
     """
-    from lensctl.io.cutouts import by_manifest
     from lensctl.pack import pack
 
-    with report.progress(".npz files", len(by_manifest.npz_files(folder))) as advance:
-        packed = pack(
+    report.receipt(
+        **pack(
             folder,
             store,
             survey=survey,
             shard_rows=shard_rows,
             codec=codec,
+            workers=workers,
             overwrite=overwrite,
-            processes=workers,
-            advance=advance,
+            report=report,
         )
-    report.receipt("pack", store, rows=packed.store.n, status=dict(sorted(packed.statuses.items())))
+    )

@@ -5,16 +5,22 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from contextlib import contextmanager, redirect_stderr
+from typing import TYPE_CHECKING, Any, TextIO
 
 from lensctl.rules.errors import ReaderGone
 
+if TYPE_CHECKING:
+    from lensctl.io.reporter import Progress
+
 STARTED = time.perf_counter()
 PLAIN_LINE_EVERY_SECONDS = 10.0
+_loud: TextIO | None = None
+"""The stderr that `quietly` put aside."""
 
 
 def out(line: str) -> None:
@@ -32,15 +38,38 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def complain(text: str) -> None:
+    """Write a line about an error to stderr, also within `quietly`."""
+    stream = _loud or sys.stderr
+    stream.write(text + "\n")
+    stream.flush()
+
+
+@contextmanager
+def quietly(wanted: bool) -> Iterator[None]:
+    """Discard what is written to stderr, if wanted, but for complaints."""
+    global _loud
+    if not wanted:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere:
+        _loud = sys.stderr
+        try:
+            with redirect_stderr(nowhere):
+                yield
+        finally:
+            _loud = None
+
+
 def seconds() -> float:
     """Seconds since the command began."""
     return round(time.perf_counter() - STARTED, 2)
 
 
-def receipt(command: str, output: str, **facts: Any) -> None:
+def receipt(command: str, output: str | None, **facts: Any) -> None:
     """Print a summary of the output as one JSON line: on stdout, or on stderr if the output itself went to stdout."""
-    line = json.dumps({"command": command, "output": str(output), **facts, "seconds": seconds()})
-    if str(output) == "-":
+    line = json.dumps({"command": command, "output": output, **facts, "seconds": seconds()})
+    if output == "-":
         say(line)
     else:
         out(line)
@@ -75,13 +104,6 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
-
-
-class Progress(Protocol):
-    """Shows the progress of a job."""
-
-    def __call__(self, done: int, note: str = "", total: int | None = None) -> None:
-        """Advance by `done` items; `note` is shown beside the count, `total` updates the expected number."""
 
 
 @contextmanager

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import TABLES, command
 from lensctl.cli.options import Format, Lenses, Output, Overwrite, Seed, Survey
-
-if TYPE_CHECKING:
-    import contextlib
-
-    import pyarrow as pa
-
-    from lensctl.io.provenance.steps import Input
-    from lensctl.io.tables.spark import Cluster
-    from lensctl.io.tables.sql import Database, ScannedTable
-    from lensctl.sample import Plan
-
-ENGINES = ("duckdb", "spark")
-MEMORY_MB_PER_THREAD = 450
 
 
 @command("sample", TABLES)
@@ -75,118 +62,28 @@ def sample(
 
     Example: lensctl sample pool.parquet negatives.parquet --positives positives.parquet --negatives-per-positive 5
     """
-    import contextlib
+    from lensctl.sample import sample
 
-    from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, stamp, step_input
-    from lensctl.io.storage.atomic import refuse_existing
-    from lensctl.io.tables.files import chain_at, write_table
-    from lensctl.rules.errors import InputError
-    from lensctl.rules.strata import parse_strata
-    from lensctl.sample import CHOSEN, plan
-
-    if engine not in ENGINES:
-        raise InputError(f"no engine '{engine}'", f"use {' or '.join(ENGINES)}")
-
-    for path in (output, strata):
-        if path and not dry_run:
-            refuse_existing(path, overwrite)
-    wanted, avoid, sources = _lenses(positives, lenses)
-    chain = chain_of(wanted, positives)
-    of = common_survey(survey, chain, chain_at(pool))
-    by = parse_strata(stratification_bins) if stratification_bins else dict(of.strata)
-    exclude_arcsec = of.exclude_arcsec if exclude_arcsec is None else exclude_arcsec
-    with contextlib.ExitStack() as stack:
-        database, scan = _begin(engine, stack, pool, by, format)
-        planned = plan(
-            database,
-            scan.schema,
-            wanted,
-            by=by,
-            seed=seed,
-            per_positive=negatives_per_positive,
-            n1_n2_ratio=n1_n2_ratio,
-            cap=target_negative_count,
-            lenses=avoid,
-            exclude_arcsec=exclude_arcsec,
-        )
-        _say(planned, strict=strict, explain=explain)
-        if dry_run:
-            return
-        parameters = {
-            "seed": seed,
-            "negatives_per_positive": negatives_per_positive,
-            "target_negative_count": target_negative_count,
-            "n1_n2_ratio": list(n1_n2_ratio),
-            "stratification_bins": [f"{name}={','.join(values)}" for name, values in by.items()],
-            "exclude_arcsec": exclude_arcsec,
-            "sql": planned.sql,
-        }
-        inputs = (step_input("pool", pool, scan.digest, scan.chain), *sources)
-        chain = extend(Step("sample", parameters, inputs, survey=of), scan.chain, chain)
-        database.keep(CHOSEN, planned.sql)
-        database.write_located(CHOSEN, output, chain, rows=planned.rows, overwrite=overwrite, format=format)
-    if strata:
-        write_table(stamp(planned.strata, chain), strata, overwrite=overwrite)
     report.receipt(
-        "sample",
-        output,
-        rows=planned.rows,
-        strata=len(planned.quotas),
-        short=sum(quota.shortfall for quota in planned.quotas),
-        near_lenses=planned.near_lenses,
-    )
-
-
-def _begin(
-    engine: str, stack: contextlib.ExitStack, pool: str, by: dict[str, tuple[str, ...]], format: str | None
-) -> tuple[Database | Cluster, ScannedTable]:
-    """Open the engine with the pool registered; `stack` closes it."""
-    if engine == "spark":
-        from lensctl.io.tables.spark import Cluster
-        from lensctl.sample import NEEDED
-
-        cluster = stack.enter_context(Cluster())
-        return cluster, cluster.scan("pool", pool, (*NEEDED, *by))
-    from lensctl.io.tables.sql import Database
-
-    database = stack.enter_context(Database(memory_mb_per_thread=MEMORY_MB_PER_THREAD))
-    return database, database.scan("pool", pool, format if pool == "-" else None, located=True)
-
-
-def _lenses(positives: str, lenses: list[str]) -> tuple[pa.Table, pa.Table, tuple[Input, ...]]:
-    """The positives; the positions to avoid (positives and all lens catalogues); and the provenance inputs."""
-    import numpy as np
-    import pyarrow as pa
-
-    from lensctl.io.provenance import digests
-    from lensctl.io.provenance.steps import chain_of, step_input, survey_of
-    from lensctl.io.tables import lens_catalogs
-    from lensctl.io.tables.files import read_table
-    from lensctl.rules import schema
-
-    read = read_table(positives)
-    wanted = schema.conform(read, positives, survey_of(chain_of(read, positives)))
-    schema.require(wanted, "ra", "dec", where=positives)
-    schema.refuse_bad_positions(wanted, where=positives)
-    ra, dec, sources = lens_catalogs.positions([positives, *lenses])
-    avoid = pa.table({"ra": np.r_[wanted["ra"].to_numpy(), ra], "dec": np.r_[wanted["dec"].to_numpy(), dec]})
-    own = step_input("positives", positives, digests.of_table(wanted), chain_of(wanted, positives))
-    return wanted, avoid, (own, *sources[1:])
-
-
-def _say(planned: Plan, *, strict: bool, explain: bool) -> None:
-    """Show the table of strata and what was left out; InputError if a stratum falls short and `strict` is set."""
-    from lensctl.rules.errors import InputError
-
-    by_stratum = planned.strata
-    report.table("Strata", by_stratum.column_names, (row.values() for row in by_stratum.to_pylist()))
-    if planned.unstratified:
-        report.say(f"{planned.unstratified} positives have no stratum and get no negatives")
-    if explain:
-        report.say(planned.sql)
-    short = [quota for quota in planned.quotas if quota.shortfall]
-    if short and strict:
-        names = ", ".join(f"{'/'.join(q.stratum)} by {q.shortfall}" for q in short)
-        raise InputError(
-            f"pool: strata fall short: {names}", "ask for fewer negatives per positive, or leave out --strict"
+        **sample(
+            pool,
+            output,
+            positives=positives,
+            lenses=lenses,
+            survey=survey,
+            strata=strata,
+            seed=seed,
+            negatives_per_positive=negatives_per_positive,
+            target_negative_count=target_negative_count,
+            n1_n2_ratio=n1_n2_ratio,
+            stratification_bins=stratification_bins,
+            exclude_arcsec=exclude_arcsec,
+            strict=strict,
+            engine=engine,
+            dry_run=dry_run,
+            explain=explain,
+            format=format,
+            overwrite=overwrite,
+            report=report,
         )
+    )

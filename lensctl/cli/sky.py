@@ -36,35 +36,19 @@ def sky(
 
     Example: lensctl sky sky --galaxies 2000
     """
-    from lensctl.io.provenance.steps import Step, common_survey, extend
-    from lensctl.io.storage.atomic import whole_folder
-    from lensctl.io.workers import cores
-    from lensctl.rules.errors import InputError
-    from lensctl.sky.mock import LENS_SHARE, make
-    from lensctl.sky.pointings import Size
+    from lensctl.sky import sky
 
-    if full_bricks and window_px is not None:
-        raise InputError("--full-bricks and --window-px exclude each other", "use only one of them")
-    size = Size(galaxies, round(LENS_SHARE * galaxies) if lenses is None else lenses, window_px, full_bricks)
-    step = Step("sky", {**vars(size), "seed": seed}, survey=common_survey(survey))
-    chain = extend(step)
-    with whole_folder(out_dir, overwrite) as part, report.progress("windows", None) as advance:
-        made = make(part, size, seed=seed, workers=workers or cores(), chain=chain, advance=advance)
-    by_kind = made.counts("kind", "split")
-    by_grade = made.counts("grade", "split")
-    splits = ("train", "val", "test")
-    report.table(
-        "A mock sky: nothing in it is real",
-        ("kind", *splits),
-        [(kind, *(by_kind[kind, split] for split in splits)) for kind in sorted({kind for kind, _ in by_kind})]
-        + [(f"lenses, {g}", *(by_grade[g, s] for s in splits)) for g in ("confident", "probable")],
-    )
     report.receipt(
-        "sky",
-        str(out_dir),
-        bricks=len(made.pointings),
-        sweeps=made.sweeps,
-        rows=made.rows,
-        lenses=size.lenses,
-        lens_catalog_rows=made.catalogued_lenses,
+        **sky(
+            out_dir,
+            galaxies=galaxies,
+            lenses=lenses,
+            window_px=window_px,
+            full_bricks=full_bricks,
+            survey=survey,
+            seed=seed,
+            workers=workers,
+            overwrite=overwrite,
+            report=report,
+        )
     )

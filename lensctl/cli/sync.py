@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 import typer
@@ -47,68 +46,22 @@ def sync(
 
     Example: lensctl sync negatives.zarr mirror/negatives.zarr
     """
+    from lensctl.sync import sync
 
-    from lensctl.rules.object_names import NameSelection
-    from lensctl.sync import FAILURES, sync
-    from lensctl.sync.places import open_object_store
-    from lensctl.sync.throttle import Throttle
-
-    throttle = Throttle(_bytes_per_second(bwlimit), time.monotonic) if bwlimit else None
-    source, target = open_object_store(src), open_object_store(dst, target=True)
-    reported = {"copy", "mend", "delete"} if dry_run else {"mend"}
-
-    def tell(action: str, key: str) -> None:
-        if action in reported:
-            report.say(f"{action} {key}")
-
-    with report.progress("objects", None) as bar:
-        started, transferred = time.monotonic(), 0
-
-        def advance(done: int, size: int, total: int | None) -> None:
-            nonlocal transferred
-            transferred += size
-            rate = transferred / max(time.monotonic() - started, 1e-9)
-            bar(done, f"{transferred / 1e9:,.2f} GB, {rate / 1e6:,.0f} MB/s", total)
-
-        outcome = sync(
-            source,
-            target,
-            selection=NameSelection(include, exclude, source.pattern),
-            delete=delete,
-            dry_run=dry_run,
-            verify=verify,
-            connections=connections,
-            throttle=throttle,
-            advance=advance,
-            tell=tell,
-        )
-    shown = sorted(outcome.failed.items())[:10]
-    for key, reason in shown:
-        report.say(f"failed: {key}: {reason}")
-    if len(outcome.failed) > len(shown):
-        report.say(f"failed: {len(outcome.failed) - len(shown):,} more")
-    if not (outcome.copied or outcome.deleted or outcome.failed):
-        report.say(f"{dst} is up to date with {src}: nothing to do")
-    for folder in outcome.growing:
-        what = src if folder == "." else f"{src}: {folder}"
-        report.say(f"{what} is still being written; its copy is marked incomplete: sync again once it is done")
-    facts: dict[str, object] = {
-        "objects": outcome.objects,
-        "bytes": outcome.bytes,
-        "copied": outcome.copied,
-        "copied_bytes": outcome.copied_bytes,
-        "skipped": outcome.skipped,
-        "deleted": outcome.deleted,
-        "failed": len(outcome.failed),
-    }
-    if verify:
-        facts["corrupt"] = len(outcome.corrupt)
-    if dry_run:
-        facts["dry_run"] = True
-    if outcome.failed and not dry_run:
-        facts["failures"] = f"{target.name}/{FAILURES}"
-    report.receipt("sync", dst, **facts)
-    return 2 if outcome.failed else None
+    made = sync(
+        src,
+        dst,
+        include=include,
+        exclude=exclude,
+        delete=delete,
+        verify=verify,
+        connections=connections,
+        bytes_per_second=_bytes_per_second(bwlimit) if bwlimit else None,
+        dry_run=dry_run,
+        report=report,
+    )
+    report.receipt(**made)
+    return 2 if made["failed"] else None
 
 
 def _bytes_per_second(text: str) -> float:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
-from lensctl.cli.compute import Device, Threads, local_folder, root_of, set_openmp_wait_policy
+from lensctl.cli.compute import Device, Threads, set_openmp_wait_policy
 from lensctl.cli.epochs import training_display
 from lensctl.cli.options import Format, Overwrite, Root, Seed, Survey
 
@@ -127,95 +128,41 @@ def train(
 
     Example: lensctl train manifest.parquet run --epochs 10 --positive-share 0.3
     """
+    given = dict(locals())
     set_openmp_wait_policy()
-    from lensctl.io import machine
-    from lensctl.io.cutouts.by_manifest import Cutouts
-    from lensctl.io.provenance.steps import chain_of, common_survey
-    from lensctl.io.tables.files import read_table
-    from lensctl.learning.networks.checkpoint import RUN, read_json
     from lensctl.learning.out_of_memory import enough_memory
-    from lensctl.learning.training.settings import Resources, TrainConfig, weight_from
-    from lensctl.learning.training.trackers import TRACKERS, refuse_missing
+    from lensctl.learning.training.settings import TrainConfig
     from lensctl.train import train
 
-    with _team(device) as team, enough_memory("use --feed stream or a smaller --batch-size, then add --resume"):
-        config = TrainConfig(
-            arch=arch,
-            dropout=dropout,
-            crop=crop,
-            normalise=normalise,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=lr,
-            lr_end=lr_end,
-            warmup=warmup,
-            weight_decay=weight_decay,
-            clip=clip,
-            patience=patience,
-            pos_weight=weight_from(pos_weight),
-            positive_share=positive_share,
-            samples_per_epoch=samples_per_epoch,
-            tier_b_target=tier_b_target,
-            rotate=rotate,
-            flip=flip,
-            shift=shift,
-            noise=noise,
-            blur=blur,
-            amp=amp,
-            seed=seed,
-            fold=fold,
-            without_ref=tuple(without_ref),
-            ensemble=ensemble,
-        )
-        for name in track:
-            refuse_missing(name)
-        run_folder = local_folder(run_dir, "a run must be on")
-        cutout_root = root_of(manifest, root)
-        rows = read_table(manifest, format=format if manifest == "-" else None)
-        cutouts = Cutouts(rows, cutout_root)
-        origin = cutouts.origin()
-        of = common_survey(survey, chain_of(rows, manifest), *origin.chains)
-        resources = Resources(
+    with (
+        _team(device) as team,
+        enough_memory("use --feed stream or a smaller --batch-size, then add --resume"),
+        training_display(epochs, ensemble, team.leads) as display,
+    ):
+        made = train(
+            manifest,
+            run_dir,
+            survey=survey,
+            root=root,
+            init=init,
             device=device,
             threads=threads,
             feed=feed,
-            host_bytes=machine.free_memory_bytes() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
-            compiled=compile,
-            init=init,
+            compile=compile,
             checkpoint_every=checkpoint_every,
+            track=track,
+            resume=resume,
+            overwrite=overwrite,
+            format=format,
+            team=team,
+            neighbours=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+            event=display.event,
+            advance=display.read,
+            report=report,
+            **{field.name: given[field.name] for field in dataclasses.fields(TrainConfig)},
         )
-        trackers = []
-        started = False
-        with training_display(epochs, ensemble, team.leads) as display:
-            for event in train(
-                rows,
-                cutouts,
-                config,
-                run_folder,
-                manifest_name=manifest,
-                survey=of,
-                pixel_scale_arcsec=next(iter(origin.pixel_scales_arcsec), None),
-                layers=origin.layers,
-                resources=resources,
-                team=team,
-                resume=resume,
-                overwrite=overwrite,
-                advance=display.read,
-            ):
-                if not started and team.leads:
-                    trackers = [TRACKERS[name](run_folder, config.as_dict()) for name in track]
-                started = True
-                display.event(event)
-                if event.metrics is not None:
-                    for tracker in trackers:
-                        tracker.log(event.member, event.metrics)
-        for tracker in trackers:
-            tracker.close()
-    if not team.leads:
-        return
-    if not started:
-        report.say(f"{run_dir} is already finished: nothing to do")
-    report.receipt("train", run_dir, **_facts(read_json(run_folder / RUN)))
+    if made:
+        report.receipt(**made)
 
 
 @contextmanager
@@ -235,18 +182,3 @@ def _team(device: str) -> Iterator[Team]:
             yield team
     except FailedElsewhere:
         raise typer.Exit(2) from None
-
-
-def _facts(run: dict[str, Any]) -> dict[str, Any]:
-    """Summary of a run for the receipt."""
-    members = run.get("members") or [run]
-    best = [member["metrics"]["val_auc"] for member in members if member["metrics"]]
-    return {
-        "members": len(members),
-        "epochs": sum(member["epochs"] for member in members),
-        "val_auc": round(sum(best) / len(best), 6) if best else None,
-        "train_rows": sum(run["rows"]["train"].values()),
-        "val_rows": sum(run["rows"]["val"].values()),
-        "left_out": sum(run["rows"]["left_out"].values()),
-        "model_digest": run["model_digest"],
-    }

@@ -41,28 +41,7 @@ def verify(
     Example: lensctl verify frozen
     """
     set_openmp_wait_policy()
-    from lensctl.frozen import signature
-    from lensctl.verify import verify as checks_of
+    from lensctl.verify import verify
 
-    signer = None if key is None else signature.public_key(key)
-    checks = []
-    for check in checks_of(frozen_dir, device=device, key=signer):
-        report.out(check.as_json())
-        checks.append(check)
-    failed = [check for check in checks if not check.passed]
-    report.table(
-        f"{frozen_dir.name}: {'verification FAILED' if failed else 'verified'}",
-        ("check", "passed", "value", "limit", "n", "details"),
-        (
-            (
-                check.check,
-                ("yes" if check.limit else "reported") if check.passed else "NO",
-                check.value,
-                check.limit,
-                check.n,
-                "; ".join(filter(None, (*check.offenders, check.note))),
-            )
-            for check in checks
-        ),
-    )
-    return FAILED if failed or not checks else 0
+    found = verify(frozen_dir, key=key, device=device, each=lambda check: report.out(check.as_json()), report=report)
+    return 0 if found["passed"] else FAILED

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from lensctl.io.storage import s3
 from lensctl.io.storage.retry import POLICY
 from lensctl.rules.errors import InputError, LensctlError, ServiceError
 
@@ -38,6 +39,22 @@ class State:
     def as_dict(self) -> dict[str, str]:
         """Plain values."""
         return dict(vars(self))
+
+
+def region_of(given: str | None) -> str:
+    """The region, given or configured, never guessed; what is given holds for the rest of this process."""
+    if given:
+        s3.set_region(given)
+    found = given or s3.setting().region
+    if not found:
+        raise InputError("no AWS region is given", "add --region, or set AWS_REGION or `region` in your AWS profile")
+    return found
+
+
+def service_in(region: str) -> Service:
+    """EMR in a region; InputError if there are no credentials."""
+    s3.account()
+    return Service(region)
 
 
 class Service:

@@ -1,12 +1,13 @@
-"""Waiting for a step, and for the logs of a failed one; the caller provides the clock."""
+"""Waiting for a step, and for the logs of a failed one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lensctl.emr import logs
+from lensctl.emr import step_logs
 from lensctl.emr.service import DONE, ENDED, FAILED, Service, State
+from lensctl.io.clock import Clock
 from lensctl.rules.errors import LensctlError
 
 SAY_EVERY_SECONDS = 60.0
@@ -18,25 +19,25 @@ class Patience:
 
     Attributes
     ----------
-    clock, sleep, tell : callable
-        Monotonic clock in seconds, sleep, and a function that prints a line.
+    clock : Clock
+    tell : callable
+        Called with a line for people.
     every : float
         Seconds between polls.
     """
 
-    clock: Callable[[], float]
-    sleep: Callable[[float], None]
+    clock: Clock
     tell: Callable[[str], None]
     every: float
 
 
 def wait_for_step(service: Service, cluster: str, step: str, patience: Patience, timeout_hours: float | None) -> State:
     """Final state of a step, or of its cluster if that terminated first."""
-    started = reported_at = patience.clock()
+    started = reported_at = patience.clock.now()
     last = ""
     while True:
         cluster_state, state = service.cluster(cluster)[0], service.step(cluster, step)[0]
-        now = patience.clock()
+        now = patience.clock.now()
         line = f"{cluster} {cluster_state.state}, {step} {state.state}"
         if line != last or now - reported_at >= SAY_EVERY_SECONDS:
             patience.tell(
@@ -53,18 +54,18 @@ def wait_for_step(service: Service, cluster: str, step: str, patience: Patience,
             raise LensctlError(
                 f"{line} after {timeout_hours:g} h", "it is still running: wait again, or `lensctl emr terminate`"
             )
-        patience.sleep(patience.every)
+        patience.clock.sleep(patience.every)
 
 
 def logs_of_failure(
     folder: str, step: str, *, bootstrap: bool, patience: Patience, minutes: float
-) -> tuple[str, list[logs.Log]]:
+) -> tuple[str, list[step_logs.Log]]:
     """Where the logs of a failure are, and those that arrived within some minutes."""
     place = f"{folder}/node" if bootstrap else f"{folder}/steps/{step}"
-    deadline = patience.clock() + 60 * minutes
+    deadline = patience.clock.now() + 60 * minutes
     while True:
-        found = logs.of_bootstrap(folder) if bootstrap else logs.of_step(folder, step)
-        if found or patience.clock() >= deadline:
+        found = step_logs.of_bootstrap(folder) if bootstrap else step_logs.of_step(folder, step)
+        if found or patience.clock.now() >= deadline:
             return place, found
         patience.tell(f"no logs at {place} yet; EMR uploads them every five minutes")
-        patience.sleep(patience.every)
+        patience.clock.sleep(patience.every)

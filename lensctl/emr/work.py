@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lensctl.io.storage.s3 import is_s3
@@ -20,6 +21,16 @@ _NOT_THERE = {
     "finish": "--engine spark finishes the store itself",
     "npz": "a cluster writes only the store; `lensctl export` makes .npz files from it",
 }
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A lensctl command line for a cluster: its words, its config file, and the inputs and outputs it names."""
+
+    words: tuple[str, ...]
+    config: Path | None
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
 
 
 @dataclass(frozen=True)

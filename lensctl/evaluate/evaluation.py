@@ -115,7 +115,7 @@ class Evaluation:
     grades: Mapping[str, str] = field(default_factory=dict)
 
 
-def evaluate(
+def evaluation_of(
     scores: pa.Table,
     choices: Choices,
     name: str = "scores.parquet",

@@ -11,6 +11,7 @@ import numpy as np
 from lensctl.gates.registry import gate, setting, split_share
 from lensctl.io.tables.sql import Database
 from lensctl.rules import checks, schema, split
+from lensctl.rules.acceptance import MIN_POOL_ROWS, N2_SHARE, critical_columns, min_pool_types
 from lensctl.rules.checks import Check
 from lensctl.rules.confusers import POOLS
 from lensctl.rules.survey import LS_DR10
@@ -24,28 +25,17 @@ GATE = "pool"
 BATCH_ROWS = 1 << 20
 
 
-def critical(survey: Survey) -> tuple[str, ...]:
-    """Columns that every row needs; of a catalogue of other names, those that the survey maps."""
-    of_catalog = {"type": "type", survey.depth("nobs"): survey.depth("nobs"), survey.nobs_bin: survey.depth("nobs")}
-    measured = (name for name, source in of_catalog.items() if not survey.columns or source in survey.columns)
-    return ("galaxy_id", "ra", "dec", *measured, "healpix_128", "split", "pool")
-
-
 @dataclass(frozen=True)
 class Settings:
     """Limits of the pool gate."""
 
-    min_rows: int = setting(200_000, "minimum number of rows")
-    n2: tuple[float, float] = setting((0.15, 0.25), "minimum and maximum fraction of N2, the hard confusers")
+    min_rows: int = setting(MIN_POOL_ROWS, "minimum number of rows")
+    n2: tuple[float, float] = setting(N2_SHARE, "minimum and maximum fraction of N2, the hard confusers")
     train: tuple[float, float] = split_share("train")
     val: tuple[float, float] = split_share("val")
     test: tuple[float, float] = split_share("test")
-    min_types: int = setting(
-        len(LS_DR10.strata["type"]),
-        "minimum number of galaxy types",
-        of=lambda survey: len(survey.strata.get("type", ())) or 1,
-    )
-    critical: tuple[str, ...] = setting(critical(LS_DR10), "columns without nulls or NaN", of=critical)
+    min_types: int = setting(min_pool_types(LS_DR10), "minimum number of galaxy types", of=min_pool_types)
+    critical: tuple[str, ...] = setting(critical_columns(LS_DR10), "columns without nulls or NaN", of=critical_columns)
     seed: int = setting(LS_DR10.split_seed, "seed of the split rule", of=lambda survey: survey.split_seed)
 
 
@@ -55,7 +45,7 @@ def pool(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     with Database() as database:
         scan = database.scan("pool", inputs.path, allow_empty=True)
         inputs.set_digest(scan.digest)
-        of_type = [name for name in ("type",) if name in critical(inputs.survey)]
+        of_type = [name for name in ("type",) if name in critical_columns(inputs.survey)]
         needed = dict.fromkeys((*limits.critical, "galaxy_id", "ra", "dec", *of_type, "healpix_128", "split", "pool"))
         schema.require(scan.schema, *needed, where=inputs.path, survey=inputs.survey)
         yield checks.some(GATE, "rows", scan.rows, limits.min_rows)

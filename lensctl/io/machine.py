@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -45,6 +46,16 @@ def version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def python() -> tuple[bool, str]:
+    """Whether this Python is recent enough, and its version."""
+    return sys.version_info >= (3, 11), platform.python_version()
+
+
+def system() -> str:
+    """Operating system, its release, and the processor's architecture."""
+    return f"{platform.system()} {platform.release()}, {platform.machine()}"
 
 
 def torch_pair() -> Torch:

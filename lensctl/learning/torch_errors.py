@@ -1,10 +1,27 @@
-"""Exceptions that torch's readers raise on invalid files, whose bytes they do not check first."""
+"""Reading files by torch, which does not check their bytes first."""
 
-import pickle
-import struct
-import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-INVALID_FILE_ERRORS = (
-    *(RuntimeError, ValueError, LookupError, TypeError, AttributeError, ImportError, ArithmeticError, AssertionError),
-    *(EOFError, MemoryError, struct.error, zipfile.BadZipFile, pickle.UnpicklingError),
-)
+from lensctl.rules.errors import LensctlError, first_line
+
+
+class InvalidFile(Exception):
+    """Torch cannot read a file: what it raised."""
+
+
+@contextmanager
+def unpickling() -> Iterator[None]:
+    """Turn what torch raises into InvalidFile, except OSError.
+
+    All of it, because bytes that are no model lead its unpickler to any exception, MemoryError included; naming them
+    would leave some out.
+    """
+    try:
+        yield
+    except (OSError, LensctlError):
+        raise
+    except Exception as error:
+        kind = type(error).__name__
+        reason = first_line(error, 120)
+        raise InvalidFile(reason if reason == kind else f"{kind}: {reason}") from error

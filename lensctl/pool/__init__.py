@@ -1,1 +1,5 @@
 """The pool of negatives: selection and classification of catalogue rows."""
+
+from lensctl.pool.making import pool
+
+__all__ = ["pool"]

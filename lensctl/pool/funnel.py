@@ -6,18 +6,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from lensctl.rules.acceptance import MIN_POOL_ROWS, N2_SHARE, min_pool_types
 from lensctl.rules.survey import Survey
 
 
 def classified(survey: Survey) -> tuple[str, ...]:
     """Columns whose values are counted."""
     return ("pool", "confuser_category", "split", survey.nobs_bin, "type")
-
-
-def critical(survey: Survey) -> tuple[str, ...]:
-    """Columns in which nulls are counted."""
-    nobs = (survey.depth("nobs"), survey.nobs_bin)
-    return ("galaxy_id", "ra", "dec", "type", *nobs, "healpix_128", "split", "pool")
 
 
 @dataclass
@@ -53,26 +48,20 @@ def funnel_from(fields: dict[str, Any]) -> Funnel:
     return Funnel(**{**fields, "lost": Counter(fields["lost"]), "counts": counts})
 
 
-def validation(funnel: Funnel, limits: Any) -> list[tuple[str, float | int, str, bool]]:
-    """Validation table of a pool: metric, value, target, whether it is met.
-
-    Parameters
-    ----------
-    limits
-        Has min_rows, min_types, and n2, train, val and test as minimum and maximum share.
-    """
+def validation(funnel: Funnel, survey: Survey) -> list[tuple[str, float | int, str, bool]]:
+    """Validation table of a pool, by the default limits of its gate: metric, value, target, whether it is met."""
     table: list[tuple[str, float | int, str, bool]] = [
-        ("rows", funnel.kept, f">= {limits.min_rows:,}", funnel.kept >= limits.min_rows),
+        ("rows", funnel.kept, f">= {MIN_POOL_ROWS:,}", funnel.kept >= MIN_POOL_ROWS),
         ("duplicate ids", funnel.repeated, "0", not funnel.repeated),
     ]
-    n2_low, n2_high = limits.n2
-    shares = {"N1": ("pool", (1 - n2_high, 1 - n2_low)), "N2": ("pool", limits.n2)}
-    shares |= {name: ("split", getattr(limits, name)) for name in ("train", "val", "test")}
+    n2_low, n2_high = N2_SHARE
+    shares = {"N1": ("pool", (1 - n2_high, 1 - n2_low)), "N2": ("pool", N2_SHARE)}
+    shares |= {name: ("split", limits) for name, limits in survey.share_limits.items()}
     for name, (column, (low, high)) in shares.items():
         share = funnel.counts.get(column, Counter())[name] / funnel.kept
         table.append((f"{name}, %", 100 * share, f"{100 * low:g} to {100 * high:g}", low <= share <= high))
-    types = len(funnel.counts.get("type", ()))
-    table.append(("galaxy types", types, f">= {limits.min_types}", types >= limits.min_types))
+    types, least = len(funnel.counts.get("type", ())), min_pool_types(survey)
+    table.append(("galaxy types", types, f">= {least}", types >= least))
     table.append(("nulls in critical columns", funnel.nulls, "0", not funnel.nulls))
     return table
 

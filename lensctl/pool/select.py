@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from lensctl.astro import geometry
 from lensctl.io.tables import sweeps
 from lensctl.pool.criteria import Criteria, tests_of
-from lensctl.pool.funnel import Funnel, classified, critical
+from lensctl.pool.funnel import Funnel, classified
 from lensctl.rules import derived
+from lensctl.rules.acceptance import critical_columns
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +65,7 @@ def negatives(
         table = derived.with_derived(rows, survey)
         funnel.read = scan.read
         funnel.kept += table.num_rows
-        funnel.nulls += sum(table[name].null_count for name in critical(survey) if name in table.column_names)
+        funnel.nulls += sum(table[name].null_count for name in critical_columns(survey) if name in table.column_names)
         for name in classified(survey):
             if name in table.column_names:
                 for count in pc.value_counts(table[name].drop_null()).to_pylist():

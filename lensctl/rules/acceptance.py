@@ -1,8 +1,28 @@
-"""Acceptance criteria of a trained model, in two levels."""
+"""Acceptance criteria: of a pool of negatives, and of a trained model in two levels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from lensctl.rules.survey import Survey
+
+MIN_POOL_ROWS = 200_000
+
+N2_SHARE = (0.15, 0.25)
+"""Least and greatest share of N2, the hard confusers, in a pool."""
+
+
+def min_pool_types(survey: Survey) -> int:
+    """Least number of galaxy types in a pool: those of the strata."""
+    return len(survey.strata.get("type", ())) or 1
+
+
+def critical_columns(survey: Survey) -> tuple[str, ...]:
+    """Columns that every row of a pool needs; of a catalogue of other names, those that the survey maps."""
+    of_catalog = {"type": "type", survey.depth("nobs"): survey.depth("nobs"), survey.nobs_bin: survey.depth("nobs")}
+    measured = (name for name, source in of_catalog.items() if not survey.columns or source in survey.columns)
+    return ("galaxy_id", "ra", "dec", *measured, "healpix_128", "split", "pool")
+
 
 P_OPERATING = 0.5
 """Probability threshold at which recall and false positive rate are judged."""

@@ -1,1 +1,5 @@
 """A mock survey with known lenses, laid out like the Legacy Surveys data server."""
+
+from lensctl.sky.mock import sky
+
+__all__ = ["sky"]

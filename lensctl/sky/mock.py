@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.io.provenance.steps import Chain, stamp, survey_of, to_json
+from lensctl.io.provenance.steps import Chain, Step, common_survey, extend, stamp, survey_of, to_json
+from lensctl.io.reporter import SILENT, Receipt, Reporter
+from lensctl.io.storage.atomic import whole_folder
 from lensctl.io.tables.files import write_table
-from lensctl.io.workers import each
+from lensctl.io.workers import cores, each
+from lensctl.rules.errors import InputError
+from lensctl.rules.split import SPLITS
 from lensctl.sky import about, catalogs, coadds, lens_catalog
 from lensctl.sky.pointings import Pointing, Size, plan
 from lensctl.sky.window import Columns, build, lens_facts
@@ -117,3 +121,67 @@ def _truth_table(truth: Columns, survey: Survey) -> pa.Table:
     for name, values in truth.items():
         columns[name] = pa.array(values, from_pandas=name in only_of_lenses)
     return pa.table(columns)
+
+
+def sky(
+    out_dir: str | Path,
+    *,
+    galaxies: int = 12_000,
+    lenses: int | None = None,
+    window_px: int | None = None,
+    full_bricks: bool = False,
+    survey: Survey | str | None = None,
+    seed: int = 42,
+    workers: int | None = None,
+    overwrite: bool = False,
+    report: Reporter = SILENT,
+) -> Receipt:
+    """Make a mock survey with known lenses, laid out like the Legacy Surveys.
+
+    Parameters
+    ----------
+    out_dir : path
+        Folder to create.
+    galaxies, lenses : int
+        In the catalogue; lenses are 3.1 % of the galaxies by default.
+    window_px, full_bricks
+        Side of the coadd windows, default as needed; or full bricks.
+    survey : Survey or str, optional
+        The survey, its name or its YAML file; default ls-dr10.
+    seed : int
+        The same seed and size give identical files.
+    workers : int, optional
+        Processes; default one per core.
+
+    Returns
+    -------
+    Receipt
+        With bricks, sweeps, rows, lenses, and rows of the lens catalogue.
+
+    Raises
+    ------
+    InputError
+        See `pointings.plan`; an existing folder.
+    """
+    if full_bricks and window_px is not None:
+        raise InputError("--full-bricks and --window-px exclude each other", "use only one of them")
+    size = Size(galaxies, round(LENS_SHARE * galaxies) if lenses is None else lenses, window_px, full_bricks)
+    chain = extend(Step("sky", {**vars(size), "seed": seed}, survey=common_survey(survey)))
+    with whole_folder(out_dir, overwrite) as part, report.progress("windows", None) as advance:
+        made = make(part, size, seed=seed, workers=workers or cores(), chain=chain, advance=advance)
+    by_kind, by_grade = made.counts("kind", "split"), made.counts("grade", "split")
+    report.table(
+        "A mock sky: nothing in it is real",
+        ("kind", *SPLITS),
+        [(kind, *(by_kind[kind, split] for split in SPLITS)) for kind in sorted({kind for kind, _ in by_kind})]
+        + [(f"lenses, {g}", *(by_grade[g, s] for s in SPLITS)) for g in ("confident", "probable")],
+    )
+    return {
+        "command": "sky",
+        "output": str(out_dir),
+        "bricks": len(made.pointings),
+        "sweeps": made.sweeps,
+        "rows": made.rows,
+        "lenses": size.lenses,
+        "lens_catalog_rows": made.catalogued_lenses,
+    }

@@ -1,4 +1,4 @@
-"""Bucket listings: verbatim keys, several folders concurrently, read ahead of the copying threads."""
+"""Bucket listings by boto3: verbatim keys, several folders concurrently, read ahead of the copying threads."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from urllib.parse import unquote_plus
-from xml.etree import ElementTree
+from typing import Any
 
 from lensctl.io.storage import s3
-from lensctl.io.storage.retry import POLICY
 from lensctl.rules.errors import ServiceError
 from lensctl.sync.object_store import Entry
 
@@ -43,68 +41,49 @@ class Listing:
     """
 
     def __init__(self, bucket: str, prefix: str, name: str) -> None:
-        import urllib3
-
         self._bucket, self._prefix, self._name = bucket, prefix, name
-        timeout = urllib3.Timeout(connect=10, read=s3.REQUEST_SECONDS)
-        self._http = urllib3.PoolManager(maxsize=LISTINGS, retries=POLICY.for_urllib3(), timeout=timeout)
 
     def pages(self) -> Iterator[Page]:
         """Every page; large listings are read several folders at a time."""
-        page, _, token = self._page(self._prefix)
-        if token:
-            prefix, level = self._prefix, self._page(self._prefix, delimiter="/")
+        flat = self._responses(self._prefix)
+        first = next(flat)
+        if first["IsTruncated"]:
+            prefix, level = self._prefix, self._level(self._prefix)
             while len(level[1]) == 1 and not level[0] and not level[2]:
                 prefix = level[1][0]
-                level = self._page(prefix, delimiter="/")
+                level = self._level(prefix)
             objects, folders, more = level
             if len(folders) > 1 and not more:
                 yield objects
                 yield from _merged(folders, self._flat)
                 return
-        yield page
-        while token:
-            page, _, token = self._page(self._prefix, token)
-            yield page
+        yield self._page(first)
+        yield from map(self._page, flat)
 
     def _flat(self, prefix: str) -> Iterator[Page]:
-        token = ""
-        while True:
-            page, _, token = self._page(prefix, token)
-            yield page
-            if not token:
-                return
+        return map(self._page, self._responses(prefix))
 
-    def _page(self, prefix: str, token: str = "", delimiter: str = "") -> tuple[Page, list[str], str]:
-        """One page of a listing: objects with their full keys, subfolders, and the continuation token.
+    def _level(self, prefix: str) -> tuple[Page, list[str], bool]:
+        """The first page of one folder: its objects, its subfolders, and whether there are more."""
+        response = next(self._responses(prefix, Delimiter="/"))
+        folders = [folder["Prefix"] for folder in response.get("CommonPrefixes", ())]
+        return self._page(response), folders, response["IsTruncated"]
 
-        Parsed here because libraries normalise keys (`/a`, `a//b`, `a/`) or reject the whole page for one of them.
-        """
-        import urllib3
+    def _responses(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
+        """Pages as S3 returns them. By boto3, because obstore changes keys such as `/a`, `a//b` and `a/`."""
+        pages = s3.client().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix, **options)
+        with s3.s3_errors(self._name):
+            for page in pages:
+                if "IsTruncated" not in page:  # not from S3; boto3 takes any XML for an empty listing
+                    raise ServiceError(f"{self._name}: S3 returned no listing", "check the endpoint")
+                yield page
 
-        query = {"list-type": "2", "prefix": prefix, "encoding-type": "url"}
-        query |= {name: value for name, value in (("continuation-token", token), ("delimiter", delimiter)) if value}
-        url = s3.signed(self._bucket, query)
-        try:
-            response = self._http.request("GET", url)
-            text = response.data.decode()
-            root = ElementTree.fromstring(text)
-        except (urllib3.exceptions.HTTPError, UnicodeDecodeError, ElementTree.ParseError) as error:
-            raise ServiceError(f"{self._name}: S3 returned no listing ({error})", "check the endpoint") from error
-        namespace = root.tag.partition("}")[0] + "}" if root.tag.startswith("{") else ""
-        if response.status != 200 or not root.tag.endswith("ListBucketResult"):
-            raise s3.unreachable(self._name, ServiceError(text))
-        decode: Callable[[str], str] = unquote_plus if root.findtext(f"{namespace}EncodingType") == "url" else str
-        objects = []
-        for contents in root.iter(f"{namespace}Contents"):
-            facts = {child.tag.removeprefix(namespace): child.text or "" for child in contents}
-            key = decode(facts["Key"])
-            changed = datetime.fromisoformat(facts["LastModified"])
-            entry = entry_of(key[len(self._prefix) :], int(facts["Size"]), facts.get("ETag", "").strip('"'), changed)
-            objects.append((key, entry))
-        prefixes = root.iter(f"{namespace}CommonPrefixes")
-        folders = [decode(prefix.findtext(f"{namespace}Prefix", "")) for prefix in prefixes]
-        return objects, folders, root.findtext(f"{namespace}NextContinuationToken", "")
+    def _page(self, response: dict[str, Any]) -> Page:
+        page = []
+        for facts in response.get("Contents", ()):
+            key, etag = facts["Key"], facts.get("ETag", "").strip('"')
+            page.append((key, entry_of(key[len(self._prefix) :], facts["Size"], etag, facts["LastModified"])))
+        return page
 
 
 def _merged(folders: list[str], pages: Callable[[str], Iterator[Page]]) -> Iterator[Page]:

@@ -29,7 +29,7 @@ OBJECT_RETRY = RetryPolicy(tries=3)
 """For an object the libraries gave up on, or that changed while it was read."""
 
 
-def sync(
+def copy(
     source: ObjectStore,
     target: ObjectStore,
     *,

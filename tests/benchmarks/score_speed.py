@@ -15,7 +15,7 @@ from lensctl.io.provenance.steps import Step
 from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.networks import architectures, predict
 from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
-from lensctl.score import score
+from lensctl.score import score_table
 from tests.benchmarks.train_speed import settle
 from tests.toys.pixels import images, make_store
 
@@ -43,7 +43,7 @@ def figures() -> Iterator[dict[str, object]]:
             ours, peer = [], []
             for number in range(ROUNDS + 1):
                 started = time.perf_counter()
-                score(model, store.index.slice(0, rows), lambda at: store.read(at, crop=CROP), batch_size=BATCH)
+                score_table(model, store.index.slice(0, rows), lambda at: store.read(at, crop=CROP), batch_size=BATCH)
                 between = time.perf_counter()
                 bare(network, x[:rows])
                 settle(device)

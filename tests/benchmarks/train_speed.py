@@ -14,7 +14,7 @@ import torch
 
 from lensctl.learning.networks import architectures
 from lensctl.learning.training.settings import Resources, TrainConfig
-from lensctl.train import TrainProgress, train
+from lensctl.train.fitting import TrainProgress, fit
 from tests.toys import rings
 
 CROP, SIZE = 64, 80
@@ -43,7 +43,7 @@ def compared(arch: str, batch: int, steps: int, device: torch.device, changed: b
     bare = BareLoop(arch, pixels.images, batch, device)
     ours, peer, waits = [], [], []
     with tempfile.TemporaryDirectory() as name:
-        events = train(
+        events = fit(
             table,
             pixels,
             config,

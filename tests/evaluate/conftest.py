@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lensctl.evaluate.evaluation import evaluate
+from lensctl.evaluate.evaluation import evaluation_of
 from tests.evaluate.toys import QUICK, scores_of
 from tests.toys.scores import toy_scores
 from tests.toys.surveys import WIDE
@@ -17,10 +17,10 @@ def scores():
 
 @pytest.fixture(scope="package")
 def found(scores):
-    return evaluate(scores, QUICK)
+    return evaluation_of(scores, QUICK)
 
 
 @pytest.fixture(scope="package")
 def wide():
     """An evaluation of scores of another survey."""
-    return evaluate(scores_of(WIDE), QUICK)
+    return evaluation_of(scores_of(WIDE), QUICK)

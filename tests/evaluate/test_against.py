@@ -10,7 +10,7 @@ import pytest
 
 from lensctl.cli.main import main
 from lensctl.evaluate import against
-from lensctl.evaluate.evaluation import Choices, evaluate
+from lensctl.evaluate.evaluation import Choices, evaluation_of
 from lensctl.evaluate.report import folder, plots
 from lensctl.evaluate.report.html import render
 from lensctl.io.provenance.steps import from_list
@@ -44,7 +44,7 @@ def other_of(tmp_path, scores, name="b.parquet"):
 
 
 def compared(tmp_path, scores, other):
-    found = evaluate(scores, QUICK, other=other_of(tmp_path, other))
+    found = evaluation_of(scores, QUICK, other=other_of(tmp_path, other))
     return found, {row["figure"]: row for row in found.metrics["against"]["figures"]}
 
 
@@ -74,7 +74,7 @@ def test_a_model_against_itself_is_not_told_apart_and_the_interval_is_no_point(t
 def test_differences_are_those_of_the_two_models_by_themselves(tmp_path, scores):
     weak = noisier(scores, 2.0)
     found, rows = compared(tmp_path, scores, weak)
-    alone = evaluate(weak, QUICK).metrics
+    alone = evaluation_of(weak, QUICK).metrics
     assert rows["AUC"]["there"] == alone["headline"]["test_auc"]["value"]
     assert rows["tier-A AUC"]["there"] == alone["headline"]["tier_a_auc"]["value"]
     assert rows["tier-A recall at p = 0.5"]["there"] == alone["headline"]["tier_a_recall"]["value"]
@@ -125,9 +125,9 @@ def test_an_evaluations_folder_compares_like_its_scores(tmp_path, scores, monkey
     monkeypatch.setattr(plots, "PLOTS", {})
     weak = noisier(scores, 2.0)
     (tmp_path / "out").mkdir()
-    folder.write(evaluate(weak, QUICK), tmp_path / "out", None)
-    by_folder = evaluate(scores, QUICK, other=against.read_other(str(tmp_path / "out"))).metrics["against"]
-    by_scores = evaluate(scores, QUICK, other=other_of(tmp_path, weak)).metrics["against"]
+    folder.write(evaluation_of(weak, QUICK), tmp_path / "out", None)
+    by_folder = evaluation_of(scores, QUICK, other=against.read_other(str(tmp_path / "out"))).metrics["against"]
+    by_scores = evaluation_of(scores, QUICK, other=other_of(tmp_path, weak)).metrics["against"]
     assert by_folder["figures"] == by_scores["figures"]
     assert by_folder["name"] == "out"
 
@@ -144,7 +144,7 @@ def test_the_report_shows_the_comparison(tmp_path, scores):
     html = render(found, {}, {})
     assert "<h2>Compared with b.parquet</h2>" in html
     assert '<span class="yes">better</span>' in html
-    assert "Against" not in render(evaluate(scores, QUICK), {}, {})
+    assert "Against" not in render(evaluation_of(scores, QUICK), {}, {})
 
 
 def relabelled(scores):
@@ -194,7 +194,7 @@ def test_a_folder_that_kept_no_scores_is_refused(tmp_path):
 def test_evaluations_of_two_surveys_are_not_compared(tmp_path, scores, capfd):
     other = other_of(tmp_path, scores_of(WIDE), "wide.parquet")
     with pytest.raises(InputError, match="is of survey wide, not of ls-dr10"):
-        evaluate(scores, QUICK, other=other)
+        evaluation_of(scores, QUICK, other=other)
     write_table(scores, str(tmp_path / "a.parquet"))
     assert main(["evaluate", str(tmp_path / "a.parquet"), "--against", str(tmp_path / "wide.parquet")]) == 2
     assert "is of survey wide, not of ls-dr10" in capfd.readouterr().err

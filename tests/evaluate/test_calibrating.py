@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from lensctl.evaluate import calibrating, scored
-from lensctl.evaluate.evaluation import Choices, evaluate
+from lensctl.evaluate.evaluation import Choices, evaluation_of
 from lensctl.evaluate.report import plots
 from lensctl.stats import calibration
 from lensctl.stats.intervals import Resampling
@@ -19,10 +19,10 @@ from tests.toys.scores import restamped
 
 def test_one_class_in_val_gives_no_calibration_and_one_in_test_no_ece(scores):
     split, label = column(scores, "split"), scores["label"].to_numpy()
-    found = evaluate(restamped(scores.filter(pa.array((split != "val") | (label == 0)))), QUICK)
+    found = evaluation_of(restamped(scores.filter(pa.array((split != "val") | (label == 0)))), QUICK)
     assert found.metrics["calibration"]["slope"] is None
     assert len(found.metrics["thresholds"]["points"]) == 4
-    found = evaluate(restamped(scores.filter(pa.array((split != "test") | (label == 0)))), QUICK)
+    found = evaluation_of(restamped(scores.filter(pa.array((split != "test") | (label == 0)))), QUICK)
     assert found.metrics["headline"]["ece_equal_width"]["value"] is None
     assert found.metrics["headline"]["test_auc"]["value"] is None
     json.dumps(found.metrics, allow_nan=False)
@@ -45,6 +45,6 @@ def test_calibration_errors_of_each_round_are_those_of_the_repeated_rows(scores)
 
 def test_calibration_helps_where_the_scores_are_off(scores):
     off = rescored(scores, np.full(len(scores), True), 2.0)
-    found = evaluate(off, QUICK).metrics["calibration"]
+    found = evaluation_of(off, QUICK).metrics["calibration"]
     assert found["test_after"]["equal_width"]["value"] < 0.5 * found["test_before"]["equal_width"]["value"]
-    assert evaluate(off, Choices(rounds=100, calibration="temperature")).metrics["calibration"]["bias"] == 0
+    assert evaluation_of(off, Choices(rounds=100, calibration="temperature")).metrics["calibration"]["bias"] == 0

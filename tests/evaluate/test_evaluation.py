@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lensctl.evaluate.evaluation import evaluate
+from lensctl.evaluate.evaluation import evaluation_of
 from lensctl.stats import calibration, metrics
 from lensctl.stats.calibration import logistic
 from tests.evaluate.toys import QUICK, column, rescored
@@ -35,7 +35,7 @@ def test_headline_figures_are_those_of_the_test_split(scores, found):
 
 
 def test_thresholds_and_calibration_know_nothing_of_the_test_split(scores, found):
-    spoiled = evaluate(rescored(scores, column(scores, "split") == "test", 1.5), QUICK)
+    spoiled = evaluation_of(rescored(scores, column(scores, "split") == "test", 1.5), QUICK)
     for before, after in zip(
         found.metrics["thresholds"]["points"], spoiled.metrics["thresholds"]["points"], strict=True
     ):
@@ -45,7 +45,7 @@ def test_thresholds_and_calibration_know_nothing_of_the_test_split(scores, found
 
 
 def test_headline_figures_know_nothing_of_val_and_train(scores, found):
-    spoiled = evaluate(rescored(scores, column(scores, "split") != "test", 1.5), QUICK)
+    spoiled = evaluation_of(rescored(scores, column(scores, "split") != "test", 1.5), QUICK)
     for name in ("tier_a_recall", "tier_a_auc", "contaminant_fpr", "fpr", "ece_equal_width", "test_auc"):
         assert found.metrics["headline"][name] == spoiled.metrics["headline"][name]
     assert found.calibrated != spoiled.calibrated
@@ -53,13 +53,13 @@ def test_headline_figures_know_nothing_of_val_and_train(scores, found):
 
 def test_a_constant_score_is_a_collapse(scores):
     flat = changed(changed(scores, "logit", np.full(len(scores), -4.6)), "p", np.full(len(scores), logistic(-4.6)))
-    found = evaluate(flat, QUICK)
+    found = evaluation_of(flat, QUICK)
     assert found.metrics["headline"]["collapsed"] is True
     assert found.metrics["levels"]["mvp"]["passed"] is False
 
 
 def test_an_ensembles_spread_is_shown_beside_the_interval():
-    ensemble = evaluate(toy_scores(members=3), QUICK).metrics["ensemble"]
+    ensemble = evaluation_of(toy_scores(members=3), QUICK).metrics["ensemble"]
     assert len(ensemble["members"]) == 3
     spread = ensemble["spread"]["auc"]
     assert spread["low"] < spread["high"]

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lensctl.crossmatch import select
+from lensctl.crossmatch.candidates import select
 from lensctl.evaluate import grades, scored
-from lensctl.evaluate.evaluation import Choices, evaluate
+from lensctl.evaluate.evaluation import Choices, evaluation_of
 from lensctl.evaluate.report.html import render
 from lensctl.io.provenance.steps import from_list
 from lensctl.io.tables import lens_catalogs
@@ -27,7 +27,7 @@ def scores():
 
 @pytest.fixture(scope="module")
 def plain(scores):
-    return evaluate(scores, QUICK)
+    return evaluation_of(scores, QUICK)
 
 
 def write(tmp_path, rows, name="grades.csv"):
@@ -54,7 +54,7 @@ def graded(tmp_path, scores):
 
 
 def test_the_figures_after_are_those_without_the_galaxies_whose_label_is_denied(scores, plain, graded):
-    found = evaluate(scores, QUICK, graded=grades.read_grades(graded)).metrics["grades"]
+    found = evaluation_of(scores, QUICK, graded=grades.read_grades(graded)).metrics["grades"]
     assert found["left_out_of_test"] == {"others_that_are_lenses": 3, "lenses_that_are_none": 1}
     assert (found["graded"], found["among_scores"]) == (8, 8)
     out = {galaxy for galaxy, *_ in picked(scores, 0, 3)} | {picked(scores, 1, 1, highest=False)[0][0]}
@@ -72,7 +72,7 @@ def test_the_figures_after_are_those_without_the_galaxies_whose_label_is_denied(
 
 
 def test_grades_change_no_threshold_no_calibration_no_headline_and_no_verdict(scores, plain, graded):
-    found = evaluate(scores, QUICK, graded=grades.read_grades(graded))
+    found = evaluation_of(scores, QUICK, graded=grades.read_grades(graded))
     for name in ("headline", "levels", "thresholds", "calibration", "ranking", "at_p_half", "rows"):
         assert found.metrics[name] == plain.metrics[name], name
     assert plain.metrics["grades"] is None
@@ -81,7 +81,7 @@ def test_grades_change_no_threshold_no_calibration_no_headline_and_no_verdict(sc
 
 
 def test_what_was_taken_for_what_is_counted(scores, graded):
-    found = evaluate(scores, QUICK, graded=grades.read_grades(graded))
+    found = evaluation_of(scores, QUICK, graded=grades.read_grades(graded))
     total = {grade: sum(row[grade] for row in found.metrics["grades"]["counts"]) for grade in grades.GRADES}
     assert total == {"A": 2, "B": 2, "C": 2, "not": 2}
     table = {row["galaxy_id"]: row for row in found.tables["graded"].to_pylist()}
@@ -94,13 +94,13 @@ def test_what_was_taken_for_what_is_counted(scores, graded):
 
 def test_the_grades_are_an_input_of_the_step_and_come_back_in_the_report(scores, graded):
     read = grades.read_grades(graded)
-    found = evaluate(scores, QUICK, graded=read)
+    found = evaluation_of(scores, QUICK, graded=read)
     step = from_list(found.metrics["provenance"], "metrics")[-1]
     assert step.input("grades").digest == read.source.digest == found.metrics["grades"]["digest"]
     galaxy = picked(scores, 0, 1)[0][0]
     assert f'data-galaxy-id="{galaxy}"' in render(found, {}, {})
     assert 'data-given="A"' in render(found, {}, {})
-    assert 'data-given="' not in render(evaluate(scores, QUICK), {}, {})
+    assert 'data-given="' not in render(evaluation_of(scores, QUICK), {}, {})
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_grades_are_an_input_of_the_step_and_come_back_in_the_report(scores,
 def test_grades_that_are_none_are_refused(tmp_path, scores, text, message):
     (tmp_path / "grades.csv").write_text(text)
     with pytest.raises(InputError, match=message):
-        evaluate(scores, QUICK, graded=grades.read_grades(str(tmp_path / "grades.csv")))
+        evaluation_of(scores, QUICK, graded=grades.read_grades(str(tmp_path / "grades.csv")))
 
 
 def test_ids_that_are_numbers_are_found_too(tmp_path, scores):

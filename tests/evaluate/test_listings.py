@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lensctl.evaluate import listings
-from lensctl.evaluate.evaluation import evaluate
+from lensctl.evaluate.evaluation import evaluation_of
 from lensctl.rules.survey import LS_DR10, LS_DR10_GRIZ
 from lensctl.stats.calibration import logistic
 from tests.evaluate.toys import QUICK, column, scores_of
@@ -33,7 +33,7 @@ def test_one_lens_makes_no_auc_of_a_stratum(scores):
     lone = with_rows(with_rows(scores, np.flatnonzero(test).tolist(), type="DEV"), [int(rows[0])], type="REX")
     others = np.flatnonzero(test & (scores["label"].to_numpy() == 0))[:50]
     lone = restamped(with_rows(lone, others.tolist(), type="REX"))
-    strata = {row["group"]: row for row in evaluate(lone, QUICK).tables["strata"].to_pylist()}
+    strata = {row["group"]: row for row in evaluation_of(lone, QUICK).tables["strata"].to_pylist()}
     assert (strata["REX"]["lenses"], strata["REX"]["others"], strata["REX"]["auc"]) == (1, 50, None)
     assert strata["REX"]["fpr"] is not None
     assert strata["DEV"]["auc"] is not None
@@ -54,7 +54,7 @@ def test_the_list_is_ranked_by_score_with_ties_by_id(scores):
     tied = np.round(scores["logit"].to_numpy())
     table = changed(changed(scores, "logit", tied), "p", logistic(tied))
     shuffled = restamped(table.take(np.random.default_rng(1).permutation(len(table))))
-    first, second = (evaluate(t, QUICK).tables["top"].to_pylist() for t in (table, shuffled))
+    first, second = (evaluation_of(t, QUICK).tables["top"].to_pylist() for t in (table, shuffled))
     assert [row["galaxy_id"] for row in first] == [row["galaxy_id"] for row in second]
     assert first == sorted(first, key=lambda row: (-row["logit"], row["galaxy_id"]))
     assert first[0]["viewer"].startswith("https://www.legacysurvey.org/viewer?ra=")
@@ -63,7 +63,7 @@ def test_the_list_is_ranked_by_score_with_ties_by_id(scores):
 def test_a_lens_of_several_catalogues_counts_in_each(scores):
     test = np.flatnonzero((column(scores, "split") == "test") & (scores["label"].to_numpy() == 1))
     shared = with_rows(scores, test[:5].tolist(), ref="paper | other search")
-    rows = evaluate(restamped(shared), QUICK).tables["strata"].to_pylist()
+    rows = evaluation_of(restamped(shared), QUICK).tables["strata"].to_pylist()
     assert {row["group"]: row["lenses"] for row in rows if row["by"] == "ref"} == {
         "other search": 5,
         "paper": len(test),
@@ -116,6 +116,6 @@ def test_categories_and_mistakes_are_those_of_the_survey_in_its_order(wide):
 
 def test_the_viewer_is_linked_for_surveys_that_it_shows(wide, found):
     assert set(wide.tables["top"]["viewer"].to_pylist()) == {""}
-    griz = evaluate(scores_of(LS_DR10_GRIZ, 200, 800), QUICK)
+    griz = evaluation_of(scores_of(LS_DR10_GRIZ, 200, 800), QUICK)
     for one in (found, griz):
         assert all("&layer=ls-dr10&" in link for link in one.tables["top"]["viewer"].to_pylist())

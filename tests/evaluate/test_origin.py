@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lensctl.evaluate.evaluation import evaluate
+from lensctl.evaluate.evaluation import evaluation_of
 from lensctl.evaluate.report.html import render
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Input, Step, chain_of, stamp
@@ -45,8 +45,8 @@ def test_labels_and_rows_that_disagree_with_the_manifest_are_refused(scores, spo
         InputError,
         match="scores.parquet: labels, splits or other columns differ from the scored manifest, manifest.parquet",
     ):
-        evaluate(spoil(scores), QUICK)
-    evaluate(restamped(spoil(scores)), QUICK)
+        evaluation_of(spoil(scores), QUICK)
+    evaluation_of(restamped(spoil(scores)), QUICK)
 
 
 def test_scores_of_a_fold_may_have_other_splits_than_the_manifest(scores):
@@ -55,11 +55,11 @@ def test_scores_of_a_fold_may_have_other_splits_than_the_manifest(scores):
     folded = Step("train", {**train.parameters, "fold": "1/5"}, train.inputs)
     sources = tuple(Input(s.role, s.name, s.digest, folded.id) for s in score.inputs)
     again = stamp(flipped(scores, [0]), (*chain[:-2], folded, Step("score", {}, sources)))
-    assert evaluate(again, QUICK).metrics["rows"]["test"]["scored"] == 360
+    assert evaluation_of(again, QUICK).metrics["rows"]["test"]["scored"] == 360
 
 
 def test_scores_of_other_tools_are_judged_but_bound_to_nothing(scores):
-    found = evaluate(scores.replace_schema_metadata(), QUICK)
+    found = evaluation_of(scores.replace_schema_metadata(), QUICK)
     assert found.metrics["model_digest"] is None
     assert found.metrics["manifest_digest"] is None
 
@@ -69,7 +69,7 @@ def test_a_mock_survey_is_announced(scores, how):
     mock = (
         toy_scores(commands=("sky", "pool")) if how == "step" else restamped(with_rows(scores, [0], ref="lensctl mock"))
     )
-    found = evaluate(mock, QUICK)
+    found = evaluation_of(mock, QUICK)
     assert found.metrics["mock"] is True
     assert "mock survey" in found.metrics["note"]
     assert found.metrics["note"] in render(found, {}, {})

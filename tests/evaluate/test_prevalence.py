@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lensctl.evaluate.evaluation import Choices, evaluate
+from lensctl.evaluate.evaluation import Choices, evaluation_of
 from lensctl.rules.errors import InputError
 from tests.evaluate.toys import column, rescored
 from tests.toys.manifests import changed
@@ -14,13 +14,13 @@ from tests.toys.scores import restamped
 
 def test_a_prevalence_that_is_none_is_refused(scores):
     with pytest.raises(InputError, match="between 0 and 1"):
-        evaluate(scores, Choices(rounds=100, prevalence=1.5))
+        evaluation_of(scores, Choices(rounds=100, prevalence=1.5))
 
 
 def test_figures_of_the_sky_are_those_of_the_weighted_rows(scores):
     weight = np.where(scores["label"].to_numpy() == 1, 1.0, np.random.default_rng(0).uniform(1, 30, len(scores)))
     weighted = restamped(changed(scores, "sampling_weight", weight))
-    found = evaluate(weighted, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]
+    found = evaluation_of(weighted, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]
     test = column(scores, "split") == "test"
     taken, label = scores["logit"].to_numpy()[test] >= 0, scores["label"].to_numpy()[test]
     w = weight[test]
@@ -35,7 +35,7 @@ def test_figures_of_the_sky_are_those_of_the_weighted_rows(scores):
 
 
 def test_on_the_sky_calibrated_p_is_of_the_right_size(scores):
-    found = evaluate(scores, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]["calibration"]
+    found = evaluation_of(scores, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]["calibration"]
     assert found["ece_raw"]["equal_width"]["value"] > 0.05
     assert found["ece_calibrated"]["equal_width"]["value"] < 0.002
 
@@ -44,7 +44,7 @@ def test_no_false_positive_seen_is_not_none_there(scores):
     test_others = (column(scores, "split") == "test") & (scores["label"].to_numpy() == 0)
     clean = rescored(scores, test_others, -20.0)
     clean = rescored(clean, (column(scores, "split") == "val") & (scores["label"].to_numpy() == 0), 40.0)
-    found = evaluate(clean, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]["at_thresholds"]
+    found = evaluation_of(clean, Choices(rounds=100, prevalence=1e-3)).metrics["sky"]["at_thresholds"]
     assert all(point["fpr_weighted"]["high"] > 0 for point in found)
     assert all(point["fpr_weighted"]["value"] == 0 for point in found)
     assert found[0]["purity_at_prevalence"]["low"] < 1

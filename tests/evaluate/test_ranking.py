@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lensctl.evaluate import scored
-from lensctl.evaluate.evaluation import Choices, evaluate
+from lensctl.evaluate.evaluation import Choices, evaluation_of
 from lensctl.stats import metrics
 from lensctl.stats.intervals import Resampling
 from tests.toys.manifests import changed
@@ -20,7 +20,7 @@ def test_recall_before_false_positives_and_purity_have_intervals_of_resampled_pi
             scores, "sampling_weight", np.where(scores["label"].to_numpy() == 1, 1.0, 1.0 + np.arange(len(scores)) % 9)
         )
     )
-    found = evaluate(weighted, Choices(rounds=100, prevalence=prevalence)).metrics
+    found = evaluation_of(weighted, Choices(rounds=100, prevalence=prevalence)).metrics
     test = scored.read_scores(weighted).of("test")
     weight = None if prevalence is None else test.weight
     rows = (found["sky"] if prevalence else found["ranking"]["test"])["purity_at_completeness"]

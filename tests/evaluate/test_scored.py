@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lensctl.evaluate import scored
-from lensctl.evaluate.evaluation import evaluate
+from lensctl.evaluate.evaluation import evaluation_of
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10_GRIZ
 from tests.evaluate.toys import QUICK, column, scores_of
@@ -18,7 +18,7 @@ from tests.toys.surveys import WIDE
 def test_rows_without_a_score_are_left_out_and_counted(scores):
     some = np.flatnonzero(column(scores, "split") == "test")[:7]
     lost = with_rows(scores, some.tolist(), logit=None, p=None, logit_0=None)
-    found = evaluate(lost, QUICK)
+    found = evaluation_of(lost, QUICK)
     assert found.metrics["rows"]["test"]["unscored"] == 7
     assert found.metrics["rows"]["test"]["scored"] == (column(scores, "split") == "test").sum() - 7
 
@@ -46,7 +46,7 @@ def test_rows_without_a_score_are_left_out_and_counted(scores):
 )
 def test_scores_that_would_make_a_figure_wrong_are_refused(scores, spoil, message):
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
-        evaluate(spoil(scores), QUICK)
+        evaluation_of(spoil(scores), QUICK)
 
 
 def test_the_bins_of_psf_and_depth_are_fixed_for_ls_dr10_and_fifths_for_others():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from lensctl.evaluate.evaluation import evaluate
+from lensctl.evaluate.evaluation import evaluation_of
 from tests.evaluate.toys import QUICK, column, rescored
 from tests.toys.scores import restamped
 
@@ -16,14 +16,14 @@ def test_levels_are_judged_row_by_row(scores, found):
     assert recall["passed"] is True
     assert recall["limit_inside_interval"] is True
     assert rows["AUC of val minus AUC of test"]["passed"] is None
-    bad = evaluate(rescored(scores, scores["label"].to_numpy() == 1, -6.0), QUICK)
+    bad = evaluation_of(rescored(scores, scores["label"].to_numpy() == 1, -6.0), QUICK)
     assert bad.metrics["levels"]["mvp"]["passed"] is False
     assert bad.metrics["levels"]["publication"]["passed"] is False
 
 
 def test_a_figure_without_meaning_is_none_and_reaches_no_level(scores):
     lone = scores.filter(pa.array((column(scores, "split") != "test") | (column(scores, "tier") != "A")))
-    found = evaluate(restamped(lone), QUICK)
+    found = evaluation_of(restamped(lone), QUICK)
     assert found.metrics["headline"]["tier_a_recall"]["value"] is None
     assert found.metrics["headline"]["tier_a_auc"]["value"] is None
     assert found.metrics["levels"]["mvp"]["passed"] is False

@@ -117,7 +117,8 @@ def serve() -> Iterator[FakeS3]:
             keys = [key for key in keys if "/" not in key[len(prefix) :]]
         left = [key for key in keys if key > start]
         page = left[:PAGE]
-        xml = ["<ListBucketResult><EncodingType>url</EncodingType>"]
+        more = str(len(left) > PAGE).lower()
+        xml = [f"<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>{more}</IsTruncated>"]
         for key in page:
             facts = f"<Size>{len(fake.objects[key])}</Size><ETag>&quot;{fake.etag(fake.objects[key])}&quot;</ETag>"
             when = "<LastModified>2024-01-01T00:00:00.000Z</LastModified>"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from lensctl.freeze import freeze
+from lensctl.freeze.folder import fill
 from lensctl.frozen import signature
-from lensctl.verify import verify
+from lensctl.frozen.proof.checks import prove
 from tests.toys import frozen as frozen_toys
 
 
@@ -24,7 +24,7 @@ def copy_of(bundle: Path, folder: Path, *names: str) -> Path:
 
 def frozen_of(folder, **options):
     """Freeze a folder's run into its `out`."""
-    return freeze(folder / "run", folder / "evaluation", [folder / "gates.jsonl"], folder / "out", **options)
+    return fill(folder / "run", folder / "evaluation", [folder / "gates.jsonl"], folder / "out", **options)
 
 
 def spoil_metrics(folder, change):
@@ -37,7 +37,7 @@ def spoil_metrics(folder, change):
 
 def failed(folder, **options):
     """Names of the checks that fail, with their offenders."""
-    return {check.check: set(check.offenders) for check in verify(folder, **options) if not check.passed}
+    return {check.check: set(check.offenders) for check in prove(folder, **options) if not check.passed}
 
 
 _SIGNED: list[Path] = []
@@ -50,7 +50,7 @@ def signed_bundle(factory: pytest.TempPathFactory) -> Path:
         folder = factory.mktemp("signed")
         private = signature.private_key(frozen_toys.key_pair(folder)[0])
         (folder / "frozen").mkdir()
-        freeze(bundle / "run", bundle / "evaluation", [bundle / "gates.jsonl"], folder / "frozen", key=private)
+        fill(bundle / "run", bundle / "evaluation", [bundle / "gates.jsonl"], folder / "frozen", key=private)
         _SIGNED.append(folder)
     return _SIGNED[0]
 

@@ -15,8 +15,8 @@ import torch
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from lensctl.evaluate.evaluation import Choices, evaluate
-from lensctl.freeze import freeze
+from lensctl.evaluate.evaluation import Choices, evaluation_of
+from lensctl.freeze.folder import fill
 from lensctl.frozen.gate_results import REQUIRED_GATES
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Step, chain_of, extend, stamp, step_input
@@ -24,8 +24,8 @@ from lensctl.io.tables.files import write_table
 from lensctl.learning.networks import architectures, checkpoint
 from lensctl.learning.training.settings import TrainConfig
 from lensctl.rules.checks import Check
-from lensctl.score import score
-from lensctl.train import train
+from lensctl.score import score_table
+from lensctl.train.fitting import fit
 from tests.toys import pixels, rings
 
 POOL_DIGEST = "sha256:" + "a" * 64
@@ -70,7 +70,7 @@ def make(folder: Path, count: int = 160, members: int = 1) -> pa.Table:
     manifest = stamp(table, chain_to_manifest())
     write_table(manifest, str(folder / "manifest.parquet"))
     config = TrainConfig(**{**CONFIG.as_dict(), "ensemble": members})
-    for _ in train(manifest, cutouts, config, folder / "run"):
+    for _ in fit(manifest, cutouts, config, folder / "run"):
         pass
     scores = scored(folder, manifest, cutouts)
     write_table(scores, str(folder / "scores.parquet"))
@@ -82,7 +82,7 @@ def make(folder: Path, count: int = 160, members: int = 1) -> pa.Table:
 def scored(folder: Path, manifest: pa.Table, cutouts: rings.InMemory) -> pa.Table:
     """Scores of the manifest by the run, with the chain that `lensctl score` stamps."""
     model = checkpoint.load_model(folder / "run")
-    rows = score(model, manifest, lambda rows: cutouts.read(rows, 16), device="cpu").rows
+    rows = score_table(model, manifest, lambda rows: cutouts.read(rows, 16), device="cpu").rows
     chain = chain_of(manifest)
     step = Step(
         "score",
@@ -97,7 +97,7 @@ def scored(folder: Path, manifest: pa.Table, cutouts: rings.InMemory) -> pa.Tabl
 
 def write_evaluation(folder: Path, scores: pa.Table) -> None:
     """evaluation/ with what `freeze` reads of it."""
-    found = evaluate(scores, Choices(rounds=100))
+    found = evaluation_of(scores, Choices(rounds=100))
     (folder / "evaluation" / "tables").mkdir(parents=True, exist_ok=True)
     write_metrics(folder, found.metrics)
     path = folder / "evaluation" / "tables" / "val_scores.parquet"
@@ -174,7 +174,7 @@ def bundle(factory: pytest.TempPathFactory, members: int = 1) -> Path:
         with tiny_network():
             make(folder, members=members)
             (folder / "frozen").mkdir()
-            freeze(folder / "run", folder / "evaluation", [folder / "gates.jsonl"], folder / "frozen")
+            fill(folder / "run", folder / "evaluation", [folder / "gates.jsonl"], folder / "frozen")
         _MADE[members] = folder
     return _MADE[members]
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from lensctl.io.cutouts import npz
+from lensctl.io.cutouts.store import Store, open_store
+from lensctl.io.reporter import Receipt
 from tests.toys.pixels import images
 
 MIXED: list[dict[str, npz.Array]] = [
@@ -29,3 +31,8 @@ def write_folder(folder: Path, extra: list[dict[str, npz.Array]], size: int = 9)
         }
         np.savez(folder / f"0001m0{i:02d}_{i}.npz", cutout=image, **meta, **more)
     return folder
+
+
+def opened(receipt: Receipt) -> Store:
+    """The store that a receipt says was made."""
+    return open_store(receipt["output"])

@@ -9,8 +9,9 @@ import numpy as np
 
 from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.rules import object_names
-from lensctl.sync import Outcome, sync
+from lensctl.sync import Outcome
 from lensctl.sync.places import open_object_store
+from lensctl.sync.run import copy
 
 NOTE = ".lensctl-sync.jsonl"
 MIB = 1 << 20
@@ -20,7 +21,7 @@ def run(source: object, target: object, include=(), exclude=(), **options) -> Ou
     """Sync between two paths."""
     there = open_object_store(str(source))
     selection = object_names.NameSelection(include, exclude, there.pattern)
-    return sync(there, open_object_store(str(target), target=True), selection=selection, **options)
+    return copy(there, open_object_store(str(target), target=True), selection=selection, **options)
 
 
 def tree(root: Path) -> dict[str, bytes]:

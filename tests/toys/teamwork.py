@@ -18,7 +18,7 @@ from lensctl.learning.training.distributed import CpuSyncBatchNorm, FailedElsewh
 from lensctl.learning.training.learner import Learner
 from lensctl.learning.training.settings import Resources, TrainConfig
 from lensctl.rules.errors import InputError, LensctlError
-from lensctl.train import train
+from lensctl.train.fitting import fit
 from tests.toys import rings
 
 RECIPE = TrainConfig(arch="resnet18", crop=16, epochs=2, batch_size=16, lr=3e-3, shift=2, patience=10)
@@ -45,7 +45,7 @@ def run(folder: Path, name: str, team: Team, config: TrainConfig = RECIPE, stop_
         pixels.images[spoil, 12, 12] = 3e38
         table = table.drop("cutout_sha256")
     (folder / name).mkdir(exist_ok=True)
-    events = train(table, pixels, config, folder / name / "run", team=team, **how)
+    events = fit(table, pixels, config, folder / name / "run", team=team, **how)
     list(itertools.islice(events, stop_after))
     events.close()
 

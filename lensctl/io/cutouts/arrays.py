@@ -1,14 +1,76 @@
-"""Zarr arrays through TensorStore, on local disk and S3."""
+"""Zarr groups and arrays made by zarr; their pixels read and written by TensorStore, on local disk and S3."""
 
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
+from lensctl.io.cutouts.layout import ALIGNED, CODECS, DIMENSIONS, GROUP, PIXELS, Layout
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError, ServiceError
 
 FILE_READS = 8  # concurrent; more would only wait for the same disks
+
+
+def make_pixels(folder: Path, layout: Layout, name: str) -> None:
+    """Make `images`, or an additional array of pixels, empty, unless it is there; several processes may do so at once.
+
+    Each cutout is a chunk of its own, and a file holds a shard of them.
+    """
+    if (folder / name / GROUP).exists():
+        return
+    import zarr  # here, because it takes 0.2 s
+    from zarr.codecs import BloscCodec
+    from zarr.errors import ContainsArrayError
+
+    shape, blosc = layout.shape(name), CODECS[layout.codec]
+    with suppress(ContainsArrayError):  # made by another process since
+        zarr.create_array(
+            folder / name,
+            shape=shape,
+            dtype=PIXELS[name].data_type,
+            chunks=(1, *shape[1:]),
+            shards=(layout.shard_rows, *shape[1:]),
+            compressors=BloscCodec(**blosc) if blosc else None,
+            fill_value=PIXELS[name].fill,
+            dimension_names=DIMENSIONS[: len(shape)],
+            zarr_format=3,
+        )
+
+
+def make_aligned(folder: Path, name: str, values: NDArray[Any]) -> None:
+    """Make an array with one number per row, in one chunk; replaces one that is there."""
+    import zarr
+
+    data_type, fill = ALIGNED[name]
+    zarr.create_array(
+        folder / name,
+        data=values.astype(data_type),
+        chunks=values.shape,
+        compressors=None,
+        fill_value=fill,
+        dimension_names=DIMENSIONS[:1],
+        zarr_format=3,
+        overwrite=True,
+        config={"write_empty_chunks": True},
+    )
+
+
+def make_group(folder: Path, attributes: Mapping[str, Any]) -> None:
+    """Make a group of the arrays in a folder, with consolidated metadata, so that one read opens all of them."""
+    import zarr
+
+    (folder / GROUP).unlink(missing_ok=True)  # left by an interrupted run
+    zarr.create_group(folder, attributes=dict(attributes), zarr_format=3)
+    with warnings.catch_warnings():  # that the index is no array, and Zarr v3 has no word on consolidated metadata
+        warnings.simplefilter("ignore", UserWarning)
+        zarr.consolidate_metadata(folder, zarr_format=3)
 
 
 def open_array(path: str, *, read: bool = False) -> Any:

@@ -258,6 +258,17 @@ def listing(path: str | Path, folder: str | Path) -> CutoutListing:
     return CutoutListing(rows, digests.of_table(inside), merged(chains.values()), size_px)
 
 
+def root_of(manifest: str, root: str | Path | None) -> str:
+    """Folder that a manifest's `cutout_path` is relative to: `root` if given, else the manifest's folder."""
+    if root is not None:
+        return str(root)
+    if manifest == "-":
+        raise InputError("a manifest on stdin has no folder to resolve cutout_path against", "add --root FOLDER")
+    if "://" in manifest:
+        return manifest.rpartition("/")[0]
+    return str(Path(manifest).absolute().parent)
+
+
 def npz_files(folder: str | Path) -> list[Path]:
     """The .npz files of a folder, in name order; InputError if there are none."""
     if not Path(folder).is_dir():

@@ -1,4 +1,4 @@
-"""On-disk layout of a cutout store: names, columns, shards, codecs, and the Zarr v3 metadata."""
+"""On-disk layout of a cutout store: names, columns, shards, codecs and attributes."""
 
 from __future__ import annotations
 
@@ -33,47 +33,38 @@ ORIGIN_COLUMNS = (
 """What a source of cutouts says of where each comes from."""
 
 QUALITY_COLUMNS = ("status", "cutout_ok", "has_nan", "nan_pixel_count", "bad_pixel_frac")
-ALIGNED = {"ra": "float64", "dec": "float64", "cutout_ok": "bool"}
-CODECS: dict[str, tuple[dict[str, Any], ...]] = {
-    "none": (),
-    "lz4": (
-        {
-            "name": "blosc",
-            "configuration": {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 4, "blocksize": 0},
-        },
-    ),
-    "zstd": (
-        {
-            "name": "blosc",
-            "configuration": {"cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": 4, "blocksize": 0},
-        },
-    ),
+ALIGNED = {"ra": ("float64", math.nan), "dec": ("float64", math.nan), "cutout_ok": ("bool", False)}
+"""Arrays with one number per row: data type and fill value."""
+
+CODECS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "lz4": {"cname": "lz4", "clevel": 5, "shuffle": "shuffle", "typesize": 4, "blocksize": 0},
+    "zstd": {"cname": "zstd", "clevel": 3, "shuffle": "shuffle", "typesize": 4, "blocksize": 0},
 }
-LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+"""Settings of the blosc codec of each name."""
+
 LARGEST_PX = 3000  # what the cutout service serves
 DIMENSIONS = ("row", "y", "x", "band")
 
 
 @dataclass(frozen=True)
-class Extra:
-    """An additional pixel array: its data type, whether it has one plane per band, and its fill value."""
+class PixelArray:
+    """A pixel array: its data type, whether it has one plane per band, and its fill value."""
 
     data_type: str
     per_band: bool
     fill: float | int
 
-    @property
-    def zarr_fill(self) -> Any:
-        """The fill value as in Zarr metadata."""
-        return "NaN" if isinstance(self.fill, float) else self.fill
-
 
 EXTRAS = {
-    "invvar": Extra("float32", True, math.nan),
-    "maskbits": Extra("int32", False, -1),
-    "psfsize": Extra("float32", True, math.nan),
+    "invvar": PixelArray("float32", True, math.nan),
+    "maskbits": PixelArray("int32", False, -1),
+    "psfsize": PixelArray("float32", True, math.nan),
 }
 """Planes of a coadd besides its image: 1/nanomaggy^2, bits (-1, all bits set: no plane), FWHM in arcsec."""
+
+PIXELS = {IMAGES: PixelArray("float32", True, math.nan), **EXTRAS}
+"""All arrays of pixels."""
 
 
 @dataclass(frozen=True)
@@ -140,61 +131,14 @@ class Layout:
         """Path of a shard's file of an additional pixel array."""
         return f"{name}/c/{shard}/0/0/0" if EXTRAS[name].per_band else f"{name}/c/{shard}/0/0"
 
-    def plane_shape(self, name: str, rows: int) -> tuple[int, ...]:
-        """Shape of some rows of an additional array: (n, S, S, B), or (n, S, S) if all bands share a plane."""
-        return (rows, self.size, self.size, *([len(self.bands)] if EXTRAS[name].per_band else []))
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a pixel array: (N, S, S, B), or (N, S, S) if all bands share a plane."""
+        return (self.rows, self.size, self.size, *([len(self.bands)] if PIXELS[name].per_band else []))
 
-    def images_metadata(self) -> dict[str, Any]:
-        """`zarr.json` of `images`."""
-        return self._sharded([self.rows, self.size, self.size, len(self.bands)], "float32", "NaN")
-
-    def plane_metadata(self, name: str) -> dict[str, Any]:
-        """`zarr.json` of an additional pixel array, laid out like `images`."""
-        extra = EXTRAS[name]
-        return self._sharded([*self.plane_shape(name, self.rows)], extra.data_type, extra.zarr_fill)
-
-    def _sharded(self, shape: list[int], data_type: str, fill: Any) -> dict[str, Any]:
-        inner = {
-            "chunk_shape": [1, *shape[1:]],
-            "codecs": [LITTLE, *CODECS[self.codec]],
-            "index_codecs": [LITTLE, {"name": "crc32c"}],
-            "index_location": "end",
-        }
-        sharded = {"name": "sharding_indexed", "configuration": inner}
-        names = DIMENSIONS[: len(shape)]
-        return _array_metadata(shape, [self.shard_rows, *shape[1:]], data_type, fill, [sharded], names)
-
-    def aligned_metadata(self, data_type: str) -> dict[str, Any]:
-        """`zarr.json` of an array with one number per row, in one chunk."""
-        fill: Any = False if data_type == "bool" else "NaN"
-        return _array_metadata([self.rows], [self.rows], data_type, fill, [LITTLE], DIMENSIONS[:1])
-
-
-def _array_metadata(
-    shape: list[int], chunk: list[int], data_type: str, fill: Any, codecs: list[Any], dimensions: tuple[str, ...]
-) -> dict[str, Any]:
-    return {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": shape,
-        "data_type": data_type,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": fill,
-        "codecs": codecs,
-        "dimension_names": list(dimensions),
-        "attributes": {},
-    }
-
-
-def group_metadata(layout: Layout, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """`zarr.json` of the group, with consolidated metadata, so that one read opens all arrays."""
-    arrays = {name: layout.aligned_metadata(data_type) for name, data_type in ALIGNED.items()}
-    arrays |= {name: layout.plane_metadata(name) for name in layout.planes}
-    inline = {"kind": "inline", "must_understand": False, "metadata": {**arrays, IMAGES: layout.images_metadata()}}
-    known = {name: value for name, value in asdict(layout).items() if name != "planes" or value}
-    named = {ATTRIBUTE: {"kind": KIND, "format": FORMAT, **known, **attributes}}
-    return {"zarr_format": 3, "node_type": "group", "attributes": named, "consolidated_metadata": inline}
+    def attributes(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        """Attributes of the group: the layout, and some more."""
+        known = {name: value for name, value in asdict(self).items() if name != "planes" or value}
+        return {ATTRIBUTE: {"kind": KIND, "format": FORMAT, **known, **more}}
 
 
 def index_schema(layout: Layout, meta: tuple[pa.Field, ...] = ()) -> pa.Schema:

@@ -55,7 +55,7 @@ class Store:
             raise InputError(
                 f"{self.path} is incomplete: still being written, or interrupted", "wait, or rerun the command"
             )
-        group = self._json(GROUP)
+        group = self._json(GROUP)  # not through zarr, whose import takes 0.2 s, four times what opening takes
         attributes = group.get("attributes", {}).get(ATTRIBUTE)
         if not isinstance(attributes, dict) or attributes.get("kind") != KIND:
             raise InputError(f"{self.path}/{GROUP}: not a cutout store of lensctl", "make one with cutout or pack")

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lensctl.io.cutouts import npz_columns
-from lensctl.io.cutouts.arrays import open_array, tensorstore_errors
-from lensctl.io.cutouts.layout import ALIGNED, GROUP, IMAGES, INDEX, Layout, group_metadata, index_schema
+from lensctl.io.cutouts.arrays import make_aligned, make_group, make_pixels, open_array, tensorstore_errors
+from lensctl.io.cutouts.layout import ALIGNED, GROUP, IMAGES, INDEX, Layout, index_schema
 from lensctl.io.cutouts.store import Store
 from lensctl.io.provenance.steps import Chain, stamp, survey_of, to_list
 from lensctl.io.storage.atomic import sync_to_disk
@@ -106,7 +106,7 @@ class StoreWriter:
             "provenance": to_list(chain),
         }
         with self.place.scratch() as folder:
-            arrays = _make_arrays(folder, self.layout)
+            pixels = _make_pixels(folder, self.layout)
             aligned: dict[str, list[NDArray[Any]]] = {name: [] for name in ALIGNED}
             with pq.ParquetWriter(folder / INDEX, stamped, compression="zstd") as index:
                 for rows in _regrouped(parts, ROW_GROUP_ROWS):
@@ -114,14 +114,10 @@ class StoreWriter:
                     for name, values in aligned.items():
                         values.append(rows[name].to_numpy())
             for name, values in aligned.items():
-                shutil.rmtree(folder / name, ignore_errors=True)
-                (folder / name).mkdir()
-                _write_text(folder / name / GROUP, self.layout.aligned_metadata(ALIGNED[name]))
-                with tensorstore_errors(self.place.path):
-                    open_array(str(folder / name)).write(np.concatenate(values).astype(ALIGNED[name])).result()
-            _write_text(folder / GROUP, group_metadata(self.layout, group_attributes))
+                make_aligned(folder, name, np.concatenate(values))
+            make_group(folder, self.layout.attributes(group_attributes))
             of_aligned = [f"{name}/{file}" for name in ALIGNED for file in (GROUP, "c/0")]
-            self.place.settle(folder, [*arrays, INDEX, *of_aligned, GROUP])
+            self.place.settle(folder, [*pixels, INDEX, *of_aligned, GROUP])
         self.place.finish()
 
     def _plane_bytes(self) -> dict[str, dict[str, list[int]]]:
@@ -176,7 +172,7 @@ class ShardWriter:
         arrays = {self.layout.file(shard): (IMAGES, images)}
         arrays |= {self.layout.plane_file(name, shard): (name, (planes or {})[name]) for name in self.layout.planes}
         with self.place.scratch() as folder:
-            _make_arrays(folder, self.layout)
+            _make_pixels(folder, self.layout)
             for name, (array, values) in arrays.items():
                 (folder / name).unlink(missing_ok=True)  # left by an interrupted run, or linked from an older store
                 with tensorstore_errors(str(folder / name)):
@@ -222,14 +218,12 @@ class ShardWriter:
         return pq.ParquetFile(io.BytesIO(self.place.part(_part_name(shard)))).read()
 
 
-def _make_arrays(folder: Path, layout: Layout) -> list[str]:
-    """Create the pixel arrays' metadata where missing; returns the metadata file names."""
-    arrays = {IMAGES: layout.images_metadata(), **{name: layout.plane_metadata(name) for name in layout.planes}}
-    for name, metadata in arrays.items():
-        if not (folder / name / GROUP).exists():
-            (folder / name).mkdir(exist_ok=True)
-            _write_text(folder / name / GROUP, metadata)
-    return [f"{name}/{GROUP}" for name in arrays]
+def _make_pixels(folder: Path, layout: Layout) -> list[str]:
+    """Make the pixel arrays where missing; returns the names of their metadata files."""
+    names = (IMAGES, *layout.planes)
+    for name in names:
+        make_pixels(folder, layout, name)
+    return [f"{name}/{GROUP}" for name in names]
 
 
 def _link(source: Path, target: Path) -> None:
@@ -273,10 +267,3 @@ def _regrouped(tables: Iterator[pa.Table], rows: int) -> Iterator[pa.Table]:
             waiting = [joined.slice(rows)]
     if sum(t.num_rows for t in waiting):
         yield pa.concat_tables(waiting).combine_chunks()
-
-
-def _write_text(path: Path, values: Mapping[str, Any]) -> None:
-    """Write JSON atomically, because other processes may read it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
-    os.replace(temporary, path)

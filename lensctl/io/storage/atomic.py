@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -35,6 +36,11 @@ def refuse_pipe(path: str | Path) -> None:
     """Raise InputError for `-`: only tables go through pipes."""
     if str(path) == "-":
         raise InputError("this output cannot go through a pipe", "give a file name")
+
+
+def token() -> str:
+    """A name that nothing else has."""
+    return secrets.token_hex(16)
 
 
 def part_of(path: str | Path) -> Path:
@@ -126,3 +132,11 @@ def forget(path: Path) -> None:
             os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
         finally:
             os.close(handle)
+
+
+def local_folder(path: str, what: str) -> Path:
+    """A folder on local disk; InputError for one on S3. `what` is the start of the message."""
+    if path.startswith(("s3://", "s3a://")):
+        raise InputError(f"{path}: {what} local disk", "use a local folder and copy it with `lensctl sync`")
+    refuse_pipe(path)
+    return Path(path)

@@ -105,8 +105,9 @@ class GrowingOnDisk:
 
     def finish(self) -> None:
         """Move the folder into place."""
-        for stray in self.job.built.rglob("*.__lock"):  # left by killed writers
-            stray.unlink()
+        for pattern in ("*.__lock", "*.partial"):  # left by killed writers, of tensorstore and zarr
+            for stray in self.job.built.rglob(pattern):
+                stray.unlink()
         self.job.finish()
 
     def abandon(self) -> None:

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import urllib3
-
-RETRIED_STATUSES = (429, 500, 502, 503, 504)
-"""HTTP statuses that are worth a retry."""
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -44,18 +38,6 @@ class RetryPolicy:
     def for_botocore(self) -> dict[str, Any]:
         """The policy for botocore, which has its own waits."""
         return {"mode": "standard", "total_max_attempts": self.tries}
-
-    def for_urllib3(self) -> urllib3.Retry:
-        """The policy for urllib3."""
-        import urllib3
-
-        return urllib3.Retry(
-            self.tries - 1,
-            backoff_factor=self.first_wait_seconds,
-            backoff_max=self.longest_wait_seconds,
-            status_forcelist=RETRIED_STATUSES,
-            raise_on_status=False,
-        )
 
 
 POLICY = RetryPolicy()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,19 @@ def _client(session: Any, **options: Any) -> Any:
         request_checksum_calculation="when_required",  # the signature includes a digest of the body
         **options,
     )
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
     return session.create_client("s3", region_name=_region(session), config=config)
+
+
+def _timestamp(text: str) -> datetime:
+    """A time from S3. Botocore's own parser takes 90 us of the 106 us of an entry in a listing."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # a header, such as Mon, 01 Jan 2024 00:00:00 GMT
+        from botocore.utils import parse_timestamp
+
+        found: datetime = parse_timestamp(text)
+        return found
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,11 @@ def setting() -> Setting:
     except botocore.exceptions.BotoCoreError as error:
         raise InputError(f"AWS configuration: {error}", "see `aws configure list`") from error
     return Setting(region, endpoint, found.method if found else None)
+
+
+def set_region(region: str) -> None:
+    """Use this region for the rest of the process."""
+    os.environ["AWS_REGION"] = region
 
 
 def answers(bucket: str, seconds: float = 5.0) -> None:
@@ -187,18 +205,6 @@ def client() -> Any:
 @functools.lru_cache(maxsize=4)
 def _shared_client(aws: Account) -> Any:
     return _client(aws.session, max_pool_connections=32, retries=POLICY.for_botocore())
-
-
-def signed(bucket: str, query: Mapping[str, str], seconds: int = 3600) -> str:
-    """A presigned URL for a query to a bucket."""
-    from botocore.auth import S3SigV4QueryAuth
-    from botocore.awsrequest import AWSRequest
-
-    aws = account()
-    root = aws.endpoint or f"https://s3.{aws.region}.amazonaws.com"
-    request = AWSRequest("GET", f"{root.rstrip('/')}/{bucket}", params=dict(query))
-    S3SigV4QueryAuth(aws.session.get_credentials(), "s3", aws.region, expires=seconds).add_auth(request)
-    return str(request.url)
 
 
 @contextmanager

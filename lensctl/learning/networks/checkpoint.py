@@ -21,7 +21,7 @@ from lensctl.io.storage.atomic import whole_file
 from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.data.row_selection import Fold
 from lensctl.learning.networks import architectures
-from lensctl.learning.torch_errors import INVALID_FILE_ERRORS
+from lensctl.learning.torch_errors import InvalidFile, unpickling
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
 from lensctl.rules.survey_file import survey_of_text, text_of_survey
@@ -222,12 +222,14 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix == ".safetensors":
         return load_tensors(path)[0]
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with unpickling():
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", "give a file of weights") from error
-    except INVALID_FILE_ERRORS as error:
+    except InvalidFile as error:
+        kind = type(error.__cause__).__name__
         raise InputError(
-            f"{path}: neither safetensors nor a plain torch state_dict; other pickles are not loaded",
+            f"{path}: neither safetensors nor a plain torch state_dict ({kind}); other pickles are not loaded",
             "save only model.state_dict(), or use safetensors",
         ) from error
     if not isinstance(found, dict) or not all(isinstance(v, torch.Tensor) for v in found.values()):

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from lensctl.learning.networks.predict import PixelsToLogit
-from lensctl.learning.torch_errors import INVALID_FILE_ERRORS
-from lensctl.rules.errors import InputError
+from lensctl.learning.torch_errors import InvalidFile, unpickling
+from lensctl.rules.errors import InputError, first_line
 
 PROGRAM = (
     "archive_format",
@@ -46,14 +46,14 @@ def write(network: PixelsToLogit, size: int, bands: int, path: Path) -> None:
 def load(path: Path) -> nn.Module:
     """Load a program as a module; InputError if it is missing, damaged, or holds more than plain tensors."""
     try:
-        _refuse_more_than_tensors(path)
-        return torch.export.load(path).module()
+        with unpickling():
+            _refuse_more_than_tensors(path)
+            return torch.export.load(path).module()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "freeze the model again") from error
-    except (*INVALID_FILE_ERRORS, OSError) as error:
-        reason = str(error).strip().splitlines()
+    except (InvalidFile, OSError) as error:
         raise InputError(
-            f"{path}: invalid torch.export program ({reason[0][:120] if reason else type(error).__name__})",
+            f"{path}: invalid torch.export program ({first_line(error)})",
             "freeze the model again with the installed torch version",
         ) from error
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 
 from lensctl.astro.rgb import lupton_rgb
-from lensctl.evaluate.evaluation import evaluate
+from lensctl.evaluate.evaluation import evaluation_of
 from lensctl.evaluate.report import folder, pictures, plots
 from lensctl.io.tables.files import read_table
 from tests.evaluate.toys import QUICK, write
@@ -16,7 +16,7 @@ from tests.toys.surveys import WIDE
 
 def test_the_folder_holds_everything_and_the_same_bytes_twice(tmp_path, scores, found):
     first = write(tmp_path, found)
-    second = write(tmp_path, evaluate(scores, QUICK), "again")
+    second = write(tmp_path, evaluation_of(scores, QUICK), "again")
     names = sorted(str(file.relative_to(first)) for file in first.rglob("*") if file.is_file())
     assert [name for name in names if "/" not in name] == ["metrics.json", "report.html"]
     assert {name for name in names if name.startswith("plots/")} == {

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from lensctl.evaluate.evaluation import evaluate
+from lensctl.evaluate.evaluation import evaluation_of
 from lensctl.evaluate.report.gallery import galleries_shown
 from lensctl.evaluate.report.html import number, render
 from tests.evaluate.toys import QUICK, column, write
@@ -16,7 +16,7 @@ from tests.toys.scores import restamped, toy_scores
 
 
 def test_the_report_shows_an_ensembles_spread_beside_the_interval():
-    found = evaluate(toy_scores(members=3), QUICK)
+    found = evaluation_of(toy_scores(members=3), QUICK)
     html = render(found, {}, {})
     row = html.split("<td>AUC</td>")[1].split("</tr>")[0]
     spread = found.metrics["ensemble"]["spread"]["auc"]
@@ -67,7 +67,7 @@ def test_without_pixels_the_report_says_so(found):
 def test_names_in_the_data_cannot_inject_markup(scores):
     row = int(np.argmax(np.where(column(scores, "split") == "test", scores["logit"].to_numpy(), -99)))
     nasty = with_rows(scores, [row], galaxy_id='"><script>alert(1)</script>')
-    html = render(evaluate(restamped(nasty), QUICK), {}, {})
+    html = render(evaluation_of(restamped(nasty), QUICK), {}, {})
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert" in html
 

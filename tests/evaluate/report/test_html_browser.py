@@ -11,7 +11,7 @@ import pytest
 
 from lensctl.cli.main import main
 from lensctl.evaluate import against
-from lensctl.evaluate.evaluation import Choices, evaluate
+from lensctl.evaluate.evaluation import Choices, evaluation_of
 from lensctl.evaluate.report import folder, plots
 from lensctl.io.tables.files import read_table, write_table
 from tests.toys import catalogs as toys
@@ -32,7 +32,7 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "PLOTS", {name: plots.PLOTS[name] for name in ("roc", "recall_by_stratum")})
         (place / "evaluation").mkdir()
-        found = evaluate(scores, Choices(rounds=100, top=20, prevalence=1e-3), other=other)
+        found = evaluation_of(scores, Choices(rounds=100, top=20, prevalence=1e-3), other=other)
         folder.write(found, place / "evaluation", toy_pixels)
     return place
 

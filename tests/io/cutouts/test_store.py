@@ -236,6 +236,7 @@ def test_a_killed_writer_goes_on_and_ends_with_the_same_bytes(made: Store, tmp_p
     assert not path.exists()
     (tmp_path / ".a.zarr.part/parts/000002.parquet").unlink()  # killed after the pixels, before the rows
     (tmp_path / ".a.zarr.part/whole/images/c/0/0/0/0.__lock").write_text("left behind")
+    (tmp_path / ".a.zarr.part/whole/images/zarr.1f.partial").write_text("left behind")
     layout = Layout(len(PIXELS), 9, LS_DR10.bands, 4)
     with begin_folder(str(path), {"made": "up"}) as workplace:
         assert workplace.job.resumed

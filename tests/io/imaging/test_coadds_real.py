@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from lensctl.cutout import cutout
+from lensctl.cutout.making import make
 from lensctl.export import export
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.npz import PROVENANCE
@@ -20,6 +20,7 @@ from lensctl.io.imaging.coadds import CoaddSource
 from lensctl.io.imaging.local_bricks import LocalBricks
 from lensctl.io.provenance.steps import Step
 from lensctl.pack import pack
+from tests.toys.npz_folders import opened
 
 BRICK = "0959p805"
 
@@ -49,7 +50,7 @@ def places(folder: Path, count: int = 40) -> pa.Table:
 def test_stamps_of_the_real_brick_are_astropys_pixels_at_astropys_place(coadd: Path, tmp_path: Path) -> None:
     rows = places(coadd)
     source = CoaddSource(str(coadd), processes=1)
-    made = cutout(rows, str(tmp_path / "a.zarr"), source, Layout(40, 101), (Step("cutout", {}),))
+    made = make(rows, str(tmp_path / "a.zarr"), source, Layout(40, 101), (Step("cutout", {}),))
     assert made.statuses == {"missing_band": 40}
     index = made.store.index
     assert index["error"].unique().to_pylist() == [f"no r image of brick {BRICK}"]
@@ -85,18 +86,18 @@ def test_real_dr10_cutouts_go_through_pack_and_export_bit_identical(
     real_data: Path, tmp_path: Path, compress: bool
 ) -> None:
     folder = real_data / "dr10-cutouts"
-    packed = pack(folder, str(tmp_path / "a.zarr"), processes=1)
-    assert packed.statuses == {"ok": 3}
-    index = packed.store.index
+    packed = pack(folder, str(tmp_path / "a.zarr"), workers=1)
+    assert packed["status"] == {"ok": 3}
+    index = opened(packed).index
     assert index["source"].unique().to_pylist() == ["viewer"]
     assert index["layer"].unique().to_pylist() == ["ls-dr10"]
     assert index["pixel_scale_arcsec"].unique().to_pylist() == [0.262]
-    export(packed.store, tmp_path / "out", compress=compress, processes=1)
+    export(packed["output"], tmp_path / "out", compress=compress, workers=1)
     for file in sorted(folder.glob("*.npz")):
         with np.load(file) as before, np.load(tmp_path / "out" / file.name) as after:
             assert after.files == [*before.files, PROVENANCE]
             for key in before.files:
                 assert (after[key].dtype, after[key].shape) == (before[key].dtype, before[key].shape), key
                 assert after[key].tobytes() == before[key].tobytes(), key
-    again = pack(tmp_path / "out", str(tmp_path / "b.zarr"), processes=1).store
-    assert again.digest == packed.store.digest
+    again = opened(pack(tmp_path / "out", str(tmp_path / "b.zarr"), workers=1))
+    assert again.digest == opened(packed).digest

@@ -16,7 +16,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from lensctl.cli.main import main
-from lensctl.cutout import cutout
+from lensctl.cutout.making import make
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.fits.tiles import Mask
 from lensctl.io.imaging import remote_bricks
@@ -282,7 +282,7 @@ def test_the_table_of_bricks_is_found_beside_the_root(server: Server, root: Path
 
 def store(path: Path, url: str, rows: pa.Table, **more: object) -> str:
     source = CoaddSource(url, 21, processes=1, tries=1, **more)
-    cutout(rows, str(path), source, Layout(rows.num_rows, 21, shard_rows=5), (Step("cutout", {"a": 1}),))
+    make(rows, str(path), source, Layout(rows.num_rows, 21, shard_rows=5), (Step("cutout", {"a": 1}),))
     return folder_digest(path)
 
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.cutout import MadeStore, cutout
+from lensctl.cutout.making import MadeStore, make
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.backoff import Pace
@@ -70,7 +70,7 @@ def fetch(
     )
     source = ViewerSource(asked, limits, lambda: NOW, connections, timeout)
     chain = (Step("cutout", {"layer": layer, "rows": objects.num_rows}),)
-    return cutout(objects, str(path), source, Layout(objects.num_rows, SIZE, LS_DR10.bands, shard_rows), chain)
+    return make(objects, str(path), source, Layout(objects.num_rows, SIZE, LS_DR10.bands, shard_rows), chain)
 
 
 def sky(ra: float, dec: float) -> np.ndarray:

@@ -26,7 +26,6 @@ def test_every_library_asks_as_often(tries):
     policy = RetryPolicy(tries)
     assert policy.for_obstore(60)["max_retries"] == tries - 1
     assert policy.for_botocore()["total_max_attempts"] == tries
-    assert policy.for_urllib3().total == tries - 1
 
 
 def test_obstore_takes_the_policy():

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lensctl.evaluate.evaluation import Choices, evaluate
-from lensctl.freeze import freeze
+from lensctl.evaluate.evaluation import Choices, evaluation_of
+from lensctl.freeze.folder import fill
 from lensctl.frozen import layout, signature
 from lensctl.frozen.gate_results import REQUIRED_GATES
 from lensctl.io.provenance import digests
@@ -205,7 +205,7 @@ def test_scores_of_another_run_are_refused(bundle, folder):
     source = score.input("model")
     other = Input("model", "run", "sha256:" + "8" * 64, source.step)
     forged = Step("score", score.parameters, (other, score.input("manifest")))
-    found = evaluate(stamp(scores, (*chain[:-1], forged)), Choices(rounds=100)).metrics
+    found = evaluation_of(stamp(scores, (*chain[:-1], forged)), Choices(rounds=100)).metrics
     found["model_digest"] = source.digest
     frozen_toys.write_metrics(folder, found)
     frozen_toys.write_gates(folder)
@@ -236,7 +236,7 @@ def test_validation_scores_that_were_changed_are_refused(folder):
 def test_gates_may_be_spread_over_several_files(folder):
     lines = frozen_toys.gate_lines(folder)
     files = [frozen_toys.write_gates(folder, lines[k::3], f"g{k}.jsonl") for k in range(3)]
-    freeze(folder / "run", folder / "evaluation", files, folder / "out")
+    fill(folder / "run", folder / "evaluation", files, folder / "out")
     kept = (folder / "out" / "gates.jsonl").read_text().splitlines()
     assert [json.loads(line)["gate"] for line in kept] == list(REQUIRED_GATES)
 

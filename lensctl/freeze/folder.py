@@ -4,49 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lensctl.freeze.evidence import Evidence, gate_digests, gather
 from lensctl.frozen import layout, model_card, signature
 from lensctl.frozen.gate_results import as_text, missing_or_failed, read_gate_results
-from lensctl.frozen.lineage import FIX, lineage_of
+from lensctl.io.cutouts.by_manifest import root_of
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.environment import installed_versions, source_commit
-from lensctl.io.provenance.steps import Input, Step, extend, from_list, step_input, to_list
+from lensctl.io.provenance.steps import Input, Step, extend, step_input, to_list
+from lensctl.io.reporter import SILENT, Receipt, Reporter
+from lensctl.io.storage.atomic import refuse_existing, whole_folder
 from lensctl.io.tables.files import read_table
 from lensctl.learning.networks import checkpoint, exported_program, predict
 from lensctl.learning.networks.golden import NAME, read_golden, write_golden
 from lensctl.learning.training import trained_on
 from lensctl.learning.training.run_folder import versions
+from lensctl.learning.training.trained_on import Data
 from lensctl.rules.errors import InputError
-from lensctl.stats import thresholds
 
 if TYPE_CHECKING:
-    from lensctl.frozen.lineage import Lineage
     from lensctl.frozen.signature import PrivateKey
-    from lensctl.io.provenance.steps import Chain
     from lensctl.learning.networks.checkpoint import ScoringModel
     from lensctl.learning.networks.golden import Golden
-    from lensctl.learning.training.trained_on import Data
-    from lensctl.stats.thresholds import Threshold
-
-VAL_SCORES = "val_scores"
-BOUND_TO_MANIFEST = ("splits", "overlap", "pixels", "homogeneity", "weights", "shortcut")
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What a frozen model is based on: run.json, metrics.json, provenance, and the scores behind the thresholds."""
-
-    run: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    metrics_digest: str
-    chain: Chain
-    steps: Lineage
-    chosen: tuple[Threshold, ...]
-    val_scores: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -61,6 +44,83 @@ class Frozen:
 
 
 def freeze(
+    run_dir: str | Path,
+    frozen_dir: str | Path,
+    *,
+    evaluation: str | Path,
+    gates: Sequence[str | Path],
+    allow_failed: str = "",
+    manifest: str | Path | None = None,
+    root: str | Path | None = None,
+    key: PrivateKey | None = None,
+    overwrite: bool = False,
+    report: Reporter = SILENT,
+) -> Receipt:
+    """Freeze a run with its evaluation and gates into a folder.
+
+    Parameters
+    ----------
+    run_dir, frozen_dir : path
+        Made by `train`, and the folder to create.
+    evaluation : path
+        Made by `evaluate`.
+    gates : sequence of paths
+        JSON lines of gates.
+    allow_failed : str
+        Reason for waiving failed or missing gates.
+    manifest : path, optional
+        The training manifest: it and all its cutouts are compared with their state at training.
+    root : path, optional
+        Folder that its `cutout_path` is relative to; default the manifest's.
+    key : PrivateKey, optional
+        Signs the folder; from `frozen.signature.private_key`.
+
+    Returns
+    -------
+    Receipt
+        With digest, members, golden inputs, gates waived, cutouts compared.
+
+    Raises
+    ------
+    InputError
+        See `fill`; an existing folder.
+    """
+    refuse_existing(str(frozen_dir), overwrite)
+    data = None
+    if manifest is not None:
+        data = Data(read_table(str(manifest)), root_of(str(manifest), root), str(manifest))
+    cutouts = 0 if data is None else data.manifest.num_rows
+    with whole_folder(frozen_dir, overwrite) as part, report.progress("cutouts compared", cutouts) as advance:
+        frozen = fill(
+            Path(run_dir),
+            Path(evaluation),
+            [Path(path) for path in gates],
+            part,
+            allow_failed=allow_failed,
+            data=data,
+            key=key,
+            advance=advance,
+        )
+    if frozen.mock:
+        report.say("the model was trained on a mock survey; its README says so")
+    if data is None:
+        report.say("manifest and cutouts were not compared with the training data; use --manifest FILE to do so")
+    for problem in frozen.allowed:
+        report.say(f"waived: {problem}")
+    return {
+        "command": "freeze",
+        "output": str(frozen_dir),
+        "model_digest": frozen.model_digest,
+        "members": frozen.members,
+        "golden": frozen.golden,
+        "gates_let_pass": len(frozen.allowed),
+        "cutouts_compared": cutouts,
+        "signed": key is not None,
+        "mock": frozen.mock,
+    }
+
+
+def fill(
     run: Path,
     evaluation: Path,
     gates: Sequence[Path],
@@ -130,81 +190,6 @@ def freeze(
         names = sorted([*names, layout.SIGNATURE])
     layout.seal(folder, names)
     return Frozen(model.digest, model.card.members, len(judged.label), tuple(failed), bool(evidence.metrics["mock"]))
-
-
-def gather(run: Path, model: ScoringModel, evaluation: Path) -> Evidence:
-    """Read run and evaluation; InputError if they do not belong together."""
-    facts = checkpoint.read_json(run / checkpoint.RUN)
-    if facts.get("kind") != "run" or not facts.get("stopped"):
-        raise InputError(f"{run}: not a finished run", "name a folder written by `lensctl train`")
-    path = evaluation / layout.METRICS
-    metrics = _metrics(path)
-    for name, own, whose in (
-        ("model_digest", model.digest, "weights"),
-        ("manifest_digest", facts.get("manifest_digest"), "manifest"),
-    ):
-        if metrics[name] != own:
-            raise InputError(
-                f"{path}: the evaluation is of other weights ({metrics[name]}) than the run's ({own})"
-                if whose == "weights"
-                else f"{path}: the evaluation is of another manifest ({metrics[name]}) than the run's ({own})",
-                f"score and evaluate {run.name} on the manifest it was trained on",
-            )
-    chain = from_list(metrics["provenance"], str(path))
-    steps = lineage_of(chain, str(path))
-    _refuse_other_steps(steps, model, str(path))
-    if steps.digest("evaluate", "scores") != metrics["scores_digest"]:
-        raise InputError(f"{path}: scores_digest does not match the provenance", "evaluate again")
-    chosen, val_scores = _thresholds(evaluation, metrics)
-    return Evidence(facts, metrics, digests.of_file(path), chain, steps, chosen, val_scores)
-
-
-def gate_digests(evidence: Evidence) -> dict[str, str]:
-    """Required input digest of each gate."""
-    manifest = str(evidence.run["manifest_digest"])
-    return {
-        "pool": evidence.steps.digest("sample", "pool"),
-        **dict.fromkeys(BOUND_TO_MANIFEST, manifest),
-        "trained": evidence.metrics_digest,
-    }
-
-
-def _metrics(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path.parent}: no {path.name} in this folder", "name a folder written by `lensctl evaluate`")
-    found = checkpoint.read_json(path)
-    needed = ("model_digest", "manifest_digest", "scores_digest", "thresholds", "headline", "levels", "mock", "tables")
-    missing = [name for name in (*needed, "provenance") if not isinstance(found, dict) or name not in found]
-    if missing:
-        raise InputError(f"{path}: '{missing[0]}' is missing", "evaluate again")
-    return dict(found)
-
-
-def _refuse_other_steps(steps: Lineage, model: ScoringModel, where: str) -> None:
-    """Raise InputError if the evaluation is not of these weights or their training run."""
-    if not model.chain or steps.train.id != model.chain[-1].id:
-        raise InputError(f"{where}: the provenance chain is broken: it contains another training run", FIX)
-    if steps.digest("score", "model") != model.digest:
-        raise InputError(f"{where}: the scores are from other weights than the run's", "score and evaluate again")
-
-
-def _thresholds(evaluation: Path, metrics: Mapping[str, Any]) -> tuple[tuple[Threshold, ...], dict[str, Any]]:
-    """Thresholds recomputed from the evaluation's validation scores; they must match those in metrics.json."""
-    where = evaluation / "metrics.json"
-    split = metrics["thresholds"].get("split")
-    if split != "val":
-        raise InputError(f"{where}: its thresholds were chosen on split '{split}'", "evaluate with lensctl")
-    path = evaluation / "tables" / f"{VAL_SCORES}.parquet"
-    scores = read_table(str(path))
-    if digests.of_table(scores) != metrics["tables"].get(VAL_SCORES, {}).get("digest"):
-        raise InputError(f"{path}: modified since the evaluation", "evaluate again")
-    label, logit = scores["label"].to_numpy(), scores["logit"].to_numpy()
-    targets = [p["target_fpr"] for p in metrics["thresholds"]["points"] if p["target_fpr"] is not None]
-    chosen = thresholds.choose(label, logit, targets)
-    recorded = [(point["name"], point["logit"]) for point in metrics["thresholds"]["points"]]
-    if recorded != [(threshold.name, threshold.logit) for threshold in chosen]:
-        raise InputError(f"{where}: thresholds do not match the validation scores", "evaluate again")
-    return chosen, {"lenses": thresholds.pack(logit[label == 1]), "others": thresholds.pack(logit[label == 0])}
 
 
 def _write_facts(

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pytest
 import torch
 
-import lensctl.train
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.environment import source_commit
 from lensctl.io.provenance.steps import Step, extend, stamp
@@ -25,7 +24,8 @@ from lensctl.learning.training import learner
 from lensctl.learning.training.early_stopping import RedFlag
 from lensctl.learning.training.settings import Resources, TrainConfig
 from lensctl.rules.errors import InputError
-from lensctl.train import TrainProgress, train
+from lensctl.train import fitting
+from lensctl.train.fitting import TrainProgress, fit
 from tests.toys import rings
 from tests.toys.rings import changed
 
@@ -58,7 +58,7 @@ def run(
 ) -> list[TrainProgress]:
     """Train on the toy; `stop_after` so many events the process is gone, as far as files can tell."""
     table, pixels = toy or toy_of()
-    events = train(table, pixels, config, folder / "run", **how)
+    events = fit(table, pixels, config, folder / "run", **how)
     if stop_after is None:
         return list(events)
     seen = list(itertools.islice(events, stop_after))
@@ -171,9 +171,9 @@ def test_within_an_epoch_it_goes_on_from_the_batch_it_was_at(tmp_path):
 
 
 def test_resumed_within_an_epoch_the_best_weights_are_still_those_of_the_best_epoch(tmp_path, monkeypatch):
-    real = lensctl.train.epoch_metrics
+    real = fitting.epoch_metrics
     falling = lambda learner, position, *a: {**real(learner, position, *a), "val_auc": 0.9 - 0.05 * position.epoch}  # noqa: E731
-    monkeypatch.setattr(lensctl.train, "epoch_metrics", falling)
+    monkeypatch.setattr(fitting, "epoch_metrics", falling)
     run(tmp_path, stop_after=6, resources=Resources(checkpoint_every=1))  # within the second epoch
     best = (tmp_path / PART / "best.safetensors").read_bytes()
     run(tmp_path, resume=True)
@@ -183,7 +183,7 @@ def test_resumed_within_an_epoch_the_best_weights_are_still_those_of_the_best_ep
 def test_a_finished_run_resumed_has_nothing_to_do(straight, tmp_path):
     shutil.copytree(straight, tmp_path / "run")
     table, pixels = toy_of()
-    assert list(train(table, pixels, SMALL, tmp_path / "run", resume=True)) == []
+    assert list(fit(table, pixels, SMALL, tmp_path / "run", resume=True)) == []
     assert pixels.rows_read == 0
     assert content(tmp_path / "run") == content(straight)
 
@@ -259,10 +259,8 @@ def test_an_ensemble_is_its_members_and_resumes_among_them(tmp_path):
 
 def test_early_stopping_keeps_the_best_epoch(tmp_path, monkeypatch):
     aucs = iter([0.7, 0.9, 0.8, 0.85])
-    real = lensctl.train.epoch_metrics
-    monkeypatch.setattr(
-        lensctl.train, "epoch_metrics", lambda *a: {**real(*a), "val_auc": next(aucs), "train_auc": 0.7}
-    )
+    real = fitting.epoch_metrics
+    monkeypatch.setattr(fitting, "epoch_metrics", lambda *a: {**real(*a), "val_auc": next(aucs), "train_auc": 0.7})
     run(tmp_path, replace(SMALL, epochs=30, patience=2))
     told = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (told["epochs"], told["best_epoch"], told["stopped"]) == (4, 2, "no gain for 2 epochs")
@@ -271,8 +269,8 @@ def test_early_stopping_keeps_the_best_epoch(tmp_path, monkeypatch):
 
 
 def test_a_red_flag_stops_with_its_reason_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
-    real = lensctl.train.epoch_metrics
-    monkeypatch.setattr(lensctl.train, "epoch_metrics", lambda *a: {**real(*a), "val_auc": 0.51})
+    real = fitting.epoch_metrics
+    monkeypatch.setattr(fitting, "epoch_metrics", lambda *a: {**real(*a), "val_auc": 0.51})
     for resume in (False, True):
         with pytest.raises(RedFlag, match=r"val AUC is 0\.510 after epoch 1 of 2") as flag:
             run(tmp_path, resume=resume)
@@ -293,7 +291,7 @@ def test_a_nan_loss_names_the_batch_and_the_galaxies_and_keeps_the_last_good_che
 
 def test_a_nan_that_comes_out_of_the_store_later_is_named(tmp_path):
     table, pixels = toy_of()
-    events = train(table, pixels, SMALL, tmp_path / "run", resources=Resources(feed="stream"))
+    events = fit(table, pixels, SMALL, tmp_path / "run", resources=Resources(feed="stream"))
     next(events)
     row = int(np.flatnonzero(np.array(table["split"].to_pylist()) == "train")[3])
     pixels.images = pixels.images.copy()
@@ -305,7 +303,7 @@ def test_a_nan_that_comes_out_of_the_store_later_is_named(tmp_path):
 def test_an_infinite_pixel_that_comes_later_is_named_though_the_normalisation_would_clip_it(tmp_path):
     table, pixels = toy_of()
     config = replace(SMALL, normalise="annulus", crop=20, shift=0, blur=0.0, noise=0.0)
-    events = train(table, pixels, config, tmp_path / "run", resources=Resources(feed="stream"))
+    events = fit(table, pixels, config, tmp_path / "run", resources=Resources(feed="stream"))
     next(events)
     row = int(np.flatnonzero(np.array(table["split"].to_pylist()) == "train")[3])
     pixels.images = pixels.images.copy()
@@ -389,7 +387,7 @@ def test_it_starts_from_given_weights_which_are_part_of_what_it_is(straight, tmp
 
 
 def test_balanced_weights_make_the_classes_weigh_the_same():
-    rows = lensctl.train._weighted(select_rows(toy_of()[0]).train, "balanced")
+    rows = fitting._weighted(select_rows(toy_of()[0]).train, "balanced")
     assert rows.weight[rows.label == 1].sum() == pytest.approx(rows.weight[rows.label == 0].sum(), rel=1e-5)
 
 

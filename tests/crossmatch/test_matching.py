@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from lensctl.astro import geometry
-from lensctl.crossmatch import _reasons, crossmatch, select, summary
+from lensctl.crossmatch.candidates import select
+from lensctl.crossmatch.matching import _reasons, match, summary
 from lensctl.io.storage import s3
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules.errors import InputError
@@ -75,7 +76,7 @@ def objects(tmp_path):
 
 
 def test_the_nearest_object_of_all_files_wins_and_centres_the_cutout(objects):
-    matched = crossmatch(select(catalog(LISTED)).rows, objects)
+    matched = match(select(catalog(LISTED)).rows, objects)
     by_name = {row["names"]: row for row in matched.positives.to_pylist()}
     assert by_name["DESI-2"]["brickname"] == "1600p020"
     assert by_name["DESI-2"]["sep_arcsec"] == pytest.approx(1.0, abs=1e-3)
@@ -87,7 +88,7 @@ def test_the_nearest_object_of_all_files_wins_and_centres_the_cutout(objects):
 
 def test_the_unmatched_are_listed_with_the_reason(objects):
     far = [*LISTED, ("DESI-5", 155.0, 5.5 + 20 / 3600, "probable", "x")]
-    matched = crossmatch(select(catalog(far)).rows, objects)
+    matched = match(select(catalog(far)).rows, objects)
     reasons = dict(zip(matched.unmatched["name"].to_pylist(), matched.unmatched["reason"].to_pylist(), strict=True))
     assert reasons == {
         "DESI-2": "nobs_z bin 1-2 has no stratum",
@@ -103,7 +104,7 @@ def test_the_unmatched_are_listed_with_the_reason(objects):
 
 def test_two_lenses_of_one_object_are_one_positive_with_both_names(objects):
     two = [("DESI-2", 151.0, 3.0, "probable", "x"), ("DESI-2b", 151.0, 3.0 + 4 / 3600, "confident", "y")]
-    matched = crossmatch(select(catalog(two)).rows, objects[1:])
+    matched = match(select(catalog(two)).rows, objects[1:])
     assert matched.shared == 1
     assert matched.positives.select(["names", "tier"]).to_pylist() == [{"names": "DESI-2|DESI-2b", "tier": "A"}]
 
@@ -114,7 +115,7 @@ def test_matches_across_the_meridian(tmp_path):
         raw.set_column(3, "ra", pa.array(np.full(10, 359.9999))).set_column(4, "dec", pa.array(np.arange(10.0))),
         tmp_path / "a.fits",
     )
-    matched = crossmatch(select(catalog([("DESI-0", 0.0001, 3.0, "probable", "x")])).rows, [str(path)])
+    matched = match(select(catalog([("DESI-0", 0.0001, 3.0, "probable", "x")])).rows, [str(path)])
     assert matched.positives["sep_arcsec"][0].as_py() == pytest.approx(0.72, abs=0.01)
 
 
@@ -123,7 +124,7 @@ def test_positives_without_a_negative_stratum_are_flagged_not_dropped(objects, t
     raw = raw.set_column(2, "type", pa.array(["PSF"]))
     path = toys.write_fits(raw, tmp_path / "c.fits")
     place = (raw["ra"][0].as_py(), raw["dec"][0].as_py())
-    matched = crossmatch(select(catalog([("DESI-0", *place, "probable", "x")])).rows, [str(path)])
+    matched = match(select(catalog([("DESI-0", *place, "probable", "x")])).rows, [str(path)])
     assert matched.positives.select(["type", "unstratified"]).to_pylist() == [{"type": "PSF", "unstratified": True}]
 
 
@@ -136,7 +137,7 @@ def test_every_lens_that_gives_no_stratified_positive_is_listed_with_the_reason(
     places = list(zip(raw["ra"].to_pylist(), raw["dec"].to_pylist(), strict=True))
     rows = [(f"DESI-{i}", *place, "probable", "x") for i, place in enumerate(places)]
     rows.append(("DESI-0b", places[0][0], places[0][1] + 4 / 3600, "probable", "x"))  # another lens of the same object
-    matched = crossmatch(select(catalog(rows)).rows, [path])
+    matched = match(select(catalog(rows)).rows, [path])
     assert matched.positives["unstratified"].to_pylist() == [True, True, True, False, True]
     reasons = zip(matched.unmatched["name"].to_pylist(), matched.unmatched["reason"].to_pylist(), strict=True)
     assert sorted(reasons) == [
@@ -175,7 +176,7 @@ def test_the_nearest_is_found_as_by_looking_at_all_objects(tmp_path):
     path = str(toys.write_fits(raw, tmp_path / "a.fits"))
     ra, dec = 150 + random.uniform(-0.05, 0.55, 300), 2 + random.uniform(-0.05, 0.55, 300)
     lenses = select(catalog([(f"DESI-{i}", ra[i], dec[i], "A", "x") for i in range(300)]), merge_arcsec=0)
-    matched = crossmatch(lenses.rows, [path], radius_arcsec=15.0)
+    matched = match(lenses.rows, [path], radius_arcsec=15.0)
     index, separation = geometry.nearest(ra, dec, raw["ra"].to_numpy(), raw["dec"].to_numpy())
     near = separation <= 15
     ids = {f"{raw['brickname'][int(i)]}_{raw['objid'][int(i)]}" for i in index[near]}
@@ -209,9 +210,9 @@ def test_a_missing_column_of_a_catalogue_is_named_with_the_nearest(objects, tmp_
 def test_what_cannot_be_is_an_error(objects):
     lenses = select(catalog(LISTED)).rows
     with pytest.raises(InputError, match="tier_b_weight is 0.9"):
-        crossmatch(lenses, objects, tier_b_weight=0.9)
+        match(lenses, objects, tier_b_weight=0.9)
     with pytest.raises(InputError, match="no lens lies within"):
-        crossmatch(select(catalog([LISTED[5]])).rows, objects)
+        match(select(catalog([LISTED[5]])).rows, objects)
 
 
 def test_the_strata_are_those_of_the_survey():

@@ -1,4 +1,4 @@
-"""Training: from a manifest and its cutouts to weights."""
+"""The training of a network: epoch by epoch, from cutouts to weights."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TrainProgress:
     note: str = ""
 
 
-def train(
+def fit(
     manifest: pa.Table,
     pixels: Pixels,
     config: TrainConfig,

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from lensctl.freeze import freeze
+from lensctl.freeze.folder import fill
 from lensctl.frozen import layout, signature
+from lensctl.frozen.proof.checks import prove, proven
 from lensctl.io.provenance.steps import from_json, to_json
 from lensctl.learning.networks import checkpoint
 from lensctl.learning.networks.golden import Golden, read_golden, write_golden
 from lensctl.rules.errors import InputError
 from lensctl.rules.object_names import LEDGER
-from lensctl.verify import proven, verify
 from tests.toys import frozen as frozen_toys
 from tests.toys.freezing import failed
 from tests.toys.freezing import signed_bundle as signed_once
@@ -59,7 +59,7 @@ def key(signed_bundle):
 
 
 def test_an_untouched_folder_is_proved(folder):
-    checks = list(verify(folder))
+    checks = list(prove(folder))
     assert all(check.passed for check in checks)
     assert [check.check for check in checks] == [
         "neither links nor empty folders",
@@ -161,17 +161,17 @@ def test_another_calibration_is_not_the_evaluations(folder):
 
 
 def test_a_signed_model_verifies_with_the_key_and_says_so_without(signed, key):
-    (told,) = [check for check in verify(signed) if check.check == "signature"]
+    (told,) = [check for check in prove(signed) if check.check == "signature"]
     assert (told.passed, told.value) == (True, "not checked")
     assert told.note == "signed; check the signer with --key"
-    checks = list(verify(signed, key=key))
+    checks = list(prove(signed, key=key))
     assert all(check.passed for check in checks)
     (told,) = [check for check in checks if check.check == "signature"]
     assert (told.value, told.limit, told.n) == ("holds", "by key.pub", len(content(signed)) - 2)
 
 
 def test_an_unsigned_model_is_a_no_to_who_asks_for_a_signature(folder, key):
-    checks = {check.check: check for check in verify(folder, key=key)}
+    checks = {check.check: check for check in prove(folder, key=key)}
     assert checks["signature"].passed is False
     assert checks["signature"].value == "not signed"
     assert "golden logits of model.pt2 on cpu" not in checks  # nothing is opened that nobody vouches for
@@ -202,7 +202,7 @@ def test_an_ensemble_is_signed_and_proved_member_by_member(tmp_path_factory, tmp
     made = frozen_toys.bundle(tmp_path_factory, members=2)
     (tmp_path / "both").mkdir()
     private = signature.private_key(signed_bundle / "key.pem")
-    freeze(made / "run", made / "evaluation", [made / "gates.jsonl"], tmp_path / "both", key=private)
+    fill(made / "run", made / "evaluation", [made / "gates.jsonl"], tmp_path / "both", key=private)
     assert not failed(tmp_path / "both", key=key)
     places = [tmp_path / "both" / f"member-{k}" / "model.safetensors" for k in (0, 1)]
     data = [place.read_bytes() for place in places]
@@ -213,8 +213,8 @@ def test_an_ensemble_is_signed_and_proved_member_by_member(tmp_path_factory, tmp
 
 
 def test_a_tool_takes_a_frozen_model_only_when_it_verifies(signed, key, bundle):
-    model = proven(signed, key=key)
-    assert model.digest == json.loads((signed / layout.FROZEN).read_text())["model_digest"]
+    model = proven(str(signed), key=key)
+    assert model.digest == proven(signed).digest == json.loads((signed / layout.FROZEN).read_text())["model_digest"]
     with pytest.raises(InputError, match="run: not a frozen model"):
         proven(bundle / "run")
     with pytest.raises(InputError, match=r"verification failed \(signature: not signed\)"):
@@ -227,11 +227,11 @@ def test_a_tool_takes_a_frozen_model_only_when_it_verifies(signed, key, bundle):
 
 def test_cuda_is_asked_for_before_anything_is_said(folder):
     if torch.cuda.is_available():
-        assert [check.check for check in verify(folder, device="auto")][-1] == "golden logits of model.pt2 on cuda"
+        assert [check.check for check in prove(folder, device="auto")][-1] == "golden logits of model.pt2 on cuda"
         assert not failed(folder, device="cuda")
     else:
         with pytest.raises(InputError, match="no usable CUDA device"):
-            next(verify(folder, device="cuda"))
+            next(prove(folder, device="cuda"))
 
 
 def test_weights_of_another_model_fail_although_the_sums_fit(folder):
@@ -323,7 +323,7 @@ def test_what_is_no_folder_cannot_be_verified(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "nothing"):
         with pytest.raises(InputError, match="no such folder"):
-            list(verify(path))
+            list(prove(path))
 
 
 def test_an_empty_folder_is_not_a_frozen_model(tmp_path):

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import zarr
 
-from lensctl.cutout import MadeStore, ahead, checked, cutout
+from lensctl.cutout.making import MadeStore, ahead, checked, make
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import open_store
 from lensctl.io.imaging.coadds import Coadds, CoaddSource
@@ -59,7 +59,7 @@ def cut(
     source = CoaddSource(str(root), layout.size, processes=processes, planes=layout.planes)
     inputs = (step_input("table", "t.parquet", digests.of_table(rows)),)
     chain = (Step("cutout", {"size": layout.size, "shard_rows": layout.shard_rows}, inputs),)
-    return cutout(rows, str(path), source, layout, chain, overwrite=overwrite, advance=advance)
+    return make(rows, str(path), source, layout, chain, overwrite=overwrite, advance=advance)
 
 
 def test_the_store_holds_every_row_in_order_with_pixels_quality_and_what_travels_along(

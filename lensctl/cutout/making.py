@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MadeStore:
-    """Result of `cutout`.
+    """Result of `make`.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def checked(table: pa.Table, where: str, survey: Survey = LS_DR10) -> pa.Table:
     return table
 
 
-def cutout(
+def make(
     table: pa.Table,
     path: str,
     source: CutoutSource,
@@ -76,7 +76,7 @@ def cutout(
     *,
     overwrite: bool = False,
     part: tuple[int, int] | None = None,
-    make: bool = True,
+    make_shards: bool = True,
     each: Each | None = None,
     advance: Advance = lambda statuses: None,
 ) -> MadeStore:
@@ -96,7 +96,7 @@ def cutout(
         Replace any existing store.
     part : (K, N), optional
         Make only every Nth shard, starting at the Kth, and leave the store unfinished.
-    make : bool
+    make_shards : bool
         False: make no shards, only finish the store.
     each : callable, optional
         Runs a function over shards elsewhere; by default the source runs it here.
@@ -130,7 +130,7 @@ def cutout(
             for shard in set(writer.missing()) - failed:
                 writer.adopt(shard, old)
         missing = [shard for shard in writer.missing() if part is None or shard % part[1] == part[0] - 1]
-        if missing and not make:
+        if missing and not make_shards:
             raise InputError(
                 f"{path}: {len(missing)} of {layout.shards} shards are missing, first {missing[0]}",
                 "complete the parts that make them, then rerun with --finish",

@@ -20,7 +20,7 @@ from lensctl.io.tables.sql import Database
 from lensctl.rules import sampling_rule
 from lensctl.rules.errors import InputError
 from lensctl.rules.strata import divisions, parse_strata
-from lensctl.sample import CHOSEN, Plan, exclude_near, plan
+from lensctl.sample.planning import CHOSEN, Plan, exclude_near, plan
 from tests.toys import catalogs as toys
 
 BINS = {"nobs_z_bin": ("3-5", "6-10", "11+"), "type": ("SER", "DEV", "REX")}
@@ -75,7 +75,7 @@ def test_it_equals_the_slow_obvious_way():
 
 def of_vectors():
     """The pool and positives of the written-out vectors, and what is drawn of them."""
-    vectors = json.loads((Path(__file__).parent / "vectors" / "selection.json").read_text())
+    vectors = json.loads((Path(__file__).parents[1] / "vectors" / "selection.json").read_text())
     strata = [name.split("/") for name, count in vectors["positives"].items() for _ in range(count)]
     positives = pa.table({name: [row[i] for row in strata] for i, name in enumerate(("nobs_z_bin", "type"))})
     how = {"by": {"nobs_z_bin": (), "type": ()}, "seed": vectors["seed"]}

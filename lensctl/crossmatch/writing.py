@@ -1,0 +1,124 @@
+"""From a lens catalogue and the survey's catalogues to a table of positives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lensctl.crossmatch.candidates import select
+from lensctl.crossmatch.matching import match, summary
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, stamp, step_input
+from lensctl.io.reporter import SILENT, Receipt, Reporter
+from lensctl.io.storage.atomic import refuse_existing
+from lensctl.io.tables import lens_catalogs, sweeps
+from lensctl.io.tables.files import write_table
+from lensctl.rules.survey import Survey
+
+
+def crossmatch(
+    catalog: str | Path,
+    tractor: Sequence[str | Path],
+    output: str | Path,
+    *,
+    survey: Survey | str | None = None,
+    radius_arcsec: float | None = None,
+    merge_arcsec: float | None = None,
+    name_contains: str = "DESI-",
+    tier_b_weight: float = 0.5,
+    unmatched: str | Path | None = None,
+    workers: int | None = None,
+    format: str | None = None,
+    overwrite: bool = False,
+    report: Reporter = SILENT,
+) -> Receipt:
+    """Match a lens catalogue to the survey's catalogues, and write the positives with their tiers.
+
+    Parameters
+    ----------
+    catalog : path
+        lenscat's CSV, or a table with ra, dec, grading.
+    tractor : sequence of paths
+        Tractor or sweep files; globs are allowed.
+    output : path
+        Table to write; `-` is stdout.
+    survey : Survey or str, optional
+        The survey, its name or its YAML file; default ls-dr10.
+    radius_arcsec, merge_arcsec : float, optional
+        Radius to match, and to merge candidates; default the survey's.
+    name_contains : str
+        Only candidates whose name contains this; empty selects all.
+    tier_b_weight : float
+        `sample_weight` of tier B, 0.3 to 0.6.
+    unmatched : path, optional
+        Also write candidates without a match or stratum here, with the reason.
+    workers : int, optional
+        Processes; default one per core.
+
+    Returns
+    -------
+    Receipt
+        With rows, candidates selected, merged, unmatched and unstratified.
+
+    Raises
+    ------
+    InputError
+        See `candidates.select` and `matching.match`; an existing output.
+    """
+    catalog, output = str(catalog), str(output)
+    for path in (output, unmatched):
+        if path:
+            refuse_existing(str(path), overwrite)
+    listed = lens_catalogs.read_lens_catalog(catalog)
+    chain = chain_of(listed, catalog)
+    of = common_survey(survey, chain)
+    radius_arcsec = of.match_arcsec if radius_arcsec is None else radius_arcsec
+    merge_arcsec = of.merge_arcsec if merge_arcsec is None else merge_arcsec
+    lenses = select(listed, name_contains=name_contains, merge_arcsec=merge_arcsec)
+    report.say(
+        f"{catalog}: {listed.num_rows:,} rows, {lenses.selected:,} selected, {lenses.ungraded:,} without tier A or B, "
+        f"{lenses.merged:,} merged as duplicates, {lenses.rows.num_rows:,} lenses"
+    )
+    files = sweeps.catalog_files([str(path) for path in tractor])
+    with report.progress("catalogue files", len(files)) as advance:
+        matched = match(
+            lenses.rows,
+            files,
+            survey=of,
+            radius_arcsec=radius_arcsec,
+            tier_b_weight=tier_b_weight,
+            count=workers,
+            advance=advance,
+        )
+    counts = summary(matched.positives, of)
+    rows = [(*key, count) for key, count in sorted(counts.items(), key=lambda item: tuple(map(str, item[0])))]
+    report.table("Positives", ("tier", "type", f"{of.depth('nobs')} bin", "positives"), rows)
+    unstratified = matched.positives["unstratified"].to_pylist().count(True)
+    without_match = matched.unmatched["galaxy_id"].null_count
+    report.say(
+        f"{without_match:,} lenses have no match; {matched.shared:,} share an object with another; "
+        f"{unstratified:,} positives have a type or bin of exposures without negatives (column unstratified)"
+    )
+    parameters = {
+        "radius_arcsec": radius_arcsec,
+        "merge_arcsec": merge_arcsec,
+        "name_contains": name_contains,
+        "tier_b_weight": tier_b_weight,
+    }
+    inputs = (
+        step_input("lenses", catalog, digests.of_table(listed), chain),
+        sweeps.catalog_input(files, matched.digests),
+    )
+    whole = extend(Step("crossmatch", parameters, inputs, survey=of), chain)
+    write_table(stamp(matched.positives, whole), output, overwrite=overwrite, format=format)
+    if unmatched:
+        write_table(stamp(matched.unmatched, whole), str(unmatched), overwrite=overwrite)
+    return {
+        "command": "crossmatch",
+        "output": output,
+        "selected": lenses.selected,
+        "merged": lenses.merged,
+        "rows": matched.positives.num_rows,
+        "unmatched": without_match,
+        "unstratified": unstratified,
+    }

@@ -1,0 +1,178 @@
+"""From a table of scores to the folder of an evaluation, or to a comparison of two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lensctl.evaluate import against as against_
+from lensctl.evaluate import grades as grades_
+from lensctl.evaluate.calibrating import KINDS
+from lensctl.evaluate.evaluation import Choices, evaluation_of
+from lensctl.evaluate.report import folder
+from lensctl.io.cutouts.by_manifest import Cutouts
+from lensctl.io.reporter import SILENT, Receipt, Reporter
+from lensctl.io.storage.atomic import refuse_existing, whole_folder
+from lensctl.io.storage.s3 import is_s3
+from lensctl.io.tables.files import read_table
+from lensctl.rules.config import nearest
+from lensctl.rules.errors import InputError, LensctlError
+from lensctl.rules.survey import Survey
+from lensctl.stats.intervals import ROUNDS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lensctl.evaluate.report.pictures import Read
+
+
+def evaluate(
+    scores: str | Path,
+    out_dir: str | Path | None = None,
+    *,
+    survey: Survey | str | None = None,
+    root: str | Path | None = None,
+    prevalence: float | None = None,
+    against: str | Path | None = None,
+    grades: str | Path | None = None,
+    calibration: str = "platt",
+    top_k: int = 100,
+    rounds: int = ROUNDS,
+    seed: int = 42,
+    overwrite: bool = False,
+    report: Reporter = SILENT,
+) -> Receipt:
+    """Evaluate a model from its scores: metrics, tables, plots and a report in a folder.
+
+    Parameters
+    ----------
+    scores, out_dir : path
+        Made by `score` (`-` is stdin), and the folder to create; without one, two evaluations are only compared.
+    survey : Survey or str, optional
+        The survey, its name or its YAML file, if the scores name none.
+    root : path, optional
+        Folder that `cutout_path` is relative to, for pictures; default that of the scores.
+    prevalence, calibration, top_k, rounds, seed
+        See `Choices`.
+    against : path, optional
+        Another evaluation, or its scores, to compare with.
+    grades : path, optional
+        Visual grades.
+
+    Returns
+    -------
+    Receipt
+        With headline metrics, or with the comparison.
+
+    Raises
+    ------
+    InputError
+        See `evaluation.evaluation_of`; options that exclude each other, an existing folder.
+    """
+    scores = str(scores)
+    if calibration not in KINDS:
+        raise InputError(f"no calibration '{calibration}'{nearest(calibration, KINDS)}", f"use {' or '.join(KINDS)}")
+    if out_dir is None:
+        if against is None:
+            raise InputError("OUT_DIR is missing", "name the folder to create; it is optional only with --against")
+        if grades is not None or prevalence is not None:
+            raise InputError("--grades and --prevalence need an OUT_DIR", "name the folder to create")
+        here, there = against_.read_other(scores, "scores"), against_.read_other(str(against))
+        found = against_.compare(here.test, there, rounds, seed)
+        _show_comparison(found, report)
+        return {"command": "evaluate", "output": None, "against": found}
+    if (Path(scores) / "metrics.json").is_file():
+        raise InputError(
+            f"{scores} is an evaluation, not scores", "name the scores; an evaluation is allowed only without OUT_DIR"
+        )
+    refuse_existing(str(out_dir), overwrite)
+    other = None if against is None else against_.read_other(str(against))
+    graded = None if grades is None else grades_.read_grades(str(grades))
+    table = read_table(scores)
+    choices = Choices(rounds, seed, calibration, top_k, prevalence)
+    name = "stdin" if scores == "-" else Path(scores).name
+    evaluation = evaluation_of(table, choices, name, survey=survey, other=other, graded=graded)
+    metrics = evaluation.metrics
+    read, no_pictures = _cutout_reader(table, scores, root)
+    with whole_folder(out_dir, overwrite) as part:
+        pictures = folder.write(evaluation, part, read, no_pictures)
+    if metrics["mock"]:
+        report.say(metrics["note"])
+    _show(metrics, report)
+    if metrics["against"] is not None:
+        _show_comparison(metrics["against"], report)
+    if metrics["grades"] is not None:
+        _show_grades(metrics["grades"], report)
+    headline = metrics["headline"]
+    return {
+        "command": "evaluate",
+        "output": str(out_dir),
+        "rows": table.num_rows,
+        "unscored": sum(split["unscored"] for split in metrics["rows"].values()),
+        "test_auc": headline["test_auc"]["value"],
+        "tier_a_recall": headline["tier_a_recall"]["value"],
+        "levels": {level: verdict["passed"] for level, verdict in metrics["levels"].items()},
+        "mock": metrics["mock"],
+        "pictures": pictures,
+    }
+
+
+def _cutout_reader(table: pa.Table, scores: str, root: str | Path | None) -> tuple[Read | None, str]:
+    """A function that reads cutouts by row; None and the reason if they cannot be found and no --root is given."""
+    no_pictures = "Cutouts were not found, so there are no pictures; evaluate with --root to add them."
+    if root is None and (scores == "-" or is_s3(scores)):
+        return None, no_pictures
+    try:
+        cutouts = Cutouts(table, root or Path(scores).absolute().parent)
+        cutouts.read([0])
+    except LensctlError:
+        if root is not None:
+            raise
+        return None, no_pictures
+    return cutouts.read, ""
+
+
+def _show(metrics: Mapping[str, Any], report: Reporter) -> None:
+    for level, verdict in metrics["levels"].items():
+        rows = []
+        for row in verdict["rows"]:
+            interval = "" if row["low"] is None else f"{row['low']:.4f} to {row['high']:.4f}"
+            answer = "reported" if row["passed"] is None else "yes" if row["passed"] else "NO"
+            remarks = [
+                "limit is inside the interval" if row["limit_inside_interval"] else "",
+                "fewer than 10 events" if row["few"] else "",
+            ]
+            remark = "; ".join(filter(None, remarks))
+            rows.append((row["criterion"], row["value"], interval, row["limit"], answer, remark))
+        title = f"Level {level}: {'reached' if verdict['passed'] else 'not reached'}"
+        report.table(title, ("criterion", "value", "95% CI", "limit", "reached", "remark"), rows)
+
+
+def _show_comparison(found: dict[str, Any], report: Reporter) -> None:
+    rows = [
+        (
+            row["figure"],
+            row["here"],
+            row["there"],
+            row["difference"],
+            "" if row["low"] is None else f"{row['low']:.4f} to {row['high']:.4f}",
+            row["verdict"],
+            "fewer than 10 events" if row["few"] else "",
+        )
+        for row in found["figures"]
+    ]
+    columns = ("metric", "here", "other", "difference", "paired 95% CI", "here is", "remark")
+    report.table(f"Compared with {found['name']}", columns, rows)
+    report.say(against_.sentence(found))
+
+
+def _show_grades(found: dict[str, Any], report: Reporter) -> None:
+    rows = [(row["figure"], row["before"]["value"], row["after"]["value"]) for row in found["figures"]]
+    report.table(f"With the grades of {found['name']}", ("metric", "as labelled", "as graded"), rows)
+    out = found["left_out_of_test"]
+    report.say(
+        f"{found['among_scores']:,} of {found['graded']:,} graded galaxies are among the scores; as graded, test "
+        f"excludes {out['others_that_are_lenses']:,} negatives graded as lenses and "
+        f"{out['lenses_that_are_none']:,} lenses graded as non-lenses. {found['note']}"
+    )

@@ -1,0 +1,1 @@
+"""The proof that a frozen model is the one that was frozen."""

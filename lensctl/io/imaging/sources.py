@@ -1,0 +1,139 @@
+"""Sources of cutouts by name, and how each is opened from the options of a run."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from lensctl.io.cutouts.layout import Layout
+from lensctl.io.imaging.source import CutoutSource
+from lensctl.io.provenance.steps import Chain, Input
+from lensctl.rules.config import nearest
+from lensctl.rules.errors import InputError
+from lensctl.rules.survey import Survey
+
+PUBLIC_VIEWER = "https://www.legacysurvey.org/viewer"
+USUAL_ROWS_PER_SECOND = 20.0
+"""Of the cutout service for each connection, to foretell how long a run takes."""
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """Options of all sources; each uses its own.
+
+    Parameters
+    ----------
+    root : str, optional
+        Of coadds: folder, `s3://` or `http(s)://`.
+    url : str
+        Of the cutout service.
+    layer : str, optional
+        Of the cutout service, default the survey's; coadds of another release are flagged.
+    pixel_scale_arcsec : float, optional
+        Asked of the cutout service; default the survey's.
+    connections, rate, timeout, tries, patience
+        Concurrent requests; requests a second; seconds per response; attempts per request; seconds to wait for a
+        service that is down.
+    allow_release : bool
+        Accept a release other than the layer's.
+    workers : int, optional
+        Processes.
+    """
+
+    root: str | None = None
+    url: str = PUBLIC_VIEWER
+    layer: str | None = None
+    pixel_scale_arcsec: float | None = None
+    connections: int = 8
+    rate: float | None = None
+    timeout: float = 60.0
+    tries: int = 6
+    patience: float = 300.0
+    allow_release: bool = False
+    workers: int | None = None
+
+
+@dataclass(frozen=True)
+class OpenedSource:
+    """A source ready to cut.
+
+    Parameters
+    ----------
+    source : CutoutSource
+    parameters : mapping
+        What a step records of it.
+    inputs, chains
+        Its provenance, if it has any.
+    rows_per_second : float, optional
+        Expected, if known.
+    may_fail : bool
+        Rows without pixels are only reported: the coadds do not have them.
+    """
+
+    source: CutoutSource
+    parameters: Mapping[str, Any]
+    inputs: tuple[Input, ...] = ()
+    chains: tuple[Chain, ...] = ()
+    rows_per_second: float | None = None
+    may_fail: bool = True
+
+
+def _coadd(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSource:
+    """Brick coadds."""
+    from lensctl.io.imaging.coadds import CoaddSource
+
+    if options.root is None:
+        raise InputError("no folder of coadds is given", "add --root FOLDER, the one that holds coadd/")
+    source = CoaddSource(
+        options.root,
+        layout.size,
+        survey,
+        options.layer,
+        options.workers,
+        layout.planes,
+        connections=options.connections,
+        timeout=options.timeout,
+        tries=options.tries,
+    )
+    opened = source.open()
+    origin = opened.origin()
+    planes = {"planes": list(layout.planes)} if layout.planes else {}
+    inputs, chains = ((origin[0],), (origin[1],)) if origin else ((), ())
+    return OpenedSource(source, {"root": opened.name, **planes}, inputs, chains)
+
+
+def _viewer(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSource:
+    """The cutout service, with a clock and random numbers."""
+    from lensctl.io.imaging.backoff import Pace
+    from lensctl.io.imaging.viewer import ViewerSource
+    from lensctl.io.imaging.viewer_response import CutoutRequest
+    from lensctl.io.storage.retry import RetryPolicy
+
+    if layout.planes:
+        raise InputError("the cutout service only has images", "leave out --planes, or use coadds with --root")
+    asked = {
+        "layer": options.layer or survey.layer,
+        "pixscale": options.pixel_scale_arcsec or survey.pixel_scale_arcsec,
+        "allow_release": options.allow_release,
+    }
+    retry = RetryPolicy(options.tries)
+    pace = Pace(time.monotonic, random.random, rate=options.rate, retry=retry, patience=options.patience)
+    request = CutoutRequest.of(options.url, layout.size, survey, **asked)  # type: ignore[arg-type]
+    source = ViewerSource(request, pace, lambda: datetime.now(UTC), options.connections, options.timeout)
+    expected = options.rate or USUAL_ROWS_PER_SECOND * options.connections
+    parameters = {"url": options.url.rstrip("/"), **asked}
+    return OpenedSource(source, parameters, rows_per_second=expected, may_fail=False)
+
+
+SOURCES: Mapping[str, Callable[[SourceOptions, Layout, Survey], OpenedSource]] = {"viewer": _viewer, "coadd": _coadd}
+
+
+def open_source(name: str, options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSource:
+    """Open a source by name; InputError for an unknown name, or options it cannot use."""
+    if name not in SOURCES:
+        raise InputError(f"no source '{name}'{nearest(name, SOURCES)}", f"use {' or '.join(SOURCES)}")
+    return SOURCES[name](options, layout, survey)

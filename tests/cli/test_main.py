@@ -1,0 +1,129 @@
+"""What holds before any command runs: an install without torch, and completion by the shell."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lensctl.cli.main import COMMANDS, NETWORK_PACKAGES
+from lensctl.io.tables.files import read_table, write_table
+from tests.toys import catalogs as toys
+
+BIN = Path(sys.executable).parent
+WITHOUT_TORCH = f"""
+import sys
+sys.modules.update(dict.fromkeys({sorted(NETWORK_PACKAGES)}))
+from lensctl.cli.main import run
+run()
+"""
+NEED_TORCH = {
+    "train": "manifest.parquet run",
+    "score": "run manifest.parquet scores.parquet",
+    "freeze": "run frozen --evaluation evaluation --gates gates.jsonl",
+    "verify": "frozen",
+}
+
+
+@pytest.fixture
+def light(tmp_path):
+    """Run a command line in a process in which torch cannot be imported."""
+
+    def run(*args: object) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-c", WITHOUT_TORCH, *map(str, args)]
+        return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_without_torch_every_command_has_its_help(light, name):
+    done = light(name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Example: lensctl" in done.stdout
+
+
+@pytest.mark.parametrize("name", NEED_TORCH)
+def test_without_torch_a_command_that_needs_it_says_so_in_a_sentence(light, name, tmp_path):
+    done = light(name, *NEED_TORCH[name].split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        f"error: `lensctl {name}` needs torch and torchvision, which are not installed",
+        "  fix: pip install lensctl with its dependencies (see 'Without torch' in the README)",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_torch_a_pool_is_sampled_and_judged(light, tmp_path):
+    write_table(toys.pool(2000), str(tmp_path / "pool.parquet"))
+    write_table(toys.positives(9), str(tmp_path / "positives.parquet"))
+    done = light("sample", "pool.parquet", "n.parquet", "--positives", "positives.parquet")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == read_table(str(tmp_path / "n.parquet")).num_rows > 0
+    gate = light("gate", "pool", "pool.parquet")
+    assert gate.returncode in (0, 1), gate.stderr
+    assert all(json.loads(line)["gate"] == "pool" for line in gate.stdout.splitlines())
+
+
+def test_another_module_that_is_missing_is_a_bug(tmp_path):
+    code = WITHOUT_TORCH.replace("run()", "sys.modules['pyarrow'] = None; run()")
+    line = [sys.executable, "-c", code, "sample", "a.parquet", "b.parquet", "--positives", "c.parquet"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert "Traceback" in done.stderr
+
+
+def bash(script: str, home: Path) -> str:
+    """What a script prints in a bash that reads no settings but those in `home`."""
+    env = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(home)}
+    done = subprocess.run(["bash", "--norc", "-c", script], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+COMPLETED = """
+COMP_WORDS=({words} "{last}")
+COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+$(complete -p lensctl | sed 's/.*-F \\([^ ]*\\) .*/\\1/') lensctl
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "last", "offered"),
+    [
+        ("lensctl", "sam", ["sample"]),
+        ("lensctl", "s", ["sky", "sample", "sync", "score", "show"]),
+        ("lensctl sample", "--neg", ["--negatives-per-positive"]),
+        ("lensctl emr", "su", ["submit"]),
+        ("lensctl", "", list(COMMANDS)),
+    ],
+)
+def test_bash_completes_commands_and_options(words, last, offered, tmp_path):
+    script = 'source /dev/stdin <<< "$(lensctl --show-completion bash)"' + COMPLETED.format(words=words, last=last)
+    found = bash(script, tmp_path).split()
+    assert [word for word in found if word in offered] == offered
+    assert all(word.startswith(last) for word in found)
+
+
+def test_completion_is_installed_for_the_shell_that_is_named(tmp_path):
+    assert "bash completion installed" in bash("lensctl --install-completion bash", tmp_path)
+    script = 'source "$HOME/.bashrc"' + COMPLETED.format(words="lensctl", last="sam")
+    assert bash(script, tmp_path).split() == ["sample"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish", "powershell", "pwsh"])
+def test_other_shells_have_a_script_too(lensctl, shell):
+    done = lensctl("--show-completion", shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "lensctl" in done.stdout
+
+
+def test_an_unknown_shell_is_a_sentence(lensctl):
+    done = lensctl("--show-completion", "cmd")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: Invalid value for '--show-completion'")
