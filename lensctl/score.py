@@ -60,6 +60,7 @@ def score(
     batch_size: int = 256,
     device: str = "auto",
     threads: int | None = None,
+    key: str | Path | None = None,
     format: str | None = None,
     overwrite: bool = False,
     report: Reporter = SILENT,
@@ -76,6 +77,8 @@ def score(
         Folder that `cutout_path` is relative to; default the manifest's.
     tta, batch_size, device, threads
         See `score_table`.
+    key : path, optional
+        Public key (PEM) of the expected signer of a frozen model.
 
     Returns
     -------
@@ -90,7 +93,12 @@ def score(
     model, input, output = str(model), str(input), str(output)
     refuse_existing(output, overwrite)
     folder = local_folder(model, "a model must be on")
-    loaded = proven(folder, device=device) if (folder / FROZEN).exists() else load_model(folder)
+    if (folder / FROZEN).exists():
+        loaded = proven(folder, device=device, key=key)
+    elif key is None:
+        loaded = load_model(folder)
+    else:
+        raise InputError(f"{model}: a run is not signed, but a key is given", "score a frozen model, or omit --key")
     crop = loaded.card.crop
     read: Read
     if input != "-" and is_store(input):

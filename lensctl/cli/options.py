@@ -34,6 +34,15 @@ Survey = Annotated[
         show_default=False,
     ),
 ]
+Key = Annotated[
+    Path | None,
+    typer.Option(
+        "--key",
+        metavar="PUB",
+        help="Public key (PEM) of whom the frozen model must be signed by; anything else is refused.",
+        show_default=False,
+    ),
+]
 Lenses = Annotated[
     list[str],
     typer.Option(

@@ -9,7 +9,7 @@ import typer
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
 from lensctl.cli.compute import Device, Threads, set_openmp_wait_policy
-from lensctl.cli.options import Format, Output, Overwrite, Root, Survey
+from lensctl.cli.options import Format, Key, Output, Overwrite, Root, Survey
 
 
 @command("score", MODEL)
@@ -25,6 +25,7 @@ def score(
     batch_size: Annotated[int, typer.Option(min=1, help="Cutouts per batch; does not affect the result.")] = 256,
     device: Device = "auto",
     threads: Threads = None,
+    key: Key = None,
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -49,6 +50,7 @@ def score(
             batch_size=batch_size,
             device=device,
             threads=threads,
+            key=key,
             format=format,
             overwrite=overwrite,
             report=report,

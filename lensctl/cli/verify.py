@@ -10,6 +10,7 @@ import typer
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
 from lensctl.cli.compute import Device, set_openmp_wait_policy
+from lensctl.cli.options import Key
 
 FAILED = 1
 
@@ -17,15 +18,7 @@ FAILED = 1
 @command("verify", MODEL)
 def verify(
     frozen_dir: Annotated[Path, typer.Argument(metavar="FROZEN_DIR", help="Made by `lensctl freeze`.")],
-    key: Annotated[
-        Path | None,
-        typer.Option(
-            "--key",
-            metavar="PUB",
-            help="Public key (PEM) of the expected signer; verification fails without its signature.",
-            show_default=False,
-        ),
-    ] = None,
+    key: Key = None,
     device: Device = "auto",
 ) -> int:
     """Verify that a frozen model is unchanged.
@@ -34,7 +27,8 @@ def verify(
 
     Prints one JSON line per check, like `lensctl gate`: no file is missing, extra or modified; the signature is by the
     expected key; digests and provenance steps are consistent; thresholds are reproduced from the stored scores; weights
-    and exported program reproduce the golden logits, on the CPU and, if available, on CUDA.
+    reproduce the golden logits, on the CPU and, if available, on CUDA. The exported program, model.pt2, is opened and
+    compared too, but with --key only, because opening it can run code that its maker put there.
 
     Someone who can change files can also update SHA256SUMS and everything else to match. Only --key detects that.
 

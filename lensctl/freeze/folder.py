@@ -182,6 +182,9 @@ def fill(
         target.mkdir(exist_ok=True)
         shutil.copyfile(source / checkpoint.BEST, target / layout.WEIGHTS)
         exported_program.write(network, size, len(model.card.bands), target / layout.PROGRAM)
+    copies = [part / layout.WEIGHTS for part in checkpoint.member_folders(folder, model.card.members)]
+    if checkpoint.weights_digest(copies) != model.digest:
+        raise InputError(f"{run}: the weights changed while they were frozen", "freeze again once nothing writes there")
     splits = None if data is None else trained_on.splits(data.manifest, model.card.fold)
     _write_facts(folder, model, evidence, evaluation, lines, gates, judged, allowed, splits)
     names = layout.expected_files(model.card.members)
@@ -205,6 +208,8 @@ def _write_facts(
 ) -> None:
     """Write everything except the weights; frozen.json last, because it lists the other files."""
     shutil.copyfile(evaluation / layout.METRICS, folder / layout.METRICS)
+    if digests.of_file(folder / layout.METRICS) != evidence.metrics_digest:
+        raise InputError(f"{evaluation}: the evaluation changed while it was frozen", "freeze again")
     write_golden(folder / layout.GOLDEN, judged)
     (folder / layout.GATES).write_text(as_text(lines), encoding="utf-8")
     points = [vars(threshold) for threshold in evidence.chosen]

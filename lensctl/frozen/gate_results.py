@@ -18,23 +18,31 @@ Lines = Sequence[Mapping[str, Any]]
 def read_gate_results(path: Path) -> list[dict[str, Any]]:
     """The results in one file; InputError names an invalid line."""
     try:
-        texts = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise InputError(f"{path}: cannot be read ({reason})", "give the stdout of `lensctl gate`") from error
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})", "give the stdout of `lensctl gate`") from error
+    return gate_results(data, str(path))
+
+
+def gate_results(data: bytes, where: str) -> list[dict[str, Any]]:
+    """The results in the bytes of a file; InputError names an invalid line."""
+    try:
+        texts = data.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: cannot be read (not text)", "give the stdout of `lensctl gate`") from error
     lines = []
     for number, text in enumerate(texts, start=1):
         if not text.strip():
             continue
         try:
             line = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             line = None
         if not isinstance(line, dict) or any(key not in line for key in KEYS) or not isinstance(line["passed"], bool):
-            raise InputError(f"{path}: line {number} is not a gate result", "give the stdout of `lensctl gate`")
+            raise InputError(f"{where}: line {number} is not a gate result", "give the stdout of `lensctl gate`")
         lines.append(line)
     if not lines:
-        raise InputError(f"{path}: no gate results in this file", "give the stdout of `lensctl gate`")
+        raise InputError(f"{where}: no gate results in this file", "give the stdout of `lensctl gate`")
     return lines
 
 

@@ -82,6 +82,9 @@ lensctl score FOLDER manifest.parquet scores.parquet
 
 If there is a `model.sig`, `lensctl verify FOLDER --key PUB` also verifies the signature.
 
+`model.pt2` is the same network for use without lensctl. Opening it can run code that its maker put there: do so only
+once `lensctl verify FOLDER --key PUB` has passed. `lensctl` itself takes the weights from `model.safetensors`.
+
 ```python
 import torch
 

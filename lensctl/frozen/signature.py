@@ -11,11 +11,13 @@ import contextlib
 import importlib
 import io
 import json
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensctl.frozen import layout
+from lensctl.frozen.snapshot import Snapshot
 from lensctl.rules.errors import InputError
 from lensctl.rules.object_names import LEDGER
 
@@ -125,46 +127,50 @@ def sign(folder: Path, name: str, key: PrivateKey) -> None:
     config.set_hashing_config(hashing_config).sign(folder.resolve(), folder / layout.SIGNATURE)
 
 
-def check(folder: Path, key: PublicKey) -> SignatureVerdict:
-    """Whether the signature in a folder is by this key and covers exactly the files present."""
+def check(found: Snapshot, key: PublicKey) -> SignatureVerdict:
+    """Whether the signature in a folder is by this key and covers exactly the files present, as they were read."""
     from cryptography.exceptions import InvalidSignature
     from model_signing import hashing, verifying
 
-    path = folder / layout.SIGNATURE
-    if path.is_symlink() or not path.is_file():
+    if layout.SIGNATURE not in found.contents:
         return SignatureVerdict(False, "not signed")
+    bundle = found.contents[layout.SIGNATURE]
     config = verifying.Config().use_elliptic_key_verifier(public_key=key.path)
     try:
-        signed = _statement(path)
+        signed = _statement(bundle)
         ignored = [name for name in NOT_SIGNED if name not in signed]  # other tools also sign SHA256SUMS
         config.set_hashing_config(hashing.Config().set_ignored_paths(paths=ignored, ignore_git_paths=False))
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints a warning if the bundle names no key
-            config.verify(folder.resolve(), path)
+        with tempfile.TemporaryDirectory() as private, contextlib.redirect_stdout(io.StringIO()):
+            copy = Path(private) / layout.SIGNATURE  # the bytes of the statement above, whatever happens to the folder
+            copy.write_bytes(bundle)
+            config.verify(found.folder.resolve(), copy)  # it prints a warning if the bundle names no key
     except InvalidSignature:
         return SignatureVerdict(False, "made by another key, or modified")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError) as error:
         if str(error).startswith("Key mismatch"):
             return SignatureVerdict(False, "made by another key")
         if str(error).startswith("Signature mismatch"):
-            return SignatureVerdict(False, "files differ from those signed", tuple(_mismatched(folder, signed)))
+            return SignatureVerdict(False, "files differ from those signed", tuple(_mismatched(found, signed)))
         return SignatureVerdict(False, "unreadable or modified")
-    unsigned = sorted(set(layout.contents_of(folder).files) - set(signed) - set(NOT_SIGNED))
+    if differing := [name for name, digest in signed.items() if found.digests.get(name) != digest]:
+        return SignatureVerdict(False, "files changed while they were verified", tuple(sorted(differing)))
+    unsigned = sorted(set(found.digests) - set(signed) - set(NOT_SIGNED))
     if unsigned:
         return SignatureVerdict(False, "files not covered", tuple(unsigned), len(signed))
     return SignatureVerdict(True, "holds", (), len(signed))
 
 
-def _statement(path: Path) -> dict[str, str]:
+def _statement(bundle: bytes) -> dict[str, str]:
     """SHA-256 by file name, as listed in a signature; not to be trusted before the signature is verified."""
-    payload = json.loads(path.read_text(encoding="utf-8"))["dsseEnvelope"]["payload"]
+    payload = json.loads(bundle)["dsseEnvelope"]["payload"]
     resources = json.loads(base64.b64decode(payload, validate=True))["predicate"]["resources"]
     return {str(resource["name"]): str(resource["digest"]) for resource in resources}
 
 
-def _mismatched(folder: Path, signed: dict[str, str]) -> list[str]:
+def _mismatched(found: Snapshot, signed: dict[str, str]) -> list[str]:
     """Files that differ from what was signed, are missing, or were not signed."""
-    present = set(layout.contents_of(folder).files) - (set(NOT_SIGNED) - set(signed))
-    same = {name for name in present & set(signed) if layout.sha256(folder / name) == signed[name]}
+    present = set(found.digests) - (set(NOT_SIGNED) - set(signed))
+    same = {name for name in present & set(signed) if found.digests[name] == signed[name]}
     return sorted((present | set(signed)) - same)
 
 

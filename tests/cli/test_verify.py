@@ -100,6 +100,25 @@ def keys(folder):
     frozen_toys.key_pair(folder / "other")
 
 
+@pytest.mark.usefixtures("data", "keys")
+def test_score_takes_a_frozen_model_of_one_signer_alone(folder, capfd):
+    assert main([*FREEZE, "--sign", "key.pem"]) == 0
+    line = ["score", "out", "manifest.parquet"]
+    assert main([*line, "by-anyone.parquet"]) == 0
+    assert main([*line, "by-key.parquet", "--key", "key.pub"]) == 0
+    assert (folder / "by-key.parquet").read_bytes() == (folder / "by-anyone.parquet").read_bytes()
+    capfd.readouterr()
+    for options, problem in (
+        (["out", "manifest.parquet", "no.parquet", "--key", "other/key.pub"], "(signature: made by another key)"),
+        (["frozen", "manifest.parquet", "no.parquet", "--key", "key.pub"], "(signature: not signed)"),
+        (["run", "manifest.parquet", "no.parquet", "--key", "key.pub"], "run: a run is not signed, but a key is given"),
+        (["out", "manifest.parquet", "no.parquet", "--key", "nowhere"], "nowhere: cannot be read"),
+    ):
+        assert main(["score", *options]) == 2
+        assert problem in capfd.readouterr().err
+        assert not (folder / "no.parquet").exists()
+
+
 def signature_of(lines):
     (line,) = [line for line in lines if line["check"] == "signature"]
     return line["passed"], line["value"]

@@ -11,7 +11,7 @@ import pytest
 
 from lensctl.evaluate.evaluation import Choices, evaluation_of
 from lensctl.freeze.folder import fill
-from lensctl.frozen import layout, signature
+from lensctl.frozen import layout, signature, snapshot
 from lensctl.frozen.gate_results import REQUIRED_GATES
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.environment import installed_versions, source_commit
@@ -151,7 +151,7 @@ def test_a_store_that_changed_since_training_is_refused(bundle, folder):
 def test_a_signature_is_by_the_key_and_the_rest_is_as_without_it(bundle, folder):
     private, public = frozen_toys.key_pair(folder)
     frozen_of(folder, key=signature.private_key(private))
-    answer = signature.check(folder / "out", signature.public_key(public))
+    answer = signature.check(snapshot.take(folder / "out"), signature.public_key(public))
     assert (answer.holds, answer.covered) == (True, 9)
     assert stat.S_IMODE((folder / "out" / "model.sig").stat().st_mode) == 0o444
     signed, plain = content(folder / "out"), content(bundle / "frozen")

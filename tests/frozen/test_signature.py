@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lensctl.frozen import layout, signature
+from lensctl.frozen import layout, signature, snapshot
 from lensctl.rules.errors import InputError
 from tests.toys.frozen import flip, key_pair
 
@@ -38,6 +38,10 @@ def sign(folder, keys, name="toy"):
     return signature.public_key(keys[1])
 
 
+def check(folder, public):
+    return signature.check(snapshot.take(folder), public)
+
+
 def peer(*arguments):
     """Run the model-signing package's own command line; its exit status."""
     done = subprocess.run([sys.executable, "-m", "model_signing", *map(str, arguments)], capture_output=True, text=True)
@@ -46,17 +50,17 @@ def peer(*arguments):
 
 def test_what_was_signed_holds_by_its_key_under_any_folder_name(folder, keys):
     public = sign(folder, keys)
-    assert signature.check(folder, public) == signature.SignatureVerdict(True, "holds", (), 2)
+    assert check(folder, public) == signature.SignatureVerdict(True, "holds", (), 2)
     moved = folder.rename(folder.parent / "elsewhere")
-    assert signature.check(moved, public).holds
+    assert check(moved, public).holds
     (folder.parent / "link").symlink_to(moved)
-    assert signature.check(folder.parent / "link", public).holds
+    assert check(folder.parent / "link", public).holds
 
 
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()], ids=lambda curve: curve.name)
 def test_each_curve_of_the_format_signs(folder, tmp_path, curve):
     public = sign(folder, key_pair(tmp_path, curve))
-    assert signature.check(folder, public).holds
+    assert check(folder, public).holds
 
 
 def test_the_model_signing_package_verifies_what_we_sign_and_we_what_it_signs(folder, keys):
@@ -68,9 +72,9 @@ def test_the_model_signing_package_verifies_what_we_sign_and_we_what_it_signs(fo
     assert peer(*asked) == 1
     signed.unlink()
     assert peer("sign", "key", folder, "--private_key", keys[0], "--signature", signed) == 0
-    assert signature.check(folder, public) == signature.SignatureVerdict(True, "holds", (), 3)
+    assert check(folder, public) == signature.SignatureVerdict(True, "holds", (), 3)
     (folder / layout.SUMS).write_text("other sums")  # ours leave them out, theirs do not
-    assert signature.check(folder, public).files == (layout.SUMS,)
+    assert check(folder, public).files == (layout.SUMS,)
 
 
 def test_the_statement_calls_the_model_by_its_name(folder, keys):
@@ -91,7 +95,7 @@ def test_a_signature_that_leaves_a_file_out_does_not_hold(folder, keys):
     config = signing.Config().use_elliptic_key_signer(private_key=keys[0])
     left_out = hashing.Config().set_ignored_paths(paths=["README.md", layout.SIGNATURE])
     config.set_hashing_config(left_out).sign(folder, folder / layout.SIGNATURE)
-    answer = signature.check(folder, signature.public_key(keys[1]))
+    answer = check(folder, signature.public_key(keys[1]))
     assert (answer.holds, answer.reason, answer.files) == (False, "files not covered", ("README.md",))
 
 
@@ -119,7 +123,7 @@ def take_a_file(folder):
 def test_a_file_that_changed_after_signing_is_named(folder, keys, change):
     public = sign(folder, keys)
     name = change(folder)
-    answer = signature.check(folder, public)
+    answer = check(folder, public)
     assert (answer.holds, answer.reason) == (False, "files differ from those signed")
     assert answer.files == (name,)
 
@@ -129,15 +133,15 @@ def test_a_link_that_leads_out_does_not_hold(folder, keys, tmp_path):
     public = sign(folder, keys)
     (folder / "README.md").unlink()
     (folder / "README.md").symlink_to(tmp_path / "outside")
-    assert not signature.check(folder, public).holds
+    assert not check(folder, public).holds
 
 
 def test_an_unsigned_folder_and_another_key_are_a_no(folder, keys, tmp_path):
     public = signature.public_key(keys[1])
-    assert signature.check(folder, public).reason == "not signed"
+    assert check(folder, public).reason == "not signed"
     (tmp_path / "other").mkdir()
     sign(folder, key_pair(tmp_path / "other"))
-    assert signature.check(folder, public).reason == "made by another key"
+    assert check(folder, public).reason == "made by another key"
 
 
 def test_another_key_that_claims_to_be_ours_is_a_no(folder, keys, tmp_path):
@@ -148,9 +152,9 @@ def test_another_key_that_claims_to_be_ours_is_a_no(folder, keys, tmp_path):
     theirs = (folder / layout.SIGNATURE).read_text()
     hints = [text.partition('"hint":"')[2][:64] for text in (ours, theirs)]
     (folder / layout.SIGNATURE).write_text(theirs.replace(hints[1], hints[0]))
-    assert signature.check(folder, public).reason == "made by another key, or modified"
+    assert check(folder, public).reason == "made by another key, or modified"
     (folder / layout.SIGNATURE).write_text(theirs)
-    assert signature.check(folder, other).holds
+    assert check(folder, other).holds
 
 
 @pytest.mark.parametrize(
@@ -158,7 +162,7 @@ def test_another_key_that_claims_to_be_ours_is_a_no(folder, keys, tmp_path):
 )
 def test_rubbish_for_a_signature_is_a_no_not_a_crash(folder, keys, text):
     (folder / layout.SIGNATURE).write_bytes(text.encode("utf-8", "surrogatepass"))
-    answer = signature.check(folder, signature.public_key(keys[1]))
+    answer = check(folder, signature.public_key(keys[1]))
     assert (answer.holds, answer.reason) == (False, "unreadable or modified")
 
 
@@ -168,7 +172,7 @@ def test_a_signature_that_names_no_key_says_nothing_on_stdout(folder, keys, capf
     text = path.read_text()
     hint = text.partition('"hint":"')[2][:64]
     path.write_text(text.replace(f'"hint":"{hint}"', '"hint":""'))
-    assert signature.check(folder, public).holds
+    assert check(folder, public).holds
     assert capfd.readouterr().out == ""
 
 
@@ -180,7 +184,7 @@ def test_a_flipped_bit_of_the_signature_never_crashes_and_never_covers_other_fil
         sign(folder, keys)
     before = path.read_bytes()
     flip(path, place % len(before), bit)
-    answer = signature.check(folder, signature.public_key(keys[1]))
+    answer = check(folder, signature.public_key(keys[1]))
     path.write_bytes(before)
     assert not answer.holds or answer.covered == 2
 
@@ -189,7 +193,7 @@ def test_an_encrypted_key_opens_with_its_passphrase_alone(folder, tmp_path):
     for kind in ("PKCS8", "TraditionalOpenSSL"):
         private, public = key_pair(tmp_path, passphrase=b"open sesame", format=kind)
         signature.sign(folder, "toy", signature.private_key(private, "open sesame"))
-        assert signature.check(folder, signature.public_key(public)).holds
+        assert check(folder, signature.public_key(public)).holds
         with pytest.raises(InputError, match=r"key\.pem: incorrect passphrase"):
             signature.private_key(private, "wrong")
         with pytest.raises(signature.NeedsPassphrase, match="is encrypted, and no passphrase was given"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lensctl.freeze.folder import fill
-from lensctl.frozen import signature
+from lensctl.frozen import layout, signature
 from lensctl.frozen.proof.checks import prove
 from tests.toys import frozen as frozen_toys
 
@@ -38,6 +38,14 @@ def spoil_metrics(folder, change):
 def failed(folder, **options):
     """Names of the checks that fail, with their offenders."""
     return {check.check: set(check.offenders) for check in prove(folder, **options) if not check.passed}
+
+
+def sign(folder: Path, private: Path) -> None:
+    """Sign a folder as it is, with the model-signing package alone."""
+    from model_signing import signing
+
+    signer = signing.Config().use_elliptic_key_signer(private_key=private)
+    signer.sign(folder, folder / layout.SIGNATURE)
 
 
 _SIGNED: list[Path] = []

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.frozen import layout, signature
-from lensctl.frozen.gate_results import REQUIRED_GATES, missing_or_failed, read_gate_results
+from lensctl.frozen import layout, signature, snapshot
+from lensctl.frozen.gate_results import REQUIRED_GATES, gate_results, missing_or_failed
 from lensctl.frozen.integrity import GATE, check_files
 from lensctl.frozen.lineage import Lineage, lineage_of
-from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import from_json
 from lensctl.learning.networks import checkpoint, exported_program, predict
-from lensctl.learning.networks.golden import read_golden
+from lensctl.learning.networks.golden import golden_of
 from lensctl.rules import checks
 from lensctl.rules.checks import OFFENDERS_SHOWN, Check
 from lensctl.rules.errors import InputError
@@ -29,7 +28,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from lensctl.frozen.signature import PublicKey
+    from lensctl.frozen.snapshot import Snapshot
     from lensctl.learning.networks.checkpoint import ScoringModel
+    from lensctl.learning.networks.golden import Golden
 
 SIGNATURE = "signature"
 
@@ -37,7 +38,8 @@ SIGNATURE = "signature"
 def prove(folder: str | Path, *, device: str = "auto", key: PublicKey | None = None) -> Iterator[Check]:
     """Check, one by one, that a frozen model is unchanged.
 
-    Files and signature are checked first; contents are read only if both pass.
+    Files and signature are checked first; contents are used only if both pass, and are the very bytes that were
+    hashed. `model.pt2` is opened only if the signature is by `key`, because opening it can run any code.
 
     Without a key this detects every change that was not also made consistently in the file lists and, for weights,
     thresholds or gates, in golden logits, scores and provenance. Only a signature detects such a change.
@@ -62,38 +64,49 @@ def prove(folder: str | Path, *, device: str = "auto", key: PublicKey | None = N
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder", "name a folder written by `lensctl freeze`")
-    places = _places(device)
-    sums_path = folder / layout.SUMS
-    digest = digests.of_file(sums_path) if sums_path.is_file() and not sums_path.is_symlink() else ""
-    intact = True
-    for check in (*check_files(folder), *_check_signature(folder, key)):
-        intact = intact and check.passed
-        yield check.of(digest)
-    for check in _guarded(check_listed_files, folder) if intact else ():
-        intact = check.passed
-        yield check.of(digest)
-    if not intact:
-        return
-    for part in (check_consistency, check_thresholds, functools.partial(check_golden_logits, places=places)):
-        for check in _guarded(part, folder):
-            yield check.of(digest)
+    return check_all(snapshot.take(folder), _places(device), key)
 
 
-def proven(folder: str | Path, *, device: str = "auto", key: PublicKey | None = None) -> ScoringModel:
+def proven(folder: str | Path, *, device: str = "auto", key: str | Path | None = None) -> ScoringModel:
     """Verify a frozen model and load it for scoring; InputError names the first check that failed.
 
-    Only frozen models are accepted; an ordinary run is an error.
+    Only frozen models are accepted; an ordinary run is an error. `key` is the public key, in PEM, of whom it must be
+    signed by.
     """
     folder = Path(folder)
     if not (folder / layout.FROZEN).exists():
         raise InputError(f"{folder}: not a frozen model", "name a folder written by `lensctl freeze`")
-    for check in prove(folder, device=device, key=key):
+    signer = None if key is None else signature.public_key(Path(key))
+    places, found = _places(device), snapshot.take(folder)
+    for check in check_all(found, places, signer):
         if not check.passed:
             detail = ", ".join(check.offenders) or check.value
             raise InputError(
                 f"{folder}: verification failed ({check.check}: {detail})", f"see `lensctl verify {folder.name}`"
             )
-    return checkpoint.load_model(folder)
+    return _model(found)
+
+
+def check_all(found: Snapshot, places: Sequence[torch.device], key: PublicKey | None) -> Iterator[Check]:
+    """All checks of a frozen model as it was read."""
+    digest = found.digest(layout.SUMS)
+    intact = True
+    for check in (*check_files(found), *_check_signature(found, key)):
+        intact = intact and check.passed
+        yield check.of(digest)
+    for check in _guarded(check_listed_files, found) if intact else ():
+        intact = check.passed
+        yield check.of(digest)
+    if not intact:
+        return
+    golden = functools.partial(check_golden_logits, places=places, trusted=key is not None)
+    for part in (check_consistency, check_thresholds, golden):
+        for check in _guarded(part, found):
+            yield check.of(digest)
+
+
+def _model(found: Snapshot) -> ScoringModel:
+    return checkpoint.model_of(found.__getitem__, str(found.folder), frozen=True)
 
 
 def _places(device: str) -> list[torch.device]:
@@ -102,10 +115,10 @@ def _places(device: str) -> list[torch.device]:
     return [predict.pick_device("cpu"), chosen] if device == "auto" and chosen.type != "cpu" else [chosen]
 
 
-def _check_signature(folder: Path, key: PublicKey | None) -> Iterator[Check]:
+def _check_signature(found: Snapshot, key: PublicKey | None) -> Iterator[Check]:
     """Check the signature against the key; without a key, only report that there is one."""
     if key is not None:
-        verdict = signature.check(folder, key)
+        verdict = signature.check(found, key)
         yield Check(
             GATE,
             SIGNATURE,
@@ -115,22 +128,26 @@ def _check_signature(folder: Path, key: PublicKey | None) -> Iterator[Check]:
             n=verdict.covered,
             offenders=verdict.files[:OFFENDERS_SHOWN],
         )
-    elif (folder / layout.SIGNATURE).exists():
+    elif layout.SIGNATURE in found.digests:
         yield Check(GATE, SIGNATURE, True, "not checked", n=0, note="signed; check the signer with --key")
 
 
-def _guarded(part: Callable[[Path], Iterator[Check]], folder: Path) -> Iterator[Check]:
+def _guarded(part: Callable[[Snapshot], Iterator[Check]], found: Snapshot) -> Iterator[Check]:
     """Checks of one part; contents that cannot be read become a failed check."""
     try:
-        yield from part(folder)
+        yield from part(found)
     except (InputError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError) as error:
         reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         yield Check(GATE, "content is that of a frozen model", False, reason[:200], limit="as frozen", n=1)
 
 
-def check_listed_files(folder: Path) -> Iterator[Check]:
+def _json(found: Snapshot, name: str) -> Any:
+    return checkpoint.json_of(found[name], f"{found.folder}/{name}")
+
+
+def check_listed_files(found: Snapshot) -> Iterator[Check]:
     """frozen.json lists the files that a frozen model consists of."""
-    facts = checkpoint.read_json(folder / layout.FROZEN)
+    facts = _json(found, layout.FROZEN)
     listed, members = set(facts["files"]), int(facts["model"]["members"])
     if not 1 <= members <= len(listed):
         raise ValueError(f"{members} members, but {len(listed)} files")
@@ -138,21 +155,21 @@ def check_listed_files(folder: Path) -> Iterator[Check]:
     yield checks.none(GATE, "it holds what a frozen model holds", sorted(wanted ^ listed), len(wanted))
 
 
-def check_consistency(folder: Path) -> Iterator[Check]:
+def check_consistency(found: Snapshot) -> Iterator[Check]:
     """Provenance, digests and gates are consistent with each other."""
-    facts = checkpoint.read_json(folder / layout.FROZEN)
+    facts = _json(found, layout.FROZEN)
     try:
-        chain = from_json((folder / layout.PROVENANCE).read_bytes(), layout.PROVENANCE)
+        chain = from_json(found[layout.PROVENANCE], layout.PROVENANCE)
         steps = lineage_of(chain, layout.PROVENANCE)
     except InputError as error:
         yield Check(GATE, "provenance from the pool to here", False, str(error), offenders=(layout.PROVENANCE,))
         return
     yield Check(GATE, "provenance from the pool to here", True, len(chain), limit="unbroken", n=len(chain))
     last = chain[-1]
-    weights = [f / layout.WEIGHTS for f in checkpoint.member_folders(folder, int(facts["model"]["members"]))]
-    weights_digest, metrics_digest = checkpoint.weights_digest(weights), digests.of_file(folder / layout.METRICS)
+    weights = [found.digest(name) for name in _of_members(layout.WEIGHTS, int(facts["model"]["members"]))]
+    weights_digest, metrics_digest = checkpoint.digest_of_weights(weights), found.digest(layout.METRICS)
     recorded = {name: source.digest if (source := last.input(name)) else "" for name in ("model", "evaluation")}
-    metrics = checkpoint.read_json(folder / layout.METRICS)
+    metrics = _json(found, layout.METRICS)
     pairs = {
         layout.WEIGHTS: (weights_digest, facts.get("model_digest"), recorded["model"], metrics.get("model_digest")),
         layout.METRICS: (metrics_digest, facts.get("metrics_digest"), recorded["evaluation"]),
@@ -174,7 +191,7 @@ def check_consistency(folder: Path) -> Iterator[Check]:
     }
     differing = sorted(name for name, values in pairs.items() if any(value != values[0] for value in values))
     yield checks.none(GATE, "weights, manifest, evaluation and steps name each other", differing, len(pairs))
-    yield _gates(folder, facts, steps)
+    yield _gates(found, facts, steps)
 
 
 def _model_and_config(facts: dict[str, Any]) -> tuple[tuple[dict[str, Any], tuple[str, ...]], ...]:
@@ -183,13 +200,13 @@ def _model_and_config(facts: dict[str, Any]) -> tuple[tuple[dict[str, Any], tupl
     return (facts["model"], (*same, "members")), (facts["config"], (*same, "ensemble"))
 
 
-def _gates(folder: Path, facts: dict[str, Any], steps: Lineage) -> Check:
+def _gates(found: Snapshot, facts: dict[str, Any], steps: Lineage) -> Check:
     required = {
         **dict.fromkeys(REQUIRED_GATES, str(facts["manifest_digest"])),
         "pool": steps.digest("sample", "pool"),
         "trained": str(facts["metrics_digest"]),
     }
-    failed = missing_or_failed(read_gate_results(folder / layout.GATES), required)
+    failed = missing_or_failed(gate_results(found[layout.GATES], f"{found.folder}/{layout.GATES}"), required)
     allowed = facts.get("allowed_failures") or {"gates": [], "reason": ""}
     passed = failed == allowed["gates"]
     note = f"waived: {allowed['reason']}" if failed and passed else ""
@@ -205,15 +222,15 @@ def _gates(folder: Path, facts: dict[str, Any], steps: Lineage) -> Check:
     )
 
 
-def check_thresholds(folder: Path) -> Iterator[Check]:
+def check_thresholds(found: Snapshot) -> Iterator[Check]:
     """The stored validation scores reproduce the thresholds."""
-    where = f"{folder.name}/{layout.THRESHOLDS}"
-    facts = checkpoint.read_json(folder / layout.THRESHOLDS)
+    where = f"{found.folder.name}/{layout.THRESHOLDS}"
+    facts = _json(found, layout.THRESHOLDS)
     lenses, others = (thresholds.unpack(facts["val_scores"][name], where) for name in ("lenses", "others"))
     label = np.repeat([1, 0], [len(lenses), len(others)])
     targets = [point["target_fpr"] for point in facts["points"] if point["target_fpr"] is not None]
     again = [vars(t) for t in thresholds.choose(label, np.concatenate([lenses, others]), targets)]
-    evaluation = checkpoint.read_json(folder / layout.METRICS)
+    evaluation = _json(found, layout.METRICS)
     metrics, calibration = evaluation["thresholds"]["points"], evaluation["calibration"]
     differing = [p["name"] for p, q in zip(facts["points"], again, strict=False) if p != q]
     differing += [p["name"] for p, q in zip(facts["points"], metrics, strict=False) if p["logit"] != q["logit"]]
@@ -226,26 +243,41 @@ def check_thresholds(folder: Path) -> Iterator[Check]:
     yield checks.none(GATE, "thresholds are those of the stored scores", sorted(set(differing)), len(label))
 
 
-def check_golden_logits(folder: Path, places: Sequence[torch.device]) -> Iterator[Check]:
-    """Weights and exported programs reproduce the golden logits on every device."""
-    golden = read_golden(folder / layout.GOLDEN)
-    model = checkpoint.load_model(folder)
-    programs = [f / layout.PROGRAM for f in checkpoint.member_folders(folder, model.card.members)]
+def check_golden_logits(found: Snapshot, places: Sequence[torch.device], *, trusted: bool) -> Iterator[Check]:
+    """Weights and, if the folder is of a trusted signer, exported programs reproduce the golden logits everywhere."""
+    golden = golden_of(found[layout.GOLDEN], f"{found.folder}/{layout.GOLDEN}")
+    model = _model(found)
+    programs = _of_members(layout.PROGRAM, model.card.members)
     for place in places:
-        backends: dict[str, Sequence[nn.Module]] = {
-            layout.WEIGHTS: predict.modules(model, place),
-            layout.PROGRAM: [exported_program.load(program).to(place) for program in programs],
-        }
-        for name, networks in backends.items():
-            logits = predict.logits(networks, golden.cutouts, place, batch=len(golden.label))
-            error = np.abs(logits - golden.logits) if logits.shape == golden.logits.shape else np.array([[np.inf]])
-            off = np.flatnonzero(~(error <= layout.TOLERANCE).all(axis=1))
-            yield Check(
-                GATE,
-                f"golden logits of {name} on {place.type}",
-                not len(off),
-                float(error.max()),
-                limit=f"<= {layout.TOLERANCE:g}",
-                n=logits.size,
-                offenders=tuple(str(golden.galaxy_id[row]) for row in off[:OFFENDERS_SHOWN]),
-            )
+        yield _reproduced(layout.WEIGHTS, golden, predict.modules(model, place), place)
+        if trusted:
+            opened = [exported_program.load(found.program(name), f"{found.folder}/{name}") for name in programs]
+            yield _reproduced(layout.PROGRAM, golden, [program.to(place) for program in opened], place)
+        else:
+            note = "opened with --key only"
+            yield Check(GATE, _golden_name(layout.PROGRAM, place), True, "not opened", n=0, note=note)
+
+
+def _reproduced(name: str, golden: Golden, networks: Sequence[nn.Module], place: torch.device) -> Check:
+    """Whether the networks of a file give the golden logits."""
+    logits = predict.logits(networks, golden.cutouts, place, batch=len(golden.label))
+    error = np.abs(logits - golden.logits) if logits.shape == golden.logits.shape else np.array([[np.inf]])
+    off = np.flatnonzero(~(error <= layout.TOLERANCE).all(axis=1))
+    return Check(
+        GATE,
+        _golden_name(name, place),
+        not len(off),
+        float(error.max()),
+        limit=f"<= {layout.TOLERANCE:g}",
+        n=logits.size,
+        offenders=tuple(str(golden.galaxy_id[row]) for row in off[:OFFENDERS_SHOWN]),
+    )
+
+
+def _golden_name(name: str, place: torch.device) -> str:
+    return f"golden logits of {name} on {place.type}"
+
+
+def _of_members(name: str, members: int) -> list[str]:
+    """The name of a file of every member, relative to the folder."""
+    return [(folder / name).as_posix() for folder in checkpoint.member_folders(Path(), members)]

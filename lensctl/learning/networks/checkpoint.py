@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import nn
 
 from lensctl.io.provenance import digests
@@ -33,7 +33,7 @@ BEST, LAST, RUN, METRICS_JSONL, METRICS_CSV = (
     "metrics.jsonl",
     "metrics.csv",
 )
-FROZEN, FROZEN_WEIGHTS = "frozen.json", "model.safetensors"
+FROZEN, FROZEN_WEIGHTS, PROVENANCE = "frozen.json", "model.safetensors", "provenance.json"
 FACTS = "lensctl"  # a single key in the safetensors header, because the order of its keys is undefined
 
 Tensors = Mapping[str, torch.Tensor]
@@ -144,12 +144,23 @@ def write_json(path: Path, values: Any) -> None:
 
 def read_json(path: Path) -> Any:
     """Read a JSON value; InputError if the file is missing or invalid."""
+    return json_of(_read(path), str(path))
+
+
+def json_of(data: bytes, where: str) -> Any:
+    """A JSON value from the bytes of its file; InputError if they are invalid."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not valid JSON", "the file is damaged; train again") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})", "name the folder of a run") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON", "the file is damaged; train again") from error
+        reason = "no such file" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise InputError(f"{path}: {reason}", "name the folder of a run") from error
 
 
 def write_metrics(folder: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -173,14 +184,17 @@ def save_tensors(path: Path, tensors: Tensors, facts: Mapping[str, Any]) -> None
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read a file written by `save_tensors`; InputError if it is missing or damaged."""
+    return tensors_of(_read(path), str(path))
+
+
+def tensors_of(data: bytes, where: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Tensors and metadata from the bytes of a safetensors file; InputError if they are damaged."""
     try:
-        with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {}).get(FACTS, "{}"))
-        return load_file(path), facts
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file", "name the folder of a run") from error
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: invalid safetensors file ({error})", "the file is damaged; train again") from error
+        tensors = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        return tensors, json.loads(header.get("__metadata__", {}).get(FACTS, "{}"))
+    except (SafetensorError, ValueError) as error:
+        raise InputError(f"{where}: invalid safetensors file ({error})", "the file is damaged; train again") from error
 
 
 def fill(network: nn.Module, weights: Tensors, where: str) -> None:
@@ -244,12 +258,16 @@ def member_folders(folder: Path, members: int) -> list[Path]:
 
 def weights_digest(files: Iterable[Path]) -> str:
     """Digest of the weights file, or of the digests of several."""
-    each = [digests.of_file(file) for file in files]
+    return digest_of_weights([digests.of_file(file) for file in files])
+
+
+def digest_of_weights(each: Sequence[str]) -> str:
+    """Digest of a model from the digests of its members' weights."""
     return each[0] if len(each) == 1 else digests.of_many(each)
 
 
 def load_model(path: str | Path) -> ScoringModel:
-    """Load a run or a frozen model for scoring.
+    """Load a run for scoring, or a frozen model without verifying it.
 
     Raises
     ------
@@ -262,25 +280,42 @@ def load_model(path: str | Path) -> ScoringModel:
     frozen = (folder / FROZEN).is_file()
     if not frozen and not (folder / RUN).is_file():
         raise InputError(f"{folder} has neither {RUN} nor {FROZEN}", "name the folder of a run or a frozen model")
-    facts_path = folder / (FROZEN if frozen else RUN)
-    facts = read_json(facts_path)
+    return model_of(lambda name: _read(folder / name), str(folder), frozen=frozen)
+
+
+def model_of(read: Callable[[str], bytes], where: str, *, frozen: bool) -> ScoringModel:
+    """The model in a folder whose files a function reads, by name; each is read once.
+
+    Raises
+    ------
+    InputError
+        As for `load_model`.
+    """
+    facts_name = FROZEN if frozen else RUN
+    facts_path = f"{where}/{facts_name}"
+    facts = json_of(read(facts_name), facts_path)
     if not isinstance(facts, dict) or not isinstance(facts.get("model"), dict):
         raise InputError(f"{facts_path}: no 'model' block", "train or freeze the model again")
-    card = ModelCard.from_dict(facts["model"], str(facts_path))
-    chain_path = folder / "provenance.json" if frozen else facts_path
-    chain = from_list(read_json(chain_path) if frozen else facts.get("provenance"), str(chain_path))
-    files = [f / (FROZEN_WEIGHTS if frozen else BEST) for f in member_folders(folder, card.members)]
-    members = tuple(_load_member(card, file) for file in files)
-    digest = weights_digest(files)
+    card = ModelCard.from_dict(facts["model"], facts_path)
+    chain_path = f"{where}/{PROVENANCE}" if frozen else facts_path
+    steps = json_of(read(PROVENANCE), chain_path) if frozen else facts.get("provenance")
+    chain = from_list(steps, chain_path)
+    names = [
+        (Path(folder.name) / (FROZEN_WEIGHTS if frozen else BEST)).as_posix()
+        for folder in member_folders(Path(), card.members)
+    ]
+    weights = [read(name) for name in names]
+    digest = digest_of_weights([digests.of_bytes(data) for data in weights])
+    members = tuple(_member(card, data, f"{where}/{name}") for name, data in zip(names, weights, strict=True))
     if facts.get("model_digest") not in (None, digest):
-        raise InputError(f"{folder}: weights do not match the digest in {facts_path.name}", "restore the folder")
-    return ScoringModel(members, card, digest, chain, folder.name)
+        raise InputError(f"{where}: weights do not match the digest in {facts_name}", "restore the folder")
+    return ScoringModel(members, card, digest, chain, Path(where).name)
 
 
-def _load_member(card: ModelCard, file: Path) -> nn.Module:
-    weights, _ = load_tensors(file)
+def _member(card: ModelCard, data: bytes, where: str) -> nn.Module:
+    weights, _ = tensors_of(data, where)
     network = architectures.build(card.arch, card.dropout, len(card.bands))
-    fill(network, weights, str(file))
+    fill(network, weights, where)
     return network.eval()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -43,27 +44,29 @@ def write(network: PixelsToLogit, size: int, bands: int, path: Path) -> None:
     torch.export.save(program, path)
 
 
-def load(path: Path) -> nn.Module:
-    """Load a program as a module; InputError if it is missing, damaged, or holds more than plain tensors."""
+def load(data: bytes, where: str) -> nn.Module:
+    """Load the bytes of a program as a module; InputError if they are damaged, or hold more than plain tensors.
+
+    torch evaluates expressions in the graph of a program, which can do anything that the user of this process can: load
+    only bytes that someone you trust has signed.
+    """
     try:
         with unpickling():
-            _refuse_more_than_tensors(path)
-            return torch.export.load(path).module()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file", "freeze the model again") from error
+            _refuse_more_than_tensors(data, where)
+            return torch.export.load(io.BytesIO(data)).module()
     except (InvalidFile, OSError) as error:
         raise InputError(
-            f"{path}: invalid torch.export program ({first_line(error)})",
+            f"{where}: invalid torch.export program ({first_line(error)})",
             "freeze the model again with the installed torch version",
         ) from error
 
 
-def _refuse_more_than_tensors(path: Path) -> None:
+def _refuse_more_than_tensors(data: bytes, where: str) -> None:
     """Raise InputError if part of the program would be unpickled or is compiled code, which could run anything.
 
     Programs written by lensctl hold only plain tensors, and no sample inputs.
     """
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for name in archive.namelist():
             part = name.partition("/")[2]
             folder = next((folder for folder in TENSORS if part.startswith(folder)), None)
@@ -77,4 +80,4 @@ def _refuse_more_than_tensors(path: Path) -> None:
             else:
                 plain = part in PROGRAM
             if not plain:
-                raise InputError(f"{path}: holds more than plain tensors ({part or name})", "freeze the model again")
+                raise InputError(f"{where}: holds more than plain tensors ({part or name})", "freeze the model again")

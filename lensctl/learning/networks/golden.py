@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,16 +120,23 @@ def write_golden(path: Path, golden: Golden) -> None:
 
 
 def read_golden(path: Path) -> Golden:
-    """Read a file written by `write_golden`, without unpickling; InputError if it is missing or damaged."""
+    """Read a file written by `write_golden`; InputError if it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            golden = Golden(file["galaxy_id"], file["label"], file["cutouts"], file["logits"])
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "train again; runs store their golden inputs there") from error
+    return golden_of(data, str(path))
+
+
+def golden_of(data: bytes, where: str) -> Golden:
+    """Golden inputs from the bytes of their file, without unpickling; InputError if it is damaged."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            golden = Golden(file["galaxy_id"], file["label"], file["cutouts"], file["logits"])
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: invalid golden inputs", "the file is damaged; train or freeze again") from error
+        raise InputError(f"{where}: invalid golden inputs", "the file is damaged; train or freeze again") from error
     n = len(golden.galaxy_id)
     valid = golden.cutouts.ndim == 4 and golden.cutouts.dtype == np.float32 and len(golden.label) == n > 0
     if not valid or len(golden.cutouts) != n or golden.logits.shape[:1] != (n,):
-        raise InputError(f"{path}: invalid golden inputs", "the file is damaged; train or freeze again")
+        raise InputError(f"{where}: invalid golden inputs", "the file is damaged; train or freeze again")
     return golden

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import re
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
 import torch
 
 from lensctl.freeze.folder import fill
-from lensctl.frozen import layout, signature
+from lensctl.frozen import layout, signature, snapshot
 from lensctl.frozen.proof.checks import prove, proven
 from lensctl.io.provenance.steps import from_json, to_json
-from lensctl.learning.networks import checkpoint
+from lensctl.learning.networks import checkpoint, exported_program
 from lensctl.learning.networks.golden import Golden, read_golden, write_golden
 from lensctl.rules.errors import InputError
 from lensctl.rules.object_names import LEDGER
 from tests.toys import frozen as frozen_toys
-from tests.toys.freezing import failed
+from tests.toys.freezing import failed, sign
 from tests.toys.freezing import signed_bundle as signed_once
 from tests.toys.frozen import content, flip
 
@@ -185,10 +189,7 @@ def test_only_the_signature_finds_a_forgery_that_was_carried_through(signed, key
 
 
 def test_a_model_that_was_signed_after_it_was_frozen_verifies(folder, key, signed_bundle):
-    from model_signing import signing
-
-    with_package = signing.Config().use_elliptic_key_signer(private_key=signed_bundle / "key.pem")
-    with_package.sign(folder, folder / layout.SIGNATURE)
+    sign(folder, signed_bundle / "key.pem")
     assert not failed(folder)
     assert not failed(folder, key=key)
 
@@ -212,17 +213,125 @@ def test_an_ensemble_is_signed_and_proved_member_by_member(tmp_path_factory, tmp
     assert failed(tmp_path / "both")["no file was touched"] == {f"member-{k}/model.safetensors" for k in (0, 1)}
 
 
-def test_a_tool_takes_a_frozen_model_only_when_it_verifies(signed, key, bundle):
-    model = proven(str(signed), key=key)
+def test_a_tool_takes_a_frozen_model_only_when_it_verifies(signed, signed_bundle, bundle):
+    model = proven(str(signed), key=signed_bundle / "key.pub")
     assert model.digest == proven(signed).digest == json.loads((signed / layout.FROZEN).read_text())["model_digest"]
     with pytest.raises(InputError, match="run: not a frozen model"):
         proven(bundle / "run")
     with pytest.raises(InputError, match=r"verification failed \(signature: not signed\)"):
-        proven(bundle / "frozen", key=key)
+        proven(bundle / "frozen", key=str(signed_bundle / "key.pub"))
     flip(signed / "golden.npz", 300, 1)
     with pytest.raises(InputError, match=r"verification failed \(no file was touched: golden\.npz\)") as error:
         proven(signed)
     assert error.value.fix == "see `lensctl verify signed`"
+
+
+def with_code(program: bytes, code: str) -> bytes:
+    """A program in whose graph a size is the value of a Python expression."""
+    old, new = zipfile.ZipFile(io.BytesIO(program)), io.BytesIO()
+    with zipfile.ZipFile(new, "w") as written:
+        for item in old.infolist():
+            data = old.read(item)
+            if item.filename.endswith("models/model.json"):
+                data, found = re.subn(
+                    rb'"expr_str": "Symbol\([^"]*"',
+                    lambda match: b'"expr_str": ' + json.dumps(code).encode(),
+                    data,
+                    count=1,
+                )
+                assert found
+            written.writestr(item, data)
+    return new.getvalue()
+
+
+@pytest.fixture
+def armed(folder, tmp_path):
+    """A frozen model whose model.pt2 makes a file once it is opened, in a folder whose lists fit; and that file."""
+    ran = tmp_path / "ran"
+    program = with_code((folder / "model.pt2").read_bytes(), f"__import__('pathlib').Path({str(ran)!r}).touch()")
+    reseal(folder, "model.pt2", program)
+    return folder, ran
+
+
+def test_the_code_in_a_program_would_run(armed):
+    """What the next tests guard against: torch evaluates it."""
+    folder, ran = armed
+    with contextlib.suppress(InputError):
+        exported_program.load((folder / "model.pt2").read_bytes(), "model.pt2")
+    assert ran.exists()
+
+
+def test_a_program_is_not_opened_without_a_key(armed):
+    folder, ran = armed
+    checks = {check.check: check for check in prove(folder)}
+    told = checks["golden logits of model.pt2 on cpu"]
+    assert (told.passed, told.value, told.n) == (True, "not opened", 0)
+    assert proven(folder).members
+    assert not ran.exists()
+
+
+def test_a_program_is_not_opened_unless_the_signature_holds(armed, key, signed, tmp_path):
+    folder, ran = armed
+    assert failed(folder, key=key) == {"signature": set()}
+    shutil.copy(signed / layout.SIGNATURE, folder / layout.SIGNATURE)
+    assert failed(folder, key=key)["signature"]
+    (folder / layout.SIGNATURE).unlink()
+    other = frozen_toys.key_pair(tmp_path)
+    sign(folder, other[0])
+    assert "signature" in failed(folder, key=key)
+    assert not ran.exists()
+
+
+def spoil_once_read(monkeypatch, change):
+    """Let something change a folder as soon as it has been read."""
+
+    def take(folder):
+        found = read(folder)
+        change(folder)
+        return found
+
+    read = snapshot.take
+    monkeypatch.setattr(snapshot, "take", take)
+
+
+def test_what_is_loaded_are_the_bytes_that_were_hashed(signed, monkeypatch):
+    def spoil(folder):
+        for path in folder.rglob("*"):
+            path.chmod(0o644)
+            path.write_bytes(b"")
+
+    before = proven(signed)
+    spoil_once_read(monkeypatch, spoil)
+    after = proven(signed)
+    for one, other in zip(before.members, after.members, strict=True):
+        for name, weights in one.state_dict().items():
+            assert torch.equal(weights, other.state_dict()[name])
+
+
+def test_a_program_that_changes_after_the_signature_was_checked_is_not_opened(signed, key, monkeypatch, tmp_path):
+    ran = tmp_path / "ran"
+    evil = with_code((signed / "model.pt2").read_bytes(), f"__import__('pathlib').Path({str(ran)!r}).touch()")
+    checked = signature.check
+
+    def check(found, key):
+        verdict = checked(found, key)
+        (signed / "model.pt2").chmod(0o644)
+        (signed / "model.pt2").write_bytes(evil)
+        return verdict
+
+    monkeypatch.setattr(signature, "check", check)
+    (problem,) = [check for check in prove(signed, key=key) if not check.passed]
+    assert "model.pt2 changed while it was verified" in str(problem.value)
+    assert not ran.exists()
+
+
+def test_files_that_change_while_the_signature_is_checked_fail(signed, key, monkeypatch):
+    """The folder is right again when the signature is checked; what was read is not."""
+    good = (signed / "thresholds.json").read_bytes()
+    (signed / "thresholds.json").chmod(0o644)
+    (signed / "thresholds.json").write_bytes(good.replace(b"val", b"VAL"))
+    spoil_once_read(monkeypatch, lambda folder: (folder / "thresholds.json").write_bytes(good))
+    assert failed(signed, key=key)["signature"] == {"thresholds.json"}
 
 
 def test_cuda_is_asked_for_before_anything_is_said(folder):
@@ -245,19 +354,21 @@ def test_weights_of_another_model_fail_although_the_sums_fit(folder):
     assert "content is that of a frozen model" in found  # load_model refuses the digest before any logit
 
 
-def test_a_program_of_another_model_fails_on_its_golden_logits(folder, tmp_path_factory):
+def test_a_program_of_another_model_fails_on_its_golden_logits(folder, key, signed_bundle, tmp_path_factory):
     other = frozen_toys.bundle(tmp_path_factory, members=2) / "frozen" / "member-1" / "model.pt2"
     reseal(folder, "model.pt2", other.read_bytes())
-    assert set(failed(folder)) == {"golden logits of model.pt2 on cpu"}
+    sign(folder, signed_bundle / "key.pem")
+    assert set(failed(folder, key=key)) == {"golden logits of model.pt2 on cpu"}
 
 
-def test_golden_logits_that_were_changed_fail(folder):
+def test_golden_logits_that_were_changed_fail(folder, key, signed_bundle):
     kept = read_golden(folder / "golden.npz")
     logits = kept.logits.copy()
     logits[3] += 0.01
     write_golden(folder.parent / "golden.npz", Golden(kept.galaxy_id, kept.label, kept.cutouts, logits))
     reseal(folder, "golden.npz", (folder.parent / "golden.npz").read_bytes())
-    found = failed(folder)
+    sign(folder, signed_bundle / "key.pem")
+    found = failed(folder, key=key)
     assert found["golden logits of model.safetensors on cpu"] == {str(kept.galaxy_id[3])}
     assert found["golden logits of model.pt2 on cpu"] == {str(kept.galaxy_id[3])}
 

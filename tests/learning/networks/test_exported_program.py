@@ -32,7 +32,7 @@ def test_the_program_gives_any_number_of_cutouts_the_scores_they_had(bundle):
 def test_a_damaged_program_is_said_plainly(tmp_path):
     (tmp_path / "model.pt2").write_bytes(b"PK\x03\x04 no")
     with pytest.raises(InputError, match=r"invalid torch\.export program"):
-        exported_program.load(tmp_path / "model.pt2")
+        exported_program.load((tmp_path / "model.pt2").read_bytes(), "model.pt2")
 
 
 class Touch:
@@ -82,5 +82,5 @@ def test_a_program_with_a_pickle_in_it_is_refused_before_it_runs(bundle, tmp_pat
         spoiled_program(program, tmp_path / "flagged.pt2", {"in": place["flag"]})
         program = tmp_path / "flagged.pt2"
     with pytest.raises(InputError, match="holds more than plain tensors"):
-        exported_program.load(program)
+        exported_program.load(program.read_bytes(), "model.pt2")
     assert not ran.exists()
