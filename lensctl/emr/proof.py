@@ -16,7 +16,8 @@ from lensctl.emr.work import Work
 from lensctl.io.cutouts.store import Store
 from lensctl.io.provenance.steps import Chain, chain_of
 from lensctl.io.storage import s3
-from lensctl.io.tables.paths import parquet_dataset, readable
+from lensctl.io.tables.parquet import parquet_dataset
+from lensctl.io.tables.paths import readable
 from lensctl.rules.errors import InputError, LensctlError
 
 Listing = dict[str, str]

@@ -12,7 +12,8 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of, common_survey, from_list
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import read_table
-from lensctl.io.tables.paths import format_of, parquet_dataset, readable
+from lensctl.io.tables.parquet import parquet_dataset
+from lensctl.io.tables.paths import format_of, readable
 from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:

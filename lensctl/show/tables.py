@@ -8,7 +8,8 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of, survey_of
 from lensctl.io.tables import sql
 from lensctl.io.tables.files import read_table
-from lensctl.io.tables.paths import format_of, parquet_dataset, readable
+from lensctl.io.tables.parquet import parquet_dataset
+from lensctl.io.tables.paths import format_of, readable
 from lensctl.rules import schema
 from lensctl.show.description import Description, Rows, as_text, counted
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.io.storage.atomic import whole_file
 from lensctl.io.storage.s3 import is_s3
-from lensctl.io.tables.paths import files_of, filesystem_of, format_of, parquet_dataset, readable
+from lensctl.io.tables.parquet import parquet_dataset
+from lensctl.io.tables.paths import files_of, filesystem_of, format_of, readable
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError, ReaderGone
 from lensctl.rules.schema import arrow_type, conform

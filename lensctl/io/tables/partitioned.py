@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from lensctl.io.provenance.steps import Chain, metadata_of
 from lensctl.io.tables.files import ROW_GROUP_ROWS, parquet_writer
+from lensctl.io.tables.parquet import NULL
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 ROWS_A_FILE = 32 * ROW_GROUP_ROWS
 LEAST_GROUP_ROWS = 8192
-NULL = "__HIVE_DEFAULT_PARTITION__"
-"""Name that Hive, Spark, DuckDB and Arrow give to the partition of nulls."""
 
 
 class Writer:

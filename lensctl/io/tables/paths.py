@@ -7,7 +7,7 @@ import glob
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.storage.s3 import is_s3
@@ -46,9 +46,15 @@ def format_of(path: str, format: str | None = None) -> str:
 
 
 def files_of(path: str) -> list[str]:
-    """The files at a path, in name order.
+    """The files at a path, in name order; see `found_at`."""
+    return [file for file, _ in found_at(path)]
 
-    A glob is expanded, a folder yields the parquet files below it (names starting with . or _ are skipped).
+
+def found_at(path: str) -> list[tuple[str, str]]:
+    """The files at a path, in name order, each with the folder, given or matched, that it was found below, or "".
+
+    A path that exists is that path, whatever characters are in it; else a glob is expanded. A folder yields the parquet
+    files below it (names starting with . or _ are skipped).
 
     Raises InputError if there are none.
     """
@@ -60,13 +66,13 @@ def files_of(path: str) -> list[str]:
         found = [str(p) for p in sorted(Path(path).rglob("*.parquet")) if not _hidden(p.relative_to(path))]
         if not found:
             raise InputError(f"{path} is a folder without parquet files", "name a table, or a folder of parquet files")
-        return found
+        return [(file, str(Path(path))) for file in found]
     if Path(path).is_file():
-        return [path]
-    found = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
-    if not found:
+        return [(path, "")]
+    matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
+    if not matches:
         raise InputError(f"{path}: no such file", "check the path")
-    return [file for match in found for file in (files_of(match) if Path(match).is_dir() else [match])]
+    return [found for match in matches for found in (found_at(match) if Path(match).is_dir() else [(match, "")])]
 
 
 def _incomplete(path: str) -> InputError:
@@ -77,8 +83,7 @@ def _hidden(relative: Path) -> bool:
     return any(part.startswith((".", "_")) for part in relative.parts)
 
 
-def _s3_files(url: str) -> list[str]:
-
+def _s3_files(url: str) -> list[tuple[str, str]]:
     import obstore
     from obstore.exceptions import BaseError
 
@@ -88,9 +93,9 @@ def _s3_files(url: str) -> list[str]:
     prefix = key[: min((key.index(c) for c in "*?[" if c in key), default=len(key))]
     store = s3.object_store(bucket)
     try:
-        if prefix == key and key.rstrip("/"):
+        if key.rstrip("/"):  # a key that exists is that object, whatever characters are in it
             with suppress(FileNotFoundError):
-                return [f"s3://{bucket}/{obstore.head(store, key)['path']}"]
+                return [(f"s3://{bucket}/{obstore.head(store, key)['path']}", "")]
         folder = key if prefix == key else prefix.rpartition("/")[0]
         keys = sorted(o["path"] for page in obstore.list(store, folder) for o in page)
     except (BaseError, OSError) as error:
@@ -108,7 +113,8 @@ def _s3_files(url: str) -> list[str]:
             raise _incomplete(f"s3://{bucket}/{unfinished_folder}")
     if not found:
         raise InputError(f"{url}: no such object", "check the bucket and the key")
-    return [f"s3://{bucket}/{k}" for k in found]
+    folder_given = "" if prefix != key else f"s3://{bucket}/{below}"
+    return [(f"s3://{bucket}/{k}", folder_given) for k in found]
 
 
 def filesystem_of(paths: Sequence[str]) -> tuple[pyarrow.fs.FileSystem, list[str]]:
@@ -136,12 +142,3 @@ def readable(path: str) -> Iterator[None]:
         raise InputError(
             f"{where}: cannot be read as a table ({first_line(error, 160)})", "is it complete, and in this format?"
         ) from error
-
-
-def parquet_dataset(path: str) -> Any:
-    """The parquet files of a path as an Arrow dataset, hive partitions as columns."""
-    import pyarrow.dataset
-
-    filesystem, names = filesystem_of(files_of(path))
-    hive = pyarrow.dataset.partitioning(flavor="hive")
-    return pyarrow.dataset.dataset(names, filesystem=filesystem, format="parquet", partitioning=hive)

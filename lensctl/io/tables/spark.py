@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lensctl.io.provenance.steps import Chain, stamp
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import write_batches
-from lensctl.io.tables.paths import format_of, parquet_dataset
+from lensctl.io.tables.parquet import ParquetFile, dataset_of
+from lensctl.io.tables.paths import format_of
 from lensctl.io.tables.sql import ScannedTable, counted, scan_parquet
 from lensctl.rules.errors import InputError, LensctlError, first_line
 
@@ -51,7 +52,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self._session = _session()
-        self._files: list[str] = []
+        self._files: list[ParquetFile] = []
         self._schema: pa.Schema | None = None
 
     def __enter__(self) -> Cluster:
@@ -217,10 +218,10 @@ def _locator_fields() -> list[pa.Field]:
     return [pa.field(FILE, pa.int32()), pa.field(ROW, pa.int64())]
 
 
-def _groups(file: str) -> list[tuple[int, int]]:
+def _groups(file: ParquetFile) -> list[tuple[int, int]]:
     """Row groups of a parquet file: index and first row."""
     groups, first = [], 0
-    for fragment in parquet_dataset(file).get_fragments():
+    for fragment in dataset_of([file]).get_fragments():
         for group in fragment.row_groups:
             groups.append((group.id, first))
             first += group.num_rows
@@ -228,7 +229,7 @@ def _groups(file: str) -> list[tuple[int, int]]:
 
 
 def _read_groups(
-    batches: Iterator[pa.RecordBatch], files: Sequence[str], schema: pa.Schema, columns: Sequence[str]
+    batches: Iterator[pa.RecordBatch], files: Sequence[ParquetFile], schema: pa.Schema, columns: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """Rows of some row groups (file, row_group, first), with the locator columns."""
     import numpy as np
@@ -242,12 +243,14 @@ def _read_groups(
             yield from rows.to_batches(max_chunksize=BATCH_ROWS)
 
 
-def _group(file: str, group: int, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
-    fragment = next(iter(parquet_dataset(file).get_fragments())).subset(row_group_ids=[group])
+def _group(file: ParquetFile, group: int, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    fragment = next(iter(dataset_of([file], schema).get_fragments())).subset(row_group_ids=[group])
     return fragment.to_table(schema=schema, columns=columns)
 
 
-def _fetch(batches: Iterator[pa.RecordBatch], files: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _fetch(
+    batches: Iterator[pa.RecordBatch], files: Sequence[ParquetFile], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
     """All columns of located rows, with the carried columns."""
     import numpy as np
     import pyarrow as pa

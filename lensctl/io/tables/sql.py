@@ -12,7 +12,8 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, chain_of, stamp
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import read_table, write_batches
-from lensctl.io.tables.paths import files_of, filesystem_of, format_of, parquet_dataset, readable
+from lensctl.io.tables.parquet import ParquetFile, common_columns, parquet_files, partition_value
+from lensctl.io.tables.paths import filesystem_of, format_of, readable
 from lensctl.rules.errors import InputError, ServiceError, first_line
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 LOCATED_BATCH_ROWS = 65_536
+_INTEGERS = {"int8": "TINYINT", "int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT"}
 
 
 def query(sql: str, **named: pa.Table) -> pa.Table:
@@ -65,11 +67,13 @@ class ScannedTable:
     chain : Chain
         Its provenance.
     rows : int
-    files : tuple of str
+    files : tuple of ParquetFile
         Its parquet files; empty if it is in memory.
     """
 
-    def __init__(self, schema: pa.Schema, digest: str, rows: int, where: str, files: Sequence[str] = ()) -> None:
+    def __init__(
+        self, schema: pa.Schema, digest: str, rows: int, where: str, files: Sequence[ParquetFile] = ()
+    ) -> None:
         self.schema = schema
         self.digest = digest
         self.rows = rows
@@ -82,10 +86,9 @@ def scan_parquet(path: str, *, allow_empty: bool = False) -> ScannedTable:
 
     Raises InputError if there are none, one is incomplete, or (unless `allow_empty`) they have no rows.
     """
-    files = files_of(path)
-    footers, rows = _footers(files)
-    with readable(path):
-        schema = parquet_dataset(path).schema
+    files = parquet_files(path)
+    footers, rows = _footers([file.path for file in files])
+    schema = common_columns(files)
     if rows == 0 and not allow_empty:
         raise InputError(f"{path}: the table has no rows", "check the step that made it")
     return ScannedTable(schema, digests.of_parquet(footers), rows, path, files)
@@ -191,11 +194,9 @@ class Database:
             self.register(name, table, located=located)
             return ScannedTable(table.schema, digests.of_table(table), table.num_rows, path)
         found = scan_parquet(path, allow_empty=allow_empty)
-        if is_s3(found.files[0]):
+        if is_s3(found.files[0].path):
             self._load_s3()
-        listed = ", ".join(map(_quoted, found.files))
-        columns = "*, file_index AS __file, file_row_number AS __row" if located else "*"
-        self.run(f"CREATE VIEW {name} AS SELECT {columns} FROM read_parquet([{listed}], hive_partitioning = true)")
+        self.run(f"CREATE VIEW {name} AS {_select(found, located)}")
         return found
 
     def write_located(
@@ -257,6 +258,43 @@ def _duckdb_errors() -> Iterator[None]:
         raise ServiceError(f"S3 says: {first_line(error)}", "check the path and your AWS credentials") from error
     except (duckdb.IOException, duckdb.InvalidInputException, duckdb.OutOfMemoryException) as error:
         raise InputError(f"a table cannot be read ({first_line(error)})", "is the file complete?") from error
+
+
+def _select(found: ScannedTable, located: bool) -> str:
+    """The statement that reads parquet files: their columns in order, and those that their folders' names say."""
+    named = {name for file in found.files for name in file.partition}
+    columns = []
+    for field in found.schema:
+        if field.name in named:
+            values = [partition_value(file, field).as_py() for file in found.files]
+            listed = ", ".join("NULL" if value is None else _quoted(str(value)) for value in values)
+            kind = _sql_type(field.type)
+            columns.append(f"[{listed}][file_index::BIGINT + 1]::{kind} AS {identifier(field.name)}")
+        else:
+            columns.append(identifier(field.name))
+    if located:
+        columns += ["file_index AS __file", "file_row_number AS __row"]
+    files = ", ".join(_quoted(_no_glob(file.path)) for file in found.files)
+    options = "hive_partitioning = false" + (", union_by_name = true" if len(found.files) > 1 else "")
+    return f"SELECT {', '.join(columns)} FROM read_parquet([{files}], {options})"
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    """DuckDB's name of the type of a partition column: a text, an integer or a truth value."""
+    import pyarrow as pa
+
+    return "VARCHAR" if pa.types.is_string(kind) else "BOOLEAN" if pa.types.is_boolean(kind) else _INTEGERS[str(kind)]
+
+
+def identifier(name: str) -> str:
+    """A column's name as SQL has it, whatever characters are in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _no_glob(path: str) -> str:
+    """A path that DuckDB takes as it is: not as a pattern, and not below a home folder."""
+    plain = "".join(f"[{character}]" if character in "*?[" else character for character in path)
+    return f"./{plain}" if plain.startswith("~") else plain
 
 
 def _quoted(text: str) -> str:

@@ -18,7 +18,8 @@ from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables import catalog_columns
 from lensctl.io.tables.catalog_columns import CatalogBatch
 from lensctl.io.tables.files import read_table
-from lensctl.io.tables.paths import files_of, format_of, parquet_dataset, readable
+from lensctl.io.tables.parquet import parquet_dataset
+from lensctl.io.tables.paths import files_of, format_of, readable
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
