@@ -13,6 +13,7 @@ from lensctl.freeze.evidence import Evidence, gate_digests, gather
 from lensctl.frozen import layout, model_card, signature
 from lensctl.frozen.gate_results import as_text, missing_or_failed, read_gate_results
 from lensctl.io.cutouts.by_manifest import root_of
+from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.environment import installed_versions, source_commit
 from lensctl.io.provenance.steps import Input, Step, extend, step_input, to_list
@@ -48,7 +49,7 @@ def freeze(
     frozen_dir: str | Path,
     *,
     evaluation: str | Path,
-    gates: Sequence[str | Path],
+    gates: Paths,
     allow_failed: str = "",
     manifest: str | Path | None = None,
     root: str | Path | None = None,
@@ -64,7 +65,7 @@ def freeze(
         Made by `train`, and the folder to create.
     evaluation : path
         Made by `evaluate`.
-    gates : sequence of paths
+    gates : path or paths
         JSON lines of gates.
     allow_failed : str
         Reason for waiving failed or missing gates.
@@ -94,7 +95,7 @@ def freeze(
         frozen = fill(
             Path(run_dir),
             Path(evaluation),
-            [Path(path) for path in gates],
+            [Path(path) for path in listed(gates)],
             part,
             allow_failed=allow_failed,
             data=data,

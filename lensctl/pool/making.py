@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance.steps import Input, Step, common_survey, extend
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage import resumable
@@ -27,10 +28,10 @@ from lensctl.rules.survey import Survey
 
 
 def pool(
-    sweeps: Sequence[str | Path],
+    sweeps: Paths,
     output: str | Path,
     *,
-    lenses: Sequence[str | Path],
+    lenses: Paths,
     survey: Survey | str | None = None,
     preset: str | None = None,
     min_nobs: Mapping[str, int] | None = None,
@@ -49,11 +50,11 @@ def pool(
 
     Parameters
     ----------
-    sweeps : sequence of paths
+    sweeps : path or paths
         Sweep or Tractor files, FITS or another table format; globs are allowed.
     output : path
         Table or, with `partition_by` or Spark, folder to write; `-` is stdout.
-    lenses : sequence of paths
+    lenses : path or paths
         Lens catalogues to stay away from.
     survey : Survey or str, optional
         The survey, its name or its YAML file; default ls-dr10.
@@ -85,14 +86,15 @@ def pool(
     )
     kind = format_of(output, format)
     _refuse_partitions(partition_by, output, kind, of)
-    if not lenses:
+    catalogues = listed(lenses)
+    if not catalogues:
         raise InputError("no lens catalogue is given", "add --lenses CATALOG, once per catalogue")
-    files = catalogs.catalog_files([str(path) for path in sweeps])
+    files = catalogs.catalog_files(listed(sweeps))
     if of.columns:
         criteria = criteria.on(catalogs.columns_of(files[0], of))
         for text in criteria.not_applied:
             report.say(f"not applied: {text}")
-    ra, dec, sources = lens_catalogs.positions([str(path) for path in lenses])
+    ra, dec, sources = lens_catalogs.positions(catalogues)
     parameters = {
         "preset": preset or next(iter(of.criteria)),
         **criteria.as_parameters(),

@@ -17,6 +17,8 @@ class LensctlError(Exception):
     def __init__(self, message: str, fix: str = "") -> None:
         super().__init__(message)
         self.fix = fix
+        if fix:
+            self.add_note(f"fix: {fix}")  # Python shows it below the message
 
 
 class InputError(LensctlError):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import (
     Input,
@@ -43,7 +44,7 @@ def sample(
     output: str | Path,
     *,
     positives: str | Path,
-    lenses: Sequence[str | Path] = (),
+    lenses: Paths = (),
     survey: Survey | str | None = None,
     strata: str | Path | None = None,
     seed: int = 42,
@@ -101,7 +102,7 @@ def sample(
     for path in (output, strata):
         if path and not dry_run:
             refuse_existing(str(path), overwrite)
-    wanted, avoid, sources = _lenses(positives, lenses)
+    wanted, avoid, sources = _lenses(positives, listed(lenses))
     chain = chain_of(wanted, positives)
     of = common_survey(survey, chain, chain_at(pool))
     by = parse_strata(stratification_bins) if stratification_bins else dict(of.strata)
@@ -162,7 +163,7 @@ def _begin(
     return database, database.scan("pool", pool, format if pool == "-" else None, located=True)
 
 
-def _lenses(positives: str, lenses: Sequence[str | Path]) -> tuple[pa.Table, pa.Table, tuple[Input, ...]]:
+def _lenses(positives: str, lenses: Sequence[str]) -> tuple[pa.Table, pa.Table, tuple[Input, ...]]:
     """The positives; the positions to avoid (positives and all lens catalogues); and the provenance inputs."""
     import numpy as np
     import pyarrow as pa

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lensctl.astro.wcs import nearest_pixel
-from lensctl.io import workers
+from lensctl.io import event_loop, workers
 from lensctl.io.cutouts.layout import EXTRAS
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.brick_reader import Box, Memory, OpenBrick, Pixels, planes_of, reason_of
@@ -165,7 +165,7 @@ class Coadds:
             of_brick.setdefault(brick, []).append(row)
         outside = of_brick.pop(None, [])
         _set(cuts, outside, status="outside_footprint", error="not in any brick of the survey")
-        asyncio.run(self._cut_all({name: np.array(rows) for name, rows in of_brick.items() if name}, ra, dec, cuts))
+        event_loop.run(self._cut_all({name: np.array(rows) for name, rows in of_brick.items() if name}, ra, dec, cuts))
         return cuts
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lensctl import __version__
+from lensctl.io import event_loop
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.backoff import CircuitBreaker, Pace
 from lensctl.io.imaging.source import BEFORE, CUT_COLUMNS, Advance, Cuts, Task, complete
@@ -87,7 +88,7 @@ class ViewerSource:
         default = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
         try:
-            asyncio.run(_Fetching(self, writer, advance).run(tasks))
+            event_loop.run(_Fetching(self, writer, advance).run(tasks))
         finally:
             sys.setswitchinterval(default)
 
