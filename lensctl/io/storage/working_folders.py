@@ -134,8 +134,9 @@ def move_into_place(made: Path, path: Path, folder: Path, *, overwrite: bool, fl
 
 def restore(folder: Path, path: Path) -> None:
     """Move back what a run was replacing when it was killed."""
-    if (folder / OLD).is_dir() and not os.path.lexists(path):
-        os.rename(folder / OLD, path)
+    old = folder / OLD
+    if old.is_dir() and not old.is_symlink() and not os.path.lexists(path):
+        os.rename(old, path)
 
 
 def _make(folder: Path, path: str | Path) -> None:
