@@ -133,7 +133,7 @@ def test_a_folder_or_a_device_is_not_replaced(tmp_path):
 def test_a_failure_leaves_what_was_there(tmp_path):
     path = tmp_path / "o.txt"
     write(path, b"1")
-    with pytest.raises(KeyError), whole_file(path, True) as part:
+    with pytest.raises(KeyError), whole_file(path, True) as part:  # noqa: PT012
         part.write_bytes(b"2")
         raise KeyError
     assert (path.read_bytes(), names(tmp_path)) == (b"1", ["o.txt"])

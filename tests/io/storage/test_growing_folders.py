@@ -131,7 +131,7 @@ def test_on_s3_work_that_failed_by_its_input_does_not_stand_in_the_way_of_the_me
             raise error
         if isinstance(error, InputError):
             s3.write_object(f"{url}/images", b"of the bad row")
-            with pytest.raises(ServiceError), begin_folder(url, {"command": "cutout", "size": 2}) as place:
+            with pytest.raises(ServiceError), begin_folder(url, {"command": "cutout", "size": 2}):  # noqa: PT012
                 assert s3.list_objects(url) == [f"{url}/_INCOMPLETE"]
                 raise ServiceError("no answer")
             s3.delete(s3.list_objects(url))
