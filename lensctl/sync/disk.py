@@ -235,9 +235,12 @@ def _stamp(facts: os.stat_result) -> str:
 
 
 def _refuse_foreign(stage: Path) -> None:
-    """Raise InputError if what has the name of the staging folder is a link, or has anything in it but sync's own."""
+    """Raise InputError if what has the name of the staging folder is a link, or not sync's own."""
     with contextlib.suppress(FileNotFoundError):  # removed by another sync just now
-        if stage.is_symlink() or not stage.is_dir() or not all(map(_is_staged, os.scandir(stage))):
+        folder = stage.is_dir() and not stage.is_symlink()
+        found = list(os.scandir(stage)) if folder else []
+        journal = any(entry.name == JOURNAL for entry in found) or not found
+        if not (folder and journal and all(map(_is_staged, found))):
             raise InputError(f"{stage} is in the way, and lensctl did not make it", "move it away")
 
 
