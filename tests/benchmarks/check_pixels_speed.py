@@ -1,4 +1,4 @@
-"""What comparing pixels with their recorded SHA-256 costs each reader: the share of its processor time, in turn, one process."""
+"""What comparing pixels with their recorded SHA-256 costs each reader, as a share of its processor time."""
 
 from __future__ import annotations
 
