@@ -57,7 +57,7 @@ def cutout(
     tries: Annotated[int, typer.Option(min=1, help="Maximum attempts per request; not used for S3.")] = 6,
     patience: Annotated[float, typer.Option(min=0, help="Viewer: seconds to wait for a service that is down.")] = 300.0,
     max_failed: Annotated[
-        float, typer.Option(min=0, max=1, help="Viewer: maximum fraction of rows without pixels.")
+        float, typer.Option(min=0, max=1, help="Maximum fraction of rows without pixels; with more, exit code 2.")
     ] = 0.01,
     allow_release: Annotated[
         bool, typer.Option("--allow-release", help="Viewer: accept a release other than the layer's.")

@@ -74,7 +74,7 @@ def cutout(
     size : int, optional
         Side of a cutout in pixels; default the survey's.
     max_failed : float
-        Of a source that should have every row: greatest fraction without pixels.
+        Greatest fraction of rows without pixels; the store is made and kept all the same.
     shard_rows, codec
         See `Layout`.
     npz : path, optional
@@ -158,7 +158,7 @@ def cutout(
     elif result.cut == 0 and not finish:
         report.say(f"{store} is up to date: nothing to do")
     files = _npz(result.store, npz, whole, workers, overwrite, report) if npz and result.store else None
-    _judge(result, store, 1.0 if opened.may_fail else max_failed, report)
+    _judge(result, store, max_failed, report)
     made = {"rows": rows.num_rows, "cut": result.cut, "status": dict(sorted(result.statuses.items()))}
     made |= {"part": part} if part else {}
     return {"command": "cutout", "output": store, **made, **({"npz": files} if npz else {})}

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -245,6 +246,38 @@ def test_too_many_failures_are_exit_2_with_the_reasons_and_the_store_is_kept(
     assert open_store("v.zarr").n == 20
     assert main(viewer(service, "--max-failed", "0.2")) == 0
     assert json.loads(capsys.readouterr().out)["cut"] == 0
+
+
+def test_coadds_that_are_all_missing_or_damaged_are_exit_2_and_rerun_once_they_are_there(
+    here: Path, survey: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "survey").unlink()
+    (here / "survey/south/coadd").mkdir(parents=True)
+    assert main(CUT) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "12 of 12 cutouts failed, more than --max-failed 0.01" in err
+    assert "missing_brick" in err
+    assert open_store("a.zarr").n == 12
+    shutil.copytree(survey / "survey", here / "survey", dirs_exist_ok=True)
+    for image in (here / "survey").rglob("*-image-*"):
+        image.write_bytes(b"damaged")
+    assert main(CUT) == 2
+    assert "bad_file" in capsys.readouterr().err
+    shutil.copytree(survey / "survey", here / "survey", dirs_exist_ok=True)
+    assert main(CUT) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == {"missing_band": 4, "ok": 8}
+
+
+def test_a_part_of_the_coadds_may_be_missing_if_so_many_may_fail(
+    here: Path, survey: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "survey").unlink()
+    shutil.copytree(survey / "survey", here / "survey", ignore=shutil.ignore_patterns("1502p020"))
+    assert main(CUT) == 2
+    assert "4 of 12 cutouts failed" in capsys.readouterr().err
+    assert main([*CUT, "--max-failed", "0.34"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == {"missing_brick": 4, "ok": 8}
 
 
 def test_progress_says_rate_time_left_and_failures_by_reason(

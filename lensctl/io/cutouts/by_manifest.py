@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lensctl.io.cutouts import npz, npz_metadata
+from lensctl.io.cutouts.recorded import Recorded
 from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, from_json
@@ -67,8 +68,6 @@ class Cutouts:
         `galaxy_id`, `cutout_path`, and `cutout_index` where a path is a store.
     root : path
         Base folder of `cutout_path`.
-    verify : bool
-        Compare every cutout read with the manifest's `cutout_sha256`.
 
     Raises
     ------
@@ -76,16 +75,13 @@ class Cutouts:
         A store is missing or damaged, or its rows do not match the manifest.
     """
 
-    def __init__(self, manifest: pa.Table, root: str | Path, *, verify: bool = False) -> None:
+    def __init__(self, manifest: pa.Table, root: str | Path) -> None:
         import pyarrow.compute as pc
 
         schema.require(manifest, "galaxy_id", "cutout_path", where="manifest")
         schema.refuse_nulls(manifest, "galaxy_id", "cutout_path", where="manifest")
-        if verify:
-            schema.require(manifest, "cutout_sha256", where="manifest")
         self.n = manifest.num_rows
         self._ids = manifest["galaxy_id"].to_numpy(zero_copy_only=False)
-        self._sha256 = manifest["cutout_sha256"].to_numpy(zero_copy_only=False) if verify else None
         encoded = pc.dictionary_encode(manifest["cutout_path"]).combine_chunks()
         paths = encoded.dictionary.to_pylist()
         self._path_of = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
@@ -101,8 +97,10 @@ class Cutouts:
             rows = np.flatnonzero(in_store & (self._path_of == path))
             self._refuse_other_galaxies(store, rows)
             self._stores[int(path)] = store
+        self.recorded = self._recorded(manifest)
+        """What the manifest recorded of each cutout's pixels and, where it says nothing, its store."""
 
-    def read(self, rows: ArrayLike, crop: int | None = None) -> Images:
+    def read(self, rows: ArrayLike, crop: int | None = None, *, check: bool = True) -> Images:
         """Cutouts of manifest rows, in the order given.
 
         Parameters
@@ -110,6 +108,8 @@ class Cutouts:
         rows : (n,) int
         crop : int, optional
             Only the central `crop` pixels of each side.
+        check : bool
+            Compare the pixels of whole cutouts with the recorded `cutout_sha256`.
 
         Returns
         -------
@@ -118,17 +118,19 @@ class Cutouts:
         Raises
         ------
         InputError
-            A file is missing or damaged, holds another galaxy or (with `verify`) other pixels; or cutout sizes
-            differ and no crop is given.
+            A file is missing or damaged, holds another galaxy or other pixels; or cutout sizes differ and no crop is
+            given.
         """
         wanted = np.asarray(rows, np.int64).reshape(-1)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= self.n):
             raise InputError(f"the manifest has no row {wanted.max()}, only {self.n} rows", "is it the right manifest?")
         out: Images | None = None
-        for positions, images in self._parts(wanted, None if self._sha256 is not None else crop):
-            if self._sha256 is not None:
-                self._refuse_other_pixels(wanted[positions], images)
-                images = _centre(images, crop, "a cutout")
+        for positions, images in self._parts(wanted, None if check else crop):
+            if check:
+                file = self._files[self._path_of[wanted[positions[0]]]]
+                fix = "restore the cutouts, or make the manifest again"
+                self.recorded.refuse_other_pixels(wanted[positions], images, file, fix)
+                images = _centre(images, crop, file)
             if out is None:
                 out = np.empty((len(wanted), *images.shape[1:]), np.float32)
             if out.shape[1:] != images.shape[1:]:
@@ -183,7 +185,7 @@ class Cutouts:
         for path, store in self._stores.items():
             positions = np.flatnonzero(in_store & (self._path_of[wanted] == path))
             if positions.size:
-                yield positions, store.read(self._index[wanted[positions]], crop)
+                yield positions, store.read(self._index[wanted[positions]], crop, check=False)
         for position in np.flatnonzero(~in_store):
             row = wanted[position]
             file = self._files[self._path_of[row]]
@@ -213,14 +215,20 @@ class Cutouts:
                 "the store and the manifest do not match: make the manifest again",
             )
 
-    def _refuse_other_pixels(self, rows: NDArray[np.int64], images: Images) -> None:
-        assert self._sha256 is not None
-        for row, found in zip(rows, quality.fingerprints(images), strict=True):
-            if self._sha256[row] is not None and found != self._sha256[row]:
-                raise InputError(
-                    f"the pixels of {self._ids[row]} (row {row}) are not those the manifest was made from",
-                    "restore the cutouts, or make the manifest again",
-                )
+    def _recorded(self, manifest: pa.Table) -> Recorded:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        known = pa.nulls(self.n, pa.string())
+        if "cutout_sha256" in manifest.column_names:
+            known = manifest["cutout_sha256"].cast(pa.string()).combine_chunks()
+        if known.null_count:
+            by_store = np.full(self.n, None, object)
+            for path, store in self._stores.items():
+                rows = np.flatnonzero((self._index >= 0) & (self._path_of == path))
+                by_store[rows] = store.recorded.sha256.take(self._index[rows]).to_numpy(zero_copy_only=False)
+            known = pc.coalesce(known, pa.array(by_store, pa.string()))
+        return Recorded(manifest["galaxy_id"].combine_chunks(), known)
 
 
 def listing(path: str | Path, folder: str | Path) -> CutoutListing:

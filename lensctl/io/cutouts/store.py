@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lensctl.io.cutouts.arrays import open_array, tensorstore_errors
 from lensctl.io.cutouts.layout import ATTRIBUTE, FORMAT, GROUP, IMAGES, INDEX, KIND, Layout
+from lensctl.io.cutouts.recorded import Recorded
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, from_list, survey_of
 from lensctl.io.storage.incomplete import INCOMPLETE
@@ -39,7 +40,7 @@ class Store:
     path : str
         Local folder or `s3://`.
     changing : bool
-        Some of its shards are being rewritten by this run.
+        Some of its shards are being rewritten by this run, so pixels are not compared with the index.
 
     Raises
     ------
@@ -140,7 +141,7 @@ class Store:
         """Digest of the index, which includes each cutout's digest; columns that vary between runs do not count."""
         return digests.of_table(self.index)
 
-    def read(self, rows: ArrayLike, crop: int | None = None) -> Images:
+    def read(self, rows: ArrayLike, crop: int | None = None, *, check: bool = True) -> Images:
         """Cutouts of some rows, in the order given; rows may repeat.
 
         Parameters
@@ -148,6 +149,8 @@ class Store:
         rows : (n,) int
         crop : int, optional
             Only the central `crop` pixels of each side.
+        check : bool
+            Compare the pixels of whole cutouts with the index's `cutout_sha256`.
 
         Returns
         -------
@@ -157,7 +160,8 @@ class Store:
         Raises
         ------
         InputError
-            A row out of range, a crop larger than the cutouts, or a damaged shard.
+            A row out of range, a crop larger than the cutouts, a damaged or missing shard, or pixels other than those
+            recorded.
         """
         wanted = np.asarray(rows, np.int64).reshape(-1)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= self.n):
@@ -165,17 +169,16 @@ class Store:
             raise InputError(
                 f"{self.path}: no row {outside}, the store has {self.n} cutouts", "is it the store of this table?"
             )
-        side = self._side(crop)
-        return self._read((wanted, side, side)) if wanted.size else self._none(crop)
+        return self._read(wanted, wanted, crop, check=check) if wanted.size else self._none(crop)
 
-    def read_range(self, start: int, stop: int, crop: int | None = None) -> Images:
+    def read_range(self, start: int, stop: int, crop: int | None = None, *, check: bool = True) -> Images:
         """Cutouts of rows `start` to `stop` (exclusive), like `read`."""
         if not 0 <= start <= stop <= self.n:
             raise InputError(
                 f"{self.path}: no rows {start} to {stop}, the store has {self.n} cutouts", "is it the right store?"
             )
-        side = self._side(crop)
-        return self._read((slice(start, stop), side, side)) if stop > start else self._none(crop)
+        rows = np.arange(start, stop)
+        return self._read(slice(start, stop), rows, crop, check=check) if stop > start else self._none(crop)
 
     def read_plane(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop` (exclusive) of an additional array such as `invvar`: (n, S, S, B) or (n, S, S)."""
@@ -193,12 +196,25 @@ class Store:
         return slice(start, start + crop)
 
     def _none(self, crop: int | None) -> Images:
-        side = self.size if crop is None else crop
-        return np.empty((0, side, side, len(self.bands)), np.float32)
+        side = self._side(crop)
+        width = side.stop - side.start
+        return np.empty((0, width, width, len(self.bands)), np.float32)
 
-    def _read(self, where: tuple[Any, ...]) -> Images:
+    def _read(self, where: Any, rows: NDArray[np.int64], crop: int | None, *, check: bool) -> Images:
+        side, compared = self._side(crop), check and not self._changing
         with tensorstore_errors(self.path):
-            return np.asarray(self._images[where].read().result())
+            cut = self._images[where] if compared else self._images[where, side, side]
+            images = np.asarray(cut.read().result())
+        if not compared:
+            return images
+        self.recorded.refuse_other_pixels(rows, images, self.path, "copy or make the store again")
+        return images[:, side, side]
+
+    @functools.cached_property
+    def recorded(self) -> Recorded:
+        """What the index recorded of each cutout's pixels."""
+        known = self.columns("galaxy_id", "cutout_sha256").combine_chunks()
+        return Recorded(*(known[name].combine_chunks() for name in known.column_names))
 
     @functools.cached_property
     def _images(self) -> Any:
