@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lensctl.io.cutouts import npz, npz_metadata
+from lensctl.io.cutouts.cutout_paths import located, refuse_link_out, relative
 from lensctl.io.cutouts.recorded import Recorded
 from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, from_json
-from lensctl.io.storage.s3 import is_s3
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
 
@@ -88,11 +88,12 @@ class Cutouts:
         indexed = "cutout_index" in manifest.column_names
         index = pc.fill_null(manifest["cutout_index"], -1).to_numpy() if indexed else np.full(self.n, -1)
         self._index = np.asarray(index, np.int64)
-        self._files = [_joined(root, path) for path in paths]
+        self._root = root
+        self._files = [located(root, path) for path in paths]
         self._stores: dict[int, Store] = {}
         in_store = self._index >= 0
         for path in np.unique(self._path_of[in_store]):
-            store = open_store(self._files[path])
+            store = open_store(self._file(path))
             store.refuse_other_survey()
             rows = np.flatnonzero(in_store & (self._path_of == path))
             self._refuse_other_galaxies(store, rows)
@@ -156,7 +157,7 @@ class Cutouts:
             for name in names:
                 values[name][rows] = np.array([*found[name].to_pylist(), None], object)[:-1]
         for row in np.flatnonzero(~in_store):
-            known = npz_metadata.index_values(npz.read_npz(self._files[self._path_of[row]]).meta)
+            known = npz_metadata.index_values(npz.read_npz(self._file(self._path_of[row])).meta)
             for name in names:
                 values[name][row] = known.get(name)
         return pa.table({name: pa.array(list(values[name]), schema.arrow_type(name)) for name in names})
@@ -168,7 +169,7 @@ class Cutouts:
             origin_of(store, self._index[in_store & (self._path_of == path)]) for path, store in self._stores.items()
         ]
         for row in np.flatnonzero(~in_store)[:1]:
-            file = self._files[self._path_of[row]]
+            file = self._file(self._path_of[row])
             first = npz.read_npz(file)
             known = npz_metadata.index_values(first.meta)
             layer, scale = known["layer"], known["pixel_scale_arcsec"]
@@ -179,6 +180,11 @@ class Cutouts:
             tuple(chain for one in found for chain in one.chains),
         )
 
+    def _file(self, path: np.int64) -> str:
+        """The store or file of a path, to be opened; InputError if a link leads out of the root."""
+        refuse_link_out(self._root, self._files[path])
+        return self._files[path]
+
     def _parts(self, wanted: NDArray[np.int64], crop: int | None) -> Iterator[tuple[NDArray[np.int64], Images]]:
         """Positions in the result and their cutouts, store by store, then file by file."""
         in_store = self._index[wanted] >= 0
@@ -188,7 +194,7 @@ class Cutouts:
                 yield positions, store.read(self._index[wanted[positions]], crop, check=False)
         for position in np.flatnonzero(~in_store):
             row = wanted[position]
-            file = self._files[self._path_of[row]]
+            file = self._file(self._path_of[row])
             if is_store(file):
                 raise InputError(f"{file} is a store, and row {row} has no cutout_index", "make the manifest again")
             found = npz.read_npz(file)
@@ -242,7 +248,7 @@ def listing(path: str | Path, folder: str | Path) -> CutoutListing:
         store = open_store(path)
         store.refuse_other_survey()
         known = store.columns("galaxy_id", "cutout_ok", "status", "cutout_sha256")
-        rows = known.append_column("cutout_path", pa.array([_relative(path, folder)] * store.n, pa.string()))
+        rows = known.append_column("cutout_path", pa.array([relative(path, folder)] * store.n, pa.string()))
         rows = rows.append_column("cutout_index", pa.array(np.arange(store.n)))
         return CutoutListing(rows.select(LISTED), store.digest, store.chain, store.size)
     files = npz_files(path)
@@ -255,7 +261,7 @@ def listing(path: str | Path, folder: str | Path) -> CutoutListing:
         measured = quality.measure(found.cutout[None], ())
         known = npz_metadata.index_values(found.meta)
         columns["galaxy_id"].append(known["galaxy_id"])
-        columns["cutout_path"].append(_relative(file, folder))
+        columns["cutout_path"].append(relative(file, folder))
         columns["cutout_index"].append(None)
         columns["cutout_ok"].append(bool(measured["cutout_ok"][0]))
         columns["status"].append(verdict(known["status"], str(measured["status"][0])))
@@ -315,16 +321,3 @@ def _centre(images: Images, crop: int | None, name: str) -> Images:
         raise InputError(f"{name} of {size} px cannot be cropped to {crop}", "give a smaller crop")
     start = (size - crop) // 2
     return images[:, start : start + crop, start : start + crop]
-
-
-def _joined(root: str | Path, path: str) -> str:
-    if is_s3(path) or os.path.isabs(path):
-        return path
-    return f"{str(root).rstrip('/')}/{path}" if is_s3(root) else str(Path(root) / path)
-
-
-def _relative(path: str | Path, folder: str | Path) -> str:
-    text, base = str(path).rstrip("/"), str(folder).rstrip("/")
-    if is_s3(text):
-        return text.removeprefix(base + "/") if is_s3(base) else text
-    return text if is_s3(base) else Path(os.path.relpath(text, base)).as_posix()

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from lensctl.io.paths import refuse_device
 from lensctl.io.storage.atomic import replace_file
 from lensctl.rules.errors import InputError
 
@@ -60,6 +61,8 @@ def read_npz(path: str | Path, data: bytes | None = None) -> Npz:
         No such file, an incomplete zip, a pickled member (never unpickled), a missing required key, a key that is
         neither `cutout` nor `meta_*`, pixels that are not (S, S, B) float32, a non-numeric `meta_ra`.
     """
+    if data is None:
+        refuse_device(path)
     try:
         members = _members(Path(path).read_bytes() if data is None else data)
     except FileNotFoundError as error:

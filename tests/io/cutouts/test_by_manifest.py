@@ -153,12 +153,12 @@ def test_rows_beyond_the_manifest_are_refused(folder: Path, rows: list[int]) -> 
 
 
 def test_a_store_is_listed_with_paths_relative_to_the_manifest(folder: Path) -> None:
-    listed = listing(folder / "a.zarr", folder / "loose")
-    assert listed.rows["cutout_path"].unique().to_pylist() == ["../a.zarr"]
+    listed = listing(folder / "a.zarr", folder.parent)
+    assert listed.rows["cutout_path"].unique().to_pylist() == [f"{folder.name}/a.zarr"]
     assert listed.rows["cutout_index"].to_pylist() == list(range(10))
     assert listed.rows["cutout_sha256"].to_pylist() == quality.fingerprints(PIXELS)
     assert listed.chain == CHAIN
-    assert Cutouts(listed.rows, folder / "loose").read([9]).tobytes() == PIXELS[9].tobytes()
+    assert Cutouts(listed.rows, folder.parent).read([9]).tobytes() == PIXELS[9].tobytes()
 
 
 def test_a_folder_of_files_is_listed_with_quality_and_a_digest_of_its_own(folder: Path, tmp_path: Path) -> None:
@@ -168,9 +168,9 @@ def test_a_folder_of_files_is_listed_with_quality_and_a_digest_of_its_own(folder
     assert listed.rows["cutout_ok"].to_pylist() == [True] * 3
     assert listed.rows["status"].to_pylist() == ["ok"] * 3
     shutil.copytree(folder / "loose", tmp_path / "copy")
-    assert listing(tmp_path / "copy", folder).digest == listed.digest
+    assert listing(tmp_path / "copy", tmp_path).digest == listed.digest
     (tmp_path / "copy/2.npz").unlink()
-    assert listing(tmp_path / "copy", folder).digest != listed.digest
+    assert listing(tmp_path / "copy", tmp_path).digest != listed.digest
 
 
 def test_what_is_neither_store_nor_folder_of_files_is_refused(folder: Path, tmp_path: Path) -> None:
