@@ -65,9 +65,8 @@ def command(
 
     def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
         signature = inspect.signature(function, eval_str=True)
-        function.__doc__ = (function.__doc__ or "").replace(
-            "\n    Example:", "\n    \b\n    Example:"
-        )  # \b keeps line breaks
+        text = inspect.cleandoc(function.__doc__ or "")
+        function.__doc__ = text.replace("\nExample:", "\n\b\nExample:")  # \b keeps line breaks
         shared = (
             inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Config),
             inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet),

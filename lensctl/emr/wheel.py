@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import json
 import shutil
@@ -91,9 +92,10 @@ def installed() -> str:
     hashes = json.loads(distribution.read_text("direct_url.json") or "{}").get("archive_info", {}).get("hashes", {})
     if "sha256" not in hashes:
         raise InputError("this lensctl was not installed from a wheel", "let emr_bootstrap/bootstrap.sh install it")
-    for file in distribution.files or ():
-        if file.hash and file.parts[0] == "lensctl" and _digest(Path(str(file.locate()))) != file.hash.value:
-            raise InputError(f"{file} differs from the wheel: it was changed after installation", "start a new cluster")
+    for name, recorded, _ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
+        file = Path(str(distribution.locate_file(name)))
+        if recorded and name.startswith("lensctl/") and f"sha256={_digest(file)}" != recorded:
+            raise InputError(f"{name} differs from the wheel: it was changed after installation", "start a new cluster")
     if Path(lensctl.__file__) != Path(str(distribution.locate_file("lensctl/__init__.py"))):
         raise InputError("the running lensctl is not the one pip installed", "check PYTHONPATH")
     return f"sha256:{hashes['sha256']}"

@@ -190,7 +190,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def tensors_of(data: bytes, where: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Tensors and metadata from the bytes of a safetensors file; InputError if they are damaged."""
     try:
-        tensors = load(data)
+        tensors = dict(sorted(load(data).items()))  # it gives them in random order
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         return tensors, json.loads(header.get("__metadata__", {}).get(FACTS, "{}"))
     except (SafetensorError, ValueError) as error:
