@@ -20,7 +20,8 @@ MOST_MODULES, MOST_LINES = 15, 350
 FLOORS = (
     ("rules",),
     ("stats", "astro"),
-    ("io/provenance", "io/storage", "io"),
+    ("io",),
+    ("io/provenance", "io/storage"),
     ("io/fits",),
     ("io/tables", "io/cutouts"),
     ("io/imaging",),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from lensctl.io.storage import s3
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError
 
 PART = ".part"
@@ -59,8 +59,8 @@ def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     refuse_pipe(path)
     refuse_existing(path, overwrite)
     if is_s3(path):
-        with tempfile.TemporaryDirectory() as folder:
-            part = Path(folder) / str(path).rsplit("/", 1)[-1]
+        with temporary_folder("upload") as folder:
+            part = folder / str(path).rsplit("/", 1)[-1]
             yield part
             s3.upload(part, str(path))
         return

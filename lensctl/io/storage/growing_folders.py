@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 from lensctl.io.storage import incomplete, resumable, s3
 from lensctl.io.storage.atomic import forget, sync_to_disk
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError
 
 PARTS = "parts"
@@ -125,8 +125,8 @@ class GrowingOnS3:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A temporary folder."""
-        with tempfile.TemporaryDirectory(prefix="lensctl-store-") as folder:
-            yield Path(folder)
+        with temporary_folder("store") as folder:
+            yield folder
 
     def settle(self, folder: Path, names: Sequence[str]) -> None:
         """Upload them, each atomically."""
