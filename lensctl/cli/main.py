@@ -62,11 +62,13 @@ def run() -> NoReturn:
 
     def work() -> int:
         signals.heed()
-        streams.prepare()
-        status = _command(sys.argv[1:])
-        sys.stdout.flush()
-        signals.ignore()
-        return status
+        try:
+            streams.prepare()
+            status = _command(sys.argv[1:])
+            sys.stdout.flush()
+            return status
+        finally:
+            signals.ignore()
 
     status = _status_of(work, sys.argv[1:])
     sys.stderr.flush()

@@ -10,9 +10,9 @@ from lensctl.crossmatch.matching import match, summary
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import refuse_existing
+from lensctl.io.storage.atomic import refuse_outputs
 from lensctl.io.tables import lens_catalogs, sweeps
-from lensctl.io.tables.files import write_table
+from lensctl.io.tables.files import table_beside, write_table
 from lensctl.rules.survey import Survey
 
 
@@ -66,9 +66,7 @@ def crossmatch(
         See `candidates.select` and `matching.match`; an existing output.
     """
     catalog, output = str(catalog), str(output)
-    for path in (output, unmatched):
-        if path:
-            refuse_existing(str(path), overwrite)
+    refuse_outputs(output, unmatched, overwrite)
     listed = lens_catalogs.read_lens_catalog(catalog)
     chain = chain_of(listed, catalog)
     of = common_survey(survey, chain)
@@ -110,9 +108,8 @@ def crossmatch(
         sweeps.catalog_input(files, matched.digests),
     )
     whole = extend(Step("crossmatch", parameters, inputs, survey=of), chain)
-    write_table(stamp(matched.positives, whole), output, overwrite=overwrite, format=format)
-    if unmatched:
-        write_table(stamp(matched.unmatched, whole), str(unmatched), overwrite=overwrite)
+    with table_beside(stamp(matched.unmatched, whole), unmatched, overwrite):
+        write_table(stamp(matched.positives, whole), output, overwrite=overwrite, format=format)
     return {
         "command": "crossmatch",
         "output": output,

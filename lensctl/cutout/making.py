@@ -19,7 +19,7 @@ from lensctl.io.storage import resumable, s3
 from lensctl.io.storage.growing_folders import begin_folder, is_begun
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules import quality, schema
-from lensctl.rules.errors import InputError
+from lensctl.rules.errors import InputError, Unfinished
 from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def make(
                 writer.adopt(shard, old)
         missing = [shard for shard in writer.missing() if part is None or shard % part[1] == part[0] - 1]
         if missing and not make_shards:
-            raise InputError(
+            raise Unfinished(
                 f"{path}: {len(missing)} of {layout.shards} shards are missing, first {missing[0]}",
                 "complete the parts that make them, then rerun with --finish",
             )

@@ -18,6 +18,7 @@ from lensctl.io.imaging.sources import PUBLIC_VIEWER, SourceOptions, open_source
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Step, chain_of, common_survey, extend, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
+from lensctl.io.storage.atomic import refuse_same
 from lensctl.io.tables.files import read_table
 from lensctl.rules.errors import InputError, LensctlError
 from lensctl.rules.quality import OK
@@ -101,6 +102,8 @@ def cutout(
     """
     table, store = str(table), str(store)
     of_part = _part(part, finish=finish, engine=engine, npz=npz, overwrite=overwrite)
+    if npz is not None:
+        refuse_same(store, npz)
     objects = read_table(table, format=format)
     chain = chain_of(objects, table)
     of = common_survey(survey, chain)

@@ -17,7 +17,8 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.environment import installed_versions, source_commit
 from lensctl.io.provenance.steps import Input, Step, extend, step_input, to_list
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import refuse_existing, whole_folder
+from lensctl.io.storage.atomic import refuse_existing
+from lensctl.io.storage.resumable import whole_folder
 from lensctl.io.tables.files import read_table
 from lensctl.learning.networks import checkpoint, exported_program, predict
 from lensctl.learning.networks.golden import NAME, read_golden, write_golden
@@ -90,7 +91,7 @@ def freeze(
     if manifest is not None:
         data = Data(read_table(str(manifest)), root_of(str(manifest), root), str(manifest))
     cutouts = 0 if data is None else data.manifest.num_rows
-    with whole_folder(frozen_dir, overwrite) as part, report.progress("cutouts compared", cutouts) as advance:
+    with whole_folder(frozen_dir, "freeze", overwrite) as part, report.progress("cutouts compared", cutouts) as advance:
         frozen = fill(
             Path(run_dir),
             Path(evaluation),

@@ -6,7 +6,6 @@ remove those whose lock nobody holds.
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import os
 import shutil
@@ -14,6 +13,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from lensctl.io import claims
+from lensctl.rules.errors import InputError
 
 PREFIX, SUFFIX = "lensctl-", ".tmp"
 LOCK = "lock"
@@ -23,7 +25,7 @@ CONTENT = "content"
 @contextmanager
 def temporary_folder(purpose: str) -> Iterator[Path]:
     """An empty folder in $TMPDIR for as long as the block lasts; `purpose` is part of its name."""
-    _remove_abandoned_once(tempfile.gettempdir())
+    _remove_abandoned_once()
     folder, lock = _made(purpose)
     try:
         content = folder / CONTENT
@@ -34,17 +36,17 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
         os.close(lock)
 
 
-def remove_abandoned(where: str | Path) -> None:
-    """Remove the temporary folders in `where` that processes of this user left when they were killed."""
-    with os.scandir(where) as entries:
+def remove_abandoned() -> None:
+    """Remove the temporary folders that processes of this user left in $TMPDIR when they were killed."""
+    with os.scandir(tempfile.gettempdir()) as entries:
         found = [entry for entry in entries if entry.name.startswith(PREFIX) and entry.name.endswith(SUFFIX)]
     for entry in found:
-        with suppress(OSError):  # its owner has just removed it, or the file system has no locks
+        with suppress(OSError, InputError):  # its owner has just removed it, or the file system has no locks
             if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == os.getuid():
-                lock = _open_lock(Path(entry))
+                lock = claims.open_own(Path(entry) / LOCK)
                 try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(entry, ignore_errors=True)
+                    if claims.claim(lock, entry.path):
+                        shutil.rmtree(entry, ignore_errors=True)
                 finally:
                     os.close(lock)
 
@@ -57,27 +59,11 @@ def _made(purpose: str) -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{purpose}-", suffix=SUFFIX))
         try:
-            lock = _open_lock(folder)
+            lock = claims.open_own(folder / LOCK)
         except FileNotFoundError:
             continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
-        except OSError:  # a file system without locks: nothing there is taken for abandoned
-            return folder, lock
-        if _is_open_at(lock, folder / LOCK):
-            return folder, lock
-        os.close(lock)
-
-
-def _open_lock(folder: Path) -> int:
-    return os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-
-
-def _is_open_at(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
+        with suppress(claims.NoLocks):  # then nobody takes it for abandoned either
+            if not (claims.claim(lock, folder) and claims.is_at(lock, folder / LOCK)):
+                os.close(lock)
+                continue
+        return folder, lock

@@ -6,7 +6,6 @@ import itertools
 import multiprocessing
 import os
 import signal
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -78,7 +77,7 @@ def each(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
         executor.shutdown(cancel_futures=True)
-        temporary.remove_abandoned(tempfile.gettempdir())  # those of the workers just terminated
+        temporary.remove_abandoned()  # those of the workers just terminated
 
 
 @contextmanager

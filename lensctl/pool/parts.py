@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensctl.io import workers
+from lensctl.io.storage.atomic import replace_file
 from lensctl.io.tables import sweeps
 from lensctl.pool.criteria import Criteria
 from lensctl.pool.funnel import Funnel, funnel_from
@@ -136,9 +136,7 @@ def _part(
         return Part(file, path, Funnel(bad={file: str(error)}))
     part = Part(file, path, funnel, scan.digest, bricks)
     note = {"funnel": vars(funnel), "digest": part.digest, "bricks": part.bricks, "crc32": checksum}
-    partial = path.with_suffix(".json.part")
-    partial.write_text(json.dumps(note))
-    os.replace(partial, path.with_suffix(".json"))
+    replace_file(path.with_suffix(".json"), [json.dumps(note).encode()], flush=False)  # the rows are not either
     return part
 
 

@@ -23,6 +23,10 @@ class InputError(LensctlError):
     """An input, option or setting is wrong."""
 
 
+class Unfinished(InputError):
+    """Something else must be done first; what has been done is of use."""
+
+
 class ServiceError(LensctlError):
     """A service (S3, HTTP) failed."""
 

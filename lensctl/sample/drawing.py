@@ -19,9 +19,9 @@ from lensctl.io.provenance.steps import (
     survey_of,
 )
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import refuse_existing
+from lensctl.io.storage.atomic import refuse_outputs
 from lensctl.io.tables import lens_catalogs
-from lensctl.io.tables.files import chain_at, read_table, write_table
+from lensctl.io.tables.files import chain_at, read_table, table_beside
 from lensctl.io.tables.sql import Database, ScannedTable
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
@@ -98,9 +98,8 @@ def sample(
     pool, output, positives = str(pool), str(output), str(positives)
     if engine not in ENGINES:
         raise InputError(f"no engine '{engine}'", f"use {' or '.join(ENGINES)}")
-    for path in (output, strata):
-        if path and not dry_run:
-            refuse_existing(str(path), overwrite)
+    if not dry_run:
+        refuse_outputs(output, strata, overwrite)
     wanted, avoid, sources = _lenses(positives, lenses)
     chain = chain_of(wanted, positives)
     of = common_survey(survey, chain, chain_at(pool))
@@ -143,9 +142,8 @@ def sample(
         inputs = (step_input("pool", pool, scan.digest, scan.chain), *sources)
         chain = extend(Step("sample", parameters, inputs, survey=of), scan.chain, chain)
         database.keep(CHOSEN, planned.sql)
+        stack.enter_context(table_beside(stamp(planned.strata, chain), strata, overwrite))
         database.write_located(CHOSEN, output, chain, rows=planned.rows, overwrite=overwrite, format=format)
-    if strata:
-        write_table(stamp(planned.strata, chain), str(strata), overwrite=overwrite)
     return made
 
 

@@ -5,7 +5,6 @@ The same arrays always give the same bytes: members in the order given, dated 19
 
 from __future__ import annotations
 
-import errno
 import functools
 import io
 import os
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from lensctl.io.storage.atomic import replace_file
 from lensctl.rules.errors import InputError
 
 CUTOUT = "cutout"
@@ -258,20 +258,6 @@ def write_npz(
 ) -> None:
     """Write one file atomically, replacing an existing one; with `keep`, only if its length differs."""
     pieces = encode(cutout, meta, compress)
-    length = sum(map(len, pieces))
-    if keep and os.path.exists(path) and os.path.getsize(path) == length:
+    if keep and os.path.exists(path) and os.path.getsize(path) == sum(map(len, pieces)):
         return
-    folder, name = os.path.split(path)
-    part = os.path.join(folder, f".{name}.part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-    try:
-        for start in range(0, len(pieces), 512):  # writev takes at most 1024 pieces
-            length -= os.writev(handle, pieces[start : start + 512])
-        if length:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    except OSError:
-        os.unlink(part)
-        raise
-    finally:
-        os.close(handle)
-    os.replace(part, path)
+    replace_file(path, pieces, flush=False)

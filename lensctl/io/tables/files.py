@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,18 +205,29 @@ def write_batches(
     format: str | None = None,
 ) -> None:
     """Like `write_table`, batch by batch, without holding the table in memory."""
-    kind = format_of(path, format)
-    if kind not in _WRITERS:
-        raise InputError(f"{path}: tables are not written as {kind}", f"use {', '.join(_WRITERS)}")
+    write = _writer(path, format)
     if path == "-":
         try:
-            _WRITERS[kind](schema, batches, sys.stdout.buffer)
+            write(schema, batches, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         except BrokenPipeError as error:
             raise ReaderGone from error
         return
     with whole_file(path, overwrite) as part, part.open("wb") as file:
-        _WRITERS[kind](schema, batches, file)
+        write(schema, batches, file)
+
+
+@contextmanager
+def table_beside(table: pa.Table, path: str | Path | None, overwrite: bool = False) -> Iterator[None]:
+    """Write a table that appears once the block, which writes a command's main output, has succeeded; None: none."""
+    if path is None:
+        yield
+        return
+    write = _writer(str(path))
+    with whole_file(path, overwrite) as part:
+        with part.open("wb") as file:
+            write(table.schema, table.to_batches(max_chunksize=ROW_GROUP_ROWS), file)
+        yield
 
 
 def _to_parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:
@@ -275,3 +287,11 @@ _WRITERS: dict[str, _Writer] = {
     "csv": _to_csv,
     "ndjson": _to_ndjson,
 }
+
+
+def _writer(path: str, format: str | None = None) -> _Writer:
+    """What writes the format of a path; InputError if nothing does."""
+    kind = format_of(path, format)
+    if kind not in _WRITERS:
+        raise InputError(f"{path}: tables are not written as {kind}", f"use {', '.join(_WRITERS)}")
+    return _WRITERS[kind]
