@@ -331,7 +331,7 @@ TEMPORARY = {
     "io/temporary.py": "tempfile.gettempdir tempfile.mkdtemp",
     "io/imaging/remote_bricks.py": "tempfile.TemporaryFile",
 }
-"""Who makes temporary files: one module folders that a killed process does not leave for ever, one a file without a name."""
+"""Who makes temporary files: folders are made where those of killed processes are found again; one file has no name."""
 
 
 def test_one_module_makes_temporary_folders():
