@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lensctl import __version__
-from lensctl.io import machine, workers
+from lensctl.io import machine, programs, workers
 from lensctl.io.provenance import environment
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage import s3
@@ -116,7 +116,10 @@ def once(ask: Callable[[], Answer]) -> Callable[[], Answer]:
 def examine(questions: Sequence[Question]) -> list[Finding]:
     """Run all checks in parallel; a LensctlError or OSError makes the finding not ok."""
     with ThreadPoolExecutor(max(1, len(questions))) as pool:
-        return list(pool.map(_answer, questions))
+        try:
+            return list(pool.map(_answer, questions))
+        finally:
+            programs.end_all()
 
 
 def _answer(question: Question) -> Finding:

@@ -170,26 +170,44 @@ def elsewhere(name: str, line: str, prefix: str) -> str:
     return f"{before} {prefix}-{Path(OUTPUT[name]).name} {after}" if found else line
 
 
-def quietly(name: str) -> str:
-    """A command's example with `--quiet` and another output."""
-    line = re.sub(r"^lensctl (emr )?\w+", r"\g<0> --quiet", example(name))
-    return f"{line} --overwrite" if name == "show" else elsewhere(name, line, "quiet")
+def repeated(name: str, prefix: str, option: str = "") -> str:
+    """A command's example with one more option and another output."""
+    line = re.sub(r"^lensctl (emr )?\w+", rf"\g<0> {option}", example(name)) + ADDED.get(name, "")
+    return f"{line} --overwrite" if name == "show" else elsewhere(name, line, prefix)
 
 
 @pytest.mark.parametrize("name", ORDER)
 def test_quietly_an_example_says_the_same_on_stdout_and_nothing_on_stderr(pipeline, name):
     folder, said = pipeline
-    done = shell(quietly(name) + ADDED.get(name, ""), folder)
+    done = shell(repeated(name, "quiet", "--quiet"), folder)
     assert (done.returncode, done.stderr) == (said[name].returncode, "")
-    if name != "doctor":  # the disk and the memory have changed
-        assert [facts(line) for line in done.stdout.splitlines()] == [
-            facts(line) for line in said[name].stdout.splitlines()
-        ]
+    assert facts(name, done.stdout) == facts(name, said[name].stdout)
 
 
-def facts(line: str) -> dict[str, object]:
-    """A JSON line without its output and its seconds."""
-    return {key: value for key, value in json.loads(line).items() if key not in ("output", "seconds")}
+@pytest.mark.parametrize("name", ORDER)
+def test_an_example_needs_neither_stdin_nor_stderr(pipeline, name):
+    folder, said = pipeline
+    done = shell(f"{repeated(name, 'deaf')} <&- 2>&-", folder)
+    assert done.returncode == said[name].returncode
+    assert facts(name, done.stdout) == facts(name, said[name].stdout)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_an_example_whose_answer_cannot_be_written_is_exit_2(pipeline, name):
+    """Neither a bug, nor a gate's "no"."""
+    folder, _ = pipeline
+    done = shell(f"{repeated(name, 'full')} >/dev/full", folder)
+    assert done.returncode == 2
+    assert "error: stdout cannot be written (No space left on device)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def facts(name: str, stdout: str) -> list[dict[str, object]] | None:
+    """What a command says on stdout without its output and its seconds; None for doctor: disk and memory change."""
+    if name == "doctor":
+        return None
+    lines = map(json.loads, stdout.splitlines())
+    return [{key: value for key, value in line.items() if key not in ("output", "seconds")} for line in lines]
 
 
 ALLOWED = {"metrics.jsonl", "metrics.csv"}  # of a run: they tell the seconds of each epoch

@@ -6,10 +6,12 @@ import functools
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
+import typer.completion
 
+from lensctl import __version__
 from lensctl.cli import report
 from lensctl.rules.config import read_config
 
@@ -23,6 +25,35 @@ app = typer.Typer(
 )
 
 TABLES, PIXELS, MODEL, LOOK = "Tables", "Pixels", "Model", "Look around"
+
+
+Shell = Literal["bash", "zsh", "fish", "powershell", "pwsh"]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lensctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lensctl(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
+    ] = False,
+    install_completion: Annotated[
+        Shell | None,
+        typer.Option(help="Make a shell complete command lines.", callback=typer.completion.install_callback),
+    ] = None,
+    show_completion: Annotated[
+        Shell | None,
+        typer.Option(help="Print the script that does so.", callback=typer.completion.show_callback),
+    ] = None,
+) -> None:
+    """From a survey on disk to a verified, frozen strong-lens finder: one command per step, files in, files out.
+
+    Terms are explained in docs/glossary.md.
+    """
 
 
 def _apply(context: typer.Context, path: Path | None) -> Path | None:

@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, Any, TextIO
 
-from lensctl.rules.errors import ReaderGone
-
 if TYPE_CHECKING:
     from lensctl.io.reporter import Progress
 
@@ -24,12 +22,9 @@ _loud: TextIO | None = None
 
 
 def out(line: str) -> None:
-    """Write one line to stdout and flush; raises ReaderGone if the reader has exited."""
-    try:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError as error:
-        raise ReaderGone from error
+    """Write one line to stdout and flush."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def say(text: str) -> None:

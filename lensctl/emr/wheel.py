@@ -7,7 +7,6 @@ import csv
 import hashlib
 import json
 import shutil
-import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 import lensctl
+from lensctl.io import programs
 from lensctl.io.provenance import digests
 from lensctl.rules.errors import InputError, LensctlError
 
@@ -50,12 +50,8 @@ class Checkout:
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(self.folder / name, copy / name)
         pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel", "--no-deps"]
-        done = subprocess.run(
-            ["env", f"SOURCE_DATE_EPOCH={EPOCH}", *pip, "--wheel-dir", str(into), str(copy)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        settings = [f"SOURCE_DATE_EPOCH={EPOCH}", f"TMPDIR={into}"]
+        done = programs.run(["env", *settings, *pip, "--wheel-dir", str(into), str(copy)])
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message from pip"])[-1]
             raise LensctlError(f"cannot build the wheel: {last[:200]}", "build it yourself, and give it as --wheel")

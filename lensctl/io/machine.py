@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from lensctl.io import programs
 from lensctl.rules.errors import InputError, ServiceError
 
 IMPORT_SECONDS = 120
@@ -64,9 +65,7 @@ def torch_pair() -> Torch:
     Raises InputError with the reason if the import fails.
     """
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", _TORCH], capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False
-        )
+        done = programs.run([sys.executable, "-c", _TORCH], seconds=IMPORT_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise InputError(
             f"they did not import within {IMPORT_SECONDS} s", "try the import in Python yourself"
@@ -118,7 +117,7 @@ def java() -> str | None:
     program = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if program is None:
         return None
-    done = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=30, check=False)
+    done = programs.run([program, "-version"], seconds=30)
     found = re.search(r'version "([^"]+)"', done.stderr + done.stdout)
     return found[1] if found else None
 

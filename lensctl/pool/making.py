@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from lensctl.io.tables import lens_catalogs
 from lensctl.io.tables import sweeps as catalogs
 from lensctl.io.tables.files import chain_at, made_by
 from lensctl.io.tables.paths import format_of
+from lensctl.io.temporary import temporary_folder
 from lensctl.pool.criteria import Criteria, criteria_of
 from lensctl.pool.funnel import Funnel, classes, validation
 from lensctl.pool.growing_pool import PoolWriter, partitions
@@ -116,7 +116,7 @@ def pool(
         if output != "-":
             place = workplace_of(output, begun.id, overwrite, bool(partition_by))
             job = stack.enter_context(resumable.job(place, begun.as_dict(), overwrite=overwrite))
-        folder = job.built if job else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = job.built if job else stack.enter_context(temporary_folder("pool"))
         target = str(job.folder / "made") if job else output
         funnel, parts = Funnel(), list[Part]()
         try:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lensctl.io.storage import claims
+from lensctl.io import claims
 from lensctl.io.storage.atomic import replace_file, sync_to_disk
 from lensctl.rules.errors import InputError
 from lensctl.rules.object_names import SYNC, is_data

@@ -7,16 +7,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 VICTIM = b"not to be touched"
 
 
-def begin(*args: object, cwd: Path) -> subprocess.Popen[str]:
-    """Start `lensctl ARGS...`."""
-    command = [sys.executable, "-m", "lensctl", *map(str, args)]
-    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def begin(*args: object, cwd: Path, before: Sequence[str] = (), **env: str) -> subprocess.Popen[str]:
+    """Start `lensctl ARGS...`, by way of the program `before` if one is named, with more in its environment."""
+    command = [*before, sys.executable, "-m", "lensctl", *map(str, args)]
+    more = {**os.environ, **env}
+    return subprocess.Popen(command, cwd=cwd, env=more, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is a process of this number that has not ended (a zombie has)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def stop_when(begun: Callable[[], bool], process: subprocess.Popen[str]) -> bool:

@@ -12,7 +12,6 @@ import hashlib
 import io
 import itertools
 import re
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from lensctl.io.fits.header import BLOCK, Header, data_bytes, read_header
 from lensctl.io.fits.packed_tables import GZIP_MAGIC, as_unpacked, is_packed, packed_tiles
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError, LensctlError, first_line
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def open_fits_table(path: str) -> Iterator[Reading]:
         if is_s3(path):
             from lensctl.io.storage import s3
 
-            local = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / path.rsplit("/", 1)[-1])
+            local = str(stack.enter_context(temporary_folder("catalogue")) / path.rsplit("/", 1)[-1])
             s3.download(path, Path(local))
         if not Path(local).is_file():
             raise InputError(f"{path}: no such file", "check the path")

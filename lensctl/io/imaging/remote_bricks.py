@@ -17,6 +17,7 @@ from lensctl.io.imaging.http_ranges import NoRanges, Objects, Version
 from lensctl.io.imaging.local_bricks import FitsFile, refuse_not_2d, refuse_short
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Input, from_json, step_input
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
 
@@ -83,8 +84,8 @@ class RemoteBricks:
     def origin(self) -> tuple[Input, Chain] | None:
         """The root as an input of a step, from a `provenance.json` in it or its parent folder; None without one."""
         for above in (False, True):
-            with tempfile.TemporaryDirectory() as folder:
-                note = Path(folder) / "provenance.json"
+            with temporary_folder("brick") as folder:
+                note = folder / "provenance.json"
                 if self._objects.download(note.name, note, above=above):
                     chain = from_json(note.read_bytes(), f"{self.url}: {note.name}")
                     name = self._objects.name(above)
@@ -95,8 +96,8 @@ class RemoteBricks:
         """The survey's table of bricks, from the root or its parent folder; None if there is none."""
         for above in (False, True):
             for name in BRICK_TABLES:
-                with tempfile.TemporaryDirectory() as folder:
-                    file = Path(folder) / name
+                with temporary_folder("brick") as folder:
+                    file = folder / name
                     if self._objects.download(name, file, above=above):
                         return read_bricks(str(file))
         return None

@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from lensctl.io import programs
+
 PACKAGE = Path(__file__).resolve().parents[2]
 GIT_SECONDS = 20
 
@@ -50,18 +52,12 @@ def _git(folder: Path, *arguments: str) -> str | None:
     """Output of git in a folder; None if git fails or is missing."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(
-            ["git", "--no-optional-locks", *arguments],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=GIT_SECONDS,
-            check=True,
+        done = programs.run(
+            ["git", "--no-optional-locks", *arguments], seconds=GIT_SECONDS, cwd=folder, env=environment
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip()
+    return None if done.returncode else done.stdout.strip()
 
 
 def _commit_from_pip() -> dict[str, Any]:

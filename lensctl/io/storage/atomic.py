@@ -10,14 +10,15 @@ import errno
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lensctl.io.storage import claims, s3, s3_create
+from lensctl.io import claims
+from lensctl.io.storage import s3, s3_create
 from lensctl.io.storage.renames import rename_to_free
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError
 
 PART = ".part"
@@ -90,8 +91,8 @@ def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     refuse_pipe(path)
     refuse_existing(path, overwrite)
     if is_s3(path):
-        with tempfile.TemporaryDirectory() as folder:
-            part = Path(folder) / str(path).rsplit("/", 1)[-1]
+        with temporary_folder("upload") as folder:
+            part = folder / str(path).rsplit("/", 1)[-1]
             yield part
             upload(part, str(path), overwrite)
         return

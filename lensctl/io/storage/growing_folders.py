@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from lensctl.io.storage import incomplete, resumable, s3, working_folders
 from lensctl.io.storage.atomic import exists_error, forget, replace_file
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.storage.working_folders import FAILED_FILE
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError
 
 PARTS = "parts"
@@ -123,8 +123,8 @@ class GrowingOnS3:
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A temporary folder."""
-        with tempfile.TemporaryDirectory(prefix="lensctl-store-") as folder:
-            yield Path(folder)
+        with temporary_folder("store") as folder:
+            yield folder
 
     def settle(self, folder: Path, names: Sequence[str]) -> None:
         """Upload them, each atomically."""

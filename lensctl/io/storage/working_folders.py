@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from lensctl.io.claims import claim, is_at, open_own
 from lensctl.io.storage.atomic import exists_error, is_part, publish, replace_file, sync_to_disk
-from lensctl.io.storage.claims import claim, is_at, open_own
 from lensctl.io.storage.renames import rename_to_free
 from lensctl.rules.errors import InputError
 

@@ -50,7 +50,7 @@ def read_table(
     kind = format_of(path, format)
     with readable(path):
         if path == "-":
-            table = _READERS[kind](sys.stdin.buffer.read())
+            table = _READERS[kind](_stdin())
         elif kind == "parquet":
             table = _read_parquet(path, columns)
         else:
@@ -63,6 +63,12 @@ def read_table(
     if table.num_rows == 0 and not allow_empty:
         raise InputError(f"{where}: the table has no rows", "check the step that made it")
     return _plain_text(table)
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None:  # Python's answer to a closed one
+        raise InputError("stdin is closed", "pipe a table into the command")
+    return sys.stdin.buffer.read()
 
 
 def _read_parquet(path: str, columns: Sequence[str] | None) -> pa.Table:
