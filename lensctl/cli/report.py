@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, Any, TextIO
 
-from lensctl.rules.errors import ReaderGone
+from lensctl.rules.errors import ReaderGone, without_secrets
 
 if TYPE_CHECKING:
     from lensctl.io.reporter import Progress
@@ -26,7 +26,7 @@ _loud: TextIO | None = None
 def out(line: str) -> None:
     """Write one line to stdout and flush; raises ReaderGone if the reader has exited."""
     try:
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(without_secrets(line) + "\n")
         sys.stdout.flush()
     except BrokenPipeError as error:
         raise ReaderGone from error
@@ -34,15 +34,20 @@ def out(line: str) -> None:
 
 def say(text: str) -> None:
     """Write a line for people to stderr."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(shown(text) + "\n")
     sys.stderr.flush()
 
 
 def complain(text: str) -> None:
     """Write a line about an error to stderr, also within `quietly`."""
     stream = _loud or sys.stderr
-    stream.write(text + "\n")
+    stream.write(shown(text) + "\n")
     stream.flush()
+
+
+def shown(text: str) -> str:
+    """A text as people see it: secrets in addresses are left out."""
+    return without_secrets(text)
 
 
 @contextmanager
@@ -82,10 +87,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     from rich.text import Text
 
     cells = [list(row) for row in rows]
-    drawn = Table(title=title, title_justify="left", title_style="bold")
+    drawn = Table(title=Text(shown(title)), title_justify="left", title_style="bold")
     for i, name in enumerate(columns):
         numeric = bool(cells) and all(isinstance(row[i], int | float) or row[i] is None for row in cells)
-        drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        drawn.add_column(Text(shown(name)), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         drawn.add_row(*(Text(_cell(value)) for value in row))
     console = Console(stderr=True)
@@ -103,7 +108,7 @@ def _cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value)
+    return shown(str(value))
 
 
 @contextmanager
@@ -147,11 +152,12 @@ def _bar(what: str, total: int | None) -> Iterator[Progress]:
             return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
 
     left = TimeRemainingColumn(elapsed_when_finished=True)
-    parts = (TextColumn(what), BarColumn(), MofNCompleteColumn(), Rate(), left, TextColumn("{task.description}"))
+    note = TextColumn("{task.description}", markup=False)
+    parts = (TextColumn(shown(what), markup=False), BarColumn(), MofNCompleteColumn(), Rate(), left, note)
     with Bar(*parts, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
 
         def advance(done: int, note: str = "", total: int | None = None) -> None:
-            bar.update(task, advance=done, description=note, total=total)
+            bar.update(task, advance=done, description=shown(note), total=total)
 
         yield advance

@@ -46,13 +46,15 @@ class Service:
     """What the server does.
 
     `faults[ra]` are bad answers still to be given for a position, one a request; `always[ra]` is the one that it
-    gives for ever. `down` refuses everyone, `down_after` everyone after so many requests.
+    gives for ever. `down` refuses everyone, `down_after` everyone after so many requests, `login` (the header and the
+    token) whoever does not give both.
     """
 
     def __init__(self) -> None:
         self.faults: dict[float, list[str]] = defaultdict(list)
         self.always: dict[float, str] = {}
         self.down = False
+        self.login: tuple[str, str] | None = None
         self.down_after: int | None = None
         self.delay = 0.0
         self.asked: Counter[float] = Counter()
@@ -79,6 +81,8 @@ class Service:
             await asyncio.sleep(self.delay)
         if self.down or (self.down_after is not None and len(self.queries) > self.down_after):
             return web.Response(status=503, text="down")
+        if self.login and self.login != (request.headers.get("Authorization"), query.get("token")):
+            return web.Response(status=401, text="who are you?")
         try:
             ra, dec = float(query["ra"]), float(query["dec"])
         except (KeyError, ValueError):

@@ -13,11 +13,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lensctl import __version__
+from lensctl.io.addresses import address_of
 from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.storage import s3
 from lensctl.io.storage.retry import RetryPolicy
 from lensctl.io.storage.s3 import is_s3
-from lensctl.rules.errors import InputError, ServiceError
+from lensctl.rules.errors import ServiceError
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,14 @@ class Objects:
             bucket, key = s3.split_url(url)
             self._store, self._prefix, self._whole = s3.object_store(bucket), key.strip("/"), bucket
         else:
-            parts = urlsplit(url)
-            if not parts.hostname:
-                raise InputError(f"{url}: no host name", "write it as https://host/path")
+            server = address_of(url, "--root")
             client: dict[str, Any] = {"timeout": timedelta(seconds=timeout), "allow_http": True}
             client |= {"connect_timeout": timedelta(seconds=min(timeout, 10.0)), "user_agent": f"lensctl/{__version__}"}
             retry = RetryPolicy(tries).for_obstore(timeout)
-            where = f"{parts.scheme}://{parts.netloc}"
-            self._store = HTTPStore.from_url(where, client_options=client, retry_config=retry)  # type: ignore[arg-type]
+            client |= {"default_headers": dict(server.headers)} if server.headers else {}
+            parts = urlsplit(server.base)
+            host = server.sent(f"{parts.scheme}://{parts.netloc}/")
+            self._store = HTTPStore.from_url(host, client_options=client, retry_config=retry)  # type: ignore[arg-type]
             self._prefix, self._whole = unquote(parts.path).strip("/"), "."
 
     def name(self, above: bool = False) -> str:

@@ -65,9 +65,7 @@ class ViewerSource:
         return self.request.survey
 
     def prepare(self, table: pa.Table) -> pa.Table:
-        """The table unchanged; InputError for an invalid URL."""
-        if not self.request.url.startswith(("http://", "https://")):
-            raise InputError(f"{self.request.url}: not an http URL", "give --url https://…/viewer")
+        """The table unchanged."""
         return table
 
     def order(self, shards: list[int]) -> list[int]:
@@ -135,7 +133,7 @@ class _Fetching:
             async with aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self.source.connections),
                 timeout=aiohttp.ClientTimeout(total=self.source.timeout),
-                headers={"User-Agent": f"lensctl/{__version__}"},
+                headers={"User-Agent": f"lensctl/{__version__}", **self.source.request.server.headers},
                 cookie_jar=aiohttp.DummyCookieJar(),
                 read_bufsize=self.source.request.usual,  # a cutout in one read
             ) as self.session:
@@ -308,7 +306,7 @@ class _Fetching:
         request = self.source.request
         self.latest = (ra, dec)
         try:
-            async with self.session.get(request.address(ra, dec)) as response:
+            async with self.session.get(request.server.sent(request.address(ra, dec))) as response:
                 return Response(response.status, response.headers, await _body(response, request.longest))
         except TimeoutError:
             reason = f"no response within {self.source.timeout:g} s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lensctl.io.addresses import Address, address_of
 from lensctl.io.fits.header import Header, read_header
 from lensctl.io.imaging.bricks import release_of_layer
 from lensctl.rules.errors import InputError
@@ -32,8 +34,8 @@ class CutoutRequest:
 
     Parameters
     ----------
-    url : str
-        Base URL, without the last component.
+    server : Address
+        Of the service, without the last component.
     size : int
         Side in pixels.
     pixscale : float
@@ -44,7 +46,7 @@ class CutoutRequest:
         The only release accepted.
     """
 
-    url: str
+    server: Address
     size: int = LS_DR10.cutout_size_px
     layer: str = LS_DR10.layer
     pixscale: float = LS_DR10.pixel_scale_arcsec
@@ -55,7 +57,7 @@ class CutoutRequest:
     def of(cls, url: str, size: int, survey: Survey, layer: str, pixscale: float, allow_release: bool) -> CutoutRequest:
         """Parameters of a run; accepts only the layer's release, or any with `allow_release`.
 
-        Raises InputError if the service cannot show the survey.
+        Raises InputError for an invalid address, and if the service cannot show the survey.
         """
         if not layer or any(len(band) > 1 for band in survey.bands):
             why = "names no layer" if not layer else "has bands of more than one letter"
@@ -63,7 +65,12 @@ class CutoutRequest:
                 f"the cutout service cannot show survey {survey.name}, which {why}", "use coadds, with --root"
             )
         release = None if allow_release else release_of_layer(layer)
-        return cls(url.rstrip("/"), size, layer, pixscale, survey, release)
+        return cls(_service_of(url), size, layer, pixscale, survey, release)
+
+    @property
+    def url(self) -> str:
+        """The address of the service, without secrets."""
+        return self.server.base
 
     @property
     def bands(self) -> str:
@@ -71,7 +78,7 @@ class CutoutRequest:
         return self.survey.band_string
 
     def address(self, ra: float, dec: float) -> str:
-        """URL of one cutout, with every parameter explicit."""
+        """URL of one cutout, with every parameter explicit, and without secrets; `server.sent` adds them."""
         return (
             f"{self.url}/fits-cutout?ra={ra!r}&dec={dec!r}&size={self.size}&layer={self.layer}"
             f"&pixscale={self.pixscale!r}&bands={self.bands}"
@@ -86,6 +93,13 @@ class CutoutRequest:
     def longest(self) -> int:
         """Size in bytes above which a response cannot be a cutout."""
         return 4 * self.usual + (1 << 20)
+
+
+def _service_of(url: str) -> Address:
+    """The cutout service at an address, which may end in /viewer or be the host alone."""
+    server = address_of(url, "--url")
+    on_host_alone = server.base.count("/") == 2
+    return dataclasses.replace(server, base=f"{server.base}/viewer") if on_host_alone else server
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensctl import __version__
-from lensctl.rules.errors import InputError
+from lensctl.rules.errors import InputError, without_secrets
 from lensctl.rules.survey import LS_DR10, Survey
 from lensctl.rules.survey_file import named_survey, survey_of_text, text_of_survey
 
@@ -69,7 +69,7 @@ Chain = tuple[Step, ...]
 
 def step_input(role: str, path: str | Path, digest: str, chain: Chain = ()) -> Input:
     """An input for a step's record: base name of its path, digest, and the step that made it."""
-    name = "-" if str(path) == "-" else str(path).rstrip("/").rsplit("/", 1)[-1]
+    name = "-" if str(path) == "-" else without_secrets(str(path)).rstrip("/").rsplit("/", 1)[-1]
     return Input(role, name, digest, chain[-1].id if chain else None)
 
 
