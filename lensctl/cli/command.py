@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.rules.config import read_config
+from lensctl.rules.errors import InputError
 
 app = typer.Typer(
     name="lensctl",
@@ -40,6 +42,14 @@ def _as_option(value: Any) -> Any:
     if isinstance(value, dict):
         return [f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in value.items()]
     return value
+
+
+def _refuse_nan(values: Mapping[str, Any]) -> None:
+    """Raise InputError for an option that is NaN: no comparison would tell that it is out of range."""
+    for name, value in values.items():
+        parts = value if isinstance(value, list | tuple) else (value,)
+        if any(isinstance(part, float) and math.isnan(part) for part in parts):
+            raise InputError(f"--{name.replace('_', '-')} is not a number", "give a number")
 
 
 Config = Annotated[
@@ -77,6 +87,7 @@ def command(
         @functools.wraps(function)
         def run(**values: Any) -> int | None:
             values.pop("config")
+            _refuse_nan(values)
             with report.quietly(values.pop("quiet")):
                 return function(**values)
 
