@@ -44,12 +44,12 @@ def _as_option(value: Any) -> Any:
     return value
 
 
-def _refuse_nan(values: Mapping[str, Any]) -> None:
-    """Raise InputError for an option that is NaN: no comparison would tell that it is out of range."""
+def _refuse_infinite(values: Mapping[str, Any]) -> None:
+    """Raise InputError for an option that is infinite, or NaN, of which no comparison tells that it is out of range."""
     for name, value in values.items():
         parts = value if isinstance(value, list | tuple) else (value,)
-        if any(isinstance(part, float) and math.isnan(part) for part in parts):
-            raise InputError(f"--{name.replace('_', '-')} is not a number", "give a number")
+        if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
+            raise InputError(f"--{name.replace('_', '-')} is not a finite number", "give a number")
 
 
 Config = Annotated[
@@ -87,7 +87,7 @@ def command(
         @functools.wraps(function)
         def run(**values: Any) -> int | None:
             values.pop("config")
-            _refuse_nan(values)
+            _refuse_infinite(values)
             with report.quietly(values.pop("quiet")):
                 return function(**values)
 

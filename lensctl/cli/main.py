@@ -105,6 +105,8 @@ def main(argv: list[str] | None = None) -> int:
         return _say(
             CANNOT, f"error: {where}{error.strerror or error}", "  fix: check the path, permissions and disk space"
         )
+    except MemoryError:
+        return _say(CANNOT, "error: there is not enough memory", "  fix: use a machine with more, or a smaller input")
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] in NETWORK_PACKAGES:
             return _say(

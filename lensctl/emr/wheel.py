@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import lensctl
 from lensctl.io.provenance import digests
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, LensctlError
 
 EPOCH = "315532800"
@@ -88,7 +88,7 @@ def installed() -> str:
     Raises InputError if it was not installed from a wheel, or a file was changed since.
     """
     distribution = metadata.distribution("lensctl")
-    hashes = json.loads(distribution.read_text("direct_url.json") or "{}").get("archive_info", {}).get("hashes", {})
+    hashes = json_value(distribution.read_text("direct_url.json") or "{}").get("archive_info", {}).get("hashes", {})
     if "sha256" not in hashes:
         raise InputError("this lensctl was not installed from a wheel", "let emr_bootstrap/bootstrap.sh install it")
     for file in distribution.files or ():

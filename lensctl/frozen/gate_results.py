@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 
 KEYS = ("gate", "check", "passed", "value", "low", "high", "limit", "n", "offenders", "input_digest")
@@ -27,7 +28,7 @@ def read_gate_results(path: Path) -> list[dict[str, Any]]:
         if not text.strip():
             continue
         try:
-            line = json.loads(text)
+            line = json_value(text)
         except ValueError:
             line = None
         if not isinstance(line, dict) or any(key not in line for key in KEYS) or not isinstance(line["passed"], bool):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from lensctl.frozen import layout
 from lensctl.rules import checks
 from lensctl.rules.checks import Check
+from lensctl.rules.config import json_value
 
 GATE = "verify"
 
@@ -38,7 +38,7 @@ def check_files(folder: Path) -> Iterator[Check]:
 def _own_list(folder: Path) -> dict[str, str]:
     """Digests by name from frozen.json; empty if it is missing or cannot be read."""
     try:
-        listed = json.loads((folder / layout.FROZEN).read_bytes())["files"]
+        listed = json_value((folder / layout.FROZEN).read_bytes())["files"]
         return {str(name): str(digest) for name, digest in listed.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}

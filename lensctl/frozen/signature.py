@@ -10,12 +10,12 @@ import base64
 import contextlib
 import importlib
 import io
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensctl.frozen import layout
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.rules.object_names import LEDGER
 
@@ -156,8 +156,8 @@ def check(folder: Path, key: PublicKey) -> SignatureVerdict:
 
 def _statement(path: Path) -> dict[str, str]:
     """SHA-256 by file name, as listed in a signature; not to be trusted before the signature is verified."""
-    payload = json.loads(path.read_text(encoding="utf-8"))["dsseEnvelope"]["payload"]
-    resources = json.loads(base64.b64decode(payload, validate=True))["predicate"]["resources"]
+    payload = json_value(path.read_text(encoding="utf-8"))["dsseEnvelope"]["payload"]
+    resources = json_value(base64.b64decode(payload, validate=True))["predicate"]["resources"]
     return {str(resource["name"]): str(resource["digest"]) for resource in resources}
 
 

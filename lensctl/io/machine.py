@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -16,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from lensctl.io.addresses import address_of
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, ServiceError, first_line
 
 IMPORT_SECONDS = 120
@@ -75,7 +75,7 @@ def torch_pair() -> Torch:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         raise InputError(f"they do not import: {last[:200]}", "install matching versions")
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json_value(done.stdout.splitlines()[-1])
     gpus = tuple((str(name), int(size)) for name, size in found["gpus"])
     return Torch(found["torch"], found["torchvision"], gpus, found["mps"])
 

@@ -142,9 +142,10 @@ def test_an_unknown_shell_is_a_sentence(lensctl):
         "doctor --seconds nan",
         "evaluate s.parquet out --prevalence nan",
         "train m.parquet run --lr nan",
+        "sample p.parquet o.parquet --positives t.parquet --exclude-arcsec inf",
     ],
 )
-def test_no_option_is_nan_whatever_its_limits(line, capsys):
+def test_no_option_is_nan_or_infinite_whatever_its_limits(line, capsys):
     assert main(line.split()) == 2
     option = next(word for word in reversed(line.split()) if word.startswith("--"))
     assert re.match(rf"error: (Invalid value for ')?{option}'?:? ", capsys.readouterr().err)

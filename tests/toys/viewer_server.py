@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import threading
 import time
@@ -107,6 +108,9 @@ class Service:
             return web.Response(status=429, headers=headers)
         if name in ("400", "404", "500", "502", "503"):
             return web.Response(status=int(name), text="" if number == "bare" else HTML, content_type="text/html")
+        if name == "gzip":
+            packed = gzip.compress(bytes(20_000_000))
+            return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
         if name == "layer":
             return web.Response(text="no such layer")
         if name == "html":

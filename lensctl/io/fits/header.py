@@ -15,6 +15,11 @@ BITPIX = (8, 16, 32, 64, -32, -64)
 MOST_AXES = 9
 LARGEST = 1 << 62
 """Numbers of a header above this are taken for damage."""
+LARGEST_SIDE_PX = 20_000
+"""Of an image: five times that of a brick."""
+LARGEST_TILE_PX = 1 << 24
+MOST_BYTES_A_PIXEL = 16
+LONGEST_HEADER = 4 << 20
 
 Header = dict[str, str | float | int | bool]
 
@@ -63,11 +68,23 @@ def find_image(file: BinaryIO, last: int = 1) -> Image:
             shape = tuple(count_of(header, f"{z}NAXIS{axis}") for axis in axes)
             row = (*(1 for _ in shape[1:]), shape[-1])
             tile = tuple(count_of(header, f"ZTILE{axis}", row[-axis]) for axis in axes) if compressed else row
-            if not all((*shape, *tile)):
-                raise ValueError(f"an image of shape {shape} in tiles of {tile}")
+            _refuse_impossible(header, size, shape, tile)
             return Image(header, extension, start, size, shape, tile)
         start += -(-size // BLOCK) * BLOCK
     raise ValueError("no image")
+
+
+def _refuse_impossible(header: Header, size: int, shape: tuple[int, ...], tile: tuple[int, ...]) -> None:
+    """Raise ValueError for an image that no coadd can be: of this shape, in these tiles, in so many bytes."""
+    tiles = [min(side, length) for side, length in zip(tile, shape, strict=True)]
+    if not (shape and all((*shape, *tile)) and max(shape) <= LARGEST_SIDE_PX and math.prod(tiles) <= LARGEST_TILE_PX):
+        raise ValueError(f"an image of shape {shape} in tiles of {tile}")
+    if size > math.prod(shape) * MOST_BYTES_A_PIXEL + LONGEST_HEADER:
+        raise ValueError(f"{size} bytes for an image of shape {shape}")
+    if header.get("ZIMAGE") is True:
+        count = math.prod(-(-length // side) for side, length in zip(tile, shape, strict=True))
+        if count_of(header, "NAXIS2") != count:
+            raise ValueError(f"a table of {header['NAXIS2']} tiles, not {count}")
 
 
 def read_header(file: BinaryIO) -> tuple[Header, int]:
@@ -81,6 +98,8 @@ def read_header(file: BinaryIO) -> tuple[Header, int]:
         if not length and block[: len(MAGIC)] != MAGIC and block[:8] != b"XTENSION":
             raise ValueError("not FITS")
         length += BLOCK
+        if length > LONGEST_HEADER:
+            raise ValueError("a header without an end")
         for at in range(0, BLOCK, CARD):
             key = block[at : at + 8]
             if key == b"END     ":

@@ -18,7 +18,10 @@ from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.storage import s3
 from lensctl.io.storage.retry import RetryPolicy
 from lensctl.io.storage.s3 import is_s3
-from lensctl.rules.errors import ServiceError
+from lensctl.rules.errors import InputError, ServiceError
+
+LARGEST_BYTES = 8 << 30
+"""Of an object: more than any coadd."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,8 @@ class Objects:
             return False
         return True
 
-    def download(self, name: str, file: Path, *, above: bool = False) -> bool:
-        """Fetch an object from the root or its parent folder; returns False if there is none."""
+    def download(self, name: str, file: Path, most: int, *, above: bool = False) -> bool:
+        """Fetch an object of at most `most` bytes from the root or its parent folder; False if there is none."""
         import obstore
         from obstore.exceptions import BaseError, PermissionDeniedError
 
@@ -108,6 +111,10 @@ class Objects:
             with file.open("wb") as out:
                 for chunk in obstore.get(self._store, self._key(name, above)).stream():
                     out.write(chunk)
+                    if out.tell() > most:
+                        raise InputError(
+                            f"{self.url}: {name} is larger than {most / 1e6:,.0f} MB", "is it the right root?"
+                        )
         except (FileNotFoundError, PermissionDeniedError):
             return False
         except (BaseError, OSError) as error:
@@ -151,7 +158,10 @@ class Objects:
 
         async with _obstore_errors():
             response = await obstore.get_async(self._store, self._key(name), options=options)
-            return response, Version(response.meta["size"], response.meta["e_tag"])
+        version = Version(response.meta["size"], response.meta["e_tag"])
+        if version.size > LARGEST_BYTES:
+            raise ValueError(f"{version.size} bytes are no coadd")
+        return response, version
 
     def _key(self, name: str, above: bool = False) -> str:
         prefix = self._prefix.rpartition("/")[0] if above else self._prefix

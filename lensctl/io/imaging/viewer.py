@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from tenacity import RetryCallState
 
+OURS = {"User-Agent": f"lensctl/{__version__}", "Accept-Encoding": "identity"}
 OPEN_SHARDS = 2
 EXTRA_WORKERS = 4  # beyond the connections, so that validation and backoff leave no connection idle
 SWITCH_SECONDS = 0.0005  # so that the thread that measures and writes a shard does not delay responses
@@ -133,7 +134,8 @@ class _Fetching:
             async with aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self.source.connections),
                 timeout=aiohttp.ClientTimeout(total=self.source.timeout),
-                headers={"User-Agent": f"lensctl/{__version__}", **self.source.request.server.headers},
+                headers={**OURS, **self.source.request.server.headers},
+                auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 read_bufsize=self.source.request.usual,  # a cutout in one read
             ) as self.session:
@@ -307,6 +309,10 @@ class _Fetching:
         self.latest = (ra, dec)
         try:
             async with self.session.get(request.server.sent(request.address(ra, dec))) as response:
+                packed = response.headers.get("Content-Encoding", "identity")
+                if packed != "identity":
+                    reason = f"compressed ({packed[:20]}), which was not asked for"
+                    return Answer("bad_file", error=reason, http_status=response.status, tries=MANY, alive=False)
                 return Response(response.status, response.headers, await _body(response, request.longest))
         except TimeoutError:
             reason = f"no response within {self.source.timeout:g} s"

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from lensctl.io.storage import incomplete, resumable, s3
 from lensctl.io.storage.atomic import forget, sync_to_disk
 from lensctl.io.storage.s3 import is_s3
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 
 PARTS = "parts"
@@ -197,7 +198,7 @@ def begin_folder(
     path = "s3://" + path.split("://", 1)[1].rstrip("/")
     if not s3.split_url(path)[1]:
         raise InputError(f"{path} is a bucket", "name a folder in it")
-    parameters = json.loads(json.dumps(identity, sort_keys=True))
+    parameters = json_value(json.dumps(identity, sort_keys=True))
     with resumable.held(resumable.workplace(path), path, part):
         earlier = resumable.read_parameters(incomplete.writer_of(path))
         if earlier is not None and earlier != parameters and not overwrite:

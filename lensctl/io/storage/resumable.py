@@ -15,6 +15,7 @@ from typing import Any
 
 from lensctl.io.storage.atomic import move_into_place, part_of, refuse_existing, refuse_pipe, sync_to_disk
 from lensctl.io.storage.s3 import is_s3
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 
 JOB_FILE, LOCK_FILE, BEGIN_FILE, BUILT = "job.json", "lock", "begin", "whole"
@@ -194,14 +195,14 @@ def _empty(folder: Path) -> None:
 def read_parameters(text: bytes | None) -> dict[str, Any] | None:
     """Parameters a job was started with; None if it was not, or they are unreadable."""
     try:
-        found = json.loads(text or b"")
+        found = json_value(text or b"")
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
 
 
 def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(identity, sort_keys=True))
+    plain: dict[str, Any] = json_value(json.dumps(identity, sort_keys=True))
     return plain
 
 

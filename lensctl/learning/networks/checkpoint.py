@@ -22,6 +22,7 @@ from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.data.row_selection import Fold
 from lensctl.learning.networks import architectures
 from lensctl.learning.torch_errors import InvalidFile, unpickling
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
 from lensctl.rules.survey_file import survey_of_text, text_of_survey
@@ -145,7 +146,7 @@ def write_json(path: Path, values: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON value; InputError if the file is missing or invalid."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json_value(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", "name the folder of a run") from error
     except ValueError as error:
@@ -175,7 +176,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read a file written by `save_tensors`; InputError if it is missing or damaged."""
     try:
         with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {}).get(FACTS, "{}"))
+            facts = json_value((file.metadata() or {}).get(FACTS, "{}"))
         return load_file(path), facts
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "name the folder of a run") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lensctl.io.cutouts import npz
 from lensctl.learning.data.row_selection import Fold, refold
 from lensctl.rules.errors import InputError
 from lensctl.rules.sampling_rule import order_key
@@ -121,11 +121,11 @@ def write_golden(path: Path, golden: Golden) -> None:
 def read_golden(path: Path) -> Golden:
     """Read a file written by `write_golden`, without unpickling; InputError if it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            golden = Golden(file["galaxy_id"], file["label"], file["cutouts"], file["logits"])
+        file = npz.members_of(npz.read_bounded(path))
+        golden = Golden(*(file[name].copy() for name in ("galaxy_id", "label", "cutouts", "logits")))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "train again; runs store their golden inputs there") from error
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (*npz.BROKEN, npz.Pickled, KeyError, OSError) as error:
         raise InputError(f"{path}: invalid golden inputs", "the file is damaged; train or freeze again") from error
     n = len(golden.galaxy_id)
     valid = golden.cutouts.ndim == 4 and golden.cutouts.dtype == np.float32 and len(golden.label) == n > 0
