@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, Any, TextIO
 
-from lensctl.rules.errors import ReaderGone, without_secrets
+from lensctl.rules.errors import ReaderGone, printable, without_secrets
 
 if TYPE_CHECKING:
     from lensctl.io.reporter import Progress
 
 STARTED = time.perf_counter()
 PLAIN_LINE_EVERY_SECONDS = 10.0
+LONGEST_LINE = 1000
 _loud: TextIO | None = None
 """The stderr that `quietly` put aside."""
 
@@ -39,15 +40,16 @@ def say(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Write a line about an error to stderr, also within `quietly`."""
+    """Write a line about an error to stderr, also within `quietly`; the end of a very long one is left out."""
     stream = _loud or sys.stderr
-    stream.write(shown(text) + "\n")
+    text = shown(text)
+    stream.write((text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE - 1]}…") + "\n")
     stream.flush()
 
 
 def shown(text: str) -> str:
-    """A text as people see it: secrets in addresses are left out."""
-    return without_secrets(text)
+    """A text as people see it: without secrets in addresses, and with nothing that a terminal would obey."""
+    return printable(without_secrets(text))
 
 
 @contextmanager

@@ -29,6 +29,15 @@ def _asked(found: re.Match[str]) -> str:
     return scheme + place + ("?" + "&".join(kept) if kept else "")
 
 
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves the cursor, colours or turns round a text on a terminal, or is no character; not tabs and new lines."""
+
+
+def printable(text: str) -> str:
+    """A text in which characters that a terminal would obey are written as their codes, such as \\x1b."""
+    return _UNSEEN.sub(lambda found: repr(found[0])[1:-1], text)
+
+
 class LensctlError(Exception):
     """An error that is not a bug: exit status 2.
 
@@ -58,6 +67,6 @@ class ReaderGone(Exception):
 
 
 def first_line(error: object, most: int = 200) -> str:
-    """First line of an error message, without secrets, or the name of its class if the message is empty."""
+    """First line of an error message, fit to be shown, or the name of its class if the message is empty."""
     lines = without_secrets(str(error)).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:most]
+    return printable(lines[0] if lines else type(error).__name__)[:most]

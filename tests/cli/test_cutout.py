@@ -415,3 +415,17 @@ def test_a_read_only_place_is_a_plain_sentence(here: Path, capsys: pytest.Captur
     here.chmod(0o500)
     assert main(CUT) == 2
     assert "Permission denied" in capsys.readouterr().err
+
+
+def test_an_address_that_answered_nothing_does_not_block_the_next(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["cutout", "t.parquet", "a.zarr", "--source", "viewer", "--size", "15", "--patience", "0.5", "--tries", "1"]
+    with serving() as gone:
+        pass
+    assert main([*asked, "--url", gone.url]) == 2
+    assert f"error: {gone.url} answered no request" in capsys.readouterr().err
+    assert {path.name for path in here.iterdir()} == LINKS
+    with serving() as service:
+        assert main([*asked, "--url", service.url.removesuffix("/viewer")]) == 0
+    assert open_store("a.zarr").n == 12

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lensctl.rules.errors import InputError, first_line, without_secrets
+from lensctl.rules.errors import InputError, first_line, printable, without_secrets
 
 FIT = {
     "https://www.legacysurvey.org/viewer": None,
@@ -51,3 +51,18 @@ def test_a_long_text_is_read_in_time():
     for text in ("a.", 'http://x?:::::"', "http://a:b", "http://", "http://a:", "http://x?"):
         without_secrets(text * 2000 + "://")
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mDR10\x1b]0;pwn\x07", r"\x1b[31mDR10\x1b]0;pwn\x07"),
+        ("a\rb\x9bc\x7f", r"a\rb\x9bc\x7f"),
+        ("\u202egnp.exe\u2066", r"\u202egnp.exe\u2066"),
+        ("half \ud800", r"half \ud800"),
+        ("längst\tone\ntwo – …", "längst\tone\ntwo – …"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_shown_as_its_code(text, shown):
+    assert printable(text) == shown
+    assert "\x1b" not in first_line(ValueError(text))

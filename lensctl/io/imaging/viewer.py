@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lensctl import __version__
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.backoff import CircuitBreaker, Pace
+from lensctl.io.imaging.errors import NothingAnswered
 from lensctl.io.imaging.source import BEFORE, CUT_COLUMNS, Advance, Cuts, Task, complete
 from lensctl.io.imaging.viewer_response import MANY, Answer, CutoutRequest, judge, retry_after_seconds, shown_layer
 from lensctl.rules import quality
@@ -79,7 +80,7 @@ class ViewerSource:
         Raises
         ------
         ServiceError
-            The service stays down; finished shards are kept.
+            The service stays down; finished shards are kept. NothingAnswered if it answered no request.
         InputError
             The service has no such layer.
         """
@@ -120,6 +121,7 @@ class _Fetching:
         self.gate = CircuitBreaker(source.pace, max(4, 2 * source.connections), self._probe)
         self.good: tuple[float, float] | None = None  # a position that returned a cutout
         self.latest = (0.0, 0.0)
+        self.answered: bool | None = None  # None before the first request
         self.failures_at_start = 0
         self.room = asyncio.Semaphore(OPEN_SHARDS)
         self.free = asyncio.Semaphore(source.connections)
@@ -144,6 +146,8 @@ class _Fetching:
                 try:
                     await asyncio.gather(*workers)
                     await asyncio.gather(*self.writing)
+                    if self.answered is False:
+                        raise NothingAnswered(f"{self.source.request.url} answered no request", "check --url")
                 finally:
                     for task in (*workers, *self.gate.tasks()):
                         task.cancel()
@@ -306,9 +310,10 @@ class _Fetching:
         import aiohttp
 
         request = self.source.request
-        self.latest = (ra, dec)
+        self.latest, self.answered = (ra, dec), self.answered or False
         try:
             async with self.session.get(request.server.sent(request.address(ra, dec))) as response:
+                self.answered = True
                 packed = response.headers.get("Content-Encoding", "identity")
                 if packed != "identity":
                     reason = f"compressed ({packed[:20]}), which was not asked for"
