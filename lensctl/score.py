@@ -164,7 +164,7 @@ def refuse_other_cutouts(
             f"cutouts of layer {', '.join(others)}, {model.where} was trained on {', '.join(own.layers)}", fix
         )
     for scale in origin.pixel_scales_arcsec:
-        if abs(scale / own.pixel_scale_arcsec - 1) > SCALE_TOLERANCE:
+        if not abs(scale / own.pixel_scale_arcsec - 1) <= SCALE_TOLERANCE:
             raise InputError(
                 f"cutouts of {scale:.4g} arcsec per pixel, {model.where} was trained on {own.pixel_scale_arcsec:.4g}",
                 fix,

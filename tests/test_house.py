@@ -265,6 +265,24 @@ def test_one_policy_says_how_often_a_service_is_asked_again():
     assert [named(path) for path in MODULES if own.search(path.read_text())] == ["io/storage/retry.py"]
 
 
+UNPACKERS = {
+    r"json\.loads?\(": {"rules/config.py"},
+    r"yaml\.(load|safe_load|full_load)\(": {"rules/config.py"},
+    r"decompressobj\(|\bdecompress\(": {"io/unpacking.py"},
+    r"gzip\.open\(": {"io/imaging/local_bricks.py", "show/files.py"},
+    r"GzipFile\(": {"io/fits/tables.py", "emr/step_logs.py"},
+    r"np\.load\(|NpzFile": set(),
+    r"pq\.read_table\(": {"io/unpacking.py"},
+}
+"""What may swell, and the modules that know how large it may become: a new reader goes through one of them."""
+
+
+@pytest.mark.parametrize("pattern", UNPACKERS)
+def test_what_may_swell_is_unpacked_where_its_size_is_known(pattern):
+    found = {named(path) for path in MODULES if re.search(pattern, path.read_text())}
+    assert found == UNPACKERS[pattern]
+
+
 def test_one_module_writes_the_mark_of_what_is_incomplete():
     assert [named(path) for path in MODULES if '"_INCOMPLETE"' in path.read_text()] == ["io/storage/incomplete.py"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ import typer.completion
 from lensctl import __version__
 from lensctl.cli import report
 from lensctl.rules.config import read_config
+from lensctl.rules.errors import InputError
 
 app = typer.Typer(
     name="lensctl",
@@ -73,6 +75,14 @@ def _as_option(value: Any) -> Any:
     return value
 
 
+def _refuse_infinite(values: Mapping[str, Any]) -> None:
+    """Raise InputError for an option that is infinite, or NaN, of which no comparison tells that it is out of range."""
+    for name, value in values.items():
+        parts = value if isinstance(value, list | tuple) else (value,)
+        if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
+            raise InputError(f"--{name.replace('_', '-')} is not a finite number", "give a number")
+
+
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -107,6 +117,7 @@ def command(
         @functools.wraps(function)
         def run(**values: Any) -> int | None:
             values.pop("config")
+            _refuse_infinite(values)
             with report.quietly(values.pop("quiet")):
                 return function(**values)
 

@@ -22,7 +22,8 @@ def cutout(
     root: Annotated[
         str | None,
         typer.Option(
-            help="Coadds: folder, s3:// or http(s):// that holds coadd/, south/coadd/, or the files.",
+            help="Coadds: folder, s3:// or http(s):// that holds coadd/, south/coadd/, or the files. A password or "
+            "token in the address is sent, never recorded.",
             show_default=False,
         ),
     ] = None,
@@ -33,7 +34,8 @@ def cutout(
     url: Annotated[
         str | None,
         typer.Option(
-            help="Viewer: base address of the cutout service; default https://www.legacysurvey.org/viewer.",
+            help="Viewer: address of the cutout service, with or without /viewer; default "
+            "https://www.legacysurvey.org/viewer. A password or token in it is sent, and never recorded.",
             show_default=False,
         ),
     ] = None,

@@ -124,6 +124,10 @@ def _ending(error: BaseException, argv: list[str]) -> int:
             return _say(
                 CANNOT, f"error: {where}{error.strerror or error}", "  fix: check the path, permissions and disk space"
             )
+        case MemoryError():
+            return _say(
+                CANNOT, "error: there is not enough memory", "  fix: use a machine with more, or a smaller input"
+            )
         case ModuleNotFoundError() if str(error.name).partition(".")[0] in NETWORK_PACKAGES:
             return _say(
                 CANNOT,

@@ -13,6 +13,7 @@ from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.cutouts.writer import StoreWriter
 from lensctl.io.imaging.bricks import BRICK_COLUMN, bricks_at
+from lensctl.io.imaging.errors import NothingAnswered
 from lensctl.io.imaging.source import BEFORE, Advance, CutoutSource, Each, make_by, tasks, transient_failures
 from lensctl.io.provenance.steps import Chain
 from lensctl.io.storage import resumable, s3
@@ -138,10 +139,16 @@ def make(
         counts = [layout.span(shard)[1] - layout.span(shard)[0] for shard in missing]
         advance(Counter({BEFORE: layout.rows - sum(counts)}))
         todo = tasks(table, layout, source.order(missing), old)
-        if each is not None:
-            make_by(each, source, todo, writer.writer, advance)
-        else:
-            source.make(todo, writer.writer, advance)
+        is_first = old is None and part is None and len(missing) == layout.shards
+        try:
+            if each is not None:
+                make_by(each, source, todo, writer.writer, advance)
+            else:
+                source.make(todo, writer.writer, advance)
+        except NothingAnswered:
+            if is_first:
+                place.abandon()  # so that a run with another address may begin
+                raise
         if part is not None:
             statuses = (writer.writer.rows(shard)["status"].to_pylist() for shard in missing)
             return MadeStore(None, Counter(itertools.chain.from_iterable(statuses)), sum(counts))

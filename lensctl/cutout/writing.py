@@ -194,7 +194,7 @@ def _judge(result: MadeStore, store: str, max_failed: float, report: Reporter) -
     if len(result.statuses) > 1 or OK not in result.statuses:
         fractions = [(status, count, count / rows) for status, count in result.statuses.most_common()]
         report.table("Cutouts", ("status", "rows", "fraction"), fractions)
-    if result.without_pixels > max_failed * rows:
+    if not result.without_pixels <= max_failed * rows:
         raise LensctlError(
             f"{result.without_pixels} of {rows} cutouts failed, more than --max-failed {max_failed:g}",
             f"see status and error in {store}/index.parquet; rerun the command to retry transient failures",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from lensctl.emr.work import Work
 from lensctl.io import programs
 from lensctl.io.storage import s3
 from lensctl.io.temporary import temporary_folder
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import LensctlError
 
 CANNOT = 2
@@ -38,7 +38,7 @@ def run_step(work: Work, tell: Callable[[str], None]) -> proof.StepRecord:
     after = {url: proof.listing(url) for url in work.outputs}
     outputs = proof.changes(before, after, work.command[0])
     record = proof.StepRecord(
-        installed, list(work.command), status, json.loads(stdout[-1]) if stdout else None, outputs
+        installed, list(work.command), status, json_value(stdout[-1]) if stdout else None, outputs
     )
     record.write(work.record)
     return record

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
-import json
 import shutil
 import sys
 import zipfile
@@ -16,6 +15,7 @@ from pathlib import Path
 import lensctl
 from lensctl.io import programs
 from lensctl.io.provenance import digests
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, LensctlError
 
 EPOCH = "315532800"
@@ -85,7 +85,7 @@ def installed() -> str:
     Raises InputError if it was not installed from a wheel, or a file was changed since.
     """
     distribution = metadata.distribution("lensctl")
-    hashes = json.loads(distribution.read_text("direct_url.json") or "{}").get("archive_info", {}).get("hashes", {})
+    hashes = json_value(distribution.read_text("direct_url.json") or "{}").get("archive_info", {}).get("hashes", {})
     if "sha256" not in hashes:
         raise InputError("this lensctl was not installed from a wheel", "let emr_bootstrap/bootstrap.sh install it")
     for name, recorded, _ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):

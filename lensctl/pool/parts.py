@@ -17,6 +17,7 @@ from lensctl.io.tables import sweeps
 from lensctl.pool.criteria import Criteria
 from lensctl.pool.funnel import Funnel, funnel_from
 from lensctl.pool.select import negatives
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import LensctlError, ServiceError
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _write_part(path: Path, rows: Iterator[pa.Table], funnel: Funnel) -> tuple[i
 def _noted(file: str, path: Path) -> Part | None:
     """A part finished by an earlier run and still intact, else None."""
     try:
-        note = json.loads(path.with_suffix(".json").read_text())
+        note = json_value(path.with_suffix(".json").read_text())
         with path.open("rb") as rows:
             checksum = 0
             while chunk := rows.read(1 << 22):

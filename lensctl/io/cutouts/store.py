@@ -6,7 +6,6 @@ Any Zarr reader opens `images` (row, y, x, band) and the per-row arrays; any par
 from __future__ import annotations
 
 import functools
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,8 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, from_list, survey_of
 from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.unpacking import read_parquet_file
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, first_line
 from lensctl.rules.survey import Survey
 
@@ -108,7 +109,7 @@ class Store:
         known = self.columns("layer", "pixel_scale_arcsec")
         layers, scales = (pc.unique(known[name].drop_null()).to_pylist() for name in known.column_names)
         others = [layer for layer in layers if not layer.startswith(survey.layer.split("-")[0])]
-        others += [f"{s:g} arcsec per pixel" for s in scales if abs(s / survey.pixel_scale_arcsec - 1) > 0.01]
+        others += [f"{s:g} arcsec per pixel" for s in scales if not abs(s / survey.pixel_scale_arcsec - 1) <= 0.01]
         if others:
             raise InputError(
                 f"{self.path} names no survey, and is not of {survey.name}: {', '.join(others)}",
@@ -128,12 +129,11 @@ class Store:
     def columns(self, *names: str) -> pa.Table:
         """Read some columns of the index; all if none is named."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         try:
             with self._files.open_input_file(f"{self._base}/{INDEX}") as file:
-                return pq.read_table(file, columns=list(names) or None)
-        except (pa.ArrowException, OSError) as error:
+                return read_parquet_file(file, list(names) or None)
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{self.path}/{INDEX}: cannot be read ({first_line(error)})", "make it again") from error
 
     @functools.cached_property
@@ -185,7 +185,7 @@ class Store:
         if name not in self.layout.planes:
             raise InputError(f"{self.path}: no array '{name}'", "make the store with --planes")
         with tensorstore_errors(self.path):
-            return np.asarray(open_array(f"{self.path}/{name}", read=True)[start:stop].read().result())
+            return np.asarray(self._opened(name)[start:stop].read().result())
 
     def _side(self, crop: int | None) -> slice:
         if crop is None:
@@ -218,7 +218,16 @@ class Store:
 
     @functools.cached_property
     def _images(self) -> Any:
-        return open_array(f"{self.path}/{IMAGES}", read=True)
+        return self._opened(IMAGES)
+
+    def _opened(self, name: str) -> Any:
+        """An array of pixels; InputError if its own metadata says another shape, or other chunks than one a cutout."""
+        array, shape = open_array(f"{self.path}/{name}", read=True), self.layout.shape(name)
+        if tuple(array.shape) != shape or tuple(array.chunk_layout.read_chunk.shape) != (1, *shape[1:]):
+            raise InputError(
+                f"{self.path}/{name}/{GROUP}: not the shape or chunks of the store", "make the store again"
+            )
+        return array
 
     def __getstate__(self) -> dict[str, Any]:
         """Only the path travels to another process."""
@@ -230,7 +239,7 @@ class Store:
     def _json(self, name: str) -> dict[str, Any]:
         try:
             with self._files.open_input_stream(f"{self._base}/{name}") as stream:
-                found = json.loads(stream.read())
+                found = json_value(stream.read())
         except FileNotFoundError as error:
             why = (
                 "no such store" if self._is_absent() else f"{name} is missing: not a cutout store, or an incomplete one"

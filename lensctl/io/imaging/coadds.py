@@ -283,7 +283,7 @@ class Coadds:
 
     def _refuse_other_scale(self, brick: OpenBrick) -> None:
         found, wanted = brick.tan.pixel_scale_arcsec, self.survey.pixel_scale_arcsec
-        if abs(found / wanted - 1) > SCALE_TOLERANCE:
+        if not abs(found / wanted - 1) <= SCALE_TOLERANCE:
             raise InputError(
                 f"brick {brick.name} has pixels of {found:.4g} arcsec, survey {self.survey.name} of {wanted:g}",
                 "name the survey of these coadds with --survey",

@@ -122,7 +122,7 @@ def _viewer(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSou
     request = CutoutRequest.of(options.url, layout.size, survey, **asked)  # type: ignore[arg-type]
     source = ViewerSource(request, pace, lambda: datetime.now(UTC), options.connections, options.timeout)
     expected = options.rate or USUAL_ROWS_PER_SECOND * options.connections
-    parameters = {"url": options.url.rstrip("/"), **asked}
+    parameters = {"url": request.url, **asked}
     return OpenedSource(source, parameters, rows_per_second=expected)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lensctl.io import programs
+from lensctl.rules.config import json_value
 
 PACKAGE = Path(__file__).resolve().parents[2]
 GIT_SECONDS = 20
@@ -62,5 +62,5 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def _commit_from_pip() -> dict[str, Any]:
     note = metadata.distribution("lensctl").read_text("direct_url.json")
-    commit = json.loads(note).get("vcs_info", {}).get("commit_id") if note else None
+    commit = json_value(note).get("vcs_info", {}).get("commit_id") if note else None
     return {"commit": commit, "clean": None if commit is None else True}

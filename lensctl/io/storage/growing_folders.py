@@ -20,6 +20,7 @@ from lensctl.io.storage.atomic import exists_error, forget, replace_file
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.storage.working_folders import FAILED_FILE
 from lensctl.io.temporary import temporary_folder
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 
 PARTS = "parts"
@@ -196,7 +197,7 @@ def begin_folder(
     path = "s3://" + path.split("://", 1)[1].rstrip("/")
     if not s3.split_url(path)[1]:
         raise InputError(f"{path} is a bucket", "name a folder in it")
-    parameters = json.loads(json.dumps(identity, sort_keys=True))
+    parameters = json_value(json.dumps(identity, sort_keys=True))
     writer = json.dumps(parameters, indent=1, sort_keys=True).encode()
     with working_folders.held(resumable.workplace(path), path, part):
         found = incomplete.writer_of(path)

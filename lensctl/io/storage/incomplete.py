@@ -7,7 +7,6 @@ none, so that of two writers one is refused.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from lensctl.io.storage import s3, s3_create
 from lensctl.io.storage.atomic import exists_error
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 
 INCOMPLETE = "_INCOMPLETE"
@@ -124,7 +124,7 @@ def _named(writer: bytes | None) -> str:
     if not writer:
         return ""
     try:
-        known = json.loads(writer)
+        known = json_value(writer)
     except ValueError:
         known = None
     if isinstance(known, dict):

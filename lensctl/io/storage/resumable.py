@@ -15,6 +15,7 @@ from lensctl.io.storage import working_folders
 from lensctl.io.storage.atomic import part_of, refuse_existing, refuse_pipe
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.storage.working_folders import BUILT, FAILED_FILE, JOB_FILE, held, read_parameters
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, LensctlError, Unfinished
 
 __all__ = ["JOB_FILE", "Job", "job", "read_parameters", "whole_folder", "workplace"]
@@ -172,7 +173,7 @@ def workplace(url: str) -> Path:
 
 def plain(identity: Mapping[str, Any]) -> dict[str, Any]:
     """An identity as JSON reads it back."""
-    read: dict[str, Any] = json.loads(json.dumps(identity, sort_keys=True))
+    read: dict[str, Any] = json_value(json.dumps(identity, sort_keys=True))
     return read
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from lensctl.io.claims import claim, is_at, open_own
 from lensctl.io.storage.atomic import exists_error, is_part, publish, replace_file, sync_to_disk
 from lensctl.io.storage.renames import rename_to_free
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 
 JOB_FILE, LOCK_FILE, BEGIN_FILE, FAILED_FILE = "job.json", "lock", "begin", "failed"
@@ -93,7 +94,7 @@ def write_note(folder: Path, values: Mapping[str, Any]) -> None:
 def read_parameters(text: bytes | None) -> dict[str, Any] | None:
     """Parameters a job was started with; None if it was not, or they are unreadable."""
     try:
-        found = json.loads(text or b"")
+        found = json_value(text or b"")
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

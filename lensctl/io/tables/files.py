@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from lensctl.io.storage.atomic import whole_file
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.paths import files_of, filesystem_of, format_of, parquet_dataset, readable
+from lensctl.io.unpacking import read_parquet_dataset, read_parquet_file, without_repeats
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError, ReaderGone
 from lensctl.rules.schema import arrow_type, conform
@@ -55,6 +56,7 @@ def read_table(
             table = _read_parquet(path, columns)
         else:
             table = _read_each(path, kind)
+        table = without_repeats(table)
     if columns is not None:
         table = table.select([name for name in table.column_names if name in columns])
     where = "stdin" if path == "-" else path
@@ -74,7 +76,7 @@ def _stdin() -> bytes:
 def _read_parquet(path: str, columns: Sequence[str] | None) -> pa.Table:
     found = parquet_dataset(path)
     wanted = None if columns is None else [name for name in found.schema.names if name in columns]
-    return found.to_table(columns=wanted)
+    return read_parquet_dataset(found, wanted)
 
 
 def _read_each(path: str, kind: str) -> pa.Table:
@@ -104,9 +106,7 @@ def _plain_text(table: pa.Table) -> pa.Table:
 
 
 def _parquet_from(data: bytes) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    return pq.read_table(io.BytesIO(data))
+    return read_parquet_file(io.BytesIO(data))
 
 
 def _arrow_from(data: bytes) -> pa.Table:
