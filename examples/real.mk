@@ -1,4 +1,5 @@
 # The same pipeline on the real DR10; needs internet access and the sweeps. See README.md beside this file.
+# Targets are files and, beside a folder, its stamp: what a failed step made stays, and is resumed by the next `make`.
 #
 #   make -f examples/real.mk SWEEPS='/data/dr10/sweep/10.0/*.fits' WORK=/data/lensctl
 #
@@ -15,7 +16,7 @@ CUTOUT ?= --source viewer --connections 8
 TRAIN ?=
 
 .PHONY: all
-all: $(WORK)/verified.jsonl
+all: $(WORK)/verified.passed
 
 # The lenscat catalogue as shipped in its package
 $(WORK)/lenscat.csv:
@@ -29,40 +30,47 @@ $(WORK)/positives.parquet: $(WORK)/lenscat.csv
 $(WORK)/pool.parquet: $(WORK)/lenscat.csv
 	lensctl pool '$(SWEEPS)' $@ --lenses $< --overwrite
 
-$(WORK)/pool.jsonl: $(WORK)/pool.parquet
-	lensctl gate pool $< > $@
+$(WORK)/pool.passed: $(WORK)/pool.parquet
+	lensctl gate pool $< > $(WORK)/pool.jsonl
+	@touch $@
 
-$(WORK)/negatives.parquet: $(WORK)/pool.parquet $(WORK)/positives.parquet $(WORK)/pool.jsonl
+$(WORK)/negatives.parquet: $(WORK)/pool.parquet $(WORK)/positives.parquet $(WORK)/pool.passed
 	lensctl sample $< $@ --positives $(WORK)/positives.parquet --lenses $(WORK)/lenscat.csv \
 	  --strata $(WORK)/strata.csv --overwrite
 
-$(WORK)/%.zarr/zarr.json: $(WORK)/%.parquet
+$(WORK)/%.zarr.done: $(WORK)/%.parquet
 	lensctl cutout $< $(WORK)/$*.zarr $(CUTOUT)
 	@touch $@
 
-$(WORK)/manifest.parquet: $(WORK)/positives.zarr/zarr.json $(WORK)/negatives.zarr/zarr.json
+$(WORK)/manifest.parquet: $(WORK)/positives.zarr.done $(WORK)/negatives.zarr.done
 	lensctl manifest $@ --positives $(WORK)/positives.parquet $(WORK)/positives.zarr \
 	  --negatives $(WORK)/negatives.parquet $(WORK)/negatives.zarr --overwrite
 
-$(WORK)/manifest.jsonl: $(WORK)/manifest.parquet
-	lensctl gate splits,overlap,pixels,homogeneity,weights,shortcut $< > $@
+$(WORK)/manifest.passed: $(WORK)/manifest.parquet
+	lensctl gate splits,overlap,pixels,homogeneity,weights,shortcut $< > $(WORK)/manifest.jsonl
+	@touch $@
 
-$(WORK)/run/run.json: $(WORK)/manifest.parquet $(WORK)/manifest.jsonl
+$(WORK)/run.done: $(WORK)/manifest.parquet $(WORK)/manifest.passed
 	lensctl train $< $(WORK)/run --resume $(TRAIN)
+	@touch $@
 
-$(WORK)/scores.parquet: $(WORK)/run/run.json
+$(WORK)/scores.parquet: $(WORK)/run.done
 	lensctl score $(WORK)/run $(WORK)/manifest.parquet $@ --overwrite
 
-$(WORK)/evaluation/metrics.json: $(WORK)/scores.parquet
+$(WORK)/evaluation.done: $(WORK)/scores.parquet
 	lensctl evaluate $< $(WORK)/evaluation --overwrite
+	@touch $@
 
-$(WORK)/trained.jsonl: $(WORK)/evaluation/metrics.json
-	lensctl gate trained $(WORK)/evaluation > $@
+$(WORK)/trained.passed: $(WORK)/evaluation.done
+	lensctl gate trained $(WORK)/evaluation > $(WORK)/trained.jsonl
+	@touch $@
 
-$(WORK)/frozen/SHA256SUMS: $(WORK)/trained.jsonl
+$(WORK)/frozen.done: $(WORK)/trained.passed
 	lensctl freeze $(WORK)/run $(WORK)/frozen --evaluation $(WORK)/evaluation \
 	  --manifest $(WORK)/manifest.parquet --gates $(WORK)/pool.jsonl \
-	  --gates $(WORK)/manifest.jsonl --gates $< --overwrite
+	  --gates $(WORK)/manifest.jsonl --gates $(WORK)/trained.jsonl --overwrite
+	@touch $@
 
-$(WORK)/verified.jsonl: $(WORK)/frozen/SHA256SUMS
-	lensctl verify $(WORK)/frozen > $@
+$(WORK)/verified.passed: $(WORK)/frozen.done
+	lensctl verify $(WORK)/frozen > $(WORK)/verified.jsonl
+	@touch $@

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lensctl import __version__
-from lensctl.io import machine, workers
+from lensctl.io import machine, programs, workers
 from lensctl.io.provenance import environment
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage import s3
-from lensctl.rules.errors import InputError, LensctlError
+from lensctl.rules.errors import InputError, LensctlError, first_line, without_secrets
 
 Answer = TypeVar("Answer")
 GIB = 1 << 30
@@ -116,7 +116,10 @@ def once(ask: Callable[[], Answer]) -> Callable[[], Answer]:
 def examine(questions: Sequence[Question]) -> list[Finding]:
     """Run all checks in parallel; a LensctlError or OSError makes the finding not ok."""
     with ThreadPoolExecutor(max(1, len(questions))) as pool:
-        return list(pool.map(_answer, questions))
+        try:
+            return list(pool.map(_answer, questions))
+        finally:
+            programs.end_all()
 
 
 def _answer(question: Question) -> Finding:
@@ -126,7 +129,7 @@ def _answer(question: Question) -> Finding:
     except LensctlError as error:
         ok, value, fix = False, str(error), error.fix or question.fix
     except OSError as error:
-        ok, value, fix = False, error.strerror or str(error), question.fix
+        ok, value, fix = False, first_line(error.strerror or error), question.fix
     return Finding(question.topic, question.name, ok, value, "" if ok is not False else fix)
 
 
@@ -174,7 +177,7 @@ def questions(bucket: str | None, url: str, seconds: float, folder: Path) -> lis
 
     def service() -> tuple[bool, str]:
         status = machine.answers(url, seconds)
-        return status < 500, f"{url} answers {status}"
+        return status < 500, f"{without_secrets(url)} answers {status}"
 
     def java() -> tuple[bool, str]:
         found = machine.java()
@@ -196,7 +199,7 @@ def questions(bucket: str | None, url: str, seconds: float, folder: Path) -> lis
     away = [
         Question(CLOUD, "AWS region", region, "set AWS_REGION, or region in your profile"),
         Question(CLOUD, "AWS credentials", credentials, "set AWS_PROFILE, or run with an instance role"),
-        Question(CLOUD, "S3 endpoint", lambda: (None, aws().endpoint or "default of the region")),
+        Question(CLOUD, "S3 endpoint", lambda: (None, without_secrets(aws().endpoint or "default of the region"))),
         Question(CLOUD, "S3 within reach", reach, "check endpoint, bucket and credentials"),
         Question(SERVICES, "cutout service", service, "--source coadd needs no service"),
     ]

@@ -16,6 +16,7 @@ def export(
     *,
     compress: bool = False,
     ok_only: bool = False,
+    check_pixels: bool = True,
     workers: int | None = None,
     overwrite: bool = False,
     report: Reporter = SILENT,
@@ -28,6 +29,8 @@ def export(
         Store, and folder to create.
     compress, ok_only : bool
         Deflate the files; leave out cutouts that cannot be used.
+    check_pixels : bool
+        Compare the pixels with the store's `cutout_sha256`.
     workers : int, optional
         Processes; default one per core.
 
@@ -35,10 +38,17 @@ def export(
     -------
     Receipt
         With rows of the store, and files written.
+
+    Raises
+    ------
+    InputError
+        A store that is damaged or, with `check_pixels`, holds pixels other than those recorded.
     """
     source = open_store(store)
     inputs = (step_input("store", source.path, source.digest, source.chain),)
     step = Step("export", {"compress": compress, "ok_only": ok_only}, inputs, survey=source.survey)
+    if check_pixels and source.recorded.note:
+        report.say(source.recorded.note)
     with report.progress(".npz files", source.n) as advance:
         files = npz_folder.write(
             source,
@@ -46,6 +56,7 @@ def export(
             extend(step, source.chain),
             compress=compress,
             ok_only=ok_only,
+            check=check_pixels,
             overwrite=overwrite,
             processes=workers,
             advance=advance,

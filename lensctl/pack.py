@@ -21,6 +21,7 @@ from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.io.workers import each
 from lensctl.rules import quality, schema
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import Survey
 from lensctl.rules.survey_file import text_of_survey
@@ -96,7 +97,7 @@ def pack(
         except InputError:
             place.abandon()
             raise
-        chains = [from_list(chain, str(folder)) for note in writer.notes(CHAINS) for chain in json.loads(note)]
+        chains = [from_list(chain, str(folder)) for note in writer.notes(CHAINS) for chain in json_value(note)]
         made_by = by_manifest.merged(chains)
         step = Step("pack", parameters, (step_input("folder", name, digest, made_by),), survey=survey)
         writer.finish(extend(step, made_by), {"source": "npz"})

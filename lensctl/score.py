@@ -13,7 +13,7 @@ import numpy as np
 
 from lensctl.frozen.proof.checks import proven
 from lensctl.io.cutouts.by_manifest import Cutouts, Origin, origin_of, root_of
-from lensctl.io.cutouts.store import is_store, open_store
+from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Step, chain_of, common_survey, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
@@ -58,6 +58,7 @@ def score(
     root: str | Path | None = None,
     tta: bool = False,
     batch_size: int = 256,
+    check_pixels: bool = True,
     device: str = "auto",
     threads: int | None = None,
     key: str | Path | None = None,
@@ -79,6 +80,8 @@ def score(
         See `score_table`.
     key : path, optional
         Public key (PEM) of the expected signer of a frozen model.
+    check_pixels : bool
+        Compare the pixels with the recorded `cutout_sha256`.
 
     Returns
     -------
@@ -88,7 +91,8 @@ def score(
     Raises
     ------
     InputError
-        See `score_table` and `refuse_other_cutouts`; a model that does not verify, an existing output.
+        See `score_table` and `refuse_other_cutouts`; a model that does not verify, pixels other than those recorded,
+        an existing output.
     """
     model, input, output = str(model), str(input), str(output)
     refuse_existing(output, overwrite)
@@ -100,18 +104,20 @@ def score(
     else:
         raise InputError(f"{model}: a run is not signed, but a key is given", "score a frozen model, or omit --key")
     crop = loaded.card.crop
-    read: Read
     if input != "-" and is_store(input):
         store = open_store(input)
         table, chain, digest, role, origin = store.index, store.chain, store.digest, "store", origin_of(store)
-        read = functools.partial(store.read, crop=crop)
+        reader: Store | Cutouts = store
     else:
         cutout_root = root_of(input, root)
         table = read_table(input, format=format if input == "-" else None)
         chain, digest, role = chain_of(table, input), digests.of_table(table), "manifest"
         cutouts = Cutouts(table, cutout_root)
         origin = cutouts.origin()
-        read = functools.partial(cutouts.read, crop=crop)
+        reader = cutouts
+    read: Read = functools.partial(reader.read, crop=crop, check=check_pixels)
+    if check_pixels and reader.recorded.note:
+        report.say(reader.recorded.note)
     of = refuse_other_cutouts(loaded, (chain, *origin.chains), origin, survey)
     with report.progress("cutouts scored", table.num_rows) as advance, enough_memory("use --device cpu"):
         scored = score_table(
@@ -158,7 +164,7 @@ def refuse_other_cutouts(
             f"cutouts of layer {', '.join(others)}, {model.where} was trained on {', '.join(own.layers)}", fix
         )
     for scale in origin.pixel_scales_arcsec:
-        if abs(scale / own.pixel_scale_arcsec - 1) > SCALE_TOLERANCE:
+        if not abs(scale / own.pixel_scale_arcsec - 1) <= SCALE_TOLERANCE:
             raise InputError(
                 f"cutouts of {scale:.4g} arcsec per pixel, {model.where} was trained on {own.pixel_scale_arcsec:.4g}",
                 fix,

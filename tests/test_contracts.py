@@ -21,6 +21,7 @@ import typer
 
 from lensctl.cli.command import app
 from lensctl.cli.main import COMMANDS
+from tests.toys.processes import plant
 
 BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[1]
@@ -163,32 +164,89 @@ def test_the_same_command_twice_gives_the_same_bytes(pipeline, name):
         kept.rename(first)
 
 
-def quietly(name: str) -> str:
-    """A command's example with `--quiet` and another output."""
-    line = re.sub(r"^lensctl (emr )?\w+", r"\g<0> --quiet", example(name))
-    if name == "show":
-        return f"{line} --overwrite"
+def elsewhere(name: str, line: str, prefix: str) -> str:
+    """A command line with another output, of a name with this prefix."""
     before, found, after = f"{line} ".rpartition(f" {OUTPUT.get(name)} ")
-    return f"{before} quiet-{Path(OUTPUT[name]).name} {after}" if found else line
+    return f"{before} {prefix}-{Path(OUTPUT[name]).name} {after}" if found else line
+
+
+def repeated(name: str, prefix: str, option: str = "") -> str:
+    """A command's example with one more option and another output."""
+    line = re.sub(r"^lensctl (emr )?\w+", rf"\g<0> {option}", example(name)) + ADDED.get(name, "")
+    return f"{line} --overwrite" if name == "show" else elsewhere(name, line, prefix)
 
 
 @pytest.mark.parametrize("name", ORDER)
 def test_quietly_an_example_says_the_same_on_stdout_and_nothing_on_stderr(pipeline, name):
     folder, said = pipeline
-    done = shell(quietly(name) + ADDED.get(name, ""), folder)
+    done = shell(repeated(name, "quiet", "--quiet"), folder)
     assert (done.returncode, done.stderr) == (said[name].returncode, "")
-    if name != "doctor":  # the disk and the memory have changed
-        assert [facts(line) for line in done.stdout.splitlines()] == [
-            facts(line) for line in said[name].stdout.splitlines()
-        ]
+    assert facts(name, done.stdout) == facts(name, said[name].stdout)
 
 
-def facts(line: str) -> dict[str, object]:
-    """A JSON line without its output and its seconds."""
-    return {key: value for key, value in json.loads(line).items() if key not in ("output", "seconds")}
+@pytest.mark.parametrize("name", ORDER)
+def test_an_example_needs_neither_stdin_nor_stderr(pipeline, name):
+    folder, said = pipeline
+    done = shell(f"{repeated(name, 'deaf')} <&- 2>&-", folder)
+    assert done.returncode == said[name].returncode
+    assert facts(name, done.stdout) == facts(name, said[name].stdout)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_an_example_whose_answer_cannot_be_written_is_exit_2(pipeline, name):
+    """Neither a bug, nor a gate's "no"."""
+    folder, _ = pipeline
+    done = shell(f"{repeated(name, 'full')} >/dev/full", folder)
+    assert done.returncode == 2
+    assert "error: stdout cannot be written (No space left on device)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def facts(name: str, stdout: str) -> list[dict[str, object]] | None:
+    """What a command says on stdout without its output and its seconds; None for doctor: disk and memory change."""
+    if name == "doctor":
+        return None
+    lines = map(json.loads, stdout.splitlines())
+    return [{key: value for key, value in line.items() if key not in ("output", "seconds")} for line in lines]
 
 
 ALLOWED = {"metrics.jsonl", "metrics.csv"}  # of a run: they tell the seconds of each epoch
+
+
+@pytest.mark.parametrize("name", OUTPUT)
+@pytest.mark.parametrize("kind", ["link to a folder", "folder"])
+def test_what_is_planted_beside_an_output_is_not_touched(pipeline, name, kind):
+    """A file is written beside it; anything that needs this name refuses it, and names it."""
+    folder, _ = pipeline
+    output = folder / f"planted-{Path(OUTPUT[name]).name}"
+    place, victim = output.with_name(f".{output.name}.part"), folder / "victim"
+    if name == "sync":
+        output.mkdir()
+        place = output / ".lensctl-sync.part"
+    plant(kind, place, victim)
+    before = {path: path.read_bytes() for path in (*victim.rglob("*"), *place.rglob("*")) if path.is_file()}
+    try:
+        done = shell(elsewhere(name, example(name) + ADDED.get(name, ""), "planted"), folder)
+        if done.returncode == 0:
+            assert output.is_file()
+        else:
+            assert done.returncode == 2, done.stderr
+            assert f"error: {place.relative_to(folder)} is in the way" in done.stderr
+        assert {path: path.read_bytes() for path in (*victim.rglob("*"), *place.rglob("*")) if path.is_file()} == before
+        assert place.is_symlink() == (kind != "folder")
+    finally:
+        shutil.rmtree(victim)
+        place.unlink() if place.is_symlink() else shutil.rmtree(place)
+        shutil.rmtree(output) if output.is_dir() else output.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("name", OUTPUT)
+def test_the_mode_of_an_output_is_that_of_the_umask(pipeline, name):
+    folder, _ = pipeline
+    umask = os.umask(0)
+    os.umask(umask)
+    for path in (folder / OUTPUT[name], *(folder / OUTPUT[name]).rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o777 if path.is_dir() else 0o666) & ~umask, path
 
 
 @pytest.mark.parametrize("name", OUTPUT)

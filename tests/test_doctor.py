@@ -123,7 +123,7 @@ def test_a_server_answers_or_does_not(service):
         deaf.listen()
         with pytest.raises(ServiceError, match="no response"):
             machine.answers(f"http://127.0.0.1:{deaf.getsockname()[1]}", 0.2)
-    with pytest.raises(InputError, match="not an http"):
+    with pytest.raises(InputError, match="not the address of a web server"):
         machine.answers("file:///etc/passwd")
 
 

@@ -15,10 +15,11 @@ from lensctl.io.cutouts import npz
 from lensctl.io.cutouts.store import Store
 from lensctl.pack import pack
 from lensctl.rules.errors import InputError
+from tests.toys import damage
 from tests.toys.folders import folder_digest
 from tests.toys.npz_folders import MIXED, opened, write_folder
 from tests.toys.pixels import CHAIN, images, make_store
-from tests.toys.reporters import Advancing
+from tests.toys.reporters import Advancing, Saying
 
 
 def assert_same_files(before: Path, after: Path) -> None:
@@ -128,6 +129,42 @@ def test_existing_outputs_are_refused_and_replaced_on_request(tmp_path: Path) ->
     pack(folder, str(tmp_path / "a.zarr"), workers=1, overwrite=True)
     export(tmp_path / "a.zarr", tmp_path / "out", workers=1, overwrite=True)
     assert_same_files(folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_shard_that_goes_while_export_reads_is_an_error_and_the_folder_stays_unfinished(
+    tmp_path: Path, workers: int
+) -> None:
+    store = make_store(tmp_path / "a.zarr", images(40), shard_rows=2)
+    whole = shutil.copytree(store.path, tmp_path / "whole.zarr")
+
+    def lose_the_last(count: int) -> None:
+        if Path(store.path, "images/c/19/0/0/0").exists():
+            damage.lose_shard(tmp_path / "a.zarr", 19)
+
+    with pytest.raises(InputError, match=r"images/c/19/0/0/0 is missing, or pixels in it"):
+        export(store.path, tmp_path / "out", workers=workers, report=Advancing(lose_the_last))
+    assert not (tmp_path / "out").exists()
+    assert not [file for file in (tmp_path / ".out.part").rglob("*.npz") if np.isnan(np.load(file)["cutout"]).any()]
+    shutil.copytree(whole, store.path, dirs_exist_ok=True)
+    assert export(store.path, tmp_path / "out", workers=workers)["files"] == 40
+
+
+def test_changed_pixels_are_not_exported_but_on_request(tmp_path: Path) -> None:
+    failed_store(tmp_path / "a.zarr")
+    damage.flip_bit(tmp_path / "a.zarr", 5)
+    with pytest.raises(InputError, match=r"a\.zarr: the pixels of 1500p020_5 \(row 5\) are not those recorded for it"):
+        export(tmp_path / "a.zarr", tmp_path / "out", workers=1)
+    assert not (tmp_path / "out").exists()
+    assert export(tmp_path / "a.zarr", tmp_path / "out", check_pixels=False, workers=1)["files"] == 6
+
+
+def test_cutouts_that_cannot_be_compared_are_said_once(tmp_path: Path) -> None:
+    failed_store(tmp_path / "a.zarr")
+    damage.forget(tmp_path / "a.zarr", [0, 1])
+    told = Saying()
+    export(tmp_path / "a.zarr", tmp_path / "out", workers=1, report=told)
+    assert told.said == ["2 of 6 cutouts have no cutout_sha256: they cannot be compared"]
 
 
 class Killed(BaseException):

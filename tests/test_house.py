@@ -20,7 +20,8 @@ MOST_MODULES, MOST_LINES = 15, 350
 FLOORS = (
     ("rules",),
     ("stats", "astro"),
-    ("io/provenance", "io/storage", "io"),
+    ("io",),
+    ("io/provenance", "io/storage"),
     ("io/fits",),
     ("io/tables", "io/cutouts"),
     ("io/imaging",),
@@ -264,8 +265,107 @@ def test_one_policy_says_how_often_a_service_is_asked_again():
     assert [named(path) for path in MODULES if own.search(path.read_text())] == ["io/storage/retry.py"]
 
 
+UNPACKERS = {
+    r"json\.loads?\(": {"rules/config.py"},
+    r"yaml\.(load|safe_load|full_load)\(": {"rules/config.py"},
+    r"decompressobj\(|\bdecompress\(": {"io/unpacking.py"},
+    r"gzip\.open\(": {"io/imaging/local_bricks.py", "show/files.py"},
+    r"GzipFile\(": {"io/fits/tables.py", "emr/step_logs.py"},
+    r"np\.load\(|NpzFile": set(),
+    r"pq\.read_table\(": {"io/unpacking.py"},
+}
+"""What may swell, and the modules that know how large it may become: a new reader goes through one of them."""
+
+
+@pytest.mark.parametrize("pattern", UNPACKERS)
+def test_what_may_swell_is_unpacked_where_its_size_is_known(pattern):
+    found = {named(path) for path in MODULES if re.search(pattern, path.read_text())}
+    assert found == UNPACKERS[pattern]
+
+
 def test_one_module_writes_the_mark_of_what_is_incomplete():
     assert [named(path) for path in MODULES if '"_INCOMPLETE"' in path.read_text()] == ["io/storage/incomplete.py"]
+
+
+MOVES = re.compile(
+    r"os\.(replace|rename|renames|link|symlink|rmdir|removedirs)|shutil\.(rmtree|move|copy\w*)|.*\.(rename|rmdir|symlink_to|hardlink_to)"
+    r"|tempfile\.(mk\w+|Named\w+|Spooled\w+)"
+)
+WRITES = re.compile(r".*\.(write_text|write_bytes|touch)")
+OPENS = re.compile(r"open|.*\.(open|fdopen|FileIO)")
+WRITERS = {
+    "io/storage/atomic.py": "the one writer of files",
+    "io/storage/working_folders.py": "the one writer of folders",
+    "io/storage/renames.py": "renames of both",
+    "io/claims.py": "opens what may be claimed",
+    "io/temporary.py": "makes and removes temporary folders",
+    "io/storage/resumable.py": "notes in a working folder that it holds",
+    "io/storage/growing_folders.py": "moves files of a scratch folder into a working folder",
+    "io/storage/s3.py": "downloads to where the caller says",
+    "io/tables/files.py": "fills the part that the one writer gives",
+    "io/cutouts/writer.py": "fills a working folder",
+    "io/imaging/http_ranges.py": "downloads into a temporary folder",
+    "learning/networks/checkpoint.py": "fills the part that the one writer gives",
+    "cli/gate.py": "fills the part that the one writer gives",
+    "cli/streams.py": "opens the null device",
+    "cli/report.py": "opens the null device",
+    "show/showing.py": "fills the part that the one writer gives",
+    "sync/disk.py": "a staging folder that it holds, renamed file by file over what is copied",
+    "pool/parts.py": "fills a working folder",
+    "pool/output.py": "removes what a killed run made in the working folder",
+    "evaluate/report/folder.py": "fills a working folder",
+    "freeze/folder.py": "fills a working folder",
+    "frozen/layout.py": "fills a working folder",
+    "sky/mock.py": "fills a working folder",
+    "sky/catalogs.py": "fills a working folder",
+    "sky/lens_catalog.py": "fills a working folder",
+    "emr/wheel.py": "copies into a temporary folder",
+}
+"""Modules that write, move or remove files, and why: outputs go through `whole_file`, `whole_folder` or `job`."""
+
+
+def touches_files(path: Path) -> bool:
+    """Whether a module writes, moves or removes files by itself."""
+    return any(map(touches, ast.walk(ast.parse(path.read_text()))))
+
+
+def touches(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    name = ast.unparse(node.func)
+    if MOVES.fullmatch(name) or WRITES.fullmatch(name):
+        return True
+    text = " ".join(ast.unparse(each) for each in [*node.args, *(each.value for each in node.keywords)])
+    if name == "os.open":
+        return "O_RDONLY" not in text
+    return bool(OPENS.fullmatch(name) and re.search(r"'[rbt]*[wax][bt+]*'|'r[bt]*\+", text))
+
+
+def test_only_named_modules_write_move_or_remove_files():
+    assert {named(path) for path in MODULES if touches_files(path)} == set(WRITERS)
+
+
+TEMPORARY = {
+    "io/temporary.py": "tempfile.gettempdir tempfile.mkdtemp",
+    "io/imaging/remote_bricks.py": "tempfile.TemporaryFile",
+}
+"""Who makes temporary files: folders are made where those of killed processes are found again; one file has no name."""
+
+
+def test_one_module_makes_temporary_folders():
+    used = {named(path): sorted(name for name in names_used(path) if name.startswith("tempfile.")) for path in MODULES}
+    assert {name: " ".join(found) for name, found in used.items() if found} == TEMPORARY
+    assert not [named(path) for path in MODULES if "from tempfile" in path.read_text()]
+
+
+def test_a_writer_would_be_found():
+    for text, expected in {
+        "os.replace(a, b)": True, "text.replace('a', 'b')": False, "shutil.rmtree(f)": True, "part.rename(b)": True,
+        "tempfile.mkstemp()": True, "tempfile.TemporaryDirectory()": False, "f.write_text('a')": True,
+        "open(f, 'w')": True, "f.open('wb', buffering=0)": True, "f.open(mode='x')": True, "f.open('rb')": False,
+        "os.open(f, os.O_RDONLY)": False, "os.open(f, os.O_WRONLY | os.O_CREAT)": True, "open(f)": False,
+    }.items():  # fmt: skip
+        assert touches(ast.parse(text, mode="eval").body) is expected, text
 
 
 SURVEYS_OWN = re.compile(r"\bgrz\b|\bls-dr\d+|26\.5|0\.262|32\.375")

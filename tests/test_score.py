@@ -239,6 +239,7 @@ OF_INFRARED = (Step("cutout", {}, survey=INFRARED),)
             OF_LS,
             "cutouts of layer ls-dr9-north, run was trained on ls-dr10",
         ),
+        ({}, (), (float("nan"),), OF_LS, "cutouts of nan arcsec per pixel, run was trained on 0.262"),
         ({}, ("ls-dr10",), (0.262, 0.524), OF_LS, "cutouts of 0.524 arcsec per pixel, run was trained on 0.262"),
     ],
 )

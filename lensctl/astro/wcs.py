@@ -39,7 +39,9 @@ class Tan:
             cd = [float(header.get(f"CD{i}_{j}", 0.0)) for i in (1, 2) for j in (1, 2)]
         except KeyError as error:
             raise ValueError(f"no {error.args[0]} in the header") from error
-        if cd[0] * cd[3] == cd[1] * cd[2]:
+        if not all(map(math.isfinite, (*number.values(), *cd))) or not abs(number["CRVAL2"]) <= 90:
+            raise ValueError("a coordinate in the header is not a number")
+        if not abs(cd[0] * cd[3] - cd[1] * cd[2]) > 0:
             raise ValueError("the CD matrix is singular")
         crval, crpix = (number["CRVAL1"], number["CRVAL2"]), (number["CRPIX1"], number["CRPIX2"])
         return cls(crval, crpix, (cd[0], cd[1], cd[2], cd[3]))

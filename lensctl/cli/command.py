@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
+import typer.completion
 
+from lensctl import __version__
 from lensctl.cli import report
 from lensctl.rules.config import read_config
+from lensctl.rules.errors import InputError
 
 app = typer.Typer(
     name="lensctl",
@@ -23,6 +27,35 @@ app = typer.Typer(
 )
 
 TABLES, PIXELS, MODEL, LOOK = "Tables", "Pixels", "Model", "Look around"
+
+
+Shell = Literal["bash", "zsh", "fish", "powershell", "pwsh"]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lensctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lensctl(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
+    ] = False,
+    install_completion: Annotated[
+        Shell | None,
+        typer.Option(help="Make a shell complete command lines.", callback=typer.completion.install_callback),
+    ] = None,
+    show_completion: Annotated[
+        Shell | None,
+        typer.Option(help="Print the script that does so.", callback=typer.completion.show_callback),
+    ] = None,
+) -> None:
+    """From a survey on disk to a verified, frozen strong-lens finder: one command per step, files in, files out.
+
+    Terms are explained in docs/glossary.md.
+    """
 
 
 def _apply(context: typer.Context, path: Path | None) -> Path | None:
@@ -40,6 +73,14 @@ def _as_option(value: Any) -> Any:
     if isinstance(value, dict):
         return [f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in value.items()]
     return value
+
+
+def _refuse_infinite(values: Mapping[str, Any]) -> None:
+    """Raise InputError for an option that is infinite, or NaN, of which no comparison tells that it is out of range."""
+    for name, value in values.items():
+        parts = value if isinstance(value, list | tuple) else (value,)
+        if any(isinstance(part, float) and not math.isfinite(part) for part in parts):
+            raise InputError(f"--{name.replace('_', '-')} is not a finite number", "give a number")
 
 
 Config = Annotated[
@@ -65,9 +106,8 @@ def command(
 
     def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
         signature = inspect.signature(function, eval_str=True)
-        function.__doc__ = (function.__doc__ or "").replace(
-            "\n    Example:", "\n    \b\n    Example:"
-        )  # \b keeps line breaks
+        text = inspect.cleandoc(function.__doc__ or "")
+        function.__doc__ = text.replace("\nExample:", "\n\b\nExample:")  # \b keeps line breaks
         shared = (
             inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Config),
             inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet),
@@ -77,6 +117,7 @@ def command(
         @functools.wraps(function)
         def run(**values: Any) -> int | None:
             values.pop("config")
+            _refuse_infinite(values)
             with report.quietly(values.pop("quiet")):
                 return function(**values)
 

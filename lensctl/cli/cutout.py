@@ -22,7 +22,8 @@ def cutout(
     root: Annotated[
         str | None,
         typer.Option(
-            help="Coadds: folder, s3:// or http(s):// that holds coadd/, south/coadd/, or the files.",
+            help="Coadds: folder, s3:// or http(s):// that holds coadd/, south/coadd/, or the files. A password or "
+            "token in the address is sent, never recorded.",
             show_default=False,
         ),
     ] = None,
@@ -33,7 +34,8 @@ def cutout(
     url: Annotated[
         str | None,
         typer.Option(
-            help="Viewer: base address of the cutout service; default https://www.legacysurvey.org/viewer.",
+            help="Viewer: address of the cutout service, with or without /viewer; default "
+            "https://www.legacysurvey.org/viewer. A password or token in it is sent, and never recorded.",
             show_default=False,
         ),
     ] = None,
@@ -57,7 +59,7 @@ def cutout(
     tries: Annotated[int, typer.Option(min=1, help="Maximum attempts per request; not used for S3.")] = 6,
     patience: Annotated[float, typer.Option(min=0, help="Viewer: seconds to wait for a service that is down.")] = 300.0,
     max_failed: Annotated[
-        float, typer.Option(min=0, max=1, help="Viewer: maximum fraction of rows without pixels.")
+        float, typer.Option(min=0, max=1, help="Maximum fraction of rows without pixels; with more, exit code 2.")
     ] = 0.01,
     allow_release: Annotated[
         bool, typer.Option("--allow-release", help="Viewer: accept a release other than the layer's.")

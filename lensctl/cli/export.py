@@ -8,7 +8,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import PIXELS, command
-from lensctl.cli.options import Overwrite, Workers
+from lensctl.cli.options import CheckPixels, Overwrite, Workers
 
 
 @command("export", PIXELS)
@@ -17,6 +17,7 @@ def export(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder to write, with one GALAXY_ID.npz per cutout.")],
     compress: Annotated[bool, typer.Option("--compress", help="Compress the files.")] = False,
     ok_only: Annotated[bool, typer.Option("--ok-only", help="Leave out unusable cutouts.")] = False,
+    check_pixels: CheckPixels = True,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -29,5 +30,14 @@ def export(
     from lensctl.export import export
 
     report.receipt(
-        **export(store, folder, compress=compress, ok_only=ok_only, workers=workers, overwrite=overwrite, report=report)
+        **export(
+            store,
+            folder,
+            compress=compress,
+            ok_only=ok_only,
+            check_pixels=check_pixels,
+            workers=workers,
+            overwrite=overwrite,
+            report=report,
+        )
     )

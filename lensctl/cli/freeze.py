@@ -97,6 +97,6 @@ def _private_key(path: Path) -> PrivateKey:
     try:
         return signature.private_key(path, os.environ.get(PASSPHRASE))
     except signature.NeedsPassphrase as error:
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
             raise InputError(str(error), f"set {PASSPHRASE}, or run it on a terminal to be prompted") from error
     return signature.private_key(path, str(typer.prompt(f"Passphrase of {path}", hide_input=True, err=True)))

@@ -19,6 +19,12 @@ Format = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes; default one per core.", show_default=False)
 ]
+CheckPixels = Annotated[
+    bool,
+    typer.Option(
+        "--check-pixels/--no-check-pixels", help="Compare pixels with the SHA-256 recorded when they were made."
+    ),
+]
 Root = Annotated[
     Path | None,
     typer.Option(

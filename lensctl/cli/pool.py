@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import typer
@@ -105,6 +106,8 @@ def _by_band(option: str, texts: list[str], number: type[int] | type[float]) -> 
         band, _, value = text.partition("=")
         try:
             found[band.strip()] = number(value)
+            if not math.isfinite(found[band.strip()]):
+                raise ValueError
         except ValueError as error:
             raise InputError(f"{option} {text} is not BAND=NUMBER", f"write it as {option} z=3") from error
     return found

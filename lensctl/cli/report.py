@@ -12,37 +12,41 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, Any, TextIO
 
-from lensctl.rules.errors import ReaderGone
+from lensctl.rules.errors import printable, without_secrets
 
 if TYPE_CHECKING:
     from lensctl.io.reporter import Progress
 
 STARTED = time.perf_counter()
 PLAIN_LINE_EVERY_SECONDS = 10.0
+LONGEST_LINE = 1000
 _loud: TextIO | None = None
 """The stderr that `quietly` put aside."""
 
 
 def out(line: str) -> None:
-    """Write one line to stdout and flush; raises ReaderGone if the reader has exited."""
-    try:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError as error:
-        raise ReaderGone from error
+    """Write one line to stdout and flush."""
+    sys.stdout.write(without_secrets(line) + "\n")
+    sys.stdout.flush()
 
 
 def say(text: str) -> None:
     """Write a line for people to stderr."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(shown(text) + "\n")
     sys.stderr.flush()
 
 
 def complain(text: str) -> None:
-    """Write a line about an error to stderr, also within `quietly`."""
+    """Write a line about an error to stderr, also within `quietly`; the end of a very long one is left out."""
     stream = _loud or sys.stderr
-    stream.write(text + "\n")
+    text = shown(text)
+    stream.write((text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE - 1]}…") + "\n")
     stream.flush()
+
+
+def shown(text: str) -> str:
+    """A text as people see it: without secrets in addresses, and with nothing that a terminal would obey."""
+    return printable(without_secrets(text))
 
 
 @contextmanager
@@ -82,10 +86,10 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     from rich.text import Text
 
     cells = [list(row) for row in rows]
-    drawn = Table(title=title, title_justify="left", title_style="bold")
+    drawn = Table(title=Text(shown(title)), title_justify="left", title_style="bold")
     for i, name in enumerate(columns):
         numeric = bool(cells) and all(isinstance(row[i], int | float) or row[i] is None for row in cells)
-        drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        drawn.add_column(Text(shown(name)), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         drawn.add_row(*(Text(_cell(value)) for value in row))
     console = Console(stderr=True)
@@ -103,7 +107,7 @@ def _cell(value: Any) -> str:
         return f"{value:,}"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value)
+    return shown(str(value))
 
 
 @contextmanager
@@ -147,11 +151,12 @@ def _bar(what: str, total: int | None) -> Iterator[Progress]:
             return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
 
     left = TimeRemainingColumn(elapsed_when_finished=True)
-    parts = (TextColumn(what), BarColumn(), MofNCompleteColumn(), Rate(), left, TextColumn("{task.description}"))
+    note = TextColumn("{task.description}", markup=False)
+    parts = (TextColumn(shown(what), markup=False), BarColumn(), MofNCompleteColumn(), Rate(), left, note)
     with Bar(*parts, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=total)
 
         def advance(done: int, note: str = "", total: int | None = None) -> None:
-            bar.update(task, advance=done, description=note, total=total)
+            bar.update(task, advance=done, description=shown(note), total=total)
 
         yield advance

@@ -9,7 +9,7 @@ import typer
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
 from lensctl.cli.compute import Device, Threads, set_openmp_wait_policy
-from lensctl.cli.options import Format, Key, Output, Overwrite, Root, Survey
+from lensctl.cli.options import CheckPixels, Format, Key, Output, Overwrite, Root, Survey
 
 
 @command("score", MODEL)
@@ -23,6 +23,7 @@ def score(
         bool, typer.Option("--tta", help="Test-time augmentation: average over 8 rotations and flips.")
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Cutouts per batch; does not affect the result.")] = 256,
+    check_pixels: CheckPixels = True,
     device: Device = "auto",
     threads: Threads = None,
     key: Key = None,
@@ -48,6 +49,7 @@ def score(
             root=root,
             tta=tta,
             batch_size=batch_size,
+            check_pixels=check_pixels,
             device=device,
             threads=threads,
             key=key,

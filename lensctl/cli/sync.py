@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import typer
@@ -72,6 +73,6 @@ def _bytes_per_second(text: str) -> float:
 
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKMG]?)", text)
     rate = float(found[1]) * {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9}[found[2].upper()] if found else 0.0
-    if rate < 1:
+    if not 1 <= rate < math.inf:
         raise InputError(f"--bwlimit {text} is not a rate", "write it as 500k, 20M or 1.5G bytes a second")
     return rate

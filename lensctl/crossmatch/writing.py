@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from lensctl.crossmatch.candidates import select
 from lensctl.crossmatch.matching import match, summary
+from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import refuse_existing
+from lensctl.io.storage.atomic import refuse_outputs
 from lensctl.io.tables import lens_catalogs, sweeps
-from lensctl.io.tables.files import write_table
+from lensctl.io.tables.files import table_beside, write_table
 from lensctl.rules.survey import Survey
 
 
 def crossmatch(
     catalog: str | Path,
-    tractor: Sequence[str | Path],
+    tractor: Paths,
     output: str | Path,
     *,
     survey: Survey | str | None = None,
@@ -38,7 +38,7 @@ def crossmatch(
     ----------
     catalog : path
         lenscat's CSV, or a table with ra, dec, grading.
-    tractor : sequence of paths
+    tractor : path or paths
         Tractor or sweep files; globs are allowed.
     output : path
         Table to write; `-` is stdout.
@@ -66,20 +66,19 @@ def crossmatch(
         See `candidates.select` and `matching.match`; an existing output.
     """
     catalog, output = str(catalog), str(output)
-    for path in (output, unmatched):
-        if path:
-            refuse_existing(str(path), overwrite)
-    listed = lens_catalogs.read_lens_catalog(catalog)
-    chain = chain_of(listed, catalog)
+    refuse_outputs(output, unmatched, overwrite)
+    catalogued = lens_catalogs.read_lens_catalog(catalog)
+    chain = chain_of(catalogued, catalog)
     of = common_survey(survey, chain)
     radius_arcsec = of.match_arcsec if radius_arcsec is None else radius_arcsec
     merge_arcsec = of.merge_arcsec if merge_arcsec is None else merge_arcsec
-    lenses = select(listed, name_contains=name_contains, merge_arcsec=merge_arcsec)
+    lenses = select(catalogued, name_contains=name_contains, merge_arcsec=merge_arcsec)
     report.say(
-        f"{catalog}: {listed.num_rows:,} rows, {lenses.selected:,} selected, {lenses.ungraded:,} without tier A or B, "
-        f"{lenses.merged:,} merged as duplicates, {lenses.rows.num_rows:,} lenses"
+        f"{catalog}: {catalogued.num_rows:,} rows, {lenses.selected:,} selected, "
+        f"{lenses.ungraded:,} without tier A or B, {lenses.merged:,} merged as duplicates, "
+        f"{lenses.rows.num_rows:,} lenses"
     )
-    files = sweeps.catalog_files([str(path) for path in tractor])
+    files = sweeps.catalog_files(listed(tractor))
     with report.progress("catalogue files", len(files)) as advance:
         matched = match(
             lenses.rows,
@@ -106,13 +105,12 @@ def crossmatch(
         "tier_b_weight": tier_b_weight,
     }
     inputs = (
-        step_input("lenses", catalog, digests.of_table(listed), chain),
+        step_input("lenses", catalog, digests.of_table(catalogued), chain),
         sweeps.catalog_input(files, matched.digests),
     )
     whole = extend(Step("crossmatch", parameters, inputs, survey=of), chain)
-    write_table(stamp(matched.positives, whole), output, overwrite=overwrite, format=format)
-    if unmatched:
-        write_table(stamp(matched.unmatched, whole), str(unmatched), overwrite=overwrite)
+    with table_beside(stamp(matched.unmatched, whole), unmatched, overwrite):
+        write_table(stamp(matched.positives, whole), output, overwrite=overwrite, format=format)
     return {
         "command": "crossmatch",
         "output": output,

@@ -13,13 +13,14 @@ from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.cutouts.writer import StoreWriter
 from lensctl.io.imaging.bricks import BRICK_COLUMN, bricks_at
+from lensctl.io.imaging.errors import NothingAnswered
 from lensctl.io.imaging.source import BEFORE, Advance, CutoutSource, Each, make_by, tasks, transient_failures
 from lensctl.io.provenance.steps import Chain
 from lensctl.io.storage import resumable, s3
 from lensctl.io.storage.growing_folders import begin_folder, is_begun
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules import quality, schema
-from lensctl.rules.errors import InputError
+from lensctl.rules.errors import InputError, Unfinished
 from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
@@ -131,17 +132,23 @@ def make(
                 writer.adopt(shard, old)
         missing = [shard for shard in writer.missing() if part is None or shard % part[1] == part[0] - 1]
         if missing and not make_shards:
-            raise InputError(
+            raise Unfinished(
                 f"{path}: {len(missing)} of {layout.shards} shards are missing, first {missing[0]}",
                 "complete the parts that make them, then rerun with --finish",
             )
         counts = [layout.span(shard)[1] - layout.span(shard)[0] for shard in missing]
         advance(Counter({BEFORE: layout.rows - sum(counts)}))
         todo = tasks(table, layout, source.order(missing), old)
-        if each is not None:
-            make_by(each, source, todo, writer.writer, advance)
-        else:
-            source.make(todo, writer.writer, advance)
+        is_first = old is None and part is None and len(missing) == layout.shards
+        try:
+            if each is not None:
+                make_by(each, source, todo, writer.writer, advance)
+            else:
+                source.make(todo, writer.writer, advance)
+        except NothingAnswered:
+            if is_first:
+                place.abandon()  # so that a run with another address may begin
+                raise
         if part is not None:
             statuses = (writer.writer.rows(shard)["status"].to_pylist() for shard in missing)
             return MadeStore(None, Counter(itertools.chain.from_iterable(statuses)), sum(counts))

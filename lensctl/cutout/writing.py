@@ -18,6 +18,7 @@ from lensctl.io.imaging.sources import PUBLIC_VIEWER, SourceOptions, open_source
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Step, chain_of, common_survey, extend, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
+from lensctl.io.storage.atomic import refuse_same
 from lensctl.io.tables.files import read_table
 from lensctl.rules.errors import InputError, LensctlError
 from lensctl.rules.quality import OK
@@ -73,7 +74,7 @@ def cutout(
     size : int, optional
         Side of a cutout in pixels; default the survey's.
     max_failed : float
-        Of a source that should have every row: greatest fraction without pixels.
+        Greatest fraction of rows without pixels; the store is made and kept all the same.
     shard_rows, codec
         See `Layout`.
     npz : path, optional
@@ -101,6 +102,8 @@ def cutout(
     """
     table, store = str(table), str(store)
     of_part = _part(part, finish=finish, engine=engine, npz=npz, overwrite=overwrite)
+    if npz is not None:
+        refuse_same(store, npz)
     objects = read_table(table, format=format)
     chain = chain_of(objects, table)
     of = common_survey(survey, chain)
@@ -155,7 +158,7 @@ def cutout(
     elif result.cut == 0 and not finish:
         report.say(f"{store} is up to date: nothing to do")
     files = _npz(result.store, npz, whole, workers, overwrite, report) if npz and result.store else None
-    _judge(result, store, 1.0 if opened.may_fail else max_failed, report)
+    _judge(result, store, max_failed, report)
     made = {"rows": rows.num_rows, "cut": result.cut, "status": dict(sorted(result.statuses.items()))}
     made |= {"part": part} if part else {}
     return {"command": "cutout", "output": store, **made, **({"npz": files} if npz else {})}
@@ -191,7 +194,7 @@ def _judge(result: MadeStore, store: str, max_failed: float, report: Reporter) -
     if len(result.statuses) > 1 or OK not in result.statuses:
         fractions = [(status, count, count / rows) for status, count in result.statuses.most_common()]
         report.table("Cutouts", ("status", "rows", "fraction"), fractions)
-    if result.without_pixels > max_failed * rows:
+    if not result.without_pixels <= max_failed * rows:
         raise LensctlError(
             f"{result.without_pixels} of {rows} cutouts failed, more than --max-failed {max_failed:g}",
             f"see status and error in {store}/index.parquet; rerun the command to retry transient failures",

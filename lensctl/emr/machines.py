@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lensctl.rules.config import nearest
+from lensctl.rules.config import json_value, nearest
 from lensctl.rules.errors import InputError
 
 MOST_EXECUTOR_GB = {"m5.xlarge": 4, "m5.2xlarge": 10}
@@ -94,7 +93,7 @@ def spark_settings(folder: Path, kind: str, executor_memory: str | None = None) 
     """Spark settings for an instance type, from its file in a folder; InputError above its memory limit."""
     file = folder / f"spark-defaults-{kind}.json"
     try:
-        settings: list[dict[str, Any]] = json.loads(file.read_text())
+        settings: list[dict[str, Any]] = json_value(file.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{file.name}: no Spark settings ({error})", "take them from a checkout of lensctl") from error
     for part in settings:

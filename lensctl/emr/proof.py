@@ -18,6 +18,7 @@ from lensctl.io.provenance.steps import Chain, chain_of
 from lensctl.io.storage import s3
 from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import readable
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, LensctlError
 
 Listing = dict[str, str]
@@ -50,7 +51,7 @@ class StepRecord:
 def read_record(url: str) -> StepRecord:
     """Read a record from S3; InputError if there is none."""
     try:
-        values = json.loads(s3.read_object(url))
+        values = json_value(s3.read_object(url))
         outputs = {path: Output(**each) for path, each in values.pop("outputs").items()}
         return StepRecord(**values, outputs=outputs)
     except FileNotFoundError as error:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 from lensctl.emr import proof
 from lensctl.emr import wheel as wheels
 from lensctl.emr.work import Work
+from lensctl.io import programs
 from lensctl.io.storage import s3
+from lensctl.io.temporary import temporary_folder
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import LensctlError
 
 CANNOT = 2
@@ -29,16 +29,16 @@ def run_step(work: Work, tell: Callable[[str], None]) -> proof.StepRecord:
     if installed != work.wheel:
         raise LensctlError(f"this cluster has wheel {installed}, but {work.wheel} was submitted", "start a new cluster")
     before = {url: proof.listing(url) for url in work.outputs}
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder("emr") as folder:
         arguments = list(work.command)
         if work.config:
-            s3.download(work.config, Path(folder) / "config.yaml")
+            s3.download(work.config, folder / "config.yaml")
             arguments += ["--config", f"{folder}/config.yaml"]
         status, stdout = _run(arguments, work.hours, tell)
     after = {url: proof.listing(url) for url in work.outputs}
     outputs = proof.changes(before, after, work.command[0])
     record = proof.StepRecord(
-        installed, list(work.command), status, json.loads(stdout[-1]) if stdout else None, outputs
+        installed, list(work.command), status, json_value(stdout[-1]) if stdout else None, outputs
     )
     record.write(work.record)
     return record
@@ -48,8 +48,10 @@ def _run(arguments: list[str], hours: float, tell: Callable[[str], None]) -> tup
     """Exit status and stdout lines of a lensctl command with a time limit; stderr is inherited."""
     line = [sys.executable, "-m", "lensctl", *arguments]
     try:
-        done = subprocess.run(line, stdout=subprocess.PIPE, timeout=3600 * hours, check=False)
+        done = programs.run(line, seconds=3600 * hours, show_stderr=True)
     except subprocess.TimeoutExpired:
         tell(f"error: not done after {hours:g} h, stopped\n  fix: submit it again to resume")
         return CANNOT, []
-    return done.returncode, done.stdout.decode().strip().splitlines() if not done.returncode else []
+    if done.returncode < 0:  # killed by a signal, which shells count so
+        return 128 - done.returncode, []
+    return done.returncode, done.stdout.strip().splitlines() if not done.returncode else []

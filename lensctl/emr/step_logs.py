@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 from dataclasses import dataclass
 
 from lensctl.io.storage import s3
 from lensctl.rules.errors import LensctlError
 
+MOST_BYTES = 256 << 20
+"""Of a log, unpacked."""
 BAD = re.compile(r"\bERROR\b|^error: |\bFATAL\b|^Traceback ")
 
 
@@ -47,7 +50,7 @@ def _name(url: str) -> str:
 def _lines(url: str) -> tuple[str, ...]:
     data = s3.read_object(url)
     try:
-        text = gzip.decompress(data) if url.endswith(".gz") else data
+        text = gzip.GzipFile(fileobj=io.BytesIO(data)).read(MOST_BYTES) if url.endswith(".gz") else data
     except (OSError, EOFError) as error:
         raise LensctlError(f"{url}: incomplete log ({error})", "EMR may be writing it: try again") from error
     return tuple(text.decode(errors="replace").splitlines())

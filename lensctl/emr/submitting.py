@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from lensctl.io.storage import s3
 from lensctl.io.storage.atomic import token
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.paths import files_of
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError
 
 RELEASE = "emr-7.10.0"
@@ -90,8 +90,8 @@ def submit(
     where = region_of(region)
     source = wheels.checkout(Path(checkout) if checkout else None)
     spark = machines.spark_settings(source.bootstrap.parent, chosen.kind, executor_memory)
-    with tempfile.TemporaryDirectory() as folder:
-        staged = stages.stage(staging, source, Path(wheel) if wheel else source.wheel(Path(folder)), command.config)
+    with temporary_folder("emr") as folder:
+        staged = stages.stage(staging, source, Path(wheel) if wheel else source.wheel(folder), command.config)
         record = staged.record("placeholder" if dry_run else token())
         work = Work(staged.digest, record, chosen.hours, command.writes, command.words, staged.config)
         step = request.step(work, staged, where, alone=not (keep or cluster))

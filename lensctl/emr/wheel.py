@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
-import json
 import shutil
-import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from importlib import metadata
 from pathlib import Path
 
 import lensctl
+from lensctl.io import programs
 from lensctl.io.provenance import digests
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, LensctlError
 
 EPOCH = "315532800"
@@ -49,12 +50,8 @@ class Checkout:
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(self.folder / name, copy / name)
         pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel", "--no-deps"]
-        done = subprocess.run(
-            ["env", f"SOURCE_DATE_EPOCH={EPOCH}", *pip, "--wheel-dir", str(into), str(copy)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        settings = [f"SOURCE_DATE_EPOCH={EPOCH}", f"TMPDIR={into}"]
+        done = programs.run(["env", *settings, *pip, "--wheel-dir", str(into), str(copy)])
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message from pip"])[-1]
             raise LensctlError(f"cannot build the wheel: {last[:200]}", "build it yourself, and give it as --wheel")
@@ -88,12 +85,13 @@ def installed() -> str:
     Raises InputError if it was not installed from a wheel, or a file was changed since.
     """
     distribution = metadata.distribution("lensctl")
-    hashes = json.loads(distribution.read_text("direct_url.json") or "{}").get("archive_info", {}).get("hashes", {})
+    hashes = json_value(distribution.read_text("direct_url.json") or "{}").get("archive_info", {}).get("hashes", {})
     if "sha256" not in hashes:
         raise InputError("this lensctl was not installed from a wheel", "let emr_bootstrap/bootstrap.sh install it")
-    for file in distribution.files or ():
-        if file.hash and file.parts[0] == "lensctl" and _digest(Path(str(file.locate()))) != file.hash.value:
-            raise InputError(f"{file} differs from the wheel: it was changed after installation", "start a new cluster")
+    for name, recorded, _ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
+        file = Path(str(distribution.locate_file(name)))
+        if recorded and name.startswith("lensctl/") and f"sha256={_digest(file)}" != recorded:
+            raise InputError(f"{name} differs from the wheel: it was changed after installation", "start a new cluster")
     if Path(lensctl.__file__) != Path(str(distribution.locate_file("lensctl/__init__.py"))):
         raise InputError("the running lensctl is not the one pip installed", "check PYTHONPATH")
     return f"sha256:{hashes['sha256']}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.paths import format_of
-from lensctl.rules.errors import InputError
+from lensctl.rules.errors import InputError, without_secrets
 
 READS = {"pool": ("sweeps", "lenses"), "sample": ("pool", "positives", "lenses"), "cutout": ("table", "root")}
 WRITES = {"pool": ("output",), "sample": ("output", "strata"), "cutout": ("store",)}
@@ -31,6 +31,14 @@ class CommandLine:
     config: Path | None
     reads: tuple[str, ...]
     writes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if any(without_secrets(word) != word for word in self.words):
+            raise InputError(
+                "an address in the command holds a password, token or signature, and who may list the steps of a "
+                "cluster sees their arguments",
+                "give this address in the file of --config",
+            )
 
 
 @dataclass(frozen=True)

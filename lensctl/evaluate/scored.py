@@ -194,7 +194,7 @@ def read_scores(
         unscored={name: int(((split == name) & ~scored).sum()) for name in SPLITS},
         survey=survey,
     )
-    off = np.flatnonzero(np.abs(found.p - logistic(found.logit)) > P_TOLERANCE)
+    off = np.flatnonzero(~(np.abs(found.p - logistic(found.logit)) <= P_TOLERANCE))
     if len(off):
         raise InputError(
             f"{where}: p is not the logistic function of logit in {len(off)} rows, first in row {found.row[off[0]]}",
@@ -217,8 +217,9 @@ def _weights(table: pa.Table, is_lens: NDArray[np.bool_], where: str) -> NDArray
     """Sampling weight of negatives; 1 for lenses."""
     if "sampling_weight" not in table.column_names:
         return np.ones(table.num_rows)
-    weight = np.where(is_lens, 1.0, np.nan_to_num(_doubles(table, "sampling_weight"), nan=1.0))
-    if (weight <= 0).any() or not np.isfinite(weight).all():
+    unknown = table["sampling_weight"].is_null().to_numpy(zero_copy_only=False) if table.num_rows else False
+    weight = np.where(is_lens | unknown, 1.0, _doubles(table, "sampling_weight"))
+    if not ((weight > 0) & np.isfinite(weight)).all():
         raise InputError(f"{where}: a sampling_weight is not positive", "draw the sample again")
     return weight
 

@@ -13,11 +13,13 @@ from lensctl.freeze.evidence import Evidence, gate_digests, gather
 from lensctl.frozen import layout, model_card, signature
 from lensctl.frozen.gate_results import as_text, missing_or_failed, read_gate_results
 from lensctl.io.cutouts.by_manifest import root_of
+from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.environment import installed_versions, source_commit
 from lensctl.io.provenance.steps import Input, Step, extend, step_input, to_list
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import refuse_existing, whole_folder
+from lensctl.io.storage.atomic import refuse_existing
+from lensctl.io.storage.resumable import whole_folder
 from lensctl.io.tables.files import read_table
 from lensctl.learning.networks import checkpoint, exported_program, predict
 from lensctl.learning.networks.golden import NAME, read_golden, write_golden
@@ -48,7 +50,7 @@ def freeze(
     frozen_dir: str | Path,
     *,
     evaluation: str | Path,
-    gates: Sequence[str | Path],
+    gates: Paths,
     allow_failed: str = "",
     manifest: str | Path | None = None,
     root: str | Path | None = None,
@@ -64,7 +66,7 @@ def freeze(
         Made by `train`, and the folder to create.
     evaluation : path
         Made by `evaluate`.
-    gates : sequence of paths
+    gates : path or paths
         JSON lines of gates.
     allow_failed : str
         Reason for waiving failed or missing gates.
@@ -90,11 +92,11 @@ def freeze(
     if manifest is not None:
         data = Data(read_table(str(manifest)), root_of(str(manifest), root), str(manifest))
     cutouts = 0 if data is None else data.manifest.num_rows
-    with whole_folder(frozen_dir, overwrite) as part, report.progress("cutouts compared", cutouts) as advance:
+    with whole_folder(frozen_dir, "freeze", overwrite) as part, report.progress("cutouts compared", cutouts) as advance:
         frozen = fill(
             Path(run_dir),
             Path(evaluation),
-            [Path(path) for path in gates],
+            [Path(path) for path in listed(gates)],
             part,
             allow_failed=allow_failed,
             data=data,

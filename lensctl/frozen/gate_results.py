@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 
 KEYS = ("gate", "check", "passed", "value", "low", "high", "limit", "n", "offenders", "input_digest")
@@ -35,8 +36,8 @@ def gate_results(data: bytes, where: str) -> list[dict[str, Any]]:
         if not text.strip():
             continue
         try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
+            line = json_value(text)
+        except ValueError:
             line = None
         if not isinstance(line, dict) or any(key not in line for key in KEYS) or not isinstance(line["passed"], bool):
             raise InputError(f"{where}: line {number} is not a gate result", "give the stdout of `lensctl gate`")

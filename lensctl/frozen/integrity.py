@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 
 from lensctl.frozen import layout
 from lensctl.frozen.snapshot import Snapshot
 from lensctl.rules import checks
 from lensctl.rules.checks import Check
+from lensctl.rules.config import json_value
 
 GATE = "verify"
 
@@ -46,7 +46,7 @@ def _sums(found: Snapshot) -> dict[str, str] | None:
 def _own_list(found: Snapshot) -> dict[str, str]:
     """Digests by name from frozen.json; empty if it is missing or cannot be read."""
     try:
-        listed = json.loads(found.contents[layout.FROZEN])["files"]
+        listed = json_value(found.contents[layout.FROZEN])["files"]
         return {str(name): str(digest) for name, digest in listed.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}

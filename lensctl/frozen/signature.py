@@ -10,7 +10,6 @@ import base64
 import contextlib
 import importlib
 import io
-import json
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.frozen import layout
 from lensctl.frozen.snapshot import Snapshot
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.rules.object_names import LEDGER
 
@@ -162,8 +162,8 @@ def check(found: Snapshot, key: PublicKey) -> SignatureVerdict:
 
 def _statement(bundle: bytes) -> dict[str, str]:
     """SHA-256 by file name, as listed in a signature; not to be trusted before the signature is verified."""
-    payload = json.loads(bundle)["dsseEnvelope"]["payload"]
-    resources = json.loads(base64.b64decode(payload, validate=True))["predicate"]["resources"]
+    payload = json_value(bundle)["dsseEnvelope"]["payload"]
+    resources = json_value(base64.b64decode(payload, validate=True))["predicate"]["resources"]
     return {str(resource["name"]): str(resource["digest"]) for resource in resources}
 
 

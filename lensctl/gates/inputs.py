@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import read_table
 from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import format_of, readable
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Inputs:
 
 def _chain_of_evaluation(metrics: Path) -> Chain:
     try:
-        steps = json.loads(metrics.read_bytes()).get("provenance", [])
+        steps = json_value(metrics.read_bytes()).get("provenance", [])
     except (AttributeError, ValueError):
         return ()
     return from_list(steps, str(metrics))

@@ -217,11 +217,11 @@ def _parse(name: str, text: str, field: dataclasses.Field[Any]) -> Any:
             return {"true": True, "yes": True, "false": False, "no": False}[text.lower()]
         if isinstance(default, tuple):
             parts = tuple(_number_like(default[0], part.strip()) for part in text.strip("[]()").split(","))
-            if isinstance(default[0], float) and (len(parts) != len(default) or parts[0] > parts[-1]):
+            if isinstance(default[0], float) and not (len(parts) == len(default) and parts[0] <= parts[-1]):
                 raise ValueError
             return parts
         value = _number_like(default, text)
-        if not isinstance(value, str) and value < least:
+        if not isinstance(value, str) and not value >= least:
             raise ValueError
         return value
     except (ValueError, KeyError) as error:

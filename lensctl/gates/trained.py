@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from lensctl.gates.registry import gate, setting
 from lensctl.io.provenance import digests
 from lensctl.rules.acceptance import LEVELS
 from lensctl.rules.checks import Check
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.stats.intervals import FEW
 
@@ -73,7 +73,7 @@ def _read(inputs: Inputs) -> Mapping[str, Any]:
         )
     inputs.set_digest(digests.of_file(file))
     try:
-        headline = json.loads(file.read_bytes())["headline"]
+        headline = json_value(file.read_bytes())["headline"]
         missing = [name for name in NEEDED if name not in headline]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file}: no headline metrics", "evaluate again") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -15,7 +14,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from lensctl.rules.errors import InputError, ServiceError
+from lensctl.io import programs
+from lensctl.io.addresses import address_of
+from lensctl.rules.config import json_value
+from lensctl.rules.errors import InputError, ServiceError, first_line
 
 IMPORT_SECONDS = 120
 REACH_SECONDS = 5.0
@@ -64,9 +66,7 @@ def torch_pair() -> Torch:
     Raises InputError with the reason if the import fails.
     """
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", _TORCH], capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False
-        )
+        done = programs.run([sys.executable, "-c", _TORCH], seconds=IMPORT_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise InputError(
             f"they did not import within {IMPORT_SECONDS} s", "try the import in Python yourself"
@@ -74,7 +74,7 @@ def torch_pair() -> Torch:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         raise InputError(f"they do not import: {last[:200]}", "install matching versions")
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json_value(done.stdout.splitlines()[-1])
     gpus = tuple((str(name), int(size)) for name, size in found["gpus"])
     return Torch(found["torch"], found["torchvision"], gpus, found["mps"])
 
@@ -118,16 +118,16 @@ def java() -> str | None:
     program = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if program is None:
         return None
-    done = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=30, check=False)
+    done = programs.run([program, "-version"], seconds=30)
     found = re.search(r'version "([^"]+)"', done.stderr + done.stdout)
     return found[1] if found else None
 
 
 def answers(url: str, seconds: float = REACH_SECONDS) -> int:
     """HTTP status of a server's response; ServiceError if it does not respond, InputError for an invalid URL."""
-    if not url.startswith(("http://", "https://")):
-        raise InputError(f"{url}: not an http(s) URL", "write it as https://…")
-    request = urllib.request.Request(url, headers={"User-Agent": "lensctl doctor"})
+    server = address_of(url, "--url")
+    headers = {"User-Agent": "lensctl doctor", **server.headers}
+    request = urllib.request.Request(server.sent(server.base), headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=seconds) as response:
             return int(response.status)
@@ -135,4 +135,4 @@ def answers(url: str, seconds: float = REACH_SECONDS) -> int:
         return int(error.code)
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
-        raise ServiceError(f"no response ({str(reason)[:120]})", "are you online? is there a proxy?") from error
+        raise ServiceError(f"no response ({first_line(reason, 120)})", "are you online? is there a proxy?") from error

@@ -10,12 +10,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
+from lensctl.io import temporary
 from lensctl.rules.errors import LensctlError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+FROM_TERMINAL = {signal.SIGINT, signal.SIGHUP}
+"""Signals that a terminal sends to a command and its workers alike."""
 
 
 def cores() -> int:
@@ -48,11 +53,13 @@ def each(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
         return
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+    with _held_back():
+        executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
     pending: set[Future[Result]] = set()
     try:
         for task in itertools.chain(first, waiting):
-            pending.add(executor.submit(function, task))
+            with _held_back():
+                pending.add(executor.submit(function, task))
             if len(pending) > workers:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
@@ -70,11 +77,24 @@ def each(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
         executor.shutdown(cancel_futures=True)
+        temporary.remove_abandoned()  # those of the workers just terminated
+
+
+@contextmanager
+def _held_back() -> Iterator[None]:
+    """Hold signals back, so that a process started now, which inherits this, is deaf to them until `_begin`."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FROM_TERMINAL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin() -> None:
-    """In a new worker: ignore Ctrl-C, and exit when the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a new worker: leave signals from the terminal to the parent, and exit when it is gone."""
+    for number in FROM_TERMINAL:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FROM_TERMINAL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

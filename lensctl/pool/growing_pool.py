@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,11 @@ from typing import TYPE_CHECKING
 from lensctl.io.provenance.steps import Chain
 from lensctl.io.storage.growing_folders import GrowingFolder
 from lensctl.io.tables import partitioned, sweeps
+from lensctl.io.temporary import temporary_folder
 from lensctl.pool.criteria import Criteria
 from lensctl.pool.funnel import Funnel, funnel_from
 from lensctl.pool.select import negatives
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import LensctlError, ServiceError
 from lensctl.rules.survey import Survey
 
@@ -57,13 +58,13 @@ class PoolWriter:
         number, file = task
         note = f"part-{number:05d}.json"
         try:
-            return funnel_from(json.loads(self.place.part(note)))
+            return funnel_from(json_value(self.place.part(note)))
         except FileNotFoundError:
             pass
         funnel = Funnel()
         try:
-            with tempfile.TemporaryDirectory(prefix="lensctl-pool-") as folder:
-                target = Path(folder) / (Path(note).stem + ".parquet" if not self.partition_by else "made")
+            with temporary_folder("pool") as folder:
+                target = folder / (Path(note).stem + ".parquet" if not self.partition_by else "made")
                 scan = sweeps.CatalogScan(file, self.criteria.survey)
                 rows = negatives(scan, self.criteria, self.lens_ra, self.lens_dec, funnel)
                 for path in sorted(self._write(target, rows)):

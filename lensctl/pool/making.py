@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance.steps import Input, Step, common_survey, extend
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage import resumable
@@ -16,6 +16,7 @@ from lensctl.io.tables import lens_catalogs
 from lensctl.io.tables import sweeps as catalogs
 from lensctl.io.tables.files import chain_at, made_by
 from lensctl.io.tables.paths import format_of
+from lensctl.io.temporary import temporary_folder
 from lensctl.pool.criteria import Criteria, criteria_of
 from lensctl.pool.funnel import Funnel, classes, validation
 from lensctl.pool.growing_pool import PoolWriter, partitions
@@ -27,10 +28,10 @@ from lensctl.rules.survey import Survey
 
 
 def pool(
-    sweeps: Sequence[str | Path],
+    sweeps: Paths,
     output: str | Path,
     *,
-    lenses: Sequence[str | Path],
+    lenses: Paths,
     survey: Survey | str | None = None,
     preset: str | None = None,
     min_nobs: Mapping[str, int] | None = None,
@@ -49,11 +50,11 @@ def pool(
 
     Parameters
     ----------
-    sweeps : sequence of paths
+    sweeps : path or paths
         Sweep or Tractor files, FITS or another table format; globs are allowed.
     output : path
         Table or, with `partition_by` or Spark, folder to write; `-` is stdout.
-    lenses : sequence of paths
+    lenses : path or paths
         Lens catalogues to stay away from.
     survey : Survey or str, optional
         The survey, its name or its YAML file; default ls-dr10.
@@ -85,14 +86,15 @@ def pool(
     )
     kind = format_of(output, format)
     _refuse_partitions(partition_by, output, kind, of)
-    if not lenses:
+    catalogues = listed(lenses)
+    if not catalogues:
         raise InputError("no lens catalogue is given", "add --lenses CATALOG, once per catalogue")
-    files = catalogs.catalog_files([str(path) for path in sweeps])
+    files = catalogs.catalog_files(listed(sweeps))
     if of.columns:
         criteria = criteria.on(catalogs.columns_of(files[0], of))
         for text in criteria.not_applied:
             report.say(f"not applied: {text}")
-    ra, dec, sources = lens_catalogs.positions([str(path) for path in lenses])
+    ra, dec, sources = lens_catalogs.positions(catalogues)
     parameters = {
         "preset": preset or next(iter(of.criteria)),
         **criteria.as_parameters(),
@@ -114,7 +116,7 @@ def pool(
         if output != "-":
             place = workplace_of(output, begun.id, overwrite, bool(partition_by))
             job = stack.enter_context(resumable.job(place, begun.as_dict(), overwrite=overwrite))
-        folder = job.built if job else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = job.built if job else stack.enter_context(temporary_folder("pool"))
         target = str(job.folder / "made") if job else output
         funnel, parts = Funnel(), list[Part]()
         try:

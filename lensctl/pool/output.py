@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lensctl.io.provenance.steps import Chain, Step, stamp
-from lensctl.io.storage import resumable, s3
-from lensctl.io.storage.atomic import refuse_existing
+from lensctl.io.storage import resumable
+from lensctl.io.storage.atomic import refuse_existing, upload
 from lensctl.io.storage.incomplete import refuse_existing_folder, upload_folder
 from lensctl.io.storage.resumable import Job
 from lensctl.io.storage.s3 import is_s3
@@ -48,7 +48,7 @@ def put(job: Job, made: Path, output: str, by: str, overwrite: bool) -> None:
     if made.is_dir():
         upload_folder(made, output, by, overwrite)
     else:
-        s3.upload(made, output)
+        upload(made, output, overwrite)
     job.abandon()
 
 

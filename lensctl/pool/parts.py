@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensctl.io import workers
+from lensctl.io.storage.atomic import replace_file
 from lensctl.io.tables import sweeps
 from lensctl.pool.criteria import Criteria
 from lensctl.pool.funnel import Funnel, funnel_from
 from lensctl.pool.select import negatives
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import LensctlError, ServiceError
 
 if TYPE_CHECKING:
@@ -136,9 +137,7 @@ def _part(
         return Part(file, path, Funnel(bad={file: str(error)}))
     part = Part(file, path, funnel, scan.digest, bricks)
     note = {"funnel": vars(funnel), "digest": part.digest, "bricks": part.bricks, "crc32": checksum}
-    partial = path.with_suffix(".json.part")
-    partial.write_text(json.dumps(note))
-    os.replace(partial, path.with_suffix(".json"))
+    replace_file(path.with_suffix(".json"), [json.dumps(note).encode()], flush=False)  # the rows are not either
     return part
 
 
@@ -186,7 +185,7 @@ def _write_part(path: Path, rows: Iterator[pa.Table], funnel: Funnel) -> tuple[i
 def _noted(file: str, path: Path) -> Part | None:
     """A part finished by an earlier run and still intact, else None."""
     try:
-        note = json.loads(path.with_suffix(".json").read_text())
+        note = json_value(path.with_suffix(".json").read_text())
         with path.open("rb") as rows:
             checksum = 0
             while chunk := rows.read(1 << 22):

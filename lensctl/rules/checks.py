@@ -153,7 +153,7 @@ def meets(
         note = "; ".join(filter(None, ("nothing to compare: no values in one class", note)))
     if bounds is None:
         return Check(gate, check, True, value, low, high, n=estimate.n, note=note)
-    passed = value is not None and (value if low is None else low) <= bounds[1]
+    passed = value is not None and math.isfinite(value) and (value if low is None else low) <= bounds[1]
     passed = passed and value is not None and (value if high is None else high) >= bounds[0]
     shown = () if passed else tuple(map(str, itertools.islice(offenders, OFFENDERS_SHOWN)))
     limit = f"interval meets {bounds[0]:g}..{bounds[1]:g}"

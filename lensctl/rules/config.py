@@ -1,13 +1,17 @@
-"""Settings from a YAML file, parsed strictly so that a typo is an error."""
+"""Texts that people write and files hold, YAML and JSON, parsed strictly: a typo is an error, and so is a bomb."""
 
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
 from lensctl.rules.errors import InputError
+
+MOST_BYTES = 1 << 20
+"""Longest file of settings."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -16,15 +20,29 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
+def json_value(text: str | bytes) -> Any:
+    """The value of a JSON text; ValueError if it is none, or is nested too deeply to be anything of ours."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:
     """Settings of a YAML file, a mapping with known keys; dashes in keys become underscores.
 
-    Raises InputError for a missing file, invalid YAML, a duplicate key, or an unknown key.
+    Raises InputError for a missing or very long file, invalid YAML, references, a duplicate key, or an unknown key.
     """
     import yaml
 
     class Strict(yaml.SafeLoader):
-        """A loader that refuses duplicate keys, where YAML silently takes the last."""
+        """A loader that refuses duplicate keys, where YAML silently takes the last, and references, which multiply."""
+
+        def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+            if self.check_event(yaml.AliasEvent):
+                line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+                raise InputError(f"{path}: a reference (*name) in line {line}", "write the value out")
+            return super().compose_node(parent, index)
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
             mapping: dict[Hashable, Any] = {}
@@ -39,10 +57,14 @@ def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:
             return mapping
 
     try:
-        values = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=Strict)
+        with Path(path).open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise InputError(f"{path}: longer than any file of settings", "name a YAML file of settings")
+        values = yaml.load(text.decode("utf-8"), Loader=Strict)
     except OSError as error:
         raise InputError(f"{path}: config cannot be read ({error.strerror})", "name a YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
         raise InputError(f"{path}: not valid YAML{line}", "write it as 'key: value' lines") from error

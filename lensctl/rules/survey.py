@@ -176,17 +176,17 @@ class Survey:
         }.items():
             self._refuse(not set(named) <= set(bands), f"{role} names '{', '.join(named)}'", all_bands)
         self._refuse(0 < len(self.imaging) < len(bands), "imaging leaves out a band", all_bands)
-        dark = [band for band, imaging in self.imaging.items() if min(vars(imaging).values()) <= 0]
+        dark = [band for band, imaging in self.imaging.items() if not all(v > 0 for v in vars(imaging).values())]
         self._refuse(bool(dark), f"imaging of {', '.join(dark)} has a value of 0 or below", "all are above 0")
-        self._refuse(self.pixel_scale_arcsec <= 0, "pixel_scale_arcsec must be above 0", "give arcsec per pixel")
+        self._refuse(not self.pixel_scale_arcsec > 0, "pixel_scale_arcsec must be above 0", "give arcsec per pixel")
         self._refuse(self.cutout_size_px < 16, "cutout_size_px must be at least 16", "give the side in pixels")
         self._refuse(not self.criteria, "it has no criteria", "give at least one preset of criteria for the pool")
-        self._refuse(min(radii) < 0, "a radius is negative", "give arcsec, 0 or more")
+        self._refuse(not all(r >= 0 for r in radii), "a radius is negative", "give arcsec, 0 or more")
         order = ", ".join(SHARE_TOLERANCE)
         self._refuse(
             ", ".join(fractions) != order, f"splits {', '.join(fractions)}", f"they are {order}, in this order"
         )
-        wrong = min(fractions.values()) <= 0 or abs(sum(fractions.values()) - 1) > 1e-9
+        wrong = not (all(f > 0 for f in fractions.values()) and abs(sum(fractions.values()) - 1) <= 1e-9)
         self._refuse(wrong, "split_fractions are not above 0, or do not add up to 1", "such as 0.7, 0.15, 0.15")
         for text in (*(t for preset in self.criteria.values() for t in preset.values()), *self.confusers.values()):
             self.expression(text)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from lensctl.rules.config import nearest, read_config
+from lensctl.rules.config import json_value, nearest, read_config
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import BUILT_IN, Survey
 
@@ -31,7 +30,7 @@ def named_survey(name: str) -> Survey:
     if base is not None:
         if base not in BUILT_IN:
             raise InputError(f"{name}: no survey '{base}' to start from", f"base is one of {', '.join(BUILT_IN)}")
-        values = {**json.loads(BUILT_IN[base].as_text), **values}
+        values = {**json_value(BUILT_IN[base].as_text), **values}
     values["columns"] = {name: _column(value) for name, value in _mapping(values.get("columns", {})).items()}
     survey = _survey_of(values, name)
     if survey.name in BUILT_IN and survey != BUILT_IN[survey.name]:
@@ -44,7 +43,7 @@ def survey_of_text(text: Any, where: str) -> Survey:
     if text in BUILT_IN:
         return BUILT_IN[text]
     try:
-        values = json.loads(text)
+        values = json_value(text)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: no survey '{str(text)[:40]}' is known", "update lensctl") from error
     return _survey_of(values, where)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import (
     Input,
@@ -19,9 +20,9 @@ from lensctl.io.provenance.steps import (
     survey_of,
 )
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import refuse_existing
+from lensctl.io.storage.atomic import refuse_outputs
 from lensctl.io.tables import lens_catalogs
-from lensctl.io.tables.files import chain_at, read_table, write_table
+from lensctl.io.tables.files import chain_at, read_table, table_beside
 from lensctl.io.tables.sql import Database, ScannedTable
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
@@ -43,7 +44,7 @@ def sample(
     output: str | Path,
     *,
     positives: str | Path,
-    lenses: Sequence[str | Path] = (),
+    lenses: Paths = (),
     survey: Survey | str | None = None,
     strata: str | Path | None = None,
     seed: int = 42,
@@ -98,10 +99,9 @@ def sample(
     pool, output, positives = str(pool), str(output), str(positives)
     if engine not in ENGINES:
         raise InputError(f"no engine '{engine}'", f"use {' or '.join(ENGINES)}")
-    for path in (output, strata):
-        if path and not dry_run:
-            refuse_existing(str(path), overwrite)
-    wanted, avoid, sources = _lenses(positives, lenses)
+    if not dry_run:
+        refuse_outputs(output, strata, overwrite)
+    wanted, avoid, sources = _lenses(positives, listed(lenses))
     chain = chain_of(wanted, positives)
     of = common_survey(survey, chain, chain_at(pool))
     by = parse_strata(stratification_bins) if stratification_bins else dict(of.strata)
@@ -143,9 +143,8 @@ def sample(
         inputs = (step_input("pool", pool, scan.digest, scan.chain), *sources)
         chain = extend(Step("sample", parameters, inputs, survey=of), scan.chain, chain)
         database.keep(CHOSEN, planned.sql)
+        stack.enter_context(table_beside(stamp(planned.strata, chain), strata, overwrite))
         database.write_located(CHOSEN, output, chain, rows=planned.rows, overwrite=overwrite, format=format)
-    if strata:
-        write_table(stamp(planned.strata, chain), str(strata), overwrite=overwrite)
     return made
 
 
@@ -162,7 +161,7 @@ def _begin(
     return database, database.scan("pool", pool, format if pool == "-" else None, located=True)
 
 
-def _lenses(positives: str, lenses: Sequence[str | Path]) -> tuple[pa.Table, pa.Table, tuple[Input, ...]]:
+def _lenses(positives: str, lenses: Sequence[str]) -> tuple[pa.Table, pa.Table, tuple[Input, ...]]:
     """The positives; the positions to avoid (positives and all lens catalogues); and the provenance inputs."""
     import numpy as np
     import pyarrow as pa

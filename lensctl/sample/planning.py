@@ -130,7 +130,7 @@ def plan(
         Missing columns, null or duplicate ids, invalid positions, no positive in any stratum, strata that the pool
         lacks, ratios that do not add up to 1.
     """
-    if min(n1_n2_ratio) < 0 or not math.isclose(sum(n1_n2_ratio), 1.0, abs_tol=1e-9):
+    if not all(share >= 0 for share in n1_n2_ratio) or not math.isclose(sum(n1_n2_ratio), 1.0, abs_tol=1e-9):
         raise InputError(
             f"n1_n2_ratio is {n1_n2_ratio[0]:g} and {n1_n2_ratio[1]:g}, which do not add up to 1", "use 0.85 0.15"
         )

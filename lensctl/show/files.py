@@ -12,6 +12,7 @@ from typing import Any
 from lensctl.frozen.gate_results import read_gate_results
 from lensctl.io.fits.header import BLOCK, CARD, Header, data_bytes, read_header
 from lensctl.io.provenance.steps import from_list
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.show.description import Description, Rows
 
@@ -111,7 +112,7 @@ def lines_facts(path: str) -> Description | None:
 def json_facts(path: str) -> Description:
     """A JSON file: a provenance chain, or its keys."""
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = json_value(Path(path).read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not valid JSON ({error})", "is the file complete?") from error
     if isinstance(found, list) and found and isinstance(found[0], dict) and {"id", "command"} <= found[0].keys():

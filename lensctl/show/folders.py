@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lensctl.io.provenance.steps import from_json, from_list
+from lensctl.io.tables.files import read_table
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.show.description import Description, Rows
 
@@ -16,7 +18,7 @@ from lensctl.show.description import Description, Rows
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; InputError if there is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json_value(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})", "is the file complete?") from error
     if not isinstance(found, dict):
@@ -108,10 +110,9 @@ def frozen_facts(folder: Path) -> Description:
 
 def sky_facts(folder: Path) -> Description:
     """A mock survey."""
-    import pyarrow.parquet as pq
 
     chain = from_json((folder / "provenance.json").read_text(encoding="utf-8"), str(folder))
-    truth = pq.read_table(folder / "truth.parquet", columns=["kind", "split"])
+    truth = read_table(str(folder / "truth.parquet"), columns=["kind", "split"])
     kinds = Counter(zip(truth["kind"].to_pylist(), truth["split"].to_pylist(), strict=True))
     splits = ("train", "val", "test")
     rows = [(kind, *(kinds[kind, split] for split in splits)) for kind in sorted({kind for kind, _ in kinds})]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +118,9 @@ def _keys(path: str) -> list[str]:
 def _arrays_facts(path: str, keys: list[str]) -> Description:
     """The arrays of an .npz that is not a cutout; pickled arrays are refused."""
     try:
-        with np.load(path, allow_pickle=False) as found:
-            members = {key: found[key] for key in keys}
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        found = npz.members_of(npz.read_bounded(path))
+        members = {key: found[key] for key in keys}
+    except (*npz.BROKEN, npz.Pickled, KeyError, OSError) as error:
         raise InputError(
             f"{path}: cannot be read ({error})", "it must be complete, and hold no Python objects"
         ) from error

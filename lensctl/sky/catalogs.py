@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import gzip
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.survey import LS_DR10, Survey
 from lensctl.sky.bricks import Brick, brick_table
 from lensctl.sky.coadds import mock_cards
@@ -193,8 +193,8 @@ def sweep_names(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np
 
 def write_bricks(root: Path, bricks: Sequence[Brick]) -> None:
     """Write survey-bricks.fits.gz with the bricks of the mock."""
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "survey-bricks.fits"
+    with temporary_folder("sky") as folder:
+        plain = folder / "survey-bricks.fits"
         _write_table(plain, brick_table(list(bricks)))
         packed = gzip.compress(plain.read_bytes(), mtime=0)
     (root / "survey-bricks.fits.gz").write_bytes(packed)

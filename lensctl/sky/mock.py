@@ -13,7 +13,7 @@ import numpy as np
 
 from lensctl.io.provenance.steps import Chain, Step, common_survey, extend, stamp, survey_of, to_json
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import whole_folder
+from lensctl.io.storage.resumable import whole_folder
 from lensctl.io.tables.files import write_table
 from lensctl.io.workers import cores, each
 from lensctl.rules.errors import InputError
@@ -167,7 +167,7 @@ def sky(
         raise InputError("--full-bricks and --window-px exclude each other", "use only one of them")
     size = Size(galaxies, round(LENS_SHARE * galaxies) if lenses is None else lenses, window_px, full_bricks)
     chain = extend(Step("sky", {**vars(size), "seed": seed}, survey=common_survey(survey)))
-    with whole_folder(out_dir, overwrite) as part, report.progress("windows", None) as advance:
+    with whole_folder(out_dir, "sky", overwrite) as part, report.progress("windows", None) as advance:
         made = make(part, size, seed=seed, workers=workers or cores(), chain=chain, advance=advance)
     by_kind, by_grade = made.counts("kind", "split"), made.counts("grade", "split")
     report.table(

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lensctl.io.storage.atomic import sync_to_disk
+from lensctl.io import claims
+from lensctl.io.storage.atomic import replace_file, sync_to_disk
 from lensctl.rules.errors import InputError
 from lensctl.rules.object_names import SYNC, is_data
 from lensctl.sync.object_store import Changed, DiskFull, Entry, ObjectStore
@@ -20,6 +21,7 @@ from lensctl.sync.object_store import Changed, DiskFull, Entry, ObjectStore
 CHUNK_BYTES = 1 << 20
 STAGE = f"{SYNC}.part"
 """Folder in the target where files are staged until complete."""
+JOURNAL, NOTE = f"{SYNC}.jsonl", "note"
 
 
 class Disk:
@@ -161,9 +163,8 @@ class Disk:
         if not text:
             (self.root / name).unlink(missing_ok=True)
             return
-        part = self._stage / "note"
-        part.write_text(text)
-        sync_to_disk(part)
+        part = self._stage / NOTE
+        replace_file(part, [text.encode()])
         os.replace(part, self.root / name)
 
     def append_note(self, line: str) -> None:
@@ -178,23 +179,34 @@ class Disk:
 
     def begin(self, dry_run: bool) -> None:
         """Make the folder and its staging folder, and lock it."""
-        import fcntl
-
         if dry_run:
             return
-
         self._created = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
-        self._stage.mkdir(parents=True, exist_ok=True)
-        self._journal = os.open(self._stage / f"{SYNC}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(self._journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._journal)
-            self._journal = -1
-            raise InputError(f"{self.name}: another sync is writing to it", "wait until it is done") from error
+        self.root.mkdir(parents=True, exist_ok=True)
+        while self._journal < 0:
+            self._begin_stage()
         for leftover in self._stage.iterdir():
-            if leftover.name.isdecimal():
+            if leftover.name != JOURNAL:
                 leftover.unlink()
+
+    def _begin_stage(self) -> None:
+        """Make the staging folder, or take over a killed run's, and lock its journal if it is still there then."""
+        if os.path.lexists(self._stage):
+            _refuse_foreign(self._stage)
+        else:
+            self._stage.mkdir(exist_ok=True)
+        try:
+            journal = claims.open_own(self._stage / JOURNAL, append=True)
+        except FileNotFoundError:
+            return  # another sync has just removed it
+        with contextlib.suppress(claims.NoLocks):  # a copy can be repeated: better than none
+            if not claims.claim(journal, self._stage):
+                os.close(journal)
+                raise InputError(f"{self.name}: another sync is writing to it", "wait until it is done")
+        if claims.is_at(journal, self._stage / JOURNAL):
+            self._journal = journal
+        else:
+            os.close(journal)
 
     def end(self) -> None:
         """Flush the folders written to, remove the stage, and folders created here that stayed empty."""
@@ -220,3 +232,18 @@ class Disk:
 def _stamp(facts: os.stat_result) -> str:
     """Modification and inode-change times: the second cannot be set by users."""
     return f"{facts.st_mtime_ns}.{facts.st_ctime_ns}"
+
+
+def _refuse_foreign(stage: Path) -> None:
+    """Raise InputError if what has the name of the staging folder is a link, or not sync's own."""
+    with contextlib.suppress(FileNotFoundError):  # removed by another sync just now
+        folder = stage.is_dir() and not stage.is_symlink()
+        found = list(os.scandir(stage)) if folder else []
+        journal = any(entry.name == JOURNAL for entry in found) or not found
+        if not (folder and journal and all(map(_is_staged, found))):
+            raise InputError(f"{stage} is in the way, and lensctl did not make it", "move it away")
+
+
+def _is_staged(entry: os.DirEntry[str]) -> bool:
+    own = entry.name in (JOURNAL, NOTE, f".{NOTE}.part") or entry.name.isdecimal()
+    return own and entry.is_file(follow_symlinks=False)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
+from lensctl.rules.config import json_value
 from lensctl.rules.object_names import LEDGER
 from lensctl.sync.object_store import ObjectStore
 
@@ -29,7 +30,7 @@ class Ledger:
         self.changed = False
         for line in place.read_note(LEDGER):
             try:
-                self._lines[json.loads(line)["key"]] = line
+                self._lines[json_value(line)["key"]] = line
             except (ValueError, KeyError, TypeError):
                 self.changed = True  # the last line of an interrupted run
 
@@ -43,7 +44,7 @@ class Ledger:
         if line is None:
             return None
         try:
-            fields = json.loads(line)
+            fields = json_value(line)
             fields.pop("key")
             return CopyRecord(**fields)
         except TypeError:

@@ -137,12 +137,11 @@ def fit(
     place = dataloader.choose_place(
         _pixels(selection, config, side) * bands, device, resources.host_bytes, asked=resources.feed
     )
-    sha256 = manifest["cutout_sha256"].to_pylist() if "cutout_sha256" in manifest.column_names else None
     training = Feed(pixels, selection.train, _window(config, side), place, device)
     validation = Feed(pixels, selection.val, config.crop, place, device)
-    blocks = _counted(training.fill(sha256), advance)
+    blocks = _counted(training.fill(), advance)
     normalisation = normalise.fit(config.normalise, config.crop, blocks)
-    for _ in itertools.chain(blocks, _counted(validation.fill(sha256), advance)):
+    for _ in itertools.chain(blocks, _counted(validation.fill(), advance)):
         pass
     selection = _without_nan(selection, training, validation)
     training.rows = _weighted(training.rows, config.pos_weight)

@@ -89,6 +89,8 @@ def train(
     cutout_root = root_of(manifest, root)
     rows = read_table(manifest, format=format if manifest == "-" else None)
     cutouts = Cutouts(rows, cutout_root)
+    if cutouts.recorded.note and team.leads:
+        report.say(cutouts.recorded.note)
     origin = cutouts.origin()
     of = common_survey(survey, chain_of(rows, manifest), *origin.chains)
     resources = Resources(

@@ -66,3 +66,10 @@ def test_a_header_without_a_tan_projection_is_refused(spoil: dict[str, object]) 
     cards = dict(header(10, 20)) | spoil
     with pytest.raises(ValueError, match=r"TAN|CRVAL1|singular"):
         Tan.of({key: value for key, value in cards.items() if value is not None})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("key", ["CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CD1_1", "CD1_2", "CD2_1", "CD2_2"])
+def test_a_coordinate_that_is_no_number_is_refused(key: str, value: float) -> None:
+    with pytest.raises(ValueError, match="not a number"):
+        Tan.of({**header(1.0, 2.0), key: value})

@@ -28,7 +28,7 @@ class Memmap:
     def __init__(self, path: Path) -> None:
         self.array = np.load(path, mmap_mode="r")
 
-    def read(self, rows: np.ndarray, crop: int | None = None) -> Images:
+    def read(self, rows: np.ndarray, crop: int | None = None, *, check: bool = True) -> Images:
         """(n,) rows to (n, S, S, 3)."""
         return self.array[rows]
 
@@ -40,7 +40,7 @@ class Bare:
         spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path / "images")}}
         self.array = tensorstore.open(spec, read=True).result()
 
-    def read(self, rows: np.ndarray, crop: int | None = None) -> Images:
+    def read(self, rows: np.ndarray, crop: int | None = None, *, check: bool = True) -> Images:
         """(n,) rows to (n, S, S, 3)."""
         return self.array[rows].read().result()
 
@@ -51,7 +51,7 @@ class Npz:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def read(self, rows: np.ndarray, crop: int | None = None) -> Images:
+    def read(self, rows: np.ndarray, crop: int | None = None, *, check: bool = True) -> Images:
         """(n,) rows to (n, S, S, 3)."""
         return np.stack([np.load(self.folder / f"{row}.npz")["cutout"] for row in rows])
 

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from astropy.table import Table
 from lensctl.cli import report
 from lensctl.cli.main import main
 from lensctl.io.cutouts.store import open_store
+from tests.toys import coadds
 from tests.toys.coadds import make_brick, objects
 from tests.toys.folders import folder_digest
 from tests.toys.viewer_server import Service, serving
@@ -247,6 +249,38 @@ def test_too_many_failures_are_exit_2_with_the_reasons_and_the_store_is_kept(
     assert json.loads(capsys.readouterr().out)["cut"] == 0
 
 
+def test_coadds_that_are_all_missing_or_damaged_are_exit_2_and_rerun_once_they_are_there(
+    here: Path, survey: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "survey").unlink()
+    (here / "survey/south/coadd").mkdir(parents=True)
+    assert main(CUT) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "12 of 12 cutouts failed, more than --max-failed 0.01" in err
+    assert "missing_brick" in err
+    assert open_store("a.zarr").n == 12
+    shutil.copytree(survey / "survey", here / "survey", dirs_exist_ok=True)
+    for image in (here / "survey").rglob("*-image-*"):
+        image.write_bytes(b"damaged")
+    assert main(CUT) == 2
+    assert "bad_file" in capsys.readouterr().err
+    shutil.copytree(survey / "survey", here / "survey", dirs_exist_ok=True)
+    assert main(CUT) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == {"missing_band": 4, "ok": 8}
+
+
+def test_a_part_of_the_coadds_may_be_missing_if_so_many_may_fail(
+    here: Path, survey: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "survey").unlink()
+    shutil.copytree(survey / "survey", here / "survey", ignore=shutil.ignore_patterns("1502p020"))
+    assert main(CUT) == 2
+    assert "4 of 12 cutouts failed" in capsys.readouterr().err
+    assert main([*CUT, "--max-failed", "0.34"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == {"missing_brick": 4, "ok": 8}
+
+
 def test_progress_says_rate_time_left_and_failures_by_reason(
     here: Path, service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +290,63 @@ def test_progress_says_rate_time_left_and_failures_by_reason(
     assert main(viewer(service, "--max-failed", 1)) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("cutouts: ")]
     assert re.fullmatch(r"cutouts: 20 of 20, [\d,]+/s, 0:00:00 left, 3 wrong_bands, 1 outside_footprint", lines[-1])
+
+
+USER, PASSWORD, TOKEN, SIGNATURE = "astrid", "pass%2Fw0rd", "t0ken-of-mine", "51gnature"
+HEADER = "Basic YXN0cmlkOnBhc3MvdzByZA=="
+SECRETS = [part.encode() for part in (USER, PASSWORD, "pass/w0rd", TOKEN, SIGNATURE, HEADER[6:])]
+
+
+def tell_tales(folder: Path, *said: str) -> list[str]:
+    """Files below a folder, and texts, in which one of the secrets stands."""
+    found = [str(path) for path in folder.rglob("*") if path.is_file() and _tells(path.read_bytes())]
+    return found + [text for text in said if _tells(text.encode())]
+
+
+def _tells(data: bytes) -> bool:
+    return any(secret in data for secret in SECRETS)
+
+
+def test_no_secret_of_an_address_is_in_any_file_or_word_of_a_run(
+    tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    survey = tmp_path / "elsewhere"
+    make_brick(survey / "south", "1500p020")
+    rows = objects("1500p020", 12, spread_px=60.0)
+    pq.write_table(rows, "v.parquet")
+    service.login = HEADER, TOKEN
+    service.always = {rows["ra"][3].as_py(): "reset", rows["ra"][4].as_py(): "bands"}
+    query = f"token={TOKEN}&X-Amz-Signature={SIGNATURE}"
+    with coadds.serving(survey) as server:
+        server.login = HEADER, query
+        user = f"://{USER}:{PASSWORD}@"
+        url = f"{service.url}?{query}".replace("://", user)
+        root = f"{server.url}/south?{query}".replace("://", user)
+        cut = ["cutout", "v.parquet", "v.zarr", "--url", url, "--tries", "2", "--max-failed", "1", "--size", "15"]
+        coadd = ["cutout", "v.parquet", "c.zarr", "--root", root, "--size", "15", "--workers", "1", "--npz", "loose"]
+        assert main(cut) == 0
+        assert main(coadd) == 0, "the user and the token reach the server"
+        assert open_store("v.zarr").columns("status")["status"].to_pylist().count("ok") == 10
+        assert open_store("c.zarr").columns("status")["status"].to_pylist() == ["ok"] * 12
+        assert main(cut) == 0, "it knows its store again"
+        for command in (
+            ["export", "v.zarr", "x"],
+            ["pack", "x", "p.zarr"],
+            ["show", "v.zarr"],
+            ["show", "c.zarr"],
+            ["doctor", "--url", url],
+            ["manifest", "m.parquet", "--positives", "v.parquet", "v.zarr", "--negatives", "v.parquet", "c.zarr"],
+        ):
+            main(command)
+        for wrong in (url.replace(TOKEN, f"x{TOKEN}"), url.replace("http", "ftp"), url.replace("%2F", "/")):
+            assert main([*cut[:2], "w.zarr", "--url", wrong, "--tries", "1", "--patience", "0.1"]) == 2
+        for wrong in (root.replace(TOKEN, f"x{TOKEN}"), root.replace("%2F", "/")):
+            main([*coadd[:2], "w.zarr", "--root", wrong, "--tries", "1"])
+        assert main([*cut[:2], "v.zarr", "--url", url.replace("/viewer", "/other")]) == 2
+    out, err = capsys.readouterr()
+    assert tell_tales(tmp_path, *out.splitlines(), *err.splitlines()) == []
+    assert open_store("v.zarr").chain[-1].parameters["url"] == service.url
 
 
 def test_an_unknown_layer_is_exit_2(here: Path, service: Service, capsys: pytest.CaptureFixture[str]) -> None:
@@ -357,3 +448,17 @@ def test_a_read_only_place_is_a_plain_sentence(here: Path, capsys: pytest.Captur
     here.chmod(0o500)
     assert main(CUT) == 2
     assert "Permission denied" in capsys.readouterr().err
+
+
+def test_an_address_that_answered_nothing_does_not_block_the_next(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["cutout", "t.parquet", "a.zarr", "--source", "viewer", "--size", "15", "--patience", "0.5", "--tries", "1"]
+    with serving() as gone:
+        pass
+    assert main([*asked, "--url", gone.url]) == 2
+    assert f"error: {gone.url} answered no request" in capsys.readouterr().err
+    assert {path.name for path in here.iterdir()} == LINKS
+    with serving() as service:
+        assert main([*asked, "--url", service.url.removesuffix("/viewer")]) == 0
+    assert open_store("a.zarr").n == 12

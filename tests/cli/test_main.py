@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from lensctl.cli.main import COMMANDS, NETWORK_PACKAGES
+from lensctl.cli.main import COMMANDS, NETWORK_PACKAGES, main
 from lensctl.io.tables.files import read_table, write_table
 from tests.toys import catalogs as toys
 
@@ -127,3 +128,32 @@ def test_an_unknown_shell_is_a_sentence(lensctl):
     done = lensctl("--show-completion", "cmd")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: Invalid value for '--show-completion'")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "cutout t.parquet a.zarr --max-failed nan",
+        "cutout t.parquet a.zarr --timeout nan",
+        "cutout t.parquet a.zarr --rate nan",
+        "cutout t.parquet a.zarr --pixscale nan",
+        "crossmatch l.csv t.fits o.parquet --radius-arcsec nan",
+        "sample p.parquet o.parquet --positives t.parquet --n1-n2-ratio nan 0.2",
+        "doctor --seconds nan",
+        "evaluate s.parquet out --prevalence nan",
+        "train m.parquet run --lr nan",
+        "sample p.parquet o.parquet --positives t.parquet --exclude-arcsec inf",
+    ],
+)
+def test_no_option_is_nan_or_infinite_whatever_its_limits(line, capsys):
+    assert main(line.split()) == 2
+    option = next(word for word in reversed(line.split()) if word.startswith("--"))
+    assert re.match(rf"error: (Invalid value for ')?{option}'?:? ", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "x"])
+def test_a_criterion_or_rate_is_a_number(value, capsys):
+    assert main(["pool", "s.fits", "o.parquet", "--lenses", "l.csv", "--max-mag", f"r={value}"]) == 2
+    assert "is not BAND=NUMBER" in capsys.readouterr().err
+    assert main(["sync", "a", "b", "--bwlimit", "9" * 400]) == 2
+    assert "is not a rate" in capsys.readouterr().err

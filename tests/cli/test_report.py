@@ -51,3 +51,13 @@ def test_an_error_is_said_quietly_or_not(lensctl, pool):
     done = lensctl("sample", "absent.parquet", "n.parquet", "--positives", "positives.parquet", "--quiet")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: absent.parquet")
+
+
+def test_what_people_read_holds_no_escape_and_no_endless_sentence(capsys):
+    report.say("a \x1b[31mred\x1b[0m note")
+    report.table("T\x1b]0;t\x07", ("c\x1b[1m",), [("v\x1b[2J",)])
+    report.complain("error: " + "x" * 100_000)
+    err = capsys.readouterr().err
+    assert "\x1b" not in err
+    assert r"a \x1b[31mred\x1b[0m note" in err
+    assert err.splitlines()[-1] == "error: " + "x" * (report.LONGEST_LINE - 8) + "…"

@@ -43,6 +43,17 @@ def test_a_command_can_be_called_from_where_the_list_says(place, name):
     assert inspect.signature(function).return_annotation == "Receipt"
 
 
+@pytest.mark.parametrize(("place", "name"), CALLS)
+def test_where_a_command_takes_several_paths_it_takes_one(place, name):
+    """Of a sequence of paths, a single text would be taken letter by letter."""
+    parameters = inspect.signature(getattr(importlib.import_module(place), name)).parameters
+    assert not [
+        name
+        for name, one in parameters.items()
+        if re.search(r"(Sequence|Iterable|list)\[str \| Path", str(one.annotation))
+    ]
+
+
 @pytest.mark.parametrize(("place", "name"), VALUES)
 def test_a_function_of_values_says_what_it_does(place, name):
     assert inspect.getdoc(getattr(importlib.import_module(place), name))

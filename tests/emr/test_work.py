@@ -23,3 +23,12 @@ def test_what_a_step_is_told_is_read_back_from_its_arguments(each):
 def test_a_step_that_is_not_ours_is_said_to_be_none(arguments):
     with pytest.raises(InputError, match="not made by `lensctl emr submit`"):
         work.from_arguments(arguments)
+
+
+@pytest.mark.parametrize("address", ["https://user:word@host/dr10", "https://host/dr10?token=word"])
+def test_an_address_with_a_secret_is_no_argument_of_a_step(address):
+    words = ("cutout", "s3://a/t.parquet", "s3://a/t.zarr", f"--root={address}")
+    with pytest.raises(InputError, match="password, token or signature") as caught:
+        work.CommandLine(words, None, (), ())
+    assert "word@" not in f"{caught.value} {caught.value.fix}"
+    assert work.CommandLine((*words[:3], "--root=https://host/dr10"), None, (), ())

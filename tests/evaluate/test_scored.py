@@ -83,3 +83,11 @@ def test_a_survey_without_psf_or_depth_has_no_such_strata():
     table = scores_of(WIDE).drop_columns(["psfsize_VIS", "psfdepth_VIS"])
     strata = scored.read_scores(table).of("test").strata()
     assert strata["psfsize_VIS"] == strata["psfdepth_VIS"] == {}
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_weight_that_is_none_is_refused_and_an_unknown_one_counts_as_1(scores, weight):
+    row = int(np.flatnonzero(column(scores, "label") == 0)[0])
+    with pytest.raises(InputError, match="sampling_weight is not positive"):
+        scored.read_scores(with_rows(scores, [row], sampling_weight=weight))
+    assert scored.read_scores(with_rows(scores, [row], sampling_weight=None)).weight[row] == 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lensctl.rules.config import read_config
+from lensctl.rules.config import json_value, read_config
 from lensctl.rules.errors import InputError
 
 KNOWN = ("epochs", "learning_rate", "n1_n2_ratio")
@@ -28,10 +28,19 @@ def test_settings_come_as_they_are_with_dashes_as_underscores(tmp_path):
     ("text", "message"),
     [
         ("epoch: 3", r"no setting 'epoch' \(did you mean 'epochs'\?\)"),
-        ("zzz: 3", "no setting 'zzz'$"),
+        ("zzz: 3", "no setting 'zzz'\n"),
         ("epochs: 3\nepochs: 4", r"'epochs' is given twice \(line 2\)"),
         ("epochs: [", "not valid YAML at line"),
         ("- 1", "a config must be a mapping"),
+        ("epochs: &a [1, 1]\nlearning-rate: [*a, *a]", r"a reference \(\*name\) in line 2"),
+        ("epochs: " + "[" * 2000 + "]" * 2000, "not valid YAML"),
+        ("epochs: " + "9" * 5000, "not valid YAML"),
+        ("epochs: !!int abc", "not valid YAML"),
+        ("epochs: 2001-99-99", "not valid YAML"),
+        ("epochs: !!timestamp foo", "not valid YAML"),
+        ("[a, b]: 1", "not valid YAML"),
+        ("{a: 1}: 2", "not valid YAML"),
+        ("#" * 2**20 + "\nepochs: 1", "longer than any file of settings"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, text, message):
@@ -42,3 +51,13 @@ def test_what_is_wrong_is_said(tmp_path, text, message):
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(InputError, match="config cannot be read"):
         read_config(tmp_path / "none.yaml", KNOWN)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, '{"a":' * 100_000, "9" * 5000, "", "{"])
+def test_a_json_text_that_is_none_is_a_value_error_however_deep(text):
+    with pytest.raises(ValueError, match="."):
+        json_value(text)
+
+
+def test_a_json_text_is_its_value():
+    assert json_value(b'{"a": [1, null, "x"]}') == {"a": [1, None, "x"]}

@@ -101,3 +101,20 @@ def test_a_column_comes_from_one_place():
     for wrong in ({}, {"column": "a", "constant": 3}, {"constant": 3, "unit": "mag"}):
         with pytest.raises(InputError):
             CatalogColumn(**wrong)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"pixel_scale_arcsec": np.nan},
+        {"match_arcsec": np.nan},
+        {"merge_arcsec": np.nan},
+        {"exclude_arcsec": np.nan},
+        {"split_fractions": {"train": np.nan, "val": 0.15, "test": 0.15}},
+        {"split_fractions": {"train": 0.7, "val": 0.15, "test": np.nan}},
+        *({"imaging": {**LS_DR10.imaging, "z": BandImaging(*v)}} for v in np.where(np.eye(5), np.nan, 1.0).tolist()),
+    ],
+)
+def test_a_survey_with_nan_is_refused(changed):
+    with pytest.raises(InputError):
+        dataclasses.replace(LS_DR10, **changed)

@@ -9,6 +9,7 @@ import pytest
 
 from lensctl.rules.errors import InputError
 from lensctl.sync.disk import Disk
+from tests.toys.processes import PLANTED, assert_untouched, plant
 from tests.toys.sync import FILES, MIB, NOTE, fill, noise, run, tree
 
 
@@ -137,5 +138,33 @@ def test_two_at_once_do_not_meet(source, tmp_path):
         run(source, tmp_path / "target")
     assert (tmp_path / "target/.lensctl-sync.part").is_dir()
     first.end()
+    run(source, tmp_path / "target")
+    assert tree(tmp_path / "target") == FILES
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_what_is_planted_in_place_of_the_stage_is_named_and_not_touched(source, tmp_path, kind):
+    (tmp_path / "target").mkdir()
+    stage = tmp_path / "target" / ".lensctl-sync.part"
+    plant(kind, stage, tmp_path / "victim")
+    with pytest.raises(InputError, match=r"\.lensctl-sync\.part is in the way, and lensctl did not make it"):
+        run(source, tmp_path / "target")
+    assert_untouched(kind, stage, tmp_path / "victim")
+
+
+def test_a_journal_that_is_a_link_is_not_followed(source, tmp_path):
+    stage = tmp_path / "target" / ".lensctl-sync.part"
+    stage.mkdir(parents=True)
+    plant("link to a file", stage / ".lensctl-sync.jsonl", tmp_path / "victim")
+    with pytest.raises(InputError, match="is in the way"):
+        run(source, tmp_path / "target")
+    assert_untouched("link to a file", stage / ".lensctl-sync.jsonl", tmp_path / "victim")
+
+
+def test_a_disk_without_locks_is_copied_to(source, tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refused)
     run(source, tmp_path / "target")
     assert tree(tmp_path / "target") == FILES

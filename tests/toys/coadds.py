@@ -98,6 +98,8 @@ class Server(http.server.ThreadingHTTPServer):
     ----------
     ranges : bool
         Whether it knows ranges; if not, it gives whole files.
+    login : tuple of str, optional
+        Header and query without which it gives nothing.
     faults : dict
         For a name's ending: how many answers are bad still, and how: a status, `hang`, or `break` off in the middle.
     """
@@ -108,6 +110,7 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), functools.partial(Answers, directory=str(folder)))
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.ranges = True
+        self.login: tuple[str, str] | None = None
         self.faults: dict[str, list[str]] = {}
         self.delay_seconds = 0.0
         self.bytes_given = 0
@@ -146,6 +149,10 @@ class Answers(http.server.SimpleHTTPRequestHandler):
 
     def answer(self, fault: str) -> None:
         file = Path(self.translate_path(self.path))
+        login = self.headers.get("Authorization"), self.path.partition("?")[2]
+        if self.server.login and self.server.login != login:
+            self.send_error(401)
+            return
         if fault.isdigit() or not file.is_file():
             self.send_error(int(fault or 404))
             return

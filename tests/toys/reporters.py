@@ -1,4 +1,4 @@
-"""A reporter that hands the progress of a command to a function."""
+"""Reporters that hand the progress of a command to a function, or keep what it says."""
 
 from __future__ import annotations
 
@@ -25,3 +25,14 @@ class Advancing:
     @contextmanager
     def progress(self, what: str, total: int | None) -> Iterator[Callable[..., None]]:
         yield lambda done, note="", total=None: self._advance(done)
+
+
+class Saying(Advancing):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda done: None)
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)

@@ -21,7 +21,7 @@ class InMemory:
         self.images = images
         self.rows_read = 0
 
-    def read(self, rows: np.ndarray, crop: int | None = None) -> np.ndarray:
+    def read(self, rows: np.ndarray, crop: int | None = None, *, check: bool = True) -> np.ndarray:
         self.rows_read += len(rows)
         start = 0 if crop is None else (self.images.shape[1] - crop) // 2
         stop = self.images.shape[1] if crop is None else start + crop

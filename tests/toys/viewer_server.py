@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import threading
 import time
@@ -46,13 +47,15 @@ class Service:
     """What the server does.
 
     `faults[ra]` are bad answers still to be given for a position, one a request; `always[ra]` is the one that it
-    gives for ever. `down` refuses everyone, `down_after` everyone after so many requests.
+    gives for ever. `down` refuses everyone, `down_after` everyone after so many requests, `login` (the header and the
+    token) whoever does not give both.
     """
 
     def __init__(self) -> None:
         self.faults: dict[float, list[str]] = defaultdict(list)
         self.always: dict[float, str] = {}
         self.down = False
+        self.login: tuple[str, str] | None = None
         self.down_after: int | None = None
         self.delay = 0.0
         self.asked: Counter[float] = Counter()
@@ -79,6 +82,8 @@ class Service:
             await asyncio.sleep(self.delay)
         if self.down or (self.down_after is not None and len(self.queries) > self.down_after):
             return web.Response(status=503, text="down")
+        if self.login and self.login != (request.headers.get("Authorization"), query.get("token")):
+            return web.Response(status=401, text="who are you?")
         try:
             ra, dec = float(query["ra"]), float(query["dec"])
         except (KeyError, ValueError):
@@ -103,6 +108,9 @@ class Service:
             return web.Response(status=429, headers=headers)
         if name in ("400", "404", "500", "502", "503"):
             return web.Response(status=int(name), text="" if number == "bare" else HTML, content_type="text/html")
+        if name == "gzip":
+            packed = gzip.compress(bytes(20_000_000))
+            return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
         if name == "layer":
             return web.Response(text="no such layer")
         if name == "html":

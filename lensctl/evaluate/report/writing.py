@@ -13,7 +13,8 @@ from lensctl.evaluate.evaluation import Choices, evaluation_of
 from lensctl.evaluate.report import folder
 from lensctl.io.cutouts.by_manifest import Cutouts
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import refuse_existing, whole_folder
+from lensctl.io.storage.atomic import refuse_existing
+from lensctl.io.storage.resumable import whole_folder
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import read_table
 from lensctl.rules.config import nearest
@@ -95,7 +96,7 @@ def evaluate(
     evaluation = evaluation_of(table, choices, name, survey=survey, other=other, graded=graded)
     metrics = evaluation.metrics
     read, no_pictures = _cutout_reader(table, scores, root)
-    with whole_folder(out_dir, overwrite) as part:
+    with whole_folder(out_dir, "evaluate", overwrite) as part:
         pictures = folder.write(evaluation, part, read, no_pictures)
     if metrics["mock"]:
         report.say(metrics["note"])

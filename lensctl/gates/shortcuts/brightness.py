@@ -47,7 +47,7 @@ def matched_ratio(value: Floats, flux: Floats, positive: Ints, negative: Ints, p
     order1, order2 = np.argsort(of_positives, kind="stable"), np.argsort(of_negatives, kind="stable")
     negative_median = _median(of_negatives, weight[None, :], order2)
     lenses = len(np.unique(positive))
-    if negative_median[0] <= 0:
+    if not negative_median[0] > 0:
         return Estimate(None, n=lenses)
     ratio = float(_median(of_positives, weight[None, :], order1)[0] / negative_median[0])
     resampling = Resampling(pixel[positive], ROUNDS, seed)
@@ -73,7 +73,7 @@ def mean_ratio(value: Floats, is_lens: NDArray[np.bool_], pixel: Ints, seed: int
     known = np.isfinite(value)
     value, is_lens, pixel = value[known], is_lens[known], pixel[known]
     lenses = int(is_lens.sum())
-    if not 0 < lenses < len(value) or value[~is_lens].mean() <= 0:
+    if not 0 < lenses < len(value) or not value[~is_lens].mean() > 0:
         return Estimate(None, n=len(value))
     columns = np.stack([value * is_lens, is_lens, value * ~is_lens, ~is_lens], axis=1).astype(float)
     sums = Resampling(pixel, ROUNDS, seed).sums(columns)

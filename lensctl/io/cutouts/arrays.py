@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
@@ -81,7 +82,7 @@ def open_array(path: str, *, read: bool = False) -> Any:
     path : str
         Local path or `s3://`.
     read : bool
-        Read-only.
+        Read-only; pixels that are missing are an error, where Zarr has the fill value, which is NaN.
 
     Raises
     ------
@@ -92,6 +93,7 @@ def open_array(path: str, *, read: bool = False) -> Any:
 
     context = tensorstore.Context({"file_io_concurrency": {"limit": FILE_READS}})
     spec = {"driver": "zarr3", "kvstore": _kvstore(path), "store_data_equal_to_fill_value": True}
+    spec |= {"fill_missing_data_reads": not read}
     with tensorstore_errors(path):
         return tensorstore.open(spec, open=True, read=True, write=not read, context=context).result()
 
@@ -124,6 +126,10 @@ class tensorstore_errors:
             code = int(text.split("os_error_code='", 1)[1].split("'", 1)[0], 0)
             raise OSError(code, os.strerror(code), self.path) from error
         reason = text.split(" [", 1)[0].splitlines()[0][:200]
+        if text.startswith("NOT_FOUND"):
+            file = re.search(rf'"[^"]*{re.escape(os.path.basename(self.path))}(/[^"]+)" is missing', text)
+            where = self.path + (file[1] if file else "")
+            raise InputError(f"{where} is missing, or pixels in it", "copy or make the store again") from error
         if is_s3(self.path):
             raise ServiceError(f"{self.path}: S3 says: {reason}", "rerun the command") from error
         raise InputError(f"{self.path}: damaged ({reason})", "copy or make the store again") from error

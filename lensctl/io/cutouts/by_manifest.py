@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lensctl.io.cutouts import npz, npz_metadata
+from lensctl.io.cutouts.cutout_paths import located, refuse_link_out, relative
+from lensctl.io.cutouts.recorded import Recorded
 from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, from_json
-from lensctl.io.storage.s3 import is_s3
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
 
@@ -67,8 +68,6 @@ class Cutouts:
         `galaxy_id`, `cutout_path`, and `cutout_index` where a path is a store.
     root : path
         Base folder of `cutout_path`.
-    verify : bool
-        Compare every cutout read with the manifest's `cutout_sha256`.
 
     Raises
     ------
@@ -76,33 +75,33 @@ class Cutouts:
         A store is missing or damaged, or its rows do not match the manifest.
     """
 
-    def __init__(self, manifest: pa.Table, root: str | Path, *, verify: bool = False) -> None:
+    def __init__(self, manifest: pa.Table, root: str | Path) -> None:
         import pyarrow.compute as pc
 
         schema.require(manifest, "galaxy_id", "cutout_path", where="manifest")
         schema.refuse_nulls(manifest, "galaxy_id", "cutout_path", where="manifest")
-        if verify:
-            schema.require(manifest, "cutout_sha256", where="manifest")
         self.n = manifest.num_rows
         self._ids = manifest["galaxy_id"].to_numpy(zero_copy_only=False)
-        self._sha256 = manifest["cutout_sha256"].to_numpy(zero_copy_only=False) if verify else None
         encoded = pc.dictionary_encode(manifest["cutout_path"]).combine_chunks()
         paths = encoded.dictionary.to_pylist()
         self._path_of = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         indexed = "cutout_index" in manifest.column_names
         index = pc.fill_null(manifest["cutout_index"], -1).to_numpy() if indexed else np.full(self.n, -1)
         self._index = np.asarray(index, np.int64)
-        self._files = [_joined(root, path) for path in paths]
+        self._root = root
+        self._files = [located(root, path) for path in paths]
         self._stores: dict[int, Store] = {}
         in_store = self._index >= 0
         for path in np.unique(self._path_of[in_store]):
-            store = open_store(self._files[path])
+            store = open_store(self._file(path))
             store.refuse_other_survey()
             rows = np.flatnonzero(in_store & (self._path_of == path))
             self._refuse_other_galaxies(store, rows)
             self._stores[int(path)] = store
+        self.recorded = self._recorded(manifest)
+        """What the manifest recorded of each cutout's pixels and, where it says nothing, its store."""
 
-    def read(self, rows: ArrayLike, crop: int | None = None) -> Images:
+    def read(self, rows: ArrayLike, crop: int | None = None, *, check: bool = True) -> Images:
         """Cutouts of manifest rows, in the order given.
 
         Parameters
@@ -110,6 +109,8 @@ class Cutouts:
         rows : (n,) int
         crop : int, optional
             Only the central `crop` pixels of each side.
+        check : bool
+            Compare the pixels of whole cutouts with the recorded `cutout_sha256`.
 
         Returns
         -------
@@ -118,17 +119,19 @@ class Cutouts:
         Raises
         ------
         InputError
-            A file is missing or damaged, holds another galaxy or (with `verify`) other pixels; or cutout sizes
-            differ and no crop is given.
+            A file is missing or damaged, holds another galaxy or other pixels; or cutout sizes differ and no crop is
+            given.
         """
         wanted = np.asarray(rows, np.int64).reshape(-1)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= self.n):
             raise InputError(f"the manifest has no row {wanted.max()}, only {self.n} rows", "is it the right manifest?")
         out: Images | None = None
-        for positions, images in self._parts(wanted, None if self._sha256 is not None else crop):
-            if self._sha256 is not None:
-                self._refuse_other_pixels(wanted[positions], images)
-                images = _centre(images, crop, "a cutout")
+        for positions, images in self._parts(wanted, None if check else crop):
+            if check:
+                file = self._files[self._path_of[wanted[positions[0]]]]
+                fix = "restore the cutouts, or make the manifest again"
+                self.recorded.refuse_other_pixels(wanted[positions], images, file, fix)
+                images = _centre(images, crop, file)
             if out is None:
                 out = np.empty((len(wanted), *images.shape[1:]), np.float32)
             if out.shape[1:] != images.shape[1:]:
@@ -154,7 +157,7 @@ class Cutouts:
             for name in names:
                 values[name][rows] = np.array([*found[name].to_pylist(), None], object)[:-1]
         for row in np.flatnonzero(~in_store):
-            known = npz_metadata.index_values(npz.read_npz(self._files[self._path_of[row]]).meta)
+            known = npz_metadata.index_values(npz.read_npz(self._file(self._path_of[row])).meta)
             for name in names:
                 values[name][row] = known.get(name)
         return pa.table({name: pa.array(list(values[name]), schema.arrow_type(name)) for name in names})
@@ -166,7 +169,7 @@ class Cutouts:
             origin_of(store, self._index[in_store & (self._path_of == path)]) for path, store in self._stores.items()
         ]
         for row in np.flatnonzero(~in_store)[:1]:
-            file = self._files[self._path_of[row]]
+            file = self._file(self._path_of[row])
             first = npz.read_npz(file)
             known = npz_metadata.index_values(first.meta)
             layer, scale = known["layer"], known["pixel_scale_arcsec"]
@@ -177,16 +180,21 @@ class Cutouts:
             tuple(chain for one in found for chain in one.chains),
         )
 
+    def _file(self, path: np.int64) -> str:
+        """The store or file of a path, to be opened; InputError if a link leads out of the root."""
+        refuse_link_out(self._root, self._files[path])
+        return self._files[path]
+
     def _parts(self, wanted: NDArray[np.int64], crop: int | None) -> Iterator[tuple[NDArray[np.int64], Images]]:
         """Positions in the result and their cutouts, store by store, then file by file."""
         in_store = self._index[wanted] >= 0
         for path, store in self._stores.items():
             positions = np.flatnonzero(in_store & (self._path_of[wanted] == path))
             if positions.size:
-                yield positions, store.read(self._index[wanted[positions]], crop)
+                yield positions, store.read(self._index[wanted[positions]], crop, check=False)
         for position in np.flatnonzero(~in_store):
             row = wanted[position]
-            file = self._files[self._path_of[row]]
+            file = self._file(self._path_of[row])
             if is_store(file):
                 raise InputError(f"{file} is a store, and row {row} has no cutout_index", "make the manifest again")
             found = npz.read_npz(file)
@@ -213,14 +221,20 @@ class Cutouts:
                 "the store and the manifest do not match: make the manifest again",
             )
 
-    def _refuse_other_pixels(self, rows: NDArray[np.int64], images: Images) -> None:
-        assert self._sha256 is not None
-        for row, found in zip(rows, quality.fingerprints(images), strict=True):
-            if self._sha256[row] is not None and found != self._sha256[row]:
-                raise InputError(
-                    f"the pixels of {self._ids[row]} (row {row}) are not those the manifest was made from",
-                    "restore the cutouts, or make the manifest again",
-                )
+    def _recorded(self, manifest: pa.Table) -> Recorded:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        known = pa.nulls(self.n, pa.string())
+        if "cutout_sha256" in manifest.column_names:
+            known = manifest["cutout_sha256"].cast(pa.string()).combine_chunks()
+        if known.null_count:
+            by_store = np.full(self.n, None, object)
+            for path, store in self._stores.items():
+                rows = np.flatnonzero((self._index >= 0) & (self._path_of == path))
+                by_store[rows] = store.recorded.sha256.take(self._index[rows]).to_numpy(zero_copy_only=False)
+            known = pc.coalesce(known, pa.array(by_store, pa.string()))
+        return Recorded(manifest["galaxy_id"].combine_chunks(), known)
 
 
 def listing(path: str | Path, folder: str | Path) -> CutoutListing:
@@ -234,7 +248,7 @@ def listing(path: str | Path, folder: str | Path) -> CutoutListing:
         store = open_store(path)
         store.refuse_other_survey()
         known = store.columns("galaxy_id", "cutout_ok", "status", "cutout_sha256")
-        rows = known.append_column("cutout_path", pa.array([_relative(path, folder)] * store.n, pa.string()))
+        rows = known.append_column("cutout_path", pa.array([relative(path, folder)] * store.n, pa.string()))
         rows = rows.append_column("cutout_index", pa.array(np.arange(store.n)))
         return CutoutListing(rows.select(LISTED), store.digest, store.chain, store.size)
     files = npz_files(path)
@@ -247,7 +261,7 @@ def listing(path: str | Path, folder: str | Path) -> CutoutListing:
         measured = quality.measure(found.cutout[None], ())
         known = npz_metadata.index_values(found.meta)
         columns["galaxy_id"].append(known["galaxy_id"])
-        columns["cutout_path"].append(_relative(file, folder))
+        columns["cutout_path"].append(relative(file, folder))
         columns["cutout_index"].append(None)
         columns["cutout_ok"].append(bool(measured["cutout_ok"][0]))
         columns["status"].append(verdict(known["status"], str(measured["status"][0])))
@@ -307,16 +321,3 @@ def _centre(images: Images, crop: int | None, name: str) -> Images:
         raise InputError(f"{name} of {size} px cannot be cropped to {crop}", "give a smaller crop")
     start = (size - crop) // 2
     return images[:, start : start + crop, start : start + crop]
-
-
-def _joined(root: str | Path, path: str) -> str:
-    if is_s3(path) or os.path.isabs(path):
-        return path
-    return f"{str(root).rstrip('/')}/{path}" if is_s3(root) else str(Path(root) / path)
-
-
-def _relative(path: str | Path, folder: str | Path) -> str:
-    text, base = str(path).rstrip("/"), str(folder).rstrip("/")
-    if is_s3(text):
-        return text.removeprefix(base + "/") if is_s3(base) else text
-    return text if is_s3(base) else Path(os.path.relpath(text, base)).as_posix()

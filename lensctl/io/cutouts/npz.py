@@ -5,11 +5,12 @@ The same arrays always give the same bytes: members in the order given, dated 19
 
 from __future__ import annotations
 
-import errno
 import functools
 import io
+import math
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -21,13 +22,20 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from lensctl.rules.errors import InputError
+from lensctl.io.cutouts.layout import LARGEST_PX
+from lensctl.io.paths import refuse_device
+from lensctl.io.storage.atomic import replace_file
+from lensctl.io.unpacking import DEFLATE, inflated
+from lensctl.rules.errors import InputError, first_line
 
 CUTOUT = "cutout"
 META = "meta_"
 PROVENANCE = "meta_lensctl_provenance"
 """Member with the provenance, as JSON bytes."""
 REQUIRED = (CUTOUT, "meta_galaxy_id", "meta_ra", "meta_dec")
+LARGEST_BYTES = LARGEST_PX**2 * 4 * 8
+"""Of a file, and of what it unpacks to: the largest cutout, in eight bands."""
+LARGEST_META_BYTES = 16 << 20
 DOS_1980 = 33  # 1980-01-01 as ZIP writes dates
 DEFLATE_LEVEL = 6
 
@@ -60,16 +68,20 @@ def read_npz(path: str | Path, data: bytes | None = None) -> Npz:
         No such file, an incomplete zip, a pickled member (never unpickled), a missing required key, a key that is
         neither `cutout` nor `meta_*`, pixels that are not (S, S, B) float32, a non-numeric `meta_ra`.
     """
+    if data is None:
+        refuse_device(path)
     try:
-        members = _members(Path(path).read_bytes() if data is None else data)
+        members = members_of(read_bounded(path) if data is None else data)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "check the path") from error
-    except _Pickled as error:
+    except Pickled as error:
         raise InputError(
             f"{path}: '{error}' is pickled and will not be read", "write it without Python objects"
         ) from error
-    except _BROKEN as error:
-        raise InputError(f"{path}: not a complete .npz file ({error})", "fetch or make it again") from error
+    except BROKEN as error:
+        raise InputError(
+            f"{path}: not a complete .npz file ({first_line(error, 120)})", "fetch or make it again"
+        ) from error
     missing = [key for key in REQUIRED if key not in members]
     if missing:
         found = ", ".join(list(members)[:8])
@@ -84,32 +96,77 @@ def read_npz(path: str | Path, data: bytes | None = None) -> Npz:
     if cutout.ndim != 3 or cutout.shape[0] != cutout.shape[1] or not cutout.size:
         raise InputError(f"{path}: cutout has shape {cutout.shape}", "write it as (size, size, bands)")
     for key, kinds in (("meta_galaxy_id", "U"), ("meta_ra", "fiu"), ("meta_dec", "fiu")):
-        if members[key].ndim or members[key].dtype.kind not in kinds:
+        value = members[key]
+        if value.ndim or value.dtype.kind not in kinds or (kinds != "U" and not np.isfinite(value)):
             wanted = "a string" if kinds == "U" else "a number"
             raise InputError(f"{path}: {key} is not {wanted}", f"write it as {wanted}, not an array")
+    if text_in(members["meta_galaxy_id"]) is None:
+        raise InputError(f"{path}: meta_galaxy_id is not text", "write it as a string of whole characters")
     return Npz(cutout, members)
 
 
-class _Pickled(Exception):
+def text_in(value: Array) -> str | None:
+    """A string scalar as text; None if it holds what is no character, such as half of a pair."""
+    try:
+        text = str(value.item())
+        text.encode().decode()
+    except UnicodeError:
+        return None
+    return text
+
+
+class Pickled(Exception):
     """A member holds Python objects."""
 
 
-_BROKEN = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, NotImplementedError, RuntimeError)
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    EOFError,
+    MemoryError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+)
 """What damaged, encrypted or truncated zips and arrays raise."""
 
 
-def _members(data: bytes) -> dict[str, Array]:
+def read_bounded(path: str | Path) -> bytes:
+    """The content of a file; ValueError if it is larger than any of ours."""
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size > LARGEST_BYTES:
+            raise ValueError("larger than the largest cutout")
+        return file.read(LARGEST_BYTES)
+
+
+def members_of(data: bytes) -> dict[str, Array]:
+    """The arrays in the bytes of an .npz file, by name; raises one of BROKEN, or Pickled.
+
+    Nothing is unpacked beyond the size of the largest cutout, or, of a `meta_*`, beyond that of a small array.
+    """
     members: dict[str, Array] = {}
     simple = _simple_members(data)
     if simple is not None:
         return {name: _from_npy(raw, name) for name, raw in simple.items()}
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        room = LARGEST_BYTES
         for info in archive.infolist():
             name = info.filename.removesuffix(".npy")
             if name == info.filename or name in members:
                 raise ValueError(f"member '{info.filename}' is not one .npy array")
-            members[name] = _from_npy(archive.read(info), name)
+            room = _room_after(name, info.file_size, room)
+            with archive.open(info) as stream:
+                members[name] = _from_npy(stream.read(info.file_size), name)
     return members
+
+
+def _room_after(name: str, size: int, room: int) -> int:
+    """What is left of the largest size after a member; ValueError for one that is larger than any of ours."""
+    if size > (min(room, LARGEST_META_BYTES) if name.startswith(META) else room):
+        raise ValueError(f"member '{name[:80]}' would take {size / 1e6:,.0f} MB")
+    return room - size
 
 
 _END, _ENTRY, _LOCAL = struct.Struct("<4s4xHHIIH"), struct.Struct("<4s4xHH4xIIIHHH8xI"), struct.Struct("<4s22xHH")
@@ -121,6 +178,7 @@ def _simple_members(data: bytes) -> dict[str, Raw] | None:
     None for any other or a damaged zip, which `zipfile` then handles.
     """
     members: dict[str, Raw] = {}
+    room = LARGEST_BYTES
     view = memoryview(data)
     try:
         mark, here, count, length, at, comment = _END.unpack_from(data, len(data) - _END.size)
@@ -136,16 +194,17 @@ def _simple_members(data: bytes) -> dict[str, Raw] | None:
                 return None
             if data[local + 30 : local + 30 + local_named] != name or start + packed > len(data):
                 return None
+            key = name[:-4].decode("ascii")
+            room = _room_after(key, size, room)
             if method == zipfile.ZIP_DEFLATED:
-                raw = zlib.decompress(raw, -15, size)
+                raw = inflated(raw, size, DEFLATE)
             elif method != zipfile.ZIP_STORED:
                 return None
-            key = name[:-4].decode("ascii")
             if len(raw) != size or zlib.crc32(raw) != check or key in members:
                 return None
             members[key] = raw
             at += 46 + named + extra + noted
-    except (struct.error, zlib.error, UnicodeDecodeError):
+    except (struct.error, UnicodeDecodeError):
         return None
     return members
 
@@ -157,9 +216,11 @@ def _from_npy(raw: Raw, name: str) -> Array:
         return _from_rare_npy(bytes(raw), name)
     shape, order, dtype = _header(head)
     if dtype.hasobject:
-        raise _Pickled(name)
-    if dtype.names:
+        raise Pickled(name)
+    if dtype.names or dtype.subdtype:
         raise ValueError(f"member '{name}' is a table, not an array")
+    if math.prod(shape) > len(raw):
+        raise ValueError(f"member '{name}' has more values than bytes")
     try:
         return np.ndarray(shape, dtype, raw, start, order=order)
     except TypeError as error:  # bytes are missing
@@ -173,7 +234,7 @@ def _from_rare_npy(raw: bytes, name: str) -> Array:
     if version not in ((2, 0), (3, 0)):
         raise ValueError(f"member '{name}' has .npy version {version}")
     if npy.read_array_header_2_0(stream)[2].hasobject:
-        raise _Pickled(name)
+        raise Pickled(name)
     stream.seek(0)
     return np.asarray(npy.read_array(stream, allow_pickle=False))
 
@@ -258,20 +319,6 @@ def write_npz(
 ) -> None:
     """Write one file atomically, replacing an existing one; with `keep`, only if its length differs."""
     pieces = encode(cutout, meta, compress)
-    length = sum(map(len, pieces))
-    if keep and os.path.exists(path) and os.path.getsize(path) == length:
+    if keep and os.path.exists(path) and os.path.getsize(path) == sum(map(len, pieces)):
         return
-    folder, name = os.path.split(path)
-    part = os.path.join(folder, f".{name}.part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-    try:
-        for start in range(0, len(pieces), 512):  # writev takes at most 1024 pieces
-            length -= os.writev(handle, pieces[start : start + 512])
-        if length:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-    except OSError:
-        os.unlink(part)
-        raise
-    finally:
-        os.close(handle)
-    os.replace(part, path)
+    replace_file(path, pieces, flush=False)

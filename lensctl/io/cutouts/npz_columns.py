@@ -119,24 +119,15 @@ def _kind(value: Array) -> str:
     name = value.dtype.str
     if name in _PLAIN:
         return name
+    if value.dtype.kind == "U" and npz.text_in(value) is None:
+        return NPY
     if value.dtype.kind in "US" and name[0] != ">":
         item = value.item()
-        exact = np.asarray(item)
-        if exact.tobytes() == value.tobytes():
-            return value.dtype.kind if _is_utf8(item) else NPY
+        if np.asarray(item).tobytes() == value.tobytes():
+            return value.dtype.kind
         if np.asarray(item, value.dtype).tobytes() == value.tobytes():
-            return name if _is_utf8(item) else NPY
+            return name
     return NPY
-
-
-def _is_utf8(item: str | bytes) -> bool:
-    """Whether a string can be encoded as UTF-8, which a lone surrogate cannot."""
-    if isinstance(item, str):
-        try:
-            item.encode()
-        except UnicodeEncodeError:
-            return False
-    return True
 
 
 def _plain(value: Array, kind: str) -> Any:

@@ -37,6 +37,7 @@ def write(
     *,
     compress: bool = False,
     ok_only: bool = False,
+    check: bool = True,
     overwrite: bool = False,
     processes: int | None = None,
     advance: Callable[[int], None] = lambda done: None,
@@ -54,6 +55,8 @@ def write(
         Deflate, as in the plan's files.
     ok_only : bool
         Skip cutouts that are not `cutout_ok`.
+    check : bool
+        Compare the pixels with the store's `cutout_sha256`.
     processes : int, optional
         One per core if not given.
     advance : callable
@@ -68,7 +71,7 @@ def write(
     refuse_bad_names(known["galaxy_id"].to_pylist())
     identity = {"step": chain[-1].as_dict(), "store": store.digest}
     with resumable.job(folder, identity, overwrite=overwrite) as job:
-        one = functools.partial(_write_shard, store.path, str(job.built), to_json(chain), compress, ok_only)
+        one = functools.partial(_write_shard, store.path, str(job.built), to_json(chain), compress, ok_only, check)
         count = 0
         _opened.cache_clear()  # the path may have held another store
         for done in workers.each(one, range(store.layout.shards), processes):
@@ -79,11 +82,13 @@ def write(
     return count
 
 
-def _write_shard(store_path: str, folder: str, chain: str, compress: bool, ok_only: bool, shard: int) -> int:
+def _write_shard(
+    store_path: str, folder: str, chain: str, compress: bool, ok_only: bool, check: bool, shard: int
+) -> int:
     store = _opened(store_path)
     start, stop = store.layout.span(shard)
     metas = metas_of(store, start, stop)
-    images = store.read_range(start, stop)
+    images = store.read_range(start, stop, check=check)
     ok = store.index["cutout_ok"].slice(start, stop - start).to_pylist()
     ids = store.index["galaxy_id"].slice(start, stop - start).to_pylist()
     steps = np.array(chain.encode())

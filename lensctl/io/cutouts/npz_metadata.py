@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from lensctl.io.cutouts.npz import text_in
 from lensctl.rules.survey import Survey
 
 Array = NDArray[Any]
@@ -92,7 +93,7 @@ def _plain(value: Array, name: str) -> Any:
     if value.ndim:
         return None
     if name in TEXT:
-        return str(value.item()) or None if value.dtype.kind == "U" else None
+        return text_in(value) or None if value.dtype.kind == "U" else None
     number = _number(value.item()) if value.dtype.kind in "fiu" else None
     if number is None or name not in WHOLE:
         return number

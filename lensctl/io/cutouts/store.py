@@ -6,7 +6,6 @@ Any Zarr reader opens `images` (row, y, x, band) and the per-row arrays; any par
 from __future__ import annotations
 
 import functools
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from lensctl.io.cutouts.arrays import open_array, tensorstore_errors
 from lensctl.io.cutouts.layout import ATTRIBUTE, FORMAT, GROUP, IMAGES, INDEX, KIND, Layout
+from lensctl.io.cutouts.recorded import Recorded
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, from_list, survey_of
 from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.unpacking import read_parquet_file
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, first_line
 from lensctl.rules.survey import Survey
 
@@ -39,7 +41,7 @@ class Store:
     path : str
         Local folder or `s3://`.
     changing : bool
-        Some of its shards are being rewritten by this run.
+        Some of its shards are being rewritten by this run, so pixels are not compared with the index.
 
     Raises
     ------
@@ -107,7 +109,7 @@ class Store:
         known = self.columns("layer", "pixel_scale_arcsec")
         layers, scales = (pc.unique(known[name].drop_null()).to_pylist() for name in known.column_names)
         others = [layer for layer in layers if not layer.startswith(survey.layer.split("-")[0])]
-        others += [f"{s:g} arcsec per pixel" for s in scales if abs(s / survey.pixel_scale_arcsec - 1) > 0.01]
+        others += [f"{s:g} arcsec per pixel" for s in scales if not abs(s / survey.pixel_scale_arcsec - 1) <= 0.01]
         if others:
             raise InputError(
                 f"{self.path} names no survey, and is not of {survey.name}: {', '.join(others)}",
@@ -127,12 +129,11 @@ class Store:
     def columns(self, *names: str) -> pa.Table:
         """Read some columns of the index; all if none is named."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         try:
             with self._files.open_input_file(f"{self._base}/{INDEX}") as file:
-                return pq.read_table(file, columns=list(names) or None)
-        except (pa.ArrowException, OSError) as error:
+                return read_parquet_file(file, list(names) or None)
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{self.path}/{INDEX}: cannot be read ({first_line(error)})", "make it again") from error
 
     @functools.cached_property
@@ -140,7 +141,7 @@ class Store:
         """Digest of the index, which includes each cutout's digest; columns that vary between runs do not count."""
         return digests.of_table(self.index)
 
-    def read(self, rows: ArrayLike, crop: int | None = None) -> Images:
+    def read(self, rows: ArrayLike, crop: int | None = None, *, check: bool = True) -> Images:
         """Cutouts of some rows, in the order given; rows may repeat.
 
         Parameters
@@ -148,6 +149,8 @@ class Store:
         rows : (n,) int
         crop : int, optional
             Only the central `crop` pixels of each side.
+        check : bool
+            Compare the pixels of whole cutouts with the index's `cutout_sha256`.
 
         Returns
         -------
@@ -157,7 +160,8 @@ class Store:
         Raises
         ------
         InputError
-            A row out of range, a crop larger than the cutouts, or a damaged shard.
+            A row out of range, a crop larger than the cutouts, a damaged or missing shard, or pixels other than those
+            recorded.
         """
         wanted = np.asarray(rows, np.int64).reshape(-1)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= self.n):
@@ -165,24 +169,23 @@ class Store:
             raise InputError(
                 f"{self.path}: no row {outside}, the store has {self.n} cutouts", "is it the store of this table?"
             )
-        side = self._side(crop)
-        return self._read((wanted, side, side)) if wanted.size else self._none(crop)
+        return self._read(wanted, wanted, crop, check=check) if wanted.size else self._none(crop)
 
-    def read_range(self, start: int, stop: int, crop: int | None = None) -> Images:
+    def read_range(self, start: int, stop: int, crop: int | None = None, *, check: bool = True) -> Images:
         """Cutouts of rows `start` to `stop` (exclusive), like `read`."""
         if not 0 <= start <= stop <= self.n:
             raise InputError(
                 f"{self.path}: no rows {start} to {stop}, the store has {self.n} cutouts", "is it the right store?"
             )
-        side = self._side(crop)
-        return self._read((slice(start, stop), side, side)) if stop > start else self._none(crop)
+        rows = np.arange(start, stop)
+        return self._read(slice(start, stop), rows, crop, check=check) if stop > start else self._none(crop)
 
     def read_plane(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop` (exclusive) of an additional array such as `invvar`: (n, S, S, B) or (n, S, S)."""
         if name not in self.layout.planes:
             raise InputError(f"{self.path}: no array '{name}'", "make the store with --planes")
         with tensorstore_errors(self.path):
-            return np.asarray(open_array(f"{self.path}/{name}", read=True)[start:stop].read().result())
+            return np.asarray(self._opened(name)[start:stop].read().result())
 
     def _side(self, crop: int | None) -> slice:
         if crop is None:
@@ -193,16 +196,38 @@ class Store:
         return slice(start, start + crop)
 
     def _none(self, crop: int | None) -> Images:
-        side = self.size if crop is None else crop
-        return np.empty((0, side, side, len(self.bands)), np.float32)
+        side = self._side(crop)
+        width = side.stop - side.start
+        return np.empty((0, width, width, len(self.bands)), np.float32)
 
-    def _read(self, where: tuple[Any, ...]) -> Images:
+    def _read(self, where: Any, rows: NDArray[np.int64], crop: int | None, *, check: bool) -> Images:
+        side, compared = self._side(crop), check and not self._changing
         with tensorstore_errors(self.path):
-            return np.asarray(self._images[where].read().result())
+            cut = self._images[where] if compared else self._images[where, side, side]
+            images = np.asarray(cut.read().result())
+        if not compared:
+            return images
+        self.recorded.refuse_other_pixels(rows, images, self.path, "copy or make the store again")
+        return images[:, side, side]
+
+    @functools.cached_property
+    def recorded(self) -> Recorded:
+        """What the index recorded of each cutout's pixels."""
+        known = self.columns("galaxy_id", "cutout_sha256").combine_chunks()
+        return Recorded(*(known[name].combine_chunks() for name in known.column_names))
 
     @functools.cached_property
     def _images(self) -> Any:
-        return open_array(f"{self.path}/{IMAGES}", read=True)
+        return self._opened(IMAGES)
+
+    def _opened(self, name: str) -> Any:
+        """An array of pixels; InputError if its own metadata says another shape, or other chunks than one a cutout."""
+        array, shape = open_array(f"{self.path}/{name}", read=True), self.layout.shape(name)
+        if tuple(array.shape) != shape or tuple(array.chunk_layout.read_chunk.shape) != (1, *shape[1:]):
+            raise InputError(
+                f"{self.path}/{name}/{GROUP}: not the shape or chunks of the store", "make the store again"
+            )
+        return array
 
     def __getstate__(self) -> dict[str, Any]:
         """Only the path travels to another process."""
@@ -214,7 +239,7 @@ class Store:
     def _json(self, name: str) -> dict[str, Any]:
         try:
             with self._files.open_input_stream(f"{self._base}/{name}") as stream:
-                found = json.loads(stream.read())
+                found = json_value(stream.read())
         except FileNotFoundError as error:
             why = (
                 "no such store" if self._is_absent() else f"{name} is missing: not a cutout store, or an incomplete one"

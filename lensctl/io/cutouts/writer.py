@@ -26,6 +26,7 @@ from lensctl.io.provenance.steps import Chain, stamp, survey_of, to_list
 from lensctl.io.storage.atomic import sync_to_disk
 from lensctl.io.storage.growing_folders import GrowingFolder
 from lensctl.io.storage.s3 import is_s3
+from lensctl.rules.config import json_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -123,7 +124,7 @@ class StoreWriter:
     def _plane_bytes(self) -> dict[str, dict[str, list[int]]]:
         if not self.layout.planes:
             return {}
-        noted = [json.loads(note) for note in self.notes(PLANE_BYTES)]
+        noted = [json_value(note) for note in self.notes(PLANE_BYTES)]
         return {"plane_bytes": {name: [sizes[name] for sizes in noted] for name in self.layout.planes}}
 
     def _parts(self) -> Iterator[bytes]:
@@ -202,7 +203,7 @@ class ShardWriter:
 
         try:
             noted = pq.read_schema(io.BytesIO(self.place.part(_part_name(shard)))).metadata
-            if self.layout.planes and json.loads(noted[PLANE_BYTES]) != self._plane_sizes(shard):
+            if self.layout.planes and json_value(noted[PLANE_BYTES]) != self._plane_sizes(shard):
                 return False
             return int(noted[SHARD_BYTES]) == self.place.size(self.layout.file(shard))
         except (OSError, pa.ArrowException, KeyError, TypeError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lensctl.io.fits.header import Header
+from lensctl.io.fits.header import Header, count_of
+from lensctl.io.unpacking import inflated
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 GZIP_MAGIC = b"\x1f\x8b"
 RICE_BLOCK = 32
+LARGEST_TILE_BYTES = 256 << 20
 
 
 def is_packed(header: Header) -> bool:
@@ -24,7 +26,7 @@ def is_packed(header: Header) -> bool:
 def as_unpacked(header: Header) -> Header:
     """The header of the unpacked table, as far as its row layout is concerned."""
     plain: Header = {**header, "NAXIS1": header["ZNAXIS1"], "NAXIS2": header["ZNAXIS2"]}
-    for i in range(1, int(header["TFIELDS"]) + 1):
+    for i in range(1, count_of(header, "TFIELDS") + 1):
         plain[f"TFORM{i}"] = header[f"ZFORM{i}"]
     return plain
 
@@ -48,13 +50,18 @@ def packed_tiles(
     """
     import numpy as np
 
-    count, length = int(header["ZNAXIS2"]), int(header["ZTILELEN"])
-    width, fields = int(header["NAXIS1"]), int(header["TFIELDS"])
+    count, length = count_of(header, "ZNAXIS2"), count_of(header, "ZTILELEN")
+    width, fields, tiles = (count_of(header, key) for key in ("NAXIS1", "TFIELDS", "NAXIS2"))
+    if not length or tiles != -(-count // length) or min(length, count) * row.itemsize > LARGEST_TILE_BYTES:
+        raise ValueError(f"{tiles} tiles of {length} rows for {count} rows of {row.itemsize} bytes")
+    end = file.seek(0, os.SEEK_END)
+    if start + width * tiles > end:
+        raise ValueError("truncated")
     file.seek(start)
-    table = file.read(width * int(header["NAXIS2"]))
+    table = file.read(width * tiles)
     pointer = ">i8" if width == 16 * fields else ">i4"
     spans = np.frombuffer(table, pointer).reshape(-1, fields, 2)  # length in bytes, and offset in the heap
-    heap = start + int(header.get("THEAP", len(table)))
+    heap = start + count_of(header, "THEAP", len(table))
     order = [str(header.get(f"TTYPE{i}", "")).strip().lower() for i in range(1, fields + 1)]
     for tile, first in enumerate(range(0, count, length)):
         rows = min(length, count - first)
@@ -62,6 +69,8 @@ def packed_tiles(
         for name in names:
             at = order.index(name)
             size, offset = (int(value) for value in spans[tile, at])
+            if not 0 <= size <= end - heap or not 0 <= offset <= end - heap:
+                raise ValueError("a tile lies outside the file")
             file.seek(heap + offset)
             records[name] = _column(file.read(size), str(header.get(f"ZCTYP{at + 1}", "")), row[name], rows)
         yield first, records
@@ -74,7 +83,7 @@ def _column(data: bytes, compression: str, kind: np.dtype[Any], rows: int) -> ND
     import numpy as np
 
     if data[:2] == GZIP_MAGIC:
-        data = gzip.decompress(data)
+        data = inflated(data, rows * kind.itemsize)
         if compression.strip() == "GZIP_2":  # first bytes of all values, then second bytes, ...
             data = np.frombuffer(data, np.uint8).reshape(kind.itemsize, -1).T.tobytes()
     elif compression.strip() == "RICE_1":

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lensctl.io.fits.header import Header, Image
+from lensctl.io.fits.header import Header, Image, count_of
 from lensctl.io.fits.tiles import Table, no_tiles, spans_of, table_bytes, tile_shape, tile_table
 
 BLOCK_PIXELS, BYTES_OF_PIXEL = 32, 4
@@ -30,7 +30,7 @@ class RiceTiles:
         self._image, self._read = image, read
         self._spans = spans_of(image, table, DATA)
         self._scale, self._zero = table[SCALE].astype(float), table[ZERO].astype(float)
-        self._first = int(image.header.get("ZDITHER0", 0))
+        self._first = count_of(image.header, "ZDITHER0", 0)
         self._dither = DITHERS[str(image.header["ZQUANTIZ"])]
         self._blank = image.header.get("ZBLANK")
         self._across = no_tiles(image).shape[1]

@@ -12,7 +12,6 @@ import hashlib
 import io
 import itertools
 import re
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lensctl.io.fits.header import BLOCK, Header, data_bytes, read_header
+from lensctl.io.fits.header import BLOCK, Header, count_of, data_bytes, read_header
 from lensctl.io.fits.packed_tables import GZIP_MAGIC, as_unpacked, is_packed, packed_tiles
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError, LensctlError, first_line
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ def layout(header: Header) -> RowLayout:
     import numpy as np
 
     names, plain, offset = [], {}, 0
-    for i in range(1, int(header["TFIELDS"]) + 1):
-        form = re.match(r"(\d*)([LXBIJKAEDCMPQ])", str(header[f"TFORM{i}"]))
+    for i in range(1, count_of(header, "TFIELDS") + 1):
+        form = re.match(r"(\d{0,9})([LXBIJKAEDCMPQ])", str(header.get(f"TFORM{i}", "")))
         if not form:
-            raise ValueError(f"TFORM{i} is {header[f'TFORM{i}']}")
+            raise ValueError(f"TFORM{i} is {header.get(f'TFORM{i}')}")
         count, kind = int(form[1] or 1), form[2]
         name = str(header.get(f"TTYPE{i}", f"col{i}")).strip().lower()
         scaled = header.get(f"TSCAL{i}", 1) != 1 or header.get(f"TZERO{i}", 0) != 0
@@ -103,11 +103,11 @@ def layout(header: Header) -> RowLayout:
             if not scaled:
                 plain[name] = (f"S{count}" if kind == "A" else CODES[kind], offset)
         offset += -(-count // 8) if kind == "X" else count * BYTES[kind]
-    if offset != int(header["NAXIS1"]):
+    if offset != count_of(header, "NAXIS1") or offset > BATCH_BYTES:
         raise ValueError(f"its columns take {offset} bytes, a row {header['NAXIS1']}")
     formats, offsets = [form for form, _ in plain.values()], [at for _, at in plain.values()]
     row = np.dtype({"names": list(plain), "formats": formats, "offsets": offsets, "itemsize": offset})
-    return RowLayout(tuple(names), row, int(header["NAXIS2"]))
+    return RowLayout(tuple(names), row, count_of(header, "NAXIS2"))
 
 
 class Reading:
@@ -193,7 +193,7 @@ def open_fits_table(path: str) -> Iterator[Reading]:
         if is_s3(path):
             from lensctl.io.storage import s3
 
-            local = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / path.rsplit("/", 1)[-1])
+            local = str(stack.enter_context(temporary_folder("catalogue")) / path.rsplit("/", 1)[-1])
             s3.download(path, Path(local))
         if not Path(local).is_file():
             raise InputError(f"{path}: no such file", "check the path")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lensctl.io.fits.header import Header, Image
+from lensctl.io.fits.header import BLOCK, MOST_BYTES_A_PIXEL, Header, Image, count_of
 
 DAMAGED = "the tile table is damaged"
 PIECE = (100, 100)  # tile of an uncompressed image, in rows and columns
@@ -60,7 +61,7 @@ def pixels_of(image: Image, blocks: Iterator[tuple[slice, slice]]) -> Iterator[t
 
 def table_bytes(image: Image) -> int:
     """Length in bytes of a compressed image's tile table, at the start of its data; 0 if uncompressed."""
-    return int(image.header["NAXIS1"]) * int(image.header["NAXIS2"]) if is_compressed(image) else 0
+    return count_of(image.header, "NAXIS1") * count_of(image.header, "NAXIS2") if is_compressed(image) else 0
 
 
 def tile_table(image: Image, table: bytes) -> Table:
@@ -87,7 +88,7 @@ def tile_table(image: Image, table: bytes) -> Table:
         kind = FORMS[item] if not pointer else ">i8" if pointer == "Q" else ">i4"
         fields.append((name, kind, (2,) if pointer else (repeat,) if repeat != 1 else ()))
     row = np.dtype(fields)
-    if row.itemsize != int(image.header["NAXIS1"]) or len(table) != row.itemsize * no_tiles(image).size:
+    if row.itemsize != count_of(image.header, "NAXIS1") or len(table) != row.itemsize * no_tiles(image).size:
         raise ValueError(DAMAGED)
     return np.frombuffer(table, row)
 
@@ -98,12 +99,14 @@ def spans_of(image: Image, table: Table, name: str) -> Spans:
     Raises ValueError if a tile lies outside the data.
     """
     item = np.dtype(FORMS[_columns(image.header)[name][2]]).itemsize
-    heap = image.data_start + int(image.header.get("THEAP", table_bytes(image)))
+    heap = image.data_start + count_of(image.header, "THEAP", table_bytes(image))
     pair = table[name].astype(np.int64)
     start = np.where(pair[:, 0] > 0, heap + pair[:, 1], heap)
     spans = np.stack([start, start + pair[:, 0] * item], axis=1)
     end = image.data_start + image.data_bytes
-    if spans.min() < heap or spans.max() > end or (spans[:, 1] < spans[:, 0]).any():
+    length = spans[:, 1] - spans[:, 0]
+    longest = math.prod(tile_shape(image)) * MOST_BYTES_A_PIXEL + BLOCK
+    if spans.min() < heap or spans.max() > end or length.min() < 0 or length.max() > longest:
         raise ValueError(DAMAGED)
     return spans
 
@@ -121,8 +124,8 @@ def tile_spans(image: Image, table: bytes) -> Spans:
 def _columns(header: Header) -> dict[str, tuple[int, str, str]]:
     """For each non-empty column: repeat count, P or Q if it points to the heap, and item type."""
     found = {}
-    for column in range(1, int(header["TFIELDS"]) + 1):
-        form = re.match(r"(\d*)([PQ]?)([A-Z])", str(header[f"TFORM{column}"]))
+    for column in range(1, count_of(header, "TFIELDS") + 1):
+        form = re.match(r"(\d{0,9})([PQ]?)([A-Z])", str(header.get(f"TFORM{column}", "")))
         if form is None or form[3] not in FORMS:
             raise ValueError(f"column {column} of the tile table has an unknown type")
         if form[1] != "0":

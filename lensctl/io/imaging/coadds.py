@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lensctl.astro.wcs import nearest_pixel
-from lensctl.io import workers
+from lensctl.io import event_loop, workers
 from lensctl.io.cutouts.layout import EXTRAS
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.brick_reader import Box, Memory, OpenBrick, Pixels, planes_of, reason_of
@@ -165,7 +165,7 @@ class Coadds:
             of_brick.setdefault(brick, []).append(row)
         outside = of_brick.pop(None, [])
         _set(cuts, outside, status="outside_footprint", error="not in any brick of the survey")
-        asyncio.run(self._cut_all({name: np.array(rows) for name, rows in of_brick.items() if name}, ra, dec, cuts))
+        event_loop.run(self._cut_all({name: np.array(rows) for name, rows in of_brick.items() if name}, ra, dec, cuts))
         return cuts
 
     def close(self) -> None:
@@ -283,7 +283,7 @@ class Coadds:
 
     def _refuse_other_scale(self, brick: OpenBrick) -> None:
         found, wanted = brick.tan.pixel_scale_arcsec, self.survey.pixel_scale_arcsec
-        if abs(found / wanted - 1) > SCALE_TOLERANCE:
+        if not abs(found / wanted - 1) <= SCALE_TOLERANCE:
             raise InputError(
                 f"brick {brick.name} has pixels of {found:.4g} arcsec, survey {self.survey.name} of {wanted:g}",
                 "name the survey of these coadds with --survey",

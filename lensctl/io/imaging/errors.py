@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from lensctl.rules.errors import ServiceError
+
+
+class NothingAnswered(ServiceError):
+    """A service answered no request at all: there is nothing of it to keep."""
+
 
 class Unanswered(Exception):
     """A remote source did not deliver what was requested; a transient failure.

@@ -13,11 +13,15 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lensctl import __version__
+from lensctl.io.addresses import address_of
 from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.storage import s3
 from lensctl.io.storage.retry import RetryPolicy
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError, ServiceError
+
+LARGEST_BYTES = 8 << 30
+"""Of an object: more than any coadd."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,14 @@ class Objects:
             bucket, key = s3.split_url(url)
             self._store, self._prefix, self._whole = s3.object_store(bucket), key.strip("/"), bucket
         else:
-            parts = urlsplit(url)
-            if not parts.hostname:
-                raise InputError(f"{url}: no host name", "write it as https://host/path")
+            server = address_of(url, "--root")
             client: dict[str, Any] = {"timeout": timedelta(seconds=timeout), "allow_http": True}
             client |= {"connect_timeout": timedelta(seconds=min(timeout, 10.0)), "user_agent": f"lensctl/{__version__}"}
             retry = RetryPolicy(tries).for_obstore(timeout)
-            where = f"{parts.scheme}://{parts.netloc}"
-            self._store = HTTPStore.from_url(where, client_options=client, retry_config=retry)  # type: ignore[arg-type]
+            client |= {"default_headers": dict(server.headers)} if server.headers else {}
+            parts = urlsplit(server.base)
+            host = server.sent(f"{parts.scheme}://{parts.netloc}/")
+            self._store = HTTPStore.from_url(host, client_options=client, retry_config=retry)  # type: ignore[arg-type]
             self._prefix, self._whole = unquote(parts.path).strip("/"), "."
 
     def name(self, above: bool = False) -> str:
@@ -96,8 +100,8 @@ class Objects:
             return False
         return True
 
-    def download(self, name: str, file: Path, *, above: bool = False) -> bool:
-        """Fetch an object from the root or its parent folder; returns False if there is none."""
+    def download(self, name: str, file: Path, most: int, *, above: bool = False) -> bool:
+        """Fetch an object of at most `most` bytes from the root or its parent folder; False if there is none."""
         import obstore
         from obstore.exceptions import BaseError, PermissionDeniedError
 
@@ -107,6 +111,10 @@ class Objects:
             with file.open("wb") as out:
                 for chunk in obstore.get(self._store, self._key(name, above)).stream():
                     out.write(chunk)
+                    if out.tell() > most:
+                        raise InputError(
+                            f"{self.url}: {name} is larger than {most / 1e6:,.0f} MB", "is it the right root?"
+                        )
         except (FileNotFoundError, PermissionDeniedError):
             return False
         except (BaseError, OSError) as error:
@@ -150,7 +158,10 @@ class Objects:
 
         async with _obstore_errors():
             response = await obstore.get_async(self._store, self._key(name), options=options)
-            return response, Version(response.meta["size"], response.meta["e_tag"])
+        version = Version(response.meta["size"], response.meta["e_tag"])
+        if version.size > LARGEST_BYTES:
+            raise ValueError(f"{version.size} bytes are no coadd")
+        return response, version
 
     def _key(self, name: str, above: bool = False) -> str:
         prefix = self._prefix.rpartition("/")[0] if above else self._prefix

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from lensctl.io.fits.header import Image, find_image
+from lensctl.io.fits.header import BLOCK, Image, find_image
 from lensctl.io.fits.rice import RiceTiles
 from lensctl.io.fits.tiles import Mask
 from lensctl.io.imaging.bricks import BRICK_TABLES, Pixels, file_names, read_bricks
@@ -17,6 +19,9 @@ from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+PIECE_BYTES = 1 << 20
 
 
 class LocalBricks:
@@ -86,11 +91,9 @@ class FitsFile:
         self._handle: int | None = None
         self._tiles: RiceTiles | None = None
         self._tiles_checked = path.name.endswith(".gz")
+        self._unpacked: BinaryIO | None = None
         if path.name.endswith(".gz"):
-            import gzip
-
-            with gzip.open(path, "rb") as file:
-                self.image = find_image(file)  # type: ignore[arg-type]
+            self._unpack()
         else:
             with path.open("rb") as file:
                 self.image = find_image(file)
@@ -117,6 +120,25 @@ class FitsFile:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+        if self._unpacked is not None:
+            self._unpacked.close()
+            self._unpacked = None
+
+    def _unpack(self) -> None:
+        """Read from a copy instead, without a name, that holds the unpacked file up to the end of its image."""
+        with gzip.open(self.path, "rb") as packed:
+            self.image = find_image(packed)  # type: ignore[arg-type]
+            needed = self.image.data_start + self.image.data_bytes
+            copy = self._unpacked = tempfile.TemporaryFile(prefix="lensctl-")  # noqa: SIM115
+            packed.seek(0)
+            while room := -(-needed // BLOCK) * BLOCK - copy.tell():
+                part = packed.read(min(room, PIECE_BYTES))
+                if not part:
+                    break
+                copy.write(part)
+        copy.flush()
+        refuse_short(self.image, copy.tell())
+        self.path = Path(f"/dev/fd/{copy.fileno()}")
 
     def _bytes(self, start: int, stop: int) -> bytes:
         if self._handle is None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lensctl.io.fits.header import MAGIC, find_image
+from lensctl.io.fits.header import LONGEST_HEADER, MAGIC, find_image
 from lensctl.io.fits.tiles import Mask, Spans, merged_spans, spans_needed, table_bytes, tile_spans
 from lensctl.io.imaging.bricks import BRICK_TABLES, file_names, read_bricks
 from lensctl.io.imaging.errors import Unanswered
@@ -17,14 +16,15 @@ from lensctl.io.imaging.http_ranges import NoRanges, Objects, Version
 from lensctl.io.imaging.local_bricks import FitsFile, refuse_not_2d, refuse_short
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Input, from_json, step_input
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LARGEST_NOTE, LARGEST_TABLE = 64 << 20, 1 << 30  # bytes of provenance, and of a table of bricks
 FIRST_BYTES = 64 << 10  # usually enough for headers and tile table of a coadd
-LONGEST_HEADER = 4 << 20
 GAP_BYTES = 32 << 10  # smaller gaps are fetched rather than split into separate requests
 
 
@@ -83,9 +83,9 @@ class RemoteBricks:
     def origin(self) -> tuple[Input, Chain] | None:
         """The root as an input of a step, from a `provenance.json` in it or its parent folder; None without one."""
         for above in (False, True):
-            with tempfile.TemporaryDirectory() as folder:
-                note = Path(folder) / "provenance.json"
-                if self._objects.download(note.name, note, above=above):
+            with temporary_folder("brick") as folder:
+                note = folder / "provenance.json"
+                if self._objects.download(note.name, note, LARGEST_NOTE, above=above):
                     chain = from_json(note.read_bytes(), f"{self.url}: {note.name}")
                     name = self._objects.name(above)
                     return step_input("root", name, digests.of_file(note), chain), chain
@@ -95,9 +95,9 @@ class RemoteBricks:
         """The survey's table of bricks, from the root or its parent folder; None if there is none."""
         for above in (False, True):
             for name in BRICK_TABLES:
-                with tempfile.TemporaryDirectory() as folder:
-                    file = Path(folder) / name
-                    if self._objects.download(name, file, above=above):
+                with temporary_folder("brick") as folder:
+                    file = folder / name
+                    if self._objects.download(name, file, LARGEST_TABLE, above=above):
                         return read_bricks(str(file))
         return None
 
@@ -117,7 +117,7 @@ class RemoteFile(FitsFile):
         self._objects, self._name = objects, name
         self._copy = tempfile.TemporaryFile(prefix="lensctl-")  # noqa: SIM115
         self.path = Path(f"/dev/fd/{self._copy.fileno()}")
-        self._hdus = self._handle = self._tiles = None
+        self._hdus = self._handle = self._tiles = self._unpacked = None
         self._tiles_checked = name.endswith(".gz")
         self._version: Version | None = None
         self._spans: Spans | None = None
@@ -199,8 +199,7 @@ class RemoteFile(FitsFile):
         self._refuse_other_version(await self._objects.read_whole(self._name, self._copy.fileno()))
         self._is_whole = True
         if self._name.endswith(".gz"):
-            with gzip.open(self.path, "rb") as file:
-                self.image = find_image(file)  # type: ignore[arg-type]
+            self._unpack()
         else:
             with self.path.open("rb") as file:
                 self.image = find_image(file)

@@ -70,8 +70,6 @@ class OpenedSource:
         Its provenance, if it has any.
     rows_per_second : float, optional
         Expected, if known.
-    may_fail : bool
-        Rows without pixels are only reported: the coadds do not have them.
     """
 
     source: CutoutSource
@@ -79,7 +77,6 @@ class OpenedSource:
     inputs: tuple[Input, ...] = ()
     chains: tuple[Chain, ...] = ()
     rows_per_second: float | None = None
-    may_fail: bool = True
 
 
 def _coadd(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSource:
@@ -125,8 +122,8 @@ def _viewer(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSou
     request = CutoutRequest.of(options.url, layout.size, survey, **asked)  # type: ignore[arg-type]
     source = ViewerSource(request, pace, lambda: datetime.now(UTC), options.connections, options.timeout)
     expected = options.rate or USUAL_ROWS_PER_SECOND * options.connections
-    parameters = {"url": options.url.rstrip("/"), **asked}
-    return OpenedSource(source, parameters, rows_per_second=expected, may_fail=False)
+    parameters = {"url": request.url, **asked}
+    return OpenedSource(source, parameters, rows_per_second=expected)
 
 
 SOURCES: Mapping[str, Callable[[SourceOptions, Layout, Survey], OpenedSource]] = {"viewer": _viewer, "coadd": _coadd}

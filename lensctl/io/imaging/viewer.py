@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lensctl import __version__
+from lensctl.io import event_loop
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.backoff import CircuitBreaker, Pace
+from lensctl.io.imaging.errors import NothingAnswered
 from lensctl.io.imaging.source import BEFORE, CUT_COLUMNS, Advance, Cuts, Task, complete
 from lensctl.io.imaging.viewer_response import MANY, Answer, CutoutRequest, judge, retry_after_seconds, shown_layer
 from lensctl.rules import quality
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from tenacity import RetryCallState
 
+OURS = {"User-Agent": f"lensctl/{__version__}", "Accept-Encoding": "identity"}
 OPEN_SHARDS = 2
 EXTRA_WORKERS = 4  # beyond the connections, so that validation and backoff leave no connection idle
 SWITCH_SECONDS = 0.0005  # so that the thread that measures and writes a shard does not delay responses
@@ -65,9 +68,7 @@ class ViewerSource:
         return self.request.survey
 
     def prepare(self, table: pa.Table) -> pa.Table:
-        """The table unchanged; InputError for an invalid URL."""
-        if not self.request.url.startswith(("http://", "https://")):
-            raise InputError(f"{self.request.url}: not an http URL", "give --url https://…/viewer")
+        """The table unchanged."""
         return table
 
     def order(self, shards: list[int]) -> list[int]:
@@ -80,14 +81,14 @@ class ViewerSource:
         Raises
         ------
         ServiceError
-            The service stays down; finished shards are kept.
+            The service stays down; finished shards are kept. NothingAnswered if it answered no request.
         InputError
             The service has no such layer.
         """
         default = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
         try:
-            asyncio.run(_Fetching(self, writer, advance).run(tasks))
+            event_loop.run(_Fetching(self, writer, advance).run(tasks))
         finally:
             sys.setswitchinterval(default)
 
@@ -121,6 +122,7 @@ class _Fetching:
         self.gate = CircuitBreaker(source.pace, max(4, 2 * source.connections), self._probe)
         self.good: tuple[float, float] | None = None  # a position that returned a cutout
         self.latest = (0.0, 0.0)
+        self.answered: bool | None = None  # None before the first request
         self.failures_at_start = 0
         self.room = asyncio.Semaphore(OPEN_SHARDS)
         self.free = asyncio.Semaphore(source.connections)
@@ -135,7 +137,8 @@ class _Fetching:
             async with aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self.source.connections),
                 timeout=aiohttp.ClientTimeout(total=self.source.timeout),
-                headers={"User-Agent": f"lensctl/{__version__}"},
+                headers={**OURS, **self.source.request.server.headers},
+                auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 read_bufsize=self.source.request.usual,  # a cutout in one read
             ) as self.session:
@@ -144,6 +147,8 @@ class _Fetching:
                 try:
                     await asyncio.gather(*workers)
                     await asyncio.gather(*self.writing)
+                    if self.answered is False:
+                        raise NothingAnswered(f"{self.source.request.url} answered no request", "check --url")
                 finally:
                     for task in (*workers, *self.gate.tasks()):
                         task.cancel()
@@ -306,9 +311,14 @@ class _Fetching:
         import aiohttp
 
         request = self.source.request
-        self.latest = (ra, dec)
+        self.latest, self.answered = (ra, dec), self.answered or False
         try:
-            async with self.session.get(request.address(ra, dec)) as response:
+            async with self.session.get(request.server.sent(request.address(ra, dec))) as response:
+                self.answered = True
+                packed = response.headers.get("Content-Encoding", "identity")
+                if packed != "identity":
+                    reason = f"compressed ({packed[:20]}), which was not asked for"
+                    return Answer("bad_file", error=reason, http_status=response.status, tries=MANY, alive=False)
                 return Response(response.status, response.headers, await _body(response, request.longest))
         except TimeoutError:
             reason = f"no response within {self.source.timeout:g} s"

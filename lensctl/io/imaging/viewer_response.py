@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lensctl.io.fits.header import Header, read_header
+from lensctl.io.addresses import Address, address_of
+from lensctl.io.fits.header import Header, count_of, number_of, read_header
 from lensctl.io.imaging.bricks import release_of_layer
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
@@ -32,8 +35,8 @@ class CutoutRequest:
 
     Parameters
     ----------
-    url : str
-        Base URL, without the last component.
+    server : Address
+        Of the service, without the last component.
     size : int
         Side in pixels.
     pixscale : float
@@ -44,7 +47,7 @@ class CutoutRequest:
         The only release accepted.
     """
 
-    url: str
+    server: Address
     size: int = LS_DR10.cutout_size_px
     layer: str = LS_DR10.layer
     pixscale: float = LS_DR10.pixel_scale_arcsec
@@ -55,7 +58,7 @@ class CutoutRequest:
     def of(cls, url: str, size: int, survey: Survey, layer: str, pixscale: float, allow_release: bool) -> CutoutRequest:
         """Parameters of a run; accepts only the layer's release, or any with `allow_release`.
 
-        Raises InputError if the service cannot show the survey.
+        Raises InputError for an invalid address, and if the service cannot show the survey.
         """
         if not layer or any(len(band) > 1 for band in survey.bands):
             why = "names no layer" if not layer else "has bands of more than one letter"
@@ -63,7 +66,12 @@ class CutoutRequest:
                 f"the cutout service cannot show survey {survey.name}, which {why}", "use coadds, with --root"
             )
         release = None if allow_release else release_of_layer(layer)
-        return cls(url.rstrip("/"), size, layer, pixscale, survey, release)
+        return cls(_service_of(url), size, layer, pixscale, survey, release)
+
+    @property
+    def url(self) -> str:
+        """The address of the service, without secrets."""
+        return self.server.base
 
     @property
     def bands(self) -> str:
@@ -71,7 +79,7 @@ class CutoutRequest:
         return self.survey.band_string
 
     def address(self, ra: float, dec: float) -> str:
-        """URL of one cutout, with every parameter explicit."""
+        """URL of one cutout, with every parameter explicit, and without secrets; `server.sent` adds them."""
         return (
             f"{self.url}/fits-cutout?ra={ra!r}&dec={dec!r}&size={self.size}&layer={self.layer}"
             f"&pixscale={self.pixscale!r}&bands={self.bands}"
@@ -86,6 +94,13 @@ class CutoutRequest:
     def longest(self) -> int:
         """Size in bytes above which a response cannot be a cutout."""
         return 4 * self.usual + (1 << 20)
+
+
+def _service_of(url: str) -> Address:
+    """The cutout service at an address, which may end in /viewer or be the host alone."""
+    server = address_of(url, "--url")
+    on_host_alone = server.base.count("/") == 2
+    return dataclasses.replace(server, base=f"{server.base}/viewer") if on_host_alone else server
 
 
 @dataclass(frozen=True)
@@ -162,11 +177,11 @@ def _refused(http_status: int, body: bytes) -> Answer:
 def _image_shape(header: Header) -> tuple[int, int, int]:
     if header.get("BITPIX") != -32:
         raise ValueError(f"BITPIX {header.get('BITPIX')}")
-    axes = int(header["NAXIS"])
+    axes = count_of(header, "NAXIS")
     if axes not in (2, 3):
         raise ValueError(f"NAXIS {axes}")
-    planes = int(header["NAXIS3"]) if axes == 3 else 1
-    return planes, int(header["NAXIS2"]), int(header["NAXIS1"])
+    planes = count_of(header, "NAXIS3") if axes == 3 else 1
+    return planes, count_of(header, "NAXIS2"), count_of(header, "NAXIS1")
 
 
 def _wrong(
@@ -181,22 +196,20 @@ def _wrong(
     if shape[0] != len(request.bands):
         return "wrong_shape", f"{shape[0]} planes, not {len(request.bands)}"
     off = _off_centre_px(request, ra, dec, header)
-    if off is None or off > POSITION_PX:
-        return "wrong_position", "no position" if off is None else f"centred {off:.1f} px off"
+    if not off <= POSITION_PX:
+        return "wrong_position", "no position" if math.isnan(off) else f"centred {off:.1f} px off"
     scale = _scale_arcsec(header)
-    if scale is not None and abs(scale - request.pixscale) > SCALE_SHARE * request.pixscale:
-        return "wrong_position", f"{scale:.4f} arcsec per pixel, not {request.pixscale}"
+    if not abs(scale - request.pixscale) <= SCALE_SHARE * request.pixscale:
+        shown = "no pixel scale" if math.isnan(scale) else f"{scale:.4f} arcsec per pixel"
+        return "wrong_position", f"{shown}, not {request.pixscale}"
     if request.release and release and release != request.release:
         return "wrong_release", f"release {release}, not {request.release}"
     return None
 
 
-def _off_centre_px(request: CutoutRequest, ra: float, dec: float, header: Header) -> float | None:
-    """Distance of the requested position from the image centre in pixels; None without a position."""
-    try:
-        ra0, dec0, x0, y0 = (float(header[key]) for key in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2"))
-    except (KeyError, ValueError):
-        return None
+def _off_centre_px(request: CutoutRequest, ra: float, dec: float, header: Header) -> float:
+    """Distance of the requested position from the image centre in pixels; NaN without a position."""
+    ra0, dec0, x0, y0 = (number_of(header, key) for key in ("CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2"))
     east = (ra - ra0 + 180.0) % 360.0 - 180.0
     px = 3600.0 / request.pixscale
     sky = math.hypot(east * math.cos(math.radians(dec)) * px, (dec - dec0) * px)
@@ -204,13 +217,11 @@ def _off_centre_px(request: CutoutRequest, ra: float, dec: float, header: Header
     return sky + math.hypot(x0 - middle, y0 - middle)
 
 
-def _scale_arcsec(header: Header) -> float | None:
-    try:
-        a, b, c, d = (float(header.get(f"CD{i}_{j}", 0.0)) for i in (1, 2) for j in (1, 2))
-    except ValueError:
-        return None
-    area = abs(a * d - b * c)
-    return 3600.0 * math.sqrt(area) if area else None
+def _scale_arcsec(header: Header) -> float:
+    """Side of a pixel; NaN where the header does not say."""
+    a, d = (number_of(header, f"CD{i}_{i}") for i in (1, 2))
+    b, c = (number_of(header, key) if key in header else 0.0 for key in ("CD1_2", "CD2_1"))
+    return 3600.0 * math.sqrt(abs(a * d - b * c))
 
 
 def shown_layer(request: CutoutRequest, ra: float, dec: float) -> str:
@@ -222,9 +233,9 @@ def shown_layer(request: CutoutRequest, ra: float, dec: float) -> str:
 def retry_after_seconds(headers: Mapping[str, Any], now: datetime) -> float | None:
     """Seconds of a Retry-After header, a number or a date; None if missing or invalid."""
     value = str(headers.get("Retry-After", "")).strip()
-    if value.isdigit():
+    if re.fullmatch(r"[0-9]{1,9}", value):
         return float(value)
     try:
         return max((parsedate_to_datetime(value) - now).total_seconds(), 0.0)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None

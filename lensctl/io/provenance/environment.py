@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -10,6 +9,9 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from lensctl.io import programs
+from lensctl.rules.config import json_value
 
 PACKAGE = Path(__file__).resolve().parents[2]
 GIT_SECONDS = 20
@@ -50,21 +52,15 @@ def _git(folder: Path, *arguments: str) -> str | None:
     """Output of git in a folder; None if git fails or is missing."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        done = subprocess.run(
-            ["git", "--no-optional-locks", *arguments],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=GIT_SECONDS,
-            check=True,
+        done = programs.run(
+            ["git", "--no-optional-locks", *arguments], seconds=GIT_SECONDS, cwd=folder, env=environment
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip()
+    return None if done.returncode else done.stdout.strip()
 
 
 def _commit_from_pip() -> dict[str, Any]:
     note = metadata.distribution("lensctl").read_text("direct_url.json")
-    commit = json.loads(note).get("vcs_info", {}).get("commit_id") if note else None
+    commit = json_value(note).get("vcs_info", {}).get("commit_id") if note else None
     return {"commit": commit, "clean": None if commit is None else True}

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensctl import __version__
-from lensctl.rules.errors import InputError
+from lensctl.rules.config import json_value
+from lensctl.rules.errors import InputError, without_secrets
 from lensctl.rules.survey import LS_DR10, Survey
 from lensctl.rules.survey_file import named_survey, survey_of_text, text_of_survey
 
@@ -69,7 +70,7 @@ Chain = tuple[Step, ...]
 
 def step_input(role: str, path: str | Path, digest: str, chain: Chain = ()) -> Input:
     """An input for a step's record: base name of its path, digest, and the step that made it."""
-    name = "-" if str(path) == "-" else str(path).rstrip("/").rsplit("/", 1)[-1]
+    name = "-" if str(path) == "-" else without_secrets(str(path)).rstrip("/").rsplit("/", 1)[-1]
     return Input(role, name, digest, chain[-1].id if chain else None)
 
 
@@ -145,11 +146,11 @@ def from_list(values: Any, where: str) -> Chain:
             steps.append(
                 Step(v["command"], v["parameters"], tuple(Input(**s) for s in v["inputs"]), v["version"], survey)
             )
-        ids = [v["id"] for v in values]
-    except (AttributeError, KeyError, TypeError) as error:
+        ids = [(step.id, v["id"]) for step, v in zip(steps, values, strict=True)]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{where}: provenance cannot be read", "make the file again with lensctl") from error
-    for step, id in zip(steps, ids, strict=True):
-        if step.id != id:
+    for step, (own, id) in zip(steps, ids, strict=True):
+        if own != id:
             raise InputError(f"{where}: provenance of step '{step.command}' was altered", "make the file again")
     return tuple(steps)
 
@@ -157,7 +158,7 @@ def from_list(values: Any, where: str) -> Chain:
 def from_json(text: str | bytes, where: str) -> Chain:
     """A chain from its JSON text."""
     try:
-        values = json.loads(text)
+        values = json_value(text)
     except ValueError as error:
         raise InputError(f"{where}: provenance is not JSON", "make the file again with lensctl") from error
     return from_list(values, where)

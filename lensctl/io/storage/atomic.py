@@ -1,17 +1,24 @@
-"""Atomic outputs: written to a temporary name, flushed to disk, then renamed (or uploaded in one piece)."""
+"""Whole files: written under a name of their own beside the output, flushed to disk, then renamed; or uploaded at once.
+
+The name is random and made anew (never a link or file that is there already), and its file is locked while it is
+written: what killed runs left can be told from what another run is writing.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import secrets
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lensctl.io.storage import s3
+from lensctl.io import claims
+from lensctl.io.storage import s3, s3_create
+from lensctl.io.storage.renames import rename_to_free
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError
 
 PART = ".part"
@@ -24,12 +31,35 @@ def refuse_existing(path: str | Path, overwrite: bool) -> None:
     if is_s3(path):
         there = s3.exists(str(path))
     else:
-        there = Path(path).exists()
+        there = os.path.lexists(path)
         parent = Path(path).absolute().parent
         if not parent.is_dir():
             raise InputError(f"{path}: folder {parent.name}/ does not exist", "make the folder first")
     if there and not overwrite:
-        raise InputError(f"{path} exists", "give another name, or --overwrite to replace it")
+        raise exists_error(path)
+
+
+def exists_error(path: str | Path) -> InputError:
+    """The error for an output that exists and may not be replaced."""
+    return InputError(f"{path} exists", "give another name, or --overwrite to replace it")
+
+
+def refuse_outputs(output: str | Path, beside: str | Path | None, overwrite: bool) -> None:
+    """Like `refuse_existing`, also for a file written beside the output (None: not wanted), which has its own name."""
+    refuse_existing(output, overwrite)
+    if beside is None:
+        return
+    if str(beside) == "-":
+        raise InputError("only OUTPUT can go through a pipe", "give a file name for the other table")
+    refuse_same(output, beside)
+    refuse_existing(beside, overwrite)
+
+
+def refuse_same(output: str | Path, beside: str | Path) -> None:
+    """Raise InputError if two outputs of a command have the same name."""
+    on_s3 = is_s3(output) or is_s3(beside)
+    if str(output) == str(beside) or (not on_s3 and os.path.realpath(output) == os.path.realpath(beside)):
+        raise InputError(f"{beside} is named for two outputs", "give each its own name")
 
 
 def refuse_pipe(path: str | Path) -> None:
@@ -44,7 +74,7 @@ def token() -> str:
 
 
 def part_of(path: str | Path) -> Path:
-    """Where an output is built until complete: `.NAME.part` beside it."""
+    """Working folder of a folder or a resumable output: `.NAME.part` beside it."""
     path = Path(path)
     return path.with_name(f".{path.name}{PART}")
 
@@ -53,66 +83,111 @@ def part_of(path: str | Path) -> Path:
 def whole_file(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     """Write a file that appears only when complete.
 
-    Yields the path to write to. On success it is flushed and renamed to `path` (or uploaded, for S3); on any
-    failure it is removed and `path` is as it was.
+    Yields the path to write to, of an empty file: to be filled, not replaced. On success it is flushed and renamed to
+    `path` (or uploaded, for S3); on any failure it is removed and `path` is as it was.
+
+    Raises InputError if `path` exists and may not be replaced, also if another run made it meanwhile.
     """
     refuse_pipe(path)
     refuse_existing(path, overwrite)
     if is_s3(path):
-        with tempfile.TemporaryDirectory() as folder:
-            part = Path(folder) / str(path).rsplit("/", 1)[-1]
+        with temporary_folder("upload") as folder:
+            part = folder / str(path).rsplit("/", 1)[-1]
             yield part
-            s3.upload(part, str(path))
+            upload(part, str(path), overwrite)
         return
-    if Path(path).is_dir():
-        raise InputError(f"{path} is a folder", "name a file to write")
-    part = part_of(path)
-    try:
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is {'a folder' if path.is_dir() else 'not a file'}", "name a file to write")
+    _remove_leftovers(path)
+    with _part(path) as part:
         yield part
         sync_to_disk(part)
+        publish(part, path, overwrite)
+        sync_to_disk(path.absolute().parent)
+
+
+def upload(file: Path, url: str, overwrite: bool) -> None:
+    """Upload a local file; InputError if the object exists and may not be replaced."""
+    if overwrite:
+        s3.upload(file, url)
+    elif not s3_create.create(url, file):
+        raise exists_error(url)
+
+
+def publish(part: Path, path: Path, overwrite: bool) -> None:
+    """Give a finished file its name; InputError if that is taken and may not be replaced."""
+    if overwrite:
         os.replace(part, path)
-        sync_to_disk(Path(path).absolute().parent)
-    finally:
-        part.unlink(missing_ok=True)
+        return
+    try:
+        rename_to_free(part, path)
+    except FileExistsError as error:
+        raise exists_error(path) from error
 
 
 @contextmanager
-def whole_folder(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
-    """Write a folder that appears only when complete; like `whole_file`, on local disk only."""
-    if is_s3(path):
-        raise InputError(f"{path}: this output is a folder on disk", "write it locally, then `lensctl sync` it")
-    refuse_pipe(path)
-    refuse_existing(path, overwrite)
-    path = Path(path)
-    part = part_of(path)
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        part.mkdir()
-        yield part
-        move_into_place(part, path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+def _part(path: Path) -> Iterator[Path]:
+    """An empty file beside a path, `.NAME.<random>.part`, held by this process; removed unless renamed."""
+    while True:
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PART}")
+        try:
+            handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        except FileExistsError:
+            continue
+        try:
+            with suppress(claims.NoLocks):  # then nobody removes it for a leftover either
+                if not (claims.claim(handle, part) and claims.is_at(handle, part)):
+                    continue  # another run is looking at whose it is
+            yield part
+            return
+        finally:
+            part.unlink(missing_ok=True)
+            os.close(handle)
 
 
-def move_into_place(part: Path, path: Path, *, flushed: bool = False) -> None:
-    """Rename a finished file or folder into place, replacing what is there.
+def _remove_leftovers(path: Path) -> None:
+    """Remove the parts of a path that killed runs left: those that no process holds."""
+    folder = path.absolute().parent
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}{re.escape(PART)}")
+    with suppress(PermissionError):  # a folder that may be written and not listed
+        for name in filter(leftover.fullmatch, os.listdir(folder)):
+            with suppress(OSError, InputError):
+                handle = claims.open_own(folder / name, make=False)
+                try:
+                    if claims.claim(handle, folder / name) and claims.is_at(handle, folder / name):
+                        (folder / name).unlink()
+                finally:
+                    os.close(handle)
 
-    It is first flushed to disk, file by file, unless already `flushed`.
+
+def replace_file(path: str | Path, pieces: Sequence[bytes | memoryview], *, flush: bool = True) -> None:
+    """Write a small file atomically in a folder that this process holds, such as a working folder.
+
+    It is written as `.NAME.part`, over what a killed run left there.
     """
-    for file in () if flushed else (part, *part.rglob("*")):
-        if file.is_file():
-            sync_to_disk(file)
-    if path.is_dir() and not path.is_symlink():
-        aside = path.with_name(f".{path.name}.old")
-        shutil.rmtree(aside, ignore_errors=True)
-        os.replace(path, aside)
-        os.replace(part, path)
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
-        if part.is_dir():
-            path.unlink(missing_ok=True)  # a folder cannot replace a file
-        os.replace(part, path)
-    sync_to_disk(path.absolute().parent)
+    folder, name = os.path.split(path)
+    part = os.path.join(folder, f".{name}{PART}")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
+    left = sum(map(len, pieces))
+    try:
+        for start in range(0, len(pieces), 512):  # writev takes at most 1024 pieces
+            left -= os.writev(handle, pieces[start : start + 512])
+        if left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        if flush:
+            os.fsync(handle)
+    except OSError:
+        os.unlink(part)
+        raise
+    finally:
+        os.close(handle)
+    os.replace(part, path)
+
+
+def is_part(name: str) -> bool:
+    """Whether a file name is that of a part."""
+    return name.startswith(".") and name.endswith(PART)
 
 
 def sync_to_disk(path: Path) -> None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from lensctl.io.storage import incomplete, resumable, s3
-from lensctl.io.storage.atomic import forget, sync_to_disk
+from lensctl.io.storage import incomplete, resumable, s3, working_folders
+from lensctl.io.storage.atomic import exists_error, forget, replace_file
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.storage.working_folders import FAILED_FILE
+from lensctl.io.temporary import temporary_folder
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 
 PARTS = "parts"
@@ -69,8 +71,7 @@ class GrowingOnDisk:
     def of(cls, job: resumable.Job) -> GrowingOnDisk:
         """From a job, new or resumed."""
         (job.folder / PARTS).mkdir(exist_ok=True)
-        place = resumable.Job(job.path, job.folder.resolve(), job.built.resolve(), job.resumed)
-        return cls(str(job.path), place)
+        return cls(str(job.path), replace(job, folder=job.folder.resolve(), built=job.built.resolve()))
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -94,10 +95,7 @@ class GrowingOnDisk:
 
     def put_part(self, name: str, data: bytes) -> None:
         """Store a named part."""
-        temporary = self.job.folder / PARTS / f".{name}.part"
-        temporary.write_bytes(data)
-        sync_to_disk(temporary)
-        os.replace(temporary, temporary.with_name(name))
+        replace_file(self.job.folder / PARTS / name, [data])
 
     def part(self, name: str) -> bytes:
         """A stored part."""
@@ -120,13 +118,14 @@ class GrowingOnS3:
     """A folder growing in place on S3, with its parts, so that any machine can resume it."""
 
     path: str
+    writer: bytes
     again: bool = False
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
         """A temporary folder."""
-        with tempfile.TemporaryDirectory(prefix="lensctl-store-") as folder:
-            yield Path(folder)
+        with temporary_folder("store") as folder:
+            yield folder
 
     def settle(self, folder: Path, names: Sequence[str]) -> None:
         """Upload them, each atomically."""
@@ -151,7 +150,7 @@ class GrowingOnS3:
 
     def finish(self) -> None:
         """Remove the mark and the parts."""
-        incomplete.unmark(self.path)
+        incomplete.unmark(self.path, self.writer)
         s3.delete(s3.list_objects(f"{self.path}/{NOTES}"))
 
     def abandon(self) -> None:
@@ -159,6 +158,7 @@ class GrowingOnS3:
         if self.again:
             self.finish()
         else:
+            incomplete.refuse_other(self.path, self.writer)
             s3.delete(s3.list_objects(self.path))
 
 
@@ -197,19 +197,33 @@ def begin_folder(
     path = "s3://" + path.split("://", 1)[1].rstrip("/")
     if not s3.split_url(path)[1]:
         raise InputError(f"{path} is a bucket", "name a folder in it")
-    parameters = json.loads(json.dumps(identity, sort_keys=True))
-    with resumable.held(resumable.workplace(path), path, part):
-        earlier = resumable.read_parameters(incomplete.writer_of(path))
-        if earlier is not None and earlier != parameters and not overwrite:
-            raise resumable.other_parameters_error(path, earlier, parameters, "--overwrite to start over")
+    parameters = json_value(json.dumps(identity, sort_keys=True))
+    writer = json.dumps(parameters, indent=1, sort_keys=True).encode()
+    with working_folders.held(resumable.workplace(path), path, part):
+        found = incomplete.writer_of(path)
+        earlier = working_folders.read_parameters(found)
+        other = earlier is not None and earlier != parameters
+        if other and not overwrite and not _has_failed(path):
+            raise resumable.other_parameters_error(path, earlier or {}, parameters, "--overwrite to start over")
         if earlier is None and not overwrite and not again and s3.exists(path):
-            raise InputError(f"{path} exists", "give another name, or --overwrite to replace it")
-        if afresh or (earlier is not None and earlier != parameters):
-            s3.delete(s3.list_objects(path))
+            raise exists_error(path)
         if earlier != parameters or afresh:
-            s3.delete(s3.list_objects(f"{path}/{NOTES}"))  # left by a run killed just after finishing
-            incomplete.mark(path, json.dumps(parameters, indent=1, sort_keys=True).encode())
-        yield GrowingOnS3(path, again)
+            incomplete.mark(path, writer, over=found is not None or overwrite or again)
+            gone = path if other or afresh else f"{path}/{NOTES}"  # notes: left by a run killed just after finishing
+            s3.delete([name for name in s3.list_objects(gone) if not incomplete.is_mark(name)])
+        else:
+            s3.delete([f"{path}/{NOTES}/{FAILED_FILE}"])
+        try:
+            yield GrowingOnS3(path, writer, again)
+        except Exception as error:
+            if not part and resumable.is_final(error):
+                s3.write_object(f"{path}/{NOTES}/{FAILED_FILE}", b"")
+            raise
+
+
+def _has_failed(path: str) -> bool:
+    """Whether the run that began a folder on S3 has failed by its input."""
+    return s3.exists(f"{path}/{NOTES}/{FAILED_FILE}")
 
 
 def is_begun(path: str) -> bool:

@@ -1,23 +1,26 @@
-"""Resumable jobs: a locked working folder beside the output, which records the job's parameters."""
+"""Outputs made in a working folder beside them: resumable jobs, and folders made at once."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lensctl.io.storage.atomic import move_into_place, part_of, refuse_existing, refuse_pipe, sync_to_disk
+from lensctl.io.storage import working_folders
+from lensctl.io.storage.atomic import part_of, refuse_existing, refuse_pipe
 from lensctl.io.storage.s3 import is_s3
-from lensctl.rules.errors import InputError
+from lensctl.io.storage.working_folders import BUILT, FAILED_FILE, JOB_FILE, held, read_parameters
+from lensctl.rules.config import json_value
+from lensctl.rules.errors import InputError, LensctlError, Unfinished
 
-JOB_FILE, LOCK_FILE, BEGIN_FILE, BUILT = "job.json", "lock", "begin", "whole"
+__all__ = ["JOB_FILE", "Job", "job", "read_parameters", "whole_folder", "workplace"]
+ONCE = "at_once"
+"""In the note of a folder that is made at once: nothing of it can be resumed."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,39 @@ class Job:
     folder: Path
     built: Path
     resumed: bool
+    overwrite: bool = False
 
     def finish(self, output: Path | None = None, *, flushed: bool = False) -> None:
-        """Flush the output (`built`, or a file made from it) to disk and move it into place, replacing `path`."""
-        move_into_place(output or self.built, self.path, flushed=flushed)
+        """Flush the output (`built`, or a file made from it) to disk and move it into place, replacing `path` only
+        with `overwrite`."""
+        working_folders.move_into_place(
+            output or self.built, self.path, self.folder, overwrite=self.overwrite, flushed=flushed
+        )
         self.abandon()
 
     def abandon(self) -> None:
-        """Discard the job: the working folder is removed when the job's block ends."""
-        (self.folder / JOB_FILE).unlink()
+        """Discard the job: what is left of the working folder is removed when the job's block ends."""
+        working_folders.restore(self.folder, self.path)
+        working_folders.empty(self.folder)
+        (self.folder / JOB_FILE).unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path, command: str, overwrite: bool = False) -> Iterator[Path]:
+    """Write a folder that appears only when complete; on any failure `path` is as it was.
+
+    Like `whole_file`, but on local disk only, and one run at a time; `command` names it to others. What a killed run
+    left is discarded.
+    """
+    if is_s3(path):
+        raise InputError(f"{path}: this output is a folder on disk", "write it locally, then `lensctl sync` it")
+    with job(path, {"command": command, ONCE: True}, overwrite=overwrite) as made:
+        try:
+            yield made.built
+            made.finish()
+        except BaseException:
+            made.abandon()
+            raise
 
 
 @contextmanager
@@ -51,7 +78,7 @@ def job(
     """Start a job, or resume one started with the same parameters.
 
     The working folder is `.NAME.part` beside `path`; it is kept if the job is killed or fails, and removed once it has
-    finished.
+    finished. One that failed by its input does not stand in the way of a job with other parameters.
 
     Parameters
     ----------
@@ -78,29 +105,43 @@ def job(
     refuse_existing(path, overwrite)
     folder = part_of(path)
     with held(folder, path, part):
-        with _exclusive(folder / BEGIN_FILE):
-            resumed = _begin(folder, path, _plain(identity), overwrite=overwrite, afresh=afresh)
-        yield Job(path, folder, folder / BUILT, resumed)
+        with working_folders.exclusive(folder):
+            resumed = _begin(folder, path, plain(identity), overwrite=overwrite, afresh=afresh)
+        try:
+            yield Job(path, folder, folder / BUILT, resumed, overwrite)
+        except Exception as error:
+            if not part and is_final(error) and working_folders.read_note(folder):
+                (folder / FAILED_FILE).touch()
+            raise
+
+
+def is_final(error: Exception) -> bool:
+    """Whether a job that ended with this error fails again unless its input is mended: other inputs may replace it."""
+    if isinstance(error, LensctlError):
+        return isinstance(error, InputError) and not isinstance(error, Unfinished)
+    return not isinstance(error, OSError)
 
 
 def _begin(folder: Path, path: Path, parameters: dict[str, Any], *, overwrite: bool, afresh: bool) -> bool:
     """Prepare the working folder; returns whether an earlier run is resumed."""
-    note = folder / JOB_FILE
-    if afresh:
-        _empty(folder)
-    earlier = read_parameters(note.read_bytes() if note.exists() else None)
-    if earlier is not None and earlier != parameters:
-        if not overwrite:
+    working_folders.restore(folder, path)
+    refuse_existing(path, overwrite)
+    earlier = working_folders.read_note(folder)
+    failed = (folder / FAILED_FILE).exists()
+    (folder / FAILED_FILE).unlink(missing_ok=True)
+    if earlier is None or ONCE in earlier or not (folder / BUILT).is_dir() or (folder / BUILT).is_symlink():
+        afresh = True  # nothing that could be resumed
+    elif earlier != parameters:
+        afresh = afresh or overwrite or failed
+        if not afresh:
             raise other_parameters_error(
                 path, earlier, parameters, f"remove {folder.name} (or --overwrite) to start over"
             )
-        _empty(folder)
-        earlier = None
-    if earlier is not None and (folder / BUILT).is_dir():
+    if not afresh:
         return True
-    _empty(folder)
+    working_folders.empty(folder)
+    working_folders.write_note(folder, parameters)
     (folder / BUILT).mkdir()
-    _write_json(note, parameters)
     return False
 
 
@@ -130,86 +171,10 @@ def workplace(url: str) -> Path:
     return cache / f"{hashlib.sha256(url.rstrip('/').encode()).hexdigest()[:16]}-{name}"
 
 
-@contextmanager
-def held(folder: Path, path: str | Path, part: str | None = None) -> Iterator[None]:
-    """Hold a folder's lock, which is released however the process ends; processes making parts share it.
-
-    The folder is created, and removed at the end unless it holds a job.
-
-    Raises InputError if another process holds it, or makes the same part.
-    """
-    while True:
-        folder.mkdir(exist_ok=True)
-        with (folder / LOCK_FILE).open("w") as lock:
-            try:
-                fcntl.flock(lock, (fcntl.LOCK_SH if part else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise InputError(
-                    f"{path} is being made by another process", "wait for it to end, or stop it"
-                ) from error
-            if not _is_same_file(lock.fileno(), folder / LOCK_FILE):
-                continue  # its owner removed it between open and lock
-            with ExitStack() as locks:
-                if part:
-                    part_lock = locks.enter_context((folder / f"{LOCK_FILE}-{part}").open("w"))
-                    try:
-                        fcntl.flock(part_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    except BlockingIOError as error:
-                        raise InputError(
-                            f"part {part} of {path} is being made by another process", "wait for it to end, or stop it"
-                        ) from error
-                try:
-                    yield
-                finally:
-                    if not part and not (folder / JOB_FILE).exists():
-                        shutil.rmtree(folder)
-            return
-
-
-@contextmanager
-def _exclusive(file: Path) -> Iterator[None]:
-    """Exclude other processes that are starting just now."""
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _is_same_file(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _empty(folder: Path) -> None:
-    for entry in folder.iterdir():
-        if entry.name.startswith((LOCK_FILE, BEGIN_FILE)):
-            continue
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        else:
-            entry.unlink()
-
-
-def read_parameters(text: bytes | None) -> dict[str, Any] | None:
-    """Parameters a job was started with; None if it was not, or they are unreadable."""
-    try:
-        found = json.loads(text or b"")
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(identity, sort_keys=True))
-    return plain
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
-    sync_to_disk(part)
-    os.replace(part, path)
+def plain(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """An identity as JSON reads it back."""
+    read: dict[str, Any] = json_value(json.dumps(identity, sort_keys=True))
+    return read
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

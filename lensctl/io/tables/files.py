@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from lensctl.io.storage.atomic import whole_file
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import files_of, filesystem_of, format_of, readable
+from lensctl.io.unpacking import read_parquet_dataset, read_parquet_file, without_repeats
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError, ReaderGone
 from lensctl.rules.schema import arrow_type, conform
@@ -50,11 +52,12 @@ def read_table(
     kind = format_of(path, format)
     with readable(path):
         if path == "-":
-            table = _READERS[kind](sys.stdin.buffer.read())
+            table = _READERS[kind](_stdin())
         elif kind == "parquet":
             table = _read_parquet(path, columns)
         else:
             table = _read_each(path, kind)
+        table = without_repeats(table)
     if columns is not None:
         table = table.select([name for name in table.column_names if name in columns])
     where = "stdin" if path == "-" else path
@@ -65,10 +68,16 @@ def read_table(
     return _plain_text(table)
 
 
+def _stdin() -> bytes:
+    if sys.stdin is None:  # Python's answer to a closed one
+        raise InputError("stdin is closed", "pipe a table into the command")
+    return sys.stdin.buffer.read()
+
+
 def _read_parquet(path: str, columns: Sequence[str] | None) -> pa.Table:
     found = parquet_dataset(path)
     wanted = None if columns is None else [name for name in found.schema.names if name in columns]
-    return found.to_table(columns=wanted)
+    return read_parquet_dataset(found, wanted)
 
 
 def _read_each(path: str, kind: str) -> pa.Table:
@@ -98,9 +107,7 @@ def _plain_text(table: pa.Table) -> pa.Table:
 
 
 def _parquet_from(data: bytes) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    return pq.read_table(io.BytesIO(data))
+    return read_parquet_file(io.BytesIO(data))
 
 
 def _arrow_from(data: bytes) -> pa.Table:
@@ -199,18 +206,29 @@ def write_batches(
     format: str | None = None,
 ) -> None:
     """Like `write_table`, batch by batch, without holding the table in memory."""
-    kind = format_of(path, format)
-    if kind not in _WRITERS:
-        raise InputError(f"{path}: tables are not written as {kind}", f"use {', '.join(_WRITERS)}")
+    write = _writer(path, format)
     if path == "-":
         try:
-            _WRITERS[kind](schema, batches, sys.stdout.buffer)
+            write(schema, batches, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         except BrokenPipeError as error:
             raise ReaderGone from error
         return
     with whole_file(path, overwrite) as part, part.open("wb") as file:
-        _WRITERS[kind](schema, batches, file)
+        write(schema, batches, file)
+
+
+@contextmanager
+def table_beside(table: pa.Table, path: str | Path | None, overwrite: bool = False) -> Iterator[None]:
+    """Write a table that appears once the block, which writes a command's main output, has succeeded; None: none."""
+    if path is None:
+        yield
+        return
+    write = _writer(str(path))
+    with whole_file(path, overwrite) as part:
+        with part.open("wb") as file:
+            write(table.schema, table.to_batches(max_chunksize=ROW_GROUP_ROWS), file)
+        yield
 
 
 def _to_parquet(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:
@@ -270,3 +288,11 @@ _WRITERS: dict[str, _Writer] = {
     "csv": _to_csv,
     "ndjson": _to_ndjson,
 }
+
+
+def _writer(path: str, format: str | None = None) -> _Writer:
+    """What writes the format of a path; InputError if nothing does."""
+    kind = format_of(path, format)
+    if kind not in _WRITERS:
+        raise InputError(f"{path}: tables are not written as {kind}", f"use {', '.join(_WRITERS)}")
+    return _WRITERS[kind]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from lensctl.io.tables.paths import filesystem_of, found_at, readable
+from lensctl.io.unpacking import read_parquet_dataset
 from lensctl.rules import schema as declared
 from lensctl.rules.errors import InputError
 
@@ -158,13 +159,12 @@ def _alike(one: pa.DataType, other: pa.DataType) -> bool:
 def _refuse_contradictions(name: str, files: Sequence[ParquetFile], found: Sequence[pa.Schema]) -> None:
     """Raise InputError if a file has a column that its folder's name contradicts."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     for file, columns in zip(files, found, strict=True):
         if name not in file.partition or name not in columns.names:
             continue
-        filesystem, (inner,) = filesystem_of([file.path])
-        own = pq.read_table(inner, columns=[name], filesystem=filesystem, partitioning=None)[name]
+        with readable(file.path):
+            own = read_parquet_dataset(dataset_of([ParquetFile(file.path, {})], columns), [name])[name]
         said = partition_value(file, columns.field(name))
         same = pc.is_null(own) if not said.is_valid else pc.fill_null(pc.equal(own, said), False)
         if not pc.all(same, min_count=0).as_py():

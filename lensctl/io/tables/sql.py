@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import read_table, write_batches
 from lensctl.io.tables.parquet import ParquetFile, common_columns, parquet_files, partition_value
 from lensctl.io.tables.paths import filesystem_of, format_of, readable
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError, ServiceError, first_line
 
 if TYPE_CHECKING:
@@ -126,17 +127,16 @@ class Database:
     hash64 = "hash"
 
     def __init__(self, *, threads: int | None = None, memory_mb_per_thread: int | None = None) -> None:
-        import tempfile
-
         import duckdb
 
-        self._spill = tempfile.TemporaryDirectory(prefix="lensctl-sql-")
-        settings: dict[str, Any] = {"preserve_insertion_order": False, "temp_directory": self._spill.name}
+        self._closing = ExitStack()
+        spill = self._closing.enter_context(temporary_folder("sql"))
+        settings: dict[str, Any] = {"preserve_insertion_order": False, "temp_directory": str(spill)}
         threads = threads or workers.cores()
         settings["threads"] = threads
         if memory_mb_per_thread:
             settings["memory_limit"] = f"{memory_mb_per_thread * threads}MB"
-        self._connection = duckdb.connect(config=settings)
+        self._connection = self._closing.enter_context(duckdb.connect(config=settings))
 
     def __enter__(self) -> Database:
         return self
@@ -144,8 +144,7 @@ class Database:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.close()
-        self._spill.cleanup()
+        self._closing.close()
 
     def register(self, name: str, table: pa.Table, *, located: bool = False) -> None:
         """Register a table in memory under a name, with the `locator` columns if `located`."""

@@ -20,6 +20,7 @@ from lensctl.io.tables.catalog_columns import CatalogBatch
 from lensctl.io.tables.files import read_table
 from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import files_of, format_of, readable
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
@@ -114,12 +115,10 @@ def _local(path: str) -> Iterator[str]:
     if not is_s3(path):
         yield path
         return
-    import tempfile
-
     from lensctl.io.storage import s3
 
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / base_name(path)
+    with temporary_folder("catalogue") as folder:
+        copy = folder / base_name(path)
         s3.download(path, copy)
         yield str(copy)
 

@@ -12,7 +12,6 @@ import torch
 
 from lensctl.learning.randomness import numpy_generator
 from lensctl.rules.errors import InputError
-from lensctl.rules.quality import fingerprints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,8 +35,11 @@ Found = TypeVar("Found")
 class Pixels(Protocol):
     """Cutouts by manifest row, such as `lensctl.io.cutouts.by_manifest.Cutouts`."""
 
-    def read(self, rows: NDArray[np.int64], crop: int | None = None) -> NDArray[np.float32]:
-        """(n,) row numbers to (n, S, S, bands) float32 nanomaggies, in the given order; the central crop if given."""
+    def read(self, rows: NDArray[np.int64], crop: int | None = None, *, check: bool = True) -> NDArray[np.float32]:
+        """(n,) row numbers to (n, S, S, bands) float32 nanomaggies, in the given order; the central crop if given.
+
+        With `check`, pixels other than those recorded are an InputError.
+        """
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,8 @@ class Feed:
         self.device = device or torch.device("cpu")
         self.memory: torch.Tensor | None = None
 
-    def fill(self, sha256: Sequence[str | None] | None = None) -> Iterator[NDArray[np.float32]]:
-        """Read every row once, drop those with NaN in the window, and keep the rest at `place`.
-
-        Parameters
-        ----------
-        sha256 : sequence of str, optional
-            Per manifest row, the recorded SHA-256 of the whole cutout's pixels.
+    def fill(self) -> Iterator[NDArray[np.float32]]:
+        """Read and check every row once, drop those with NaN in the window, and keep the rest at `place`.
 
         Yields
         ------
@@ -132,8 +129,6 @@ class Feed:
         starts = range(0, len(self.rows), READ_ROWS)
         parts = [slice(start, min(start + READ_ROWS, len(self.rows))) for start in starts]
         for part, whole in read_ahead(lambda part: self.pixels.read(self.rows.at[part]), parts):
-            if sha256 is not None:
-                self._verify(whole, part, sha256)
             inner = self._central(whole)
             good[part] = np.isfinite(inner).all(axis=(1, 2, 3))
             inner = np.ascontiguousarray(inner[good[part]])
@@ -150,16 +145,6 @@ class Feed:
     def _central(self, whole: NDArray[np.float32]) -> NDArray[np.float32]:
         start = (whole.shape[1] - self.window) // 2
         return whole[:, start : start + self.window, start : start + self.window]
-
-    def _verify(self, whole: NDArray[np.float32], part: slice, sha256: Sequence[str | None]) -> None:
-        for at, galaxy_id, found in zip(
-            self.rows.at[part], self.rows.galaxy_id[part], fingerprints(whole), strict=True
-        ):
-            if sha256[at] not in (None, found):
-                raise InputError(
-                    f"{galaxy_id}: pixels changed since the manifest was written",
-                    "write the manifest again from these cutouts",
-                )
 
     def batches(self, order: Sequence[NDArray[np.int64]] | NDArray[np.int64]) -> Iterator[Batch]:
         """Batches in the given order: for each batch, indices into the rows."""
@@ -180,7 +165,8 @@ class Feed:
 
     def _read(self, group: Sequence[NDArray[np.int64]] | NDArray[np.int64]) -> tuple[NDArray[np.int64], torch.Tensor]:
         places = np.unique(np.concatenate(group))
-        return places, torch.from_numpy(self.pixels.read(self.rows.at[places], crop=self.window))
+        cutouts = self.pixels.read(self.rows.at[places], crop=self.window, check=False)  # was checked by `fill`
+        return places, torch.from_numpy(cutouts)
 
     def in_order(self, batch: int) -> list[NDArray[np.int64]]:
         """All rows once, in storage order, split into batches."""

@@ -22,6 +22,7 @@ from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.data.row_selection import Fold
 from lensctl.learning.networks import architectures
 from lensctl.learning.torch_errors import InvalidFile, unpickling
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
 from lensctl.rules.survey_file import survey_of_text, text_of_survey
@@ -150,8 +151,8 @@ def read_json(path: Path) -> Any:
 def json_of(data: bytes, where: str) -> Any:
     """A JSON value from the bytes of its file; InputError if they are invalid."""
     try:
-        return json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        return json_value(data.decode("utf-8"))
+    except ValueError as error:
         raise InputError(f"{where}: not valid JSON", "the file is damaged; train again") from error
 
 
@@ -190,9 +191,9 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def tensors_of(data: bytes, where: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Tensors and metadata from the bytes of a safetensors file; InputError if they are damaged."""
     try:
-        tensors = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return tensors, json.loads(header.get("__metadata__", {}).get(FACTS, "{}"))
+        tensors = dict(sorted(load(data).items()))  # it gives them in random order
+        header = json_value(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        return tensors, json_value(header.get("__metadata__", {}).get(FACTS, "{}"))
     except (SafetensorError, ValueError) as error:
         raise InputError(f"{where}: invalid safetensors file ({error})", "the file is damaged; train again") from error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import json
 import zipfile
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import nn
 
 from lensctl.learning.networks.predict import PixelsToLogit
 from lensctl.learning.torch_errors import InvalidFile, unpickling
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, first_line
 
 PROGRAM = (
@@ -67,11 +67,12 @@ def _refuse_more_than_tensors(data: bytes, where: str) -> None:
     Programs written by lensctl hold only plain tensors, and no sample inputs.
     """
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for name in archive.namelist():
+        for info in archive.infolist():
+            name = info.filename
             part = name.partition("/")[2]
             folder = next((folder for folder in TENSORS if part.startswith(folder)), None)
             if folder and part.endswith("_config.json"):
-                entries = json.loads(archive.read(name))["config"].values()
+                entries = json_value(archive.read(name))["config"].values()
                 plain = all(e["path_name"].startswith(TENSORS[folder]) and e["use_pickle"] is False for e in entries)
             elif folder:
                 plain = part.startswith(folder + TENSORS[folder])
@@ -79,5 +80,5 @@ def _refuse_more_than_tensors(data: bytes, where: str) -> None:
                 plain = not archive.read(name)
             else:
                 plain = part in PROGRAM
-            if not plain:
+            if not plain or info.compress_type != zipfile.ZIP_STORED:
                 raise InputError(f"{where}: holds more than plain tensors ({part or name})", "freeze the model again")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lensctl.io.cutouts import npz
 from lensctl.learning.data.row_selection import Fold, refold
 from lensctl.rules.errors import InputError
 from lensctl.rules.sampling_rule import order_key
@@ -122,18 +121,20 @@ def write_golden(path: Path, golden: Golden) -> None:
 def read_golden(path: Path) -> Golden:
     """Read a file written by `write_golden`; InputError if it is missing or damaged."""
     try:
-        data = path.read_bytes()
+        data = npz.read_bounded(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", "train again; runs store their golden inputs there") from error
+    except ValueError as error:
+        raise InputError(f"{path}: {error}", "the file is damaged; train again") from error
     return golden_of(data, str(path))
 
 
 def golden_of(data: bytes, where: str) -> Golden:
     """Golden inputs from the bytes of their file, without unpickling; InputError if it is damaged."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            golden = Golden(file["galaxy_id"], file["label"], file["cutouts"], file["logits"])
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        file = npz.members_of(data)
+        golden = Golden(*(file[name].copy() for name in ("galaxy_id", "label", "cutouts", "logits")))
+    except (*npz.BROKEN, npz.Pickled, KeyError) as error:
         raise InputError(f"{where}: invalid golden inputs", "the file is damaged; train or freeze again") from error
     n = len(golden.galaxy_id)
     valid = golden.cutouts.ndim == 4 and golden.cutouts.dtype == np.float32 and len(golden.label) == n > 0

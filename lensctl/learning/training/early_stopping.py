@@ -57,7 +57,7 @@ def judge_epoch(history: History, epochs: int) -> Verdict:
         warning = ""
         if gap > OVERFIT:
             warning = f"train AUC is {gap:.3f} above val AUC: the network is overfitting the training set"
-        if abs(auc - CHANCE) < CHANCE_MARGIN and 5 * epoch >= epochs:
+        if not abs(auc - CHANCE) >= CHANCE_MARGIN and 5 * epoch >= epochs:
             flag = RedFlag(
                 f"training stopped: val AUC is {auc:.3f} after epoch {epoch} of {epochs}: no better than chance",
                 "check `lensctl gate pixels`, the normalisation and the learning rate",

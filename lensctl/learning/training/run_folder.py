@@ -24,6 +24,7 @@ from lensctl.learning.networks.checkpoint import BEST, LAST, METRICS_JSONL, RUN,
 from lensctl.learning.training.distributed import ALONE, Team
 from lensctl.learning.training.early_stopping import Verdict
 from lensctl.learning.training.learner import Learner
+from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 
 MEMBER_KEYS = ("model_digest", "epochs", "best_epoch", "metrics", "warnings", "stopped")
@@ -155,7 +156,7 @@ class RunFolder:
 def state_of(run_dir: Path, step: Step, resume: bool, overwrite: bool) -> str:
     """Whether this run is `done`, `begun` or not started (`free`); InputError if the folder may not be used."""
     refuse_existing(run_dir, overwrite=True)  # checks only that the parent folder exists
-    now = json.loads(json.dumps(step.as_dict()))
+    now = json_value(json.dumps(step.as_dict()))
     begun = part_of(run_dir) / resumable.JOB_FILE
     before = _read_note(begun)
     if before is None and (run_dir / RUN).is_file():
@@ -177,7 +178,7 @@ def state_of(run_dir: Path, step: Step, resume: bool, overwrite: bool) -> str:
 def _read_note(path: Path) -> dict[str, Any] | None:
     """A job's note; None if it is missing or incomplete."""
     try:
-        note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        note: dict[str, Any] = json_value(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
     return note
@@ -200,7 +201,7 @@ def gather_members(folder: Path, card: ModelCard, facts: Mapping[str, Any]) -> N
     lines = []
     for member in checkpoint.member_folders(folder, card.members):
         text = (member / METRICS_JSONL).read_text(encoding="utf-8")
-        lines += [{"member": int(member.name.rpartition("-")[2]), **json.loads(line)} for line in text.splitlines()]
+        lines += [{"member": int(member.name.rpartition("-")[2]), **json_value(line)} for line in text.splitlines()]
     checkpoint.write_metrics(folder, lines)
     checkpoint.write_json(
         folder / RUN,

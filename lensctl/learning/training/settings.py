@@ -89,7 +89,9 @@ class TrainConfig:
                 raise InputError(f"{name} = {value} is outside {low:g} to {high:g}", "see `lensctl train --help`")
         if self.lr_end > self.lr:
             raise InputError(f"lr_end = {self.lr_end} is above lr = {self.lr}", "use lr_end <= lr")
-        if self.pos_weight != BALANCED and not (isinstance(self.pos_weight, int | float) and self.pos_weight > 0):
+        if self.pos_weight != BALANCED and not (
+            isinstance(self.pos_weight, int | float) and 0 < self.pos_weight < math.inf
+        ):
             raise InputError(
                 f"pos_weight = {self.pos_weight} is not a valid weight", f"use a number above 0, or {BALANCED}"
             )

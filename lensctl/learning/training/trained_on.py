@@ -49,7 +49,8 @@ def refuse_changes(data: Data, manifest_digest: str, advance: Callable[[int], No
     found = digests.of_table(table)
     if found != manifest_digest:
         raise InputError(f"{data.name}: changed since training ({found[:19]}…, not {manifest_digest[:19]}…)", FIX)
-    cutouts = Cutouts(table, data.root, verify=True)
+    schema.require(table, "cutout_sha256", where=data.name)
+    cutouts = Cutouts(table, data.root)
     usable = np.asarray(table["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
     unknown = usable & table["cutout_sha256"].is_null().to_numpy()
     if unknown.any():

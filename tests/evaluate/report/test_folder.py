@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
+import pyarrow as pa
+import pytest
 
 from lensctl.astro.rgb import lupton_rgb
 from lensctl.evaluate.evaluation import evaluation_of
@@ -41,3 +44,19 @@ def test_pictures_show_the_picture_bands_of_the_survey(tmp_path, wide, monkeypat
     out.mkdir()
     assert folder.write(wide, out, lambda rows: np.ones((len(rows), 9, 9, 4), np.float32)) > 10
     assert set(seen) == {WIDE}
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_no_text_of_a_csv_for_people_is_a_formula_and_nothing_else_changes(kind):
+    texts = ["=cmd|' /C calc'!A0", "@SUM(1)", "+1", "-2+3", "\t=1", "\r=1", "a=b", "'x", "", None, "é"]
+    table = pa.table({"t": pa.array(texts, kind), "x": pa.array([-1.5] * 11)})
+    shown = folder.for_people(table)
+    assert shown["t"].to_pylist() == [f"'{text}" for text in texts[:6]] + texts[6:]
+    assert (shown.schema, shown["x"]) == (table.schema, table["x"])
+
+
+def test_the_tables_of_an_evaluation_are_defused_as_csv_and_whole_as_parquet(tmp_path, found):
+    evil = dataclasses.replace(found, tables={**found.tables, "top": pa.table({"galaxy_id": ["=1+1"]})})
+    out = write(tmp_path, evil)
+    assert '"\'=1+1"' in (out / "tables" / "top.csv").read_text()
+    assert read_table(str(out / "tables" / "top.parquet"))["galaxy_id"].to_pylist() == ["=1+1"]

@@ -195,3 +195,62 @@ def test_a_key_whose_dtype_differs_between_files_is_kept_as_npy() -> None:
     table = npz_columns.table_of([{"meta_a": np.array(1)}, {"meta_a": np.array(1.0)}, {}])
     assert npz_columns.kind_of(table.schema.field("meta_a")) == "npy"
     assert table["meta_a"].null_count == 1
+
+
+def zipped(path: Path, **members: bytes) -> Path:
+    """A deflated .npz of good members and these."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, raw in {**{k: npz.to_npy(v) for k, v in {"cutout": CUTOUT, **META}.items()}, **members}.items():
+            archive.writestr(f"{name}.npy", raw)
+    return path
+
+
+def npy_of(descr: str, shape: tuple[int, ...], body: bytes = b"") -> bytes:
+    """The bytes of an .npy file that need not hold what its header says."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
+    return stream.getvalue() + body
+
+
+@pytest.mark.parametrize("is_simple", [True, False])
+def test_a_member_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path: Path, is_simple: bool) -> None:
+    path = zipped(tmp_path / "a.npz", meta_note=bytes(npz.LARGEST_META_BYTES + 1))
+    if not is_simple:
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.comment = b"not simple"
+    with pytest.raises(InputError, match=r"a.npz: not a complete .npz file \(member 'meta_note' would take 17 MB"):
+        npz.read_npz(path)
+
+
+def test_a_member_that_unpacks_to_more_than_it_says_is_refused(tmp_path: Path) -> None:
+    data = zipped(tmp_path / "a.npz", meta_note=bytes(1_000_000)).read_bytes()
+    (tmp_path / "a.npz").write_bytes(data.replace((1_000_000).to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    with pytest.raises(InputError, match="not a complete .npz file"):
+        npz.read_npz(tmp_path / "a.npz")
+
+
+def test_a_file_larger_than_any_cutout_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.npz").open("wb") as file:
+        file.truncate(npz.LARGEST_BYTES + 1)
+    with pytest.raises(InputError, match="larger than the largest cutout"):
+        npz.read_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("key", "raw"),
+    [
+        ("meta_x", npy_of("<U0", (10**9, 10**9))),
+        ("meta_x", npy_of("<f4", (2**40, 2**40))),
+        ("meta_x", npy_of("<f4", (-5,))),
+        ("meta_x", b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f4', 'shape': (1,".ljust(117) + b"\n"),
+        ("meta_x", b"\x93NUMPY\x01\x00\x28\x23" + (b"[" * 4400 + b"]" * 4400).ljust(8999) + b"\n"),
+        ("meta_galaxy_id", npy_of("<U2", (), b"\xff\xff\xff\xff\1\0\0\0")),
+        ("meta_galaxy_id", npy_of("<U2", (), b"\x00\xd8\0\0\1\0\0\0")),
+        ("meta_ra", npz.to_npy(np.array(np.nan))),
+        ("meta_dec", npz.to_npy(np.array(np.inf))),
+    ],
+)
+def test_a_member_that_no_array_can_be_is_a_sentence(tmp_path: Path, key: str, raw: bytes) -> None:
+    with pytest.raises(InputError, match=r"a.npz: (not a complete .npz file|meta_\w+ is not (text|a number))") as error:
+        npz.read_npz(zipped(tmp_path / "a.npz", **{key: raw}))
+    assert len(str(error.value)) < 400

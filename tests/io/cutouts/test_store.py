@@ -15,7 +15,7 @@ import pytest
 import tensorstore
 import xarray
 import zarr
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lensctl.io.cutouts import layout
@@ -29,6 +29,7 @@ from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.io.storage.resumable import job
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
+from tests.toys import damage
 from tests.toys.folders import folder_digest
 from tests.toys.pixels import CHAIN, ids, images, index, make_store
 
@@ -211,6 +212,48 @@ def test_a_shard_whose_index_was_altered_is_refused_when_read(copied: Path) -> N
         open_store(copied).read([0])
 
 
+@pytest.mark.parametrize("crop", [None, 5])
+@pytest.mark.parametrize("row", range(10))
+def test_one_flipped_bit_is_refused_by_every_read_and_named(copied: Path, row: int, crop: int | None) -> None:
+    damage.flip_bit(copied, row)
+    store = open_store(copied)
+    named = f"a.zarr: the pixels of {ids(10)[row]} \\(row {row}\\) are not those recorded for it"
+    for read in (lambda **how: store.read([0, row], crop, **how), lambda **how: store.read_range(0, 10, crop, **how)):
+        with pytest.raises(InputError, match=named):
+            read()
+        read(check=False)
+    others = [other for other in range(10) if other != row]
+    middle = slice(2, 7) if crop else slice(None)
+    assert same(store.read(others, crop), PIXELS[others][:, middle, middle])
+
+
+@given(st.permutations(range(10)).filter(lambda order: order != list(range(10))))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_index_in_another_order_is_noticed(made: Store, tmp_path_factory: pytest.TempPathFactory, order) -> None:
+    path = Path(shutil.copytree(made.path, tmp_path_factory.mktemp("sorted") / "a.zarr"))
+    damage.reorder_index(path, order)
+    with pytest.raises(InputError, match="are not those recorded for it"):
+        open_store(path).read_range(0, 10)
+
+
+@pytest.mark.parametrize("codec", ["none", "zstd"])
+@pytest.mark.parametrize("how", [{}, {"crop": 5}, {"crop": 5, "check": False}])
+def test_a_shard_that_goes_after_the_store_was_opened_is_an_error_never_nan(tmp_path: Path, codec: str, how) -> None:
+    store = make_store(tmp_path / "a.zarr", PIXELS, codec=codec)
+    damage.lose_shard(tmp_path / "a.zarr", 1)
+    with pytest.raises(InputError, match=r"a\.zarr/images/c/1/0/0/0 is missing, or pixels in it"):
+        store.read([1, 5], **how)
+    assert same(store.read([1]), PIXELS[[1]])
+
+
+def test_cutouts_without_a_recorded_digest_are_read_and_counted(copied: Path) -> None:
+    damage.forget(copied, [1, 2])
+    damage.flip_bit(copied, 1)
+    store = open_store(copied)
+    assert store.read([1, 2, 3]).shape == (3, 9, 9, 3)
+    assert store.recorded.note == "2 of 10 cutouts have no cutout_sha256: they cannot be compared"
+
+
 def test_altered_provenance_is_refused(copied: Path) -> None:
     group = json.loads((copied / "zarr.json").read_text())
     group["attributes"]["lensctl"]["provenance"][0]["parameters"]["made"] = "down"
@@ -346,3 +389,6 @@ def test_a_store_on_s3_is_read_in_place(made: Store, bucket: str) -> None:
     assert same(there.read_range(3, 9), PIXELS[3:9])
     with pytest.raises(InputError, match="no such store"):
         open_store(f"s3://{bucket}/deep/b.zarr")
+    s3.delete([f"s3://{bucket}/deep/a.zarr/images/c/2/0/0/0"])
+    with pytest.raises(InputError, match=rf"s3://{bucket}/deep/a\.zarr/images/c/2/0/0/0 is missing, or pixels in it"):
+        there.read([9], 5)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from lensctl.cutout.making import MadeStore, make
 from lensctl.io.cutouts.layout import Layout
+from lensctl.io.cutouts.store import open_store
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.backoff import Pace
 from lensctl.io.imaging.viewer import ViewerSource
@@ -451,3 +452,12 @@ def test_a_survey_that_the_service_cannot_show_is_refused_with_what_to_do(survey
     with pytest.raises(InputError, match=f"the cutout service cannot show survey infrared, {why}") as error:
         asked(survey=survey, layer=survey.layer)
     assert error.value.fix == "use coadds, with --root"
+
+
+def test_an_answer_that_is_compressed_unasked_is_not_unpacked(service, tmp_path):
+    service.faults[150.0] = ["gzip"]
+    service.always[150 + 1 / 64] = "gzip"
+    fetch(service, tmp_path / "s.zarr", table(3), tries=2)
+    index = open_store(tmp_path / "s.zarr").index
+    assert index["status"].to_pylist() == ["ok", "bad_file", "ok"]
+    assert index["error"].to_pylist()[1] == "compressed (gzip), which was not asked for"

@@ -65,11 +65,11 @@ def test_what_names_no_survey_is_of_ls_dr10_as_version_0_1_0_wrote_it():
 
 
 def test_two_surveys_in_one_command_are_refused_in_a_sentence():
-    with pytest.raises(InputError, match=r"an input made by 'pool' is of survey infrared, not of ls-dr10$"):
+    with pytest.raises(InputError, match=r"an input made by 'pool' is of survey infrared, not of ls-dr10\n"):
         extend(SECOND, (FIRST,), (IN_INFRARED,))
-    with pytest.raises(InputError, match=r"an input made by 'pool' is of survey ls-dr10, not of infrared$"):
+    with pytest.raises(InputError, match=r"an input made by 'pool' is of survey ls-dr10, not of infrared\n"):
         common_survey(INFRARED, (FIRST,))
-    with pytest.raises(InputError, match=r"an input made by 'pool' is of survey infrared, not of ls-dr10$"):
+    with pytest.raises(InputError, match=r"an input made by 'pool' is of survey infrared, not of ls-dr10\n"):
         common_survey(None, (FIRST,), (IN_INFRARED,))
     other = dataclasses.replace(INFRARED, pixel_scale_arcsec=0.3)
     with pytest.raises(InputError, match=r"of survey infrared, not of infrared \(the same name, but other values\)"):

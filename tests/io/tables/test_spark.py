@@ -17,7 +17,7 @@ from lensctl.io.tables.spark import Cluster
 from lensctl.rules.errors import InputError, LensctlError
 from lensctl.sample.planning import CHOSEN, NEEDED, plan
 from tests.benchmarks import pool_speed, survey_pool
-from tests.test_sample import of_vectors
+from tests.sample.test_planning import of_vectors
 from tests.toys import catalogs as toys
 
 JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ

@@ -6,7 +6,7 @@ import collections
 
 import pytest
 
-from lensctl import crossmatch
+from lensctl.crossmatch import candidates, matching
 from lensctl.io.fits.tables import read_fits_table
 from lensctl.io.tables import lens_catalogs, sweeps
 from lensctl.pool.criteria import criteria_of
@@ -17,7 +17,7 @@ from lensctl.rules.errors import InputError
 
 def test_lenscat_gives_exactly_the_5104_desi_rows(real_data):
     catalog = lens_catalogs.read_lens_catalog(str(real_data / "catalogs" / "lenscat_catalog.csv"))
-    lenses = crossmatch.select(catalog)
+    lenses = candidates.select(catalog)
     assert (lenses.selected, lenses.ungraded) == (5104, 0)
     assert (lenses.rows.num_rows, lenses.merged) == (5104, 0)  # lenscat joined names within 8 arcsec itself
     assert all("DESI-" in names for names in lenses.rows["names"].to_pylist())
@@ -25,7 +25,7 @@ def test_lenscat_gives_exactly_the_5104_desi_rows(real_data):
 
 def test_duplicates_of_the_whole_of_lenscat_are_merged_and_counted(real_data):
     catalog = lens_catalogs.read_lens_catalog(str(real_data / "catalogs" / "lenscat_catalog.csv"))
-    lenses = crossmatch.select(catalog, name_contains="")
+    lenses = candidates.select(catalog, name_contains="")
     assert lenses.selected == 32838
     assert lenses.merged > 50
     assert lenses.rows.num_rows + lenses.merged + lenses.ungraded == 32838
@@ -35,7 +35,7 @@ def test_the_plans_own_catalogue_selects_the_same(real_data):
     ours = lens_catalogs.read_lens_catalog(str(real_data / "catalogs" / "desi_candidates.csv"))
     grades = collections.Counter(ours["grading"].to_pylist())
     assert (ours.num_rows, grades["confident"], grades["probable"]) == (5104, 435, 4669)
-    assert crossmatch.select(ours).selected == 5104
+    assert candidates.select(ours).selected == 5104
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_the_dr9_file_makes_a_pool_and_a_positive(real_data, tmp_path):
     assert rows.num_rows == 1 - sum(funnel.lost.values())
     catalog = tmp_path / "one.csv"
     catalog.write_text(f"name,ra,dec,grading\nDESI-1,{ra},{dec + 1 / 3600},confident\n")
-    lenses = crossmatch.select(lens_catalogs.read_lens_catalog(str(catalog)))
-    matched = crossmatch.crossmatch(lenses.rows, [path])
+    lenses = candidates.select(lens_catalogs.read_lens_catalog(str(catalog)))
+    matched = matching.match(lenses.rows, [path])
     assert matched.positives["sep_arcsec"][0].as_py() == pytest.approx(1.0, abs=1e-3)
     assert matched.positives["galaxy_id"][0].as_py() == f"1054p567_{raw['objid'][0].as_py()}"
 
 
 def test_crossmatching_lenscat_with_the_real_dr9_object(real_data):
-    lenses = crossmatch.select(lens_catalogs.read_lens_catalog(str(real_data / "catalogs" / "lenscat_catalog.csv")))
+    lenses = candidates.select(lens_catalogs.read_lens_catalog(str(real_data / "catalogs" / "lenscat_catalog.csv")))
     with pytest.raises(InputError, match="no lens lies within 5 arcsec of a catalogue object"):
-        crossmatch.crossmatch(lenses.rows, [str(real_data / "tractor" / "tractor-1054p567.fits")])
+        matching.match(lenses.rows, [str(real_data / "tractor" / "tractor-1054p567.fits")])

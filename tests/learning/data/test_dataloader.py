@@ -161,14 +161,6 @@ def test_rows_go_with_their_pixels_targets_and_weights():
     assert batch.weight.tolist() == [5, 2, 5]
 
 
-def test_pixels_other_than_the_manifest_recorded_are_refused_by_name():
-    table, pixels = rings.manifest(20)
-    pixels.images[7, 0, 0, 0] += 1
-    made = Feed(pixels, rows(np.zeros(20)), 16)
-    with pytest.raises(InputError, match="g7"):
-        list(made.fill(table["cutout_sha256"].to_pylist()))
-
-
 @pytest.mark.parametrize(
     ("pixels", "host", "way"), [(1000, 24_000, "host"), (1000, 23_999, "stream"), (10**12, 1 << 34, "stream")]
 )
@@ -196,7 +188,7 @@ def test_device_memory_comes_first_then_half_precision_then_the_host(monkeypatch
 
 def test_cutouts_that_do_not_fit_are_said_in_a_sentence():
     made = Feed(rings.InMemory(rings.images(np.zeros(4))), rows(np.zeros(4)), 1 << 24)
-    with pytest.raises(InputError, match=r"^this machine ran out of memory$") as error, enough_memory("stream them"):
+    with pytest.raises(InputError, match=r"^this machine ran out of memory\n") as error, enough_memory("stream them"):
         list(made.fill())
     assert error.value.fix == "stream them"
     with pytest.raises(RuntimeError, match="shape"), enough_memory("stream them"):

@@ -32,7 +32,10 @@ def test_a_gap_between_train_and_val_warns_and_counts_even_at_a_new_best():
     assert judge_epoch(history(0.80, 0.85, train=0.89), 30).warning == ""
 
 
-@pytest.mark.parametrize(("auc", "flagged"), [(0.5, True), (0.529, True), (0.471, True), (0.54, False), (0.46, False)])
+@pytest.mark.parametrize(
+    ("auc", "flagged"),
+    [(0.5, True), (0.529, True), (0.471, True), (float("nan"), True), (0.54, False), (0.46, False)],
+)
 def test_a_val_auc_near_chance_after_a_fifth_of_the_epochs_is_a_red_flag(auc, flagged):
     assert (judge_epoch(history(*[auc] * 6), 30).flag is not None) == flagged
     assert judge_epoch(history(*[auc] * 5), 30).flag is None

@@ -18,6 +18,8 @@ from lensctl.rules.errors import InputError
         ({"noise": 0.2}, "noise = 0.2 is outside 0 to 0.1"),
         ({"shift": 6}, "shift = 6 is outside 0 to 5"),
         ({"pos_weight": -1.0}, "pos_weight = -1.0 is not a valid weight"),
+        ({"pos_weight": float("nan")}, "pos_weight = nan is not a valid weight"),
+        ({"pos_weight": float("inf")}, "pos_weight = inf is not a valid weight"),
         ({"pos_weight": "balance"}, "pos_weight = balance is not a valid weight"),
         ({"fold": "6/5"}, "not a fold"),
     ],

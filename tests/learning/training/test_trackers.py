@@ -90,7 +90,7 @@ def test_trouble_of_a_tracker_is_a_sentence(heard, tmp_path, monkeypatch, name, 
         raise ValueError("No API key configured.\nUse login.")
 
     monkeypatch.setattr(heard, call, trouble, raising=False)
-    with pytest.raises(InputError, match=rf"^--track {name}: No API key configured\.$"):
+    with pytest.raises(InputError, match=rf"^--track {name}: No API key configured\.\n"):
         trackers.TRACKERS[name](tmp_path / "run", {})
 
 

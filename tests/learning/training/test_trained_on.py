@@ -52,7 +52,7 @@ def test_one_changed_pixel_of_one_cutout_is_refused_and_named(data, tmp_path, mo
     (tmp_path / "other").mkdir()
     other = Data(data.manifest, made(tmp_path / "other", images).root)
     name = data.manifest["galaxy_id"][row].as_py()
-    with pytest.raises(InputError, match=f"the pixels of {name} .* are not those the manifest was made from"):
+    with pytest.raises(InputError, match=f"the pixels of {name} .* are not those recorded for it"):
         trained_on.refuse_changes(other, digests.of_table(data.manifest))
 
 

@@ -1,0 +1,115 @@
+"""Unpacking what a few bytes can swell without end: compressed data and the repeated texts of parquet and Arrow.
+
+Sizes are known beforehand, from what the data must be; whatever would be larger is refused before it fills the memory.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset
+    import pyarrow.parquet as pq
+
+GZIP, DEFLATE = 31, -15
+"""Formats of compressed data, as zlib numbers them."""
+
+ROOM_BYTES = 16 << 20
+TEXT_BYTES, BINARY_BYTES = 4 << 10, 64 << 10
+"""Most bytes of a column: this room, and so many a row of text, of binary values or of anything else."""
+
+
+def inflated(data: bytes | memoryview, size: int, format: int = GZIP) -> bytes:
+    """Compressed data as `size` bytes; ValueError if it is damaged or of another size."""
+    stream = zlib.decompressobj(format)
+    try:
+        found = stream.decompress(data, size + 1)
+    except zlib.error as error:
+        raise ValueError(f"damaged compressed data ({error})") from error
+    if len(found) != size or not stream.eof:
+        raise ValueError(f"compressed data is not of {size} bytes")
+    return found
+
+
+def read_parquet_file(file: Any, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table of one open parquet file, or some columns of it; ValueError if it would swell."""
+    import pyarrow.parquet as pq
+
+    footer = pq.read_metadata(file)
+    file.seek(0)
+    repeated = _repeated([footer])
+    table = pq.read_table(file, columns=columns, read_dictionary=repeated)
+    return without_repeats(table, repeated)
+
+
+def read_parquet_dataset(found: pyarrow.dataset.FileSystemDataset, columns: Sequence[str] | None = None) -> pa.Table:
+    """The table of a dataset of parquet files, or some columns of it; ValueError if it would swell."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    wanted = list(found.schema.names) if columns is None else list(columns)
+    fragments = list(found.get_fragments())
+    of_folders = {name for fragment in fragments for name in ds.get_partition_keys(fragment.partition_expression)}
+    repeated = [name for name in _repeated(fragment.metadata for fragment in fragments) if name not in of_folders]
+    fields = [f.with_type(pa.dictionary(pa.int32(), f.type)) if f.name in repeated else f for f in found.schema]
+    schema = pa.schema(fields, found.schema.metadata)
+    as_stored = ds.ParquetFileFormat(dictionary_columns=set(repeated))
+    files = [as_stored.make_fragment(f.path, f.filesystem, f.partition_expression) for f in fragments]
+    read = ds.FileSystemDataset(files, schema, as_stored, found.filesystem)
+    return without_repeats(read.to_table(columns=wanted), repeated)
+
+
+def without_repeats(table: pa.Table, names: Sequence[str] = ()) -> pa.Table:
+    """A table with the dictionaries of some columns written out; ValueError if any dictionary of texts would swell."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for place, field in enumerate(table.schema):
+        if not pa.types.is_dictionary(field.type):
+            continue
+        kind = field.type.value_type
+        if _is_text(kind):
+            chunks = (chunk for chunk in table.column(place).chunks if len(chunk))
+            lengths = (pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)) for chunk in chunks)
+            _refuse_swollen(field.name, kind, sum(length.as_py() or 0 for length in lengths), table.num_rows)
+        if field.name in names:
+            table = table.set_column(place, field.with_type(kind), table.column(place).cast(kind))
+    return table
+
+
+def _repeated(footers: Iterable[pq.FileMetaData]) -> list[str]:
+    """Columns of texts that a file holds as numbers of a dictionary; ValueError if a column as stored is swollen."""
+    found: dict[str, None] = {}
+    for footer in footers:
+        schema = footer.schema.to_arrow_schema()
+        text = [column.path for column in map(footer.schema.column, range(footer.num_columns))]
+        for group in map(footer.row_group, range(footer.num_row_groups)):
+            for number, name in enumerate(text):
+                chunk = group.column(number)
+                known = schema.field(name).type if name in schema.names else None
+                _refuse_swollen(name, known, chunk.total_uncompressed_size, chunk.num_values)
+                if known is not None and _is_text(known) and chunk.has_dictionary_page:
+                    found[name] = None
+    return list(found)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+    )
+
+
+def _refuse_swollen(name: str, kind: pa.DataType | None, size: int, rows: int) -> None:
+    import pyarrow as pa
+
+    is_string = kind is not None and (pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    if size > ROOM_BYTES + rows * (TEXT_BYTES if is_string else BINARY_BYTES):
+        raise ValueError(f"column '{name}' would take {size / 1e9:.1f} GB in {rows} rows")
