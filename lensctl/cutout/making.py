@@ -19,6 +19,7 @@ from lensctl.io.provenance.steps import Chain
 from lensctl.io.storage import resumable, s3
 from lensctl.io.storage.growing_folders import begin_folder, is_begun
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.tables.declared_types import conform
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError, Unfinished
 from lensctl.rules.survey import LS_DR10, Survey
@@ -60,7 +61,7 @@ def checked(table: pa.Table, where: str, survey: Survey = LS_DR10) -> pa.Table:
     schema.require(table, "galaxy_id", "ra", "dec", where=where)
     if not table.num_rows:
         raise InputError(f"{where}: the table has no rows", "check the step that made it")
-    table = schema.conform(table, where, survey)
+    table = conform(table, where, survey)
     schema.refuse_nulls(table, "galaxy_id", where=where)
     schema.refuse_bad_positions(table, where)
     schema.refuse_duplicates(table, where=where)

@@ -189,7 +189,9 @@ def _evaluate(node: ast.expr, column: Column, mask_bits: Mapping[str, int]) -> A
         values = of(node.args[0])
         if name == "bits":
             named = (mask_bits.get(bit, bit) for bit in map(_literal, node.args[1:]))
-            return np.asarray(values, np.int64) & sum(1 << int(bit) for bit in dict.fromkeys(named))
+            unknown = np.isnan(values) if np.asarray(values).dtype.kind == "f" else np.False_
+            bits = np.where(unknown, 0, values).astype(np.int64) & sum(1 << int(bit) for bit in dict.fromkeys(named))
+            return np.where(unknown, np.nan, bits) if unknown.any() else bits
         if name == "unknown":
             return np.isnan(values) if np.asarray(values).dtype.kind == "f" else np.asarray(values) == _empty(values)
         numbers = np.asarray(values, np.float64)

@@ -148,24 +148,20 @@ def arrow_type(name: str, survey: Survey = LS_DR10) -> pa.DataType:
     return pa.type_for_alias(columns(survey)[name].type)
 
 
-def conform(table: pa.Table, where: str = "", survey: Survey = LS_DR10) -> pa.Table:
-    """The table with every known column cast to its declared type.
+def folded(names: Iterable[str], where: str = "") -> dict[str, str]:
+    """Names by what they are to lensctl and to SQL: without blanks around them, in lower case.
 
-    Raises InputError naming the first column whose values do not fit.
+    Raises InputError for two names that are one.
     """
-    import pyarrow as pa
-
-    known = columns(survey)
-    for i, field in enumerate(table.schema):
-        if field.name in known and field.type != (wanted := arrow_type(field.name, survey)):
-            try:
-                table = table.set_column(i, pa.field(field.name, wanted), table[field.name].cast(wanted))
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise InputError(
-                    f"{_at(where)}column '{field.name}' is {field.type}, and does not fit {wanted}",
-                    f"it must be {known[field.name].type}: {known[field.name].meaning}",
-                ) from error
-    return table
+    found: dict[str, str] = {}
+    for name in names:
+        key = name.strip().lower()
+        if key in found:
+            same = found[key] == name
+            one = f"column '{name}' occurs more than once" if same else f"columns '{found[key]}' and '{name}' are one"
+            raise InputError(f"{_at(where)}{one}", "keep one of them")
+        found[key] = name
+    return found
 
 
 def require(table: pa.Table | pa.Schema, *names: str, where: str = "", survey: Survey = LS_DR10) -> None:

@@ -25,11 +25,12 @@ _NOBS_EDGES = (1, 3, 6, 11)
 
 
 def nobs_bin(nobs: ArrayLike) -> NDArray[np.object_]:
-    """Bin of the number of exposures: (N,) int in, (N,) text out; None below one exposure."""
+    """Bin of the number of exposures: (N,) in, (N,) text out; None below one exposure, and where it is NaN."""
     import numpy as np
 
-    names = np.array([None, *NOBS_BINS], dtype=object)
-    return names[np.searchsorted(_NOBS_EDGES, np.asarray(nobs), side="right")]
+    names = np.array([None, *NOBS_BINS, None], dtype=object)
+    edges = (*_NOBS_EDGES, np.inf)  # NaN sorts after every edge
+    return names[np.searchsorted(edges, np.asarray(nobs), side="right")]
 
 
 @dataclass(frozen=True)

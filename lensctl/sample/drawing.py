@@ -22,6 +22,7 @@ from lensctl.io.provenance.steps import (
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import refuse_outputs
 from lensctl.io.tables import lens_catalogs
+from lensctl.io.tables.declared_types import conform
 from lensctl.io.tables.files import chain_at, read_table, table_beside
 from lensctl.io.tables.sql import Database, ScannedTable
 from lensctl.rules import schema
@@ -167,12 +168,12 @@ def _lenses(positives: str, lenses: Sequence[str]) -> tuple[pa.Table, pa.Table, 
     import pyarrow as pa
 
     read = read_table(positives)
-    wanted = schema.conform(read, positives, survey_of(chain_of(read, positives)))
+    wanted = conform(read, positives, survey_of(chain_of(read, positives)))
     schema.require(wanted, "ra", "dec", where=positives)
     schema.refuse_bad_positions(wanted, where=positives)
     ra, dec, sources = lens_catalogs.positions([positives, *map(str, lenses)])
     avoid = pa.table({"ra": np.r_[wanted["ra"].to_numpy(), ra], "dec": np.r_[wanted["dec"].to_numpy(), dec]})
-    own = step_input("positives", positives, digests.of_table(wanted), chain_of(wanted, positives))
+    own = step_input("positives", positives, digests.of_table(read), chain_of(read, positives))
     return wanted, avoid, (own, *sources[1:])
 
 

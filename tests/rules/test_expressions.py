@@ -131,3 +131,13 @@ def test_anything_else_is_refused_in_a_sentence_before_it_runs(text, message):
 def test_text_is_not_compared_with_numbers():
     with pytest.raises(InputError, match="'type == 3' compares text with numbers"):
         Expression("type == 3")({"type": np.array([b"SER"])}.__getitem__)
+
+
+def test_bits_of_an_unknown_mask_meet_no_criterion():
+    mask = np.array([0.0, np.nan, 4.0])
+    for text, expected in {
+        "bits(m, 2) == 0": [True, False, False],
+        "bits(m, 2) != 0": [False, False, True],
+        "bits(m, 2) >= 0": [True, False, True],
+    }.items():
+        assert Expression(text)(lambda name: mask).tolist() == expected, text

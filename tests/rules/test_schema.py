@@ -33,9 +33,6 @@ def test_the_columns_of_another_survey_are_named_after_its_bands():
         assert name in names
     assert not [name for name in names if name.endswith(("_g", "_z")) or name == "nobs_z_bin"]
     assert schema.columns(INFRARED)["nobs_H_bin"].meaning == "Bin of nobs_H: 1-2, 3-5, 6-10, 11+"
-    table = pa.table({"flux_VIS": pa.array([1.0]), "flux_g": pa.array([1.0])})
-    conformed = schema.conform(table, survey=INFRARED)
-    assert [field.type for field in conformed.schema] == [pa.float32(), pa.float64()], "flux_g is nobody's there"
 
 
 def test_a_missing_column_is_named_with_the_nearest_and_what_it_is():
@@ -72,6 +69,9 @@ def test_repeated_ids_are_named():
         schema.refuse_duplicates(pa.table({"galaxy_id": ["a", "b", "b"]}))
 
 
-def test_values_that_do_not_fit_their_declared_type_are_an_error():
-    with pytest.raises(InputError, match="column 'nobs_z' is int64, and does not fit int16"):
-        schema.conform(pa.table({"nobs_z": [100_000]}))
+def test_names_that_are_one_to_lensctl_are_an_error():
+    assert schema.folded(["RA", " dec ", "Type"]) == {"ra": "RA", "dec": " dec ", "type": "Type"}
+    with pytest.raises(InputError, match="t: columns 'RA' and 'ra' are one"):
+        schema.folded(["RA", "dec", "ra"], "t")
+    with pytest.raises(InputError, match="column 'ra' occurs more than once"):
+        schema.folded(["ra", "ra"])

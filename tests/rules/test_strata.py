@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from lensctl.rules.strata import nobs_bin
@@ -13,3 +15,7 @@ from lensctl.rules.strata import nobs_bin
 )
 def test_nobs_bins(nobs, expected):
     assert nobs_bin([nobs])[0] == expected
+
+
+def test_unknown_exposures_are_in_no_bin():
+    assert nobs_bin([math.nan, 0.0, 11.0, 16959.0]).tolist() == [None, None, "11+", "11+"]

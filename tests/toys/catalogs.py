@@ -9,7 +9,8 @@ import fitsio
 import numpy as np
 import pyarrow as pa
 
-from lensctl.rules import derived, schema
+from lensctl.io.tables.declared_types import conform
+from lensctl.rules import derived
 
 
 def rows(n: int, seed: int = 0, *, ra: float = 150.0, dec: float = 2.0, width_deg: float = 4.0) -> pa.Table:
@@ -39,7 +40,7 @@ def rows(n: int, seed: int = 0, *, ra: float = 150.0, dec: float = 2.0, width_de
         columns[f"psfdepth_{band}"] = random.uniform(200, 900, n)
         columns[f"galdepth_{band}"] = random.uniform(150, 700, n)
         columns[f"mw_transmission_{band}"] = np.full(n, 0.9)
-    return schema.conform(pa.table(columns))
+    return conform(pa.table(columns))
 
 
 def write_fits(table: pa.Table, path: Path, **extra: np.ndarray) -> Path:

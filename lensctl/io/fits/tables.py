@@ -1,19 +1,17 @@
 """FITS tables (sweeps, Tractor catalogues, survey-bricks) as Arrow tables with lower-case column names.
 
-A table is read once, sequentially, in batches of rows. Columns are taken directly from the file, gzipped or not;
-scaled columns are read by fitsio.
+A table is read once, sequentially, in batches of rows, gzipped or not.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import hashlib
 import io
-import itertools
-import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.io.fits.header import BLOCK, Header, count_of, data_bytes, read_header
 from lensctl.io.fits.packed_tables import GZIP_MAGIC, as_unpacked, is_packed, packed_tiles
+from lensctl.io.fits.table_columns import FitsColumn, columns_of
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.temporary import temporary_folder
+from lensctl.rules import schema
 from lensctl.rules.errors import InputError, LensctlError, first_line
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 BATCH_ROWS = 65_536
 BATCH_BYTES = 8 << 20
 SKIPPED_BYTES = 1 << 20
-CODES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "L": "V1"}
-"""NumPy dtype of one value of each column type; a logical (the letter T or F) is a raw byte."""
-BYTES = {"L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16}
 
 
 class FitsBatch:
@@ -47,25 +44,17 @@ class FitsBatch:
         Row number of its first row in the table.
     """
 
-    def __init__(self, first: int, records: NDArray[Any]) -> None:
+    def __init__(self, first: int, records: NDArray[Any], columns: Mapping[str, FitsColumn]) -> None:
         self.first = first
-        self._records = records
+        self._records, self._columns = records, columns
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def values(self, name: str) -> NDArray[Any]:
-        """A column: numbers in native byte order, booleans, or bytes without padding."""
-        import numpy as np
-
-        values = np.ascontiguousarray(self._records[name])
-        return _stripped(values) if values.dtype.kind == "S" else _native(values)
-
-    def take(self, rows: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
-        """A copy of some columns of some rows."""
-        import pyarrow as pa
-
-        return pa.table({name: _arrow(self._records[name][rows]) for name in names})
+    def column(self, name: str, rows: NDArray[np.int64] | None = None) -> pa.Array:
+        """A copy of the values of a column, in all or some rows."""
+        stored = self._records[name]
+        return self._columns[name].arrow(stored if rows is None else stored[rows])
 
 
 @dataclass(frozen=True)
@@ -74,40 +63,35 @@ class RowLayout:
 
     Attributes
     ----------
-    names : tuple of str
-        Scalar columns, in lower case.
-    plain : np.dtype
-        Dtype of a row, with a field for each of these columns that is not scaled.
+    columns : dict
+        Columns of one value a row, by name in lower case.
+    row : np.dtype
+        Dtype of a stored row, with a field for each of these columns.
     rows : int
     """
 
-    names: tuple[str, ...]
-    plain: np.dtype[Any]
+    columns: dict[str, FitsColumn]
+    row: np.dtype[Any]
     rows: int
 
 
-def layout(header: Header) -> RowLayout:
+def layout(header: Header, path: str) -> RowLayout:
     """The row layout from the header of a FITS table; ValueError if it is inconsistent."""
     import numpy as np
 
-    names, plain, offset = [], {}, 0
-    for i in range(1, count_of(header, "TFIELDS") + 1):
-        form = re.match(r"(\d{0,9})([LXBIJKAEDCMPQ])", str(header.get(f"TFORM{i}", "")))
-        if not form:
-            raise ValueError(f"TFORM{i} is {header.get(f'TFORM{i}')}")
-        count, kind = int(form[1] or 1), form[2]
-        name = str(header.get(f"TTYPE{i}", f"col{i}")).strip().lower()
-        scaled = header.get(f"TSCAL{i}", 1) != 1 or header.get(f"TZERO{i}", 0) != 0
-        if (kind == "A" and count) or (kind in CODES and count == 1):
-            names.append(name)
-            if not scaled:
-                plain[name] = (f"S{count}" if kind == "A" else CODES[kind], offset)
-        offset += -(-count // 8) if kind == "X" else count * BYTES[kind]
-    if offset != count_of(header, "NAXIS1") or offset > BATCH_BYTES:
-        raise ValueError(f"its columns take {offset} bytes, a row {header['NAXIS1']}")
-    formats, offsets = [form for form, _ in plain.values()], [at for _, at in plain.values()]
-    row = np.dtype({"names": list(plain), "formats": formats, "offsets": offsets, "itemsize": offset})
-    return RowLayout(tuple(names), row, count_of(header, "NAXIS2"))
+    found, width = columns_of(header)
+    if width != count_of(header, "NAXIS1") or width > BATCH_BYTES:
+        raise ValueError(f"its columns take {width} bytes, a row {header['NAXIS1']}")
+    columns = dict(zip(schema.folded([column.name for column in found], path), found, strict=True))
+    row = np.dtype(
+        {
+            "names": list(columns),
+            "formats": [column.stored for column in found],
+            "offsets": [column.offset for column in found],
+            "itemsize": width,
+        }
+    )
+    return RowLayout(columns, row, count_of(header, "NAXIS2"))
 
 
 class Reading:
@@ -119,44 +103,45 @@ class Reading:
         Its columns, in lower case; vector columns are skipped.
     """
 
-    def __init__(self, local: str, file: Any, hdu: int, found: RowLayout, hashed: _HashedFile) -> None:
-        self.names = found.names
-        self._local, self._file, self._hdu, self._layout, self._hashed = local, file, hdu, found, hashed
+    def __init__(self, path: str, file: Any, header: Header, found: RowLayout, hashed: _HashedFile) -> None:
+        self.names = tuple(found.columns)
+        self._path, self._file, self._header, self._layout, self._hashed = path, file, header, found, hashed
 
     def batches(self, names: Sequence[str]) -> Iterator[FitsBatch]:
-        """All rows in order, with some of the columns; at least one batch."""
+        """All rows in order, with some of the columns; at least one batch. InputError if a second table follows."""
+        for first, records in self._records(names):
+            yield FitsBatch(first, records, self._layout.columns)
+        self._refuse_second()
+
+    def _records(self, names: Sequence[str]) -> Iterator[tuple[int, NDArray[Any]]]:
+        """First row number and stored rows of each batch."""
         import numpy as np
 
-        row, remaining, first = self._layout.plain, self._layout.rows, 0
-        if not row.names or not set(names) <= set(row.names):
-            yield from self._by_fitsio(names)
-            return
+        row, remaining, first = self._layout.row, self._layout.rows, 0
         most = max(1, min(BATCH_ROWS, BATCH_BYTES // row.itemsize))
         buffer = memoryview(bytearray(min(most, remaining) * row.itemsize))
         while remaining or not first:
             count = min(remaining, most)
             if self._file.readinto(buffer[: count * row.itemsize]) < count * row.itemsize:
                 raise ValueError(f"truncated between rows {first} and {first + count}")
-            yield FitsBatch(first, np.frombuffer(buffer, row, count))
+            yield first, np.frombuffer(buffer, row, count)
             first, remaining = first + count, remaining - count
             if not count:
                 return
 
-    def _by_fitsio(self, names: Sequence[str]) -> Iterator[FitsBatch]:
-        import fitsio
+    def _refuse_second(self) -> None:
+        read, whole = self._rows_bytes(), data_bytes(self._header)
+        with contextlib.suppress(ValueError):  # what follows the last unit of a FITS file is nobody's
+            _skip(self._file, -(-whole // BLOCK) * BLOCK - read)
+            for header in _tables(self._file):
+                raise InputError(
+                    f"{self._path}: holds a second table, {str(header.get('EXTNAME') or 'without a name')!r}",
+                    "write each table to a file of its own",
+                )
 
-        with fitsio.FITS(self._local) as hdus:
-            hdu = hdus[self._hdu]
-            actual = {name.lower(): name for name in hdu.get_colnames()}
-            first = 0
-            while first < self._layout.rows or not first:
-                stop = min(first + BATCH_ROWS, self._layout.rows)
-                records = hdu.read(columns=[actual[name] for name in names], rows=range(first, stop))
-                forms = [(name.lower(), _as_bytes(records.dtype[name])) for name in records.dtype.names]
-                yield FitsBatch(first, records.astype(forms))
-                first = stop
-                if not stop:
-                    return
+    def _rows_bytes(self) -> int:
+        """Bytes of the table that have been read from the file."""
+        return self._layout.rows * self._layout.row.itemsize
 
     def digest(self) -> str:
         """SHA-256 of the file as stored; reads the rest of it."""
@@ -167,21 +152,20 @@ class Reading:
 class _Packed(Reading):
     """A table unpacked tile by tile."""
 
-    def __init__(self, local: str, file: Any, hdu: int, found: RowLayout, hashed: _HashedFile, tiles: Any) -> None:
-        super().__init__(local, file, hdu, found, hashed)
+    def __init__(self, path: str, file: Any, header: Header, found: RowLayout, hashed: _HashedFile, tiles: Any) -> None:
+        super().__init__(path, file, header, found, hashed)
         self._tiles = tiles
 
-    def batches(self, names: Sequence[str]) -> Iterator[FitsBatch]:
-        """See `Reading`."""
-        if not set(names) <= set(self._layout.plain.names or ()):
-            raise ValueError("its columns are both scaled and packed: unpack it with funpack")
-        for first, records in self._tiles(self._layout.plain, names):
-            yield FitsBatch(first, records)
+    def _records(self, names: Sequence[str]) -> Iterator[tuple[int, NDArray[Any]]]:
+        yield from self._tiles(self._layout.row, names)
+
+    def _rows_bytes(self) -> int:
+        return 0
 
 
 @contextmanager
 def open_fits_table(path: str) -> Iterator[Reading]:
-    """Open the first table of a FITS file; S3 objects are fetched to a temporary file first.
+    """Open the table of a FITS file; S3 objects are fetched to a temporary file first.
 
     Raises
     ------
@@ -202,14 +186,14 @@ def open_fits_table(path: str) -> Iterator[Reading]:
         file: Any = io.BufferedReader(hashed)
         if file.peek(2)[:2] == GZIP_MAGIC:
             file = gzip.GzipFile(fileobj=file, mode="rb")
-        header, hdu = _find_table(file, path)
+        header = _find_table(file, path)
         if is_packed(header):
             second = stack.enter_context(open(local, "rb"))
             _find_table(second, path)
             tiles = functools.partial(packed_tiles, second, second.tell(), header)
-            yield _Packed(local, file, hdu, layout(as_unpacked(header)), hashed, tiles)
+            yield _Packed(path, file, header, layout(as_unpacked(header), path), hashed, tiles)
         else:
-            yield Reading(local, file, hdu, layout(header), hashed)
+            yield Reading(path, file, header, layout(header, path), hashed)
 
 
 class _HashedFile(io.RawIOBase):
@@ -246,16 +230,21 @@ def _fits_errors(path: str) -> Iterator[None]:
         ) from error
 
 
-def _find_table(file: Any, path: str) -> tuple[Header, int]:
-    """Header and number of the first binary table HDU; leaves the file at its first row."""
-    for number in itertools.count():
-        if number and not file.peek(1):
-            break
+def _find_table(file: Any, path: str) -> Header:
+    """Header of the first binary table; leaves the file at its first row."""
+    header = next(_tables(file), None)
+    if header is None:
+        raise InputError(f"{path}: holds no FITS table", "give a sweep or Tractor catalogue")
+    return header
+
+
+def _tables(file: Any) -> Iterator[Header]:
+    """Headers of the binary tables that follow, with the file at the first row of each."""
+    while file.peek(1):
         header, _ = read_header(file)
         if str(header.get("XTENSION", "")).strip() == "BINTABLE" and header.get("ZIMAGE") is not True:
-            return header, number
+            yield header
         _skip(file, -(-data_bytes(header) // BLOCK) * BLOCK)
-    raise InputError(f"{path}: holds no FITS table", "give a sweep or Tractor catalogue")
 
 
 def _skip(file: Any, count: int | None = None) -> None:
@@ -270,57 +259,19 @@ def _skip(file: Any, count: int | None = None) -> None:
 
 
 def read_fits_table(path: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """The first table of a FITS file; vector columns are skipped.
+    """The table of a FITS file; vector columns are skipped.
 
     Parameters
     ----------
     columns : sequence of str, optional
         Lower-case names; read only these, if present.
     """
-    import numpy as np
     import pyarrow as pa
 
     with open_fits_table(path) as table:
         names = [name for name in table.names if columns is None or name in columns]
         if not names:
             return pa.table({})
-        return pa.concat_tables([batch.take(np.arange(len(batch)), names) for batch in table.batches(names)])
-
-
-def _as_bytes(kind: np.dtype[Any]) -> np.dtype[Any]:
-    """The byte-string dtype of a text column; others unchanged."""
-    import numpy as np
-
-    return np.dtype(f"S{kind.itemsize // 4}") if kind.kind == "U" else kind
-
-
-def _native(values: NDArray[Any]) -> NDArray[Any]:
-    """Numbers in native byte order; a column of T and F as booleans."""
-    import numpy as np
-
-    if values.dtype.kind == "V":
-        return np.asarray(values.view(np.uint8) == ord("T"))
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
-
-
-def _stripped(values: NDArray[np.bytes_]) -> NDArray[np.bytes_]:
-    """Byte strings without trailing blanks."""
-    import numpy as np
-
-    return values if not (values.view(np.uint8) == ord(" ")).any() else np.char.strip(values)
-
-
-def _arrow(values: NDArray[Any]) -> pa.Array:
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    values = np.ascontiguousarray(values)
-    if values.dtype.kind != "S":
-        return pa.array(_native(values))
-    letters = values.view(np.uint8)
-    fixed = pa.binary(values.dtype.itemsize)
-    text = pa.Array.from_buffers(fixed, len(values), [None, pa.py_buffer(letters)]).cast(pa.binary()).cast(pa.string())
-    if (letters == 0).any():
-        text = pc.ascii_rtrim(text, "\0")
-    return pc.ascii_trim_whitespace(text) if (letters == ord(" ")).any() else text
+        return pa.concat_tables(
+            [pa.table({name: batch.column(name) for name in names}) for batch in table.batches(names)]
+        )

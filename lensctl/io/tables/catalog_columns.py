@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lensctl.io.tables.declared_types import fitted
 from lensctl.rules import derived, schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import CatalogColumn, Survey
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 AB_ZERO_POINT_JY = 3631.0
 """Flux density of AB magnitude 0 (Oke & Gunn 1983, ApJ 266, 713), hence of a maggy."""
+
+PRIMARY = "brick_primary"
+"""Column of Tractor files: whether the object is its brick's own."""
 
 UNKNOWN_MAG = 90.0
 """Catalogues write magnitudes such as 99 and -99 where there is none."""
@@ -35,11 +40,8 @@ class CatalogBatch(Protocol):
     def __len__(self) -> int:
         """Number of rows."""
 
-    def values(self, name: str) -> NDArray[Any]:
-        """A column: numbers (null is NaN for floats, -1 for integers), booleans, or text as bytes."""
-
-    def take(self, rows: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
-        """Some columns of some rows."""
+    def column(self, name: str, rows: NDArray[np.int64] | None = None) -> pa.Array | pa.ChunkedArray:
+        """The values of a column as the file has them, in all or some rows."""
 
 
 def needed(survey: Survey) -> tuple[str, ...]:
@@ -69,50 +71,68 @@ def found_in(names: Collection[str], wanted: Collection[str], survey: Survey) ->
 
 
 class NamedBatch:
-    """A batch with the survey's names and units; see `CatalogBatch`.
+    """A batch with the survey's names, types and units.
 
-    Raises InputError for a unit that cannot be converted.
+    Raises InputError for a unit that cannot be converted, or a value that does not fit its column's declared type.
     """
 
-    def __init__(self, batch: CatalogBatch, survey: Survey) -> None:
-        self.first, self._batch, self._survey = batch.first, batch, survey
+    def __init__(self, batch: CatalogBatch, survey: Survey, where: str) -> None:
+        self.first, self._batch, self._survey, self._where = batch.first, batch, survey, where
 
     def __len__(self) -> int:
         return len(self._batch)
 
     def values(self, name: str) -> NDArray[Any]:
-        """See `CatalogBatch`."""
-        import numpy as np
-
-        source = source_of(name, self._survey)
-        if source.constant is not None:
-            return np.full(
-                len(self), source.constant if not isinstance(source.constant, str) else source.constant.encode()
-            )
-        values = self._batch.values(str(source.column).lower())
-        if _is_text(name, self._survey) and values.dtype.kind != "S":
-            return values.astype("S")
-        values = converted(values, source, name, self._survey)
-        declared = schema.columns(self._survey).get(name)
-        return values.astype(np.float32) if declared is not None and declared.type == "float" else values
+        """A column: numbers (NaN where unknown), truth values (false where unknown), or text as bytes."""
+        return as_numpy(self.column(name))
 
     def take(self, rows: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
-        """See `CatalogBatch`."""
+        """Some columns of some rows; what is unknown is null."""
         import pyarrow as pa
 
-        sources = {name: source_of(name, self._survey) for name in names}
-        raw = dict.fromkeys(str(s.column).lower() for s in sources.values() if s.column is not None)
-        table = self._batch.take(rows, list(raw))
-        columns = {}
-        for name, source in sources.items():
-            if source.column is None:
-                columns[name] = pa.repeat(source.constant, len(rows))
-            elif source.unit or source.factor != 1.0:
-                values = table[source.column.lower()].cast("double").to_numpy()
-                columns[name] = pa.array(converted(values, source, name, self._survey))
-            else:
-                columns[name] = table[source.column.lower()]
-        return pa.table(columns)
+        return pa.table({name: self.column(name, rows) for name in names})
+
+    def column(self, name: str, rows: NDArray[np.int64] | None = None) -> pa.Array | pa.ChunkedArray:
+        """A column in all or some rows, of its declared type; what is unknown (NaN, infinite, empty) is null."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        source = source_of(name, self._survey)
+        if source.column is None:
+            return pa.repeat(source.constant, len(self) if rows is None else len(rows))
+        found = self._batch.column(source.column.lower(), rows)
+        kinds = {PRIMARY: pa.bool_()}
+        if name in schema.columns(self._survey):
+            kinds[name] = schema.arrow_type(name, self._survey)
+        numbers = range(self.first, self.first + len(self)) if rows is None else self.first + rows
+        fit = functools.partial(fitted, name=name, where=self._where, survey=self._survey, rows=numbers)
+        if source.unit or source.factor != 1.0:
+            found = pa.array(converted(as_numpy(fit(found, pa.float64())), source, name, self._survey))
+        if name in kinds:
+            found = fit(found, kinds[name])
+        if pa.types.is_floating(found.type):
+            finite = pc.is_finite(found)
+            found = found if pc.all(finite).as_py() else pc.if_else(finite, found, pa.scalar(None, found.type))
+        return found
+
+
+def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """A column as numbers (null is NaN), truth values (null is false), or text as bytes (null is empty)."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_boolean(column.type):
+        column = pc.fill_null(column, False)
+    elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        coded = pc.fill_null(column.cast(pa.string()), "").dictionary_encode()
+        texts = np.array([*coded.dictionary.to_pylist(), ""])
+        return np.asarray(np.char.encode(texts, "utf-8")[coded.indices.to_numpy()])
+    return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
 def converted(values: NDArray[Any], source: CatalogColumn, name: str, survey: Survey) -> NDArray[Any]:
@@ -149,8 +169,3 @@ def _unit_factor(unit: str, wanted: str, name: str, survey: Survey) -> float:
             f"survey {survey.name}: column {name} in '{unit}' cannot be converted to '{wanted or 'a number'}'",
             "give a unit such as mag, uJy, deg, arcsec or pixel, or a factor",
         ) from error
-
-
-def _is_text(name: str, survey: Survey) -> bool:
-    declared = schema.columns(survey).get(name)
-    return declared is not None and declared.type == "string"

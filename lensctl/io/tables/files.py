@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.io.storage.atomic import whole_file
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.tables.declared_types import conform
 from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import files_of, filesystem_of, format_of, readable
 from lensctl.io.unpacking import read_parquet_dataset, read_parquet_file, without_repeats
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError, ReaderGone
-from lensctl.rules.schema import arrow_type, conform
+from lensctl.rules.schema import arrow_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 END_MARK = b"lensctl.rows"
 MARKED = b"lensctl.end_mark"
 ROW_GROUP_ROWS = 131_072
+LARGEST_BLOCK = (1 << 31) - 1
+"""Most bytes of CSV or ndjson from which the types of columns are inferred: all of any usual file."""
 
 
 def read_table(
@@ -61,11 +63,10 @@ def read_table(
     if columns is not None:
         table = table.select([name for name in table.column_names if name in columns])
     where = "stdin" if path == "-" else path
-    if duplicate := next((name for name, count in Counter(table.column_names).items() if count > 1), None):
-        raise InputError(f"{where}: column '{duplicate}' occurs more than once", "keep one of them")
+    schema.folded(table.column_names, where)
     if table.num_rows == 0 and not allow_empty:
         raise InputError(f"{where}: the table has no rows", "check the step that made it")
-    return _plain_text(table)
+    return conform(table, where)
 
 
 def _stdin() -> bytes:
@@ -93,17 +94,6 @@ def _read_each(path: str, kind: str) -> pa.Table:
         with filesystem.open_input_stream(name, compression=None) as stream:
             tables.append(_READERS[kind](stream.read()))
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="default")
-
-
-def _plain_text(table: pa.Table) -> pa.Table:
-    """Declared text columns as plain strings, not dictionaries or other types."""
-    import pyarrow as pa
-
-    for i, field in enumerate(table.schema):
-        declared = schema.columns().get(field.name)
-        if declared and declared.type == "string" and field.type != pa.string():
-            table = table.set_column(i, pa.field(field.name, pa.string()), table[field.name].cast(pa.string()))
-    return table
 
 
 def _parquet_from(data: bytes) -> pa.Table:
@@ -144,18 +134,21 @@ def _arrow_from(data: bytes) -> pa.Table:
 def _csv_from(data: bytes, delimiter: str = ",") -> pa.Table:
     import pyarrow.csv
 
-    types = {name: arrow_type(name) for name in schema.columns()}
+    texts = {name: arrow_type(name) for name, column in schema.columns().items() if column.type == "string"}
     return pyarrow.csv.read_csv(
         io.BytesIO(data),
+        read_options=pyarrow.csv.ReadOptions(block_size=min(max(len(data), 1), LARGEST_BLOCK)),
         parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=True),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=texts, strings_can_be_null=True),
     )
 
 
 def _ndjson_from(data: bytes) -> pa.Table:
     import pyarrow.json
 
-    return conform(pyarrow.json.read_json(io.BytesIO(data)))
+    return pyarrow.json.read_json(
+        io.BytesIO(data), read_options=pyarrow.json.ReadOptions(block_size=min(max(len(data), 1), LARGEST_BLOCK))
+    )
 
 
 _READERS: dict[str, Callable[[bytes], pa.Table]] = {

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Input, chain_of, stamp, step_input
+from lensctl.io.tables.declared_types import fitted
 from lensctl.io.tables.files import read_table
 from lensctl.rules import schema
-from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ def read_lens_catalog(path: str) -> pa.Table:
     import pyarrow as pa
 
     table = read_table(path)
-    found = {name.strip().lower(): name for name in table.column_names}
+    found = schema.folded(table.column_names, path)
     if {"lens_ra", "lens_dec"} <= set(found):
         found["ra"], found["dec"] = found["lens_ra"], found["lens_dec"]
     columns = {}
@@ -55,10 +55,11 @@ def read_lens_catalog(path: str) -> pa.Table:
     known = dict.fromkeys((*columns, *table.column_names))
     schema.require(pa.schema([(name, pa.null()) for name in known]), "ra", "dec", where=path)
     for axis in ("ra", "dec"):
-        columns[axis] = _degrees(columns[axis], axis, path)
+        columns[axis] = fitted(columns[axis], pa.float64(), axis, path)
     for text in ("name", "grading", "ref"):
         values = columns.get(text)
-        columns[text] = pa.nulls(table.num_rows, pa.string()) if values is None else values.cast(pa.string())
+        values = pa.nulls(table.num_rows) if values is None else values
+        columns[text] = fitted(values, pa.string(), text, path)
     catalog = pa.table({name: columns[name] for name in ("name", "ra", "dec", "grading", "ref")})
     schema.refuse_bad_positions(catalog, where=path)
     chain = chain_of(table, path)
@@ -83,12 +84,3 @@ def positions(paths: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.flo
     lenses = [c.filter(pc.not_equal(grade, pa.scalar(NO_LENS))) for c, grade in zip(catalogs, grades, strict=True)]
     ra, dec = (np.concatenate([np.zeros(0), *(c[axis].to_numpy() for c in lenses)]) for axis in ("ra", "dec"))
     return ra, dec, sources
-
-
-def _degrees(values: pa.ChunkedArray, axis: str, where: str) -> pa.ChunkedArray:
-    import pyarrow as pa
-
-    try:
-        return values.cast(pa.float64())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(f"{where}: column '{axis}' has non-numeric values", "give degrees, ICRS") from error

@@ -16,7 +16,7 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Input
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables import catalog_columns
-from lensctl.io.tables.catalog_columns import CatalogBatch
+from lensctl.io.tables.catalog_columns import PRIMARY, CatalogBatch, NamedBatch
 from lensctl.io.tables.files import read_table
 from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import files_of, format_of, readable
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OLD_RELEASE_COLUMNS = ("shapedev_r", "shapeexp_r")  # DR8 and before
-PRIMARY = "brick_primary"
 LISTED_AT_ONCE = 16
+OF_AN_OBJECT = ("galaxy_id", "brickname", "objid", "type")
+"""Columns that say which object a row is, and what it is: a null there is an error."""
 
 
 class MissingColumns(InputError):
@@ -180,7 +181,7 @@ class CatalogScan:
             for batch in batches([*wanted, PRIMARY] if PRIMARY in names else wanted):
                 rows = np.arange(len(batch))
                 if PRIMARY in names:
-                    rows = np.flatnonzero(batch.values(PRIMARY).astype(bool))
+                    rows = np.flatnonzero(batch.values(PRIMARY))
                 self.read += len(rows)
                 if keep is not None:
                     rows = rows[keep(_of_some(batch, rows))]
@@ -190,18 +191,21 @@ class CatalogScan:
     def _finished(self, table: pa.Table, numbers: NDArray[np.int64]) -> pa.Table:
         import pyarrow as pa
 
+        for name in OF_AN_OBJECT:
+            if name in table.column_names and table[name].null_count:
+                row = int(numbers[table[name].is_null().index(True).as_py()])
+                raise InputError(f"{self.path}: column '{name}' is null in row {row}", "repair or drop those rows")
         table = table.append_column("row_index", pa.array(numbers, pa.int64()))
-        table = table.append_column("sweep_file", pa.repeat(base_name(self.path), table.num_rows))
-        return schema.conform(table, self.path, self.survey)
+        return table.append_column("sweep_file", pa.repeat(base_name(self.path), table.num_rows))
 
 
-def _of_some(batch: CatalogBatch, rows: NDArray[np.int64]) -> Values:
+def _of_some(batch: NamedBatch, rows: NDArray[np.int64]) -> Values:
     if len(rows) == len(batch):
         return functools.cache(batch.values)
     return functools.cache(lambda name: batch.values(name)[rows])
 
 
-_Opened = tuple[Sequence[str], Callable[[Sequence[str]], "Iterator[CatalogBatch]"], Callable[[], str]]
+_Opened = tuple[Sequence[str], Callable[[Sequence[str]], Iterator[NamedBatch]], Callable[[], str]]
 
 
 @contextmanager
@@ -209,25 +213,24 @@ def _opened(path: str, survey: Survey) -> Iterator[_Opened]:
     """A catalogue file: its column names in lower case, a function that reads columns by ours, and its digest's."""
     if format_of(path) == "fits":
         with open_fits_table(path) as table:
-            yield table.names, _named(table.batches, survey), table.digest
+            yield table.names, _named(table.batches, survey, path), table.digest
     else:
         with _local(path) as local, readable(path):
-            found = _Arrow(local, format_of(path))
-            yield found.names, _named(found.batches, survey), functools.partial(digests.of_file, local)
+            found = _Arrow(local, format_of(path), path)
+            yield found.names, _named(found.batches, survey, path), functools.partial(digests.of_file, local)
 
 
 def _named(
-    batches: Callable[[Sequence[str]], Iterator[CatalogBatch]], survey: Survey
-) -> Callable[[Sequence[str]], Iterator[CatalogBatch]]:
+    batches: Callable[[Sequence[str]], Iterator[CatalogBatch]], survey: Survey, where: str
+) -> Callable[[Sequence[str]], Iterator[NamedBatch]]:
     """The function that reads columns by the catalogue's names, as one that reads them by ours."""
 
-    def read(names: Sequence[str]) -> Iterator[CatalogBatch]:
+    def read(names: Sequence[str]) -> Iterator[NamedBatch]:
         sources = (catalog_columns.source_of(name, survey).column for name in names)
         for batch in batches(list(dict.fromkeys(column.lower() for column in sources if column is not None))):
-            yield catalog_columns.NamedBatch(batch, survey)
+            yield NamedBatch(batch, survey, where)
 
-    plain = not survey.columns and survey.band_string.islower()
-    return batches if plain else read
+    return read
 
 
 def columns_of(path: str, survey: Survey) -> list[str]:
@@ -240,7 +243,7 @@ def columns_of(path: str, survey: Survey) -> list[str]:
 class _Arrow:
     """A catalogue in parquet or another table format."""
 
-    def __init__(self, path: str, kind: str) -> None:
+    def __init__(self, path: str, kind: str, where: str) -> None:
         import pyarrow.dataset
 
         self._found = (
@@ -248,7 +251,7 @@ class _Arrow:
             if kind == "parquet"
             else pyarrow.dataset.dataset(read_table(path, format=kind, allow_empty=True))
         )
-        self._actual = {name.lower(): name for name in self._found.schema.names}
+        self._actual = schema.folded(self._found.schema.names, where)
         self.names = tuple(self._actual)
 
     def batches(self, names: Sequence[str]) -> Iterator[CatalogBatch]:
@@ -279,29 +282,11 @@ class _ArrowBatch:
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
-    def values(self, name: str) -> NDArray[Any]:
-        """See `CatalogBatch`."""
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        column = self._table[name]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if pa.types.is_integer(column.type):
-            column = pc.fill_null(column.cast(pa.int64()), -1)
-        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            coded = pc.fill_null(column, "").combine_chunks().dictionary_encode()
-            coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
-            texts = np.array([*coded.dictionary.to_pylist(), ""]).astype("S")
-            return np.asarray(texts[coded.indices.to_numpy()])
-        return np.asarray(column.to_numpy())
-
-    def take(self, rows: NDArray[np.int64], names: Sequence[str]) -> pa.Table:
+    def column(self, name: str, rows: NDArray[np.int64] | None = None) -> pa.ChunkedArray:
         """See `CatalogBatch`."""
         import pyarrow as pa
 
-        return self._table.select(list(names)).take(pa.array(rows))
+        return self._table[name] if rows is None else self._table[name].take(pa.array(rows))
 
 
 def refuse_bad_positions(scan: CatalogScan, values: Values) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -11,7 +15,7 @@ from lensctl.io.tables import sweeps
 from lensctl.io.tables.files import write_table
 from lensctl.rules.errors import InputError
 from tests.toys import catalogs as toys
-from tests.toys.negatives import kept
+from tests.toys.negatives import PLAN, kept
 
 
 def write_unsigned_fits(table, path):
@@ -93,3 +97,55 @@ def test_a_file_without_rows_gives_none(tmp_path, name):
     rows, funnel = kept(tmp_path / name)
     assert (rows.num_rows, funnel.read) == (0, 0)
     assert rows.drop_columns(["sweep_file", "row_index"]).schema.equals(toys.pool(10).schema)
+
+
+def dressed(raw):
+    """The same rows as other programs write them: every number in another type, and text with blanks or in bytes."""
+    columns = {name: raw[name] for name in raw.column_names}
+    for name, column in columns.items():
+        if pa.types.is_integer(column.type):
+            columns[name] = column.cast(pa.float64())
+        elif pa.types.is_string(column.type):
+            columns[name] = pc.binary_join_element_wise(column.cast(pa.binary()), b"", b"  ")
+    columns["ra"] = columns["ra"].cast(pa.string())
+    columns["maskbits"] = raw["maskbits"].cast(pa.uint32())
+    return pa.table(columns)
+
+
+def test_numbers_and_texts_in_another_dress_are_the_same_rows(tmp_path):
+    raw = toys.rows(300)
+    expected = kept(toys.write_fits(raw, tmp_path / "plain.fits"))[0].drop_columns(["sweep_file"])
+    pq.write_table(dressed(raw), tmp_path / "s.parquet")
+    assert kept(tmp_path / "s.parquet")[0].drop_columns(["sweep_file"]).equals(expected)
+
+
+def with_some(raw, name, value):
+    """Rows of which every tenth has another value in a column."""
+    column = pa.array([value if i % 10 == 0 else v for i, v in enumerate(raw[name].to_pylist())])
+    return raw.set_column(raw.column_names.index(name), name, column)
+
+
+@pytest.mark.parametrize("name", ["nobs_z", "maskbits", "flux_z", "shape_r"])
+@pytest.mark.parametrize("unknown", [None, float("nan"), float("inf")])
+def test_unknown_values_meet_no_criterion(tmp_path, name, unknown):
+    if unknown == float("inf") and name in ("nobs_z", "maskbits"):
+        pytest.skip("infinity is no integer")
+    pq.write_table(with_some(toys.rows(300), name, unknown), tmp_path / "s.parquet")
+    criterion = {"m": "maskbits >= 0", "n": "nobs_z <= 99", "f": "mag_z < 99", "s": "shape_r < 1e30"}[name[0]]
+    rows, _ = kept(tmp_path / "s.parquet", dataclasses.replace(PLAN, expressions={"own": criterion}))
+    assert rows.num_rows
+    assert all(i % 10 for i in rows["row_index"].to_pylist())
+
+
+@pytest.mark.parametrize("name", ["objid", "brickname", "type"])
+def test_a_null_id_or_type_is_refused_with_its_row(tmp_path, name):
+    pq.write_table(with_some(toys.rows(300), name, None), tmp_path / "s.parquet")
+    with pytest.raises(InputError, match=rf"s.parquet: column '{name}' is null in row 0\n"):
+        kept(tmp_path / "s.parquet", dataclasses.replace(PLAN, expressions={"own": "dec < 90"}))
+
+
+def test_columns_equal_but_for_case_are_refused(tmp_path):
+    raw = toys.rows(10)
+    pq.write_table(raw.append_column("RA", raw["dec"]), tmp_path / "s.parquet")
+    with pytest.raises(InputError, match="s.parquet: columns 'ra' and 'RA' are one"):
+        kept(tmp_path / "s.parquet")
