@@ -43,10 +43,10 @@ class Settings:
 def pool(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     """The pool is large enough, without duplicates or nulls, and divided by the split rule; computed in SQL."""
     with Database() as database:
-        scan = database.scan("pool", inputs.path, allow_empty=True)
-        inputs.set_digest(scan.digest)
         of_type = [name for name in ("type",) if name in critical_columns(inputs.survey)]
         needed = dict.fromkeys((*limits.critical, "galaxy_id", "ra", "dec", *of_type, "healpix_128", "split", "pool"))
+        scan = database.scan("pool", inputs.path, columns=list(needed), allow_empty=True)
+        inputs.set_digest(scan.digest)
         schema.require(scan.schema, *needed, where=inputs.path, survey=inputs.survey)
         yield checks.some(GATE, "rows", scan.rows, limits.min_rows)
         if not scan.rows:
@@ -67,7 +67,7 @@ def _nulls(database: Database, columns: Any, limits: Settings, n: int) -> Iterat
     import pyarrow as pa
 
     def missing(name: str) -> str:
-        quoted = '"' + name.replace('"', '""') + '"'
+        quoted = database.identifier(name)
         is_nan = f" OR isnan({quoted})" if pa.types.is_floating(columns.field(name).type) else ""
         return f"count(*) FILTER ({quoted} IS NULL{is_nan}) AS {quoted}"
 

@@ -57,7 +57,10 @@ def read_parquet_dataset(found: pyarrow.dataset.FileSystemDataset, columns: Sequ
     fields = [f.with_type(pa.dictionary(pa.int32(), f.type)) if f.name in repeated else f for f in found.schema]
     schema = pa.schema(fields, found.schema.metadata)
     as_stored = ds.ParquetFileFormat(dictionary_columns=set(repeated))
-    files = [as_stored.make_fragment(f.path, f.filesystem, f.partition_expression) for f in fragments]
+    files = [
+        as_stored.make_fragment(f.path, f.filesystem, f.partition_expression, [group.id for group in f.row_groups])
+        for f in fragments
+    ]
     read = ds.FileSystemDataset(files, schema, as_stored, found.filesystem)
     return without_repeats(read.to_table(columns=wanted), repeated)
 

@@ -55,12 +55,11 @@ class Division:
         """Name of the stratum column: with the suffix _bin for a numeric column."""
         return f"{self.column}_bin" if self.edges else self.column
 
-    @property
-    def sql(self) -> str:
-        """SQL expression of a row's stratum, for DuckDB and Spark; null if it has none."""
+    def sql(self, column: str) -> str:
+        """SQL expression of the stratum of a row with this column, for DuckDB and Spark; null if it has none."""
         if not self.edges:
-            return self.column
-        number = f"CAST({self.column} AS DOUBLE)"
+            return f"CAST({column} AS STRING)"
+        number = f"CAST({column} AS DOUBLE)"
         cases = " ".join(
             f"WHEN {number} >= {low:.17e} AND {number} < {high:.17e} THEN '{label}'"
             for label, (low, high) in zip(self._labels, itertools.pairwise(self.edges), strict=True)
@@ -77,7 +76,8 @@ class Division:
 
         column = table[self.column]
         if not self.edges:
-            return [value if not self.values or value in self.values else None for value in column.to_pylist()]
+            texts = [_text_of(value) for value in column.to_pylist()]
+            return [text if not self.values or text in self.values else None for text in texts]
         numbers = column.cast("double").to_numpy()
         bins = np.searchsorted(self.edges, numbers, side="right")  # NaN sorts after every edge
         return [([None, *self._labels, None])[i] for i in bins]
@@ -86,10 +86,24 @@ class Division:
         return f"{self.name} in {', '.join(self._labels if self.edges else self.values) or 'any value'}"
 
 
+def _text_of(value: object) -> str | None:
+    """A value as SQL casts it to text."""
+    return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def text_sql(text: str) -> str:
+    """A text as a literal that DuckDB, Spark and Postgres read alike, whatever characters are in it."""
+    if not re.search(r"['\\]", text):
+        return f"'{text}'"
+    parts = [part for part in re.split(r"(['\\])", text) if part]
+    quoted = (f"chr({ord(part)})" if part in "'\\" else f"'{part}'" for part in parts)
+    return f"concat({', '.join(quoted)})"
+
+
 def parse_strata(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Stratum columns and their values or edges, from `column=a,b,c` texts; `nobs_z` means `nobs_z_bin`.
 
-    Raises InputError for an unknown bin of exposures, or a value that is not safe in SQL.
+    Raises InputError for an unknown bin of exposures.
     """
     parsed = {}
     for text in texts:
@@ -102,15 +116,13 @@ def parse_strata(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
                     f"no {name.removesuffix('_bin')} bin '{value}'{nearest(value, NOBS_BINS)}",
                     f"use {', '.join(NOBS_BINS)}",
                 )
-            if not re.fullmatch(r"[\w .+-]+", value):
-                raise InputError(f"'{value}' cannot be the value of a stratum", "use letters, digits, and . + - _")
     return parsed
 
 
 def divisions(by: Mapping[str, tuple[str, ...]], columns: pa.Schema, where: str) -> tuple[Division, ...]:
     """Result of `parse_strata` applied to a table of these columns: text by value, numbers by bin edges.
 
-    Raises InputError for a missing column, or a numeric column without two ascending edges.
+    Raises InputError for a missing column, one that cannot divide, or a numeric one without two ascending edges.
     """
     import pyarrow as pa
 
@@ -118,9 +130,13 @@ def divisions(by: Mapping[str, tuple[str, ...]], columns: pa.Schema, where: str)
     result = []
     for name, values in by.items():
         kind = columns.field(name).type
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        of = pa.types
+        if of.is_string(kind) or of.is_large_string(kind) or of.is_boolean(kind) or of.is_date(kind):
             result.append(Division(name, values))
             continue
+        if not (of.is_integer(kind) or of.is_floating(kind) or of.is_decimal(kind)):
+            raise InputError(f"{where}: column '{name}' is {kind}, which cannot divide", "use text, numbers or dates")
         try:
             edges = tuple(float(value) for value in values)
         except ValueError:

@@ -24,7 +24,8 @@ from lensctl.io.storage.atomic import refuse_outputs
 from lensctl.io.tables import lens_catalogs
 from lensctl.io.tables.declared_types import conform
 from lensctl.io.tables.files import chain_at, read_table, table_beside
-from lensctl.io.tables.sql import Database, ScannedTable
+from lensctl.io.tables.scanned import ScannedTable
+from lensctl.io.tables.sql import Database
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.strata import parse_strata
@@ -159,7 +160,8 @@ def _begin(
         cluster = stack.enter_context(Cluster())
         return cluster, cluster.scan("pool", pool, (*NEEDED, *by))
     database = stack.enter_context(Database(memory_mb_per_thread=MEMORY_MB_PER_THREAD))
-    return database, database.scan("pool", pool, format if pool == "-" else None, located=True)
+    columns = (*NEEDED, *by)
+    return database, database.scan("pool", pool, format if pool == "-" else None, columns=columns, located=True)
 
 
 def _lenses(positives: str, lenses: Sequence[str]) -> tuple[pa.Table, pa.Table, tuple[Input, ...]]:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from lensctl.io.tables.declared_types import fitted
 from lensctl.rules import sampling_rule, schema
 from lensctl.rules.confusers import POOLS
 from lensctl.rules.errors import InputError
-from lensctl.rules.strata import Division, divisions, strata_of
+from lensctl.rules.strata import Division, divisions, strata_of, text_sql
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,13 +27,28 @@ NEEDED = ("galaxy_id", "pool", "ra", "dec")
 CHOSEN = "chosen"
 """Name of the table of selected rows."""
 
+CANDIDATES = "candidates"
+"""Name of the pool's rows with their strata: no column of the pool's meets a name of the rule's there."""
+
+COUNTS = (
+    "positives",
+    "available_n1",
+    "available_n2",
+    "target",
+    "taken_n1",
+    "taken_n2",
+    "shortfall",
+    "filled_from",
+)
+"""Columns of the table of strata, besides the strata."""
+
 ZONES_PER_DEGREE = 120  # declination zones of 30 arcsec, wider than usual exclusion radii
 NOWHERE = 1 << 30  # zone of invalid positions
 MARGIN_SIGMA = 8.0  # margin of the key threshold, in standard deviations of a binomial draw
 
 
 class Engine(Protocol):
-    """SQL engine in which the pool is registered as `pool`.
+    """SQL engine in which the pool's NEEDED columns, and those of the strata, are registered as `pool`.
 
     Attributes
     ----------
@@ -44,6 +60,12 @@ class Engine(Protocol):
 
     locator: tuple[str, ...]
     hash64: str
+
+    def identifier(self, name: str) -> str:
+        """A column's name as SQL has it, whatever characters are in it."""
+
+    def view(self, name: str, sql: str) -> None:
+        """Register the rows of a statement under a name."""
 
     def register(self, name: str, table: pa.Table) -> None:
         """Register a small table under a name."""
@@ -79,14 +101,7 @@ class Plan:
             [
                 {
                     **dict(zip((division.name for division in self.by), quota.stratum, strict=True)),
-                    "positives": quota.positives,
-                    "available_n1": quota.available_n1,
-                    "available_n2": quota.available_n2,
-                    "target": quota.target,
-                    "taken_n1": quota.taken_n1,
-                    "taken_n2": quota.taken_n2,
-                    "shortfall": quota.shortfall,
-                    "filled_from": quota.filled_from,
+                    **{name: getattr(quota, name) for name in COUNTS},
                 }
                 for quota in self.quotas
             ]
@@ -130,20 +145,29 @@ def plan(
         Missing columns, null or duplicate ids, invalid positions, no positive in any stratum, strata that the pool
         lacks, ratios that do not add up to 1.
     """
+    import pyarrow as pa
+
     if not all(share >= 0 for share in n1_n2_ratio) or not math.isclose(sum(n1_n2_ratio), 1.0, abs_tol=1e-9):
         raise InputError(
             f"n1_n2_ratio is {n1_n2_ratio[0]:g} and {n1_n2_ratio[1]:g}, which do not add up to 1", "use 0.85 0.15"
         )
     schema.require(pool, "galaxy_id", "pool", *(("ra", "dec") if lenses is not None else ()), where="pool")
+    schema.require_numbers(pool.empty_table(), *(("ra", "dec") if lenses is not None else ()), where="pool")
     divided_by = divisions(by, pool, "pool")
     schema.require(positives, *by, where="positives")
+    for division in divided_by:
+        if division.name in COUNTS:
+            raise InputError(f"'{division.name}' is a column of the table of strata itself", "rename that column")
+        if division.edges:
+            numbers = fitted(positives[division.column], pa.float64(), division.column, "positives")
+            positives = positives.set_column(positives.column_names.index(division.column), division.column, numbers)
     wanted = Counter(stratum for stratum in strata_of(positives, divided_by) if stratum is not None)
     if not wanted:
         raise InputError("no positive lies in any stratum", f"the strata are {'; '.join(map(str, divided_by))}")
+    strata = begin(engine, divided_by, positions=lenses is not None)
     _refuse_bad_ids(engine)
-    near = exclude_near(engine, lenses, exclude_arcsec, divided_by)
-    in_pool = _counts(engine, "pool", divided_by)
-    too_near = _counts(engine, "near", tuple(Division(division.name) for division in divided_by))
+    near = exclude_near(engine, lenses, exclude_arcsec, strata)
+    in_pool, too_near = (_counts(engine, table, strata) for table in (CANDIDATES, "near"))
     targets = sampling_rule.targets(wanted, per_positive=per_positive, cap=cap)
     quotas = tuple(
         sampling_rule.quota(
@@ -161,8 +185,18 @@ def plan(
                 f"the pool has no row of stratum {'/'.join(quota.stratum)}, which {quota.positives} positives need",
                 "remake the pool with it, or leave the stratum out of stratification_bins",
             )
-    sql = choose_sql(quotas, divided_by, seed, engine.locator)
+    sql = choose_sql(quotas, strata, seed, engine.locator)
     return Plan(divided_by, quotas, near, positives.num_rows - wanted.total(), sql)
+
+
+def begin(engine: Engine, by: Sequence[Division], *, positions: bool) -> tuple[str, ...]:
+    """Register the pool's rows as CANDIDATES, under names of our own alone; returns the columns of their strata."""
+    strata = tuple(f"stratum_{number}" for number in range(len(by)))
+    divided = [f"{d.sql(engine.identifier(d.column))} AS {name}" for d, name in zip(by, strata, strict=True)]
+    texts = [f"CAST({name} AS STRING) AS {name}" for name in ("galaxy_id", "pool")]
+    columns = (*engine.locator, *texts, *(("ra", "dec") if positions else ()), *divided)
+    engine.view(CANDIDATES, f"SELECT {', '.join(columns)} FROM pool")
+    return strata
 
 
 def _refuse_bad_ids(engine: Engine) -> None:
@@ -173,17 +207,18 @@ def _refuse_bad_ids(engine: Engine) -> None:
     key = f"CASE WHEN galaxy_id IS NOT NULL THEN {engine.hash64}(galaxy_id) END"
     engine.keep(
         "suspect",
-        f"SELECT key FROM (SELECT {key} AS key FROM pool) GROUP BY key HAVING count(*) > 1 OR key IS NULL",
+        f"SELECT key FROM (SELECT {key} AS key FROM {CANDIDATES}) GROUP BY key HAVING count(*) > 1 OR key IS NULL",
     )
     suspects = engine.query("SELECT count(*) AS n, count(key) AS named FROM suspect").to_pylist()[0]
     if suspects["n"] > suspects["named"]:
-        null = engine.query("SELECT count(*) AS n FROM pool WHERE galaxy_id IS NULL")["n"][0].as_py()
+        null = engine.query(f"SELECT count(*) AS n FROM {CANDIDATES} WHERE galaxy_id IS NULL")["n"][0].as_py()
         raise InputError(f"pool: column 'galaxy_id' is null in {null} rows", "remake the pool")
     if not suspects["n"]:
         return
     engine.keep(
         "twice",
-        f"SELECT galaxy_id FROM pool WHERE {key} IN (SELECT key FROM suspect) GROUP BY galaxy_id HAVING count(*) > 1",
+        f"SELECT galaxy_id FROM {CANDIDATES} WHERE {key} IN (SELECT key FROM suspect)"
+        " GROUP BY galaxy_id HAVING count(*) > 1",
     )
     count = engine.query("SELECT count(*) AS n FROM twice")["n"][0].as_py()
     if count:
@@ -193,8 +228,8 @@ def _refuse_bad_ids(engine: Engine) -> None:
         )
 
 
-def exclude_near(engine: Engine, lenses: pa.Table | None, radius_arcsec: float, by: Sequence[Division]) -> int:
-    """Create table `near`: pool rows within a radius of any lens, with their strata; returns their number.
+def exclude_near(engine: Engine, lenses: pa.Table | None, radius_arcsec: float, strata: Sequence[str]) -> int:
+    """Create table `near`: candidates within a radius of any lens, with their strata; returns their number.
 
     Rows and lenses are joined by declination zone (an equality join), then by true separation. Rows with an invalid
     position go to a zone of their own.
@@ -204,9 +239,9 @@ def exclude_near(engine: Engine, lenses: pa.Table | None, radius_arcsec: float, 
     import numpy as np
     import pyarrow as pa
 
-    columns = ", ".join((*engine.locator, *(f"{d.sql} AS {d.name}" for d in by), "pool"))
+    columns = ", ".join((*engine.locator, *strata, "pool"))
     if lenses is None:
-        engine.keep("near", f"SELECT {columns} FROM pool WHERE 1 = 0")
+        engine.keep("near", f"SELECT {columns} FROM {CANDIDATES} WHERE 1 = 0")
         return 0
     reach = math.ceil(radius_arcsec / 3600 * ZONES_PER_DEGREE)
     steps = np.arange(-reach, reach + 1)
@@ -220,7 +255,8 @@ def exclude_near(engine: Engine, lenses: pa.Table | None, radius_arcsec: float, 
         "near",
         f"SELECT DISTINCT {columns}, zone = {NOWHERE} AS nowhere\n"
         f"FROM (SELECT *, CASE WHEN ra >= 0 AND ra <= 360 AND dec >= -90 AND dec <= 90 AND {_numbers('ra', 'dec')}\n"
-        f"    THEN CAST(floor(dec * {ZONES_PER_DEGREE}) AS BIGINT) ELSE {NOWHERE} END AS zone FROM pool) AS pool\n"
+        f"    THEN CAST(floor(dec * {ZONES_PER_DEGREE}) AS BIGINT) ELSE {NOWHERE} END AS zone\n"
+        f"    FROM {CANDIDATES}) AS placed\n"
         f"JOIN lens USING (zone)\n"
         f"WHERE zone = {NOWHERE} OR pow(sin(radians(dec - lens_dec) / 2), 2)\n"
         f"    + cos(radians(dec)) * cos(radians(lens_dec)) * pow(sin(radians(ra - lens_ra) / 2), 2)"
@@ -240,24 +276,20 @@ def _numbers(*columns: str) -> str:
     return " AND ".join(f"NOT isnan(CAST({column} AS DOUBLE))" for column in columns)
 
 
-def _counts(engine: Engine, table: str, by: Sequence[Division]) -> Counter[tuple[tuple[str, ...], str]]:
+def _counts(engine: Engine, table: str, strata: Sequence[str]) -> Counter[tuple[tuple[str, ...], str]]:
     """Number of rows of a table for each (stratum, pool)."""
-    columns = ", ".join(f"{division.sql} AS {division.name}" for division in by)
-    names = ", ".join(division.name for division in by)
-    counts = engine.query(
-        f"SELECT {names}, pool, count(*) AS n FROM (SELECT {columns}, pool FROM {table}) GROUP BY {names}, pool"
-    )
-    strata_names = [division.name for division in by]
-    return Counter({(tuple(row[name] for name in strata_names), row["pool"]): row["n"] for row in counts.to_pylist()})
+    names = ", ".join((*strata, "pool"))
+    counts = engine.query(f"SELECT {names}, count(*) AS n FROM {table} GROUP BY {names}").to_pylist()
+    return Counter({(tuple(row[name] for name in strata), row["pool"]): row["n"] for row in counts})
 
 
-def choose_sql(quotas: Sequence[sampling_rule.Quota], by: Sequence[Division], seed: int, locator: Sequence[str]) -> str:
+def choose_sql(quotas: Sequence[sampling_rule.Quota], strata: Sequence[str], seed: int, locator: Sequence[str]) -> str:
     """The SQL that selects the rows with the smallest keys in each (stratum, pool), and their weights.
 
     Only rows with a key below a threshold are ranked. The threshold allows the expected number plus MARGIN_SIGMA
     standard deviations, so the chance of missing a row is 1e-15; the rows drawn are counted.
     """
-    names = ", ".join(division.name for division in by)
+    names = ", ".join(strata)
     where = ", ".join(locator)
     rows, thresholds = [], []
     for quota in quotas:
@@ -265,14 +297,14 @@ def choose_sql(quotas: Sequence[sampling_rule.Quota], by: Sequence[Division], se
             POOLS, (quota.available_n1, quota.available_n2), (quota.taken_n1, quota.taken_n2), strict=True
         ):
             if take:
-                values = ", ".join(f"'{value}'" for value in (*quota.stratum, pool))
+                values = ", ".join(map(text_sql, (*quota.stratum, pool)))
                 thresholds.append(_threshold(take, available))
                 rows.append(f"({values}, {take}, '{thresholds[-1]}', {available / take:.17e})")
     order = sampling_rule.order_sql("galaxy_id", seed)
-    placed = ", ".join((*(f"{d.sql} AS {d.name}" for d in by), "pool", "galaxy_id", f"{order} AS key"))
+    placed = ", ".join((*strata, "pool", "galaxy_id", f"{order} AS key"))
     return (
         f"WITH quota({names}, pool, take, below, sampling_weight) AS (VALUES\n    {f',{chr(10)}    '.join(rows)}),\n"
-        f"low AS (SELECT * FROM (SELECT {where}, {placed} FROM pool)\n"
+        f"low AS (SELECT * FROM (SELECT {where}, {placed} FROM {CANDIDATES})\n"
         f"    WHERE key < '{max(thresholds)}'),\n"
         f"candidate AS (SELECT low.*, take, sampling_weight FROM low JOIN quota USING ({names}, pool)\n"
         f"    WHERE key < below),\n"

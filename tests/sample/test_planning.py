@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lensctl.astro import geometry
 from lensctl.io.tables.files import read_table, write_table
+from lensctl.io.tables.scanned import ROW
 from lensctl.io.tables.sql import Database
 from lensctl.rules import sampling_rule
 from lensctl.rules.errors import InputError
 from lensctl.rules.strata import divisions, parse_strata
-from lensctl.sample.planning import CHOSEN, Plan, exclude_near, plan
+from lensctl.sample.planning import CANDIDATES, CHOSEN, NEEDED, Plan, exclude_near, plan
 from tests.toys import catalogs as toys
 
 BINS = {"nobs_z_bin": ("3-5", "6-10", "11+"), "type": ("SER", "DEV", "REX")}
@@ -35,12 +39,13 @@ class Drawn:
 
 
 def run(pool=POOL, positives=POSITIVES, path=None, **options):
+    read = (*NEEDED, *options.get("by", BINS))
     with Database(threads=options.pop("threads", None)) as database:
         if path is None:
-            database.register("pool", pool, located=True)
+            database.register("pool", pool, columns=read, located=True)
             columns = pool.schema
         else:
-            columns = database.scan("pool", str(path), located=True).schema
+            columns = database.scan("pool", str(path), columns=read, located=True).schema
         planned = plan(database, columns, positives, **{"by": BINS, "per_positive": 10, **options})
         database.keep(CHOSEN, planned.sql)
         with tempfile.TemporaryDirectory() as folder:
@@ -143,7 +148,7 @@ def test_nothing_near_a_lens_is_drawn_wherever_it_lies():
             _, separation = geometry.nearest(ra, dec, lenses["ra"].to_numpy(), lenses["dec"].to_numpy())
             expected_near = int((separation <= 11.0).sum())
             with Database() as database:
-                database.register("pool", pool, located=True)
+                database.register(CANDIDATES, pool, located=True)
                 found = exclude_near(database, lenses, 11.0, ())
             assert found == expected_near
             assert (found >= pool.num_rows * 0.9) or not expected
@@ -230,7 +235,7 @@ def test_numbers_divide_by_edges_and_python_and_sql_agree_at_them(tmp_path):
     with Database(threads=1) as database:
         database.register("t", table, located=True)
         database.scan("u", str(tmp_path / "inside.parquet"), located=True)
-        ours, stored = (f"SELECT {division.sql} AS bin FROM {name} ORDER BY __row" for name in "tu")
+        ours, stored = (f"SELECT {division.sql('mag_z')} AS bin FROM {name} ORDER BY {ROW}" for name in "tu")
         assert database.query(ours)["bin"].to_pylist() == expected
         assert database.query(stored)["bin"].to_pylist() == division.of(inside)
 
@@ -251,6 +256,128 @@ def test_a_number_without_edges_is_no_stratum(edges):
         divisions({"mag_z": edges}, POOL.schema, "pool")
 
 
-def test_what_would_break_the_sql_is_refused():
-    with pytest.raises(InputError, match="cannot be the value of a stratum"):
-        parse_strata(["type=SER' OR 1=1 --"])
+def with_column(table, name, values):
+    return table.append_column(name, pa.array([values[i % len(values)] for i in range(table.num_rows)]))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("group", ["a", "b"]),
+        ("region", ["O'Brien", "back\\slash", "N"]),
+        ("my field", ["a", "b"]),
+        ('quo"ted', ["a", "b"]),
+        ("north", [True, False]),
+        ("zone", ["x", "y"]),
+        ("key", ["x", "'"]),
+        ("stratum_1", ["é", "\U0001f52d"]),
+    ],
+)
+def test_any_column_divides_whatever_its_name_and_values_are(tmp_path, name, values):
+    pool, positives = with_column(POOL, name, values), with_column(POSITIVES, name, values)
+    expected = {str(value).lower() if isinstance(value, bool) else value for value in values}
+    write_table(pool, str(tmp_path / "pool.parquet"))
+    for drawn in (
+        run(pool=pool, positives=positives, by={name: (), "type": ()}, per_positive=1),
+        run(path=tmp_path / "pool.parquet", positives=positives, by={name: (), "type": ()}, per_positive=1),
+    ):
+        assert {quota.stratum[0] for quota in drawn.plan.quotas} == expected
+        assert set(drawn.rows[name].to_pylist()) == set(values)
+
+
+def test_carried_columns_never_matter(tmp_path):
+    """Not those that are called as something in the rule is, and not an earlier sampling weight."""
+    of_the_rule = ("lens_ra", "zone", "key", "take", "below", "place", "nowhere", "value", "stratum_0", "group")
+    pool = POOL
+    for name in of_the_rule:
+        pool = pool.append_column(name, pa.array([0.0] * pool.num_rows))
+    pool = pool.append_column("sampling_weight", pa.array(np.zeros(pool.num_rows)))
+    write_table(pool, str(tmp_path / "pool.parquet"))
+    lenses = pa.table({"ra": [10.0], "dec": [0.0]})
+    plain = run(lenses=lenses)
+    for drawn in (run(pool=pool, lenses=lenses), run(path=tmp_path / "pool.parquet", lenses=lenses)):
+        assert drawn.rows.select(plain.rows.column_names).equals(plain.rows)
+
+
+def test_ids_that_are_integers_are_ids(tmp_path):
+    numbers = pa.array(np.arange(POOL.num_rows) * 7)
+    pool = POOL.set_column(0, "galaxy_id", numbers)
+    expected = run(pool=POOL.set_column(0, "galaxy_id", numbers.cast(pa.string())))
+    write_table(pool, str(tmp_path / "pool.parquet"))
+    assert run(path=tmp_path / "pool.parquet").rows.equals(expected.rows)
+    twice = pa.concat_tables([pool, pool.slice(3, 1)])
+    with pytest.raises(InputError, match="1 values of 'galaxy_id' occur in more than one row: 21"):
+        run(pool=twice)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("taken", [[1], [2]], "column 'taken' is list<item: int64>, which cannot divide"),
+        ("target", ["a", "b"], "'target' is a column of the table of strata itself"),
+    ],
+)
+def test_what_cannot_divide_is_refused(name, values, message):
+    with pytest.raises(InputError, match=message):
+        run(pool=with_column(POOL, name, values), positives=with_column(POSITIVES, name, values), by={name: ()})
+
+
+def test_positions_that_are_text_are_refused():
+    place = POOL.column_names.index("ra")
+    with pytest.raises(InputError, match="pool: column 'ra' is string, not a number"):
+        run(
+            pool=POOL.set_column(place, "ra", POOL["ra"].cast(pa.string())),
+            lenses=pa.table({"ra": [1.0], "dec": [0.0]}),
+        )
+
+
+KINDS = {
+    "embedding": pa.list_(pa.float32(), 2),
+    "aliases": pa.list_(pa.string()),
+    "exposure": pa.duration("s"),
+    "taken_at": pa.timestamp("ns", "UTC"),
+    "local": pa.timestamp("us", "America/Los_Angeles"),
+    "price": pa.decimal128(20, 3),
+    "large": pa.decimal256(50, 2),
+    "empty": pa.null(),
+    "short": pa.binary(2),
+    "half": pa.float16(),
+    "unsigned": pa.uint64(),
+    "night": pa.date32(),
+    "inside": pa.struct([("a", pa.int8()), ("b", pa.string())]),
+    "field": pa.dictionary(pa.int8(), pa.string()),
+}
+VALUES = {
+    "embedding": [1.0, 2.0],
+    "aliases": ["a", None],
+    "exposure": 90,
+    "taken_at": 1_700_000_000_123_456_789,
+    "local": 1_700_000_000_123_456,
+    "price": Decimal("1.250"),
+    "large": Decimal("12345678901234567890123456789012345678.25"),
+    "empty": None,
+    "short": b"ab",
+    "half": np.float16(1.5),
+    "unsigned": (1 << 64) - 1,
+    "night": date(2024, 5, 1),
+    "inside": {"a": 1, "b": "x"},
+    "field": "x",
+}
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_what_is_carried_keeps_its_type_and_its_values(tmp_path, stored):
+    pool = POOL
+    for name, kind in KINDS.items():
+        pool = pool.append_column(
+            name, pa.array([VALUES[name] if row % 2 else None for row in range(pool.num_rows)], kind)
+        )
+    for number in range(3 if stored else 0):
+        (tmp_path / "pool").mkdir(exist_ok=True)
+        pq.write_table(pool.slice(number * 1500, 1500), tmp_path / "pool" / f"{number}.parquet", row_group_size=400)
+    drawn = run(path=tmp_path / "pool") if stored else run(pool=pool)
+    assert ids(drawn) == ids(run())
+    order = {name: row for row, name in enumerate(pool["galaxy_id"].to_pylist())}
+    expected = pool.take(pa.array([order[name] for name in ids(drawn)]))
+    assert drawn.rows.drop_columns(["sampling_weight"]).schema.equals(pool.schema)
+    assert drawn.rows.drop_columns(["sampling_weight"]).equals(expected)

@@ -59,11 +59,13 @@ def fitted(
     try:
         return _cast(values, wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        first, declared = _first_unfit(values, wanted), schema.columns(survey).get(name)
-        row = first if rows is None else rows[first]
-        at = f"{where}: " if where else ""
+        declared = schema.columns(survey).get(name)
+        what, example = f"{where}: column '{name}' is {values.type}".removeprefix(": "), ""
+        if isinstance(error, pa.ArrowInvalid):
+            first = _first_unfit(values, wanted)
+            example = f" {values[first]} in row {first if rows is None else rows[first]}"
         raise InputError(
-            f"{at}column '{name}' is {values.type}, and {values[first]} in row {row} does not fit {wanted}",
+            f"{what}, and{example} does not fit {wanted}",
             f"give it as {declared.unit or declared.type}: {declared.meaning}" if declared else f"give it as {wanted}",
         ) from error
 
@@ -101,7 +103,7 @@ def _first_unfit(values: pa.Array | pa.ChunkedArray, wanted: pa.DataType) -> int
         try:
             _cast(values.slice(low, middle - low), wanted)
             low = middle
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        except pa.ArrowInvalid:
             high = middle
     return low
 

@@ -6,7 +6,7 @@ folder that was given: what a path to a file, or to the folder itself, is called
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,9 @@ from lensctl.rules import schema as declared
 from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 NULL = "__HIVE_DEFAULT_PARTITION__"
 """Name that Hive, Spark, DuckDB and Arrow give to the partition of nulls."""
@@ -81,6 +83,43 @@ def dataset_of(files: Sequence[ParquetFile], columns: pa.Schema | None = None) -
     )
 
 
+def rows_at(
+    files: Sequence[ParquetFile], columns: pa.Schema, file_of: NDArray[Any], row_of: NDArray[Any]
+) -> Iterator[tuple[NDArray[np.int64], pa.Table]]:
+    """Some rows of some files, with all columns as they are stored; one row group is in memory at a time.
+
+    Parameters
+    ----------
+    columns : pa.Schema
+        Of all files together; see `common_columns`.
+    file_of, row_of : (N,) int
+        Number of each row's file, and of the row in it.
+
+    Yields
+    ------
+    (M,) int, pa.Table
+        Which of the N these rows are, and the rows.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    order = np.lexsort((row_of, file_of))
+    for number in np.unique(file_of):
+        inside = order[slice(*np.searchsorted(file_of[order], (number, number + 1)))]
+        found = dataset_of([files[number]], columns)
+        (fragment,) = found.get_fragments()
+        first = 0
+        for group in fragment.row_groups:
+            mine = inside[slice(*np.searchsorted(row_of[inside], (first, first + group.num_rows)))]
+            if len(mine):
+                one = [fragment.subset(row_group_ids=[group.id])]
+                with readable(files[number].path):
+                    rows = read_parquet_dataset(ds.FileSystemDataset(one, columns, found.format, found.filesystem))
+                yield mine, rows.take(pa.array(row_of[mine] - first))
+            first += group.num_rows
+
+
 def partition_value(file: ParquetFile, field: pa.Field) -> pa.Scalar:
     """The value of a partition column in a file, of the column's type."""
     import pyarrow as pa
@@ -111,6 +150,7 @@ def common_columns(files: Sequence[ParquetFile]) -> pa.Schema:
             _refuse_contradictions(name, files, found)
         else:
             together = together.append(pa.field(name, _type_of(name, values)))
+    declared.folded(together.names, files[0].path)
     return together.with_metadata(found[0].metadata)
 
 

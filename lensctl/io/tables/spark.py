@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lensctl.io.provenance.steps import Chain, stamp
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import write_batches
-from lensctl.io.tables.parquet import ParquetFile, dataset_of
+from lensctl.io.tables.parquet import ParquetFile, dataset_of, rows_at
 from lensctl.io.tables.paths import format_of
-from lensctl.io.tables.sql import ScannedTable, counted, scan_parquet
+from lensctl.io.tables.scanned import FILE, ROW, ScannedTable, counted, scan_parquet, with_columns
 from lensctl.rules.errors import InputError, LensctlError, first_line
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 BATCH_ROWS = 65_536
-FILE, ROW = "__file", "__row"
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -90,6 +89,16 @@ class Cluster:
         rows.persist().createOrReplaceTempView(name)
         return found
 
+    @staticmethod
+    def identifier(name: str) -> str:
+        """A column's name as SQL has it, whatever characters are in it."""
+        return "`" + name.replace("`", "``") + "`"
+
+    def view(self, name: str, sql: str) -> None:
+        """Register the rows of a statement under a name."""
+        with _spark_errors():
+            self._session.sql(sql).createOrReplaceTempView(name)
+
     def register(self, name: str, table: pa.Table) -> None:
         """Register a small table under a name."""
         rows = [tuple(row.values()) for row in table.to_pylist()]
@@ -124,8 +133,8 @@ class Cluster:
         located = self._session.table(chosen)
         carried = [field.with_nullable(True) for field in to_arrow_schema(located.schema)]
         carried = [field for field in carried if field.name not in self.locator]
-        schema = pa.schema([*self._schema, *carried])
-        schema = stamp(schema.empty_table(), chain).schema
+        empty = with_columns(self._schema.empty_table(), pa.schema(carried).empty_table())
+        schema = stamp(empty, chain).schema
         fetch = functools.partial(_fetch, files=self._files, schema=self._schema)
         write = functools.partial(
             _write,
@@ -252,24 +261,16 @@ def _fetch(
     batches: Iterator[pa.RecordBatch], files: Sequence[ParquetFile], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """All columns of located rows, with the carried columns."""
-    import numpy as np
     import pyarrow as pa
 
     received = list(batches)
     if not received:
         return
-    located = pa.Table.from_batches(received).sort_by([(FILE, "ascending"), (ROW, "ascending")])
-    file_of, row_of = located[FILE].to_numpy(), located[ROW].to_numpy()
+    located = pa.Table.from_batches(received)
     carried = located.drop_columns([FILE, ROW])
-    for file in np.unique(file_of):
-        for group, first in _groups(files[file]):
-            rows = _group(files[file], group, schema)
-            mine = np.flatnonzero((file_of == file) & (row_of >= first) & (row_of < first + rows.num_rows))
-            if len(mine):
-                taken = rows.take(pa.array(row_of[mine] - first))
-                extra = carried.take(pa.array(mine))
-                both = pa.table([*taken.columns, *extra.columns], names=[*taken.column_names, *extra.column_names])
-                yield from both.combine_chunks().to_batches(max_chunksize=BATCH_ROWS)
+    for mine, rows in rows_at(files, schema, located[FILE].to_numpy(), located[ROW].to_numpy()):
+        both = with_columns(rows, carried.take(pa.array(mine)))
+        yield from both.combine_chunks().to_batches(max_chunksize=BATCH_ROWS)
 
 
 def _write(

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lensctl.io import workers
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import Chain, chain_of, stamp
+from lensctl.io.provenance.steps import Chain, stamp
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.files import read_table, write_batches
-from lensctl.io.tables.parquet import ParquetFile, common_columns, parquet_files, partition_value
-from lensctl.io.tables.paths import filesystem_of, format_of, readable
+from lensctl.io.tables.parquet import partition_value, rows_at
+from lensctl.io.tables.paths import format_of
+from lensctl.io.tables.scanned import FILE, ROW, ScannedTable, counted, scan_parquet, with_columns
 from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError, ServiceError, first_line
 
@@ -41,68 +42,19 @@ def rows_that(table: pa.Table, condition: str, order: str = "") -> list[int]:
     import duckdb
     import pyarrow as pa
 
-    numbered = table.append_column("__row", pa.array(range(table.num_rows), pa.int64()))
+    numbered = table.append_column(ROW, pa.array(range(table.num_rows), pa.int64()))
     first = f"{order}, " if order else ""
     try:
         with Database() as database:
             database.register("rows", numbered)
-            found = database.query(f"SELECT __row FROM rows WHERE ({condition or 'true'}) ORDER BY {first}__row")
+            found = database.query(f"SELECT {ROW} FROM rows WHERE ({condition or 'true'}) ORDER BY {first}{ROW}")
     except duckdb.Error as error:
         expression = f"{condition!r} ordered by {order!r}" if order else repr(condition)
         raise InputError(
             f"{expression}: {first_line(error)}", "write it as SQL, such as \"tier = 'A' AND flux_z > 1\""
         ) from error
-    rows: list[int] = found["__row"].to_pylist()
+    rows: list[int] = found[ROW].to_pylist()
     return rows
-
-
-class ScannedTable:
-    """A table registered under a name, which DuckDB reads in place without loading it.
-
-    Attributes
-    ----------
-    schema : pa.Schema
-        Its columns, with the metadata of the first file.
-    digest : str
-        Of the parquet footers; of the content for streams and other formats.
-    chain : Chain
-        Its provenance.
-    rows : int
-    files : tuple of ParquetFile
-        Its parquet files; empty if it is in memory.
-    """
-
-    def __init__(
-        self, schema: pa.Schema, digest: str, rows: int, where: str, files: Sequence[ParquetFile] = ()
-    ) -> None:
-        self.schema = schema
-        self.digest = digest
-        self.rows = rows
-        self.files = tuple(files)
-        self.chain = chain_of(schema, where)
-
-
-def scan_parquet(path: str, *, allow_empty: bool = False) -> ScannedTable:
-    """Describe the parquet files at a path, from their footers.
-
-    Raises InputError if there are none, one is incomplete, or (unless `allow_empty`) they have no rows.
-    """
-    files = parquet_files(path)
-    footers, rows = _footers([file.path for file in files])
-    schema = common_columns(files)
-    if rows == 0 and not allow_empty:
-        raise InputError(f"{path}: the table has no rows", "check the step that made it")
-    return ScannedTable(schema, digests.of_parquet(footers), rows, path, files)
-
-
-def counted(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """Pass batches through; InputError at the end if the number of rows is wrong."""
-    count = 0
-    for batch in batches:
-        count += batch.num_rows
-        yield batch
-    if count != rows:
-        raise InputError(f"{rows} rows should have been drawn, but {count} were", "is the table being written?")
 
 
 class Database:
@@ -123,7 +75,7 @@ class Database:
         Name of its 64-bit string hash function.
     """
 
-    locator: tuple[str, ...] = ("__file", "__row")
+    locator: tuple[str, ...] = (FILE, ROW)
     hash64 = "hash"
 
     def __init__(self, *, threads: int | None = None, memory_mb_per_thread: int | None = None) -> None:
@@ -137,6 +89,7 @@ class Database:
         if memory_mb_per_thread:
             settings["memory_limit"] = f"{memory_mb_per_thread * threads}MB"
         self._connection = self._closing.enter_context(duckdb.connect(config=settings))
+        self._located: ScannedTable | pa.Table | None = None
 
     def __enter__(self) -> Database:
         return self
@@ -146,14 +99,24 @@ class Database:
     ) -> None:
         self._closing.close()
 
-    def register(self, name: str, table: pa.Table, *, located: bool = False) -> None:
-        """Register a table in memory under a name, with the `locator` columns if `located`."""
+    @staticmethod
+    def identifier(name: str) -> str:
+        """A column's name as SQL has it, whatever characters are in it."""
+        return '"' + name.replace('"', '""') + '"'
+
+    def register(
+        self, name: str, table: pa.Table, *, columns: Sequence[str] | None = None, located: bool = False
+    ) -> None:
+        """Register a table in memory, or some columns of it, under a name; with the `locator` columns if `located`."""
+        chosen = table.select([each for each in table.column_names if columns is None or each in columns])
         if located:
             import pyarrow as pa
 
-            table = table.append_column("__file", pa.array([0] * table.num_rows, pa.int64()))
-            table = table.append_column("__row", pa.array(range(table.num_rows), pa.int64()))
-        self._connection.register(name, table)
+            self._located = table
+            chosen = chosen.append_column(FILE, pa.array([0] * table.num_rows, pa.int64()))
+            chosen = chosen.append_column(ROW, pa.array(range(table.num_rows), pa.int64()))
+        with _duckdb_errors():
+            self._connection.register(name, chosen)
 
     def keep(self, name: str, sql: str) -> None:
         """Run a statement once and keep its rows as a table of this name."""
@@ -179,10 +142,21 @@ class Database:
         """Run a statement without a result."""
         self.query(sql)
 
+    def view(self, name: str, sql: str) -> None:
+        """Register the rows of a statement under a name."""
+        self.run(f"CREATE OR REPLACE VIEW {name} AS {sql}")
+
     def scan(
-        self, name: str, path: str, format: str | None = None, *, allow_empty: bool = False, located: bool = False
+        self,
+        name: str,
+        path: str,
+        format: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        allow_empty: bool = False,
+        located: bool = False,
     ) -> ScannedTable:
-        """Register the table at a path under a name, to be read as queries need it.
+        """Register the table at a path, or some columns of it, under a name, to be read as queries need it.
 
         A located one also has the `locator` columns.
 
@@ -190,18 +164,19 @@ class Database:
         """
         if path == "-" or format_of(path, format) != "parquet":
             table = read_table(path, format=format, allow_empty=allow_empty)
-            self.register(name, table, located=located)
+            self.register(name, table, columns=columns, located=located)
             return ScannedTable(table.schema, digests.of_table(table), table.num_rows, path)
-        found = scan_parquet(path, allow_empty=allow_empty)
+        found = self._located = scan_parquet(path, allow_empty=allow_empty)
         if is_s3(found.files[0].path):
             self._load_s3()
-        self.run(f"CREATE VIEW {name} AS {_select(found, located)}")
+        chosen = [each for each in found.schema.names if columns is None or each in columns]
+        self.view(name, _select(found, chosen, located))
         return found
 
     def write_located(
         self, chosen: str, output: str, chain: Chain, *, rows: int, overwrite: bool, format: str | None
     ) -> None:
-        """Write all columns of those rows of the located table `pool` that another table selects.
+        """Write all columns of those rows of the located table that another table selects, unchanged.
 
         Parameters
         ----------
@@ -216,15 +191,18 @@ class Database:
         """
         import pyarrow as pa
 
-        columns, batches = self.stream(
-            f"SELECT pool.*, chosen.* EXCLUDE ({', '.join(self.locator)})"
-            f" FROM pool JOIN {chosen} AS chosen USING ({', '.join(self.locator)}) ORDER BY galaxy_id",
-            LOCATED_BATCH_ROWS,
-        )
-        schema = pa.schema([field for field in columns if field.name not in self.locator])
-        schema = stamp(schema.empty_table(), chain).schema
-        batches = (batch.select(schema.names) for batch in batches)
-        write_batches(schema, counted(batches, rows), output, overwrite=overwrite, format=format)
+        assert self._located is not None, "scan a located table first"
+        picked = self.query(f"SELECT * FROM {chosen}")
+        if isinstance(self._located, ScannedTable):
+            file_of, row_of = (picked[name].to_numpy() for name in self.locator)
+            found = list(rows_at(self._located.files, self._located.schema, file_of, row_of))
+            picked = pa.concat_tables([picked.slice(0, 0), *(picked.take(pa.array(mine)) for mine, _ in found)])
+            taken = pa.concat_tables([self._located.schema.empty_table(), *(table for _, table in found)])
+        else:
+            taken = self._located.take(picked[ROW])
+        table = with_columns(taken, picked.drop_columns(list(self.locator))).sort_by("galaxy_id")
+        batches = stamp(table, chain).to_batches(max_chunksize=LOCATED_BATCH_ROWS)
+        write_batches(stamp(table, chain).schema, counted(batches, rows), output, overwrite=overwrite, format=format)
 
     def _load_s3(self) -> None:
         """Load the httpfs extension from its package, with the S3 account."""
@@ -255,24 +233,30 @@ def _duckdb_errors() -> Iterator[None]:
         yield
     except duckdb.HTTPException as error:
         raise ServiceError(f"S3 says: {first_line(error)}", "check the path and your AWS credentials") from error
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.OutOfMemoryException) as error:
+    except (
+        duckdb.IOException,
+        duckdb.InvalidInputException,
+        duckdb.OutOfMemoryException,
+        duckdb.DataError,
+        duckdb.NotSupportedError,
+    ) as error:
         raise InputError(f"a table cannot be read ({first_line(error)})", "is the file complete?") from error
 
 
-def _select(found: ScannedTable, located: bool) -> str:
-    """The statement that reads parquet files: their columns in order, and those that their folders' names say."""
+def _select(found: ScannedTable, chosen: Sequence[str], located: bool) -> str:
+    """The statement that reads some columns of parquet files, those too that their folders' names say."""
     named = {name for file in found.files for name in file.partition}
     columns = []
-    for field in found.schema:
+    for field in map(found.schema.field, chosen):
         if field.name in named:
             values = [partition_value(file, field).as_py() for file in found.files]
             listed = ", ".join("NULL" if value is None else _quoted(str(value)) for value in values)
             kind = _sql_type(field.type)
-            columns.append(f"[{listed}][file_index::BIGINT + 1]::{kind} AS {identifier(field.name)}")
+            columns.append(f"[{listed}][file_index::BIGINT + 1]::{kind} AS {Database.identifier(field.name)}")
         else:
-            columns.append(identifier(field.name))
+            columns.append(Database.identifier(field.name))
     if located:
-        columns += ["file_index AS __file", "file_row_number AS __row"]
+        columns += [f"file_index AS {FILE}", f"file_row_number AS {ROW}"]
     files = ", ".join(_quoted(_no_glob(file.path)) for file in found.files)
     options = "hive_partitioning = false" + (", union_by_name = true" if len(found.files) > 1 else "")
     return f"SELECT {', '.join(columns)} FROM read_parquet([{files}], {options})"
@@ -283,11 +267,6 @@ def _sql_type(kind: pa.DataType) -> str:
     import pyarrow as pa
 
     return "VARCHAR" if pa.types.is_string(kind) else "BOOLEAN" if pa.types.is_boolean(kind) else _INTEGERS[str(kind)]
-
-
-def identifier(name: str) -> str:
-    """A column's name as SQL has it, whatever characters are in it."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _no_glob(path: str) -> str:
@@ -304,23 +283,3 @@ def _extension_file(folder: str) -> str:
     from pathlib import Path
 
     return str(next(Path(folder).rglob("*.duckdb_extension")))
-
-
-def _footers(files: list[str]) -> tuple[list[bytes], int]:
-    """Footers of parquet files, and their total number of rows."""
-    import pyarrow.parquet as pq
-
-    filesystem, names = filesystem_of(files)
-    footers, rows = [], 0
-    for file, name in zip(files, names, strict=True):
-        with readable(file), filesystem.open_input_file(name) as source:
-            size = source.size()
-            if size < 12:
-                raise InputError(f"{file}: not a complete parquet file", "make it again")
-            source.seek(size - 8)
-            length = int.from_bytes(source.read(4), "little")
-            source.seek(max(0, size - 8 - length))
-            footers.append(source.read(length))
-            source.seek(0)
-            rows += pq.read_metadata(source).num_rows
-    return footers, rows

@@ -46,6 +46,7 @@ def test_values_that_are_the_declared_type_in_another_dress_are_taken():
         (([-1, 3], pa.int64()), pa.uint8(), "and -1 in row 40 does"),
         (([b"a", b"\xff"],), pa.string(), r"and b'\\xff' in row 41 does"),
         ((["T", "maybe"],), pa.bool_(), "and maybe in row 41 does"),
+        (([["a"], None],), pa.string(), "list<item: string>, and does not fit string"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named_with_its_row(column, wanted, said):
