@@ -61,18 +61,21 @@ def lensctl(
 def _apply(context: typer.Context, path: Path | None) -> Path | None:
     """Use the settings of a config file as defaults; command-line options take precedence."""
     if path is not None:
-        options = [p.name for p in context.command.params if p.param_type_name == "option" and p.name]
+        options = {p.name: p for p in context.command.params if p.param_type_name == "option" and p.name}
         known = [name for name in options if name not in ("config", "help")]
-        values = {name: _as_option(value) for name, value in read_config(path, known).items()}
+        values = {
+            name: _as_option(value, repeatable=getattr(options[name], "multiple", False))
+            for name, value in read_config(path, known).items()
+        }
         context.default_map = {**(context.default_map or {}), **values}
     return path
 
 
-def _as_option(value: Any) -> Any:
-    """A YAML value in command-line form: a mapping becomes one `key=a,b` per key."""
+def _as_option(value: Any, *, repeatable: bool) -> Any:
+    """A YAML value in command-line form: a mapping becomes one `key=a,b` per key, one value of a list that list."""
     if isinstance(value, dict):
         return [f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in value.items()]
-    return value
+    return [value] if repeatable and value is not None and not isinstance(value, list) else value
 
 
 def _refuse_infinite(values: Mapping[str, Any]) -> None:

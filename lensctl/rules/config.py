@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,18 @@ from lensctl.rules.errors import InputError
 
 MOST_BYTES = 1 << 20
 """Longest file of settings."""
+
+
+YAML_VALUES = {
+    "null": (r"~|null|Null|NULL|", "~nN"),
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+}
+"""What plain values are by YAML 1.2 (its core schema), and how they begin; any other is text, as `no` and 1:30 are."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -55,6 +68,17 @@ def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:
                     )
                 mapping[key] = self.construct_object(value_node, deep=True)
             return mapping
+
+        def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+            text = str(self.construct_scalar(node))
+            base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+            return int(text if base == 10 else text[2:], base)
+
+    Strict.yaml_implicit_resolvers = {}
+    for name, (pattern, first) in YAML_VALUES.items():
+        letters = [*first, ""] if name == "null" else list(first)
+        Strict.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(f"(?:{pattern})$"), letters)
+    Strict.add_constructor("tag:yaml.org,2002:int", Strict.construct_yaml_int)
 
     try:
         with Path(path).open("rb") as file:

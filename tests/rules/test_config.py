@@ -36,7 +36,6 @@ def test_settings_come_as_they_are_with_dashes_as_underscores(tmp_path):
         ("epochs: " + "[" * 2000 + "]" * 2000, "not valid YAML"),
         ("epochs: " + "9" * 5000, "not valid YAML"),
         ("epochs: !!int abc", "not valid YAML"),
-        ("epochs: 2001-99-99", "not valid YAML"),
         ("epochs: !!timestamp foo", "not valid YAML"),
         ("[a, b]: 1", "not valid YAML"),
         ("{a: 1}: 2", "not valid YAML"),
@@ -46,6 +45,20 @@ def test_settings_come_as_they_are_with_dashes_as_underscores(tmp_path):
 def test_what_is_wrong_is_said(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("042", 42), ("-7", -7), ("0o17", 15), ("0x1F", 31), ("1_000", "1_000"), ("1:30", "1:30"), ("1e3", 1000.0),
+        (".5", 0.5), ("no", "no"), ("on", "on"), ("Yes", "Yes"), ("true", True), ("FALSE", False), ("~", None),
+        ("", None), ("null", None), ("2024-05-01", "2024-05-01"), ("0b1", "0b1"), ("=", "="), ("'042'", "042"),
+    ],
+)  # fmt: skip
+def test_values_are_what_they_look_like(tmp_path, text, value):
+    """By YAML 1.2: by 1.1, 042 is 34, 1:30 is 90 and `no` is false."""
+    found = read(tmp_path, f"epochs: {text}\n")["epochs"]
+    assert (found, type(found)) == (value, type(value))
 
 
 def test_a_missing_file_is_an_error(tmp_path):
