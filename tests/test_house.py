@@ -318,6 +318,7 @@ WRITERS = {
     "frozen/layout.py": "fills a working folder",
     "sky/mock.py": "fills a working folder",
     "sky/catalogs.py": "fills a working folder",
+    "io/fits/new_files.py": "fills a working folder",
     "sky/lens_catalog.py": "fills a working folder",
     "emr/wheel.py": "copies into a temporary folder",
 }

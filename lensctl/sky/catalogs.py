@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lensctl.io.fits.new_files import new_fits
 from lensctl.io.temporary import temporary_folder
 from lensctl.rules.survey import LS_DR10, Survey
 from lensctl.sky.bricks import Brick, brick_table
@@ -201,9 +202,7 @@ def write_bricks(root: Path, bricks: Sequence[Brick]) -> None:
 
 
 def _write_table(path: Path, rows: NDArray[Any]) -> None:
-    import fitsio
-
     names = rows.dtype.names or ()
-    with fitsio.FITS(str(path), "rw", clobber=True) as file:
+    with new_fits(path) as file:
         file.write_table(rows, units=[unit(name) for name in names], header=mock_cards())
         file[0].write_keys(mock_cards(), clean=False)

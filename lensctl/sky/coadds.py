@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lensctl.io.fits.new_files import new_fits
 from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
@@ -76,14 +77,12 @@ def write(root: Path, pointing: Pointing, planes: Planes) -> None:
 
 
 def _write(place: Path, pointing: Pointing, kind: str, band: str, data: NDArray[Any], level: float | None) -> None:
-    import fitsio
-
     name = file_name(pointing, kind, band)
     compression: dict[str, Any] = {"compress": "RICE", "tile_dims": (TILE_PX, TILE_PX)}
     if level is not None:
         dither = 1 + zlib.crc32(name.encode()) % 10000
         compression |= {"qlevel": level, "qmethod": "SUBTRACTIVE_DITHER_2", "dither_seed": dither}
-    with fitsio.FITS(str(place / name), "rw", clobber=True) as file:
+    with new_fits(place / name) as file:
         file.write_image(np.ascontiguousarray(data), header=_header(pointing, kind, band), **compression)
         file[0].write_keys(mock_cards(), clean=False)
 

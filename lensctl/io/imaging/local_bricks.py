@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import os
 import tempfile
@@ -51,7 +52,7 @@ class LocalBricks:
     async def folder(self, brick: str) -> str | None:
         """Folder of a brick's files, relative to the root; None if there are none."""
         if self.flat:
-            return "." if any(self.root.glob(f"{self._prefix}-{brick}-image-*.fits*")) else None
+            return "." if any(self.root.glob(f"{self._prefix}-{glob.escape(brick)}-image-*.fits*")) else None
         for base in self.bases:
             if (self.root / base / brick[:3] / brick).is_dir():
                 return f"{base}/{brick[:3]}/{brick}"
@@ -141,15 +142,18 @@ class FitsFile:
         self.path = Path(f"/dev/fd/{copy.fileno()}")
 
     def _bytes(self, start: int, stop: int) -> bytes:
+        return os.pread(self._opened(), stop - start, start)
+
+    def _opened(self) -> int:
         if self._handle is None:
             self._handle = os.open(self.path, os.O_RDONLY)
-        return os.pread(self._handle, stop - start, start)
+        return self._handle
 
     def _hdu(self) -> Any:
         import fitsio
 
         if self._hdus is None:
-            self._hdus = fitsio.FITS(str(self.path))
+            self._hdus = fitsio.FITS(f"/dev/fd/{self._opened()}")  # cfitsio takes [ ] in a path for a syntax of its own
         return self._hdus[self.image.extension]
 
 
