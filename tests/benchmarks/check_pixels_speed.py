@@ -33,8 +33,8 @@ from tests.toys.manifests import galaxies, toy_manifest, with_store
 
 LENSES, OTHERS, CROP, BATCH, ROUNDS = 200, 824, 64, 256, 3
 MOST = 0.05
-SWITCHED = ("export", "score")
-"""Readers with --no-check-pixels."""
+SWITCHED = ("export", "score", "gate")
+"""Readers with --no-check-pixels, or --set shortcut.check_pixels=no."""
 ON_CPU = {"resnet18": 128, "shielded": 512}
 ON_CUDA = dict.fromkeys(architectures.ARCHITECTURES, 40_960)
 """Cutouts to score; rows repeat."""
@@ -105,8 +105,7 @@ def scored(store: Store, arch: str, count: int, check: bool) -> None:
 
 
 def judged(manifest: Path, check: bool) -> None:
-    with comparing(check):
-        gate("shortcut", [manifest])
+    gate("shortcut", manifest, set=[f"shortcut.check_pixels={'yes' if check else 'no'}"])
 
 
 def trained(manifest: Path, folder: Path, check: bool) -> None:
