@@ -320,6 +320,8 @@ WRITERS = {
     "sky/catalogs.py": "fills a working folder",
     "io/fits/new_files.py": "fills a working folder",
     "sky/lens_catalog.py": "fills a working folder",
+    "gates/running.py": "fills the part that the one writer gives",
+    "frozen/signature.py": "copies into a temporary folder",
     "emr/wheel.py": "copies into a temporary folder",
 }
 """Modules that write, move or remove files, and why: outputs go through `whole_file`, `whole_folder` or `job`."""
@@ -349,6 +351,7 @@ def test_only_named_modules_write_move_or_remove_files():
 TEMPORARY = {
     "io/temporary.py": "tempfile.gettempdir tempfile.mkdtemp",
     "io/imaging/remote_bricks.py": "tempfile.TemporaryFile",
+    "io/imaging/local_bricks.py": "tempfile.TemporaryFile",
 }
 """Who makes temporary files: folders are made where those of killed processes are found again; one file has no name."""
 

@@ -125,7 +125,7 @@ def test_a_store_of_one_survey_is_not_scored_by_a_model_of_another(made, tmp_pat
         "sample {griz}/pool.parquet {out} --positives {vis-yjh}/positives.parquet",
         "cutout {griz}/positives.parquet {out} --root {vis-yjh}/sky",
         "manifest {out} --positives {griz}/positives.parquet {griz}/positives.zarr"
-        " --negatives {vis-yjh}/negatives.parquet {vis-yjh}/negatives.zarr",
+        " --negatives {vis-yjh}/negatives.parquet {vis-yjh}/negatives.zarr --root /",
         "gate splits {griz}/manifest.parquet {vis-yjh}/manifest.parquet",
         "evaluate {griz}/scores.parquet {out} --against {vis-yjh}/scores.parquet",
         "train {griz}/manifest.parquet {out} --survey ls-dr10",

@@ -39,8 +39,10 @@ class Tan:
             cd = [float(header.get(f"CD{i}_{j}", 0.0)) for i in (1, 2) for j in (1, 2)]
         except KeyError as error:
             raise ValueError(f"no {error.args[0]} in the header") from error
-        if not all(map(math.isfinite, (*number.values(), *cd))) or not abs(number["CRVAL2"]) <= 90:
+        if not all(map(math.isfinite, (*number.values(), *cd))):
             raise ValueError("a coordinate in the header is not a number")
+        if not abs(number["CRVAL2"]) < 90:  # at the pole, the standard turns the image by its default LONPOLE
+            raise ValueError("CRVAL2 is not a declination between the poles")
         if not abs(cd[0] * cd[3] - cd[1] * cd[2]) > 0:
             raise ValueError("the CD matrix is singular")
         crval, crpix = (number["CRVAL1"], number["CRVAL2"]), (number["CRPIX1"], number["CRPIX2"])

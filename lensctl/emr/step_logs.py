@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import io
 import re
+from collections import deque
 from dataclasses import dataclass
 
 from lensctl.io.storage import s3
 from lensctl.rules.errors import LensctlError
 
-MOST_BYTES = 256 << 20
-"""Of a log, unpacked."""
+PIECE_BYTES, MOST_PIECES = 1 << 20, 64
+"""A log is unpacked piece by piece; of a longer one the end is kept, which says how it ended."""
 BAD = re.compile(r"\bERROR\b|^error: |\bFATAL\b|^Traceback ")
 
 
@@ -50,7 +51,12 @@ def _name(url: str) -> str:
 def _lines(url: str) -> tuple[str, ...]:
     data = s3.read_object(url)
     try:
-        text = gzip.GzipFile(fileobj=io.BytesIO(data)).read(MOST_BYTES) if url.endswith(".gz") else data
+        text = _end_of(data) if url.endswith(".gz") else data
     except (OSError, EOFError) as error:
         raise LensctlError(f"{url}: incomplete log ({error})", "EMR may be writing it: try again") from error
     return tuple(text.decode(errors="replace").splitlines())
+
+
+def _end_of(packed: bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+        return b"".join(deque(iter(lambda: file.read(PIECE_BYTES), b""), maxlen=MOST_PIECES))

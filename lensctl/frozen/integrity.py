@@ -48,7 +48,7 @@ def _own_list(found: Snapshot) -> dict[str, str]:
     try:
         listed = json_value(found.contents[layout.FROZEN])["files"]
         return {str(name): str(digest) for name, digest in listed.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

@@ -90,7 +90,7 @@ def contents_of(folder: Path) -> FolderContents:
 
 
 def seal(folder: Path, names: list[str]) -> None:
-    """Write SHA256SUMS and make every file read-only."""
+    """Write SHA256SUMS and make every file read-only, for those who may read it."""
     (folder / SUMS).write_text(sums_of(folder, names), encoding="utf-8")
     for name in (*names, SUMS):
-        (folder / name).chmod(READ_ONLY)
+        (folder / name).chmod((folder / name).stat().st_mode & READ_ONLY)

@@ -10,13 +10,13 @@ import base64
 import contextlib
 import importlib
 import io
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensctl.frozen import layout
 from lensctl.frozen.snapshot import Snapshot
+from lensctl.io.temporary import temporary_folder
 from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.rules.object_names import LEDGER
@@ -140,8 +140,8 @@ def check(found: Snapshot, key: PublicKey) -> SignatureVerdict:
         signed = _statement(bundle)
         ignored = [name for name in NOT_SIGNED if name not in signed]  # other tools also sign SHA256SUMS
         config.set_hashing_config(hashing.Config().set_ignored_paths(paths=ignored, ignore_git_paths=False))
-        with tempfile.TemporaryDirectory() as private, contextlib.redirect_stdout(io.StringIO()):
-            copy = Path(private) / layout.SIGNATURE  # the bytes of the statement above, whatever happens to the folder
+        with temporary_folder("signature") as private, contextlib.redirect_stdout(io.StringIO()):
+            copy = private / layout.SIGNATURE  # the bytes of the statement above, whatever happens to the folder
             copy.write_bytes(bundle)
             config.verify(found.folder.resolve(), copy)  # it prints a warning if the bundle names no key
     except InvalidSignature:

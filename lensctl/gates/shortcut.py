@@ -60,6 +60,7 @@ class Settings:
     centroid_floor: float = setting(0.5, "centroid offsets below this count as centred, pixels")
     folds: int = setting(5, "folds of HEALPix pixels", least=2)
     seed: int = setting(42, "seed of sample, classifier and bootstrap")
+    check_pixels: bool = setting(True, "compare pixels with their recorded SHA-256, as gate pixels does for all")
 
     @property
     def auc(self) -> tuple[float, float]:
@@ -231,11 +232,11 @@ class _Values:
 
 def _measure(cutouts: Cutouts, survey: Survey, limits: Settings) -> _Values:
     """Features of every cutout."""
-    size = cutouts.read([0]).shape[1]
+    size = cutouts.read([0], check=limits.check_pixels).shape[1]
     wanted = features_of(survey, size)
 
     def measure_block(block: Ints) -> Floats:
-        images = cutouts.read(block)
+        images = cutouts.read(block, check=limits.check_pixels)
         if size < wanted.least_size or images.shape[1:] != (size, size, len(survey.bands)):
             listed = ", ".join(survey.bands)
             raise InputError(

@@ -19,7 +19,7 @@ from lensctl.io.addresses import address_of
 from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, ServiceError, first_line
 
-IMPORT_SECONDS = 120
+IMPORT_SECONDS, JAVA_SECONDS = 120, 30.0
 REACH_SECONDS = 5.0
 CGROUP = Path("/sys/fs/cgroup")
 """Where Linux keeps a container's limits."""
@@ -113,12 +113,17 @@ def free_bytes(folder: Path) -> int:
 
 
 def java() -> str | None:
-    """Version of Java, which Spark needs; None if there is none."""
+    """Version of Java, which Spark needs; None if there is none. InputError if it does not say so in time."""
     home = os.environ.get("JAVA_HOME")
     program = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
     if program is None:
         return None
-    done = programs.run([program, "-version"], seconds=30)
+    try:
+        done = programs.run([program, "-version"], seconds=JAVA_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise InputError(
+            f"{program} -version did not answer within {JAVA_SECONDS:g} s", "try it yourself, or set JAVA_HOME"
+        ) from error
     found = re.search(r'version "([^"]+)"', done.stderr + done.stdout)
     return found[1] if found else None
 

@@ -24,7 +24,7 @@ def header(ra: float, dec: float, angle: float = 0.0, side: int = 3600) -> Heade
 
 @given(
     ra=st.floats(0, 360, exclude_max=True),
-    dec=st.floats(-90, 90),
+    dec=st.floats(-89.99, 89.99),
     angle=st.floats(0, 360),
     x=st.floats(0, 3599),
     y=st.floats(0, 3599),
@@ -66,6 +66,12 @@ def test_a_header_without_a_tan_projection_is_refused(spoil: dict[str, object]) 
     cards = dict(header(10, 20)) | spoil
     with pytest.raises(ValueError, match=r"TAN|CRVAL1|singular"):
         Tan.of({key: value for key, value in cards.items() if value is not None})
+
+
+@pytest.mark.parametrize("dec", [90.0, -90.0, 90.5, 120.0])
+def test_a_reference_point_at_a_pole_or_beyond_is_refused(dec: float) -> None:
+    with pytest.raises(ValueError, match="not a declination"):
+        Tan.of(header(1.0, dec))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

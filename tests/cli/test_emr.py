@@ -250,6 +250,15 @@ def test_a_step_that_fails_is_told_with_its_last_lines(submit, emr, aws):
     assert "one\n" not in done.stderr, "only the last lines"
 
 
+def test_of_a_log_that_swells_the_end_is_kept(submit, emr, aws):
+    said = told(submit(*SAMPLE))
+    url = f"emr/logs/{said['cluster']}/steps/{said['step']}/stderr.gz"
+    aws.put(url, gzip.compress(b"error: the beginning\n" + bytes(100 << 20) + b"\nerror: the end\n"))
+    done = emr("logs", said["cluster"], said["step"])
+    assert told(done)["error_lines"] == {f"s3://survey/{url}": 1}
+    assert done.stderr.endswith("error: the end\n")
+
+
 def test_waiting_has_an_end_of_its_own_and_leaves_the_cluster_alone(submit, emr, aws):
     cluster = told(submit(*SAMPLE))["cluster"]
     refused(emr("wait", cluster, "--every", "0.01", "--timeout-hours", "0"), "RUNNING after 0 h", "it is still running")

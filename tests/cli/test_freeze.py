@@ -171,7 +171,7 @@ def test_freeze_refuses_cutouts_that_changed_since_training(folder, capfd):
     assert main([*FREEZE, "--manifest", "manifest.parquet"]) == 2
     out, err = said(capfd)
     assert out == []
-    assert "are not those the manifest was made from" in err
+    assert "are not those recorded for it" in err
     assert not (folder / "out").exists()
 
 

@@ -157,3 +157,14 @@ def test_a_criterion_or_rate_is_a_number(value, capsys):
     assert "is not BAND=NUMBER" in capsys.readouterr().err
     assert main(["sync", "a", "b", "--bwlimit", "9" * 400]) == 2
     assert "is not a rate" in capsys.readouterr().err
+
+
+def test_too_little_memory_is_a_sentence(monkeypatch, capsys):
+    def fill(*args, **options):
+        raise MemoryError
+
+    monkeypatch.setattr("lensctl.doctor.doctor", fill)
+    assert main(["doctor"]) == 2
+    assert capsys.readouterr().err == (
+        "error: there is not enough memory\n  fix: use a machine with more, or a smaller input\n"
+    )

@@ -144,7 +144,7 @@ def test_a_store_that_changed_since_training_is_refused(bundle, folder):
     _, cutouts = rings.manifest(160)
     cutouts.images[42, 3, 3, 1] += 1.0
     pixels.make_store(folder / "s.zarr", cutouts.images, shard_rows=64)
-    with pytest.raises(InputError, match=r"the pixels of .* are not those the manifest was made from"):
+    with pytest.raises(InputError, match=r"the pixels of .* are not those recorded for it"):
         frozen_of(folder, data=Data(data.manifest, folder))
 
 

@@ -13,6 +13,7 @@ from lensctl.gates.inputs import Inputs
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, LS_DR10_GRIZ
 from tests.gates.of_survey import judge_by_survey
+from tests.toys import damage
 from tests.toys.alike_classes import LENSES, PIXELS, POSITIVES, SIZE, TABLE
 from tests.toys.manifests import changed, galaxies, toy_manifest, with_rows, with_store
 from tests.toys.surveys import ONE_BAND, WIDE
@@ -51,6 +52,14 @@ def with_arcs(pixels: np.ndarray, table: pa.Table, strength: float = 1.0) -> np.
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
     return judge(tmp_path_factory.mktemp("plain"), TABLE, PIXELS)
+
+
+def test_a_flipped_bit_is_refused_unless_pixels_are_not_to_be_compared(tmp_path):
+    path = with_store(tmp_path, TABLE, PIXELS)
+    damage.flip_bit(tmp_path / "cutouts.zarr", int(LENSES[0]))
+    with pytest.raises(InputError, match="are not those recorded for it"):
+        judged(path)
+    assert failed(judged(path, ["shortcut.check_pixels=no"])) == []
 
 
 # what it says of good sets

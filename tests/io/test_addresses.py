@@ -38,6 +38,6 @@ def test_an_address_without_secrets_is_what_it_was():
     ],
 )
 def test_what_is_no_address_is_refused_and_not_repeated(text):
-    with pytest.raises(InputError, match=r"^--url: not the address of a web server$") as caught:
+    with pytest.raises(InputError, match=r"^--url: not the address of a web server\n") as caught:
         address_of(text, "--url")
     assert "rd@" not in caught.value.fix

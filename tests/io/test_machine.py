@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from lensctl.io import machine
+from lensctl.rules.errors import InputError
 
 
 def test_free_memory_is_part_of_the_memory_and_less_in_a_container(tmp_path, monkeypatch):
@@ -18,3 +21,14 @@ def test_free_memory_is_part_of_the_memory_and_less_in_a_container(tmp_path, mon
     assert machine.memory_bytes()[0] == total
     monkeypatch.setattr(machine, "CGROUP", Path("/nowhere"))
     assert machine.memory_bytes()[0] == total
+
+
+def test_java_that_does_not_answer_is_a_sentence(tmp_path, monkeypatch):
+    program = tmp_path / "bin" / "java"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setattr(machine, "JAVA_SECONDS", 0.2)
+    with pytest.raises(InputError, match=r"java -version did not answer within 0\.2 s"):
+        machine.java()

@@ -16,7 +16,7 @@ from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import files_of, filesystem_of, format_of, readable
 from lensctl.io.unpacking import read_parquet_dataset, read_parquet_file, without_repeats
 from lensctl.rules import schema
-from lensctl.rules.errors import InputError, ReaderGone
+from lensctl.rules.errors import InputError
 from lensctl.rules.schema import arrow_type
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def chain_at(path: str) -> Chain:
 def write_table(table: pa.Table, path: str, *, overwrite: bool = False, format: str | None = None) -> None:
     """Write a table atomically to a file or S3 object, or to stdout.
 
-    Raises InputError if `path` exists and may not be replaced, ReaderGone if stdout's reader closed the pipe.
+    Raises InputError if `path` exists and may not be replaced.
     """
     write_batches(
         table.schema, table.to_batches(max_chunksize=ROW_GROUP_ROWS), path, overwrite=overwrite, format=format
@@ -201,11 +201,8 @@ def write_batches(
     """Like `write_table`, batch by batch, without holding the table in memory."""
     write = _writer(path, format)
     if path == "-":
-        try:
-            write(schema, batches, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
-        except BrokenPipeError as error:
-            raise ReaderGone from error
+        write(schema, batches, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
         return
     with whole_file(path, overwrite) as part, part.open("wb") as file:
         write(schema, batches, file)

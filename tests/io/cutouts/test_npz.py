@@ -242,6 +242,7 @@ def test_a_file_larger_than_any_cutout_is_not_read(tmp_path: Path) -> None:
         ("meta_x", npy_of("<U0", (10**9, 10**9))),
         ("meta_x", npy_of("<f4", (2**40, 2**40))),
         ("meta_x", npy_of("<f4", (-5,))),
+        ("meta_x", npy_of("(2,3)<f4", (1,), bytes(24))),
         ("meta_x", b"\x93NUMPY\x01\x00v\x00" + b"{'descr': '<f4', 'shape': (1,".ljust(117) + b"\n"),
         ("meta_x", b"\x93NUMPY\x01\x00\x28\x23" + (b"[" * 4400 + b"]" * 4400).ljust(8999) + b"\n"),
         ("meta_galaxy_id", npy_of("<U2", (), b"\xff\xff\xff\xff\1\0\0\0")),

@@ -203,6 +203,19 @@ def test_a_damaged_store_is_refused_by_name(copied: Path, case: str) -> None:
         open_store(copied)
 
 
+@pytest.mark.parametrize("what", ["shape", "chunks"])
+def test_an_array_that_says_another_shape_than_the_store_is_refused_when_read(copied: Path, what: str) -> None:
+    file = copied / "images/zarr.json"
+    said = json.loads(file.read_text())
+    if what == "shape":
+        said["shape"][0] = 10**9
+    else:
+        said["codecs"][0]["configuration"]["chunk_shape"][1] = 3
+    file.write_text(json.dumps(said))
+    with pytest.raises(InputError, match=r"images/zarr\.json: not the shape or chunks of the store"):
+        open_store(copied).read([0])
+
+
 def test_a_shard_whose_index_was_altered_is_refused_when_read(copied: Path) -> None:
     shard = copied / "images/c/0/0/0/0"
     content = bytearray(shard.read_bytes())

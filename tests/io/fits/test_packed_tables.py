@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
 
+from lensctl.io.fits.packed_tables import packed_tiles
 from lensctl.io.fits.tables import read_fits_table
 from tests.toys import catalogs as toys
 
@@ -18,3 +20,27 @@ def test_what_fpack_packs_is_read_as_it_was(tmp_path):
     expected = read_fits_table(str(path))
     subprocess.run(["fpack", "-table", str(path)], check=True, capture_output=True)
     assert read_fits_table(f"{path}.fz").equals(expected)
+
+
+@pytest.mark.parametrize(
+    ("claimed", "said"),
+    [
+        ({"ZTILELEN": 10**9, "ZNAXIS2": 10**9}, "1 tiles of 1000000000 rows"),
+        ({"ZTILELEN": 0}, "1 tiles of 0 rows"),
+        ({"NAXIS2": 10**12}, "1000000000000 tiles"),
+        ({"ZTILELEN": 1, "ZNAXIS2": 10**12, "NAXIS2": 10**12}, "truncated"),
+        ({"ZNAXIS2": -1}, "ZNAXIS2 is -1"),
+    ],
+)
+def test_a_table_that_claims_more_than_it_can_hold_is_refused_before_it_is_read(claimed, said):
+    header = {"ZNAXIS2": 10, "ZTILELEN": 10, "NAXIS1": 16, "TFIELDS": 1, "NAXIS2": 1, "TTYPE1": "ra", **claimed}
+    row = np.dtype([("ra", ">f8")])
+    with pytest.raises(ValueError, match=said):
+        list(packed_tiles(io.BytesIO(bytes(2880)), 0, header, row, ["ra"]))
+
+
+def test_a_tile_that_lies_outside_the_file_is_refused():
+    header = {"ZNAXIS2": 10, "ZTILELEN": 10, "NAXIS1": 8, "TFIELDS": 1, "NAXIS2": 1, "TTYPE1": "ra"}
+    span = np.array([10**9, 0], ">i4").tobytes()
+    with pytest.raises(ValueError, match="a tile lies outside the file"):
+        list(packed_tiles(io.BytesIO(span.ljust(2880, b"\0")), 0, header, np.dtype([("ra", ">f8")]), ["ra"]))

@@ -320,6 +320,16 @@ def test_no_host_and_no_folder_in_what_a_store_says_of_itself(
     assert '"root": "south"' in text
 
 
+def test_what_lies_beside_the_root_and_is_too_large_is_not_fetched(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(root, tmp_path / "south")
+    (tmp_path / "provenance.json").write_bytes(bytes(1_000_000))
+    monkeypatch.setattr(remote_bricks, "LARGEST_NOTE", 999_999)
+    with serving(tmp_path) as server, pytest.raises(InputError, match=r"provenance\.json is larger than 1 MB"):
+        open_root(f"{server.url}/south").origin()
+
+
 def test_a_provenance_beside_the_root_is_an_input(root: Path, tmp_path: Path, bucket: str) -> None:
     chain = (Step("sky", {"seed": 1}),)
     shutil.copytree(root, tmp_path / "dr10/south")

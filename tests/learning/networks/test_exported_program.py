@@ -84,3 +84,13 @@ def test_a_program_with_a_pickle_in_it_is_refused_before_it_runs(bundle, tmp_pat
     with pytest.raises(InputError, match="holds more than plain tensors"):
         exported_program.load(program.read_bytes(), "model.pt2")
     assert not ran.exists()
+
+
+def test_a_program_that_swells_when_unpacked_is_refused(bundle, tmp_path):
+    program = tmp_path / "model.pt2"
+    with zipfile.ZipFile(bundle / "frozen" / "model.pt2") as old, zipfile.ZipFile(program, "w") as new:
+        for name in old.namelist():
+            packed = zipfile.ZIP_DEFLATED if "weights/weight_0" in name else zipfile.ZIP_STORED
+            new.writestr(name, old.read(name), packed)
+    with pytest.raises(InputError, match="holds more than plain tensors"):
+        exported_program.load(program.read_bytes(), "model.pt2")
