@@ -79,7 +79,7 @@ def listing(table: pa.Table, path: str = "cut.zarr") -> pa.Table:
     n = table.num_rows
     return pa.table(
         {
-            "galaxy_id": table["galaxy_id"],
+            **{name: table[name] for name in ("galaxy_id", "ra", "dec")},
             "cutout_path": pa.array([path] * n),
             "cutout_index": pa.array(np.arange(n)),
             "cutout_ok": pa.array([True] * n),
