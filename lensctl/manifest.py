@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lensctl.astro import geometry
+from lensctl.astro import brick_names, geometry
 from lensctl.io.cutouts.by_manifest import refuse_other_places
 from lensctl.io.cutouts.listing import SIDE, listing, refuse_other_bands
 from lensctl.io.provenance import digests
@@ -173,6 +173,7 @@ def join(
         schema.require(table, *needed, where=name, survey=survey)
         schema.refuse_nulls(table, "galaxy_id", "split", "healpix_128", where=name)
         schema.refuse_bad_positions(table, name)
+        brick_names.refuse_far(table, name, survey)
         schema.refuse_duplicates(table, where=name)
     schema.require(positives, "tier", "sample_weight", where="positives")
     schema.require(negatives, "pool", where="negatives")

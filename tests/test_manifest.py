@@ -70,7 +70,7 @@ def neighbours(split_of_negative, dec_offset_arcsec):
     """A negative moved next to the first positive."""
     near = put(NEGATIVES, "ra", 5, POSITIVES["ra"][0].as_py())
     near = put(near, "dec", 5, POSITIVES["dec"][0].as_py() + dec_offset_arcsec / 3600)
-    return put(near, "split", 5, split_of_negative), near["galaxy_id"][5].as_py()
+    return toys.in_bricks(put(near, "split", 5, split_of_negative)), near["galaxy_id"][5].as_py()
 
 
 @pytest.mark.parametrize(("offset", "dropped"), [(20.0, True), (26.0, True), (27.0, False)])
@@ -100,6 +100,10 @@ def test_within_one_split_both_stay():
             {"positives": put(POSITIVES, "galaxy_id", 0, NEGATIVES["galaxy_id"][1].as_py())},
             "1 galaxies are both positives and negatives",
         ),
+        (
+            {"positives": put(POSITIVES, "ra", 0, 13.4)},
+            "positives: 1 of 40 positions are not in the brick they name: row 0 is at ra 13.4",
+        ),
         ({"positives": POSITIVES.drop_columns(["tier"])}, "column 'tier' is missing"),
         ({"cutouts": {"negative_cutouts": toys.listing(NEGATIVES.slice(1))}}, "negatives: 1 rows have no cutout"),
         (
@@ -126,6 +130,7 @@ def test_cutouts_share_sky_by_their_own_size():
     i = next(i for i, s in enumerate(negatives["split"].to_pylist()) if s != positives["split"][0].as_py())
     for name, shift in (("ra", 0.0), ("dec", 20.0 / 3600)):
         negatives = put(negatives, name, i, positives[name][0].as_py() + shift)
+    negatives = toys.in_bricks(negatives)
     for survey, lost in ((LS_DR10, 1), (dataclasses.replace(LS_DR10, cutout_size_px=64), 0)):
         left_out = make(positives, negatives, survey=survey).left_out
         assert sum(n for why, n in left_out.items() if "shares sky" in why) == lost
@@ -155,7 +160,7 @@ def across_a_border():
         row = table.slice(0, 1)
         for name, values in moved.items():
             row = row.set_column(row.column_names.index(name), name, values)
-        pair.append(row)
+        pair.append(toys.in_bricks(row))
     return pair
 
 

@@ -157,3 +157,18 @@ def test_a_criterion_or_rate_is_a_number(value, capsys):
     assert "is not BAND=NUMBER" in capsys.readouterr().err
     assert main(["sync", "a", "b", "--bwlimit", "9" * 400]) == 2
     assert "is not a rate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        (["crossmatch", "a.csv", "b.fits", "o.parquet", "--name-contains", ""], False),
+        (["show", "a.parquet", "--montage", "m.png", "--label", ""], False),
+        (["show", ""], True),
+        (["show", "a.parquet", "--montage", ""], True),
+        (["crossmatch", "", "b.fits", "o.parquet", "--name-contains", ""], True),
+    ],
+)
+def test_an_empty_word_is_taken_by_the_options_that_say_so(line, refused, capsys):
+    assert main(line) == 2  # none of these files is there
+    assert ("an argument is empty" in capsys.readouterr().err) == refused

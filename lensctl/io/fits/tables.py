@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 BATCH_ROWS = 65_536
 BATCH_BYTES = 8 << 20
 SKIPPED_BYTES = 1 << 20
+UNIT = b"unit"
+"""Where the field of a column keeps the unit that the file gives."""
 CODES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "L": "V1"}
 """NumPy dtype of one value of each column type; a logical (the letter T or F) is a raw byte."""
 BYTES = {"L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16}
@@ -79,18 +81,21 @@ class RowLayout:
     plain : np.dtype
         Dtype of a row, with a field for each of these columns that is not scaled.
     rows : int
+    units : dict
+        Unit of each column that has one, as the file spells it.
     """
 
     names: tuple[str, ...]
     plain: np.dtype[Any]
     rows: int
+    units: dict[str, str]
 
 
 def layout(header: Header) -> RowLayout:
     """The row layout from the header of a FITS table; ValueError if it is inconsistent."""
     import numpy as np
 
-    names, plain, offset = [], {}, 0
+    names, plain, units, offset = [], {}, {}, 0
     for i in range(1, count_of(header, "TFIELDS") + 1):
         form = re.match(r"(\d{0,9})([LXBIJKAEDCMPQ])", str(header.get(f"TFORM{i}", "")))
         if not form:
@@ -100,6 +105,8 @@ def layout(header: Header) -> RowLayout:
         scaled = header.get(f"TSCAL{i}", 1) != 1 or header.get(f"TZERO{i}", 0) != 0
         if (kind == "A" and count) or (kind in CODES and count == 1):
             names.append(name)
+            if unit := header.get(f"TUNIT{i}"):
+                units[name] = str(unit)
             if not scaled:
                 plain[name] = (f"S{count}" if kind == "A" else CODES[kind], offset)
         offset += -(-count // 8) if kind == "X" else count * BYTES[kind]
@@ -107,7 +114,7 @@ def layout(header: Header) -> RowLayout:
         raise ValueError(f"its columns take {offset} bytes, a row {header['NAXIS1']}")
     formats, offsets = [form for form, _ in plain.values()], [at for _, at in plain.values()]
     row = np.dtype({"names": list(plain), "formats": formats, "offsets": offsets, "itemsize": offset})
-    return RowLayout(tuple(names), row, count_of(header, "NAXIS2"))
+    return RowLayout(tuple(names), row, count_of(header, "NAXIS2"), units)
 
 
 class Reading:
@@ -117,10 +124,12 @@ class Reading:
     ----------
     names : tuple of str
         Its columns, in lower case; vector columns are skipped.
+    units : dict
+        Unit of each column that has one.
     """
 
     def __init__(self, local: str, file: Any, hdu: int, found: RowLayout, hashed: _HashedFile) -> None:
-        self.names = found.names
+        self.names, self.units = found.names, found.units
         self._local, self._file, self._hdu, self._layout, self._hashed = local, file, hdu, found, hashed
 
     def batches(self, names: Sequence[str]) -> Iterator[FitsBatch]:
@@ -284,7 +293,9 @@ def read_fits_table(path: str, columns: Sequence[str] | None = None) -> pa.Table
         names = [name for name in table.names if columns is None or name in columns]
         if not names:
             return pa.table({})
-        return pa.concat_tables([batch.take(np.arange(len(batch)), names) for batch in table.batches(names)])
+        rows = pa.concat_tables([batch.take(np.arange(len(batch)), names) for batch in table.batches(names)])
+        units = {name: {UNIT: unit} for name, unit in table.units.items()}
+        return rows.cast(pa.schema([field.with_metadata(units.get(field.name)) for field in rows.schema]))
 
 
 def _as_bytes(kind: np.dtype[Any]) -> np.dtype[Any]:

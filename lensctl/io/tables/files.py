@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.io.storage.atomic import whole_file
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.tables import units
 from lensctl.io.tables.paths import files_of, filesystem_of, format_of, parquet_dataset, readable
 from lensctl.io.unpacking import read_parquet_dataset, read_parquet_file, without_repeats
 from lensctl.rules import schema
@@ -64,6 +65,7 @@ def read_table(
         raise InputError(f"{where}: column '{duplicate}' occurs more than once", "keep one of them")
     if table.num_rows == 0 and not allow_empty:
         raise InputError(f"{where}: the table has no rows", "check the step that made it")
+    units.refuse_other(units.given(table.schema), where)
     return _plain_text(table)
 
 

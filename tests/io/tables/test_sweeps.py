@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -93,3 +94,20 @@ def test_a_file_without_rows_gives_none(tmp_path, name):
     rows, funnel = kept(tmp_path / name)
     assert (rows.num_rows, funnel.read) == (0, 0)
     assert rows.drop_columns(["sweep_file", "row_index"]).schema.equals(toys.pool(10).schema)
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".parquet"])
+def test_positions_far_from_their_bricks_are_refused_with_their_number(tmp_path, suffix):
+    table = toys.rows(300)
+    hours = table.set_column(table.column_names.index("ra"), "ra", pc.divide(table["ra"], 15.0))
+    path = tmp_path / f"s{suffix}"
+    _ = toys.write_fits(hours, path) if suffix == ".fits" else pq.write_table(hours, path)
+    scan = sweeps.CatalogScan(str(path))
+
+    def keep(values):
+        sweeps.refuse_bad_positions(scan, values)
+        return values("ra") > 0
+
+    with pytest.raises(InputError, match="300 of 300 positions are not in the brick they name: row 0 is at ra ") as e:
+        list(scan.measured(keep))
+    assert "if they are in hours" in e.value.fix
