@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,6 +29,10 @@ SUFFIXES = {
     ".fits.gz": "fits",
     ".fits.fz": "fits",
 }
+
+
+HATS = re.compile(r"Norder=(\d+)/(?:Dir=\d+/)?(Npix=\d+[^/]*(?:/[^/]+)?)$")
+"""The end of the path of a file with rows of a HATS catalogue (hats.readthedocs.io): order, and pixel of that order."""
 
 
 def format_of(path: str, format: str | None = None) -> str:
@@ -60,13 +65,24 @@ def files_of(path: str) -> list[str]:
         found = [str(p) for p in sorted(Path(path).rglob("*.parquet")) if not _hidden(p.relative_to(path))]
         if not found:
             raise InputError(f"{path} is a folder without parquet files", "name a table, or a folder of parquet files")
-        return found
+        return _pixels_of_hats(found)
     if Path(path).is_file():
         return [path]
     found = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
     if not found:
         raise InputError(f"{path}: no such file", "check the path")
     return [file for match in found for file in (files_of(match) if Path(match).is_dir() else [match])]
+
+
+def base_name(path: str) -> str:
+    """Name of a file without its folder; of a file of a HATS catalogue, with the order that tells it from another."""
+    pixel = HATS.search(path)
+    return f"Norder={pixel[1]}-{pixel[2].replace('/', '-')}" if pixel else path.rsplit("/", 1)[-1]
+
+
+def _pixels_of_hats(found: list[str]) -> list[str]:
+    """Of the files of a HATS catalogue those with its rows, without the thumbnail that repeats some; else all files."""
+    return [file for file in found if HATS.search(file)] or found
 
 
 def _incomplete(path: str) -> InputError:
@@ -103,6 +119,7 @@ def _s3_files(url: str) -> list[str]:
         found = [
             k for k in keys if k.startswith(below) and k.endswith(".parquet") and not _hidden(Path(k[len(below) :]))
         ]
+        found = _pixels_of_hats(found)
     for unfinished_folder in unfinished:
         if any(k.startswith(unfinished_folder) for k in found) or (prefix == key and unfinished_folder == below):
             raise _incomplete(f"s3://{bucket}/{unfinished_folder}")
@@ -118,7 +135,7 @@ def filesystem_of(paths: Sequence[str]) -> tuple[pyarrow.fs.FileSystem, list[str
     if paths and is_s3(paths[0]):
         from lensctl.io.storage import s3
 
-        return s3.filesystem(), [path.split("://", 1)[1] for path in paths]
+        return s3.filesystem(), ["/".join(s3.split_url(path)) for path in paths]
     return pyarrow.fs.LocalFileSystem(), list(paths)
 
 

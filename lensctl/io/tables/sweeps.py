@@ -19,7 +19,7 @@ from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables import catalog_columns, units
 from lensctl.io.tables.catalog_columns import CatalogBatch
 from lensctl.io.tables.files import read_table
-from lensctl.io.tables.paths import files_of, format_of, parquet_dataset, readable
+from lensctl.io.tables.paths import base_name, files_of, format_of, parquet_dataset, readable
 from lensctl.io.temporary import temporary_folder
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
@@ -53,11 +53,6 @@ def catalog_files(paths: Sequence[str]) -> list[str]:
         if base_name(first) == base_name(second):
             raise InputError(f"{first} and {second} have the same name", "name each catalogue file once")
     return found
-
-
-def base_name(path: str) -> str:
-    """Name of a file without its folder."""
-    return path.rsplit("/", 1)[-1]
 
 
 def catalog_input(paths: Sequence[str], digested: Sequence[str] | None = None) -> Input:
