@@ -148,7 +148,7 @@ def answers(bucket: str, seconds: float = 5.0) -> None:
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key` or `s3a://bucket/key`; InputError without a bucket or with `//` in the key."""
+    """Bucket and key of `s3://bucket/key` or `s3a://bucket/key`; InputError for no bucket or `//` in the key."""
     bucket, _, key = url.split("://", 1)[1].partition("/")
     if not bucket:
         raise InputError(f"{url}: no bucket name", "write it as s3://bucket/key")

@@ -1,4 +1,4 @@
-"""Reading and writing tables: local paths, globs, folders, `s3://` and `-`; parquet, Arrow, CSV, ndjson and FITS."""
+"""Reading and writing tables: local paths, globs, folders, `s3://` and `-`; all formats of `paths.SUFFIXES`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from lensctl.io.storage.atomic import whole_file
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables import units
+from lensctl.io.tables.astropy_tables import from_ecsv, from_votable, to_fits, to_votable
+from lensctl.io.tables.csv_dress import undressed
 from lensctl.io.tables.paths import files_of, filesystem_of, format_of, parquet_dataset, readable
 from lensctl.io.unpacking import read_parquet_dataset, read_parquet_file, without_repeats
 from lensctl.rules import schema
@@ -42,7 +44,7 @@ def read_table(
     columns : sequence of str, optional
         Read only these, if present.
     format : str, optional
-        parquet, arrow, csv, tsv, ndjson or fits; overrides the file extension.
+        parquet, arrow, csv, tsv, ndjson, fits, vot or ecsv; overrides the file extension.
 
     Raises
     ------
@@ -145,6 +147,7 @@ def _arrow_from(data: bytes) -> pa.Table:
 def _csv_from(data: bytes, delimiter: str = ",") -> pa.Table:
     import pyarrow.csv
 
+    data, delimiter = undressed(data, delimiter)
     types = {name: arrow_type(name) for name in schema.columns()}
     return pyarrow.csv.read_csv(
         io.BytesIO(data),
@@ -165,6 +168,8 @@ _READERS: dict[str, Callable[[bytes], pa.Table]] = {
     "csv": _csv_from,
     "tsv": lambda data: _csv_from(data, "\t"),
     "ndjson": _ndjson_from,
+    "vot": from_votable,
+    "ecsv": from_ecsv,
 }
 
 
@@ -288,12 +293,14 @@ _WRITERS: dict[str, _Writer] = {
     "arrow": _to_arrow,
     "csv": _to_csv,
     "ndjson": _to_ndjson,
+    "fits": to_fits,
+    "vot": to_votable,
 }
 
 
 def _writer(path: str, format: str | None = None) -> _Writer:
     """What writes the format of a path; InputError if nothing does."""
     kind = format_of(path, format)
-    if kind not in _WRITERS:
-        raise InputError(f"{path}: tables are not written as {kind}", f"use {', '.join(_WRITERS)}")
+    if kind not in _WRITERS or path.lower().endswith((".gz", ".fz")):
+        raise InputError(f"{path}: tables are not written in this form", f"use {', '.join(_WRITERS)}")
     return _WRITERS[kind]

@@ -20,14 +20,20 @@ if TYPE_CHECKING:
 
 SUFFIXES = {
     ".parquet": "parquet",
+    ".parq": "parquet",
+    ".pq": "parquet",
     ".arrow": "arrow",
     ".csv": "csv",
+    ".csv.gz": "csv",
     ".tsv": "tsv",
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
     ".fits": "fits",
     ".fits.gz": "fits",
     ".fits.fz": "fits",
+    ".fit": "fits",
+    ".vot": "vot",
+    ".ecsv": "ecsv",
 }
 
 
@@ -36,10 +42,13 @@ HATS = re.compile(r"Norder=(\d+)/(?:Dir=\d+/)?(Npix=\d+[^/]*(?:/[^/]+)?)$")
 
 
 def format_of(path: str, format: str | None = None) -> str:
-    """Format of a path: as given, else by extension; a pipe is Arrow, a folder is parquet."""
+    """Format of a path: as given, else by extension; a pipe is Arrow, a folder or a name without extension is parquet.
+
+    Raises InputError for a format or an extension that is none of a table's.
+    """
     if format:
         if format not in {*SUFFIXES.values()}:
-            raise InputError(f"no format '{format}'", "use parquet, arrow, csv or ndjson")
+            raise InputError(f"no format '{format}'", f"use {', '.join(dict.fromkeys(SUFFIXES.values()))}")
         return format
     if path == "-":
         return "arrow"
@@ -47,6 +56,10 @@ def format_of(path: str, format: str | None = None) -> str:
     for ending in sorted(SUFFIXES, key=len, reverse=True):
         if name.endswith(ending):
             return SUFFIXES[ending]
+    other = re.search(r"\.[a-z]\w*$", name)
+    if other and not path.endswith("/") and not (not is_s3(path) and Path(path).is_dir()):
+        known = ", ".join(SUFFIXES)
+        raise InputError(f"{path}: ending {other[0]} is none of a table's", f"use {known}, or say its --format")
     return "parquet"
 
 

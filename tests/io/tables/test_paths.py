@@ -8,7 +8,7 @@ import pytest
 from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.tables import sweeps
 from lensctl.io.tables.files import read_table, write_table
-from lensctl.io.tables.paths import base_name
+from lensctl.io.tables.paths import base_name, format_of
 from lensctl.rules.errors import InputError
 from tests.toys import catalogs as toys
 
@@ -38,3 +38,26 @@ def test_a_hats_catalogue_is_its_pixels_without_the_thumbnail(tmp_path, leaf):
     assert rows["objid"].to_pylist() == list(range(60))
     assert set(rows["sweep_file"].to_pylist()) == set(names)
     assert read_table(str(tmp_path / "hats")).num_rows == 60
+
+
+@pytest.mark.parametrize("name", ["l.txt", "l.json", "n.dat", "s3://bucket/n.votable", "l.csv.bz2"])
+def test_an_ending_of_no_table_is_refused_by_name(tmp_path, name):
+    path = name if name.startswith("s3") else str(tmp_path / name)
+    for act in (read_table, lambda path: write_table(toys.pool(5), path)):
+        with pytest.raises(InputError, match=rf"ending \.{name.rpartition('.')[2]} is none of a table's"):
+            act(path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.pq", "parquet"), ("sweep-10.0", "parquet"), ("pool", "parquet"), ("a.FIT", "fits"), ("v1.d/", "parquet")],
+)
+def test_a_format_is_known_by_its_ending(name, kind):
+    assert format_of(name) == kind
+
+
+def test_a_folder_may_have_any_name(tmp_path):
+    (tmp_path / "pool.dr10").mkdir()
+    write_table(toys.pool(20), str(tmp_path / "pool.dr10/part.parquet"))
+    assert read_table(str(tmp_path / "pool.dr10")).num_rows == toys.pool(20).num_rows
