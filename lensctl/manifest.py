@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lensctl.astro import geometry
-from lensctl.io.cutouts.by_manifest import listing
+from lensctl.astro import brick_names, geometry
+from lensctl.io.cutouts.by_manifest import refuse_other_places
+from lensctl.io.cutouts.listing import SIDE, listing, refuse_other_bands
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
@@ -82,7 +83,8 @@ def manifest(
     Raises
     ------
     InputError
-        See `join`; an existing output, no root for an output without a folder, inputs of two surveys.
+        See `join`; an existing output, no root for an output without a folder, inputs of two surveys, cutouts of other
+        bands.
     """
     output = str(output)
     refuse_existing(output, overwrite)
@@ -101,6 +103,9 @@ def manifest(
         inputs.append(step_input(role, table_path, digests.of_table(table), chain))
         inputs.append(step_input(f"{role} cutouts", store_path, cutouts.digest, cutouts.chain))
     of = common_survey(survey, *chains)
+    for cutouts, (_, store) in zip(listings, (positives, negatives), strict=True):
+        refuse_other_bands(cutouts.bands, store, of)
+    size_arcsec = max(cutouts.side_arcsec(of) for cutouts in listings)
     joined = join(
         tables[0],
         listings[0].rows,
@@ -108,11 +113,12 @@ def manifest(
         listings[1].rows,
         survey=of,
         keep_unstratified=keep_unstratified,
-        size_arcsec=max(cutouts.size_px for cutouts in listings) * of.pixel_scale_arcsec,
+        size_arcsec=size_arcsec,
     )
     for reason, count in sorted(joined.left_out.items()):
         report.say(f"left out: {count:,} {reason}")
-    step = Step("manifest", {"keep_unstratified": keep_unstratified}, tuple(inputs), survey=of)
+    parameters = {"keep_unstratified": keep_unstratified, SIDE: round(size_arcsec, 6)}
+    step = Step("manifest", parameters, tuple(inputs), survey=of)
     write_table(stamp(joined.rows, extend(step, *chains)), output, overwrite=overwrite, format=format)
     labels = joined.rows["label"].to_pylist()
     return {
@@ -143,7 +149,7 @@ def join(
     positives, negatives : pa.Table
         Made by `crossmatch` and `sample`.
     positive_cutouts, negative_cutouts : pa.Table
-        galaxy_id, cutout_path, cutout_index, cutout_ok, status, cutout_sha256 of each cutout.
+        galaxy_id, ra, dec, cutout_path, cutout_index, cutout_ok, status, cutout_sha256 of each cutout.
     survey : Survey
     keep_unstratified : bool
         Keep positives of a type or bin of exposures without negatives. By default they are left out, because the type
@@ -155,7 +161,7 @@ def join(
     Raises
     ------
     InputError
-        Missing columns, null splits, an id that is both positive and negative, missing cutouts.
+        Missing columns, null splits, an id that is both positive and negative, cutouts missing or of another place.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -167,6 +173,7 @@ def join(
         schema.require(table, *needed, where=name, survey=survey)
         schema.refuse_nulls(table, "galaxy_id", "split", "healpix_128", where=name)
         schema.refuse_bad_positions(table, name)
+        brick_names.refuse_far(table, name, survey)
         schema.refuse_duplicates(table, where=name)
     schema.require(positives, "tier", "sample_weight", where="positives")
     schema.require(negatives, "pool", where="negatives")
@@ -222,6 +229,7 @@ def _labelled(
             "name the store that was cut from this table",
         )
     cut = cutouts.take(position)
+    refuse_other_places(table["galaxy_id"].to_pylist(), table, cut, f"{where} and their cutouts")
     given = {
         "label": pa.array([label] * table.num_rows, pa.int8()),
         "tier": tier,

@@ -13,6 +13,7 @@ import numpy as np
 
 from lensctl.io.cutouts import by_manifest, npz, npz_columns, npz_folder, npz_metadata
 from lensctl.io.cutouts.layout import Layout, index_rows
+from lensctl.io.cutouts.listing import refuse_other_bands
 from lensctl.io.cutouts.store import open_store
 from lensctl.io.cutouts.writer import ShardWriter, StoreWriter
 from lensctl.io.provenance import digests
@@ -70,11 +71,7 @@ def pack(
     files = by_manifest.npz_files(folder)
     first = npz.read_npz(files[0])
     survey = common_survey(survey, by_manifest.carried_chain(first, files[0])[1])
-    if first.cutout.shape[2] != len(survey.bands):
-        raise InputError(
-            f"{files[0]}: {first.cutout.shape[2]} bands, survey {survey.name} has {', '.join(survey.bands)}",
-            "name the survey of these cutouts with --survey",
-        )
+    refuse_other_bands(first.cutout.shape[2], files[0], survey)
     layout = Layout(len(files), first.cutout.shape[0], survey.bands, shard_rows, codec)
     parameters = {"shard_rows": shard_rows, "codec": codec}
     name = Path(folder).absolute().name

@@ -206,7 +206,7 @@ def score_table(
     Raises
     ------
     InputError
-        Missing columns, a table that already has scores, or cutouts smaller than the crop.
+        Missing columns, a table that already has scores, or cutouts smaller than the crop or of other bands.
     """
     import pyarrow as pa
 
@@ -233,6 +233,11 @@ def score_table(
             raise InputError(
                 f"cutouts of {cutouts.shape[1]} px are smaller than the model's crop of {model.card.crop} px",
                 "cut larger ones, or train with a smaller --crop",
+            )
+        if cutouts.shape[3] != len(model.card.bands):
+            raise InputError(
+                f"cutouts of {cutouts.shape[3]} bands, {model.where} was trained on {', '.join(model.card.bands)}",
+                "score cutouts like those it was trained on",
             )
         pixels = cutouts.reshape(len(cutouts), -1)
         finite = np.isfinite(pixels.min(axis=1)) & np.isfinite(pixels.max(axis=1))  # both propagate NaN

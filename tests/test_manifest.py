@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
-from lensctl.manifest import columns_of, join
+from lensctl.io.cutouts import npz
+from lensctl.io.provenance.steps import chain_of
+from lensctl.manifest import columns_of, join, manifest
+from lensctl.rules import split
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
 from tests.toys import catalogs as toys
+from tests.toys.manifests import border
 from tests.toys.surveys import INFRARED, ONE_BAND
 
 POSITIVES = toys.positives(40, width_deg=8.0)
@@ -64,7 +70,7 @@ def neighbours(split_of_negative, dec_offset_arcsec):
     """A negative moved next to the first positive."""
     near = put(NEGATIVES, "ra", 5, POSITIVES["ra"][0].as_py())
     near = put(near, "dec", 5, POSITIVES["dec"][0].as_py() + dec_offset_arcsec / 3600)
-    return put(near, "split", 5, split_of_negative), near["galaxy_id"][5].as_py()
+    return toys.in_bricks(put(near, "split", 5, split_of_negative)), near["galaxy_id"][5].as_py()
 
 
 @pytest.mark.parametrize(("offset", "dropped"), [(20.0, True), (26.0, True), (27.0, False)])
@@ -94,8 +100,16 @@ def test_within_one_split_both_stay():
             {"positives": put(POSITIVES, "galaxy_id", 0, NEGATIVES["galaxy_id"][1].as_py())},
             "1 galaxies are both positives and negatives",
         ),
+        (
+            {"positives": put(POSITIVES, "ra", 0, 13.4)},
+            "positives: 1 of 40 positions are not in the brick they name: row 0 is at ra 13.4",
+        ),
         ({"positives": POSITIVES.drop_columns(["tier"])}, "column 'tier' is missing"),
         ({"cutouts": {"negative_cutouts": toys.listing(NEGATIVES.slice(1))}}, "negatives: 1 rows have no cutout"),
+        (
+            {"cutouts": {"negative_cutouts": put(toys.listing(NEGATIVES), "dec", 5, 2.1 + 6 / 3600)}},
+            f"negatives and their cutouts: 1 of {NEGATIVES.num_rows} cutouts lie elsewhere than their row says",
+        ),
     ],
 )
 def test_what_does_not_fit_is_an_error(options, message):
@@ -116,7 +130,62 @@ def test_cutouts_share_sky_by_their_own_size():
     i = next(i for i, s in enumerate(negatives["split"].to_pylist()) if s != positives["split"][0].as_py())
     for name, shift in (("ra", 0.0), ("dec", 20.0 / 3600)):
         negatives = put(negatives, name, i, positives[name][0].as_py() + shift)
+    negatives = toys.in_bricks(negatives)
     for survey, lost in ((LS_DR10, 1), (dataclasses.replace(LS_DR10, cutout_size_px=64), 0)):
         left_out = make(positives, negatives, survey=survey).left_out
         assert sum(n for why, n in left_out.items() if "shares sky" in why) == lost
     assert sum(n for why, n in make(positives, negatives, size_arcsec=19.9).left_out.items() if "shares" in why) == 0
+
+
+def files_of(folder, table, pixels, bands=3):
+    """A folder of .npz, one for each row of a table, and the table beside it."""
+    folder.mkdir()
+    pq.write_table(table, f"{folder}.parquet")
+    for id, ra, dec in zip(*(table[name].to_pylist() for name in ("galaxy_id", "ra", "dec")), strict=True):
+        meta = {"meta_galaxy_id": np.array(id), "meta_ra": np.array(ra), "meta_dec": np.array(dec)}
+        npz.write_npz(folder / f"{id}.npz", np.full((pixels, pixels, bands), 0.1, np.float32), meta)
+    return f"{folder}.parquet", folder
+
+
+def across_a_border():
+    """A positive, and a negative 40 arcsec from it in another split."""
+    ra, dec1, dec2 = border()
+    places = {"ra": [ra, ra], "dec": [dec1 - 19 / 3600, dec2 + 19 / 3600]}
+    pixel = split.healpix(places["ra"], places["dec"])
+    names = split.splits_of(pixel).tolist()
+    pair = []
+    for table, i in ((POSITIVES, 0), (NEGATIVES, 1)):
+        kind = {"type": pa.array(["REX"]), "nobs_z_bin": pa.array(["3-5"]), "healpix_128": pa.array([pixel[i]])}
+        moved = {**kind, "split": pa.array([names[i]]), **{axis: pa.array([places[axis][i]]) for axis in places}}
+        row = table.slice(0, 1)
+        for name, values in moved.items():
+            row = row.set_column(row.column_names.index(name), name, values)
+        pair.append(toys.in_bricks(row))
+    return pair
+
+
+@pytest.mark.parametrize(("pixels", "left"), [(101, 0), (256, 1)])
+def test_how_much_sky_a_cutout_covers_is_read_from_the_cutouts(tmp_path, pixels, left):
+    positives, negatives = across_a_border()
+    made = manifest(
+        tmp_path / "m.parquet",
+        positives=files_of(tmp_path / "pos", positives, pixels),
+        negatives=files_of(tmp_path / "neg", negatives, pixels),
+    )
+    assert made["left_out"] == left
+    step = chain_of(pq.read_table(tmp_path / "m.parquet"))[-1]
+    assert step.parameters["cutout_arcsec"] == pytest.approx(pixels * 0.262)
+
+
+@pytest.mark.parametrize("bands", [1, 4])
+def test_cutouts_of_other_bands_are_refused_unless_their_survey_is_named(tmp_path, bands):
+    positives, negatives = across_a_border()
+    pair = {
+        "positives": files_of(tmp_path / "pos", positives, 20, bands),
+        "negatives": files_of(tmp_path / "neg", negatives, 20, bands),
+    }
+    with pytest.raises(InputError, match=f"pos: {bands} bands, survey ls-dr10 has g, r, z"):
+        manifest(tmp_path / "m.parquet", **pair)
+    assert not (tmp_path / "m.parquet").exists()
+    if bands == 4:
+        assert manifest(tmp_path / "m.parquet", survey="ls-dr10-griz", **pair)["rows"] == 2

@@ -158,6 +158,14 @@ def test_cutouts_smaller_than_the_crop_are_refused():
         score_table(model(), table, small.read)
 
 
+@pytest.mark.parametrize("bands", [1, 4])
+def test_cutouts_of_other_bands_are_refused(bands):
+    table, pixels = rings.manifest(4)
+    other = rings.InMemory(np.repeat(pixels.images[..., :1], bands, axis=-1))
+    with pytest.raises(InputError, match=f"cutouts of {bands} bands, run was trained on g, r, z"):
+        score_table(model(), table, other.read)
+
+
 def test_a_model_that_gives_nan_is_refused():
     table, pixels = rings.manifest(4)
     made = model()

@@ -77,6 +77,11 @@ def nearest(
     return index, _angle(here, reference[index])
 
 
+def separation(ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike) -> NDArray[np.float64]:
+    """Distance of each position from its counterpart: (N,) arcsec."""
+    return _angle(unit_vectors(ra1, dec1), unit_vectors(ra2, dec2))
+
+
 class Neighbourhood:
     """The sky within a radius of some positions, built once and queried for many others.
 

@@ -6,6 +6,7 @@ Typer is imported once signals are heeded, so that Ctrl-C during imports ends li
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import signal
 import sys
@@ -44,6 +45,9 @@ NETWORK_PACKAGES = {"torch", "torchvision"}
 COMPLETING = "_LENSCTL_COMPLETE"
 """Environment variable by which a shell asks to complete a command line."""
 
+TAKE_EMPTY = ("--name-contains", "--label")
+"""Options with a meaning for an empty word; elsewhere it is a shell variable that is not set."""
+
 PASSED, CANNOT, BUG, INTERRUPTED, READER_GONE = 0, 2, 3, 130, 141
 
 
@@ -80,7 +84,7 @@ def _command(argv: list[str]) -> int:
     from lensctl.cli.command import app
 
     argv = argv or ["--help"]
-    if "" in argv:
+    if any(word == "" and before not in TAKE_EMPTY for before, word in itertools.pairwise(["", *argv])):
         raise InputError("an argument is empty", "is a shell variable unset?")
     name = _named(argv)
     if name in COMMANDS:

@@ -14,7 +14,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same output.")]
 Format = Annotated[
     str | None,
-    typer.Option("--format", help="parquet, arrow, csv or ndjson; by default from the file name.", show_default=False),
+    typer.Option(
+        "--format", help="parquet, arrow, csv, ndjson, fits or vot; by default from the file name.", show_default=False
+    ),
 ]
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes; default one per core.", show_default=False)

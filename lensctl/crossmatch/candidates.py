@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lensctl.astro import geometry
-from lensctl.io.tables.lens_catalogs import TIERS
+from lensctl.io.tables.lens_catalogs import TIERS, grade_of
 from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,10 +45,14 @@ def select(catalog: pa.Table, *, name_contains: str = "DESI-", merge_arcsec: flo
                 f"no name in the lens catalogue contains '{name_contains}'", "use another --name-contains, or ''"
             )
     selected = catalog.num_rows
-    tiers = [TIERS.get((grade or "").strip()) for grade in catalog["grading"].to_pylist()]
-    graded = np.array([tier is not None for tier in tiers], bool)
+    tiers = [grade_of(text) for text in catalog["grading"].to_pylist()]
+    graded = np.array([tier in TIERS for tier in tiers], bool)
     if not graded.any():
-        raise InputError("no row of the lens catalogue is graded confident, probable, A or B", "see column 'grading'")
+        found = sorted({text or "none" for text in catalog["grading"].to_pylist()})[:5]
+        raise InputError(
+            f"no row of the lens catalogue is graded confident, probable, A or B (found: {', '.join(found)})",
+            "see column 'grading'",
+        )
     catalog = catalog.append_column("tier", pa.array(tiers, pa.string())).filter(pa.array(graded))
     labels = geometry.groups_within(catalog["ra"].to_numpy(), catalog["dec"].to_numpy(), merge_arcsec)
     order = np.lexsort((np.arange(len(labels)), catalog["tier"].to_numpy(zero_copy_only=False).astype("U1"), labels))

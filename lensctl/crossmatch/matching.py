@@ -97,8 +97,9 @@ def match(
     matches = np.array([place is not None for place in where], bool)
     if not matches.any():
         raise InputError(
-            f"no lens lies within {radius_arcsec:g} arcsec of a catalogue object",
-            "check that the files cover the lenses",
+            f"no lens lies within {radius_arcsec:g} arcsec of a catalogue object: {len(ra)} lenses, "
+            f"ra {ra.min():.1f} to {ra.max():.1f}, dec {dec.min():.1f} to {dec.max():.1f}",
+            "check that the files cover the lenses, whose ra and dec must be in degrees",
         )
     positives, object_of, shared = _merge(lenses, where, best, found, tier_b_weight, survey)
     unmatched = _unmatched(lenses, best, object_of, positives, radius_arcsec, survey)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lensctl.astro import brick_names
 from lensctl.io.cutouts import npz_folder
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import Store, is_store, open_store
@@ -64,6 +65,7 @@ def checked(table: pa.Table, where: str, survey: Survey = LS_DR10) -> pa.Table:
     table = conform(table, where, survey)
     schema.refuse_nulls(table, "galaxy_id", where=where)
     schema.refuse_bad_positions(table, where)
+    brick_names.refuse_far(table, where, survey)
     schema.refuse_duplicates(table, where=where)
     npz_folder.refuse_bad_names(table["galaxy_id"].to_pylist())
     return table

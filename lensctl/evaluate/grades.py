@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
     from lensctl.io.provenance.steps import Chain, Input
 
-GRADES = ("A", "B", "C", lens_catalogs.NO_LENS)
-SPELLINGS = {word.casefold(): grade for word, grade in ({g: g for g in GRADES} | lens_catalogs.TIERS).items()}
 SHOWN = ("galaxy_id", "ra", "dec", "label", "tier", "confuser_category", "split", "logit", "p")
 LENS, NO_LENS = "left out: a lens among the others", "left out: no lens"
 NOTE = (
@@ -69,9 +67,11 @@ def read_grades(path: str) -> Grades:
         text = str(given or "").strip()
         if not text:
             continue
-        grade = SPELLINGS.get(text.casefold())
+        grade = lens_catalogs.grade_of(text)
         if grade is None:
-            raise InputError(f"{where}: grading in row {row} is '{text}'", f"use one of {', '.join(GRADES)}")
+            raise InputError(
+                f"{where}: grading in row {row} is '{text}'", f"use one of {', '.join(lens_catalogs.GRADES)}"
+            )
         if found.setdefault(str(galaxy), grade) != grade:
             raise InputError(
                 f"{where}: galaxy {galaxy} is graded {found[str(galaxy)]} and, in row {row}, {grade}",
@@ -91,7 +91,7 @@ def given(part: Scored, grades: Grades) -> NDArray[np.object_]:
 def contradicted(part: Scored, grade: NDArray[np.object_]) -> NDArray[np.object_]:
     """Effect of the grade on each row: LENS, NO_LENS, or None if it does not contradict the label."""
     effect = np.full(len(part), None, dtype=object)
-    effect[~part.is_lens & np.isin(grade, ("A", "B"))] = LENS
+    effect[~part.is_lens & np.isin(grade, lens_catalogs.TIERS)] = LENS
     effect[part.is_lens & (grade == lens_catalogs.NO_LENS)] = NO_LENS
     return effect
 
@@ -143,7 +143,7 @@ def _counts(scored: Scored, grade: NDArray[np.object_]) -> list[dict[str, Any]]:
     kinds = np.where(scored.category.astype(bool), scored.category, scored.tier)
     counts = Counter(zip(kinds.tolist(), grade.tolist(), strict=True))
     return [
-        {"taken_for": kind, **{one: counts[kind, one] for one in GRADES}}
+        {"taken_for": kind, **{one: counts[kind, one] for one in lens_catalogs.GRADES}}
         for kind in sorted({kind for kind, one in counts if one is not None})
     ]
 

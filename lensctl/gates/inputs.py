@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lensctl.io.cutouts.listing import SIDE
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of, common_survey, from_list
 from lensctl.io.storage.s3 import is_s3
@@ -98,6 +99,13 @@ class Inputs:
         Raises InputError if they are of two surveys, or of another than the one given.
         """
         return common_survey(self._survey, *(self._chain(place) for place in range(len(self.paths))))
+
+    @cached_property
+    def cutout_arcsec(self) -> float | None:
+        """Side of the largest cutout of the manifests given, as they recorded it; None if none did."""
+        steps = (step for place in range(len(self.paths)) for step in self._chain(place))
+        sides = (step.parameters.get(SIDE) for step in steps if step.command == "manifest")
+        return max((side for side in sides if isinstance(side, float)), default=None)
 
     def _chain(self, place: int) -> Chain:
         """Provenance of an input; empty if it has none or cannot be read, which the gate reports."""

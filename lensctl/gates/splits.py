@@ -34,7 +34,10 @@ class Settings:
     test: tuple[float, float] = split_share("test")
     same_arcsec: float = setting(1.0, "objects closer than this are the same object, arcsec", least=0)
     cutout_arcsec: float = setting(
-        LS_DR10.cutout_arcsec, "side of a cutout, arcsec", least=0, of=lambda survey: survey.cutout_arcsec
+        LS_DR10.cutout_arcsec,
+        "side of a cutout, arcsec; that of the manifest's cutouts where it is recorded",
+        least=0,
+        of=lambda survey: survey.cutout_arcsec,
     )
     seed: int = setting(LS_DR10.split_seed, "seed of the split rule", of=lambda survey: survey.split_seed)
 
@@ -74,7 +77,9 @@ def splits(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     yield checks.none(GATE, "healpix_128 is a pixel", rows.shown(no_pixel), n, len(no_pixel))
     yield from _shares(rows, limits, every_class=any("label" in table.column_names for table in inputs.tables))
     yield from _rule(rows, limits, inputs.survey)
-    yield from _shared(rows, limits)
+    of_survey = limits.cutout_arcsec == inputs.survey.cutout_arcsec
+    side = inputs.cutout_arcsec if of_survey and inputs.cutout_arcsec else limits.cutout_arcsec
+    yield from _shared(rows, limits, side)
 
 
 def _read(inputs: Inputs) -> _Rows:
@@ -138,7 +143,7 @@ def _alphabetical(pixel: NDArray[np.int64], seed: int, survey: Survey) -> NDArra
     return split.splits_of(pixel, seed, dict(zip(names, edges.tolist(), strict=True)))
 
 
-def _shared(rows: _Rows, limits: Settings) -> Iterator[Check]:
+def _shared(rows: _Rows, limits: Settings, cutout_arcsec: float) -> Iterator[Check]:
     """No pixel, id, object or sky area is in two splits."""
     n = len(rows.ids)
     pixels = _in_two(split.healpix(rows.ra, rows.dec), rows.split)
@@ -148,7 +153,7 @@ def _shared(rows: _Rows, limits: Settings) -> Iterator[Check]:
     i, j, _ = geometry.pairs_among(rows.ra, rows.dec, limits.same_arcsec)
     yield _no_pair(rows, f"no object within {limits.same_arcsec:g} arcsec in two splits", i, j)
 
-    i, j = geometry.overlapping_pairs(rows.ra, rows.dec, limits.cutout_arcsec)
+    i, j = geometry.overlapping_pairs(rows.ra, rows.dec, cutout_arcsec)
     yield _no_pair(rows, "no sky shared by cutouts of two splits", i, j)
 
 

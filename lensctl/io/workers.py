@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from lensctl.io import temporary
-from lensctl.rules.errors import LensctlError
+from lensctl.rules.errors import InputError, LensctlError, first_line
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -42,6 +42,8 @@ def each(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
 
     Raises
     ------
+    InputError
+        Several processes are not possible here.
     LensctlError
         A worker process died.
     """
@@ -54,7 +56,12 @@ def each(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     with _held_back():
-        executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+        try:
+            executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+        except (OSError, NotImplementedError) as error:
+            raise InputError(
+                f"this machine has no semaphores for several processes ({first_line(error)})", "add --workers 1"
+            ) from error
     pending: set[Future[Result]] = set()
     try:
         for task in itertools.chain(first, waiting):

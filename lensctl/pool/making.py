@@ -20,6 +20,7 @@ from lensctl.io.temporary import temporary_folder
 from lensctl.pool.criteria import Criteria, criteria_of
 from lensctl.pool.funnel import Funnel, classes, validation
 from lensctl.pool.growing_pool import PoolWriter, partitions
+from lensctl.pool.lens_units import refuse_other_units
 from lensctl.pool.output import is_alike, put, workplace_of, written
 from lensctl.pool.parts import Part, in_order, repeated_between, select_all
 from lensctl.rules.config import nearest
@@ -77,7 +78,8 @@ def pool(
     Raises
     ------
     InputError
-        Bad options or files, no row that meets the criteria, an existing output of another job.
+        Bad options or files, no row that meets the criteria, lenses in another unit than degrees, an existing output of
+        another job.
     """
     output, partition_by = str(output), list(partition_by)
     of = common_survey(survey)
@@ -124,8 +126,9 @@ def pool(
                 chosen = select_all(files, folder, criteria, ra, dec, count=workers)
                 counted = _counted(in_order(_advancing(chosen, advance), files), funnel, parts)
                 finish = written(counted, target, partition_by, kind)
-            _show(funnel, criteria, report)
+            _show(funnel, criteria, len(ra), report)
             _refuse(funnel, len(files), skip_bad)
+            refuse_other_units(parts, ra, dec, funnel.lost["near a lens"])
         except InputError:
             if job and not any(folder.iterdir()):
                 job.abandon()
@@ -183,7 +186,7 @@ def _by_spark(
             funnel = Funnel()
             for one in cluster.each(part, enumerate(files)):
                 funnel.add(one)
-            _show(funnel, criteria, report)
+            _show(funnel, criteria, len(lenses[0]), report)
             _refuse(funnel, len(files), skip_bad)
             place.finish()
         cluster.scan("made", output, ("galaxy_id",))
@@ -226,8 +229,8 @@ def _refuse(funnel: Funnel, files: int, skip_bad: int) -> None:
         raise InputError("no catalogue row meets the criteria", "the funnel above shows which criteria removed them")
 
 
-def _show(funnel: Funnel, criteria: Criteria, report: Reporter) -> None:
-    """Print the funnel: rows read, removed by each criterion, and remaining; and the bad files."""
+def _show(funnel: Funnel, criteria: Criteria, lenses: int, report: Reporter) -> None:
+    """Print the funnel: rows read, removed by each criterion, and remaining; bad files; lenses near nothing."""
     remaining = funnel.read
     rows: list[tuple[str, int, int]] = [("read", 0, remaining)]
     for name, removed in funnel.lost.items():
@@ -237,3 +240,8 @@ def _show(funnel: Funnel, criteria: Criteria, report: Reporter) -> None:
     report.table("Funnel", ("criterion", "removed", "remaining"), [*rows, *skipped, ("kept", 0, funnel.kept)])
     for message in funnel.bad.values():
         report.say(f"bad file: {message}")
+    if lenses and funnel.kept and not funnel.lost["near a lens"]:
+        report.say(
+            f"warning: of {funnel.kept:,} rows none lies within {criteria.exclude_arcsec:g} arcsec of any of "
+            f"{lenses:,} lenses: do the catalogues cover the same sky, both in degrees?"
+        )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lensctl.io import workers
 from lensctl.io.storage.atomic import replace_file
 from lensctl.io.tables import sweeps
+from lensctl.io.tables.paths import base_name
 from lensctl.pool.criteria import Criteria
 from lensctl.pool.funnel import Funnel, funnel_from
 from lensctl.pool.select import negatives
@@ -122,7 +123,7 @@ def _part(
     file: str, folder: Path, criteria: Criteria, lens_ra: NDArray[np.float64], lens_dec: NDArray[np.float64]
 ) -> Part:
     """Write the rows of one file and then a note that marks it finished; or reuse a finished part."""
-    path = folder / f"{sweeps.base_name(file)}.arrow"
+    path = folder / f"{base_name(file)}.arrow"
     found = _noted(file, path)
     if found:
         return found

@@ -10,6 +10,7 @@ from typing import Any
 
 from lensctl.io.provenance.steps import from_json, from_list
 from lensctl.io.tables.files import read_table
+from lensctl.io.tables.paths import files_of, readable
 from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.show.description import Description, Rows
@@ -156,6 +157,25 @@ def unfinished_facts(folder: Path) -> Description:
     values = {"command": made_by, "becomes": folder.name.removeprefix(".").removesuffix(".part"), "parts": len(names)}
     note = "rerun the command to finish it"
     return Description("unfinished output", {**values, "note": note}, details={"job": job, "names": names})
+
+
+def unlike_tables(folder: Path) -> Description | None:
+    """The parquet files of a folder, where they are not one table: their columns differ. None where they are."""
+    import pyarrow.parquet as pq
+
+    files = files_of(str(folder))
+    with readable(str(folder)):
+        footers = [pq.read_metadata(file) for file in files]
+    if len({frozenset(footer.schema.to_arrow_schema().names) for footer in footers}) == 1:
+        return None
+    rows = [
+        (str(Path(file).relative_to(folder)), footer.num_rows, footer.num_columns)
+        for file, footer in zip(files, footers, strict=True)
+    ]
+    columns = ("file", "rows", "columns")
+    note = "its tables have other columns each: name one of them"
+    details = {"tables": [dict(zip(columns, row, strict=True)) for row in rows]}
+    return Description("folder", {"tables": len(rows), "note": note}, [Rows("Tables", columns, rows)], details)
 
 
 def other_facts(folder: Path) -> Description:

@@ -75,7 +75,7 @@ def _folder(folder: Path, path: str, head: int, where: str, format: str | None) 
     if pixels.holds_npz(folder):
         return pixels.npz_folder_facts(path)
     if any(folder.rglob("*.parquet")):
-        return table_facts(path, head, where, format)
+        return folders.unlike_tables(folder) or table_facts(path, head, where, format)
     return folders.other_facts(folder)
 
 

@@ -39,7 +39,7 @@ def show(
     file : path
         Any file, folder, glob, `s3://`, or `-`.
     montage : path, optional
-        Draw cutouts to this file.
+        Draw cutouts to this PNG file.
     where, rows, ids, order, n, columns, label
         Which cutouts, and how: see `montage.choose` and `montage.draw`.
     head : int
@@ -59,13 +59,15 @@ def show(
     Raises
     ------
     InputError
-        No such file, or an incomplete one; nothing to draw; the picture exists.
+        No such file, or an incomplete one; nothing to draw; the picture exists, or is not named .png.
     """
     path = str(file)
     if montage is None and (rows or ids or order):
         raise InputError("--rows, --ids and --order select cutouts to draw", "add --montage OUT.png")
     if montage is not None and path == "-":
         raise InputError("cutouts cannot be drawn from a pipe", "write the table to a file first")
+    if montage is not None and Path(montage).suffix.lower() != ".png":
+        raise InputError(f"{montage}: a montage is written as PNG", "name it OUT.png, and convert that")
     if montage is not None:
         refuse_existing(montage, overwrite)
     found = identify(path, head=head, where="" if montage else where, format=format)

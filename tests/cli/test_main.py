@@ -168,3 +168,18 @@ def test_too_little_memory_is_a_sentence(monkeypatch, capsys):
     assert capsys.readouterr().err == (
         "error: there is not enough memory\n  fix: use a machine with more, or a smaller input\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        (["crossmatch", "a.csv", "b.fits", "o.parquet", "--name-contains", ""], False),
+        (["show", "a.parquet", "--montage", "m.png", "--label", ""], False),
+        (["show", ""], True),
+        (["show", "a.parquet", "--montage", ""], True),
+        (["crossmatch", "", "b.fits", "o.parquet", "--name-contains", ""], True),
+    ],
+)
+def test_an_empty_word_is_taken_by_the_options_that_say_so(line, refused, capsys):
+    assert main(line) == 2  # none of these files is there
+    assert ("an argument is empty" in capsys.readouterr().err) == refused

@@ -73,6 +73,8 @@ def test_a_table_on_stdin_is_shown_too(lensctl):
         (["manifest.parquet", "--rows", "label = 1"], "--montage"),
         (["manifest.parquet", "--montage", "m.png", "--rows", "lable = 1"], "lable"),
         (["manifest.parquet", "--montage", "m.png", "--root", "elsewhere"], "no such store"),
+        (["manifest.parquet", "--montage", "m.pdf"], "m.pdf: a montage is written as PNG"),
+        (["manifest.parquet", "--montage", "m"], "m: a montage is written as PNG"),
         (["manifest.parquet", "--montage", "nowhere/m.png"], "folder nowhere/ does not exist"),
         (["manifest.parquet", "--montages", "m.png"], "--montages"),
         (["-", "--montage", "m.png"], "pipe"),

@@ -82,7 +82,7 @@ def test_grades_change_no_threshold_no_calibration_no_headline_and_no_verdict(sc
 
 def test_what_was_taken_for_what_is_counted(scores, graded):
     found = evaluation_of(scores, QUICK, graded=grades.read_grades(graded))
-    total = {grade: sum(row[grade] for row in found.metrics["grades"]["counts"]) for grade in grades.GRADES}
+    total = {grade: sum(row[grade] for row in found.metrics["grades"]["counts"]) for grade in lens_catalogs.GRADES}
     assert total == {"A": 2, "B": 2, "C": 2, "not": 2}
     table = {row["galaxy_id"]: row for row in found.tables["graded"].to_pylist()}
     assert len(table) == 8

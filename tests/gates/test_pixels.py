@@ -118,9 +118,9 @@ def test_pixels_catches_pixels_that_have_changed_since(tmp_path):
 
 
 def test_pixels_reads_single_files_each_of_its_own_shape(tmp_path):
-    for i, name in enumerate(CUTOUTS["galaxy_id"].to_pylist()):
-        side = 64 if i == 5 else 101
-        meta = {"meta_galaxy_id": np.array(name), "meta_ra": np.array(1.0), "meta_dec": np.array(2.0)}
+    for i, row in enumerate(CUTOUTS.to_pylist()):
+        side, name = 64 if i == 5 else 101, row["galaxy_id"]
+        meta = {f"meta_{key}": np.array(row[key]) for key in ("galaxy_id", "ra", "dec")}
         npz.write_npz(tmp_path / f"{name}.npz", NOISE[i, :side, :side], meta)
     table = changed(CUTOUTS, "cutout_path", [f"{name}.npz" for name in CUTOUTS["galaxy_id"].to_pylist()])
     table = changed(table, "cutout_index", pa.nulls(20, pa.int64()))

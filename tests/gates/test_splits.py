@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Step, stamp
 from lensctl.rules import split
 from lensctl.rules.survey import LS_DR10
 from tests.gates.of_survey import judge_by_survey
@@ -149,3 +150,13 @@ def test_splits_keeps_cutouts_of_the_surveys_size_apart(tmp_path):
     check = "no sky shared by cutouts of two splits"
     assert check in failed(judge_by_survey("splits", saved(tmp_path, near)))
     assert check not in failed(judge_by_survey("splits", saved(tmp_path, near), survey=small))
+
+
+def test_splits_keeps_cutouts_apart_by_the_size_the_manifest_recorded(tmp_path):
+    ra, dec1, dec2 = border()
+    apart = moved(moved(MANIFEST, 300, ra, dec1 - 19 / 3600), 301, ra, dec2 + 19 / 3600)  # 40 arcsec
+    large = stamp(apart, (Step("manifest", {"cutout_arcsec": 67.072}),))
+    check = "no sky shared by cutouts of two splits"
+    assert check not in failed(judged(tmp_path, "splits", apart))
+    assert check in failed(judged(tmp_path, "splits", large))
+    assert check not in failed(judged(tmp_path, "splits", large, given=("splits.cutout_arcsec=30",)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -32,3 +33,16 @@ def test_a_worker_that_dies_is_told() -> None:
 @pytest.mark.parametrize("processes", [1, 2])
 def test_workers_do_every_task_once(processes: int) -> None:
     assert sorted(workers.each(_half, iter([0, 2, 6, 8, 10, 12]), processes)) == [0, 1, 3, 4, 5, 6]
+
+
+def test_without_semaphores_it_is_said_that_one_process_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on AWS Lambda, and in containers without /dev/shm."""
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("multiprocessing.synchronize._multiprocessing.SemLock", refused)
+    with pytest.raises(InputError, match="no semaphores for several processes") as caught:
+        list(workers.each(_half, [0, 2, 6], 2))
+    assert caught.value.fix == "add --workers 1"
+    assert list(workers.each(_half, [0, 2, 6], 1)) == [0, 1, 3]

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from lensctl.io.provenance.steps import Step
+from lensctl.io.tables.files import write_table
 from lensctl.show.identify import identify
+from tests.toys import catalogs
 from tests.toys import frozen as frozen_toys
 from tests.toys.frozen import bundle
 
@@ -65,3 +67,20 @@ def test_what_is_unfinished_says_so(tmp_path):
         raise KeyboardInterrupt
     facts = identify(str(tmp_path / ".s.zarr.part"))
     assert (facts.kind, facts.values["command"], facts.values["becomes"]) == ("unfinished output", "cutout", "s.zarr")
+
+
+def test_a_folder_of_unlike_tables_lists_them_and_adds_nothing_up(tmp_path):
+    table = catalogs.pool(60)
+    (tmp_path / "alike").mkdir()
+    (tmp_path / "unlike").mkdir()
+    for folder, names in (("alike", ["galaxy_id", "ra"]), ("unlike", ["galaxy_id"])):
+        write_table(table.select(["galaxy_id", "ra"]), str(tmp_path / folder / "a.parquet"))
+        write_table(table.select(names).slice(0, 5), str(tmp_path / folder / "b.parquet"))
+    rows = table.num_rows
+    assert identify(str(tmp_path / "alike")).values["rows"] == rows + 5
+    found = identify(str(tmp_path / "unlike"))
+    assert (found.kind, found.values["tables"]) == ("folder", 2)
+    assert found.details["tables"] == [
+        {"file": "a.parquet", "rows": rows, "columns": 2},
+        {"file": "b.parquet", "rows": 5, "columns": 1},
+    ]

@@ -17,8 +17,8 @@ def rows(n: int, seed: int = 0, *, ra: float = 150.0, dec: float = 2.0, width_de
     """Catalogue rows in a square of sky, of all types, some masked, some shallow; 1.7 of 4 rows make a pool."""
     random = np.random.default_rng(seed)
     columns = {
-        "brickname": np.array([f"{int(10 * ra) + i // 500:04d}p020" for i in range(n)], dtype=object),
-        "objid": np.arange(n) % 500,
+        "brickname": np.full(n, None),
+        "objid": np.arange(n),
         "type": random.choice(["SER", "DEV", "REX", "EXP", "PSF"], n, p=[0.3, 0.25, 0.3, 0.1, 0.05]).astype(object),
         "ra": ra + random.uniform(0, width_deg, n),
         "dec": dec + random.uniform(0, width_deg, n),
@@ -40,7 +40,14 @@ def rows(n: int, seed: int = 0, *, ra: float = 150.0, dec: float = 2.0, width_de
         columns[f"psfdepth_{band}"] = random.uniform(200, 900, n)
         columns[f"galdepth_{band}"] = random.uniform(150, 700, n)
         columns[f"mw_transmission_{band}"] = np.full(n, 0.9)
-    return conform(pa.table(columns))
+    return conform(in_bricks(pa.table(columns)))
+
+
+def in_bricks(table: pa.Table) -> pa.Table:
+    """The rows, each with the name of a brick at its place."""
+    places = zip(table["ra"].to_pylist(), table["dec"].to_pylist(), strict=True)
+    names = [f"{10 * ra:04.0f}{'pm'[dec < 0]}{10 * abs(dec):03.0f}" for ra, dec in places]
+    return table.set_column(table.column_names.index("brickname"), "brickname", pa.array(names))
 
 
 def write_fits(table: pa.Table, path: Path, **extra: np.ndarray) -> Path:
@@ -80,7 +87,7 @@ def listing(table: pa.Table, path: str = "cut.zarr") -> pa.Table:
     n = table.num_rows
     return pa.table(
         {
-            "galaxy_id": table["galaxy_id"],
+            **{name: table[name] for name in ("galaxy_id", "ra", "dec")},
             "cutout_path": pa.array([path] * n),
             "cutout_index": pa.array(np.arange(n)),
             "cutout_ok": pa.array([True] * n),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lensctl.astro import geometry
 from lensctl.io.cutouts import npz, npz_metadata
-from lensctl.io.cutouts.cutout_paths import located, refuse_link_out, relative
+from lensctl.io.cutouts.cutout_paths import located, refuse_link_out
 from lensctl.io.cutouts.recorded import Recorded
 from lensctl.io.cutouts.store import Store, is_store, open_store
-from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, from_json
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
@@ -24,18 +24,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Images = NDArray[np.float32]
-LISTED = ("galaxy_id", "cutout_path", "cutout_index", "cutout_ok", "status", "cutout_sha256")
+SAME_PLACE_ARCSEC = 0.1
+"""A cutout and its row agree to this distance; single precision is 0.06 arcsec."""
 FACTS = ("source", "release", "layer", "pixel_scale_arcsec")
-
-
-@dataclass(frozen=True)
-class CutoutListing:
-    """The cutouts of one store or folder of .npz: galaxy_id, path, usability and SHA-256 of each; the largest side."""
-
-    rows: pa.Table
-    digest: str
-    chain: Chain
-    size_px: int
 
 
 @dataclass(frozen=True)
@@ -88,6 +79,8 @@ class Cutouts:
         indexed = "cutout_index" in manifest.column_names
         index = pc.fill_null(manifest["cutout_index"], -1).to_numpy() if indexed else np.full(self.n, -1)
         self._index = np.asarray(index, np.int64)
+        placed = {"ra", "dec"} <= set(manifest.column_names)
+        self._place = manifest.select(["ra", "dec"] if placed else [])
         self._root = root
         self._files = [located(root, path) for path in paths]
         self._stores: dict[int, Store] = {}
@@ -135,8 +128,9 @@ class Cutouts:
             if out is None:
                 out = np.empty((len(wanted), *images.shape[1:]), np.float32)
             if out.shape[1:] != images.shape[1:]:
-                sizes = f"{out.shape[1]} and {images.shape[1]} px"
-                raise InputError(f"the manifest mixes cutouts of {sizes}", "train on a crop, or make two manifests")
+                what, at = ("bands", 3) if out.shape[3] != images.shape[3] else ("px", 1)
+                sizes = f"{out.shape[at]} and {images.shape[at]} {what}"
+                raise InputError(f"the manifest mixes cutouts of {sizes}", "make two manifests, or give a crop in px")
             out[positions] = images
         planes = next((len(store.bands) for store in self._stores.values()), 0)
         return np.empty((0, crop or 0, crop or 0, planes), np.float32) if out is None else out
@@ -163,22 +157,22 @@ class Cutouts:
         return pa.table({name: pa.array(list(values[name]), schema.arrow_type(name)) for name in names})
 
     def origin(self) -> Origin:
-        """Where the usable cutouts come from; of .npz files, the first alone is asked."""
+        """Where the usable cutouts come from; every .npz is opened for it."""
         in_store = self._index >= 0
         found = [
             origin_of(store, self._index[in_store & (self._path_of == path)]) for path, store in self._stores.items()
         ]
-        for row in np.flatnonzero(~in_store)[:1]:
+        layers = {layer for one in found for layer in one.layers}
+        scales = {scale for one in found for scale in one.pixel_scales_arcsec}
+        chains = {chain: None for one in found for chain in one.chains}
+        for row in np.flatnonzero(~in_store):
             file = self._file(self._path_of[row])
-            first = npz.read_npz(file)
-            known = npz_metadata.index_values(first.meta)
-            layer, scale = known["layer"], known["pixel_scale_arcsec"]
-            found.append(Origin((layer,) if layer else (), (scale,) if scale else (), (carried_chain(first, file)[1],)))
-        return Origin(
-            tuple(sorted({layer for one in found for layer in one.layers})),
-            tuple(sorted({scale for one in found for scale in one.pixel_scales_arcsec})),
-            tuple(chain for one in found for chain in one.chains),
-        )
+            one = npz.read_npz(file)
+            known = npz_metadata.index_values(one.meta)
+            layers |= {known["layer"]} - {None}
+            scales |= {known["pixel_scale_arcsec"]} - {None}
+            chains[carried_chain(one, file)[1]] = None
+        return Origin(tuple(sorted(layers)), tuple(sorted(scales)), tuple(chains))
 
     def _file(self, path: np.int64) -> str:
         """The store or file of a path, to be opened; InputError if a link leads out of the root."""
@@ -187,6 +181,8 @@ class Cutouts:
 
     def _parts(self, wanted: NDArray[np.int64], crop: int | None) -> Iterator[tuple[NDArray[np.int64], Images]]:
         """Positions in the result and their cutouts, store by store, then file by file."""
+        import pyarrow as pa
+
         in_store = self._index[wanted] >= 0
         for path, store in self._stores.items():
             positions = np.flatnonzero(in_store & (self._path_of[wanted] == path))
@@ -201,6 +197,8 @@ class Cutouts:
             id = str(found.meta["meta_galaxy_id"].item())
             if id != self._ids[row]:
                 raise InputError(f"{file} holds {id}, the manifest says {self._ids[row]}", "make the manifest again")
+            here = pa.table({name: [float(found.meta[f"meta_{name}"])] for name in ("ra", "dec")})
+            self._refuse_other_places(np.array([row]), here, file)
             yield np.array([position]), _centre(found.cutout[None], crop, file)
 
     def _refuse_other_galaxies(self, store: Store, rows: NDArray[np.int64]) -> None:
@@ -211,7 +209,8 @@ class Cutouts:
                 f"row {row} ({self._ids[row]}) has cutout_index {index.max()}, {store.path} has {store.n} cutouts",
                 "the store and the manifest do not match: make the manifest again",
             )
-        stored = store.columns("galaxy_id")["galaxy_id"].to_numpy()[index]
+        known = store.columns("galaxy_id", "ra", "dec").take(index)
+        stored = known["galaxy_id"].to_numpy()
         other = np.flatnonzero(stored != self._ids[rows])
         if other.size:
             row = rows[other[0]]
@@ -220,6 +219,11 @@ class Cutouts:
                 f"({other.size} such rows)",
                 "the store and the manifest do not match: make the manifest again",
             )
+        self._refuse_other_places(rows, known, store.path)
+
+    def _refuse_other_places(self, rows: NDArray[np.int64], cut: pa.Table, file: str) -> None:
+        if self._place.num_columns:
+            refuse_other_places(self._ids[rows], self._place.take(rows), cut, f"manifest and {file}")
 
     def _recorded(self, manifest: pa.Table) -> Recorded:
         import pyarrow as pa
@@ -237,39 +241,31 @@ class Cutouts:
         return Recorded(manifest["galaxy_id"].combine_chunks(), known)
 
 
-def listing(path: str | Path, folder: str | Path) -> CutoutListing:
-    """The cutouts of a store or a folder of .npz, as a manifest in `folder` names them.
+def refuse_other_places(ids: Sequence[str], table: pa.Table, cut: pa.Table, where: str) -> None:
+    """Raise InputError if cutouts lie elsewhere than the rows they are for, such as those of another release.
 
-    Raises InputError if it is neither, or a file is damaged.
+    Parameters
+    ----------
+    ids : (N,) str
+        galaxy_id of the rows.
+    table, cut : pa.Table
+        `ra`, `dec` (degrees) of the rows and of their cutouts, in the same order; unknown ones are not compared.
+    where : str
+        What is compared, for the message.
     """
-    import pyarrow as pa
-
-    if is_store(path):
-        store = open_store(path)
-        store.refuse_other_survey()
-        known = store.columns("galaxy_id", "cutout_ok", "status", "cutout_sha256")
-        rows = known.append_column("cutout_path", pa.array([relative(path, folder)] * store.n, pa.string()))
-        rows = rows.append_column("cutout_index", pa.array(np.arange(store.n)))
-        return CutoutListing(rows.select(LISTED), store.digest, store.chain, store.size)
-    files = npz_files(path)
-    columns: dict[str, list[Any]] = {name: [] for name in LISTED}
-    chains: dict[bytes, Chain] = {}
-    size_px = 0
-    for file in files:
-        found = npz.read_npz(file)
-        size_px = max(size_px, found.cutout.shape[0])
-        measured = quality.measure(found.cutout[None], ())
-        known = npz_metadata.index_values(found.meta)
-        columns["galaxy_id"].append(known["galaxy_id"])
-        columns["cutout_path"].append(relative(file, folder))
-        columns["cutout_index"].append(None)
-        columns["cutout_ok"].append(bool(measured["cutout_ok"][0]))
-        columns["status"].append(verdict(known["status"], str(measured["status"][0])))
-        columns["cutout_sha256"].append(quality.fingerprints(found.cutout[None])[0])
-        chains |= {raw: chain for raw, chain in [carried_chain(found, file)] if raw not in chains}
-    rows = pa.table({name: pa.array(columns[name], schema.arrow_type(name)) for name in LISTED})
-    inside = rows.set_column(1, "cutout_path", pa.array([file.name for file in files]))
-    return CutoutListing(rows, digests.of_table(inside), merged(chains.values()), size_px)
+    ra, dec, cut_ra, cut_dec = (
+        np.asarray(place[name].to_numpy(), float) for place in (table, cut) for name in ("ra", "dec")
+    )
+    known = np.flatnonzero(np.isfinite(ra + dec + cut_ra + cut_dec))
+    apart = geometry.separation(ra[known], dec[known], cut_ra[known], cut_dec[known])
+    far = np.flatnonzero(apart > SAME_PLACE_ARCSEC)
+    if far.size:
+        first, worst = far[0], apart.max()
+        raise InputError(
+            f"{where}: {far.size} of {len(ids)} cutouts lie elsewhere than their row says, such as that of "
+            f"{ids[known[first]]}, {apart[first]:.3g} arcsec away (at most {worst:.3g})",
+            "name the cutouts that were made from this table: an id may be another galaxy in another release",
+        )
 
 
 def root_of(manifest: str, root: str | Path | None) -> str:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pyarrow.fs
 
 Images = NDArray[np.float32]
+ZARR_2 = (".zgroup", ".zarray")
+"""Files that make a folder a group or an array of Zarr 2."""
 
 
 class Store:
@@ -241,6 +243,7 @@ class Store:
             with self._files.open_input_stream(f"{self._base}/{name}") as stream:
                 found = json_value(stream.read())
         except FileNotFoundError as error:
+            _refuse_zarr_2(self._files, self._base, self.path)
             why = (
                 "no such store" if self._is_absent() else f"{name} is missing: not a cutout store, or an incomplete one"
             )
@@ -302,11 +305,20 @@ def open_store(path: str | os.PathLike[str], *, changing: bool = False) -> Store
 
 
 def is_store(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a folder (or S3 prefix) with Zarr metadata."""
-    import pyarrow.fs
-
+    """Whether a path is a folder (or S3 prefix) with Zarr metadata; InputError if it is of version 2."""
     files, base = _file_system(str(path).rstrip("/"))
-    return bool(files.get_file_info(f"{base}/{GROUP}").type == pyarrow.fs.FileType.File)
+    if files.get_file_info(f"{base}/{GROUP}").is_file:
+        return True
+    _refuse_zarr_2(files, base, str(path))
+    return False
+
+
+def _refuse_zarr_2(files: pyarrow.fs.FileSystem, base: str, path: str) -> None:
+    if any(info.is_file for info in files.get_file_info([f"{base}/{name}" for name in ZARR_2])):
+        raise InputError(
+            f"{path} is Zarr of version 2, and no store of lensctl",
+            "write its images as .npz with cutout, meta_galaxy_id, meta_ra and meta_dec, and `lensctl pack` those",
+        )
 
 
 def _file_system(path: str) -> tuple[pyarrow.fs.FileSystem, str]:
@@ -315,5 +327,5 @@ def _file_system(path: str) -> tuple[pyarrow.fs.FileSystem, str]:
     if is_s3(path):
         from lensctl.io.storage import s3
 
-        return s3.filesystem(), path.split("://", 1)[1]
+        return s3.filesystem(), "/".join(s3.split_url(path)).rstrip("/")
     return pyarrow.fs.LocalFileSystem(), path

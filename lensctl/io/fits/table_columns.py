@@ -42,6 +42,8 @@ class FitsColumn:
         TSCAL and TZERO.
     null : int or None
         TNULL.
+    unit : str
+        As the file spells it; empty if it says none.
     """
 
     name: str
@@ -51,6 +53,7 @@ class FitsColumn:
     scale: int | float = 1
     zero: int | float = 0
     null: int | None = None
+    unit: str = ""
 
     def arrow(self, stored: NDArray[Any]) -> pa.Array:
         """Values from stored ones: text, truth values, or numbers (float64 if they are scaled)."""
@@ -96,12 +99,14 @@ def columns_of(header: Header) -> tuple[list[FitsColumn], int]:
             raise ValueError(f"TFORM{i} is {header.get(f'TFORM{i}')}")
         count, kind = int(form[1] or 1), form[2]
         name = str(header.get(f"TTYPE{i}", f"col{i}")).strip()
+        unit = str(header.get(f"TUNIT{i}", "")).strip()
         if kind == "A" and count:
-            found.append(FitsColumn(name, kind, f"S{count}", offset))
+            found.append(FitsColumn(name, kind, f"S{count}", offset, unit=unit))
         elif kind == "L" and count == 1:
-            found.append(FitsColumn(name, kind, CODES[kind], offset))
+            found.append(FitsColumn(name, kind, CODES[kind], offset, unit=unit))
         elif kind in CODES and count == 1:
-            found.append(FitsColumn(name, kind, CODES[kind], offset, *_meaning(header, i, kind)))
+            scale, zero, null = _meaning(header, i, kind)
+            found.append(FitsColumn(name, kind, CODES[kind], offset, scale, zero, null, unit))
         offset += -(-count // 8) if kind == "X" else count * BYTES[kind]
     return found, offset
 

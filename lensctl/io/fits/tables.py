@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 BATCH_ROWS = 65_536
 BATCH_BYTES = 8 << 20
 SKIPPED_BYTES = 1 << 20
+UNIT = b"unit"
+"""Where the field of a column keeps the unit that the file gives."""
 
 
 class FitsBatch:
@@ -101,10 +103,13 @@ class Reading:
     ----------
     names : tuple of str
         Its columns, in lower case; vector columns are skipped.
+    units : dict
+        Unit of each column that has one, as the file spells it.
     """
 
     def __init__(self, path: str, file: Any, header: Header, found: RowLayout, hashed: _HashedFile) -> None:
         self.names = tuple(found.columns)
+        self.units = {name: column.unit for name, column in found.columns.items() if column.unit}
         self._path, self._file, self._header, self._layout, self._hashed = path, file, header, found, hashed
 
     def batches(self, names: Sequence[str]) -> Iterator[FitsBatch]:
@@ -272,6 +277,8 @@ def read_fits_table(path: str, columns: Sequence[str] | None = None) -> pa.Table
         names = [name for name in table.names if columns is None or name in columns]
         if not names:
             return pa.table({})
-        return pa.concat_tables(
+        rows = pa.concat_tables(
             [pa.table({name: batch.column(name) for name in names}) for batch in table.batches(names)]
         )
+        units = {name: {UNIT: unit} for name, unit in table.units.items()}
+        return rows.cast(pa.schema([field.with_metadata(units.get(field.name)) for field in rows.schema]))

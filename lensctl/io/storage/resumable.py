@@ -161,7 +161,10 @@ def workplace(url: str) -> Path:
     It is in `lensctl/` in the user's cache folder ($XDG_CACHE_HOME, or ~/.cache), and holds one copy of the output.
     """
     name = url.rstrip("/").rsplit("/", 1)[-1]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lensctl"
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lensctl"
+    except RuntimeError as error:
+        raise InputError(f"there is no home folder to build {url} in", "set XDG_CACHE_HOME to a folder") from error
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -148,10 +148,12 @@ def answers(bucket: str, seconds: float = 5.0) -> None:
 
 
 def split_url(url: str) -> tuple[str, str]:
-    """Bucket and key of `s3://bucket/key` or `s3a://bucket/key`."""
+    """Bucket and key of `s3://bucket/key` or `s3a://bucket/key`; InputError for no bucket or `//` in the key."""
     bucket, _, key = url.split("://", 1)[1].partition("/")
     if not bucket:
         raise InputError(f"{url}: no bucket name", "write it as s3://bucket/key")
+    if "//" in f"/{key}":
+        raise InputError(f"{url}: two slashes in a row", "write one: does a variable in it end with a slash?")
     return bucket, key
 
 

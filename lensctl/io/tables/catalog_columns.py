@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lensctl.io.tables import units
 from lensctl.io.tables.declared_types import fitted
 from lensctl.rules import derived, schema
 from lensctl.rules.errors import InputError
@@ -62,6 +63,22 @@ def carried(survey: Survey) -> tuple[str, ...]:
 def source_of(name: str, survey: Survey) -> CatalogColumn:
     """Where a column comes from: the survey's mapping, or the catalogue's column of that name."""
     return survey.columns.get(name) or CatalogColumn(name)
+
+
+def is_converted(source: CatalogColumn) -> bool:
+    """Whether the survey says a unit or factor of a catalogue's column, other than lensctl's own."""
+    return bool(source.unit) or source.factor != 1.0
+
+
+def refuse_other_units(found: Mapping[str, str], path: str, survey: Survey) -> None:
+    """Raise InputError for a column in another unit than it is read in; what the survey converts is as it says."""
+    sources = {name: source_of(name, survey) for name in schema.columns(survey)}
+    plain = {
+        name: source.column.lower()
+        for name, source in sources.items()
+        if source.column is not None and not is_converted(source)
+    }
+    units.refuse_other({name: found[column] for name, column in plain.items() if column in found}, path, survey)
 
 
 def found_in(names: Collection[str], wanted: Collection[str], survey: Survey) -> list[str]:
@@ -142,7 +159,7 @@ def converted(values: NDArray[Any], source: CatalogColumn, name: str, survey: Su
     """
     import numpy as np
 
-    if not source.unit and source.factor == 1.0:
+    if not is_converted(source):
         return values
     values = np.asarray(values, np.float64) * source.factor
     wanted = schema.columns(survey)[name].unit if name in schema.columns(survey) else ""

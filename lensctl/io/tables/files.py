@@ -1,4 +1,4 @@
-"""Reading and writing tables: local paths, globs, folders, `s3://` and `-`; parquet, Arrow, CSV, ndjson and FITS."""
+"""Reading and writing tables: local paths, globs, folders, `s3://` and `-`; all formats of `paths.SUFFIXES`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.io.storage.atomic import whole_file
 from lensctl.io.storage.s3 import is_s3
+from lensctl.io.tables import units
+from lensctl.io.tables.astropy_tables import from_ecsv, from_votable, to_fits, to_votable
+from lensctl.io.tables.csv_dress import undressed
 from lensctl.io.tables.declared_types import conform
 from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import files_of, filesystem_of, format_of, readable
@@ -44,7 +47,7 @@ def read_table(
     columns : sequence of str, optional
         Read only these, if present.
     format : str, optional
-        parquet, arrow, csv, tsv, ndjson or fits; overrides the file extension.
+        parquet, arrow, csv, tsv, ndjson, fits, vot or ecsv; overrides the file extension.
 
     Raises
     ------
@@ -66,6 +69,7 @@ def read_table(
     schema.folded(table.column_names, where)
     if table.num_rows == 0 and not allow_empty:
         raise InputError(f"{where}: the table has no rows", "check the step that made it")
+    units.refuse_other(units.given(table.schema), where)
     return conform(table, where)
 
 
@@ -134,6 +138,7 @@ def _arrow_from(data: bytes) -> pa.Table:
 def _csv_from(data: bytes, delimiter: str = ",") -> pa.Table:
     import pyarrow.csv
 
+    data, delimiter = undressed(data, delimiter)
     texts = {name: arrow_type(name) for name, column in schema.columns().items() if column.type == "string"}
     return pyarrow.csv.read_csv(
         io.BytesIO(data),
@@ -157,6 +162,8 @@ _READERS: dict[str, Callable[[bytes], pa.Table]] = {
     "csv": _csv_from,
     "tsv": lambda data: _csv_from(data, "\t"),
     "ndjson": _ndjson_from,
+    "vot": from_votable,
+    "ecsv": from_ecsv,
 }
 
 
@@ -277,12 +284,14 @@ _WRITERS: dict[str, _Writer] = {
     "arrow": _to_arrow,
     "csv": _to_csv,
     "ndjson": _to_ndjson,
+    "fits": to_fits,
+    "vot": to_votable,
 }
 
 
 def _writer(path: str, format: str | None = None) -> _Writer:
     """What writes the format of a path; InputError if nothing does."""
     kind = format_of(path, format)
-    if kind not in _WRITERS:
-        raise InputError(f"{path}: tables are not written as {kind}", f"use {', '.join(_WRITERS)}")
+    if kind not in _WRITERS or path.lower().endswith((".gz", ".fz")):
+        raise InputError(f"{path}: tables are not written in this form", f"use {', '.join(_WRITERS)}")
     return _WRITERS[kind]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Input, chain_of, stamp, step_input
+from lensctl.io.tables import units
 from lensctl.io.tables.declared_types import fitted
 from lensctl.io.tables.files import read_table
 from lensctl.rules import schema
@@ -23,11 +24,19 @@ ALIASES = {
     "grading": ("grading", "grade"),
     "ref": ("ref", "reference"),
 }
-TIERS = {"confident": "A", "probable": "B", "A": "A", "B": "B"}
-"""Tier of each grade accepted as a positive; other grades (C, ...) are not."""
+TIERS = ("A", "B")
+"""Grades accepted as positives."""
 
 NO_LENS = "not"
 """Grade of inspected non-lenses, which do not exclude galaxies from the negatives."""
+
+GRADES = (*TIERS, "C", NO_LENS)
+_SPELLINGS = {grade.casefold(): grade for grade in GRADES} | {"confident": "A", "probable": "B"}
+
+
+def grade_of(text: str | None) -> str | None:
+    """The grade that a text says, in any case: A (or confident), B (or probable), C or not; None for any other."""
+    return _SPELLINGS.get((text or "").strip().casefold())
 
 
 def read_lens_catalog(path: str) -> pa.Table:
@@ -47,11 +56,13 @@ def read_lens_catalog(path: str) -> pa.Table:
     found = schema.folded(table.column_names, path)
     if {"lens_ra", "lens_dec"} <= set(found):
         found["ra"], found["dec"] = found["lens_ra"], found["lens_dec"]
-    columns = {}
+    columns, of_columns = {}, units.given(table.schema)
     for wanted, names in ALIASES.items():
         actual = next((found[name] for name in names if name in found), None)
         if actual is not None:
             columns[wanted] = table[actual]
+            if actual in of_columns:
+                units.refuse_other({wanted: of_columns[actual]}, path)
     known = dict.fromkeys((*columns, *table.column_names))
     schema.require(pa.schema([(name, pa.null()) for name in known]), "ra", "dec", where=path)
     for axis in ("ra", "dec"):
@@ -73,14 +84,12 @@ def positions(paths: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.flo
     """
     import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     catalogs = [read_lens_catalog(path) for path in paths]
     sources = tuple(
         step_input("lenses", path, digests.of_table(catalog), chain_of(catalog, path))
         for path, catalog in zip(paths, catalogs, strict=True)
     )
-    grades = [pc.utf8_lower(pc.utf8_trim_whitespace(catalog["grading"].fill_null(""))) for catalog in catalogs]
-    lenses = [c.filter(pc.not_equal(grade, pa.scalar(NO_LENS))) for c, grade in zip(catalogs, grades, strict=True)]
+    lenses = [c.filter(pa.array([grade_of(g) != NO_LENS for g in c["grading"].to_pylist()])) for c in catalogs]
     ra, dec = (np.concatenate([np.zeros(0), *(c[axis].to_numpy() for c in lenses)]) for axis in ("ra", "dec"))
     return ra, dec, sources

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,22 +20,35 @@ if TYPE_CHECKING:
 
 SUFFIXES = {
     ".parquet": "parquet",
+    ".parq": "parquet",
+    ".pq": "parquet",
     ".arrow": "arrow",
     ".csv": "csv",
+    ".csv.gz": "csv",
     ".tsv": "tsv",
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
     ".fits": "fits",
     ".fits.gz": "fits",
     ".fits.fz": "fits",
+    ".fit": "fits",
+    ".vot": "vot",
+    ".ecsv": "ecsv",
 }
 
 
+HATS = re.compile(r"Norder=(\d+)/(?:Dir=\d+/)?(Npix=\d+[^/]*(?:/[^/]+)?)$")
+"""The end of the path of a file with rows of a HATS catalogue (hats.readthedocs.io): order, and pixel of that order."""
+
+
 def format_of(path: str, format: str | None = None) -> str:
-    """Format of a path: as given, else by extension; a pipe is Arrow, a folder is parquet."""
+    """Format of a path: as given, else by extension; a pipe is Arrow, a folder or a name without extension is parquet.
+
+    Raises InputError for a format or an extension that is none of a table's.
+    """
     if format:
         if format not in {*SUFFIXES.values()}:
-            raise InputError(f"no format '{format}'", "use parquet, arrow, csv or ndjson")
+            raise InputError(f"no format '{format}'", f"use {', '.join(dict.fromkeys(SUFFIXES.values()))}")
         return format
     if path == "-":
         return "arrow"
@@ -42,6 +56,10 @@ def format_of(path: str, format: str | None = None) -> str:
     for ending in sorted(SUFFIXES, key=len, reverse=True):
         if name.endswith(ending):
             return SUFFIXES[ending]
+    other = re.search(r"\.[a-z]\w*$", name)
+    if other and not path.endswith("/") and not (not is_s3(path) and Path(path).is_dir()):
+        known = ", ".join(SUFFIXES)
+        raise InputError(f"{path}: ending {other[0]} is none of a table's", f"use {known}, or say its --format")
     return "parquet"
 
 
@@ -66,13 +84,24 @@ def found_at(path: str) -> list[tuple[str, str]]:
         found = [str(p) for p in sorted(Path(path).rglob("*.parquet")) if not _hidden(p.relative_to(path))]
         if not found:
             raise InputError(f"{path} is a folder without parquet files", "name a table, or a folder of parquet files")
-        return [(file, str(Path(path))) for file in found]
+        return [(file, str(Path(path))) for file in _pixels_of_hats(found)]
     if Path(path).is_file():
         return [(path, "")]
     matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
     if not matches:
         raise InputError(f"{path}: no such file", "check the path")
     return [found for match in matches for found in (found_at(match) if Path(match).is_dir() else [(match, "")])]
+
+
+def base_name(path: str) -> str:
+    """Name of a file without its folder; of a file of a HATS catalogue, with the order that tells it from another."""
+    pixel = HATS.search(path)
+    return f"Norder={pixel[1]}-{pixel[2].replace('/', '-')}" if pixel else path.rsplit("/", 1)[-1]
+
+
+def _pixels_of_hats(found: list[str]) -> list[str]:
+    """Of the files of a HATS catalogue those with its rows, without the thumbnail that repeats some; else all files."""
+    return [file for file in found if HATS.search(file)] or found
 
 
 def _incomplete(path: str) -> InputError:
@@ -108,6 +137,7 @@ def _s3_files(url: str) -> list[tuple[str, str]]:
         found = [
             k for k in keys if k.startswith(below) and k.endswith(".parquet") and not _hidden(Path(k[len(below) :]))
         ]
+        found = _pixels_of_hats(found)
     for unfinished_folder in unfinished:
         if any(k.startswith(unfinished_folder) for k in found) or (prefix == key and unfinished_folder == below):
             raise _incomplete(f"s3://{bucket}/{unfinished_folder}")
@@ -124,7 +154,7 @@ def filesystem_of(paths: Sequence[str]) -> tuple[pyarrow.fs.FileSystem, list[str
     if paths and is_s3(paths[0]):
         from lensctl.io.storage import s3
 
-        return s3.filesystem(), [path.split("://", 1)[1] for path in paths]
+        return s3.filesystem(), ["/".join(s3.split_url(path)) for path in paths]
     return pyarrow.fs.LocalFileSystem(), list(paths)
 
 

@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lensctl.astro import brick_names
 from lensctl.io import workers
 from lensctl.io.fits.tables import BATCH_ROWS, open_fits_table
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Input
 from lensctl.io.storage.s3 import is_s3
-from lensctl.io.tables import catalog_columns
+from lensctl.io.tables import catalog_columns, units
 from lensctl.io.tables.catalog_columns import PRIMARY, CatalogBatch, NamedBatch
 from lensctl.io.tables.files import read_table
 from lensctl.io.tables.parquet import parquet_dataset
-from lensctl.io.tables.paths import files_of, format_of, readable
+from lensctl.io.tables.paths import base_name, files_of, format_of, readable
 from lensctl.io.temporary import temporary_folder
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
@@ -54,11 +55,6 @@ def catalog_files(paths: Sequence[str]) -> list[str]:
         if base_name(first) == base_name(second):
             raise InputError(f"{first} and {second} have the same name", "name each catalogue file once")
     return found
-
-
-def base_name(path: str) -> str:
-    """Name of a file without its folder."""
-    return path.rsplit("/", 1)[-1]
 
 
 def catalog_input(paths: Sequence[str], digested: Sequence[str] | None = None) -> Input:
@@ -213,10 +209,12 @@ def _opened(path: str, survey: Survey) -> Iterator[_Opened]:
     """A catalogue file: its column names in lower case, a function that reads columns by ours, and its digest's."""
     if format_of(path) == "fits":
         with open_fits_table(path) as table:
+            catalog_columns.refuse_other_units(table.units, path, survey)
             yield table.names, _named(table.batches, survey, path), table.digest
     else:
         with _local(path) as local, readable(path):
             found = _Arrow(local, format_of(path), path)
+            catalog_columns.refuse_other_units(found.units, path, survey)
             yield found.names, _named(found.batches, survey, path), functools.partial(digests.of_file, local)
 
 
@@ -253,6 +251,7 @@ class _Arrow:
         )
         self._actual = schema.folded(self._found.schema.names, where)
         self.names = tuple(self._actual)
+        self.units = {name.lower(): unit for name, unit in units.given(self._found.schema).items()}
 
     def batches(self, names: Sequence[str]) -> Iterator[CatalogBatch]:
         import pyarrow as pa
@@ -290,12 +289,14 @@ class _ArrowBatch:
 
 
 def refuse_bad_positions(scan: CatalogScan, values: Values) -> None:
-    """Raise InputError if a position in a batch is NaN or out of range, counting such rows in the whole file."""
+    """Raise InputError if a position in a batch is NaN, out of range or far from its brick, counting in the file."""
     import numpy as np
 
-    ra, dec = values("ra"), values("dec")
+    ra, dec, survey = values("ra"), values("dec"), scan.survey
     if not ((ra >= 0) & (ra <= 360) & (np.abs(dec) <= 90)).all():
-        schema.refuse_bad_positions(read_catalog(scan.path, ("ra", "dec"), scan.survey), scan.path)
+        schema.refuse_bad_positions(read_catalog(scan.path, ("ra", "dec"), survey), scan.path)
+    if "brickname" in catalog_columns.needed(survey) and brick_names.far(values("brickname"), ra, dec, survey).any():
+        brick_names.refuse_far(read_catalog(scan.path, ("ra", "dec", "brickname"), survey), scan.path, survey)
 
 
 def read_catalog(path: str, columns: Sequence[str], survey: Survey = LS_DR10) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -225,12 +226,17 @@ def initialise(network: nn.Module, path: Path) -> tuple[str, ...]:
     InputError
         Unreadable, or of another architecture.
     """
-    weights = {name.removeprefix("module."): tensor for name, tensor in _read_weights(path).items()}
+    weights = {_plain(name): tensor for name, tensor in _read_weights(path).items()}
     own = network.state_dict()
     heads = [name for name in own if name.startswith(architectures.HEADS)]
     skipped = [n for n in heads if n not in weights or weights[n].shape != own[n].shape]
     fill(network, {**weights, **{name: own[name] for name in skipped}}, str(path))
     return tuple(skipped)
+
+
+def _plain(name: str) -> str:
+    """A weight's name without what DistributedDataParallel and torch.compile put before it, in either order."""
+    return re.sub(r"^(module\.|_orig_mod\.)+", "", name)
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lensctl.io.cutouts import npz
-from lensctl.io.cutouts.by_manifest import Cutouts, listing, verdict
+from lensctl.io.cutouts.by_manifest import Cutouts, verdict
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError
 from tests.toys import damage
-from tests.toys.pixels import CHAIN, ids, images, make_store
+from tests.toys.pixels import ids, images, make_store
 
 PIXELS = images(10)
 LOOSE = images(3, seed=5)
@@ -146,38 +146,49 @@ def test_sizes_may_differ_only_under_a_crop(folder: Path, tmp_path: Path) -> Non
         Cutouts(table, tmp_path).read([0, 1])
 
 
+def test_bands_may_not_differ(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "loose", tmp_path / "loose")
+    four = np.repeat(LOOSE[1][..., :1], 4, axis=-1)
+    npz.write_npz(tmp_path / "loose/1.npz", four, npz.read_npz(folder / "loose/1.npz").meta)
+    table = pa.table({"galaxy_id": ["0001m001_0", "0001m001_1"], "cutout_path": ["loose/0.npz", "loose/1.npz"]})
+    with pytest.raises(InputError, match="mixes cutouts of 3 and 4 bands"):
+        Cutouts(table, tmp_path).read([0, 1])
+
+
+def test_every_file_says_where_its_pixels_come_from(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "loose", tmp_path / "loose")
+    meta = npz.read_npz(folder / "loose/2.npz").meta
+    meta |= {"meta_layer": np.array("hsc-dr2"), "meta_pixel_scale_arcsec": np.array(0.524)}
+    npz.write_npz(tmp_path / "loose/2.npz", LOOSE[2], meta)
+    files = [f"loose/{i}.npz" for i in range(3)]
+    found = Cutouts(pa.table({"galaxy_id": ["a", "b", "c"], "cutout_path": files}), tmp_path).origin()
+    assert (found.layers, found.pixel_scales_arcsec) == (("hsc-dr2", "ls-dr10"), (0.524,))
+
+
+@pytest.mark.parametrize(("shift_arcsec", "refused"), [(0.0, False), (0.09, False), (0.2, True), (6.0, True)])
+def test_cutouts_of_another_place_are_refused(folder: Path, shift_arcsec: float, refused: bool) -> None:
+    """An id is unique in one release only."""
+    ra, dec = 150 + 0.01 * np.arange(10), 2 + 0.001 * np.arange(10)
+    dec[3] += shift_arcsec / 3600
+    stored = pa.table({"galaxy_id": ids(10), "cutout_path": ["a.zarr"] * 10, "cutout_index": range(10)})
+    stored = stored.append_column("ra", pa.array(ra)).append_column("dec", pa.array(dec))
+    loose = pa.table({"galaxy_id": ["0001m001_1"], "cutout_path": ["loose/1.npz"], "ra": [1.0]})
+    loose = loose.append_column("dec", pa.array([-0.1 + shift_arcsec / 3600]))
+    if not refused:
+        assert Cutouts(stored, folder).read([3]).shape == Cutouts(loose, folder).read([0]).shape
+        return
+    with pytest.raises(
+        InputError, match=rf"a\.zarr: 1 of 10 cutouts lie elsewhere .*{ids(4)[3]}, {shift_arcsec:g} arc"
+    ):
+        Cutouts(stored, folder)
+    with pytest.raises(InputError, match=rf"1\.npz: 1 of 1 cutouts lie elsewhere .*{shift_arcsec:g} arcsec away"):
+        Cutouts(loose, folder).read([0])
+
+
 @pytest.mark.parametrize("rows", [[17], [-1]])
 def test_rows_beyond_the_manifest_are_refused(folder: Path, rows: list[int]) -> None:
     with pytest.raises(InputError, match="no row"):
         Cutouts(manifest(), folder).read(rows)
-
-
-def test_a_store_is_listed_with_paths_relative_to_the_manifest(folder: Path) -> None:
-    listed = listing(folder / "a.zarr", folder.parent)
-    assert listed.rows["cutout_path"].unique().to_pylist() == [f"{folder.name}/a.zarr"]
-    assert listed.rows["cutout_index"].to_pylist() == list(range(10))
-    assert listed.rows["cutout_sha256"].to_pylist() == quality.fingerprints(PIXELS)
-    assert listed.chain == CHAIN
-    assert Cutouts(listed.rows, folder.parent).read([9]).tobytes() == PIXELS[9].tobytes()
-
-
-def test_a_folder_of_files_is_listed_with_quality_and_a_digest_of_its_own(folder: Path, tmp_path: Path) -> None:
-    listed = listing(folder / "loose", folder)
-    assert listed.rows["cutout_path"].to_pylist() == ["loose/0.npz", "loose/1.npz", "loose/2.npz"]
-    assert listed.rows["cutout_index"].null_count == 3
-    assert listed.rows["cutout_ok"].to_pylist() == [True] * 3
-    assert listed.rows["status"].to_pylist() == ["ok"] * 3
-    shutil.copytree(folder / "loose", tmp_path / "copy")
-    assert listing(tmp_path / "copy", tmp_path).digest == listed.digest
-    (tmp_path / "copy/2.npz").unlink()
-    assert listing(tmp_path / "copy", tmp_path).digest != listed.digest
-
-
-def test_what_is_neither_store_nor_folder_of_files_is_refused(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no .npz"):
-        listing(tmp_path, folder)
-    with pytest.raises(InputError, match="no such store or folder"):
-        listing(tmp_path / "none", folder)
 
 
 @pytest.mark.parametrize(

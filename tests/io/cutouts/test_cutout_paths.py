@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensctl.io.cutouts.by_manifest import Cutouts, listing
+from lensctl.io.cutouts.by_manifest import Cutouts
 from lensctl.io.cutouts.cutout_paths import located, refuse_link_out, relative
+from lensctl.io.cutouts.listing import listing
 from lensctl.rules.errors import InputError
 from tests.toys.pixels import ids, images, make_store
 

@@ -405,3 +405,15 @@ def test_a_store_on_s3_is_read_in_place(made: Store, bucket: str) -> None:
     s3.delete([f"s3://{bucket}/deep/a.zarr/images/c/2/0/0/0"])
     with pytest.raises(InputError, match=rf"s3://{bucket}/deep/a\.zarr/images/c/2/0/0/0 is missing, or pixels in it"):
         there.read([9], 5)
+
+
+@pytest.mark.parametrize("name", [".zgroup", ".zarray"])
+def test_zarr_2_is_named_with_the_way_to_convert_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / "v2.zarr").mkdir()
+    (tmp_path / "v2.zarr" / name).write_text('{"zarr_format": 2}')
+    for opened in (is_store, open_store):
+        with pytest.raises(InputError, match=r"v2\.zarr is Zarr of version 2") as caught:
+            opened(tmp_path / "v2.zarr")
+        assert "lensctl pack" in caught.value.fix
+    (tmp_path / "v2.zarr" / name).unlink()
+    assert not is_store(tmp_path / "v2.zarr")

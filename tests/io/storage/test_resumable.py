@@ -216,3 +216,16 @@ def test_mode_of_a_folder_is_that_of_the_umask(tmp_path):
 
 def test_a_difference_is_named(tmp_path):
     assert resumable.difference(ONE, OTHER) == "size was 21 and is 23"
+
+
+def test_without_a_home_folder_it_is_said_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user is a number."""
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(InputError, match=r"no home folder to build s3://bucket/a\.zarr in") as caught:
+        resumable.workplace("s3://bucket/a.zarr")
+    assert "XDG_CACHE_HOME" in caught.value.fix

@@ -120,6 +120,8 @@ def test_names_with_blanks_quotes_and_accents_are_names_like_any_other(bucket):
         ("s3://no-bucket-of-this-name/rows.parquet", "no such bucket"),
         ("s3://no-bucket-of-this-name", "no such bucket"),
         ("s3:///rows.parquet", "no bucket name"),
+        ("s3://bucket/a//rows.parquet", "s3://bucket/a//rows.parquet: two slashes in a row"),
+        ("s3://bucket//rows.parquet", "two slashes in a row"),
     ],
 )
 def test_what_is_not_there_is_said_in_a_sentence(bucket, path, says):

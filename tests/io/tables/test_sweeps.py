@@ -149,3 +149,20 @@ def test_columns_equal_but_for_case_are_refused(tmp_path):
     pq.write_table(raw.append_column("RA", raw["dec"]), tmp_path / "s.parquet")
     with pytest.raises(InputError, match="s.parquet: columns 'ra' and 'RA' are one"):
         kept(tmp_path / "s.parquet")
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".parquet"])
+def test_positions_far_from_their_bricks_are_refused_with_their_number(tmp_path, suffix):
+    table = toys.rows(300)
+    hours = table.set_column(table.column_names.index("ra"), "ra", pc.divide(table["ra"], 15.0))
+    path = tmp_path / f"s{suffix}"
+    _ = toys.write_fits(hours, path) if suffix == ".fits" else pq.write_table(hours, path)
+    scan = sweeps.CatalogScan(str(path))
+
+    def keep(values):
+        sweeps.refuse_bad_positions(scan, values)
+        return values("ra") > 0
+
+    with pytest.raises(InputError, match="300 of 300 positions are not in the brick they name: row 0 is at ra ") as e:
+        list(scan.measured(keep))
+    assert "if they are in hours" in e.value.fix

@@ -161,8 +161,11 @@ def test_init_takes_our_own_weights_whole(tmp_path):
     assert weights(mine) == weights(network(7))
 
 
-def test_init_takes_safetensors_made_elsewhere(tmp_path):
-    save_file({f"module.{n}": t.contiguous() for n, t in network(7).state_dict().items()}, tmp_path / "w.safetensors")
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_init_takes_safetensors_made_elsewhere(tmp_path, prefix):
+    """By DistributedDataParallel, torch.compile, or both."""
+    given = {f"{prefix}{name}": tensor.contiguous() for name, tensor in network(7).state_dict().items()}
+    save_file(given, tmp_path / "w.safetensors")
     mine = network(0)
     checkpoint.initialise(mine, tmp_path / "w.safetensors")
     assert weights(mine) == weights(network(7))

@@ -1,0 +1,52 @@
+"""Lenses in hours or radians are an error, and those that lie near nothing are said with numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+from lensctl.io.reporter import SILENT
+from lensctl.pool import pool
+from lensctl.rules.errors import InputError
+from tests.toys import catalogs as toys
+
+
+class Told(type(SILENT)):
+    """Keeps what people are told."""
+
+    def __init__(self):
+        self.said = []
+
+    def say(self, text):
+        self.said.append(text)
+
+
+def made(tmp_path, factors=(1.0, 1.0), ra=10.0, shift=0.0):
+    """A pool of toy rows near ra 10, and lenses that are every fifth of them."""
+    rows = toys.rows(400, ra=ra)
+    toys.write_fits(rows, tmp_path / "s.fits")
+    lenses = rows.select(["ra", "dec"]).take(np.arange(0, 400, 5))
+    for i, (axis, factor) in enumerate(zip(("ra", "dec"), factors, strict=True)):
+        lenses = lenses.set_column(i, axis, pa.array((lenses[axis].to_numpy() + shift) * factor))
+    pyarrow.csv.write_csv(lenses, tmp_path / "lenses.csv")
+    told = Told()
+    receipt = pool(tmp_path / "s.fits", tmp_path / "o.parquet", lenses=tmp_path / "lenses.csv", workers=1, report=told)
+    return receipt, told.said
+
+
+@pytest.mark.parametrize(("unit", "factors"), [("hours", (1 / 15, 1.0)), ("radians", (np.pi / 180, np.pi / 180))])
+def test_lenses_in_another_unit_are_an_error(tmp_path, unit, factors):
+    with pytest.raises(InputError, match=rf"in {unit}: so read, \d\d rows lie within 2 arcsec .* in degrees 0 lie"):
+        made(tmp_path, factors)
+    assert not (tmp_path / "o.parquet").exists()
+    receipt, said = made(tmp_path)  # mended, the same command makes it
+    assert receipt["rows"]
+    assert not [text for text in said if text.startswith("warning")]
+
+
+def test_lenses_near_nothing_are_said(tmp_path):
+    receipt, said = made(tmp_path, shift=20.0)
+    (warning,) = [text for text in said if text.startswith("warning")]
+    assert f"of {receipt['rows']} rows none lies within 11 arcsec of any of 80 lenses" in warning
