@@ -72,7 +72,7 @@ def test_a_glob_and_a_hive_folder_are_read_in_the_order_of_their_names(bucket, s
 
 
 @pytest.mark.parametrize("scheme", ["s3", "s3a"])
-@pytest.mark.parametrize("path", ["one/rows.parquet", "many", "many/*/rows.parquet"])
+@pytest.mark.parametrize("path", ["one/rows.parquet", "many", "one/*.parquet"])
 def test_duckdb_scans_what_lies_on_s3(bucket, scheme, path):
     write_table(ROWS, f"s3://{bucket}/one/rows.parquet")
     for split in ("train", "val"):
