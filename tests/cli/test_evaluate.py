@@ -95,7 +95,7 @@ def test_it_refuses_what_exists_unless_told(folder, capfd):
         (["scores.parquet", "out", "--grades", "bad.csv"], "bad.csv: grading in row 0 is 'maybe'"),
         (["scores.parquet"], "OUT_DIR is missing"),
         (["old", "--against", "scores.parquet", "--grades", "bad.csv"], "--grades and --prevalence need an OUT_DIR"),
-        (["text.parquet", "out"], "text.parquet: column 'logit' is string, not a number"),
+        (["text.parquet", "out"], "text.parquet: column 'logit' is string, and high in row 0 does not fit double"),
         (["scores.parquet", "-"], "this output cannot go through a pipe"),
         (["old", "out"], "old is an evaluation, not scores"),
         (["changed.parquet", "out"], "differ from the scored manifest, manifest.parquet"),
@@ -144,7 +144,9 @@ def with_pixels(folder, scores):
     """The scores with a store of pixels beside them."""
     images = rings.images(scores["label"].to_numpy(), size=21)
     store = pixels.make_store(folder / "cutouts.zarr", images, shard_rows=256)
-    return restamped(changed(scores, "galaxy_id", store.index["galaxy_id"].to_pylist()))
+    for name in ("galaxy_id", "ra", "dec"):
+        scores = changed(scores, name, store.index[name].to_pylist())
+    return restamped(scores)
 
 
 def test_the_report_shows_the_cutouts_that_the_manifest_names(folder, scores, capfd):

@@ -198,8 +198,9 @@ def test_from_npz_it_trains_to_the_weights_it_has_from_a_store(here, folder, str
     table = read_table(str(folder / "m.parquet"))
     images = open_store(folder / "s.zarr").read(np.arange(table.num_rows))
     (folder / "npz").mkdir()
-    for row, (name, pixels_of) in enumerate(zip(table["galaxy_id"].to_pylist(), images, strict=True)):
-        np.savez(folder / "npz" / f"{row:03d}.npz", cutout=pixels_of, meta_galaxy_id=name, meta_ra=10.0, meta_dec=0.0)
+    for row, (of, image) in enumerate(zip(table.to_pylist(), images, strict=True)):
+        meta = {f"meta_{name}": of[name] for name in ("galaxy_id", "ra", "dec")}
+        np.savez(folder / "npz" / f"{row:03d}.npz", cutout=image, **meta)
     paths = pa.array([f"npz/{row:03d}.npz" for row in range(table.num_rows)])
     nowhere = pa.nulls(table.num_rows, pa.int64())
     columns = table.column_names

@@ -164,15 +164,16 @@ class Cutouts:
         ]
         layers = {layer for one in found for layer in one.layers}
         scales = {scale for one in found for scale in one.pixel_scales_arcsec}
-        chains = {chain: None for one in found for chain in one.chains}
+        chains = [chain for one in found for chain in one.chains]
         for row in np.flatnonzero(~in_store):
             file = self._file(self._path_of[row])
             one = npz.read_npz(file)
             known = npz_metadata.index_values(one.meta)
             layers |= {known["layer"]} - {None}
             scales |= {known["pixel_scale_arcsec"]} - {None}
-            chains[carried_chain(one, file)[1]] = None
-        return Origin(tuple(sorted(layers)), tuple(sorted(scales)), tuple(chains))
+            chains.append(carried_chain(one, file)[1])
+        distinct = {tuple(step.id for step in chain): chain for chain in chains}
+        return Origin(tuple(sorted(layers)), tuple(sorted(scales)), tuple(distinct.values()))
 
     def _file(self, path: np.int64) -> str:
         """The store or file of a path, to be opened; InputError if a link leads out of the root."""

@@ -123,7 +123,7 @@ class NamedBatch:
             kinds[name] = schema.arrow_type(name, self._survey)
         numbers = range(self.first, self.first + len(self)) if rows is None else self.first + rows
         fit = functools.partial(fitted, name=name, where=self._where, survey=self._survey, rows=numbers)
-        if source.unit or source.factor != 1.0:
+        if is_converted(source):
             found = pa.array(converted(as_numpy(fit(found, pa.float64())), source, name, self._survey))
         if name in kinds:
             found = fit(found, kinds[name])
