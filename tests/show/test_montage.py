@@ -82,7 +82,7 @@ def test_labels_are_columns_and_a_status_that_is_not_ok(tmp_path):
     images[1] = np.nan
     pixels.make_store(tmp_path / "s.zarr", images)
     (band,) = choose(open_source(str(tmp_path / "s.zarr")), [], 2, label=["galaxy_id", "ra"])
-    assert band.labels == [["1500p020_0", "10"], ["1500p020_1", "10.05", "missing_band"]]
+    assert band.labels == [["1500p020_0", "10"], ["1500p020_1", "10.1", "missing_band"]]
     (bare,) = choose(open_source(str(tmp_path / "s.zarr")), [], 2, label=[])
     assert bare.labels == [[], ["missing_band"]]
     with pytest.raises(InputError, match="'p' is missing"):
