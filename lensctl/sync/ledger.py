@@ -30,8 +30,12 @@ class Ledger:
         self.changed = False
         for line in place.read_note(LEDGER):
             try:
-                self._lines[json_value(line)["key"]] = line
+                key = json_value(line)["key"]
             except (ValueError, KeyError, TypeError):
+                key = None
+            if isinstance(key, str):
+                self._lines[key] = line
+            else:
                 self.changed = True  # the last line of an interrupted run
 
     def __iter__(self) -> Iterator[str]:

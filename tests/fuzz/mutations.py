@@ -17,6 +17,9 @@ ODD_VALUES: tuple[Any, ...] = (
 """What stands where another value should."""
 
 
+NESTED, DEEP = "NESTED", tuple(b"[" * depth + b"]" * depth for depth in (20, 200, 20_000))
+
+
 def damaged(data: bytes, random: Random) -> bytes:
     """The bytes with one to three changes."""
     for _ in range(random.choice((1, 1, 1, 2, 3))):
@@ -97,7 +100,8 @@ def _said_otherwise(data: bytes, random: Random, read: Callable[[bytes], Any], w
     if random.random() < 0.3:
         return damaged(data, random)
     try:
-        text = write(_reshaped(read(data), random)).encode("utf-8", "surrogatepass")
+        said = write(_reshaped(read(data), random)).encode("utf-8", "surrogatepass")
+        text = said.replace(b'"%s"' % NESTED.encode(), NESTED.encode()).replace(NESTED.encode(), random.choice(DEEP))
     except (ValueError, yaml.YAMLError):
         return damaged(data, random)
     if random.random() < 0.1:
@@ -118,7 +122,7 @@ def _reshaped(value: Any, random: Random) -> Any:
     elif how == 1:
         part[key] = [part[key]] if random.random() < 0.5 else {"value": part[key]}
     elif how == 2:
-        part[key] = _nested(random.choice((20, 400)))
+        part[key] = NESTED
     else:
         part[key] = random.choice(ODD_VALUES)
     return value
@@ -130,10 +134,3 @@ def _places(value: Any) -> Any:
     for key, each in list(inner):
         yield value, key
         yield from _places(each)
-
-
-def _nested(depth: int) -> Any:
-    value: Any = []
-    for _ in range(depth):
-        value = [value]
-    return value

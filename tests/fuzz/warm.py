@@ -6,6 +6,7 @@ it took at most. It runs nothing itself, because threads do not survive a fork.
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import gc
 import importlib
@@ -20,7 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-LONGEST_S = 30
+SLOW_S, LONGEST_S = 20, 30
+"""Then it says where it is; then it is killed."""
 MOST_BYTES = 2 << 30
 OUTPUT = "said.txt"
 LIBRARIES = (
@@ -91,6 +93,8 @@ def _run(run: Callable[[], int], folder: Path) -> None:
         for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), said, said)):
             os.dup2(file, number)
         sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+        faulthandler.enable()
+        faulthandler.dump_traceback_later(SLOW_S)
         import pyarrow as pa
         import torch
 

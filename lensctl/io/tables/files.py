@@ -17,7 +17,7 @@ from lensctl.io.tables.csv_dress import undressed
 from lensctl.io.tables.declared_types import conform
 from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import files_of, filesystem_of, format_of, readable
-from lensctl.io.unpacking import read_parquet_dataset, read_parquet_file, without_repeats
+from lensctl.io.unpacking import read_parquet_dataset, read_parquet_file, sound, without_repeats
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.schema import arrow_type
@@ -109,7 +109,7 @@ def _arrow_from(data: bytes) -> pa.Table:
     import pyarrow as pa
 
     if data[:6] == b"ARROW1":
-        return pa.ipc.open_file(pa.BufferReader(data)).read_all()
+        return sound(pa.ipc.open_file(pa.BufferReader(data)).read_all())
     if not data:
         raise InputError("stdin is empty", "the previous command wrote nothing; see its message above")
     stream = pa.ipc.open_stream(pa.BufferReader(data))
@@ -124,7 +124,7 @@ def _arrow_from(data: bytes) -> pa.Table:
             expected = int(mark[END_MARK])
         else:
             batches.append(batch)
-    table = pa.Table.from_batches(batches, schema=stream.schema)
+    table = sound(pa.Table.from_batches(batches, schema=stream.schema))
     metadata = dict(table.schema.metadata or {})
     if metadata.pop(MARKED, None) and expected != table.num_rows:
         total = "" if expected is None else f" of {expected}"
@@ -151,9 +151,8 @@ def _csv_from(data: bytes, delimiter: str = ",") -> pa.Table:
 def _ndjson_from(data: bytes) -> pa.Table:
     import pyarrow.json
 
-    return pyarrow.json.read_json(
-        io.BytesIO(data), read_options=pyarrow.json.ReadOptions(block_size=min(max(len(data), 1), LARGEST_BLOCK))
-    )
+    options = pyarrow.json.ReadOptions(block_size=min(max(len(data), 1), LARGEST_BLOCK))
+    return sound(pyarrow.json.read_json(io.BytesIO(data), read_options=options))
 
 
 _READERS: dict[str, Callable[[bytes], pa.Table]] = {
