@@ -6,10 +6,13 @@ Sizes are known beforehand, from what the data must be; whatever would be larger
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from lensctl.rules.config import json_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 GZIP, DEFLATE = 31, -15
 """Formats of compressed data, as zlib numbers them."""
+
+MOST_BRACKETS = 100
+"""Of a JSON line that need not be looked at more closely."""
 
 ROOM_BYTES = 16 << 20
 TEXT_BYTES, BINARY_BYTES = 4 << 10, 64 << 10
@@ -113,6 +119,13 @@ def without_repeats(table: pa.Table, names: Sequence[str] = ()) -> pa.Table:
         if field.name in names:
             table = table.set_column(place, field.with_type(kind), table.column(place).cast(kind))
     return table
+
+
+def refuse_nested(lines: bytes) -> None:
+    """Raise ValueError for JSON lines that nest without end: Arrow's parser has no bound, and would end the process."""
+    for line in io.BytesIO(lines):
+        if line.count(b"[") + line.count(b"{") > MOST_BRACKETS:
+            json_value(line)
 
 
 def _repeated(footers: Iterable[pq.FileMetaData]) -> list[str]:

@@ -31,11 +31,9 @@ class Ledger:
         for line in place.read_note(LEDGER):
             try:
                 key = json_value(line)["key"]
-            except (ValueError, KeyError, TypeError):
-                key = None
-            if isinstance(key, str):
+                key.encode()
                 self._lines[key] = line
-            else:
+            except (ValueError, KeyError, TypeError, AttributeError):
                 self.changed = True  # the last line of an interrupted run
 
     def __iter__(self) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
+import shlex
 import shutil
 import threading
 import zipfile
@@ -53,7 +54,7 @@ class Reader:
         self.before()
         if isinstance(self.command, str):
             with _served() if "PORT" in self.command else contextlib.nullcontext(0) as port:
-                return main(self.command.replace("PORT", str(port)).split())
+                return main(shlex.split(self.command.replace("PORT", str(port))))
         try:
             self.command()
         except LensctlError as error:
@@ -144,7 +145,7 @@ def _resealed() -> None:
     from lensctl.frozen import layout
 
     folder = Path("frozen")
-    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError):
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
         facts = json.loads((folder / layout.FROZEN).read_bytes())
         facts["files"] = {name: layout.sha256(folder / name) for name in facts["files"]}
         _replace(folder / layout.FROZEN, json.dumps(facts).encode())
@@ -270,9 +271,9 @@ READERS = {
     "log of EMR": Reader("bucket/logs/steps/s-1/stderr.gz", _logs, ("emr/step_logs.py",)),
     "note of a job": Reader(".begun.zarr.part/job.json", "cutout objects.parquet begun.zarr --root fz --size 9 --shard-rows 2 --workers 1", ("io/storage/working_folders.py",), ".begun.zarr.part", damaged_json),
     "job shown": Reader(".begun.zarr.part/job.json", "show .begun.zarr.part --json", (SHOW,), ".begun.zarr.part", damaged_json),
-    "part of a store": Reader(".begun.zarr.part/parts/shard-00000.parquet", "cutout objects.parquet begun.zarr --root fz --size 9 --shard-rows 2 --workers 1", ("io/cutouts/writer.py",)),
-    "note of a part": Reader(".begun.parquet.part/built/sweep.fits.json", f"pool sweep.fits bad.fits begun.parquet {POOL} --skip-bad 1", ("pool/parts.py",), mutate=damaged_json),
-    "part of a pool": Reader(".begun.parquet.part/built/sweep.fits.arrow", f"pool sweep.fits bad.fits begun.parquet {POOL} --skip-bad 1", ("pool/parts.py",)),
-    "checkpoint": Reader(".begun.part/built/last.safetensors", "train rows.parquet begun --crop 16 --epochs 2 --batch-size 64 --device cpu --resume", (CHECKPOINT, "learning/training/run_folder.py"), SCORED),
+    "part of a store": Reader(".begun.zarr.part/parts/000000.parquet", "cutout objects.parquet begun.zarr --root fz --size 9 --shard-rows 2 --workers 1", ("io/cutouts/writer.py",)),
+    "note of a part": Reader(".begun.parquet.part/whole/sweep.fits.json", f"pool sweep.fits bad.fits begun.parquet {POOL} --skip-bad 1", ("pool/parts.py",), mutate=damaged_json),
+    "part of a pool": Reader(".begun.parquet.part/whole/sweep.fits.arrow", f"pool sweep.fits bad.fits begun.parquet {POOL} --skip-bad 1", ("pool/parts.py",)),
+    "checkpoint": Reader(".begun.part/whole/last.safetensors", "train rows.parquet begun --crop 16 --epochs 2 --batch-size 64 --device cpu --resume", (CHECKPOINT, "learning/training/run_folder.py"), SCORED),
 }  # fmt: skip
 """By name: what is damaged, and how it is read."""

@@ -42,7 +42,7 @@ def main() -> None:
     import lensctl
     from lensctl.cli.command import app
     from lensctl.learning.networks import architectures
-    from tests.fuzz.readers import READERS
+    from tests.fuzz.readers import READERS, Reader
     from tests.toys import rings
 
     ours = (
@@ -56,8 +56,9 @@ def main() -> None:
     gc.freeze()
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
-        name, folder = json.loads(line)
-        print(json.dumps(forked(READERS[name].run, Path(folder))), flush=True)
+        name, command, folder = json.loads(line)
+        reader = READERS[name] if name else Reader("", command, ())
+        print(json.dumps(forked(reader.run, Path(folder))), flush=True)
 
 
 def forked(run: Callable[[], int], folder: Path) -> dict[str, Any]:
