@@ -188,7 +188,7 @@ def _noted(file: str, path: Path) -> Part | None:
     try:
         with as_written(str(path), "make it again"):
             note = json_value(path.with_suffix(".json").read_bytes())
-            part = Part(file, path, funnel_from(note["funnel"]), str(note["digest"]), list(note["bricks"]))
+            part = Part(file, path, funnel_from(note["funnel"]), str(note["digest"]), list(map(str, note["bricks"])))
             wanted = note["crc32"]
         with path.open("rb") as rows:
             checksum = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import shlex
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import typer.main
@@ -16,7 +17,7 @@ LINES = {
     "crossmatch": "lenses.csv sweep.fits out.parquet --workers 1 --name-contains L",
     "pool": "sweep.fits out.parquet --lenses lenses.csv --workers 1",
     "sample": "pool.parquet out.parquet --positives positives.parquet --lenses lenses.csv",
-    "cutout": "objects.parquet out.zarr --root fz --size 9 --workers 1",
+    "cutout": "object.parquet out.zarr --url http://127.0.0.1:PORT --size 11 --tries 1",
     "pack": "npz out.zarr --workers 1",
     "export": "plain.zarr out --workers 1",
     "sync": "source target",
@@ -39,14 +40,15 @@ LINES = {
     "doctor": "--url http://127.0.0.1:PORT",
 }
 """Of each command a line that works, or ends early."""
-NEEDS = {"train": " s.zarr", "score": " s.zarr"}
-OF_NUMBERS = ("inf", "nan", "1e308", "-1", "0", str(10**30), "")
-OF_TEXTS = ("", "x", "-1", "nan", "=", "1e308=1e308")
+NEEDS = {"cutout": " answer.fits fz", "train": " s.zarr", "score": " s.zarr"}
+OF_NUMBERS, OF_TEXTS = ("inf", "1e308", "-1", str(10**30)), ("",)
+MORE_NUMBERS, MORE_TEXTS = ("nan", "0", ""), ("x", "-1", "nan", "=", "1e308=1e308")
+"""Values of all tests, and those of the long ones."""
 FREE = ("config", "quiet", "help", "overwrite", "checkout", "staging", "bucket")
 """Options that take no value, or one that is a place to look at."""
 
 
-def options() -> Iterator[tuple[str, str, str]]:
+def options() -> Iterator[Any]:
     """Command, option and value."""
     for name in COMMANDS:
         importlib.import_module(f"lensctl.cli.{name}")
@@ -57,12 +59,14 @@ def options() -> Iterator[tuple[str, str, str]]:
             if option.param_type_name != "option" or option.name in FREE or getattr(option, "is_flag", False):
                 continue
             number = option.type_descriptor.annotation in (int, float)
-            for value in OF_NUMBERS if number else OF_TEXTS:
-                yield name, max(option.opts, key=len), value
+            usual, more = (OF_NUMBERS, MORE_NUMBERS) if number else (OF_TEXTS, MORE_TEXTS)
+            for value in (*usual, *more):
+                marks = [pytest.mark.soak] if value in more else []
+                yield pytest.param(name, max(option.opts, key=len), value, marks=marks)
 
 
 def test_every_command_has_a_line():
-    assert {name for name, _, _ in options()} == set(LINES)
+    assert {option.values[0] for option in options()} == set(LINES)
 
 
 @pytest.mark.parametrize(("name", "option", "value"), options())
