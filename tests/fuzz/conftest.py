@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.fuzz import inputs
-from tests.fuzz.readers import READERS, Reader
+from tests.fuzz.reader import Reader
+from tests.fuzz.readers import READERS
 from tests.fuzz.warm import LONGEST_S, MOST_BYTES, OUTPUT
 
 ROOT = Path(__file__).resolve().parents[2]

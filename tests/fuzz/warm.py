@@ -27,10 +27,10 @@ MOST_BYTES = 2 << 30
 OUTPUT = "said.txt"
 LIBRARIES = (
     "aiohttp", "astropy.io.ascii", "astropy.io.fits.hdu.compressed._codecs", "astropy.io.votable", "boto3", "duckdb",
-    "encodings.idna", "fitsio", "healpy", "model_signing.signing", "model_signing.verifying", "obstore", "pyarrow.compute",
-    "pyarrow.csv", "pyarrow.dataset", "pyarrow.json", "pyarrow.parquet", "pydantic.json_schema", "scipy.stats",
-    "sklearn.linear_model", "tenacity", "tensorstore", "tests.toys.fake_s3", "torch", "torchvision", "typer._adapters",
-    "zarr",
+    "encodings.idna", "fitsio", "healpy", "model_signing.signing", "model_signing.verifying", "obstore",
+    "pyarrow.compute", "pyarrow.csv", "pyarrow.dataset", "pyarrow.json", "pyarrow.parquet", "pydantic.json_schema",
+    "scipy.stats", "sklearn.linear_model", "tenacity", "tensorstore", "tests.toys.fake_s3", "torch", "torchvision",
+    "typer._adapters", "zarr",
 )  # fmt: skip
 TRACEBACK, KILLED_FOR_TIME, KILLED_FOR_MEMORY = 3, -1000, -1001
 
@@ -42,7 +42,8 @@ def main() -> None:
     import lensctl
     from lensctl.cli.command import app
     from lensctl.learning.networks import architectures
-    from tests.fuzz.readers import READERS, Reader
+    from tests.fuzz.reader import Reader
+    from tests.fuzz.readers import READERS
     from tests.toys import rings
 
     ours = (
