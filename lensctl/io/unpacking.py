@@ -46,8 +46,8 @@ def refuse_broken(data: bytes, most: int) -> None:
     """Raise ValueError unless gzipped data is whole, and unpacks to at most so many bytes."""
     stream = zlib.decompressobj(GZIP)
     with gunzipping():
-        stream.decompress(data, most + 1)
-    if not stream.eof:
+        found = stream.decompress(data, most + 1)
+    if len(found) > most or not stream.eof:
         raise ValueError("compressed data is cut short, or swells")
 
 

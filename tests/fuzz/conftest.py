@@ -54,32 +54,39 @@ class Warm:
         )
         assert self._answer() == "ready"
 
-    def case(self, name: str, seed: str | None) -> Ended:
-        """How the reading of an input ends, damaged by a seed (None: valid)."""
+    def case(self, name: str, *seeds: str | None) -> Ended:
+        """How the reading of an input ends, damaged by a seed (None: valid); with several, of one after the other."""
         reader = READERS[name]
-        folder = self._folder(reader)
-        if seed is not None:
-            spoil(folder / reader.file, reader, seed)
-        return self._run(name, "", folder)
+        self._clear()
+        folders = [self._filled(str(number), reader) for number, _ in enumerate(seeds)]
+        for folder, seed in zip(folders, seeds, strict=True):
+            if seed is not None:
+                spoil(folder / "case" / reader.file, reader, seed)
+        return self._run(name, "", folders)
 
     def command(self, command: str, needs: str = "") -> Ended:
         """How a command line ends."""
-        return self._run("", command, self._folder(Reader("", command, (), needs)))
+        self._clear()
+        return self._run("", command, [self._filled("0", Reader("", command, (), needs))])
 
-    def _folder(self, reader: Reader) -> Path:
-        """A new folder with copies of what a command needs."""
-        folder = self.place / "case"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+    def _clear(self) -> None:
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def _filled(self, name: str, reader: Reader) -> Path:
+        """A new folder with copies of what a command needs in its `case`."""
+        folder = self.place / name
+        (folder / "case").mkdir(parents=True)
         for each in filter(None, reader.inputs()):
-            _copy(self.valid / each, folder / each)
+            _copy(self.valid / each, folder / "case" / each)
         return folder
 
-    def _run(self, name: str, command: str, folder: Path) -> Ended:
-        self._process.stdin.write(json.dumps([name, command, str(folder)]) + "\n")
+    def _run(self, name: str, command: str, folders: list[Path]) -> Ended:
+        self._process.stdin.write(json.dumps([name, command, [str(folder) for folder in folders]]) + "\n")
         self._process.stdin.flush()
         ended = self._answer()
-        return Ended(**ended, said=(self.place / OUTPUT).read_text(errors="replace"))
+        files = [folder / OUTPUT for folder in folders]
+        said = [file.read_text(errors="replace") for file in files if file.is_file()]
+        return Ended(**ended, said="".join(said))
 
     def _answer(self) -> Any:
         line = self._process.stdout.readline()

@@ -12,16 +12,9 @@ import lensctl
 from lensctl.io.tables import files as files_module
 from tests.fuzz.readers import READERS
 
-USUAL, SOAK = 50, 200
-"""Damages of each file; of all its readers together."""
+USUAL, SOAK, AT_ONCE = 50, 200, 10
+"""Damages of each file, of all its readers together; and how many one process reads, one after the other."""
 READ_BY = Counter(reader.file for reader in READERS.values())
-CASES = [
-    pytest.param(name, number, marks=[pytest.mark.soak] if number * READ_BY[reader.file] >= USUAL else [])
-    for name, reader in READERS.items()
-    for number in range(-(-SOAK // READ_BY[reader.file]))
-]
-
-
 PARSES = re.compile(
     r"json_value\(|yaml\.load|pq\.(read_|ParquetFile)|ipc\.open_|tensorstore\.open|npy\.read|zipfile\.ZipFile|GzipFile|gzip\.open"
     r"|safe_open|torch\.load|export\.load|[^\w.]load\(|fitsio\.FITS|votable\.parse|text_tables|read_header\(|find_image\("
@@ -65,7 +58,19 @@ def test_what_is_not_damaged_is_read(warm, name):
     assert ended.status in (0, 1), ended
 
 
-@pytest.mark.parametrize(("name", "number"), CASES)
-def test_damage_is_never_our_fault(warm, name, number):
+@pytest.mark.parametrize("name", READERS)
+def test_damage_is_never_our_fault(warm, name):
+    seeds = [f"{name}-{number}" for number in range(-(-USUAL // READ_BY[READERS[name].file]))]
+    for first in range(0, len(seeds), AT_ONCE):
+        some = seeds[first : first + AT_ONCE]
+        together = warm.case(name, *some)
+        if not together.is_ours():
+            alone = {seed: ended for seed in some if not (ended := warm.case(name, seed)).is_ours()}
+            pytest.fail("\n".join(f"{seed}: {ended}" for seed, ended in (alone or {str(some): together}).items()))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("name", "number"), [(name, number) for name in READERS for number in range(SOAK)])
+def test_no_damage_of_many_is_our_fault(warm, name, number):
     ended = warm.case(name, f"{name}-{number}")
-    assert ended.is_ours(), f"{name}, number {number}: {ended}"
+    assert ended.is_ours(), f"{name}-{number}: {ended}"

@@ -57,17 +57,20 @@ def main() -> None:
     gc.freeze()
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
-        name, command, folder = json.loads(line)
+        name, command, folders = json.loads(line)
         reader = READERS[name] if name else Reader("", command, ())
-        print(json.dumps(forked(reader.run, Path(folder))), flush=True)
+        print(json.dumps(forked(reader.run, [Path(folder) for folder in folders])), flush=True)
 
 
-def forked(run: Callable[[], int], folder: Path) -> dict[str, Any]:
-    """How a fork of this process ends that runs a function in a folder, with all it says in a file beside."""
+def forked(run: Callable[[], int], folders: list[Path]) -> dict[str, Any]:
+    """How a fork of this process ends that runs a function in each folder, with all it says in a file there.
+
+    Its status is that of the last run, or of the first that neither passed nor was refused.
+    """
     begun = time.monotonic()
     child = os.fork()
     if not child:
-        _run(run, folder)
+        _run(run, folders)
     before = peak = _resident(child)
     status = 0
     while not (done := os.wait4(child, os.WNOHANG))[0]:
@@ -85,26 +88,32 @@ def forked(run: Callable[[], int], folder: Path) -> dict[str, Any]:
     return {"status": status, "seconds": time.monotonic() - begun, "bytes": peak - before}
 
 
-def _run(run: Callable[[], int], folder: Path) -> None:
+def _run(run: Callable[[], int], folders: list[Path]) -> None:
     """In the child: never returns."""
     status = TRACEBACK
     try:
         os.setsid()
-        os.chdir(folder)
-        said = os.open(f"../{OUTPUT}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), said, said)):
-            os.dup2(file, number)
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
-        faulthandler.enable()
-        faulthandler.dump_traceback_later(SLOW_S)
+        sys.stdin, sys.stdout, sys.stderr = open(os.devnull), open(1, "w"), open(2, "w")  # noqa: SIM115
         import pyarrow as pa
         import torch
 
         pa.set_cpu_count(1)
         torch.set_num_threads(1)
-        status = run()
-        sys.stdout.flush()
+        for folder in folders:
+            said = os.open(folder / OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(said, 1)
+            os.dup2(said, 2)
+            os.close(said)
+            faulthandler.enable()
+            faulthandler.dump_traceback_later(SLOW_S)
+            os.chdir(folder / "case")
+            status = run()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            if status not in (0, 1, 2):
+                break
     except BaseException:
+        status = TRACEBACK
         traceback.print_exc()
     finally:
         sys.stderr.flush()

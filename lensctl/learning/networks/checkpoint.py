@@ -82,7 +82,7 @@ class ModelCard:
 
         A block that names no survey, as version 0.1.0 wrote, is of ls-dr10; which layers it saw is then unknown.
         """
-        with as_written(f"{where}: 'model' block", "train or freeze the model again"):
+        with as_written(f"{where}: invalid 'model' block", "train or freeze the model again"):
             card = cls(
                 **{name: value for name, value in values.items() if name not in ("bands", "layers")}
                 | {
