@@ -395,7 +395,7 @@ def test_no_module_is_called_after_nothing():
     assert not [named(p) for p in MODULES if p.stem in {"utils", "util", "common", "helpers", "misc", "tools"}]
 
 
-NOT_MIRRORED = {"toys", "benchmarks", "old_outputs", "cli", "vectors", "docs", "examples"}
+NOT_MIRRORED = {"toys", "benchmarks", "old_outputs", "cli", "vectors", "docs", "examples", "fuzz"}
 
 
 def mirrored() -> list[Path]:

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 ARCSEC = 3600.0  # per degree
 CELLS_PER_DEGREE = 20
+WIDEST_ARCSEC = 3600.0
+"""Largest radius that is searched."""
+
+
+def refuse_wide(name: str, radius_arcsec: float) -> None:
+    """Raise InputError for a radius that is not from 0 to one degree."""
+    if not 0 <= radius_arcsec <= WIDEST_ARCSEC:
+        raise InputError(f"{name} is {radius_arcsec:g} arcsec", f"give it from 0 to {WIDEST_ARCSEC:g}")
 
 
 def unit_vectors(ra_deg: ArrayLike, dec_deg: ArrayLike) -> NDArray[np.float64]:

@@ -75,7 +75,9 @@ def _as_option(value: Any, *, repeatable: bool) -> Any:
     """A YAML value in command-line form: a mapping becomes one `key=a,b` per key, one value of a list that list."""
     if isinstance(value, dict):
         return [f"{k}={','.join(map(str, v)) if isinstance(v, list) else v}" for k, v in value.items()]
-    return [value] if repeatable and value is not None and not isinstance(value, list) else value
+    if not repeatable:
+        return value
+    return [] if value is None else [str(each) for each in (value if isinstance(value, list) else [value])]
 
 
 def _refuse_infinite(values: Mapping[str, Any]) -> None:

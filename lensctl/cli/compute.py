@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
+from lensctl.cli.options import MOST_AT_ONCE
+
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", rich_help_panel="Machine")]
 Threads = Annotated[
     int | None,
     typer.Option(
         "--threads",
         min=1,
+        max=MOST_AT_ONCE,
         help="CPU threads; default: one per core.",
         show_default=False,
         rich_help_panel="Machine",

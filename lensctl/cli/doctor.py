@@ -19,7 +19,7 @@ def doctor(
     url: Annotated[
         str, typer.Option(metavar="URL", help="The cutout service.")
     ] = "https://www.legacysurvey.org/viewer",
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time to wait for a server.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="Time to wait for a server.")] = 5.0,
     folder: Annotated[Path, typer.Option(metavar="DIR", help="Folder whose free disk space is checked.")] = Path(),
 ) -> None:
     """Check this machine: versions, GPU, AWS, services.

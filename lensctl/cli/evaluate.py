@@ -48,7 +48,9 @@ def evaluate(
         str, typer.Option("--calibration", help="platt (slope and bias) or temperature scaling, fitted on val.")
     ] = "platt",
     top_k: Annotated[int, typer.Option("--top-k", min=1, help="Length of the list of best candidates.")] = 100,
-    rounds: Annotated[int, typer.Option("--rounds", min=100, help="Bootstrap rounds over HEALPix pixels.")] = 2000,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=100, max=100_000, help="Bootstrap rounds over HEALPix pixels.")
+    ] = 2000,
     seed: Seed = 42,
     overwrite: Overwrite = False,
 ) -> None:

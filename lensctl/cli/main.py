@@ -84,7 +84,8 @@ def _command(argv: list[str]) -> int:
     from lensctl.cli.command import app
 
     argv = argv or ["--help"]
-    if any(word == "" and before not in TAKE_EMPTY for before, word in itertools.pairwise(["", *argv])):
+    words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    if any(word == "" and before not in TAKE_EMPTY for before, word in itertools.pairwise(["", *words])):
         raise InputError("an argument is empty", "is a shell variable unset?")
     name = _named(argv)
     if name in COMMANDS:

@@ -18,8 +18,12 @@ Format = Annotated[
         "--format", help="parquet, arrow, csv, ndjson, fits or vot; by default from the file name.", show_default=False
     ),
 ]
+MOST_AT_ONCE = 4096
+"""Threads or processes of one command."""
+
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes; default one per core.", show_default=False)
+    int | None,
+    typer.Option("--workers", min=1, max=MOST_AT_ONCE, help="Processes; default one per core.", show_default=False),
 ]
 CheckPixels = Annotated[
     bool,

@@ -15,7 +15,9 @@ from lensctl.cli.options import Overwrite, Seed, Survey, Workers
 @command("sky", TABLES)
 def sky(
     out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder to create.", show_default=False)],
-    galaxies: Annotated[int, typer.Option(min=20, help="Galaxies in the catalogue, including lenses.")] = 12_000,
+    galaxies: Annotated[
+        int, typer.Option(min=20, max=10_000_000, help="Galaxies in the catalogue, including lenses.")
+    ] = 12_000,
     lenses: Annotated[
         int | None, typer.Option(min=0, help="Lenses; default 3.1 % of the galaxies.", show_default=False)
     ] = None,

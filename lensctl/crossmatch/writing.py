@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lensctl.astro import geometry
 from lensctl.crossmatch.candidates import select
 from lensctl.crossmatch.matching import match, summary
 from lensctl.io.paths import Paths, listed
@@ -72,6 +73,8 @@ def crossmatch(
     of = common_survey(survey, chain)
     radius_arcsec = of.match_arcsec if radius_arcsec is None else radius_arcsec
     merge_arcsec = of.merge_arcsec if merge_arcsec is None else merge_arcsec
+    geometry.refuse_wide("radius_arcsec", radius_arcsec)
+    geometry.refuse_wide("merge_arcsec", merge_arcsec)
     lenses = select(catalogued, name_contains=name_contains, merge_arcsec=merge_arcsec)
     report.say(
         f"{catalog}: {catalogued.num_rows:,} rows, {lenses.selected:,} selected, "

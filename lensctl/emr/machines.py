@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lensctl.rules.config import json_value, nearest
+from lensctl.rules.config import as_written, json_value, nearest
 from lensctl.rules.errors import InputError
 
 MOST_EXECUTOR_GB = {"m5.xlarge": 4, "m5.2xlarge": 10}
@@ -96,13 +96,18 @@ def spark_settings(folder: Path, kind: str, executor_memory: str | None = None) 
         settings: list[dict[str, Any]] = json_value(file.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{file.name}: no Spark settings ({error})", "take them from a checkout of lensctl") from error
+    with as_written(file.name, "take it from a checkout of lensctl"):
+        _set_memory(settings, kind, executor_memory)
+    return settings
+
+
+def _set_memory(settings: list[dict[str, Any]], kind: str, executor_memory: str | None) -> None:
     for part in settings:
         if part["Classification"] == "spark-defaults":
             if executor_memory:
                 part["Properties"]["spark.executor.memory"] = executor_memory.lower()
             for name in _SIZED:
                 _refuse_too_much(name, part["Properties"].get(name, "1g"), kind)
-    return settings
 
 
 def _refuse_too_much(name: str, memory: str, kind: str) -> None:

@@ -52,7 +52,7 @@ def read_record(url: str) -> StepRecord:
     """Read a record from S3; InputError if there is none."""
     try:
         values = json_value(s3.read_object(url))
-        outputs = {path: Output(**each) for path, each in values.pop("outputs").items()}
+        outputs = {path: Output(each["step"], dict(each["objects"])) for path, each in values.pop("outputs").items()}
         return StepRecord(**values, outputs=outputs)
     except FileNotFoundError as error:
         raise InputError(

@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from lensctl.io.storage import s3
+from lensctl.io.unpacking import gunzipping
 from lensctl.rules.errors import LensctlError
 
 PIECE_BYTES, MOST_PIECES = 1 << 20, 64
@@ -52,11 +53,11 @@ def _lines(url: str) -> tuple[str, ...]:
     data = s3.read_object(url)
     try:
         text = _end_of(data) if url.endswith(".gz") else data
-    except (OSError, EOFError) as error:
+    except ValueError as error:
         raise LensctlError(f"{url}: incomplete log ({error})", "EMR may be writing it: try again") from error
     return tuple(text.decode(errors="replace").splitlines())
 
 
 def _end_of(packed: bytes) -> bytes:
-    with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
+    with gunzipping(), gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
         return b"".join(deque(iter(lambda: file.read(PIECE_BYTES), b""), maxlen=MOST_PIECES))

@@ -26,6 +26,7 @@ from lensctl.learning.networks.golden import NAME, read_golden, write_golden
 from lensctl.learning.training import trained_on
 from lensctl.learning.training.run_folder import versions
 from lensctl.learning.training.trained_on import Data
+from lensctl.rules.config import as_written
 from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
@@ -159,7 +160,8 @@ def fill(
         training, thresholds not derived from the validation split, or gates that did not pass.
     """
     model = checkpoint.load_model(run)
-    evidence = gather(run, model, evaluation)
+    with as_written(f"{run} or {evaluation}", "train or evaluate again"):
+        evidence = gather(run, model, evaluation)
     lines = [line for path in gates for line in read_gate_results(path)]
     failed = missing_or_failed(lines, gate_digests(evidence))
     if failed and not allow_failed:
@@ -188,7 +190,8 @@ def fill(
     if checkpoint.weights_digest(copies) != model.digest:
         raise InputError(f"{run}: the weights changed while they were frozen", "freeze again once nothing writes there")
     splits = None if data is None else trained_on.splits(data.manifest, model.card.fold)
-    _write_facts(folder, model, evidence, evaluation, lines, gates, judged, allowed, splits)
+    with as_written(f"{run} or {evaluation}", "train or evaluate again"):
+        _write_facts(folder, model, evidence, evaluation, lines, gates, judged, allowed, splits)
     names = layout.expected_files(model.card.members)
     if key is not None:
         signature.sign(folder, model_card.name(model.card.as_dict(), model.digest), key)

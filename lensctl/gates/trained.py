@@ -12,7 +12,7 @@ from lensctl.gates.registry import gate, setting
 from lensctl.io.provenance import digests
 from lensctl.rules.acceptance import LEVELS
 from lensctl.rules.checks import Check
-from lensctl.rules.config import json_value
+from lensctl.rules.config import as_written, json_value
 from lensctl.rules.errors import InputError
 from lensctl.stats.intervals import FEW
 
@@ -43,6 +43,11 @@ def trained(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     At level `publication` only recall has a limit; other metrics are reported unless a limit is set.
     """
     headline = _read(inputs)
+    with as_written(f"{inputs.path}/metrics.json", "evaluate again"):
+        yield from _judged_by(headline, limits)
+
+
+def _judged_by(headline: Mapping[str, Any], limits: Settings) -> Iterator[Check]:
     level = LEVELS[limits.level]
 
     def limit(name: str) -> float | None:

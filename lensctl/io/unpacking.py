@@ -5,9 +5,14 @@ Sizes are known beforehand, from what the data must be; whatever would be larger
 
 from __future__ import annotations
 
+import gzip
+import io
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from lensctl.rules.config import json_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -16,6 +21,9 @@ if TYPE_CHECKING:
 
 GZIP, DEFLATE = 31, -15
 """Formats of compressed data, as zlib numbers them."""
+
+MOST_BRACKETS = 100
+"""Of a JSON line that need not be looked at more closely."""
 
 ROOM_BYTES = 16 << 20
 TEXT_BYTES, BINARY_BYTES = 4 << 10, 64 << 10
@@ -34,6 +42,24 @@ def inflated(data: bytes | memoryview, size: int, format: int = GZIP) -> bytes:
     return found
 
 
+def refuse_broken(data: bytes, most: int) -> None:
+    """Raise ValueError unless gzipped data is whole, and unpacks to at most so many bytes."""
+    stream = zlib.decompressobj(GZIP)
+    with gunzipping():
+        found = stream.decompress(data, most + 1)
+    if len(found) > most or not stream.eof:
+        raise ValueError("compressed data is cut short, or swells")
+
+
+@contextmanager
+def gunzipping() -> Iterator[None]:
+    """Turn what damaged gzip makes Python raise into ValueError."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"damaged compressed data ({error})") from error
+
+
 def read_parquet_file(file: Any, columns: Sequence[str] | None = None) -> pa.Table:
     """The table of one open parquet file, or some columns of it; ValueError if it would swell."""
     import pyarrow.parquet as pq
@@ -42,7 +68,7 @@ def read_parquet_file(file: Any, columns: Sequence[str] | None = None) -> pa.Tab
     file.seek(0)
     repeated = _repeated([footer])
     table = pq.read_table(file, columns=columns, read_dictionary=repeated)
-    return without_repeats(table, repeated)
+    return without_repeats(sound(table), repeated)
 
 
 def read_parquet_dataset(found: pyarrow.dataset.FileSystemDataset, columns: Sequence[str] | None = None) -> pa.Table:
@@ -62,7 +88,19 @@ def read_parquet_dataset(found: pyarrow.dataset.FileSystemDataset, columns: Sequ
         for f in fragments
     ]
     read = ds.FileSystemDataset(files, schema, as_stored, found.filesystem)
-    return without_repeats(read.to_table(columns=wanted), repeated)
+    return without_repeats(sound(read.to_table(columns=wanted)), repeated)
+
+
+def sound(table: pa.Table) -> pa.Table:
+    """The table, once all its buffers have been compared with what it says of them; ValueError if they do not fit.
+
+    Arrow takes offsets, numbers of a dictionary and texts as they are written, and a wrong one ends the process later.
+    """
+    table.validate(full=True)
+    for field in table.schema:  # names and metadata are not validated
+        for name, value in {field.name.encode(): b"", **(field.metadata or {})}.items():
+            (name + value).decode()
+    return table
 
 
 def without_repeats(table: pa.Table, names: Sequence[str] = ()) -> pa.Table:
@@ -81,6 +119,13 @@ def without_repeats(table: pa.Table, names: Sequence[str] = ()) -> pa.Table:
         if field.name in names:
             table = table.set_column(place, field.with_type(kind), table.column(place).cast(kind))
     return table
+
+
+def refuse_nested(lines: bytes) -> None:
+    """Raise ValueError for JSON lines that nest without end: Arrow's parser has no bound, and would end the process."""
+    for line in io.BytesIO(lines):
+        if line.count(b"[") + line.count(b"{") > MOST_BRACKETS:
+            json_value(line)
 
 
 def _repeated(footers: Iterable[pq.FileMetaData]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lensctl.astro import geometry
 from lensctl.rules.config import nearest
 from lensctl.rules.derived import magnitudes
 from lensctl.rules.errors import InputError
@@ -114,6 +115,7 @@ def criteria_of(
         survey.expression(expression)
         changed[name.strip()] = expression.strip()
     chosen = survey.exclude_arcsec if exclude_arcsec is None else exclude_arcsec
+    geometry.refuse_wide("exclude_arcsec", chosen)
     return Criteria(survey, {**survey.criteria[preset], **changed}, chosen)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,9 +44,14 @@ class Funnel:
 
 
 def funnel_from(fields: dict[str, Any]) -> Funnel:
-    """A funnel read back from JSON."""
-    counts = {name: Counter(of) for name, of in fields["counts"].items()}
-    return Funnel(**{**fields, "lost": Counter(fields["lost"]), "counts": counts})
+    """A funnel read back from JSON; an exception of Python if it is of another shape."""
+    counts = {name: _counter(of) for name, of in fields["counts"].items()}
+    whole = {name: operator.index(fields[name]) for name in ("read", "kept", "nulls", "repeated")}
+    return Funnel(**{**fields, **whole, "lost": _counter(fields["lost"]), "counts": counts, "bad": dict(fields["bad"])})
+
+
+def _counter(counts: dict[str, Any]) -> Counter[str]:
+    return Counter({name: operator.index(count) for name, count in counts.items()})
 
 
 def validation(funnel: Funnel, survey: Survey) -> list[tuple[str, float | int, str, bool]]:

@@ -15,7 +15,7 @@ from lensctl.io.temporary import temporary_folder
 from lensctl.pool.criteria import Criteria
 from lensctl.pool.funnel import Funnel, funnel_from
 from lensctl.pool.select import negatives
-from lensctl.rules.config import json_value
+from lensctl.rules.config import as_written, json_value
 from lensctl.rules.errors import LensctlError, ServiceError
 from lensctl.rules.survey import Survey
 
@@ -58,7 +58,8 @@ class PoolWriter:
         number, file = task
         note = f"part-{number:05d}.json"
         try:
-            return funnel_from(json_value(self.place.part(note)))
+            with as_written(f"{self.place.path}: part {number}", "run with --overwrite"):
+                return funnel_from(json_value(self.place.part(note)))
         except FileNotFoundError:
             pass
         funnel = Funnel()

@@ -18,8 +18,8 @@ from lensctl.io.tables.paths import base_name
 from lensctl.pool.criteria import Criteria
 from lensctl.pool.funnel import Funnel, funnel_from
 from lensctl.pool.select import negatives
-from lensctl.rules.config import json_value
-from lensctl.rules.errors import LensctlError, ServiceError
+from lensctl.rules.config import as_written, json_value
+from lensctl.rules.errors import InputError, LensctlError, ServiceError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -186,13 +186,14 @@ def _write_part(path: Path, rows: Iterator[pa.Table], funnel: Funnel) -> tuple[i
 def _noted(file: str, path: Path) -> Part | None:
     """A part finished by an earlier run and still intact, else None."""
     try:
-        note = json_value(path.with_suffix(".json").read_text())
+        with as_written(str(path), "make it again"):
+            note = json_value(path.with_suffix(".json").read_bytes())
+            part = Part(file, path, funnel_from(note["funnel"]), str(note["digest"]), list(map(str, note["bricks"])))
+            wanted = note["crc32"]
         with path.open("rb") as rows:
             checksum = 0
             while chunk := rows.read(1 << 22):
                 checksum = zlib.crc32(chunk, checksum)
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, InputError):
         return None
-    if checksum != note["crc32"]:
-        return None
-    return Part(file, path, funnel_from(note["funnel"]), note["digest"], note["bricks"])
+    return part if checksum == wanted else None

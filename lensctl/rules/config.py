@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lensctl.rules.errors import InputError
+from lensctl.rules.errors import InputError, LensctlError, first_line
 
 MOST_BYTES = 1 << 20
 """Longest file of settings."""
@@ -39,6 +40,18 @@ def json_value(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+@contextmanager
+def as_written(where: str, fix: str) -> Iterator[None]:
+    """Turn what our code raises as it takes values from JSON of another shape than lensctl wrote into InputError."""
+    try:
+        yield
+    except LensctlError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        reason = f"{type(error).__name__}: {first_line(error, 80)}"
+        raise InputError(f"{where}: not as lensctl wrote it ({reason})", fix) from error
 
 
 def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:

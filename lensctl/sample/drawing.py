@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lensctl.astro import geometry
 from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import (
@@ -108,6 +109,7 @@ def sample(
     of = common_survey(survey, chain, chain_at(pool))
     by = parse_strata(stratification_bins) if stratification_bins else dict(of.strata)
     exclude_arcsec = of.exclude_arcsec if exclude_arcsec is None else exclude_arcsec
+    geometry.refuse_wide("exclude_arcsec", exclude_arcsec)
     with contextlib.ExitStack() as stack:
         database, scan = _begin(engine, stack, pool, by, format)
         planned = plan(

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from lensctl.frozen.gate_results import read_gate_results
-from lensctl.io.fits.header import BLOCK, CARD, Header, data_bytes, read_header
+from lensctl.io.fits.header import BLOCK, CARD, MOST_AXES, Header, count_of, data_bytes, read_header
+from lensctl.io.fits.table_columns import MOST_COLUMNS
+from lensctl.io.fits.tables import fits_errors
 from lensctl.io.provenance.steps import from_list
 from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
@@ -27,6 +29,11 @@ LONGEST_LINE = 160
 
 def fits_facts(path: str) -> Description:
     """The HDUs of a FITS file, its identifying cards, and the columns of its tables."""
+    with fits_errors(path):
+        return _fits_facts(path)
+
+
+def _fits_facts(path: str) -> Description:
     rows, columns = [], []
     cards: dict[str, Any] = {}
     for number, (header, whole) in enumerate(_hdus(path)):
@@ -36,8 +43,8 @@ def fits_facts(path: str) -> Description:
         cards |= {name: header[name] for name in TELLING if name in header and name not in cards}
         if rows[-1][2] == "table":
             columns += [
-                (number, str(header[f"TTYPE{i}"]), str(header[f"TFORM{i}"]), str(header.get(f"TUNIT{i}", "")))
-                for i in range(1, int(header.get("TFIELDS", 0)) + 1)
+                (number, *(str(header.get(f"{card}{i}", "")) for card in ("TTYPE", "TFORM", "TUNIT")))
+                for i in range(1, min(count_of(header, "TFIELDS", 0), MOST_COLUMNS) + 1)
             ]
     values = {"hdus": len(rows), "bytes": Path(path).stat().st_size, **cards}
     listings = [Rows("HDUs", ("hdu", "name", "kind", "shape", "tiles"), rows)]
@@ -61,25 +68,22 @@ def _hdus(path: str) -> Iterator[tuple[Header, bool]]:
     """The headers of a FITS file, and whether the data that follow each are complete."""
     opened: Any = gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")  # noqa: SIM115
     with opened as file:
-        try:
-            start, end = 0, file.seek(0, io.SEEK_END)
-            while start < end:
-                file.seek(start)
-                if start and not file.read(CARD).startswith(b"XTENSION"):
-                    return  # special records may follow the last HDU
-                file.seek(start)
-                header, length = read_header(file)
-                data = data_bytes(header)
-                yield header, start + length + data <= end
-                start += length + -(-data // BLOCK) * BLOCK
-        except (ValueError, EOFError, OSError) as error:
-            raise InputError(f"{path}: cannot be read as FITS ({error})", "is the file complete?") from error
+        start, end = 0, file.seek(0, io.SEEK_END)
+        while start < end:
+            file.seek(start)
+            if start and not file.read(CARD).startswith(b"XTENSION"):
+                return  # special records may follow the last HDU
+            file.seek(start)
+            header, length = read_header(file)
+            data = data_bytes(header)
+            yield header, start + length + data <= end
+            start += length + -(-data // BLOCK) * BLOCK
 
 
 def _shape(header: Header) -> tuple[str, str, str]:
     """Kind, shape and tiles of an HDU."""
     if header.get("ZIMAGE") is True:
-        axes = range(int(header["ZNAXIS"]), 0, -1)
+        axes = range(min(count_of(header, "ZNAXIS"), MOST_AXES), 0, -1)
         tiles = " × ".join(str(header.get(f"ZTILE{axis}", "")) for axis in axes)
         return (
             "image",
@@ -87,8 +91,8 @@ def _shape(header: Header) -> tuple[str, str, str]:
             f"{header.get('ZCMPTYPE', '')} {tiles}",
         )
     if str(header.get("XTENSION", "")).strip() in ("BINTABLE", "TABLE"):
-        return "table", f"{int(header['NAXIS2']):,} rows, {header.get('TFIELDS', 0)} columns", ""
-    axes = range(int(header.get("NAXIS", 0)), 0, -1)
+        return "table", f"{count_of(header, 'NAXIS2'):,} rows, {header.get('TFIELDS', 0)} columns", ""
+    axes = range(min(count_of(header, "NAXIS", 0), MOST_AXES), 0, -1)
     shape = " × ".join(str(header[f"NAXIS{axis}"]) for axis in axes)
     return ("image", f"{shape}, {header['BITPIX']} bit", "") if shape else ("empty", "", "")
 

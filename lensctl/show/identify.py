@@ -9,6 +9,7 @@ from lensctl.io.cutouts.layout import ATTRIBUTE, GROUP
 from lensctl.io.cutouts.store import is_store
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.paths import SUFFIXES
+from lensctl.rules.config import as_written
 from lensctl.rules.errors import InputError
 from lensctl.show import files, folders, pixels
 from lensctl.show.description import Description
@@ -35,7 +36,8 @@ def identify(path: str, *, head: int = 3, where: str = "", format: str | None = 
     InputError
         No such file, or an incomplete one.
     """
-    facts = _look(path, head, where, format)
+    with as_written(path, "is it complete?"):
+        facts = _look(path, head, where, format)
     if where and facts.kind != "table":
         raise InputError(f"{path} is a {facts.kind}, but --where selects rows of a table", "leave out --where")
     return facts.with_survey()

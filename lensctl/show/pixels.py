@@ -111,7 +111,7 @@ def _keys(path: str) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
-    except (zipfile.BadZipFile, OSError) as error:
+    except (*npz.BROKEN, OSError) as error:
         raise InputError(f"{path}: not a whole .npz file ({error})", "download or remake it") from error
 
 

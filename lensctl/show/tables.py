@@ -10,7 +10,7 @@ from lensctl.io.tables import sql
 from lensctl.io.tables.files import read_table
 from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import format_of, readable
-from lensctl.io.unpacking import read_parquet_dataset
+from lensctl.io.unpacking import read_parquet_dataset, sound
 from lensctl.rules import schema
 from lensctl.show.description import Description, Rows, as_text, counted
 
@@ -48,7 +48,7 @@ def table_facts(path: str, head: int, where: str = "", format: str | None = None
             table = read_parquet_dataset(found) if rows <= DIGESTED_ROWS else None
             names = classes_of(survey_of(chain_of(columns, path)))
             classes = read_parquet_dataset(found, [name for name in names if name in columns.names])
-            first = found.head(head) if table is None else table.slice(0, head)
+            first = sound(found.head(head)) if table is None else table.slice(0, head)
     else:
         table = read_table(path, format=format, allow_empty=True)
         columns, rows, classes, first = table.schema, table.num_rows, table, table.slice(0, head)

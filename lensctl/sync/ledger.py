@@ -30,8 +30,10 @@ class Ledger:
         self.changed = False
         for line in place.read_note(LEDGER):
             try:
-                self._lines[json_value(line)["key"]] = line
-            except (ValueError, KeyError, TypeError):
+                key = json_value(line)["key"]
+                key.encode()
+                self._lines[key] = line
+            except (ValueError, KeyError, TypeError, AttributeError):
                 self.changed = True  # the last line of an interrupted run
 
     def __iter__(self) -> Iterator[str]:

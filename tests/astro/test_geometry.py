@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -170,3 +172,11 @@ def test_a_neighbourhood_passes_over_nothing_anywhere_on_the_sky(radius_arcsec):
     _, sep = geometry.nearest(ra, dec, ra_ref, dec_ref)
     held = geometry.Neighbourhood(ra_ref, dec_ref, radius_arcsec).holds(ra, dec)
     assert (held == (sep <= radius_arcsec)).all()
+
+
+@pytest.mark.parametrize("radius", [-1.0, 1e308, math.inf, math.nan, 3601.0])
+def test_a_radius_that_is_none_is_refused(radius):
+    geometry.refuse_wide("radius_arcsec", 0.0)
+    geometry.refuse_wide("radius_arcsec", 3600.0)
+    with pytest.raises(InputError, match="radius_arcsec is"):
+        geometry.refuse_wide("radius_arcsec", radius)

@@ -177,6 +177,8 @@ def test_too_little_memory_is_a_sentence(monkeypatch, capsys):
         (["show", "a.parquet", "--montage", "m.png", "--label", ""], False),
         (["show", ""], True),
         (["show", "a.parquet", "--montage", ""], True),
+        (["show", "a.parquet", "--montage="], True),
+        (["show", "a.parquet", "--montage", "m.png", "--label="], False),
         (["crossmatch", "", "b.fits", "o.parquet", "--name-contains", ""], True),
     ],
 )

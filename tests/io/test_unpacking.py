@@ -72,3 +72,41 @@ def test_a_usual_table_is_read_as_parquet_reads_it(tmp_path):
     for columns in (None, ["type", "split"], []):
         expected = found.to_table(columns=columns)
         assert unpacking.read_parquet_dataset(found, columns).equals(expected, check_metadata=True)
+
+
+def test_a_table_whose_buffers_do_not_fit_is_a_value_error_and_not_the_end_of_the_process():
+    offsets, letters = pa.py_buffer(b"\0\0\0\0\xff\xff\xff\x7f\4\0\0\0"), pa.py_buffer(b"abcd")
+    text = pa.Array.from_buffers(pa.string(), 2, [None, offsets, letters])
+    numbers = pa.py_buffer((99).to_bytes(4, "little"))
+    coded = pa.DictionaryArray.from_buffers(pa.dictionary(pa.int32(), pa.string()), 1, [None, numbers], pa.array(["a"]))
+    byte = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xff")])
+    for column in (text, coded, byte):
+        with pytest.raises(ValueError, match="nvalid"):
+            unpacking.sound(pa.table({"a": column}))
+    table = pa.table({"a": ["x", None], "b": pa.array(["u", "v"]).dictionary_encode()})
+    assert unpacking.sound(table) is table
+
+
+@pytest.mark.parametrize("begin", ["[", '{"a":', '{"a":[],"b":'])
+def test_json_lines_that_nest_without_end_are_refused_and_brackets_in_a_text_are_not(tmp_path, begin):
+    end = "]" if begin == "[" else "}"
+    (tmp_path / "t.ndjson").write_text('{"x":' + begin * 50_000 + "1" + end * 50_000 + "}\n")
+    with pytest.raises(InputError, match=r"t\.ndjson: cannot be read as a table \(nested too deeply"):
+        read_table(str(tmp_path / "t.ndjson"))
+    (tmp_path / "t.ndjson").write_text('{"x":"' + "[{" * 50_000 + '"}\n')
+    assert read_table(str(tmp_path / "t.ndjson"))["x"].to_pylist() == ["[{" * 50_000]
+
+
+def test_gzip_that_is_damaged_is_a_value_error_however_python_calls_it():
+    packed = gzip.compress(bytes(range(256)) * 40)
+    unpacking.refuse_broken(packed, 10_240)
+    spoilt = bytearray(packed)
+    spoilt[20] ^= 0xFF
+    for damaged in (packed[:-1], bytes(spoilt), packed[:5], b""):
+        with pytest.raises(ValueError, match="compressed data"):
+            unpacking.refuse_broken(damaged, 10_240)
+    with pytest.raises(ValueError, match="swells"):
+        unpacking.refuse_broken(packed, 10_239)
+    for error in (EOFError("end"), zlib.error("block"), gzip.BadGzipFile("magic")):
+        with pytest.raises(ValueError, match="compressed data"), unpacking.gunzipping():
+            raise error

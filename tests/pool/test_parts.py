@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pyarrow as pa
+import pytest
 
 from lensctl.pool.criteria import criteria_of
 from lensctl.pool.parts import repeated_between, select_all
@@ -36,3 +38,25 @@ def test_a_part_that_a_crash_has_spoilt_is_made_again(tmp_path):
     written = os.stat(first.path).st_mtime_ns
     assert part() == (first, rows)
     assert os.stat(first.path).st_mtime_ns == written
+
+
+@pytest.mark.parametrize("change", [
+    {"crc32": None}, {"funnel": 3}, {"funnel": {"counts": []}}, {"bricks": 5}, {"digest": None, "bricks": None},
+])  # fmt: skip
+def test_a_part_whose_note_is_of_another_shape_is_made_again(tmp_path, change):
+    file = str(toys.write_fits(toys.rows(60), tmp_path / "a.fits"))
+    (first,) = select_all([file], tmp_path, criteria_of(), NONE, NONE, count=1)
+    note = tmp_path / "a.fits.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), **change}))
+    assert list(select_all([file], tmp_path, criteria_of(), NONE, NONE, count=1)) == [first]
+
+
+def test_a_damaged_packed_sweep_is_a_bad_file_of_its_own(tmp_path):
+    good = str(toys.write_fits(toys.rows(60), tmp_path / "a.fits"))
+    bad = toys.write_packed_fits(toys.rows(60, 1), tmp_path / "b.fits.fz")
+    data = bad.read_bytes()
+    bad.write_bytes(data[:-3000] + bytes(3000))
+    parts = {part.file: part for part in select_all([good, str(bad)], tmp_path, criteria_of(), NONE, NONE, count=1)}
+    assert parts[good].funnel.kept
+    assert not parts[good].funnel.bad
+    assert str(bad) in parts[str(bad)].funnel.bad

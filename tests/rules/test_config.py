@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lensctl.rules.config import json_value, read_config
+from lensctl.rules.config import as_written, json_value, read_config
 from lensctl.rules.errors import InputError
 
 KNOWN = ("epochs", "learning_rate", "n1_n2_ratio")
@@ -74,3 +74,18 @@ def test_a_json_text_that_is_none_is_a_value_error_however_deep(text):
 
 def test_a_json_text_is_its_value():
     assert json_value(b'{"a": [1, null, "x"]}') == {"a": [1, None, "x"]}
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "3", "null", '{"a": null}', '{"a": [1]}', '{"a": "x"}', '{"a": 0}'])
+def test_json_of_another_shape_is_an_error_with_the_files_name(text):
+    with (
+        pytest.raises(InputError, match=r"^run\.json: not as lensctl wrote it \(\w+Error: ") as caught,
+        as_written("run.json", "train again"),
+    ):
+        1 / int(json_value(text)["a"])
+    assert caught.value.fix == "train again"
+
+
+def test_our_own_errors_pass_through():
+    with pytest.raises(InputError, match="^no such file$"), as_written("run.json", "train again"):
+        raise InputError("no such file")

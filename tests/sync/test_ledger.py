@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 
+import pytest
+
 from tests.toys.sync import FILES, NOTE, fill, run
 
 
@@ -30,3 +32,13 @@ def test_an_interrupted_run_leaves_its_journal_to_the_next(source, tmp_path):
     assert (outcome.copied, outcome.skipped) == (0, 8)
     assert (target / NOTE).read_bytes() == b"".join(lines)
     assert not stage.exists()
+
+
+@pytest.mark.parametrize("line", ['{"key": "\\ud800"}', '{"key": 3}', '{"key": ["a"]}', "[]", "3"])
+def test_a_line_of_another_shape_is_as_one_that_is_not_there(source, tmp_path, line):
+    target = tmp_path / "target"
+    run(source, target)
+    known = (target / NOTE).read_bytes()
+    (target / NOTE).write_bytes(line.encode() + b"\n" + known)
+    run(source, target)
+    assert (target / NOTE).read_bytes() == known

@@ -16,7 +16,7 @@ from lensctl.io.cutouts import npz, npz_metadata
 from lensctl.io.cutouts.cutout_paths import located, refuse_link_out
 from lensctl.io.cutouts.recorded import Recorded
 from lensctl.io.cutouts.store import Store, is_store, open_store
-from lensctl.io.provenance.steps import Chain, from_json
+from lensctl.io.provenance.steps import Chain, from_json, to_json
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
 
@@ -164,16 +164,16 @@ class Cutouts:
         ]
         layers = {layer for one in found for layer in one.layers}
         scales = {scale for one in found for scale in one.pixel_scales_arcsec}
-        chains = [chain for one in found for chain in one.chains]
+        chains = {to_json(chain).encode(): chain for one in found for chain in one.chains}
         for row in np.flatnonzero(~in_store):
             file = self._file(self._path_of[row])
             one = npz.read_npz(file)
             known = npz_metadata.index_values(one.meta)
             layers |= {known["layer"]} - {None}
             scales |= {known["pixel_scale_arcsec"]} - {None}
-            chains.append(carried_chain(one, file)[1])
-        distinct = {tuple(step.id for step in chain): chain for chain in chains}
-        return Origin(tuple(sorted(layers)), tuple(sorted(scales)), tuple(distinct.values()))
+            raw, chain = carried_chain(one, file)
+            chains.setdefault(raw, chain)
+        return Origin(tuple(sorted(layers)), tuple(sorted(scales)), tuple(chains.values()))
 
     def _file(self, path: np.int64) -> str:
         """The store or file of a path, to be opened; InputError if a link leads out of the root."""

@@ -43,6 +43,7 @@ CODECS: dict[str, dict[str, Any]] = {
 }
 """Settings of the blosc codec of each name."""
 
+LARGEST_COUNT = 1 << 40
 LARGEST_PX = 3000  # what the cutout service serves
 DIMENSIONS = ("row", "y", "x", "band")
 
@@ -98,6 +99,11 @@ class Layout:
     planes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("rows", "size", "shard_rows"):
+            if not isinstance(number := getattr(self, name), int) or number > LARGEST_COUNT:
+                raise InputError(
+                    f"{name} is {str(number)[:40]}, not a whole number of cutouts or pixels", "give a number"
+                )
         if not 1 <= self.size <= LARGEST_PX:
             raise InputError(f"cutouts of {self.size} px cannot be made", f"give a size from 1 to {LARGEST_PX}")
         if self.shard_rows < 1:

@@ -20,7 +20,7 @@ from lensctl.io.provenance.steps import Chain, from_list, survey_of
 from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.unpacking import read_parquet_file
-from lensctl.rules.config import json_value
+from lensctl.rules.config import as_written, json_value
 from lensctl.rules.errors import InputError, first_line
 from lensctl.rules.survey import Survey
 
@@ -60,20 +60,18 @@ class Store:
                 f"{self.path} is incomplete: still being written, or interrupted", "wait, or rerun the command"
             )
         group = self._json(GROUP)  # not through zarr, whose import takes 0.2 s, four times what opening takes
-        attributes = group.get("attributes", {}).get(ATTRIBUTE)
+        attributes = dict(group.get("attributes") or {}).get(ATTRIBUTE)
         if not isinstance(attributes, dict) or attributes.get("kind") != KIND:
             raise InputError(f"{self.path}/{GROUP}: not a cutout store of lensctl", "make one with cutout or pack")
         if attributes.get("format") != FORMAT:
             raise InputError(f"{self.path}: store format {attributes.get('format')} is unknown", "update lensctl")
         self.attributes: dict[str, Any] = attributes
-        try:
+        with as_written(f"{self.path}/{GROUP}", "make it again"):
             fields = {key: attributes[key] for key in Layout.__dataclass_fields__ if key not in ("bands", "planes")}
-            bands = tuple(attributes["bands"])  # 0.1.0 wrote them as one word
+            bands = tuple(map(str, attributes["bands"]))  # 0.1.0 wrote them as one word
             self.layout = Layout(**fields, bands=bands, planes=tuple(attributes.get("planes", ())))
             sizes = [int(size) for size in attributes["shard_bytes"]]
             of_planes = {name: [int(size) for size in attributes["plane_bytes"][name]] for name in self.layout.planes}
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{self.path}/{GROUP}: attribute {error} is missing or wrong", "make it again") from error
         if not changing:
             self._check_shard_sizes(sizes, of_planes)
         self._check_index()

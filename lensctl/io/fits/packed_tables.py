@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GZIP_MAGIC = b"\x1f\x8b"
-RICE_BLOCK = 32
 LARGEST_TILE_BYTES = 256 << 20
 
 
@@ -87,12 +86,9 @@ def _column(data: bytes, compression: str, kind: np.dtype[Any], rows: int) -> ND
         if compression.strip() == "GZIP_2":  # first bytes of all values, then second bytes, ...
             data = np.frombuffer(data, np.uint8).reshape(kind.itemsize, -1).T.tobytes()
     elif compression.strip() == "RICE_1":
-        from astropy.io.fits.hdu.compressed._codecs import Rice1
+        from lensctl.io.fits.rice import unpacked
 
-        numbers = Rice1(blocksize=RICE_BLOCK, bytepix=kind.itemsize, tilesize=rows).decode(
-            np.frombuffer(data, np.uint8)
-        )
-        data = np.asarray(numbers).astype(kind).tobytes()
+        data = unpacked(np.frombuffer(data, np.uint8), rows, kind.itemsize).astype(kind).tobytes()
     if len(data) != rows * kind.itemsize:
         raise ValueError(f"a tile has {len(data)} bytes for {rows} values of a column ({compression.strip()})")
     return np.frombuffer(data, kind)

@@ -68,16 +68,13 @@ class RiceTiles:
                 ]
 
     def _decoded(self, tile: int, shape: Sequence[int]) -> NDArray[np.float32]:
-        Rice1, Quantize, CfitsioException = _decoders()
+        Quantize = _decoders()[1]
         start, stop = (int(byte) for byte in self._spans[tile])
         coded = np.frombuffer(self._read(start, stop), np.uint8)
         if len(coded) != stop - start:
             raise ValueError("truncated tile")
         count = shape[0] * shape[1]
-        try:
-            numbers = Rice1(blocksize=BLOCK_PIXELS, bytepix=BYTES_OF_PIXEL, tilesize=count).decode(coded)
-        except CfitsioException as error:
-            raise ValueError(f"a tile is damaged ({error})") from error
+        numbers = unpacked(coded, count)
         quantize = Quantize(row=tile + self._first, dither_method=self._dither, quantize_level=0, bitpix=-32)
         pixels = np.asarray(quantize.decode_quantized(numbers, self._scale[tile], self._zero[tile]))
         if self._blank is not None:
@@ -85,6 +82,18 @@ class RiceTiles:
             if is_blank.any():
                 pixels = np.where(is_blank, np.float32(np.nan), pixels)
         return pixels.reshape(shape)
+
+
+def unpacked(coded: NDArray[np.uint8], count: int, bytes_of_number: int = BYTES_OF_PIXEL) -> NDArray[Any]:
+    """So many integers from their Rice-compressed bytes; ValueError if they are damaged."""
+    decoders = _decoders()
+    if decoders is None:
+        raise ValueError("packed by Rice, which this astropy does not unpack")
+    Rice1, _, CfitsioException = decoders
+    try:
+        return np.asarray(Rice1(blocksize=BLOCK_PIXELS, bytepix=bytes_of_number, tilesize=count).decode(coded))
+    except CfitsioException as error:
+        raise ValueError(f"a tile is damaged ({error})") from error
 
 
 @functools.cache

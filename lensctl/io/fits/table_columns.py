@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 CODES = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "L": "V1"}
 """NumPy dtype of one value of each column type; a logical (the letter T or F) is a raw byte."""
 BYTES = {"L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8, "C": 8, "M": 16, "P": 8, "Q": 16}
+MOST_COLUMNS = 999
+"""Of a table, by the standard."""
 OTHER_SIGN = {"B": -(1 << 7), "I": 1 << 15, "J": 1 << 31, "K": 1 << 63}
 """TZERO by which each integer type holds integers of the other signedness."""
 

@@ -186,7 +186,7 @@ def open_fits_table(path: str) -> Iterator[Reading]:
             s3.download(path, Path(local))
         if not Path(local).is_file():
             raise InputError(f"{path}: no such file", "check the path")
-        stack.enter_context(_fits_errors(path))
+        stack.enter_context(fits_errors(path))
         hashed = _HashedFile(stack.enter_context(open(local, "rb", buffering=0)))
         file: Any = io.BufferedReader(hashed)
         if file.peek(2)[:2] == GZIP_MAGIC:
@@ -223,7 +223,7 @@ class _HashedFile(io.RawIOBase):
 
 
 @contextmanager
-def _fits_errors(path: str) -> Iterator[None]:
+def fits_errors(path: str) -> Iterator[None]:
     """Turn library errors about a damaged FITS file into a one-line message."""
     try:
         yield

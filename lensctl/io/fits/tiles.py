@@ -111,6 +111,13 @@ def spans_of(image: Image, table: Table, name: str) -> Spans:
     return spans
 
 
+def gzipped_spans(image: Image, table: bytes) -> list[Spans]:
+    """Offsets of a compressed image's tiles in each heap column that gzip may have packed; see `spans_of`."""
+    rows, packed = tile_table(image, table), str(image.header.get("ZCMPTYPE")).startswith("GZIP")
+    names = {"GZIP_COMPRESSED_DATA", *(["COMPRESSED_DATA"] if packed else [])} & set(rows.dtype.names or ())
+    return [spans_of(image, rows, name) for name in sorted(names)]
+
+
 def tile_spans(image: Image, table: bytes) -> Spans:
     """Offsets of a compressed image's tiles, for all C heap columns: (T, C, 2); see `spans_of`.
 

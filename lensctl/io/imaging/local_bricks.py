@@ -9,12 +9,15 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from lensctl.io.fits.header import BLOCK, Image, find_image
+import numpy as np
+
+from lensctl.io.fits.header import BLOCK, MOST_BYTES_A_PIXEL, Image, find_image
 from lensctl.io.fits.rice import RiceTiles
-from lensctl.io.fits.tiles import Mask
+from lensctl.io.fits.tiles import Mask, Spans, gzipped_spans, no_tiles, table_bytes, tile_shape
 from lensctl.io.imaging.bricks import BRICK_TABLES, Pixels, file_names, read_bricks
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Input, from_json, step_input
+from lensctl.io.unpacking import gunzipping, refuse_broken
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
 
@@ -90,6 +93,7 @@ class FitsFile:
         self.path = path
         self._hdus: Any = None
         self._handle: int | None = None
+        self._gzipped: list[Spans] = []
         self._tiles: RiceTiles | None = None
         self._tiles_checked = path.name.endswith(".gz")
         self._unpacked: BinaryIO | None = None
@@ -111,7 +115,9 @@ class FitsFile:
         if self._tiles is not None:
             self._tiles.fill(rows, columns, target)
         else:
-            target[...] = self._hdu()[rows, columns]
+            hdu = self._hdu()
+            self._refuse_broken_tiles(rows, columns)
+            target[...] = hdu[rows, columns]
 
     def close(self) -> None:
         """Close the file."""
@@ -127,7 +133,7 @@ class FitsFile:
 
     def _unpack(self) -> None:
         """Read from a copy instead, without a name, that holds the unpacked file up to the end of its image."""
-        with gzip.open(self.path, "rb") as packed:
+        with gunzipping(), gzip.open(self.path, "rb") as packed:
             self.image = find_image(packed)  # type: ignore[arg-type]
             needed = self.image.data_start + self.image.data_bytes
             copy = self._unpacked = tempfile.TemporaryFile(prefix="lensctl-")  # noqa: SIM115
@@ -149,10 +155,26 @@ class FitsFile:
             self._handle = os.open(self.path, os.O_RDONLY)
         return self._handle
 
+    def _refuse_broken_tiles(self, rows: slice, columns: slice) -> None:
+        """Raise ValueError if a gzipped tile of a box is damaged: cfitsio would unpack it for ever."""
+        tall, wide = tile_shape(self.image)
+        numbers = np.arange(no_tiles(self.image).size).reshape(no_tiles(self.image).shape)
+        down, across = (
+            slice(rows.start // tall, -(-rows.stop // tall)),
+            slice(columns.start // wide, -(-columns.stop // wide)),
+        )
+        for spans in self._gzipped:
+            for start, stop in spans[numbers[down, across].reshape(-1)].tolist():
+                if stop > start:
+                    refuse_broken(self._bytes(start, stop), tall * wide * MOST_BYTES_A_PIXEL)
+
     def _hdu(self) -> Any:
         import fitsio
 
         if self._hdus is None:
+            if table := table_bytes(self.image):
+                start = self.image.data_start
+                self._gzipped = gzipped_spans(self.image, self._bytes(start, start + table))
             self._hdus = fitsio.FITS(f"/dev/fd/{self._opened()}")  # cfitsio takes [ ] in a path for a syntax of its own
         return self._hdus[self.image.extension]
 

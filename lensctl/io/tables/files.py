@@ -17,7 +17,7 @@ from lensctl.io.tables.csv_dress import undressed
 from lensctl.io.tables.declared_types import conform
 from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import files_of, filesystem_of, format_of, readable
-from lensctl.io.unpacking import read_parquet_dataset, read_parquet_file, without_repeats
+from lensctl.io.unpacking import read_parquet_dataset, read_parquet_file, refuse_nested, sound, without_repeats
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.schema import arrow_type
@@ -55,6 +55,7 @@ def read_table(
         Missing, not a table, truncated, or (unless `allow_empty`) no rows.
     """
     kind = format_of(path, format)
+    where = "stdin" if path == "-" else path
     with readable(path):
         if path == "-":
             table = _READERS[kind](_stdin())
@@ -63,10 +64,9 @@ def read_table(
         else:
             table = _read_each(path, kind)
         table = without_repeats(table)
+        schema.folded(table.column_names, where)
     if columns is not None:
         table = table.select([name for name in table.column_names if name in columns])
-    where = "stdin" if path == "-" else path
-    schema.folded(table.column_names, where)
     if table.num_rows == 0 and not allow_empty:
         raise InputError(f"{where}: the table has no rows", "check the step that made it")
     units.refuse_other(units.given(table.schema), where)
@@ -109,7 +109,7 @@ def _arrow_from(data: bytes) -> pa.Table:
     import pyarrow as pa
 
     if data[:6] == b"ARROW1":
-        return pa.ipc.open_file(pa.BufferReader(data)).read_all()
+        return sound(pa.ipc.open_file(pa.BufferReader(data)).read_all())
     if not data:
         raise InputError("stdin is empty", "the previous command wrote nothing; see its message above")
     stream = pa.ipc.open_stream(pa.BufferReader(data))
@@ -124,7 +124,7 @@ def _arrow_from(data: bytes) -> pa.Table:
             expected = int(mark[END_MARK])
         else:
             batches.append(batch)
-    table = pa.Table.from_batches(batches, schema=stream.schema)
+    table = sound(pa.Table.from_batches(batches, schema=stream.schema))
     metadata = dict(table.schema.metadata or {})
     if metadata.pop(MARKED, None) and expected != table.num_rows:
         total = "" if expected is None else f" of {expected}"
@@ -151,9 +151,9 @@ def _csv_from(data: bytes, delimiter: str = ",") -> pa.Table:
 def _ndjson_from(data: bytes) -> pa.Table:
     import pyarrow.json
 
-    return pyarrow.json.read_json(
-        io.BytesIO(data), read_options=pyarrow.json.ReadOptions(block_size=min(max(len(data), 1), LARGEST_BLOCK))
-    )
+    refuse_nested(data)
+    options = pyarrow.json.ReadOptions(block_size=min(max(len(data), 1), LARGEST_BLOCK))
+    return sound(pyarrow.json.read_json(io.BytesIO(data), read_options=options))
 
 
 _READERS: dict[str, Callable[[bytes], pa.Table]] = {

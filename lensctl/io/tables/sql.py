@@ -233,13 +233,9 @@ def _duckdb_errors() -> Iterator[None]:
         yield
     except duckdb.HTTPException as error:
         raise ServiceError(f"S3 says: {first_line(error)}", "check the path and your AWS credentials") from error
-    except (
-        duckdb.IOException,
-        duckdb.InvalidInputException,
-        duckdb.OutOfMemoryException,
-        duckdb.DataError,
-        duckdb.NotSupportedError,
-    ) as error:
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
+        raise  # a statement of ours
+    except duckdb.Error as error:
         raise InputError(f"a table cannot be read ({first_line(error)})", "is the file complete?") from error
 
 

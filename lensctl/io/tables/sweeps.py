@@ -22,6 +22,7 @@ from lensctl.io.tables.files import read_table
 from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import base_name, files_of, format_of, readable
 from lensctl.io.temporary import temporary_folder
+from lensctl.io.unpacking import sound
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
@@ -267,7 +268,7 @@ class _Arrow:
         empty = [self._found.schema.empty_table().select([self._actual[name] for name in names])]
         for batch in itertools.chain(map(pa.Table.from_batches, ([b] for b in batches)), empty):
             if batch.num_rows or not first:
-                yield _ArrowBatch(first, batch.rename_columns(list(names)))
+                yield _ArrowBatch(first, sound(batch).rename_columns(list(names)))
             first += batch.num_rows
 
 

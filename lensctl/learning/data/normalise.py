@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,11 @@ class Normalisation:
         if values.get("kind") not in KINDS or set(values) - known:
             raise InputError(f"{where}: normalisation is not one of {', '.join(KINDS)}", "train the model again")
         known_values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        numbers = [known_values.get("inner_px", 0.0), known_values.get("outer_px", 0.0)]
+        for name in ("mean", "std"):
+            numbers += known_values.get(name, ())
+        if not all(isinstance(number, int | float) and math.isfinite(number) for number in numbers):
+            raise InputError(f"{where}: normalisation has values that are no numbers", "train the model again")
         return cls(**known_values)
 
 

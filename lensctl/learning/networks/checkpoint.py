@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
+from lensctl.io.cutouts.layout import LARGEST_PX
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, from_list
 from lensctl.io.storage.atomic import whole_file
@@ -23,7 +24,7 @@ from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.data.row_selection import Fold
 from lensctl.learning.networks import architectures
 from lensctl.learning.torch_errors import InvalidFile, unpickling
-from lensctl.rules.config import json_value
+from lensctl.rules.config import as_written, json_value
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
 from lensctl.rules.survey_file import survey_of_text, text_of_survey
@@ -36,6 +37,8 @@ BEST, LAST, RUN, METRICS_JSONL, METRICS_CSV = (
     "metrics.csv",
 )
 FROZEN, FROZEN_WEIGHTS, PROVENANCE = "frozen.json", "model.safetensors", "provenance.json"
+MOST_MEMBERS = 1000
+"""Of an ensemble; more are taken for damage."""
 FACTS = "lensctl"  # a single key in the safetensors header, because the order of its keys is undefined
 
 Tensors = Mapping[str, torch.Tensor]
@@ -79,7 +82,7 @@ class ModelCard:
 
         A block that names no survey, as version 0.1.0 wrote, is of ls-dr10; which layers it saw is then unknown.
         """
-        try:
+        with as_written(f"{where}: invalid 'model' block", "train or freeze the model again"):
             card = cls(
                 **{name: value for name, value in values.items() if name not in ("bands", "layers")}
                 | {
@@ -88,15 +91,20 @@ class ModelCard:
                     "survey": survey_of_text(values.get("survey", LS_DR10.name), where),
                 }
             )
-            bands = tuple(values["bands"])
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{where}: invalid 'model' block", "train or freeze the model again") from error
+            bands = tuple(map(str, values["bands"]))
+            known = card.arch in architectures.ARCHITECTURES
+            if card.fold is not None:
+                Fold.parse(card.fold)
+            if not (1 <= card.members <= MOST_MEMBERS and 1 <= card.crop <= LARGEST_PX and 0 <= card.dropout < 1):
+                raise ValueError(f"members {card.members}, crop {card.crop}, dropout {card.dropout}")
+            if not all(isinstance(count, int) for count in (card.members, card.crop)):
+                raise TypeError("members and crop are whole numbers")
         if bands != card.bands:
             raise InputError(
                 f"{where}: bands {', '.join(bands)}, survey {card.survey.name} has {', '.join(card.bands)}",
                 "train or freeze the model again",
             )
-        if card.arch not in architectures.ARCHITECTURES:
+        if not known:
             raise InputError(f"{where}: no architecture '{card.arch}'", "use the lensctl version that trained it")
         return card
 
@@ -194,8 +202,11 @@ def tensors_of(data: bytes, where: str) -> tuple[dict[str, torch.Tensor], dict[s
     try:
         tensors = dict(sorted(load(data).items()))  # it gives them in random order
         header = json_value(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return tensors, json_value(header.get("__metadata__", {}).get(FACTS, "{}"))
-    except (SafetensorError, ValueError) as error:
+        facts = json_value(header.get("__metadata__", {}).get(FACTS, "{}"))
+        if not isinstance(facts, dict):
+            raise ValueError("its facts are no mapping")
+        return tensors, facts
+    except (SafetensorError, ValueError, TypeError) as error:
         raise InputError(f"{where}: invalid safetensors file ({error})", "the file is damaged; train again") from error
 
 

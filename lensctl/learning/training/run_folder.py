@@ -24,7 +24,7 @@ from lensctl.learning.networks.checkpoint import BEST, LAST, METRICS_JSONL, RUN,
 from lensctl.learning.training.distributed import ALONE, Team
 from lensctl.learning.training.early_stopping import Verdict
 from lensctl.learning.training.learner import Learner
-from lensctl.rules.config import json_value
+from lensctl.rules.config import as_written, json_value
 from lensctl.rules.errors import InputError
 
 MEMBER_KEYS = ("model_digest", "epochs", "best_epoch", "metrics", "warnings", "stopped")
@@ -150,7 +150,9 @@ class RunFolder:
         """Whether training of this network has ended."""
         path = self.folder / RUN
         exists = self.team.leads and path.is_file()
-        return self.team.broadcast(exists and checkpoint.read_json(path).get("stopped") is not None)
+        with as_written(str(path), "start again with --overwrite"):
+            stopped = exists and checkpoint.read_json(path).get("stopped") is not None
+        return self.team.broadcast(stopped)
 
 
 def state_of(run_dir: Path, step: Step, resume: bool, overwrite: bool) -> str:
@@ -160,7 +162,8 @@ def state_of(run_dir: Path, step: Step, resume: bool, overwrite: bool) -> str:
     begun = part_of(run_dir) / resumable.JOB_FILE
     before = _read_note(begun)
     if before is None and (run_dir / RUN).is_file():
-        before = from_list(checkpoint.read_json(run_dir / RUN)["provenance"], str(run_dir))[-1].as_dict()
+        with as_written(f"{run_dir / RUN}", "start again with --overwrite"):
+            before = from_list(checkpoint.read_json(run_dir / RUN)["provenance"], str(run_dir))[-1].as_dict()
     if resume and before == now:
         return "begun" if begun.is_file() else "done"
     if not overwrite:

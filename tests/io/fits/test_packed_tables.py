@@ -8,9 +8,11 @@ import subprocess
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from lensctl.io.fits.packed_tables import packed_tiles
 from lensctl.io.fits.tables import read_fits_table
+from lensctl.rules.errors import InputError
 from tests.toys import catalogs as toys
 
 
@@ -44,3 +46,17 @@ def test_a_tile_that_lies_outside_the_file_is_refused():
     span = np.array([10**9, 0], ">i4").tobytes()
     with pytest.raises(ValueError, match="a tile lies outside the file"):
         list(packed_tiles(io.BytesIO(span.ljust(2880, b"\0")), 0, header, np.dtype([("ra", ">f8")]), ["ra"]))
+
+
+def test_a_damaged_tile_is_an_error_with_the_files_name(tmp_path):
+    """What the decoder of Rice raises is no ValueError."""
+    path = toys.write_packed_fits(toys.rows(60).select(["ra", "objid"]), tmp_path / "sweep.fits.fz")
+    read_fits_table(str(path))
+    packed = path.read_bytes()
+    with fits.open(path) as file:
+        start = file[1].header["NAXIS1"] * file[1].header["NAXIS2"] + file[1]._data_offset
+        tile = file[1].data["OBJID"][0]
+    at = packed.index(bytes(np.asarray(tile, np.uint8)), start)
+    path.write_bytes(packed[: at + 4] + b"\0" * (len(tile) - 4) + packed[at + len(tile) :])
+    with pytest.raises(InputError, match=r"sweep\.fits\.fz: cannot be read as FITS \(a tile is damaged"):
+        read_fits_table(str(path))

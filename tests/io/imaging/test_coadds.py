@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from astropy.wcs import WCS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lensctl.io.fits.tiles import gzipped_spans, table_bytes
 from lensctl.io.imaging import brick_reader
 from lensctl.io.imaging.bricks import bricks_of
 from lensctl.io.imaging.coadds import Coadds, CoaddSource
@@ -182,6 +184,38 @@ def test_a_damaged_table_of_tiles_is_named(root: Path, tmp_path: Path) -> None:
     assert found.columns["status"] == ["bad_file"]
     assert "1500p020, z" in found.columns["error"][0]
     assert np.isnan(found.images).all()
+
+
+def test_a_damaged_gzipped_file_costs_its_own_rows(tmp_path: Path) -> None:
+    for name in ("1500p020", "0000m005"):
+        make_brick(tmp_path, name, compress=False)
+    for file in tmp_path.rglob("*.fits"):
+        file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    (file,) = tmp_path.rglob("*1500p020-image-r.fits.gz")
+    content = bytearray(file.read_bytes())
+    content[40:60] = bytes(20)
+    file.write_bytes(content)
+    found = cut(tmp_path, pa.concat_tables([objects("1500p020", 1), objects("0000m005", 1)]))
+    assert found.columns["status"] == ["bad_file", None]
+    assert "brick 1500p020, r: damaged compressed data" in found.columns["error"][0]
+
+
+def test_a_damaged_gzipped_tile_fails_no_cutout_and_holds_none_up(tmp_path: Path) -> None:
+    """Cfitsio goes on unpacking it for ever."""
+    make_brick(tmp_path, "1500p020")
+    make_maskbits(tmp_path, "1500p020")
+    (file,) = tmp_path.rglob("*maskbits.fits.fz")
+    image = FitsFile(file).image
+    table = file.read_bytes()[image.data_start : image.data_start + table_bytes(image)]
+    content = bytearray(file.read_bytes())
+    for start, stop in gzipped_spans(image, table)[0].tolist():
+        content[start + 12 : stop] = bytes(stop - start - 12)
+    file.write_bytes(content)
+    found = cut(tmp_path, objects("1500p020", 1), planes=("maskbits",))
+    assert found.columns["status"] == [None]
+    assert (found.planes["maskbits"] == -1).all()
+    assert "maskbits: " in found.columns["error"][0]
 
 
 def test_bands_on_different_grids_are_refused(tmp_path: Path) -> None:

@@ -158,3 +158,32 @@ def test_finished_work_is_known_by_its_step(table, tmp_path):
     write_table(table, path)
     assert made_by(path, STEP.id)
     assert not made_by(path, "another")
+
+
+@pytest.mark.parametrize("kind", ["stream", "file"])
+def test_arrow_with_a_damaged_offset_is_an_error_with_its_name(tmp_path, kind):
+    """Such as ended the process."""
+    texts = pa.table({"galaxy_id": [f"0001p000_{i}" for i in range(9)]})
+    path = tmp_path / "t.arrow"
+    with (pa.ipc.new_stream if kind == "stream" else pa.ipc.new_file)(str(path), texts.schema) as out:
+        out.write_table(texts)
+    offset, next_offset, wrong = ((n).to_bytes(4, "little") for n in (40, 50, 1 << 30))
+    assert path.read_bytes().count(offset + next_offset) == 1
+    path.write_bytes(path.read_bytes().replace(offset + next_offset, wrong + next_offset))
+    with pytest.raises(InputError, match=r"t\.arrow: cannot be read as a table"):
+        read_table(str(path))
+
+
+@pytest.mark.parametrize("ending", ["csv", "ndjson", "parquet", "arrow"])
+def test_bytes_that_are_not_utf_8_are_an_error_with_the_files_name(tmp_path, ending):
+    path = tmp_path / f"t.{ending}"
+    write_table(pa.table({"galaxy_id": ["Müller"], "x": [1.0]}), str(path))
+    path.write_bytes(path.read_bytes().replace("ü".encode(), b"\xff\xff"))
+    with pytest.raises(InputError, match=rf"t\.{ending}: cannot be read as a table"):
+        read_table(str(path))
+
+
+def test_a_columns_name_that_is_not_utf_8_is_an_error_with_the_files_name(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"ra,d\xffc\n1,2\n")
+    with pytest.raises(InputError, match=r"t\.csv: cannot be read as a table"):
+        read_table(str(tmp_path / "t.csv"))

@@ -100,6 +100,25 @@ def test_weights_of_another_architecture_are_refused(tmp_path):
         ({"model": {**CARD.as_dict(), "normalisation": {"kind": "zscale"}}}, "normalisation"),
         ({"model": CARD.as_dict(), "provenance": [{"command": "train"}]}, "provenance"),
         ([], "no 'model' block"),
+        *(
+            ({"model": {**CARD.as_dict(), name: value}}, "'model' block|bands 1|values that are no numbers|no survey")
+            for name, value in (
+                ("members", 0),
+                ("members", 1 << 60),
+                ("members", 1.5),
+                ("crop", "x"),
+                ("crop", None),
+                ("dropout", [1]),
+                ("bands", [1]),
+                ("bands", None),
+                ("layers", 3),
+                ("fold", 7),
+                ("survey", ["x"]),
+                ("arch", {}),
+                ("normalisation", {"kind": "bands", "mean": ["x"], "std": [1.0]}),
+                ("normalisation", []),
+            )
+        ),
     ],
 )
 def test_a_run_json_that_is_none_is_refused(tmp_path, facts, message):
