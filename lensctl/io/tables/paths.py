@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError, LensctlError, first_line
+from lensctl.rules.object_names import refuse_undecoded
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -74,10 +75,17 @@ def found_at(path: str) -> list[tuple[str, str]]:
     A path that exists is that path, whatever characters are in it; else a glob is expanded. A folder yields the parquet
     files below it (names starting with . or _ are skipped).
 
-    Raises InputError if there are none.
+    Raises InputError if there are none, or for a name that is not UTF-8.
     """
     if is_s3(path):
         return _s3_files(path)
+    found = _local_files(path)
+    for file, _ in found:
+        refuse_undecoded(file)
+    return found
+
+
+def _local_files(path: str) -> list[tuple[str, str]]:
     if Path(path).is_dir():
         if (Path(path) / INCOMPLETE).exists():
             raise _incomplete(path)
@@ -90,7 +98,7 @@ def found_at(path: str) -> list[tuple[str, str]]:
     matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
     if not matches:
         raise InputError(f"{path}: no such file", "check the path")
-    return [found for match in matches for found in (found_at(match) if Path(match).is_dir() else [(match, "")])]
+    return [found for match in matches for found in (_local_files(match) if Path(match).is_dir() else [(match, "")])]
 
 
 def base_name(path: str) -> str:
