@@ -130,28 +130,28 @@ def _s3_files(url: str) -> list[tuple[str, str]]:
     prefix = key[: min((key.index(c) for c in "*?[" if c in key), default=len(key))]
     store = s3.object_store(bucket)
     try:
-        if key.rstrip("/"):  # a key that exists is that object, whatever characters are in it
+        if key.rstrip("/"):  # a key that exists is that object or folder, whatever characters are in it
             with suppress(FileNotFoundError):
                 return [(f"s3://{bucket}/{obstore.head(store, key)['path']}", "")]
         folder = key if prefix == key else prefix.rpartition("/")[0]
         keys = sorted(o["path"] for page in obstore.list(store, folder) for o in page)
     except (BaseError, OSError) as error:
         raise s3.unreachable(url, error) from error
-    unfinished = [k.removesuffix(INCOMPLETE) for k in keys if k.rpartition("/")[2] == INCOMPLETE]
-    if prefix != key:
-        found = [k for k in keys if fnmatch.fnmatchcase(k, key)]
-    else:
-        below = key.rstrip("/") + "/"
+    below = key.rstrip("/") + "/"
+    is_folder = prefix == key or any(k.startswith(below) for k in keys)
+    if is_folder:
         found = [
             k for k in keys if k.startswith(below) and k.endswith(".parquet") and not _hidden(Path(k[len(below) :]))
         ]
         found = _pixels_of_hats(found)
-    for unfinished_folder in unfinished:
-        if any(k.startswith(unfinished_folder) for k in found) or (prefix == key and unfinished_folder == below):
-            raise _incomplete(f"s3://{bucket}/{unfinished_folder}")
+    else:
+        found = [k for k in keys if fnmatch.fnmatchcase(k, key)]
+    for unfinished in (k.removesuffix(INCOMPLETE) for k in keys if k.rpartition("/")[2] == INCOMPLETE):
+        if any(k.startswith(unfinished) for k in found) or (is_folder and unfinished == below):
+            raise _incomplete(f"s3://{bucket}/{unfinished}")
     if not found:
         raise InputError(f"{url}: no such object", "check the bucket and the key")
-    folder_given = "" if prefix != key else f"s3://{bucket}/{below}"
+    folder_given = f"s3://{bucket}/{below}" if is_folder else ""
     return [(f"s3://{bucket}/{k}", folder_given) for k in found]
 
 
