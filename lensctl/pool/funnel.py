@@ -19,7 +19,8 @@ def classified(survey: Survey) -> tuple[str, ...]:
 class Funnel:
     """Rows read, removed by each criterion (in the order they are applied) and kept; and the bad files.
 
-    For the kept rows also the number in each class, nulls in critical columns, and duplicate ids.
+    For the kept rows also the number in each class, nulls in critical columns, duplicate ids, and rows at the place of
+    a lens if lenses are read in another unit.
     """
 
     read: int = 0
@@ -29,6 +30,7 @@ class Funnel:
     nulls: int = 0
     repeated: int = 0
     bad: dict[str, str] = field(default_factory=dict)
+    in_units: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Funnel) -> None:
         """Add the counts of another file."""
@@ -40,12 +42,14 @@ class Funnel:
         self.nulls += other.nulls
         self.repeated += other.repeated
         self.bad.update(other.bad)
+        self.in_units.update(other.in_units)
 
 
 def funnel_from(fields: dict[str, Any]) -> Funnel:
     """A funnel read back from JSON."""
     counts = {name: Counter(of) for name, of in fields["counts"].items()}
-    return Funnel(**{**fields, "lost": Counter(fields["lost"]), "counts": counts})
+    counters = {name: Counter(fields.get(name, {})) for name in ("lost", "in_units")}
+    return Funnel(**{**fields, **counters, "counts": counts})
 
 
 def validation(funnel: Funnel, survey: Survey) -> list[tuple[str, float | int, str, bool]]:
