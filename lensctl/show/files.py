@@ -11,7 +11,8 @@ from typing import Any
 
 from lensctl.frozen.gate_results import read_gate_results
 from lensctl.io.fits.header import BLOCK, CARD, Header, data_bytes, read_header
-from lensctl.io.provenance.steps import from_list
+from lensctl.io.fits.tables import PROVENANCE
+from lensctl.io.provenance.steps import Chain, from_json, from_list
 from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.show.description import Description, Rows
@@ -29,11 +30,14 @@ def fits_facts(path: str) -> Description:
     """The HDUs of a FITS file, its identifying cards, and the columns of its tables."""
     rows, columns = [], []
     cards: dict[str, Any] = {}
+    chain: Chain = ()
     for number, (header, whole) in enumerate(_hdus(path)):
         if not whole:
             raise InputError(f"{path}: HDU {number} is cut short", "download it again")
         rows.append((number, str(header.get("EXTNAME", "")), *_shape(header)))
         cards |= {name: header[name] for name in TELLING if name in header and name not in cards}
+        if PROVENANCE in header:
+            chain = from_json(str(header[PROVENANCE]), path)
         if rows[-1][2] == "table":
             columns += [
                 (number, str(header[f"TTYPE{i}"]), str(header[f"TFORM{i}"]), str(header.get(f"TUNIT{i}", "")))
@@ -54,6 +58,7 @@ def fits_facts(path: str) -> Description:
         values,
         listings,
         details,
+        chain,
     )
 
 
