@@ -48,9 +48,14 @@ def far(
 ) -> NDArray[np.bool_]:
     """Whether each position (degrees) is far from the brick it names: (N,) bool, False where the name says nothing."""
     reach = REACH_BRICKS * survey.bricks.size_deg
-    brick_ra, brick_dec = centres(names)
-    across = np.abs((ra - brick_ra + 180.0) % 360.0 - 180.0) * np.cos(np.radians(dec))
-    return (np.abs(dec - brick_dec) > reach) | (across > reach)
+    first = np.flatnonzero(np.concatenate([np.ones(min(len(names), 1), bool), names[1:] != names[:-1]]))
+    lengths = np.diff(first, append=len(names))  # catalogues are in the order of their bricks
+    of_ra, of_dec = centres(names[first])
+    narrowest = np.cos(np.radians(np.minimum(np.abs(of_dec) + reach, 90.0)))
+    brick_ra, brick_dec, narrow = (np.repeat(of_bricks, lengths) for of_bricks in (of_ra, of_dec, narrowest))
+    across = np.abs(ra - brick_ra)
+    across = np.abs(np.minimum(across, 360.0 - across)) * narrow
+    return np.asarray((np.abs(dec - brick_dec) > reach) | (across > reach))
 
 
 def refuse_far(table: pa.Table, where: str, survey: Survey) -> None:

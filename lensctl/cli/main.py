@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from lensctl.cli import report, signals, streams
 from lensctl.rules.errors import InputError, LensctlError, ReaderGone
+from lensctl.rules.object_names import refuse_undecoded
 
 COMMANDS = {
     "sky": "Make a mock survey, laid out like the Legacy Surveys.",
@@ -87,6 +88,8 @@ def _command(argv: list[str]) -> int:
     words = [part for word in argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
     if any(word == "" and before not in TAKE_EMPTY for before, word in itertools.pairwise(["", *words])):
         raise InputError("an argument is empty", "is a shell variable unset?")
+    for word in argv:
+        refuse_undecoded(word)
     name = _named(argv)
     if name in COMMANDS:
         importlib.import_module(f"lensctl.cli.{name}")

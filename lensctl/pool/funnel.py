@@ -20,7 +20,8 @@ def classified(survey: Survey) -> tuple[str, ...]:
 class Funnel:
     """Rows read, removed by each criterion (in the order they are applied) and kept; and the bad files.
 
-    For the kept rows also the number in each class, nulls in critical columns, and duplicate ids.
+    For the kept rows also the number in each class, nulls in critical columns, duplicate ids, and rows at the place of
+    a lens if lenses are read in another unit.
     """
 
     read: int = 0
@@ -30,6 +31,7 @@ class Funnel:
     nulls: int = 0
     repeated: int = 0
     bad: dict[str, str] = field(default_factory=dict)
+    in_units: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Funnel) -> None:
         """Add the counts of another file."""
@@ -41,13 +43,15 @@ class Funnel:
         self.nulls += other.nulls
         self.repeated += other.repeated
         self.bad.update(other.bad)
+        self.in_units.update(other.in_units)
 
 
 def funnel_from(fields: dict[str, Any]) -> Funnel:
     """A funnel read back from JSON; an exception of Python if it is of another shape."""
     counts = {name: _counter(of) for name, of in fields["counts"].items()}
+    counters = {"lost": _counter(fields["lost"]), "in_units": _counter(fields.get("in_units", {}))}
     whole = {name: operator.index(fields[name]) for name in ("read", "kept", "nulls", "repeated")}
-    return Funnel(**{**fields, **whole, "lost": _counter(fields["lost"]), "counts": counts, "bad": dict(fields["bad"])})
+    return Funnel(**{**fields, **whole, **counters, "counts": counts, "bad": dict(fields["bad"])})
 
 
 def _counter(counts: dict[str, Any]) -> Counter[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lensctl.astro.lens_units import refuse_other_units
 from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance.steps import Input, Step, common_survey, extend
 from lensctl.io.reporter import SILENT, Receipt, Reporter
@@ -20,7 +21,6 @@ from lensctl.io.temporary import temporary_folder
 from lensctl.pool.criteria import Criteria, criteria_of
 from lensctl.pool.funnel import Funnel, classes, validation
 from lensctl.pool.growing_pool import PoolWriter, partitions
-from lensctl.pool.lens_units import refuse_other_units
 from lensctl.pool.output import is_alike, put, workplace_of, written
 from lensctl.pool.parts import Part, in_order, repeated_between, select_all
 from lensctl.rules.config import nearest
@@ -127,8 +127,7 @@ def pool(
                 counted = _counted(in_order(_advancing(chosen, advance), files), funnel, parts)
                 finish = written(counted, target, partition_by, kind)
             _show(funnel, criteria, len(ra), report)
-            _refuse(funnel, len(files), skip_bad)
-            refuse_other_units(parts, ra, dec, funnel.lost["near a lens"])
+            _refuse(funnel, len(files), skip_bad, len(ra))
         except InputError:
             if job and not any(folder.iterdir()):
                 job.abandon()
@@ -187,7 +186,7 @@ def _by_spark(
             for one in cluster.each(part, enumerate(files)):
                 funnel.add(one)
             _show(funnel, criteria, len(lenses[0]), report)
-            _refuse(funnel, len(files), skip_bad)
+            _refuse(funnel, len(files), skip_bad, len(lenses[0]))
             place.finish()
         cluster.scan("made", output, ("galaxy_id",))
         counted = cluster.query("SELECT count(*) - count(DISTINCT galaxy_id) AS repeated FROM made")
@@ -220,13 +219,14 @@ def _counted(parts: Iterable[Part], funnel: Funnel, seen: list[Part]) -> Iterato
         yield part
 
 
-def _refuse(funnel: Funnel, files: int, skip_bad: int) -> None:
-    """Raise InputError if too many files are bad, or no row is kept."""
+def _refuse(funnel: Funnel, files: int, skip_bad: int, lenses: int) -> None:
+    """Raise InputError if too many files are bad, no row is kept, or lenses are not in degrees."""
     if len(funnel.bad) > skip_bad:
         first = next(iter(funnel.bad.values()))
         raise InputError(f"{len(funnel.bad)} of {files} files are bad, first {first}", "repair them, or leave them out")
     if not funnel.kept:
         raise InputError("no catalogue row meets the criteria", "the funnel above shows which criteria removed them")
+    refuse_other_units(funnel.in_units, funnel.lost["near a lens"], lenses)
 
 
 def _show(funnel: Funnel, criteria: Criteria, lenses: int, report: Reporter) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from lensctl.astro import geometry
+from lensctl.astro import geometry, lens_units
 from lensctl.io.tables import sweeps
 from lensctl.pool.criteria import Criteria, tests_of
 from lensctl.pool.funnel import Funnel, classified
@@ -59,12 +59,16 @@ def negatives(
     import pyarrow.compute as pc
 
     near = geometry.Neighbourhood(lens_ra, lens_dec, criteria.exclude_arcsec) if len(lens_ra) else None
+    readings = lens_units.other_readings(lens_ra, lens_dec)
+    elsewhere = {unit: geometry.Neighbourhood(*at, lens_units.SAME_ARCSEC) for unit, at in readings.items()}
     keep = functools.partial(_keep, scan=scan, criteria=criteria, near=near, funnel=funnel)
     survey = criteria.survey
     for rows in _joined(scan.measured(keep, criteria.columns)):
         table = derived.with_derived(rows, survey)
         funnel.read = scan.read
         funnel.kept += table.num_rows
+        for unit, places in elsewhere.items():
+            funnel.in_units[unit] += int(places.holds(table["ra"].to_numpy(), table["dec"].to_numpy()).sum())
         funnel.nulls += sum(table[name].null_count for name in critical_columns(survey) if name in table.column_names)
         for name in classified(survey):
             if name in table.column_names:

@@ -87,11 +87,17 @@ def read_config(path: Path, known: Iterable[str]) -> dict[str, Any]:
             base = {"0o": 8, "0x": 16}.get(text[:2], 10)
             return int(text if base == 10 else text[2:], base)
 
+        def construct_yaml_str(self, node: yaml.ScalarNode) -> str:
+            text = str(self.construct_scalar(node))
+            text.encode()  # "\ud800" is half a character
+            return text
+
     Strict.yaml_implicit_resolvers = {}
     for name, (pattern, first) in YAML_VALUES.items():
         letters = [*first, ""] if name == "null" else list(first)
         Strict.add_implicit_resolver(f"tag:yaml.org,2002:{name}", re.compile(f"(?:{pattern})$"), letters)
     Strict.add_constructor("tag:yaml.org,2002:int", Strict.construct_yaml_int)
+    Strict.add_constructor("tag:yaml.org,2002:str", Strict.construct_yaml_str)
 
     try:
         with Path(path).open("rb") as file:

@@ -34,8 +34,15 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u206
 
 
 def printable(text: str) -> str:
-    """A text in which characters that a terminal would obey are written as their codes, such as \\x1b."""
-    return _UNSEEN.sub(lambda found: repr(found[0])[1:-1], text)
+    """A text in which characters that a terminal would obey are written as their codes, such as \\x1b.
+
+    So are bytes of a name on disk that are not UTF-8, which Python keeps as surrogates.
+    """
+    return _UNSEEN.sub(lambda found: _code(found[0]), text)
+
+
+def _code(letter: str) -> str:
+    return f"\\x{ord(letter) & 0xFF:02x}" if "\udc80" <= letter <= "\udcff" else repr(letter)[1:-1]
 
 
 class LensctlError(Exception):

@@ -1,4 +1,4 @@
-"""Object names below a folder or prefix: which are safe on any disk, which clash, which are selected."""
+"""Names of files and objects: which can be read and are safe on any disk, which clash, which are selected."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import fnmatch
 import re
 import unicodedata
 from collections.abc import Sequence
+
+from lensctl.rules.errors import InputError, printable
 
 LONGEST_NAME_BYTES = 255
 SYNC = ".lensctl-sync"
@@ -36,6 +38,14 @@ def problem(key: str) -> str:
     if len(encoded) > LONGEST_NAME_BYTES and any(len(part.encode()) > LONGEST_NAME_BYTES for part in parts):
         return f"has a part longer than {LONGEST_NAME_BYTES} bytes"
     return ""
+
+
+def refuse_undecoded(name: str) -> None:
+    """Raise InputError for an argument or a name on disk that is not UTF-8, which no table, store or bucket holds."""
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"'{printable(name)}' is not UTF-8", "rename it: names are UTF-8 here") from error
 
 
 _NOT_DATA = re.compile(rf"(?:^|/)(?:{re.escape(SYNC)}[^/]*|\.[^/]+\.part)(?:/|$)")

@@ -31,10 +31,13 @@ from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.strata import parse_strata
 from lensctl.rules.survey import Survey
+from lensctl.sample.near_lenses import refuse_other_units
 from lensctl.sample.planning import CHOSEN, NEEDED, Plan, plan
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from lensctl.io.tables.spark import Cluster
 
@@ -104,7 +107,7 @@ def sample(
         raise InputError(f"no engine '{engine}'", f"use {' or '.join(ENGINES)}")
     if not dry_run:
         refuse_outputs(output, strata, overwrite)
-    wanted, avoid, sources = _lenses(positives, listed(lenses))
+    wanted, avoid, given, sources = _lenses(positives, listed(lenses))
     chain = chain_of(wanted, positives)
     of = common_survey(survey, chain, chain_at(pool))
     by = parse_strata(stratification_bins) if stratification_bins else dict(of.strata)
@@ -124,6 +127,7 @@ def sample(
             lenses=avoid,
             exclude_arcsec=exclude_arcsec,
         )
+        refuse_other_units(database, *given)
         _show(planned, report, strict=strict, explain=explain)
         made = {
             "command": "sample",
@@ -166,8 +170,10 @@ def _begin(
     return database, database.scan("pool", pool, format if pool == "-" else None, columns=columns, located=True)
 
 
-def _lenses(positives: str, lenses: Sequence[str]) -> tuple[pa.Table, pa.Table, tuple[Input, ...]]:
-    """The positives; the positions to avoid (positives and all lens catalogues); and the provenance inputs."""
+def _lenses(
+    positives: str, lenses: Sequence[str]
+) -> tuple[pa.Table, pa.Table, tuple[NDArray[np.float64], NDArray[np.float64]], tuple[Input, ...]]:
+    """The positives; positions to avoid, of positives and lenses; those of the lenses alone; the provenance inputs."""
     import numpy as np
     import pyarrow as pa
 
@@ -175,10 +181,12 @@ def _lenses(positives: str, lenses: Sequence[str]) -> tuple[pa.Table, pa.Table, 
     wanted = conform(read, positives, survey_of(chain_of(read, positives)))
     schema.require(wanted, "ra", "dec", where=positives)
     schema.refuse_bad_positions(wanted, where=positives)
-    ra, dec, sources = lens_catalogs.positions([positives, *map(str, lenses)])
-    avoid = pa.table({"ra": np.r_[wanted["ra"].to_numpy(), ra], "dec": np.r_[wanted["dec"].to_numpy(), dec]})
+    own_ra, own_dec, _ = lens_catalogs.positions([positives])
+    ra, dec, sources = lens_catalogs.positions(lenses)
+    every = {"ra": [wanted["ra"].to_numpy(), own_ra, ra], "dec": [wanted["dec"].to_numpy(), own_dec, dec]}
+    avoid = pa.table({axis: np.concatenate(values) for axis, values in every.items()})
     own = step_input("positives", positives, digests.of_table(read), chain_of(read, positives))
-    return wanted, avoid, (own, *sources[1:])
+    return wanted, avoid, (ra, dec), (own, *sources)
 
 
 def _show(planned: Plan, report: Reporter, *, strict: bool, explain: bool) -> None:

@@ -10,13 +10,15 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from lensctl.io.tables.declared_types import fitted
 from lensctl.rules import sampling_rule, schema
 from lensctl.rules.confusers import POOLS
 from lensctl.rules.errors import InputError
 from lensctl.rules.strata import Division, divisions, strata_of, text_sql
+from lensctl.sample.engine import CANDIDATES, Engine
+from lensctl.sample.near_lenses import exclude_near
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,9 +28,6 @@ NEEDED = ("galaxy_id", "pool", "ra", "dec")
 
 CHOSEN = "chosen"
 """Name of the table of selected rows."""
-
-CANDIDATES = "candidates"
-"""Name of the pool's rows with their strata: no column of the pool's meets a name of the rule's there."""
 
 COUNTS = (
     "positives",
@@ -42,39 +41,7 @@ COUNTS = (
 )
 """Columns of the table of strata, besides the strata."""
 
-ZONES_PER_DEGREE = 120  # declination zones of 30 arcsec, wider than usual exclusion radii
-NOWHERE = 1 << 30  # zone of invalid positions
 MARGIN_SIGMA = 8.0  # margin of the key threshold, in standard deviations of a binomial draw
-
-
-class Engine(Protocol):
-    """SQL engine in which the pool's NEEDED columns, and those of the strata, are registered as `pool`.
-
-    Attributes
-    ----------
-    locator : tuple of str
-        Columns of `pool` that identify a row.
-    hash64 : str
-        Name of the engine's 64-bit text hash function.
-    """
-
-    locator: tuple[str, ...]
-    hash64: str
-
-    def identifier(self, name: str) -> str:
-        """A column's name as SQL has it, whatever characters are in it."""
-
-    def view(self, name: str, sql: str) -> None:
-        """Register the rows of a statement under a name."""
-
-    def register(self, name: str, table: pa.Table) -> None:
-        """Register a small table under a name."""
-
-    def keep(self, name: str, sql: str) -> None:
-        """Run a statement once and keep its rows under a name."""
-
-    def query(self, sql: str) -> pa.Table:
-        """Result of a statement that returns few rows."""
 
 
 @dataclass(frozen=True)
@@ -226,54 +193,6 @@ def _refuse_bad_ids(engine: Engine) -> None:
         raise InputError(
             f"pool: {count} values of 'galaxy_id' occur in more than one row: {', '.join(some)}", "keep one of each"
         )
-
-
-def exclude_near(engine: Engine, lenses: pa.Table | None, radius_arcsec: float, strata: Sequence[str]) -> int:
-    """Create table `near`: candidates within a radius of any lens, with their strata; returns their number.
-
-    Rows and lenses are joined by declination zone (an equality join), then by true separation. Rows with an invalid
-    position go to a zone of their own.
-
-    Raises InputError if there are such rows.
-    """
-    import numpy as np
-    import pyarrow as pa
-
-    columns = ", ".join((*engine.locator, *strata, "pool"))
-    if lenses is None:
-        engine.keep("near", f"SELECT {columns} FROM {CANDIDATES} WHERE 1 = 0")
-        return 0
-    reach = math.ceil(radius_arcsec / 3600 * ZONES_PER_DEGREE)
-    steps = np.arange(-reach, reach + 1)
-    ra, dec = (lenses[axis].to_numpy() for axis in ("ra", "dec"))
-    zone = (np.floor(dec * ZONES_PER_DEGREE).astype(np.int64)[:, None] + steps).ravel()
-    zoned = {"lens_ra": np.repeat(ra, len(steps)), "lens_dec": np.repeat(dec, len(steps)), "zone": zone}
-    nowhere = {"lens_ra": 0.0, "lens_dec": 0.0, "zone": NOWHERE}
-    engine.register("lens", pa.table({name: pa.array(np.append(zoned[name], nowhere[name])) for name in zoned}))
-    half_chord_squared = math.sin(math.radians(radius_arcsec / 3600) / 2) ** 2
-    engine.keep(
-        "near",
-        f"SELECT DISTINCT {columns}, zone = {NOWHERE} AS nowhere\n"
-        f"FROM (SELECT *, CASE WHEN ra >= 0 AND ra <= 360 AND dec >= -90 AND dec <= 90 AND {_numbers('ra', 'dec')}\n"
-        f"    THEN CAST(floor(dec * {ZONES_PER_DEGREE}) AS BIGINT) ELSE {NOWHERE} END AS zone\n"
-        f"    FROM {CANDIDATES}) AS placed\n"
-        f"JOIN lens USING (zone)\n"
-        f"WHERE zone = {NOWHERE} OR pow(sin(radians(dec - lens_dec) / 2), 2)\n"
-        f"    + cos(radians(dec)) * cos(radians(lens_dec)) * pow(sin(radians(ra - lens_ra) / 2), 2)"
-        f" <= {half_chord_squared:.17e}",
-    )
-    counts = engine.query("SELECT nowhere, count(*) AS n FROM near GROUP BY nowhere").to_pylist()
-    number = {row["nowhere"]: row["n"] for row in counts}
-    if number.get(True):
-        raise InputError(
-            f"pool: {number[True]} rows have a position that is null, NaN or out of range", "remake the pool"
-        )
-    return int(number.get(False, 0))
-
-
-def _numbers(*columns: str) -> str:
-    """SQL condition that columns are not NaN, explicit because parquet statistics, which DuckDB uses, omit NaN."""
-    return " AND ".join(f"NOT isnan(CAST({column} AS DOUBLE))" for column in columns)
 
 
 def _counts(engine: Engine, table: str, strata: Sequence[str]) -> Counter[tuple[tuple[str, ...], str]]:

@@ -12,8 +12,8 @@ from typing import Any
 from lensctl.frozen.gate_results import read_gate_results
 from lensctl.io.fits.header import BLOCK, CARD, MOST_AXES, Header, count_of, data_bytes, read_header
 from lensctl.io.fits.table_columns import MOST_COLUMNS
-from lensctl.io.fits.tables import fits_errors
-from lensctl.io.provenance.steps import from_list
+from lensctl.io.fits.tables import PROVENANCE, fits_errors
+from lensctl.io.provenance.steps import Chain, from_json, from_list
 from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.show.description import Description, Rows
@@ -36,11 +36,14 @@ def fits_facts(path: str) -> Description:
 def _fits_facts(path: str) -> Description:
     rows, columns = [], []
     cards: dict[str, Any] = {}
+    chain: Chain = ()
     for number, (header, whole) in enumerate(_hdus(path)):
         if not whole:
             raise InputError(f"{path}: HDU {number} is cut short", "download it again")
         rows.append((number, str(header.get("EXTNAME", "")), *_shape(header)))
         cards |= {name: header[name] for name in TELLING if name in header and name not in cards}
+        if PROVENANCE in header:
+            chain = from_json(str(header[PROVENANCE]), path)
         if rows[-1][2] == "table":
             columns += [
                 (number, *(str(header.get(f"{card}{i}", "")) for card in ("TTYPE", "TFORM", "TUNIT")))
@@ -61,6 +64,7 @@ def _fits_facts(path: str) -> Description:
         values,
         listings,
         details,
+        chain,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 
-from lensctl.io.storage.s3 import is_s3
+from lensctl.io.storage.s3 import exists, is_s3
 from lensctl.rules.errors import InputError
 from lensctl.sync.bucket import Bucket
 from lensctl.sync.disk import Disk
@@ -15,13 +15,14 @@ from lensctl.sync.object_store import ObjectStore
 def open_object_store(path: str, *, target: bool = False) -> ObjectStore:
     """The object store at a path: a folder or `s3://bucket/prefix`, and for a source also a file or a glob.
 
+    What exists is that file, folder, object or prefix, whatever characters are in its name.
+
     Raises InputError for a pipe, a target that is a file, and a url without a bucket.
     """
-
     if path == "-":
         raise InputError("sync does not work with pipes", "name a folder or s3://bucket/prefix")
     root, pattern = path, ""
-    if not target and glob.has_magic(path) and not os.path.lexists(path):
+    if not target and glob.has_magic(path) and not (exists(path) if is_s3(path) else os.path.lexists(path)):
         root, pattern = split_glob(path)
     if is_s3(root):
         return Bucket(root, pattern, target=target)

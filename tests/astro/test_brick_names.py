@@ -42,6 +42,13 @@ def test_what_lies_in_its_brick_is_never_far(ra, row, above, beside):
     assert brick_names.far(np.array([name.encode()]), here[0], here[1] + 0.8, LS_DR10).any()
 
 
+def test_rows_are_judged_each_by_its_own_brick_in_any_order():
+    names = np.array([b"0109p255", b"0109p255", b"3599p255", b"0109p255", b"tile7"])
+    ra, dec = np.array([10.9, 359.9, 0.1, 1450.9, 90.0]), np.full(5, 25.5)
+    assert brick_names.far(names, ra, dec, LS_DR10).tolist() == [False, True, False, True, False]
+    assert brick_names.far(names[:0], ra[:0], dec[:0], LS_DR10).tolist() == []
+
+
 def table(factor_ra: float = 1.0, factor_dec: float = 1.0) -> pa.Table:
     ra, dec = np.linspace(149.8, 150.2, 9), np.linspace(1.9, 2.1, 9)
     names = pa.array([f"{10 * x:04.0f}p{10 * y:03.0f}" for x, y in zip(ra, dec, strict=True)])

@@ -111,6 +111,7 @@ BAD = {
     "empty": (table().slice(0, 0), [], "no rows"),
     "unknown brick": (table(galaxy_id=["x", "y"]), [], "its brick is not known"),
     "no root": (table(), ["--root", "nowhere"], "nowhere: no such folder"),
+    "a layer without a release": (table(), ["--root", "survey", "--layer", "ls_dr9"], "ls_dr9 names no release"),
     "a root of something else": (table(), ["--root", "."], "holds no coadd/"),
     "no source": (table(), ["--source", "heaven"], "no source 'heaven'"),
     "no codec": (table(), ["--codec", "gzip"], "no codec 'gzip'"),

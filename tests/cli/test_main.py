@@ -14,6 +14,7 @@ import pytest
 from lensctl.cli.main import COMMANDS, NETWORK_PACKAGES, main
 from lensctl.io.tables.files import read_table, write_table
 from tests.toys import catalogs as toys
+from tests.toys.pixels import images, make_store
 
 BIN = Path(sys.executable).parent
 WITHOUT_TORCH = f"""
@@ -185,3 +186,61 @@ def test_too_little_memory_is_a_sentence(monkeypatch, capsys):
 def test_an_empty_word_is_taken_by_the_options_that_say_so(line, refused, capsys):
     assert main(line) == 2  # none of these files is there
     assert ("an argument is empty" in capsys.readouterr().err) == refused
+
+
+NAMED = {  # a command line with one path, @, of each
+    "sky": "sky @",
+    "crossmatch": "crossmatch @ t.fits o.parquet",
+    "pool": "pool sweep.fits o.parquet --lenses @",
+    "sample": "sample @ o.parquet --positives p.parquet",
+    "cutout": "cutout t.parquet o.zarr --npz @",
+    "pack": "pack @ o.zarr",
+    "export": "export s.zarr @",
+    "sync": "sync @ mirror",
+    "manifest": "manifest m.parquet --positives p.parquet @ --negatives n.parquet n.zarr",
+    "gate": "gate weights @",
+    "train": "train m.parquet run --root @",
+    "score": "score run @ scores.parquet",
+    "evaluate": "evaluate s.parquet @",
+    "freeze": "freeze run frozen --evaluation @ --gates g.jsonl",
+    "verify": "verify frozen --key @",
+    "emr": "emr submit --staging s3://b/s -- sample @ o.parquet",
+    "show": "show @",
+    "doctor": "doctor --config @",
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_path_that_is_not_utf8_is_refused_by_every_command(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([os.fsdecode(word.replace("@", "caf\xe9.p").encode("latin-1")) for word in NAMED[name].split()]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "error: 'caf\\xe9.p' is not UTF-8\n  fix: rename it: names are UTF-8 here\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("line", ["show f", "show f/*.parquet", "sample f o.parquet --positives p.parquet",
+                                  "pack npz o.zarr", "show npz", "sync f mirror"])  # fmt: skip
+def test_a_name_found_in_a_folder_that_is_not_utf8_is_refused(line, tmp_path, monkeypatch, capsys):
+    name = os.fsdecode(b"caf\xe9")
+    write_table(toys.pool(20), str(tmp_path / "p.parquet"))
+    for file in (f"f/{name}/a.parquet", f"f/{name}.parquet", f"npz/{name}.npz"):
+        (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / file).write_bytes((tmp_path / "p.parquet").read_bytes())
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
+    assert main(line.split()) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 2)
+    assert re.match(r"error: .*caf\\(xe9|udce9)\S*' is not UTF-8", err), err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_store_in_a_folder_that_is_not_utf8_is_refused(tmp_path, monkeypatch, capsys):
+    (tmp_path / "utf8").mkdir()
+    make_store(tmp_path / "utf8/a.zarr", images(3))
+    folder = (tmp_path / "utf8").rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    monkeypatch.chdir(folder)
+    assert main(["export", "a.zarr", "npz", "--workers", "1"]) == 2
+    assert re.match(r"error: '.*/caf\\xe9/a.zarr/images' is not UTF-8\n", capsys.readouterr().err)
+    assert not (folder / "npz").exists()

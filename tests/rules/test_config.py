@@ -36,6 +36,7 @@ def test_settings_come_as_they_are_with_dashes_as_underscores(tmp_path):
         ("epochs: " + "[" * 2000 + "]" * 2000, "not valid YAML"),
         ("epochs: " + "9" * 5000, "not valid YAML"),
         ("epochs: !!int abc", "not valid YAML"),
+        ('epochs: "\\ud800"', "not valid YAML"),
         ("epochs: !!timestamp foo", "not valid YAML"),
         ("[a, b]: 1", "not valid YAML"),
         ("{a: 1}: 2", "not valid YAML"),

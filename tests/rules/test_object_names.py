@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lensctl.rules import object_names
+from lensctl.rules.errors import InputError
 from tests.toys.sync import NOTE
 
 
@@ -32,6 +33,14 @@ def test_each_kind_of_bad_name_has_a_problem(key):
 @pytest.mark.parametrize("key", ["a", "a/b", "...", "..a", "a..b/c.", "Søren's 100% #1 + x.npz", "x" * 255, "~", "-rf"])
 def test_unusual_names_are_names(key):
     assert object_names.problem(key) == ""
+
+
+def test_a_name_that_is_not_utf8_is_refused_with_its_bytes():
+    with pytest.raises(InputError, match=r"^'caf\\xe9/a.csv' is not UTF-8"):
+        object_names.refuse_undecoded(os.fsdecode(b"caf\xe9/a.csv"))
+    with pytest.raises(InputError, match=r"^'\\ud800' is not UTF-8"):
+        object_names.refuse_undecoded("\ud800")
+    object_names.refuse_undecoded("café/a.csv")
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.astro import geometry
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.io.tables.scanned import ROW
 from lensctl.io.tables.sql import Database
 from lensctl.rules import sampling_rule
 from lensctl.rules.errors import InputError
 from lensctl.rules.strata import divisions, parse_strata
-from lensctl.sample.planning import CANDIDATES, CHOSEN, NEEDED, Plan, exclude_near, plan
+from lensctl.sample.planning import CHOSEN, NEEDED, Plan, plan
 from tests.toys import catalogs as toys
 
 BINS = {"nobs_z_bin": ("3-5", "6-10", "11+"), "type": ("SER", "DEV", "REX")}
@@ -131,27 +130,6 @@ def test_all_columns_of_the_pool_are_kept():
     drawn = run()
     assert drawn.rows.column_names == [*POOL.column_names, "sampling_weight"]
     assert drawn.rows.drop_columns(["sampling_weight"]).schema.types == POOL.schema.types
-
-
-def test_nothing_near_a_lens_is_drawn_wherever_it_lies():
-    """Lenses put 10.9 and 11.1 arcsec from pool rows, at RA 0 and near a pole too."""
-    near_zero = toys.pool(300, 5, ra=359.99999 - 4.0, dec=80.0)
-    near_zero = near_zero.set_column(
-        near_zero.schema.get_field_index("ra"),
-        "ra",
-        pa.array(np.where(np.arange(near_zero.num_rows) % 2, 359.9999, 0.0)),
-    )
-    for pool in (POOL, near_zero):
-        ra, dec = pool["ra"].to_numpy(), pool["dec"].to_numpy()
-        for offset, expected in ((10.9, True), (11.1, False)):
-            lenses = pa.table({"ra": ra, "dec": dec + offset / 3600})
-            _, separation = geometry.nearest(ra, dec, lenses["ra"].to_numpy(), lenses["dec"].to_numpy())
-            expected_near = int((separation <= 11.0).sum())
-            with Database() as database:
-                database.register(CANDIDATES, pool, located=True)
-                found = exclude_near(database, lenses, 11.0, ())
-            assert found == expected_near
-            assert (found >= pool.num_rows * 0.9) or not expected
 
 
 def test_the_table_of_strata_adds_up():

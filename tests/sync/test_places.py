@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lensctl.io.storage import s3
 from lensctl.rules.errors import InputError
 from tests.toys.sync import run, tree
 
@@ -19,3 +20,24 @@ def test_a_file_is_no_target(source, tmp_path):
     (tmp_path / "file").write_bytes(b"1")
     with pytest.raises(InputError, match="is a file"):
         run(source, tmp_path / "file")
+
+
+def test_a_key_or_prefix_that_exists_is_that_one_and_another_is_a_glob(tmp_path, bucket):
+    for key in ("a[1].txt", "a1.txt", "d?*/x [y].txt", "d?*/z", "dab/z"):
+        s3.client().put_object(Bucket=bucket, Key=key, Body=key.encode())
+    for source, found in {
+        "a[1].txt": ["a[1].txt"],
+        "a[12].txt": ["a1.txt"],
+        "d?*": ["x [y].txt", "z"],
+        "d?*/x [y].txt": ["x [y].txt"],
+        "d?*/z": ["z"],
+        "d?b/*": ["dab/z"],
+    }.items():
+        target = tmp_path / source.replace("/", ",")
+        run(f"s3://{bucket}/{source}", target)
+        copied = tree(target)
+        assert list(copied) == found, source
+        assert all(body.decode().endswith(key) for key, body in copied.items())
+    run(f"s3://{bucket}/d?*", f"s3://{bucket}/[to]")
+    run(f"s3://{bucket}/[to]", tmp_path / "back")
+    assert list(tree(tmp_path / "back")) == ["x [y].txt", "z"]

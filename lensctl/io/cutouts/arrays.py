@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lensctl.io.cutouts.layout import ALIGNED, CODECS, DIMENSIONS, GROUP, PIXELS, Layout
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError, ServiceError
+from lensctl.rules.object_names import refuse_undecoded
 
 FILE_READS = 8  # concurrent; more would only wait for the same disks
 
@@ -87,7 +88,7 @@ def open_array(path: str, *, read: bool = False) -> Any:
     Raises
     ------
     InputError
-        No complete array there.
+        No complete array there, or below a folder whose name is not UTF-8.
     """
     import tensorstore
 
@@ -100,7 +101,9 @@ def open_array(path: str, *, read: bool = False) -> Any:
 
 def _kvstore(path: str) -> dict[str, Any]:
     if not is_s3(path):
-        return {"driver": "file", "path": os.path.realpath(path)}  # the driver rejects paths with ..
+        real = os.path.realpath(path)  # the driver rejects paths with ..
+        refuse_undecoded(real)
+        return {"driver": "file", "path": real}
     from lensctl.io.storage import s3
 
     bucket, key = s3.split_url(path)

@@ -19,6 +19,7 @@ from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.provenance.steps import Chain, from_json, to_json
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
+from lensctl.rules.object_names import refuse_undecoded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -281,13 +282,15 @@ def root_of(manifest: str, root: str | Path | None) -> str:
 
 
 def npz_files(folder: str | Path) -> list[Path]:
-    """The .npz files of a folder, in name order; InputError if there are none."""
+    """The .npz files of a folder, in name order; InputError if there are none, or for a name that is not UTF-8."""
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: no such store or folder of .npz", "check the path")
     with os.scandir(folder) as entries:
         names = sorted(e.name for e in entries if e.name.endswith(".npz") and not e.name.startswith("."))
     if not names:
         raise InputError(f"{folder}: holds no .npz files", "name a cutout store, or a folder of .npz")
+    for name in names:
+        refuse_undecoded(name)
     return [Path(folder) / name for name in names]
 
 

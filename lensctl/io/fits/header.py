@@ -88,9 +88,13 @@ def _refuse_impossible(header: Header, size: int, shape: tuple[int, ...], tile: 
 
 
 def read_header(file: BinaryIO) -> tuple[Header, int]:
-    """Read the header at a file's position; returns its cards and length in bytes. ValueError if it has no END."""
+    """Read the header at a file's position; returns its cards and length in bytes. ValueError if it has no END.
+
+    A text is as long as the CONTINUE cards behind it make it.
+    """
     header: Header = {}
-    length = 0
+    more: dict[str, list[str]] = {}
+    length, name = 0, ""
     while True:
         block = file.read(BLOCK)
         if len(block) < BLOCK:
@@ -103,11 +107,15 @@ def read_header(file: BinaryIO) -> tuple[Header, int]:
         for at in range(0, BLOCK, CARD):
             key = block[at : at + 8]
             if key == b"END     ":
-                return header, length
+                return header | {name: _joined(header[name], texts) for name, texts in more.items()}, length
             if block[at + 8 : at + 10] == b"= ":
                 name = key.rstrip().decode("ascii", "replace")
-                if name not in header:
+                if name in header:
+                    name = ""
+                else:
                     header[name] = _value(block[at + 10 : at + CARD].decode("ascii", "replace"))
+            elif key == b"CONTINUE" and name:
+                more.setdefault(name, []).append(str(_value(block[at + 10 : at + CARD].decode("ascii", "replace"))))
 
 
 def count_of(header: Header, key: str, default: int | None = None) -> int:
@@ -138,6 +146,13 @@ def data_bytes(header: Header) -> int:
         raise ValueError(f"BITPIX is {str(bits)[:20]}")
     count = math.prod(count_of(header, f"NAXIS{axis}") for axis in range(1, axes + 1))
     return abs(int(bits)) // 8 * count_of(header, "GCOUNT", 1) * (count_of(header, "PCOUNT", 0) + count)
+
+
+def _joined(value: str | float, texts: list[str]) -> str | float:
+    """A text that goes on in further ones: each of them but the last ends with &."""
+    if not isinstance(value, str) or not value.endswith("&"):
+        return value
+    return "".join(text.removesuffix("&") for text in (value, *texts[:-1])) + texts[-1]
 
 
 @functools.lru_cache(maxsize=4096)  # files share most of their cards

@@ -62,13 +62,12 @@ class FitsColumn:
         import numpy as np
         import pyarrow as pa
 
-        stored = np.array(stored)  # of its own: the file's buffer is filled again
+        numbers = stored.astype(stored.dtype.newbyteorder("="))  # a copy: the file's buffer is filled again
         if self.kind == "A":
-            return _text(stored)
+            return _text(numbers)
         if self.kind == "L":
-            letters = stored.view(np.uint8)
+            letters = numbers.view(np.uint8)
             return pa.array(letters == ord("T"), mask=(letters != ord("T")) & (letters != ord("F")))
-        numbers = stored.astype(stored.dtype.newbyteorder("="), copy=False)
         unknown = None if self.null is None else numbers == self.null
         if (self.scale, self.zero) == (1, OTHER_SIGN.get(self.kind)):
             sign = numbers.dtype.type(1 if self.kind == "B" else -1) << (8 * numbers.itemsize - 1)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from lensctl.io.fits.header import BLOCK, Header, count_of, data_bytes, read_header
 from lensctl.io.fits.packed_tables import GZIP_MAGIC, as_unpacked, is_packed, packed_tiles
 from lensctl.io.fits.table_columns import FitsColumn, columns_of
+from lensctl.io.provenance.steps import KEY
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.temporary import temporary_folder
 from lensctl.rules import schema
@@ -35,6 +36,8 @@ BATCH_BYTES = 8 << 20
 SKIPPED_BYTES = 1 << 20
 UNIT = b"unit"
 """Where the field of a column keeps the unit that the file gives."""
+PROVENANCE = "LENSCTL"
+"""Keyword of a table's provenance, as one line of JSON."""
 
 
 class FitsBatch:
@@ -105,11 +108,14 @@ class Reading:
         Its columns, in lower case; vector columns are skipped.
     units : dict
         Unit of each column that has one, as the file spells it.
+    provenance : bytes
+        What lensctl wrote of it; empty for others' tables.
     """
 
     def __init__(self, path: str, file: Any, header: Header, found: RowLayout, hashed: _HashedFile) -> None:
         self.names = tuple(found.columns)
         self.units = {name: column.unit for name, column in found.columns.items() if column.unit}
+        self.provenance = str(header.get(PROVENANCE, "")).encode()
         self._path, self._file, self._header, self._layout, self._hashed = path, file, header, found, hashed
 
     def batches(self, names: Sequence[str]) -> Iterator[FitsBatch]:
@@ -281,4 +287,5 @@ def read_fits_table(path: str, columns: Sequence[str] | None = None) -> pa.Table
             [pa.table({name: batch.column(name) for name in names}) for batch in table.batches(names)]
         )
         units = {name: {UNIT: unit} for name, unit in table.units.items()}
-        return rows.cast(pa.schema([field.with_metadata(units.get(field.name)) for field in rows.schema]))
+        fields = [field.with_metadata(units.get(field.name)) for field in rows.schema]
+        return rows.cast(pa.schema(fields, {KEY: table.provenance} if table.provenance else None))

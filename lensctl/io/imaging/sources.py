@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lensctl.io.cutouts.layout import Layout
+from lensctl.io.imaging.bricks import release_of_layer
 from lensctl.io.imaging.source import CutoutSource
 from lensctl.io.provenance.steps import Chain, Input
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import Survey
+from lensctl.rules.survey import LS_DR10, Survey
 
 PUBLIC_VIEWER = "https://www.legacysurvey.org/viewer"
 USUAL_ROWS_PER_SECOND = 20.0
@@ -85,6 +86,11 @@ def _coadd(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSour
 
     if options.root is None:
         raise InputError("no folder of coadds is given", "add --root FOLDER, the one that holds coadd/")
+    if options.layer and release_of_layer(options.layer) is None:
+        raise InputError(
+            f"--layer {options.layer} names no release, by which coadds are told apart",
+            f"name one, such as {LS_DR10.layer}, or leave out --layer",
+        )
     source = CoaddSource(
         options.root,
         layout.size,

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from xml.parsers.expat import ExpatError
 
-from lensctl.io.fits.tables import UNIT
+from lensctl.io.fits.tables import PROVENANCE, UNIT
+from lensctl.io.provenance.steps import KEY
 from lensctl.rules import schema as declared
 from lensctl.rules.errors import InputError, first_line
 
@@ -27,26 +28,31 @@ def from_votable(data: bytes) -> pa.Table:
     """The first table of a VOTable; columns of arrays are skipped. ValueError if it is damaged."""
     from astropy.io import votable
 
-    return _read(lambda: votable.parse_single_table(io.BytesIO(data)).to_table(use_names_over_ids=True))
+    def read() -> tuple[Any, str]:
+        found = votable.parse_single_table(io.BytesIO(data))
+        provenance = [info.value for info in found.infos if info.name == KEY.decode()]
+        return found.to_table(use_names_over_ids=True), "".join(provenance[:1])
+
+    return _read(read)
 
 
 def from_ecsv(data: bytes) -> pa.Table:
     """The table of an ECSV file; columns of arrays are skipped. ValueError if it is damaged."""
     from astropy.io import ascii as text_tables
 
-    return _read(lambda: text_tables.read(data.decode(), format="ecsv"))
+    return _read(lambda: (text_tables.read(data.decode(), format="ecsv"), ""))
 
 
 def _read(read: Any) -> pa.Table:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _as_arrow(read())
+            return _as_arrow(*read())
     except BROKEN as error:
         raise ValueError(first_line(error)) from error
 
 
-def _as_arrow(table: Any) -> pa.Table:
+def _as_arrow(table: Any, provenance: str) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
@@ -65,12 +71,13 @@ def _as_arrow(table: Any) -> pa.Table:
         unit = getattr(column, "unit", None)
         arrays.append(array)
         fields.append(pa.field(name, array.type, metadata={UNIT: str(unit)} if unit else None))
-    return pa.table(arrays, schema=pa.schema(fields))
+    return pa.table(arrays, schema=pa.schema(fields, {KEY: provenance.encode()} if provenance else None))
 
 
 def to_votable(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:
-    """Write rows as a VOTable."""
+    """Write rows as a VOTable, with their provenance in an INFO of the table."""
     from astropy.io.votable import from_table
+    from astropy.io.votable.tree import Info
     from astropy.table import MaskedColumn, Table
 
     made = Table()
@@ -79,12 +86,18 @@ def to_votable(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) 
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of units that the standard does not list, such as nanomaggy
-        from_table(made).to_xml(buffer, tabledata_format="binary2")
+        document = from_table(made)
+        if KEY in (schema.metadata or {}):
+            document.get_first_table().infos.append(Info(name=KEY.decode(), value=schema.metadata[KEY].decode()))
+        document.to_xml(buffer, tabledata_format="binary2")
     file.write(buffer.getvalue())
 
 
 def to_fits(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:
-    """Write rows as a FITS table; a missing number is NaN or TNULL, a missing text is blank."""
+    """Write rows as a FITS table; a missing number is NaN or TNULL, a missing text is blank.
+
+    Provenance is in the header, in CONTINUE cards.
+    """
     import numpy as np
     from astropy.io import fits
 
@@ -109,8 +122,10 @@ def to_fits(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> 
                 raise InputError(f"column '{field.name}' has nulls and {null}, FITS's mark of them", "write parquet")
             values = np.where(mask, null, values).astype(values.dtype)
         columns.append(fits.Column(field.name, form, unit=_unit(field), null=null, array=values))
-    buffer = io.BytesIO()
-    fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]).writeto(buffer)
+    made, buffer = fits.BinTableHDU.from_columns(columns), io.BytesIO()
+    if KEY in (schema.metadata or {}):
+        made.header[PROVENANCE] = schema.metadata[KEY].decode()
+    fits.HDUList([fits.PrimaryHDU(), made]).writeto(buffer)
     file.write(buffer.getvalue())
 
 

@@ -111,6 +111,7 @@ class NamedBatch:
 
     def column(self, name: str, rows: NDArray[np.int64] | None = None) -> pa.Array | pa.ChunkedArray:
         """A column in all or some rows, of its declared type; what is unknown (NaN, infinite, empty) is null."""
+        import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -127,9 +128,8 @@ class NamedBatch:
             found = pa.array(converted(as_numpy(fit(found, pa.float64())), source, name, self._survey))
         if name in kinds:
             found = fit(found, kinds[name])
-        if pa.types.is_floating(found.type):
-            finite = pc.is_finite(found)
-            found = found if pc.all(finite).as_py() else pc.if_else(finite, found, pa.scalar(None, found.type))
+        if pa.types.is_floating(found.type) and not np.isfinite(as_numpy(found)).all():
+            found = pc.if_else(pc.is_finite(found), found, pa.scalar(None, found.type))
         return found
 
 
@@ -146,7 +146,13 @@ def as_numpy(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     if pa.types.is_boolean(column.type):
         column = pc.fill_null(column, False)
     elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        coded = pc.fill_null(column.cast(pa.string()), "").dictionary_encode()
+        known = pc.fill_null(column.cast(pa.string()), "")
+        sizes = pc.min_max(pc.binary_length(known)).as_py()
+        if sizes["min"] and sizes["min"] == sizes["max"]:
+            _, offsets, letters = known.buffers()
+            begin = np.frombuffer(offsets, np.int32)[known.offset]
+            return np.frombuffer(letters, f"S{sizes['min']}", len(known), begin)
+        coded = known.dictionary_encode()
         texts = np.array([*coded.dictionary.to_pylist(), ""])
         return np.asarray(np.char.encode(texts, "utf-8")[coded.indices.to_numpy()])
     return np.asarray(column.to_numpy(zero_copy_only=False))

@@ -123,5 +123,6 @@ def _stripped(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
 
     if pa.types.is_fixed_size_binary(values.type):
         values = values.cast(pa.binary())
-    text = pc.utf8_trim(values.cast(pa.string()), " \t\r\n\0")
-    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    text = pc.ascii_trim(values.cast(pa.string()), " \t\r\n\0")
+    empty = pc.equal(text, "")
+    return pc.if_else(empty, pa.scalar(None, pa.string()), text) if pc.any(empty).as_py() else text

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from lensctl.io.tables import units
 from lensctl.io.tables.paths import filesystem_of, found_at, readable
 from lensctl.io.unpacking import read_parquet_dataset
 from lensctl.rules import schema as declared
@@ -133,8 +134,8 @@ def common_columns(files: Sequence[ParquetFile]) -> pa.Schema:
     Raises
     ------
     InputError
-        An unreadable file; a column of two types that have nothing in common; a column whose values in a file are not
-        those that the name of its folder says.
+        An unreadable file; a column of two types that have nothing in common, or in two units; a column whose values
+        in a file are not those that the name of its folder says.
     """
     import pyarrow as pa
 
@@ -144,6 +145,7 @@ def common_columns(files: Sequence[ParquetFile]) -> pa.Schema:
         together = pa.unify_schemas(found, promote_options="permissive") if len(found) > 1 else found[0]
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise _unlike(files, found) from error
+    units.refuse_unlike([file.path for file in files], found)
     for name in dict.fromkeys(name for file in files for name in file.partition):
         values = [file.partition.get(name) for file in files]
         if name in together.names:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError, LensctlError, first_line
+from lensctl.rules.object_names import refuse_undecoded
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -74,10 +75,17 @@ def found_at(path: str) -> list[tuple[str, str]]:
     A path that exists is that path, whatever characters are in it; else a glob is expanded. A folder yields the parquet
     files below it (names starting with . or _ are skipped).
 
-    Raises InputError if there are none.
+    Raises InputError if there are none, or for a name that is not UTF-8.
     """
     if is_s3(path):
         return _s3_files(path)
+    found = _local_files(path)
+    for file, _ in found:
+        refuse_undecoded(file)
+    return found
+
+
+def _local_files(path: str) -> list[tuple[str, str]]:
     if Path(path).is_dir():
         if (Path(path) / INCOMPLETE).exists():
             raise _incomplete(path)
@@ -90,7 +98,7 @@ def found_at(path: str) -> list[tuple[str, str]]:
     matches = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else []
     if not matches:
         raise InputError(f"{path}: no such file", "check the path")
-    return [found for match in matches for found in (found_at(match) if Path(match).is_dir() else [(match, "")])]
+    return [found for match in matches for found in (_local_files(match) if Path(match).is_dir() else [(match, "")])]
 
 
 def base_name(path: str) -> str:
@@ -122,28 +130,28 @@ def _s3_files(url: str) -> list[tuple[str, str]]:
     prefix = key[: min((key.index(c) for c in "*?[" if c in key), default=len(key))]
     store = s3.object_store(bucket)
     try:
-        if key.rstrip("/"):  # a key that exists is that object, whatever characters are in it
+        if key.rstrip("/"):  # a key that exists is that object or folder, whatever characters are in it
             with suppress(FileNotFoundError):
                 return [(f"s3://{bucket}/{obstore.head(store, key)['path']}", "")]
         folder = key if prefix == key else prefix.rpartition("/")[0]
         keys = sorted(o["path"] for page in obstore.list(store, folder) for o in page)
     except (BaseError, OSError) as error:
         raise s3.unreachable(url, error) from error
-    unfinished = [k.removesuffix(INCOMPLETE) for k in keys if k.rpartition("/")[2] == INCOMPLETE]
-    if prefix != key:
-        found = [k for k in keys if fnmatch.fnmatchcase(k, key)]
-    else:
-        below = key.rstrip("/") + "/"
+    below = key.rstrip("/") + "/"
+    is_folder = prefix == key or any(k.startswith(below) for k in keys)
+    if is_folder:
         found = [
             k for k in keys if k.startswith(below) and k.endswith(".parquet") and not _hidden(Path(k[len(below) :]))
         ]
         found = _pixels_of_hats(found)
-    for unfinished_folder in unfinished:
-        if any(k.startswith(unfinished_folder) for k in found) or (prefix == key and unfinished_folder == below):
-            raise _incomplete(f"s3://{bucket}/{unfinished_folder}")
+    else:
+        found = [k for k in keys if fnmatch.fnmatchcase(k, key)]
+    for unfinished in (k.removesuffix(INCOMPLETE) for k in keys if k.rpartition("/")[2] == INCOMPLETE):
+        if any(k.startswith(unfinished) for k in found) or (is_folder and unfinished == below):
+            raise _incomplete(f"s3://{bucket}/{unfinished}")
     if not found:
         raise InputError(f"{url}: no such object", "check the bucket and the key")
-    folder_given = "" if prefix != key else f"s3://{bucket}/{below}"
+    folder_given = f"s3://{bucket}/{below}" if is_folder else ""
     return [(f"s3://{bucket}/{k}", folder_given) for k in found]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of
+from lensctl.io.tables import units
 from lensctl.io.tables.declared_types import fitted
 from lensctl.io.tables.parquet import ParquetFile, common_columns, parquet_files
 from lensctl.io.tables.paths import filesystem_of, readable
@@ -49,13 +50,15 @@ class ScannedTable:
 def scan_parquet(path: str, *, allow_empty: bool = False) -> ScannedTable:
     """Describe the parquet files at a path, from their footers.
 
-    Raises InputError if there are none, one is incomplete, or (unless `allow_empty`) they have no rows.
+    Raises InputError if there are none, one is incomplete, a column is in another unit than lensctl reads it in, or
+    (unless `allow_empty`) they have no rows.
     """
     files = parquet_files(path)
     footers, rows = _footers([file.path for file in files])
     schema = common_columns(files)
     if rows == 0 and not allow_empty:
         raise InputError(f"{path}: the table has no rows", "check the step that made it")
+    units.refuse_other(units.given(schema), path)
     return ScannedTable(schema, digests.of_parquet(footers), rows, path, files)
 
 

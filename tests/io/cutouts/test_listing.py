@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
 
 from lensctl.io.cutouts import npz
 from lensctl.io.cutouts.by_manifest import Cutouts
 from lensctl.io.cutouts.listing import listing, refuse_other_bands
+from lensctl.pack import pack
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, LS_DR10_GRIZ
+from tests.toys.names import NAMES
+from tests.toys.npz_folders import opened
 from tests.toys.pixels import CHAIN, images, make_store
 
 PIXELS = images(10)
@@ -95,3 +99,24 @@ def test_bands_are_counted_and_must_be_those_of_the_survey(folder: Path, bands: 
         refuse_other_bands(found, folder / "loose", LS_DR10)
     if bands == len(LS_DR10_GRIZ.bands):
         refuse_other_bands(found, "loose", LS_DR10_GRIZ)
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(folder=NAMES, name=NAMES)
+@example(folder="dr10[test]", name="%41 b*")
+def test_cutouts_are_the_same_whatever_their_folder_and_file_are_called(
+    tmp_path_factory: pytest.TempPathFactory, folder: str, name: str
+) -> None:
+    root = tmp_path_factory.mktemp("names") / folder
+    (root / "loose").mkdir(parents=True)
+    make_store(root / name, PIXELS[:3])
+    npz.write_npz(
+        root / "loose" / f"{name}.npz",
+        LOOSE[0],
+        {f"meta_{key}": np.array(value) for key, value in {"galaxy_id": "a_1", "ra": 1.0, "dec": -0.1}.items()},
+    )
+    for path, pixels in ((root / name, PIXELS[:3]), (root / "loose", LOOSE[:1])):
+        for base in (root, root.parent):
+            rows = listing(path, base).rows
+            assert Cutouts(rows, base).read(range(rows.num_rows)).tobytes() == pixels.tobytes()
+    assert opened(pack(root / "loose", root / "packed.zarr", workers=1)).read([0]).tobytes() == LOOSE[:1].tobytes()

@@ -76,6 +76,31 @@ def test_an_image_that_no_coadd_can_be_is_refused_from_its_header(wrong: dict[st
         find_image(io.BytesIO(cards(**(PACKED | wrong))))
 
 
+def test_a_text_goes_on_in_continue_cards_as_astropy_has_it() -> None:
+    made = fits.PrimaryHDU()
+    texts = ["it's " * 40, "&" * 200, " " * 150 + "&", "a" * 68 + "&", "short"]
+    for number, text in enumerate(texts):
+        made.header[f"TEXT{number}"] = text
+    file = io.BytesIO()
+    made.writeto(file)
+    file.seek(0)
+    header, _ = read_header(file)
+    assert [header[f"TEXT{number}"] for number in range(len(texts))] == [text.rstrip() for text in texts]
+
+
+def test_a_text_that_is_given_twice_is_the_first() -> None:
+    lines = [
+        "XTENSION= 'BINTABLE'",
+        "A       = 'one &'",
+        "CONTINUE  'two'",
+        "A       = 'other &'",
+        "CONTINUE  'more'",
+        "END",
+    ]
+    header, _ = read_header(io.BytesIO("".join(line.ljust(80) for line in lines).ljust(2880).encode()))
+    assert header["A"] == "one two"
+
+
 def test_a_header_without_an_end_is_not_read_for_ever() -> None:
     class Endless(io.RawIOBase):
         def read(self, size: int = -1) -> bytes:

@@ -6,8 +6,10 @@ import astropy.table
 import pyarrow as pa
 import pytest
 
+from lensctl.io.provenance.steps import Step, chain_of, stamp
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules.errors import InputError
+from lensctl.show.identify import identify
 from tests.toys import catalogs as toys
 
 POOL = toys.pool(40)
@@ -33,6 +35,18 @@ def test_what_is_written_is_read_back_with_the_same_bytes_twice(tmp_path, suffix
     other = astropy.table.Table.read(tmp_path / f"a{suffix}")
     assert other["ra"].tolist() == ROWS["ra"].to_pylist()
     assert str(other["ra"].unit) == "deg"
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".vot"])
+def test_provenance_is_read_back_whatever_is_in_it_and_as_long_as_it_is(tmp_path, suffix):
+    texts = ["it's", "& 'x' &", "a" * 30_000, " " * 100 + "&", 'é\n\t<&>"\\', "", "/ no comment"]
+    chain = (Step("pool", {"texts": texts}), Step("sample", {"texts": [text * 2 for text in texts]}))
+    write_table(stamp(ROWS, chain), str(tmp_path / f"t{suffix}"))
+    assert chain_of(read_table(str(tmp_path / f"t{suffix}"))) == chain
+    assert identify(str(tmp_path / f"t{suffix}")).chain == chain
+    assert astropy.table.Table.read(tmp_path / f"t{suffix}")["ra"].tolist() == ROWS["ra"].to_pylist()
+    write_table(ROWS, str(tmp_path / f"without{suffix}"))
+    assert chain_of(read_table(str(tmp_path / f"without{suffix}"))) == ()
 
 
 def test_null_numbers_and_any_letters(tmp_path):

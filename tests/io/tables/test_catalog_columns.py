@@ -131,3 +131,12 @@ def test_a_unit_that_does_not_fit_is_refused_in_a_sentence(unit, name):
 def test_a_catalogue_of_our_own_names_is_read_without_a_detour():
     assert catalog_columns.needed(LS_DR10)[:3] == ("brickname", "objid", "type")
     assert "flux_w1" in catalog_columns.carried(LS_DR10)
+
+
+@pytest.mark.parametrize(
+    "texts", [["PSF", "REX", "SER"], ["0109p255"], ["PSF", None, "SER"], ["é", "ab"], ["a", "bc", ""], ["", ""], []]
+)
+def test_text_is_bytes_whatever_its_lengths_and_its_place_in_memory(texts):
+    whole = pa.array(["first", *texts, "last"])
+    found = catalog_columns.as_numpy(whole.slice(1, len(texts)))
+    assert found.tolist() == [(text or "").encode() for text in texts]

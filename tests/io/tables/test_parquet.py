@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import string
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +12,7 @@ from lensctl.io.tables.files import read_table
 from lensctl.io.tables.parquet import parquet_files
 from lensctl.io.tables.sql import Database
 from lensctl.rules.errors import InputError
+from tests.toys.names import NAMES
 
 
 def both(path, order="i"):
@@ -78,11 +77,6 @@ def test_a_column_of_unlike_types_is_named_with_its_files(tmp_path):
     write(tmp_path / "pool" / "b.parquet", i=[2], x=["no"])
     with pytest.raises(InputError, match=r"'x' is double in .*a\.parquet and string in .*b\.parquet"):
         read_table(str(tmp_path / "pool"))
-
-
-NAMES = st.text(string.ascii_letters + "[]?*{}!%= '\"#&;$~+,.-é", min_size=1, max_size=12).filter(
-    lambda name: name.strip(". ") and name[0] not in "._"
-)
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

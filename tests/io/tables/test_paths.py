@@ -61,3 +61,12 @@ def test_a_folder_may_have_any_name(tmp_path):
     (tmp_path / "pool.dr10").mkdir()
     write_table(toys.pool(20), str(tmp_path / "pool.dr10/part.parquet"))
     assert read_table(str(tmp_path / "pool.dr10")).num_rows == toys.pool(20).num_rows
+
+
+def test_a_key_or_folder_on_s3_that_exists_is_that_one_and_another_is_a_glob(bucket):
+    """Also where a glob of that text would match others."""
+    keys = ("a[1].parquet", "a1.parquet", "d?*/x [y].parquet", "dab/z.parquet")
+    for rows, key in enumerate(keys, start=1):
+        write_table(toys.rows(rows), f"s3://{bucket}/{key}")
+    found = {"a[1].parquet": 1, "a[12].parquet": 2, "a*.parquet": 3, "d?*": 3, "d?*/x [y].parquet": 3, "d?b/*": 4}
+    assert {key: read_table(f"s3://{bucket}/{key}").num_rows for key in found} == found

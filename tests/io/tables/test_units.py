@@ -12,6 +12,7 @@ from astropy.table import Table
 from lensctl.io.tables import sweeps, units
 from lensctl.io.tables.files import read_table
 from lensctl.io.tables.lens_catalogs import read_lens_catalog
+from lensctl.io.tables.scanned import scan_parquet
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, CatalogColumn
 from tests.toys import catalogs as toys
@@ -92,6 +93,48 @@ def test_what_the_survey_converts_may_be_in_any_unit(tmp_path):
     assert rows["shape_r"][0].as_py() == pytest.approx(60 * toys.rows(50)["shape_r"][0].as_py(), rel=1e-5)
     with pytest.raises(InputError, match="'shape_r' is in 'arcmin'"):
         list(sweeps.CatalogScan(path).measured())
+
+
+READERS = {
+    "a sweep": lambda path: list(sweeps.CatalogScan(path).measured()),
+    "a table": read_table,
+    "a table in place": scan_parquet,
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@pytest.mark.parametrize(("unit", "refused"), [("deg", False), ("hourangle", True), ("rad", True)])
+def test_a_parquet_table_of_astropys_says_its_units(tmp_path, read, unit, refused):
+    rows = toys.rows(50)
+    made = Table({name: rows[name].to_numpy(zero_copy_only=False) for name in rows.column_names})
+    for name in ("brickname", "type"):
+        made[name] = made[name].astype("S8")
+    made["ra"].unit, made["dec"].unit = unit, "deg"
+    made.meta["note"] = {"unit": "h", "list": [1, None]}
+    made.write(tmp_path / "s.parquet")
+    if not refused:
+        assert read(str(tmp_path / "s.parquet"))
+        return
+    with pytest.raises(InputError, match=rf"s\.parquet: column 'ra' is in '{unit}'"):
+        read(str(tmp_path / "s.parquet"))
+
+
+def test_files_of_one_table_have_one_unit(tmp_path):
+    for unit in ("deg", "hourangle"):
+        Table({"ra": [1.5]}, units={"ra": unit}).write(tmp_path / f"{unit}.parquet")
+    with pytest.raises(
+        InputError, match=r"'ra' is in 'deg' in .*deg\.parquet and in 'hourangle' in .*hourangle\.parquet"
+    ):
+        read_table(f"{tmp_path}/*.parquet")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"[" * 5000, b"\xff", b"datatype: [", b"datatype: {ra: h}", b"- 1", b"datatype: [1, [2], {name: ra}]",
+     b"datatype: &a [*a]", b"datatype: !!python/object/apply:os.system [x]", b"a: 1\n---\nb: 2"],
+)  # fmt: skip
+def test_a_description_that_says_no_units_says_none(text):
+    assert units.given(pa.schema([("ra", pa.float64())], {units.ASTROPY: text})) == {}
 
 
 def test_units_of_columns_come_along_in_arrow():

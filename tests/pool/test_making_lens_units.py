@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -23,7 +25,7 @@ class Told(type(SILENT)):
         self.said.append(text)
 
 
-def made(tmp_path, factors=(1.0, 1.0), ra=10.0, shift=0.0):
+def made(tmp_path, factors=(1.0, 1.0), ra=10.0, shift=0.0, output="o.parquet", engine="local"):
     """A pool of toy rows near ra 10, and lenses that are every fifth of them."""
     rows = toys.rows(400, ra=ra)
     toys.write_fits(rows, tmp_path / "s.fits")
@@ -32,7 +34,8 @@ def made(tmp_path, factors=(1.0, 1.0), ra=10.0, shift=0.0):
         lenses = lenses.set_column(i, axis, pa.array((lenses[axis].to_numpy() + shift) * factor))
     pyarrow.csv.write_csv(lenses, tmp_path / "lenses.csv")
     told = Told()
-    receipt = pool(tmp_path / "s.fits", tmp_path / "o.parquet", lenses=tmp_path / "lenses.csv", workers=1, report=told)
+    options = {"lenses": tmp_path / "lenses.csv", "workers": 1, "engine": engine, "report": told}
+    receipt = pool(tmp_path / "s.fits", tmp_path / output, **options)
     return receipt, told.said
 
 
@@ -44,6 +47,14 @@ def test_lenses_in_another_unit_are_an_error(tmp_path, unit, factors):
     receipt, said = made(tmp_path)  # mended, the same command makes it
     assert receipt["rows"]
     assert not [text for text in said if text.startswith("warning")]
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs java")
+def test_so_they_are_for_spark(tmp_path):
+    with pytest.raises(InputError, match=r"in hours: so read, \d\d rows lie within 2 arcsec .* in degrees 0 lie"):
+        made(tmp_path, (1 / 15, 1.0), output="o", engine="spark")
+    assert not (tmp_path / "o").exists()
+    assert made(tmp_path, output="o", engine="spark")[0]["rows"]
 
 
 def test_lenses_near_nothing_are_said(tmp_path):
