@@ -83,7 +83,7 @@ def test_duckdb_scans_what_lies_on_s3(bucket, scheme, path):
         counts = database.query("SELECT split, count(*) AS n FROM t GROUP BY 1 ORDER BY 1").to_pylist()
         by_glob = database.scan("g", f"{scheme}://{bucket}/many/*/rows.parquet")
     assert scan.rows == by_glob.rows == 3
-    assert by_glob.schema.names == ["galaxy_id"], "partitions are those below a folder that was given"
+    assert "split" not in by_glob.schema.names, "partitions are those below a folder that was given"
     assert counts == [{"split": "train", "n": 2}, {"split": "val", "n": 1}]
 
 
