@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lensctl.cli.main import COMMANDS, NETWORK_PACKAGES, main
+from lensctl.io.storage import s3
 from lensctl.io.tables.files import read_table, write_table
 from tests.toys import catalogs as toys
 from tests.toys.pixels import images, make_store
@@ -244,3 +245,29 @@ def test_a_store_in_a_folder_that_is_not_utf8_is_refused(tmp_path, monkeypatch, 
     assert main(["export", "a.zarr", "npz", "--workers", "1"]) == 2
     assert re.match(r"error: '.*/caf\\xe9/a.zarr/images' is not UTF-8\n", capsys.readouterr().err)
     assert not (folder / "npz").exists()
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3a://", "s3:///a.p"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_address_on_s3_without_a_bucket_is_refused_by_every_command(name, url, tmp_path, monkeypatch, capsys):
+    for fact, value in {"REGION": "here", "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(f"AWS_{fact}", value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    s3.account.cache_clear()
+    monkeypatch.chdir(tmp_path)
+    assert main(NAMED[name].replace("@", url).split()) == 2
+    s3.account.cache_clear()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.match("error: .*\n  fix: .*\n", err), err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("line", ["sky s3://b/x", "export a.zarr s3://b/x"])
+def test_an_output_that_is_made_on_disk_is_not_on_s3(line, tmp_path, monkeypatch, capsys):
+    make_store(tmp_path / "a.zarr", images(3))
+    monkeypatch.chdir(tmp_path)
+    assert main(line.split()) == 2
+    assert (
+        "this output is made on local disk\n  fix: write it locally, then `lensctl sync` it" in capsys.readouterr().err
+    )

@@ -47,8 +47,8 @@ def relative(path: str | Path, root: str | Path) -> str:
 
 
 def _on_s3(url: str | Path) -> tuple[str, str]:
-    bucket, key = s3.split_url(str(url).rstrip("/"))
-    return bucket, f"/{key}"
+    bucket, key = s3.split_url(str(url))
+    return bucket, f"/{key.rstrip('/')}"
 
 
 def _is_below(path: str, base: str) -> bool:

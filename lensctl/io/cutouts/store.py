@@ -54,7 +54,7 @@ class Store:
     def __init__(self, path: str, *, changing: bool = False) -> None:
         self.path = str(path).rstrip("/")
         self._changing = changing
-        self._files, self._base = _file_system(self.path)
+        self._files, self._base = _file_system(str(path))
         if not changing and self._is_file(INCOMPLETE):
             raise InputError(
                 f"{self.path} is incomplete: still being written, or interrupted", "wait, or rerun the command"
@@ -304,7 +304,7 @@ def open_store(path: str | os.PathLike[str], *, changing: bool = False) -> Store
 
 def is_store(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a folder (or S3 prefix) with Zarr metadata; InputError if it is of version 2."""
-    files, base = _file_system(str(path).rstrip("/"))
+    files, base = _file_system(str(path))
     if files.get_file_info(f"{base}/{GROUP}").is_file:
         return True
     _refuse_zarr_2(files, base, str(path))
@@ -320,10 +320,11 @@ def _refuse_zarr_2(files: pyarrow.fs.FileSystem, base: str, path: str) -> None:
 
 
 def _file_system(path: str) -> tuple[pyarrow.fs.FileSystem, str]:
+    """The file system of a path, and the path in it without a slash at its end."""
     import pyarrow.fs
 
     if is_s3(path):
         from lensctl.io.storage import s3
 
         return s3.filesystem(), "/".join(s3.split_url(path)).rstrip("/")
-    return pyarrow.fs.LocalFileSystem(), path
+    return pyarrow.fs.LocalFileSystem(), path.rstrip("/")

@@ -13,7 +13,6 @@ from typing import Any
 
 from lensctl.io.storage import working_folders
 from lensctl.io.storage.atomic import part_of, refuse_existing, refuse_pipe
-from lensctl.io.storage.s3 import is_s3
 from lensctl.io.storage.working_folders import BUILT, FAILED_FILE, JOB_FILE, held, read_parameters
 from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, LensctlError, Unfinished
@@ -55,8 +54,6 @@ def whole_folder(path: str | Path, command: str, overwrite: bool = False) -> Ite
     Like `whole_file`, but on local disk only, and one run at a time; `command` names it to others. What a killed run
     left is discarded.
     """
-    if is_s3(path):
-        raise InputError(f"{path}: this output is a folder on disk", "write it locally, then `lensctl sync` it")
     with job(path, {"command": command, ONCE: True}, overwrite=overwrite) as made:
         try:
             yield made.built
@@ -98,7 +95,7 @@ def job(
     InputError
         `path` exists, another process is using it, or it was started with another identity.
     """
-    if is_s3(path):
+    if Path(path).parts[:1] in (("s3:",), ("s3a:",)):  # a Path has one slash of an address
         raise InputError(f"{path}: this output is made on local disk", "write it locally, then `lensctl sync` it")
     refuse_pipe(path)
     path = Path(path)
