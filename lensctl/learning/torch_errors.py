@@ -1,5 +1,6 @@
 """Reading files by torch, which does not check their bytes first."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,8 @@ def unpickling() -> Iterator[None]:
     All of it, because bytes that are no model lead its unpickler to any exception, MemoryError included; naming them
     would leave some out.
     """
+    log = logging.getLogger("torch.export")  # writes tracebacks of what it raises
+    silent, log.disabled = log.disabled, True
     try:
         yield
     except (OSError, LensctlError):
@@ -25,3 +28,5 @@ def unpickling() -> Iterator[None]:
         kind = type(error).__name__
         reason = first_line(error, 120)
         raise InvalidFile(reason if reason == kind else f"{kind}: {reason}") from error
+    finally:
+        log.disabled = silent

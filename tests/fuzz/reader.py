@@ -89,6 +89,7 @@ def _served() -> Iterator[int]:
 @contextlib.contextmanager
 def _bucket() -> Iterator[None]:
     """The files below `bucket/` on an S3 server in this process, in a bucket named b."""
+    from lensctl.io.storage import s3
     from tests.toys import fake_s3
 
     with fake_s3.serve() as fake:
@@ -99,6 +100,7 @@ def _bucket() -> Iterator[None]:
             "AWS_REGION": "us-east-2", "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }  # fmt: skip
+        s3.account.cache_clear()
         yield
 
 

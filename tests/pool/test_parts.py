@@ -11,6 +11,7 @@ import pytest
 from lensctl.pool.criteria import criteria_of
 from lensctl.pool.parts import repeated_between, select_all
 from tests.toys import catalogs as toys
+from tests.toys.damage import spoil_packed_column
 from tests.toys.negatives import NONE, kept
 
 
@@ -54,8 +55,7 @@ def test_a_part_whose_note_is_of_another_shape_is_made_again(tmp_path, change):
 def test_a_damaged_packed_sweep_is_a_bad_file_of_its_own(tmp_path):
     good = str(toys.write_fits(toys.rows(60), tmp_path / "a.fits"))
     bad = toys.write_packed_fits(toys.rows(60, 1), tmp_path / "b.fits.fz")
-    data = bad.read_bytes()
-    bad.write_bytes(data[:-3000] + bytes(3000))
+    spoil_packed_column(bad, "OBJID")
     parts = {part.file: part for part in select_all([good, str(bad)], tmp_path, criteria_of(), NONE, NONE, count=1)}
     assert parts[good].funnel.kept
     assert not parts[good].funnel.bad

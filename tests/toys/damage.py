@@ -1,4 +1,4 @@
-"""Ways in which a store's files change behind its back."""
+"""Ways in which a store's files change behind its back, and a catalogue's are damaged."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from astropy.io import fits
 
 from lensctl.io.cutouts.store import open_store
 
@@ -38,3 +39,14 @@ def forget(store: Path, rows: list[int]) -> None:
 def lose_shard(store: Path, shard: int) -> None:
     """Delete a file of pixels."""
     (store / open_store(store).layout.file(shard)).unlink()
+
+
+def spoil_packed_column(path: Path, name: str) -> None:
+    """Zero the first tile of a column of a packed FITS table, but for its beginning."""
+    data = path.read_bytes()
+    with fits.open(path) as file:
+        table = file[1]
+        tile = np.asarray(table.data[name][0], np.uint8).tobytes()
+        heap = table._data_offset + table.header["NAXIS1"] * table.header["NAXIS2"]
+    at = data.index(tile, heap)
+    path.write_bytes(data[: at + 4] + bytes(len(tile) - 4) + data[at + len(tile) :])

@@ -8,12 +8,12 @@ import subprocess
 
 import numpy as np
 import pytest
-from astropy.io import fits
 
 from lensctl.io.fits.packed_tables import packed_tiles
 from lensctl.io.fits.tables import read_fits_table
 from lensctl.rules.errors import InputError
 from tests.toys import catalogs as toys
+from tests.toys.damage import spoil_packed_column
 
 
 @pytest.mark.skipif(shutil.which("fpack") is None, reason="fpack is not installed")
@@ -52,11 +52,6 @@ def test_a_damaged_tile_is_an_error_with_the_files_name(tmp_path):
     """What the decoder of Rice raises is no ValueError."""
     path = toys.write_packed_fits(toys.rows(60).select(["ra", "objid"]), tmp_path / "sweep.fits.fz")
     read_fits_table(str(path))
-    packed = path.read_bytes()
-    with fits.open(path) as file:
-        start = file[1].header["NAXIS1"] * file[1].header["NAXIS2"] + file[1]._data_offset
-        tile = file[1].data["OBJID"][0]
-    at = packed.index(bytes(np.asarray(tile, np.uint8)), start)
-    path.write_bytes(packed[: at + 4] + b"\0" * (len(tile) - 4) + packed[at + len(tile) :])
+    spoil_packed_column(path, "OBJID")
     with pytest.raises(InputError, match=r"sweep\.fits\.fz: cannot be read as FITS \(a tile is damaged"):
         read_fits_table(str(path))
