@@ -8,7 +8,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import PIXELS, command
-from lensctl.cli.options import Format, Overwrite, Survey, Workers
+from lensctl.cli.options import MOST_AT_ONCE, Format, Overwrite, Survey, Workers
 
 
 @command("cutout", PIXELS)
@@ -51,7 +51,7 @@ def cutout(
     pixscale: Annotated[
         float | None, typer.Option(help="Viewer: arcsec per pixel; default the survey's.", show_default=False)
     ] = None,
-    connections: Annotated[int, typer.Option(min=1, help="Concurrent requests.")] = 8,
+    connections: Annotated[int, typer.Option(min=1, max=MOST_AT_ONCE, help="Concurrent requests.")] = 8,
     rate: Annotated[
         float | None, typer.Option(min=0.01, help="Viewer: maximum requests per second.", show_default=False)
     ] = None,

@@ -9,6 +9,7 @@ from tests.fuzz.reader import (
     emr_record,
     exported,
     from_s3,
+    grades,
     note_sizes,
     reseal,
     torch_weights,
@@ -185,9 +186,7 @@ READERS = {
         ("rules/survey_file.py",),
         mutate=damaged_yaml,
     ),
-    "grades": Reader(
-        "grades.csv", "evaluate scores.parquet out --grades grades.csv --rounds 100", ("evaluate/grades.py",)
-    ),
+    "grades": Reader("grades.csv", grades, ("evaluate/grades.py",)),
     "ledger": Reader(
         "target/.lensctl-sync.jsonl", "sync source target", ("sync/ledger.py", "sync/disk.py"), mutate=damaged_lines
     ),
