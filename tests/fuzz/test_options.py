@@ -69,7 +69,7 @@ def test_every_command_has_a_line():
     assert {option.values[0] for option in options()} == set(LINES)
 
 
-@pytest.mark.parametrize(("name", "option", "value"), options())
+@pytest.mark.parametrize(("name", "option", "value"), list(options()))
 def test_no_value_of_an_option_is_our_fault(warm, name, option, value):
     where = f" {option}={shlex.quote(value)}"
     line = f"{name} {LINES[name]}{where}" if name not in ("emr submit", "emr step") else f"{name}{where} {LINES[name]}"
