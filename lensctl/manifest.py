@@ -13,9 +13,8 @@ from lensctl.io.cutouts.listing import SIDE, listing, refuse_other_bands
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import refuse_existing
 from lensctl.io.storage.s3 import is_s3
-from lensctl.io.tables.files import read_table, write_table
+from lensctl.io.tables.files import read_table, refuse_tables, write_table
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
@@ -87,7 +86,7 @@ def manifest(
         bands.
     """
     output = str(output)
-    refuse_existing(output, overwrite)
+    refuse_tables(output, overwrite=overwrite, format=format)
     if root is None and (output == "-" or is_s3(output)):
         raise InputError("a manifest on stdout or S3 has no folder for relative paths", "add --root FOLDER")
     folder = root or Path(output).absolute().parent

@@ -17,8 +17,8 @@ from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Step, chain_of, common_survey, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import local_folder, refuse_existing
-from lensctl.io.tables.files import read_table, write_table
+from lensctl.io.storage.atomic import local_folder
+from lensctl.io.tables.files import read_table, refuse_rows, refuse_tables, write_table
 from lensctl.learning.data.dataloader import read_ahead
 from lensctl.learning.data.row_selection import NAN, NOT_OK, refold
 from lensctl.learning.networks import predict
@@ -95,7 +95,7 @@ def score(
         an existing output.
     """
     model, input, output = str(model), str(input), str(output)
-    refuse_existing(output, overwrite)
+    refuse_tables(output, overwrite=overwrite, format=format)
     folder = local_folder(model, "a model must be on")
     if (folder / FROZEN).exists():
         loaded = proven(folder, device=device, key=key)
@@ -119,6 +119,7 @@ def score(
     if check_pixels and reader.recorded.note:
         report.say(reader.recorded.note)
     of = refuse_other_cutouts(loaded, (chain, *origin.chains), origin, survey)
+    refuse_rows(table, output, format)
     with report.progress("cutouts scored", table.num_rows) as advance, enough_memory("use --device cpu"):
         scored = score_table(
             loaded, table, read, device=device, threads=threads, batch_size=batch_size, tta=tta, advance=advance

@@ -11,9 +11,8 @@ from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import refuse_outputs
 from lensctl.io.tables import lens_catalogs, sweeps
-from lensctl.io.tables.files import table_beside, write_table
+from lensctl.io.tables.files import refuse_tables, table_beside, write_table
 from lensctl.rules.survey import Survey
 
 
@@ -67,7 +66,7 @@ def crossmatch(
         See `candidates.select` and `matching.match`; an existing output.
     """
     catalog, output = str(catalog), str(output)
-    refuse_outputs(output, unmatched, overwrite)
+    refuse_tables(output, unmatched, overwrite=overwrite, format=format)
     catalogued = lens_catalogs.read_lens_catalog(catalog)
     chain = chain_of(catalogued, catalog)
     of = common_survey(survey, chain)

@@ -15,8 +15,7 @@ from lensctl.io.storage import resumable
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.io.tables import lens_catalogs
 from lensctl.io.tables import sweeps as catalogs
-from lensctl.io.tables.files import chain_at, made_by
-from lensctl.io.tables.paths import format_of
+from lensctl.io.tables.files import chain_at, made_by, output_format
 from lensctl.io.temporary import temporary_folder
 from lensctl.pool.criteria import Criteria, criteria_of
 from lensctl.pool.funnel import Funnel, classes, validation
@@ -86,7 +85,7 @@ def pool(
     criteria = criteria_of(
         of, preset, min_nobs=min_nobs, max_mag=max_mag, others=criterion, exclude_arcsec=exclude_arcsec
     )
-    kind = format_of(output, format)
+    kind = output_format(output, format)
     _refuse_partitions(partition_by, output, kind, of)
     catalogues = listed(lenses)
     if not catalogues:

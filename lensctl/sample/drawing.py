@@ -21,10 +21,9 @@ from lensctl.io.provenance.steps import (
     survey_of,
 )
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import refuse_outputs
 from lensctl.io.tables import lens_catalogs
 from lensctl.io.tables.declared_types import conform
-from lensctl.io.tables.files import chain_at, read_table, table_beside
+from lensctl.io.tables.files import chain_at, read_table, refuse_tables, table_beside
 from lensctl.io.tables.scanned import ScannedTable
 from lensctl.io.tables.sql import Database
 from lensctl.rules import schema
@@ -106,7 +105,7 @@ def sample(
     if engine not in ENGINES:
         raise InputError(f"no engine '{engine}'", f"use {' or '.join(ENGINES)}")
     if not dry_run:
-        refuse_outputs(output, strata, overwrite)
+        refuse_tables(output, strata, overwrite=overwrite, format=format)
     wanted, avoid, given, sources = _lenses(positives, listed(lenses))
     chain = chain_of(wanted, positives)
     of = common_survey(survey, chain, chain_at(pool))

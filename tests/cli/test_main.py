@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -10,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
+from lensctl.cli.command import app
 from lensctl.cli.main import COMMANDS, NETWORK_PACKAGES, main
 from lensctl.io.storage import s3
 from lensctl.io.tables.files import read_table, write_table
@@ -270,4 +273,33 @@ def test_an_output_that_is_made_on_disk_is_not_on_s3(line, tmp_path, monkeypatch
     assert main(line.split()) == 2
     assert (
         "this output is made on local disk\n  fix: write it locally, then `lensctl sync` it" in capsys.readouterr().err
+    )
+
+
+TO_TABLES = {
+    "crossmatch": "lenses.csv sweep.fits @",
+    "pool": "sweep.fits @ --lenses lenses.csv",
+    "sample": "pool.parquet @ --positives p.parquet",
+    "manifest": "@ --positives p.parquet p.zarr --negatives n.parquet n.zarr",
+    "score": "run m.parquet @",
+}
+"""Of each command that writes a table, a line whose inputs are missing."""
+
+
+def test_every_command_that_writes_a_table_has_a_line():
+    for name in COMMANDS:
+        importlib.import_module(f"lensctl.cli.{name}")
+    commands = typer.main.get_command(app).commands.items()
+    assert {n for n, command in commands if {"format", "output"} <= {p.name for p in command.params}} == set(TO_TABLES)
+
+
+@pytest.mark.parametrize("output", ["o.ecsv", "o.tsv", "o.csv.gz", "o.fits.fz", "o.txt"])
+@pytest.mark.parametrize("name", TO_TABLES)
+def test_a_table_that_could_not_be_written_is_refused_before_anything_is_read(
+    name, output, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main([name, *TO_TABLES[name].replace("@", output).split()]) == 2
+    assert re.match(
+        f"error: {output}: (tables are not written in this form|ending .txt is none)", capsys.readouterr().err
     )

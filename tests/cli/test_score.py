@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, to_list
-from lensctl.io.tables.files import read_table
+from lensctl.io.tables.files import read_table, write_table
 from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.networks import architectures, checkpoint
 from lensctl.learning.networks.checkpoint import BEST, RUN, ModelCard
@@ -100,9 +101,15 @@ WRITE = "from lensctl.io.tables.files import read_table, write_table; write_tabl
         (["run", "-", "x.parquet"], "add --root"),
         (["run", "m.parquet", "x.parquet", "--device", "gpu"], "no device 'gpu'"),
         (["run", "m.parquet", "x.parquet", "--tat"], "--tat"),
+        (["run", "unwritable.parquet", "x.fits", "--device", "gpu"], "'names' has letters that FITS cannot hold"),
+        (["run", "unwritable.parquet", "x.csv", "--device", "gpu"], "'lists' is list<element: int64>, which CSV"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(here, folder, arguments, message):
+    table = read_table(str(folder / "m.parquet"))
+    names, lists = pa.array(["Müller"] * table.num_rows), pa.array([[1, 2]] * table.num_rows)
+    table = table.append_column("names", names).append_column("lists", lists)
+    write_table(table, str(folder / "unwritable.parquet"), overwrite=True)
     before = content(folder)
     status, out, err = here("score", *arguments)
     assert status == 2, err

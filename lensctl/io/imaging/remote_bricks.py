@@ -118,6 +118,7 @@ class RemoteFile(FitsFile):
         self._copy = tempfile.TemporaryFile(prefix="lensctl-")  # noqa: SIM115
         self.path = Path(f"/dev/fd/{self._copy.fileno()}")
         self._hdus = self._handle = self._tiles = self._unpacked = None
+        self._gzipped = []
         self._tiles_checked = name.endswith(".gz")
         self._version: Version | None = None
         self._spans: Spans | None = None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lensctl.io.storage.atomic import whole_file
+from lensctl.io.storage.atomic import refuse_outputs, whole_file
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables import units
 from lensctl.io.tables.astropy_tables import from_ecsv, from_votable, to_fits, to_votable
@@ -19,7 +19,7 @@ from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import files_of, filesystem_of, format_of, readable
 from lensctl.io.unpacking import read_parquet_dataset, read_parquet_file, refuse_nested, sound, without_repeats
 from lensctl.rules import schema
-from lensctl.rules.errors import InputError
+from lensctl.rules.errors import InputError, first_line
 from lensctl.rules.schema import arrow_type
 
 if TYPE_CHECKING:
@@ -187,6 +187,21 @@ def chain_at(path: str) -> Chain:
     return chain_of(schema, path)
 
 
+def refuse_tables(output: str, beside: str | Path | None = None, *, overwrite: bool, format: str | None = None) -> None:
+    """Raise InputError, before any work, if a table or the one beside it cannot be written, or exists."""
+    output_format(output, format)
+    if beside is not None:
+        output_format(str(beside))
+    refuse_outputs(output, beside, overwrite)
+
+
+def refuse_rows(table: pa.Table, output: str, format: str | None = None) -> None:
+    """Raise InputError, before long work, if the format of an output does not hold the values of some rows."""
+    kind = output_format(output, format)
+    if kind in ("csv", "fits", "vot"):
+        _WRITERS[kind](table.schema, table.to_batches(max_chunksize=ROW_GROUP_ROWS), io.BytesIO())
+
+
 def write_table(table: pa.Table, path: str, *, overwrite: bool = False, format: str | None = None) -> None:
     """Write a table atomically to a file or S3 object, or to stdout.
 
@@ -206,7 +221,7 @@ def write_batches(
     format: str | None = None,
 ) -> None:
     """Like `write_table`, batch by batch, without holding the table in memory."""
-    write = _writer(path, format)
+    write = _WRITERS[output_format(path, format)]
     if path == "-":
         write(schema, batches, sys.stdout.buffer)
         sys.stdout.buffer.flush()
@@ -221,7 +236,7 @@ def table_beside(table: pa.Table, path: str | Path | None, overwrite: bool = Fal
     if path is None:
         yield
         return
-    write = _writer(str(path))
+    write = _WRITERS[output_format(str(path))]
     with whole_file(path, overwrite) as part:
         with part.open("wb") as file:
             write(table.schema, table.to_batches(max_chunksize=ROW_GROUP_ROWS), file)
@@ -261,11 +276,18 @@ def _to_arrow(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -
 
 
 def _to_csv(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:
+    import pyarrow as pa
     import pyarrow.csv
 
+    for field in schema:
+        if pa.types.is_nested(field.type):
+            raise InputError(f"column '{field.name}' is {field.type}, which CSV cannot hold", "write parquet")
     with pyarrow.csv.CSVWriter(file, schema) as writer:
         for batch in batches:
-            writer.write_batch(batch)
+            try:
+                writer.write_batch(batch)
+            except pa.ArrowInvalid as error:
+                raise InputError(f"rows cannot be written as CSV ({first_line(error)})", "write parquet") from error
 
 
 def _to_ndjson(schema: pa.Schema, batches: Iterable[pa.RecordBatch], file: Any) -> None:
@@ -289,9 +311,9 @@ _WRITERS: dict[str, _Writer] = {
 }
 
 
-def _writer(path: str, format: str | None = None) -> _Writer:
-    """What writes the format of a path; InputError if nothing does."""
+def output_format(path: str, format: str | None = None) -> str:
+    """The format of a table that is to be written to a path; InputError if it is only read."""
     kind = format_of(path, format)
     if kind not in _WRITERS or path.lower().endswith((".gz", ".fz")):
         raise InputError(f"{path}: tables are not written in this form", f"use {', '.join(_WRITERS)}")
-    return _WRITERS[kind]
+    return kind

@@ -9,7 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from lensctl.io.provenance.steps import Step, chain_of, stamp
-from lensctl.io.tables.files import _WRITERS, MARKED, _arrow_from, made_by, read_table, write_batches, write_table
+from lensctl.io.tables.files import (
+    _WRITERS,
+    MARKED,
+    _arrow_from,
+    made_by,
+    read_table,
+    refuse_rows,
+    write_batches,
+    write_table,
+)
 from lensctl.io.tables.paths import format_of
 from lensctl.rules.errors import InputError
 from tests.toys import catalogs as toys
@@ -142,6 +151,42 @@ def test_same_table_same_bytes(table, tmp_path):
     write_table(table, str(tmp_path / "a.parquet"))
     write_table(table, str(tmp_path / "b.parquet"))
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+STRANGE = {
+    "list": pa.array([[1, 2]]),
+    "struct": pa.array([{"a": 1}]),
+    "bytes": pa.array([b"\xff"]),
+    "duration": pa.array([86400], pa.duration("s")),
+    "decimal": pa.array(["1.5"]).cast(pa.decimal128(4, 1)),
+    "time": pa.array([0], pa.timestamp("us", "UTC")),
+    "dictionary": pa.array(["a"]).dictionary_encode(),
+    "large integer": pa.array([2**63], pa.uint64()),
+    "null": pa.nulls(1),
+    "text": pa.array(["Müller"]),
+    "yes or null": pa.array([None], pa.bool_()),
+}
+NOT_HELD = {
+    "csv": ("list", "struct", "bytes"),
+    "fits": ("list", "struct", "bytes", "large integer", "text", "yes or null"),
+    "vot": ("list", "struct", "bytes", "large integer"),
+}
+
+
+@pytest.mark.parametrize("kind", _WRITERS)
+@pytest.mark.parametrize("name", STRANGE)
+def test_what_a_format_does_not_hold_is_refused_by_name_and_leaves_nothing(tmp_path, kind, name):
+    strange, output = pa.table({"i": [1], "x": STRANGE[name]}), str(tmp_path / f"o.{kind}")
+    if name in NOT_HELD.get(kind, ()):
+        with pytest.raises(InputError, match="column 'x'|written as CSV"):
+            refuse_rows(strange, output)
+        with pytest.raises(InputError, match="column 'x'|written as CSV"):
+            write_table(strange, output)
+        assert list(tmp_path.iterdir()) == []
+    else:
+        refuse_rows(strange, output)
+        write_table(strange, output)
+        assert read_table(output)["i"].to_pylist() == [1]
 
 
 def test_unknown_formats_are_named():
