@@ -21,7 +21,7 @@ class Funnel:
     """Rows read, removed by each criterion (in the order they are applied) and kept; and the bad files.
 
     For the kept rows also the number in each class, nulls in critical columns, duplicate ids, and rows at the place of
-    a lens if lenses are read in another unit.
+    a lens, as `lens_units.RowsNear`.
     """
 
     read: int = 0
@@ -31,7 +31,7 @@ class Funnel:
     nulls: int = 0
     repeated: int = 0
     bad: dict[str, str] = field(default_factory=dict)
-    in_units: Counter[str] = field(default_factory=Counter)
+    in_units: dict[str, Counter[str]] = field(default_factory=dict)
 
     def add(self, other: Funnel) -> None:
         """Add the counts of another file."""
@@ -43,15 +43,25 @@ class Funnel:
         self.nulls += other.nulls
         self.repeated += other.repeated
         self.bad.update(other.bad)
-        self.in_units.update(other.in_units)
+        for unit, counts in other.in_units.items():
+            self.in_units.setdefault(unit, Counter()).update(counts)
 
 
 def funnel_from(fields: dict[str, Any]) -> Funnel:
     """A funnel read back from JSON; an exception of Python if it is of another shape."""
     counts = {name: _counter(of) for name, of in fields["counts"].items()}
-    counters = {"lost": _counter(fields["lost"]), "in_units": _counter(fields.get("in_units", {}))}
+    in_units = {unit: _counter(of) for unit, of in fields.get("in_units", {}).items()}
     whole = {name: operator.index(fields[name]) for name in ("read", "kept", "nulls", "repeated")}
-    return Funnel(**{**fields, **whole, **counters, "counts": counts, "bad": dict(fields["bad"])})
+    return Funnel(
+        **{
+            **fields,
+            **whole,
+            "lost": _counter(fields["lost"]),
+            "counts": counts,
+            "in_units": in_units,
+            "bad": dict(fields["bad"]),
+        }
+    )
 
 
 def _counter(counts: dict[str, Any]) -> Counter[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lensctl.astro.lens_units import Lenses
 from lensctl.io.provenance.steps import Chain
 from lensctl.io.storage.growing_folders import GrowingFolder
 from lensctl.io.tables import partitioned, sweeps
@@ -20,9 +21,7 @@ from lensctl.rules.errors import LensctlError, ServiceError
 from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
-    from numpy.typing import NDArray
 
 
 def partitions(survey: Survey) -> tuple[str, ...]:
@@ -38,7 +37,7 @@ class PoolWriter:
     ----------
     place : GrowingFolder
         The pool's folder.
-    criteria, lens_ra, lens_dec
+    criteria, lenses
         As for `select`.
     partition_by : tuple of str
         Columns to partition the pool by.
@@ -48,8 +47,7 @@ class PoolWriter:
 
     place: GrowingFolder
     criteria: Criteria
-    lens_ra: NDArray[np.float64]
-    lens_dec: NDArray[np.float64]
+    lenses: Lenses
     partition_by: tuple[str, ...]
     chain: Chain
 
@@ -67,7 +65,7 @@ class PoolWriter:
             with temporary_folder("pool") as folder:
                 target = folder / (Path(note).stem + ".parquet" if not self.partition_by else "made")
                 scan = sweeps.CatalogScan(file, self.criteria.survey)
-                rows = negatives(scan, self.criteria, self.lens_ra, self.lens_dec, funnel)
+                rows = negatives(scan, self.criteria, self.lenses, funnel)
                 for path in sorted(self._write(target, rows)):
                     name = path.relative_to(target if target.is_dir() else folder).as_posix()
                     self.place.take(path, name.replace("part-", f"part-{number:05d}-") if self.partition_by else name)

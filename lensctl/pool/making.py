@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lensctl.astro.lens_units import refuse_other_units
+from lensctl.astro.lens_units import DEGREES, Lenses, refuse_other_units
 from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance.steps import Input, Step, common_survey, extend
 from lensctl.io.reporter import SILENT, Receipt, Reporter
@@ -95,7 +96,7 @@ def pool(
         criteria = criteria.on(catalogs.columns_of(files[0], of))
         for text in criteria.not_applied:
             report.say(f"not applied: {text}")
-    ra, dec, sources = lens_catalogs.positions(catalogues)
+    avoided, sources = lens_catalogs.positions(catalogues)
     parameters = {
         "preset": preset or next(iter(of.criteria)),
         **criteria.as_parameters(),
@@ -103,7 +104,7 @@ def pool(
     }
     if engine != "local":
         return _by_spark(
-            engine, files, output, kind, criteria, (ra, dec), parameters, sources, skip_bad, overwrite, report
+            engine, files, output, kind, criteria, avoided, parameters, sources, skip_bad, overwrite, report
         )
     begun = Step("pool", parameters, (catalogs.stamped_input(files), *sources), survey=of)
     if is_alike(chain_at(output), begun):
@@ -122,11 +123,11 @@ def pool(
         funnel, parts = Funnel(), list[Part]()
         try:
             with report.progress("catalogue files", len(files)) as advance:
-                chosen = select_all(files, folder, criteria, ra, dec, count=workers)
+                chosen = select_all(files, folder, criteria, avoided, count=workers)
                 counted = _counted(in_order(_advancing(chosen, advance), files), funnel, parts)
                 finish = written(counted, target, partition_by, kind)
-            _show(funnel, criteria, len(ra), report)
-            _refuse(funnel, len(files), skip_bad, len(ra))
+            _show(funnel, criteria, avoided, report)
+            _refuse(funnel, len(files), skip_bad, avoided)
         except InputError:
             if job and not any(folder.iterdir()):
                 job.abandon()
@@ -155,7 +156,7 @@ def _by_spark(
     output: str,
     kind: str,
     criteria: Criteria,
-    lenses: tuple[Any, Any],
+    lenses: Lenses,
     parameters: dict[str, Any],
     sources: tuple[Input, ...],
     skip_bad: int,
@@ -180,12 +181,12 @@ def _by_spark(
             report.say(f"{output} is up to date: nothing to do")
             return {"command": "pool", "output": output, "files": len(files)}
         with begin_folder(output, step.as_dict(), overwrite=overwrite, afresh=overwrite) as place:
-            part = PoolWriter(place, criteria, *lenses, tuple(parameters["partition_by"]), chain)
+            part = PoolWriter(place, criteria, lenses, tuple(parameters["partition_by"]), chain)
             funnel = Funnel()
             for one in cluster.each(part, enumerate(files)):
                 funnel.add(one)
-            _show(funnel, criteria, len(lenses[0]), report)
-            _refuse(funnel, len(files), skip_bad, len(lenses[0]))
+            _show(funnel, criteria, lenses, report)
+            _refuse(funnel, len(files), skip_bad, lenses)
             place.finish()
         cluster.scan("made", output, ("galaxy_id",))
         counted = cluster.query("SELECT count(*) - count(DISTINCT galaxy_id) AS repeated FROM made")
@@ -218,17 +219,17 @@ def _counted(parts: Iterable[Part], funnel: Funnel, seen: list[Part]) -> Iterato
         yield part
 
 
-def _refuse(funnel: Funnel, files: int, skip_bad: int, lenses: int) -> None:
+def _refuse(funnel: Funnel, files: int, skip_bad: int, lenses: Lenses) -> None:
     """Raise InputError if too many files are bad, no row is kept, or lenses are not in degrees."""
     if len(funnel.bad) > skip_bad:
         first = next(iter(funnel.bad.values()))
         raise InputError(f"{len(funnel.bad)} of {files} files are bad, first {first}", "repair them, or leave them out")
     if not funnel.kept:
         raise InputError("no catalogue row meets the criteria", "the funnel above shows which criteria removed them")
-    refuse_other_units(funnel.in_units, funnel.lost["near a lens"], lenses)
+    refuse_other_units(funnel.in_units, lenses)
 
 
-def _show(funnel: Funnel, criteria: Criteria, lenses: int, report: Reporter) -> None:
+def _show(funnel: Funnel, criteria: Criteria, lenses: Lenses, report: Reporter) -> None:
     """Print the funnel: rows read, removed by each criterion, and remaining; bad files; lenses near nothing."""
     remaining = funnel.read
     rows: list[tuple[str, int, int]] = [("read", 0, remaining)]
@@ -239,8 +240,10 @@ def _show(funnel: Funnel, criteria: Criteria, lenses: int, report: Reporter) -> 
     report.table("Funnel", ("criterion", "removed", "remaining"), [*rows, *skipped, ("kept", 0, funnel.kept)])
     for message in funnel.bad.values():
         report.say(f"bad file: {message}")
-    if lenses and funnel.kept and not funnel.lost["near a lens"]:
-        report.say(
-            f"warning: of {funnel.kept:,} rows none lies within {criteria.exclude_arcsec:g} arcsec of any of "
-            f"{lenses:,} lenses: do the catalogues cover the same sky, both in degrees?"
-        )
+    near = funnel.in_units.get(DEGREES, Counter())
+    for number, (name, (ra, _)) in enumerate(zip(lenses.names, lenses.places, strict=True)):
+        if len(ra) and funnel.kept and not near[str(number)]:
+            report.say(
+                f"warning: of {funnel.kept:,} rows none lies within {criteria.exclude_arcsec:g} arcsec of any of the "
+                f"{len(ra):,} lenses of {name}: do the catalogues cover the same sky, both in degrees?"
+            )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lensctl.astro.lens_units import Lenses
 from lensctl.io import workers
 from lensctl.io.storage.atomic import replace_file
 from lensctl.io.tables import sweeps
@@ -22,9 +23,7 @@ from lensctl.rules.config import as_written, json_value
 from lensctl.rules.errors import InputError, LensctlError, ServiceError
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
-    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,7 @@ def select_all(
     files: Sequence[str],
     folder: Path,
     criteria: Criteria,
-    lens_ra: NDArray[np.float64],
-    lens_dec: NDArray[np.float64],
+    lenses: Lenses,
     *,
     count: int | None = None,
 ) -> Iterator[Part]:
@@ -70,7 +68,7 @@ def select_all(
     sweeps.MissingColumns
         For the first file that lacks columns.
     """
-    job = functools.partial(_part, folder=folder, criteria=criteria, lens_ra=lens_ra, lens_dec=lens_dec)
+    job = functools.partial(_part, folder=folder, criteria=criteria, lenses=lenses)
     yield from workers.each(job, files, count)
 
 
@@ -119,9 +117,7 @@ def _bricks(rows: pa.Table | pa.RecordBatch) -> Any:
     return rows["brickname"] if "brickname" in rows.schema.names else pa.repeat("", rows.num_rows)
 
 
-def _part(
-    file: str, folder: Path, criteria: Criteria, lens_ra: NDArray[np.float64], lens_dec: NDArray[np.float64]
-) -> Part:
+def _part(file: str, folder: Path, criteria: Criteria, lenses: Lenses) -> Part:
     """Write the rows of one file and then a note that marks it finished; or reuse a finished part."""
     path = folder / f"{base_name(file)}.arrow"
     found = _noted(file, path)
@@ -130,7 +126,7 @@ def _part(
     funnel = Funnel()
     try:
         scan = sweeps.CatalogScan(file, criteria.survey)
-        checksum, bricks = _write_part(path, negatives(scan, criteria, lens_ra, lens_dec, funnel), funnel)
+        checksum, bricks = _write_part(path, negatives(scan, criteria, lenses, funnel), funnel)
     except LensctlError as error:
         path.unlink(missing_ok=True)
         if isinstance(error, sweeps.MissingColumns | ServiceError):

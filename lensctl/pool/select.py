@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from lensctl.astro import geometry, lens_units
+from lensctl.astro import geometry
+from lensctl.astro.lens_units import DEGREES, SAME_ARCSEC, Lenses
 from lensctl.io.tables import sweeps
 from lensctl.pool.criteria import Criteria, tests_of
 from lensctl.pool.funnel import Funnel, classified
@@ -23,17 +24,15 @@ if TYPE_CHECKING:
 PIECE_ROWS = 32_768
 
 
-def select(
-    path: str, criteria: Criteria, lens_ra: NDArray[np.float64], lens_dec: NDArray[np.float64]
-) -> tuple[pa.Table, Funnel]:
+def select(path: str, criteria: Criteria, lenses: Lenses) -> tuple[pa.Table, Funnel]:
     """The negatives of one catalogue file, in the order of its rows.
 
     Parameters
     ----------
     path : str
         Sweep or Tractor file.
-    lens_ra, lens_dec : (L,) float64
-        Positions of lenses to avoid, degrees.
+    lenses : Lenses
+        To be avoided.
 
     Raises
     ------
@@ -44,31 +43,34 @@ def select(
 
     funnel = Funnel()
     scan = sweeps.CatalogScan(path, criteria.survey)
-    tables = list(negatives(scan, criteria, lens_ra, lens_dec, funnel))
+    tables = list(negatives(scan, criteria, lenses, funnel))
     return pa.concat_tables(tables), funnel
 
 
 def negatives(
     scan: sweeps.CatalogScan,
     criteria: Criteria,
-    lens_ra: NDArray[np.float64],
-    lens_dec: NDArray[np.float64],
+    lenses: Lenses,
     funnel: Funnel,
 ) -> Iterator[pa.Table]:
     """The same, batch by batch (at least one), counted in the funnel; all columns are read only for rows kept."""
     import pyarrow.compute as pc
 
-    near = geometry.Neighbourhood(lens_ra, lens_dec, criteria.exclude_arcsec) if len(lens_ra) else None
-    readings = lens_units.other_readings(lens_ra, lens_dec)
-    elsewhere = {unit: geometry.Neighbourhood(*at, lens_units.SAME_ARCSEC) for unit, at in readings.items()}
+    near = {
+        str(number): geometry.Neighbourhood(*place, criteria.exclude_arcsec)
+        for number, place in enumerate(lenses.places)
+        if len(place[0])
+    }
+    elsewhere = {of: geometry.Neighbourhood(*at, SAME_ARCSEC) for of, at in lenses.readings().items()}
     keep = functools.partial(_keep, scan=scan, criteria=criteria, near=near, funnel=funnel)
     survey = criteria.survey
     for rows in _joined(scan.measured(keep, criteria.columns)):
         table = derived.with_derived(rows, survey)
         funnel.read = scan.read
         funnel.kept += table.num_rows
-        for unit, places in elsewhere.items():
-            funnel.in_units[unit] += int(places.holds(table["ra"].to_numpy(), table["dec"].to_numpy()).sum())
+        for (unit, catalogue), places in elsewhere.items():
+            held = places.holds(table["ra"].to_numpy(), table["dec"].to_numpy())
+            funnel.in_units.setdefault(unit, Counter())[catalogue] += int(held.sum())
         funnel.nulls += sum(table[name].null_count for name in critical_columns(survey) if name in table.column_names)
         for name in classified(survey):
             if name in table.column_names:
@@ -96,7 +98,7 @@ def _keep(
     *,
     scan: sweeps.CatalogScan,
     criteria: Criteria,
-    near: geometry.Neighbourhood | None,
+    near: Mapping[str, geometry.Neighbourhood],
     funnel: Funnel,
 ) -> NDArray[np.bool_]:
     """Which rows of a batch meet all criteria; counts the rows each criterion removes."""
@@ -108,8 +110,12 @@ def _keep(
     for name, passed in tests_of(values, criteria).items():
         funnel.lost[name] += int((keep & ~passed).sum())
         keep &= passed
-    if near is not None:
+    if near:
         remaining = np.flatnonzero(keep)
-        keep[remaining[near.holds(ra[remaining], dec[remaining])]] = False
+        counts = funnel.in_units.setdefault(DEGREES, Counter())
+        for catalogue, places in near.items():
+            held = places.holds(ra[remaining], dec[remaining])
+            counts[catalogue] += int(held.sum())
+            keep[remaining[held]] = False
         funnel.lost["near a lens"] += len(remaining) - int(keep.sum())
     return keep

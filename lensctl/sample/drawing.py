@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lensctl.astro import geometry
+from lensctl.astro.lens_units import Lenses
 from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import (
@@ -34,9 +35,7 @@ from lensctl.sample.near_lenses import refuse_other_units
 from lensctl.sample.planning import CHOSEN, NEEDED, Plan, plan
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
-    from numpy.typing import NDArray
 
     from lensctl.io.tables.spark import Cluster
 
@@ -126,7 +125,7 @@ def sample(
             lenses=avoid,
             exclude_arcsec=exclude_arcsec,
         )
-        refuse_other_units(database, *given)
+        refuse_other_units(database, given)
         _show(planned, report, strict=strict, explain=explain)
         made = {
             "command": "sample",
@@ -169,10 +168,8 @@ def _begin(
     return database, database.scan("pool", pool, format if pool == "-" else None, columns=columns, located=True)
 
 
-def _lenses(
-    positives: str, lenses: Sequence[str]
-) -> tuple[pa.Table, pa.Table, tuple[NDArray[np.float64], NDArray[np.float64]], tuple[Input, ...]]:
-    """The positives; positions to avoid, of positives and lenses; those of the lenses alone; the provenance inputs."""
+def _lenses(positives: str, lenses: Sequence[str]) -> tuple[pa.Table, pa.Table, Lenses, tuple[Input, ...]]:
+    """The positives; positions to avoid, of positives and lenses; the lenses alone; the provenance inputs."""
     import numpy as np
     import pyarrow as pa
 
@@ -180,12 +177,12 @@ def _lenses(
     wanted = conform(read, positives, survey_of(chain_of(read, positives)))
     schema.require(wanted, "ra", "dec", where=positives)
     schema.refuse_bad_positions(wanted, where=positives)
-    own_ra, own_dec, _ = lens_catalogs.positions([positives])
-    ra, dec, sources = lens_catalogs.positions(lenses)
-    every = {"ra": [wanted["ra"].to_numpy(), own_ra, ra], "dec": [wanted["dec"].to_numpy(), own_dec, dec]}
-    avoid = pa.table({axis: np.concatenate(values) for axis, values in every.items()})
+    own_lenses, _ = lens_catalogs.positions([positives])
+    others, sources = lens_catalogs.positions(lenses)
+    every = zip((wanted["ra"].to_numpy(), wanted["dec"].to_numpy()), own_lenses.every, others.every, strict=True)
+    avoid = pa.table({axis: np.concatenate(values) for axis, values in zip(("ra", "dec"), every, strict=True)})
     own = step_input("positives", positives, digests.of_table(read), chain_of(read, positives))
-    return wanted, avoid, (ra, dec), (own, *sources)
+    return wanted, avoid, others, (own, *sources)
 
 
 def _show(planned: Plan, report: Reporter, *, strict: bool, explain: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from lensctl.sample.engine import CANDIDATES, Engine
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from numpy.typing import NDArray
 
 ZONES_PER_DEGREE = 120  # declination zones of 30 arcsec, wider than usual exclusion radii
 NOWHERE = 1 << 30  # zone of invalid positions
@@ -40,16 +40,20 @@ def exclude_near(engine: Engine, lenses: pa.Table | None, radius_arcsec: float, 
     return int(number.get(False, 0))
 
 
-def refuse_other_units(engine: Engine, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> None:
-    """Raise InputError if lenses (positions in degrees) would lie on more candidates in hours or radians."""
-    readings = lens_units.other_readings(ra, dec)
+def refuse_other_units(engine: Engine, lenses: lens_units.Lenses) -> None:
+    """Raise InputError for a catalogue whose lenses lie on more candidates in hours or radians than in degrees."""
+    readings = lenses.readings()
     if not readings:
         return
-    within = _near_sql(engine, {"degrees": (ra, dec), **readings}, lens_units.SAME_ARCSEC, ", ".join(engine.locator))
+    given = {(lens_units.DEGREES, str(number)): place for number, place in enumerate(lenses.places)}
+    every = {" ".join(of): at for of, at in {**given, **readings}.items()}
+    within = _near_sql(engine, every, lens_units.SAME_ARCSEC, ", ".join(engine.locator))
     counts = engine.query(f"SELECT reading, count(*) AS n FROM ({within}) AS within GROUP BY reading").to_pylist()
-    found = {row["reading"]: row["n"] for row in counts}
-    near = found.pop("degrees", 0)
-    lens_units.refuse_other_units(found, near, len(ra))
+    found: dict[str, Counter[str]] = {}
+    for row in counts:
+        unit, catalogue = row["reading"].split()
+        found.setdefault(unit, Counter())[catalogue] = row["n"]
+    lens_units.refuse_other_units(found, lenses)
 
 
 def _near_sql(engine: Engine, lenses: Mapping[str, lens_units.Position], radius_arcsec: float, columns: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
-from lensctl.astro.lens_units import other_readings, refuse_other_units
+from lensctl.astro.lens_units import Lenses, other_readings, refuse_other_units
 from lensctl.rules.errors import InputError
 
 
@@ -36,8 +38,18 @@ def test_another_reading_is_in_degrees():
     ],
 )
 def test_more_rows_than_in_degrees_and_than_chance_has_are_refused(rows, near, lenses, refused):
+    found = {"degrees": Counter({"0": 999, "1": near}), "hours": Counter({"1": rows})}
+    given = Lenses(("a.csv", "b.csv"), ((np.ones(999), np.ones(999)), (np.ones(lenses), np.ones(lenses))))
     if refused:
-        with pytest.raises(InputError, match=rf"in hours: so read, {rows} rows .* in degrees {near} lie near one"):
-            refuse_other_units({"hours": rows}, near, lenses)
+        words = rf"^b.csv: its lenses are in hours: so read, {rows} rows .* in degrees {near} lie near one"
+        with pytest.raises(InputError, match=words):
+            refuse_other_units(found, given)
     else:
-        refuse_other_units({"hours": rows}, near, lenses)
+        refuse_other_units(found, given)
+
+
+def test_readings_are_by_unit_and_catalogue_and_every_lens_is_avoided():
+    far, near = (np.array([200.0, 24.5]), np.array([0.0, 3.0])), (np.array([1.0]), np.array([0.5]))
+    lenses = Lenses(("a.csv", "b.csv"), (far, near))
+    assert (len(lenses), [axis.tolist() for axis in lenses.every]) == (3, [[200.0, 24.5, 1.0], [0.0, 3.0, 0.5]])
+    assert list(lenses.readings()) == [("hours", "1"), ("radians", "1")]

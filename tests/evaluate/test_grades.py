@@ -133,7 +133,8 @@ def test_a_galaxy_graded_not_is_kept_among_the_negatives_and_makes_no_positive(t
     path = write(
         tmp_path, [("a", 10.0, 1.0, "A"), ("b", 20.0, 2.0, "not"), ("c", 30.0, 3.0, "C"), ("d", 40.0, 4.0, "NOT ")]
     )
-    ra, dec, (source,) = lens_catalogs.positions([path])
+    lenses, (source,) = lens_catalogs.positions([path])
+    ra, dec = lenses.every
     assert (ra.tolist(), dec.tolist()) == ([10.0, 30.0], [1.0, 3.0])
     assert source.name == "grades.csv"
     positives = select(lens_catalogs.read_lens_catalog(path)).rows
@@ -142,5 +143,5 @@ def test_a_galaxy_graded_not_is_kept_among_the_negatives_and_makes_no_positive(t
 
 def test_a_catalogue_without_grades_keeps_every_position(tmp_path):
     write_table(pa.table({"ra": [1.0, 2.0], "dec": [3.0, 4.0]}), str(tmp_path / "plain.parquet"))
-    ra, _, _ = lens_catalogs.positions([str(tmp_path / "plain.parquet")])
+    ra, _ = lens_catalogs.positions([str(tmp_path / "plain.parquet")])[0].every
     assert ra.tolist() == [1.0, 2.0]

@@ -19,7 +19,7 @@ def test_ids_that_stand_twice_are_counted_within_a_file_and_between_files(tmp_pa
     raw = toys.rows(200)
     files = [str(toys.write_fits(t, tmp_path / n)) for t, n in ((raw, "a.fits"), (raw.slice(0, 50), "b.fits"))]
     twice = str(toys.write_fits(pa.concat_tables([raw, raw.slice(0, 50)]), tmp_path / "c.fits"))
-    parts = list(select_all([*files, twice], tmp_path, criteria_of(), NONE, NONE, count=1))
+    parts = list(select_all([*files, twice], tmp_path, criteria_of(), NONE, count=1))
     again = kept(files[1])[1].kept
     assert [part.funnel.repeated for part in parts] == [0, 0, again]
     assert repeated_between(parts[:2]) == again
@@ -30,7 +30,7 @@ def test_a_part_that_a_crash_has_spoilt_is_made_again(tmp_path):
     file = str(toys.write_fits(toys.rows(200), tmp_path / "a.fits"))
 
     def part():
-        (found,) = select_all([file], tmp_path, criteria_of(), NONE, NONE, count=1)
+        (found,) = select_all([file], tmp_path, criteria_of(), NONE, count=1)
         return found, found.path.read_bytes()
 
     first, rows = part()
@@ -46,17 +46,17 @@ def test_a_part_that_a_crash_has_spoilt_is_made_again(tmp_path):
 ])  # fmt: skip
 def test_a_part_whose_note_is_of_another_shape_is_made_again(tmp_path, change):
     file = str(toys.write_fits(toys.rows(60), tmp_path / "a.fits"))
-    (first,) = select_all([file], tmp_path, criteria_of(), NONE, NONE, count=1)
+    (first,) = select_all([file], tmp_path, criteria_of(), NONE, count=1)
     note = tmp_path / "a.fits.json"
     note.write_text(json.dumps({**json.loads(note.read_text()), **change}))
-    assert list(select_all([file], tmp_path, criteria_of(), NONE, NONE, count=1)) == [first]
+    assert list(select_all([file], tmp_path, criteria_of(), NONE, count=1)) == [first]
 
 
 def test_a_damaged_packed_sweep_is_a_bad_file_of_its_own(tmp_path):
     good = str(toys.write_fits(toys.rows(60), tmp_path / "a.fits"))
     bad = toys.write_packed_fits(toys.rows(60, 1), tmp_path / "b.fits.fz")
     spoil_packed_column(bad, "OBJID")
-    parts = {part.file: part for part in select_all([good, str(bad)], tmp_path, criteria_of(), NONE, NONE, count=1)}
+    parts = {part.file: part for part in select_all([good, str(bad)], tmp_path, criteria_of(), NONE, count=1)}
     assert parts[good].funnel.kept
     assert not parts[good].funnel.bad
     assert str(bad) in parts[str(bad)].funnel.bad

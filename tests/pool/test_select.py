@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lensctl.astro import geometry
+from lensctl.astro.lens_units import Lenses
 from lensctl.rules import split
 from lensctl.rules.confusers import confuser_category
 from lensctl.rules.errors import InputError
@@ -40,7 +41,7 @@ def test_ellipticity_and_sersic_are_really_used(tmp_path):
 def test_rows_near_a_lens_are_left_out(sweep):
     rows, _ = kept(sweep)
     ra, dec = rows["ra"].to_numpy()[:50], rows["dec"].to_numpy()[:50] + 9.0 / 3600
-    left, funnel = kept(sweep, lens_ra=ra, lens_dec=dec)
+    left, funnel = kept(sweep, lenses=Lenses(("here", "again"), ((ra[:20], dec[:20]), (ra[20:], dec[20:]))))
     assert funnel.lost["near a lens"] >= 50
     assert (geometry.nearest(left["ra"].to_numpy(), left["dec"].to_numpy(), ra, dec)[1] > 11).all()
 

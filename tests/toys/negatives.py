@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from lensctl.astro.lens_units import Lenses
 from lensctl.pool.criteria import criteria_of
 from lensctl.pool.select import select
 
-NONE = np.zeros(0)
+NONE = Lenses((), ())
 
 
 PLAN = criteria_of()
 
 
-def kept(path, criteria=PLAN, lens_ra=NONE, lens_dec=NONE):
+def kept(path, criteria=PLAN, lenses=NONE):
     """Rows that are kept, and the funnel."""
-    return select(str(path), criteria, lens_ra, lens_dec)
+    return select(str(path), criteria, lenses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lensctl.astro.lens_units import Lenses
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Input, chain_of, stamp, step_input
 from lensctl.io.tables import units
@@ -13,9 +14,7 @@ from lensctl.io.tables.files import read_table
 from lensctl.rules import schema
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
-    from numpy.typing import NDArray
 
 ALIASES = {
     "ra": ("ra", "ra [deg]", "raj2000", "ra_deg"),
@@ -77,12 +76,11 @@ def read_lens_catalog(path: str) -> pa.Table:
     return stamp(catalog, chain) if chain else catalog
 
 
-def positions(paths: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[Input, ...]]:
-    """Right ascensions and declinations (degrees) of every lens in some catalogues, and the catalogues as inputs.
+def positions(paths: Sequence[str]) -> tuple[Lenses, tuple[Input, ...]]:
+    """Every lens in some catalogues, and the catalogues as inputs.
 
     Includes every grade, and ungraded rows, but not inspected non-lenses.
     """
-    import numpy as np
     import pyarrow as pa
 
     catalogs = [read_lens_catalog(path) for path in paths]
@@ -91,5 +89,4 @@ def positions(paths: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.flo
         for path, catalog in zip(paths, catalogs, strict=True)
     )
     lenses = [c.filter(pa.array([grade_of(g) != NO_LENS for g in c["grading"].to_pylist()])) for c in catalogs]
-    ra, dec = (np.concatenate([np.zeros(0), *(c[axis].to_numpy() for c in lenses)]) for axis in ("ra", "dec"))
-    return ra, dec, sources
+    return Lenses(tuple(paths), tuple((c["ra"].to_numpy(), c["dec"].to_numpy()) for c in lenses)), sources
