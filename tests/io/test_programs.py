@@ -50,6 +50,8 @@ def test_programs_that_other_threads_wait_for_can_be_ended(tmp_path):
     waiting = threading.Thread(target=programs.run, args=(["sh", "-c", SLEEPS],), kwargs={"cwd": tmp_path})
     waiting.start()
     pid = pid_in(tmp_path)
+    while not programs._running:  # the program may write before it is known here
+        time.sleep(0.01)
     programs.end_all()
     waiting.join(5)
     assert not waiting.is_alive()

@@ -151,9 +151,11 @@ class Answers(http.server.SimpleHTTPRequestHandler):
         file = Path(self.translate_path(self.path))
         login = self.headers.get("Authorization"), self.path.partition("?")[2]
         if self.server.login and self.server.login != login:
+            self.over()
             self.send_error(401)
             return
         if fault.isdigit() or not file.is_file():
+            self.over()
             self.send_error(int(fault or 404))
             return
         if fault == "hang":
