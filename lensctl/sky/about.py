@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from lensctl.rules import split
-from lensctl.sky import catalogs, coadds, dirt, lens_catalog, lenses, measure, pointings, population, spectra
+from lensctl.sky import catalogs, coadds, dirt, lens_catalog, lenses, measure, pointings
+from lensctl.sky.objects import population, spectra
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.astro import lensing, sersic
-from lensctl.sky import population, render, spectra
+from lensctl.sky import render
+from lensctl.sky.objects import population, spectra
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

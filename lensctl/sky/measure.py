@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.astro import sersic
-from lensctl.sky import spectra
 from lensctl.sky.catalogs import infrared_bands, optical_bands
 from lensctl.sky.coadds import release
+from lensctl.sky.objects import spectra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from lensctl.astro.moffat import Psf
     from lensctl.rules.survey import Survey
     from lensctl.sky.dirt import Planes
+    from lensctl.sky.objects.population import Table
     from lensctl.sky.pointings import Pointing
-    from lensctl.sky.population import Table
 
 MISTYPED_EARLY = {"EXP": 0.02, "PSF": 0.012}
 """Fraction of early-type galaxies, lenses or not, fitted with another type."""

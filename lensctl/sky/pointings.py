@@ -12,8 +12,8 @@ from lensctl.rules import split
 from lensctl.rules.errors import InputError
 from lensctl.rules.strata import NOBS_BINS, nobs_bin
 from lensctl.rules.survey import LS_DR10, Survey
-from lensctl.sky import population
 from lensctl.sky.bricks import Brick, brick_at
+from lensctl.sky.objects import population
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

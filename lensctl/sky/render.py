@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lensctl.astro.moffat import Psf
     from lensctl.rules.survey import Survey
-    from lensctl.sky.features import Components
+    from lensctl.sky.objects.features import Components
 
 STAMP_SIDES = (9, 13, 19, 27, 37, 51, 71, 101, 151, 221, 321, 451, 641, 901, 1281, 1801, 2561)
 FAINTEST_SIGMA = 0.08

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.astro.moffat import Psf
-from lensctl.sky import dirt, features, lenses, measure, population, render
+from lensctl.sky import dirt, lenses, measure, render
+from lensctl.sky.objects import features, population
 from lensctl.sky.pointings import Pointing, generator, margin_px
 
 if TYPE_CHECKING:

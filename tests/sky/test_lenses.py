@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lensctl.rules.survey import LS_DR10
-from lensctl.sky import lenses, pointings, spectra, window
+from lensctl.sky import lenses, pointings, window
+from lensctl.sky.objects import spectra
 from lensctl.sky.pointings import generator
 from tests.toys.small_sky import SMALLEST, example
 

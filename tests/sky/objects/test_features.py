@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lensctl.sky import features, population
+from lensctl.sky.objects import features, population
 from lensctl.sky.pointings import generator
 from tests.toys.small_sky import example
 

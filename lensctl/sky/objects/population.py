@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.sky import spectra
+from lensctl.sky.objects import spectra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.sky import spectra
+from lensctl.sky.objects import spectra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lensctl.rules.survey import Survey
-    from lensctl.sky.population import Table
+    from lensctl.sky.objects.population import Table
 
 SHAPE = ("x", "y", "r_half", "n", "q", "phi")
 """Columns of a component beside its fluxes: offset from its galaxy (arcsec, x right, y up), and profile."""

@@ -10,7 +10,8 @@ from lensctl.rules.confusers import confuser_category
 from lensctl.rules.derived import magnitudes
 from lensctl.rules.strata import NOBS_BINS, nobs_bin
 from lensctl.rules.survey import LS_DR10, Survey
-from lensctl.sky import dirt, measure, mock, pointings, population, window
+from lensctl.sky import dirt, measure, mock, pointings, window
+from lensctl.sky.objects import population
 from lensctl.sky.pointings import Size, generator
 from tests.toys.small_sky import example
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lensctl.rules.survey import LS_DR10
-from lensctl.sky import spectra
+from lensctl.sky.objects import spectra
 from tests.toys.small_sky import example
 
 fluxes = st.floats(1e-3, 1e3)
