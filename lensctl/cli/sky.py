@@ -17,9 +17,9 @@ def sky(
     out_dir: Annotated[Path, typer.Argument(metavar="OUT_DIR", help="Folder to create.", show_default=False)],
     galaxies: Annotated[
         int, typer.Option(min=20, max=10_000_000, help="Galaxies in the catalogue, including lenses.")
-    ] = 12_000,
+    ] = 18_000,
     lenses: Annotated[
-        int | None, typer.Option(min=0, help="Lenses; default 3.1 % of the galaxies.", show_default=False)
+        int | None, typer.Option(min=0, help="Lenses; default 2.1 % of the galaxies.", show_default=False)
     ] = None,
     window_px: Annotated[
         int | None,
@@ -27,6 +27,10 @@ def sky(
     ] = None,
     full_bricks: Annotated[bool, typer.Option("--full-bricks", help="Full bricks, not windows.")] = False,
     survey: Survey = None,
+    style: Annotated[
+        str,
+        typer.Option(help="default, or other: as different as can be, to judge what was chosen on the first."),
+    ] = "default",
     seed: Seed = 42,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -48,6 +52,7 @@ def sky(
             window_px=window_px,
             full_bricks=full_bricks,
             survey=survey,
+            style=style,
             seed=seed,
             workers=workers,
             overwrite=overwrite,

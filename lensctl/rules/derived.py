@@ -31,7 +31,7 @@ def required(survey: Survey = LS_DR10) -> tuple[str, ...]:
 
 def optional(survey: Survey = LS_DR10) -> tuple[str, ...]:
     """Measured columns that are kept if the survey's own catalogue has them."""
-    return ("flux_w1", "ebv", "fitbits", *survey.per_band("mw_transmission"))
+    return ("flux_w1", "ebv", "fitbits", *survey.per_band("mw_transmission"), "z_phot")
 
 
 def with_derived(rows: pa.Table, survey: Survey = LS_DR10) -> pa.Table:

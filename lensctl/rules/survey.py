@@ -31,7 +31,8 @@ _STRICT = {"extra": "forbid", "allow_inf_nan": False}
 class BandImaging:
     """Typical imaging in one band, from which `lensctl sky` makes a mock.
 
-    Effective wavelength; median FWHM of the PSF; sky noise and gain of one exposure and pixel; saturation of a pixel.
+    Effective wavelength; median psfsize (the FWHM of the Gaussian with the PSF's noise-equivalent area); sky noise in
+    a pixel and gain of one exposure; saturation of a pixel.
     """
 
     wavelength_um: float
@@ -41,6 +42,11 @@ class BandImaging:
     saturation_nanomaggy: float
 
     __pydantic_config__ = _STRICT
+
+    @property
+    def sky_nanomaggy(self) -> float:
+        """Brightness of the sky in a pixel: its electrons make the noise, noise^2 = sky / gain."""
+        return self.noise_nanomaggy**2 * self.electrons_per_nanomaggy
 
 
 @dataclass(frozen=True)
@@ -311,11 +317,15 @@ _CONFUSERS = {
 
 _IMAGING = {
     "g": BandImaging(0.472, 1.38, 0.0060, 3100.0, 22.0),
-    "r": BandImaging(0.642, 1.26, 0.0078, 2600.0, 22.0),
-    "i": BandImaging(0.784, 1.22, 0.0125, 2900.0, 26.0),
-    "z": BandImaging(0.926, 1.20, 0.0205, 3300.0, 32.0),
+    "r": BandImaging(0.642, 1.26, 0.0078, 3800.0, 22.0),
+    "i": BandImaging(0.784, 1.22, 0.0125, 4400.0, 26.0),
+    "z": BandImaging(0.926, 1.20, 0.0205, 5700.0, 32.0),
 }
-"""Effective wavelengths of DECam's filters; the rest are round numbers close to DR10 coadds (i between r and z)."""
+"""Effective wavelengths of DECam's filters; the rest are round numbers close to DR10 coadds (i between r and z).
+
+Gains are those at which the sky has 0.11, 0.23 and 2.4 nanomaggies a pixel in g, r and z, as the invvar of a DR9 coadd
+says by its slope with brightness.
+"""
 
 LS_DR10 = Survey(
     name="ls-dr10",

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from lensctl.rules import split
-from lensctl.sky import catalogs, coadds, dirt, lens_catalog, lenses, measure, pointings
-from lensctl.sky.objects import population, spectra
+from lensctl.sky import catalogs, coadds, dirt, lens_catalog, lenses, measure, places, pointings, window
+from lensctl.sky.objects import features, population, spectra
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from lensctl.rules.survey import Survey
+    from lensctl.sky.objects.styles import Style
     from lensctl.sky.pointings import Pointing
 
 Counts = Callable[..., "Counter[tuple[str, ...]]"]
@@ -32,7 +33,13 @@ def text(counts: Counts, windows: Sequence[Pointing], seed: int, listed: int) ->
     listed : int
         Rows of lenses.csv.
     """
-    parts = (_head(windows, seed, listed), _contents(counts), _drawn(windows), _dirt(windows), _limits())
+    parts = (
+        _head(windows, seed, listed),
+        _contents(counts),
+        _drawn(windows),
+        _dirt(windows),
+        _limits(windows[0].style),
+    )
     return "\n\n".join(parts) + "\n"
 
 
@@ -46,6 +53,7 @@ def _head(windows: Sequence[Pointing], seed: int, listed: int) -> str:
 
 **Nothing here was observed.** `lensctl sky` made these files (seed {seed}) as test data with a known truth.
 The survey is {survey.name}: {bands}, pixels of {survey.pixel_scale_arcsec:g} arcsec, cutouts of {cutout} px.
+The style is {windows[0].style.name}.
 They show that the pipeline works; they say nothing about real lenses. Every FITS header has `MOCK = T`.
 
 The layout is that of the DESI Legacy Imaging Surveys DR10 server:
@@ -53,9 +61,9 @@ The layout is that of the DESI Legacy Imaging Surveys DR10 server:
 | path | contents |
 |---|---|
 | `survey-bricks.fits.gz` | the {len(windows)} bricks used, from the survey's brick scheme |
-| `south/tractor/AAA/tractor-BRICK.fits` | catalogue of a brick, with {columns} |
+| `south/tractor/AAA/tractor-BRICK.fits` | catalogue of a brick, with {columns}, and z_phot |
 | `south/sweep/10.0/sweep-*.fits` | the same objects in 5 x 5 degree files with the sweep columns |
-| {coadd} | image, invvar, nexp in {bands}, and maskbits |
+| {coadd} | image, invvar, nexp, psfsize in {bands}, and maskbits |
 | `lenses.csv` | {listed} rows in lenscat's format |
 | `truth.parquet` | true parameters of each object, lens and confuser flags |
 | `provenance.json` | how this folder was made |
@@ -87,7 +95,7 @@ def _contents(counts: Counts) -> str:
 
 
 def _drawn(windows: Sequence[Pointing]) -> str:
-    survey = windows[0].survey
+    survey, style = windows[0].survey, windows[0].style
     scale, imaging = survey.pixel_scale_arcsec, [survey.imaging[band] for band in survey.bands]
     bands = ", ".join(survey.bands)
     blue = " or ".join(survey.bands[i] for i in spectra.bluest(survey)[:2])
@@ -95,12 +103,12 @@ def _drawn(windows: Sequence[Pointing]) -> str:
     area_deg2 = sum(((w.size - 2 * pointings.margin_px(survey)) * scale / 3600) ** 2 for w in windows)
     galaxies = sum(w.galaxies for w in windows)
     lens_share = sum(w.confident + w.probable for w in windows) / max(galaxies, 1)
-    shares = ", ".join(f"{kind} {share:g}" for kind, share in population.KINDS.items())
+    shares = ", ".join(f"{kind} {share:g}" for kind, share in style.kinds.items())
     slopes = ", ".join(
         f"{kind} {population.SLOPE[kind]:g} ({_range(limits)})" for kind, limits in population.MAG_Z_RANGE.items()
     )
     tiers = "; ".join(
-        f"`{name}` has a median Einstein radius of {t.einstein_median_arcsec:g} arcsec (log-normal, 0.24), a peak"
+        f"`{name}` has a median Einstein radius of {style.einstein_arcsec[name]:g} arcsec (log-normal, 0.24), a peak"
         f" signal-to-noise ratio of {_range(t.peak_snr)} per pixel in {blue}, a contrast to the galaxy of at least"
         f" {t.contrast:g}, and a source within {t.reach:g} Einstein radii of the lens"
         for name, t in lenses.TIERS.items()
@@ -114,36 +122,78 @@ def _drawn(windows: Sequence[Pointing]) -> str:
         f" the images. There are {galaxies / area_deg2:,.0f} catalogued galaxies per square degree, about three times"
         f" the real density to that limit, so that windows can be small, and {lens_share:.1%} are lenses, far more than"
         " in reality. Early-type galaxies (types DEV, SER with index 1.6-6, REX) have the g-r and r-z colours of"
-        f" passive galaxies at redshift 0.06-0.92.{_spectra(survey)} Spirals, rings, edge-on discs, clumpy galaxies and"
+        f" passive galaxies at redshift 0.06-0.92.{_spectra(survey)}{_profiles(style)} Spirals, rings, edge-on discs, clumpy galaxies and"
         " early types with blue companions (pair) resemble lenses; the confuser rules of the pool classify them as"
         f" {', '.join(survey.confusers) or 'nothing, as the survey has none'}."
         f" Stars: {population.STARS_PER_GALAXY:g} per galaxy.",
+        f"**Groups.** {population.MEMBER_SHARE:.0%} of the early types lie in the group of a brighter one, at its"
+        f" redshift and {places.SEPARATION_ARCSEC:g}-{places.GROUP_ARCSEC:g} arcsec from it, any distance as likely:"
+        f" within {places.GROUP_ARCSEC:g} arcsec early types, lenses or not, have {places.COMPANIONS:g} more catalogued"
+        " neighbours than other galaxies.",
         "**Lenses.** A lens is an ordinary early-type galaxy"
-        f" (z {_range(population.HOST_MAG_Z_RANGE)}, drawn with weight flux^0.45) with a source ray-traced"
+        f" (z {_range(population.HOST_MAG_Z_RANGE)}, drawn with weight flux^0.25) with a source ray-traced"
         f" ({rays} x {rays} rays per pixel) through a"
         " singular isothermal ellipsoid (Kormann, Schneider & Bartelmann 1994) with external shear (|N(0, 0.05)|) and"
         f" Einstein radius {_range(lenses.EINSTEIN_RANGE_ARCSEC)} arcsec. Sources are Sersic, index 0.7-1.6, half-light"
-        f" radius {_range(lenses.SOURCE_R_HALF_RANGE_ARCSEC)} arcsec, g-r = N(0.18, 0.15), r-z = N(0.22, 0.16), r ="
+        f" radius {_range(lenses.SOURCE_R_HALF_RANGE_ARCSEC)} arcsec (median {style.source_r_half_arcsec:g}), g-r ="
+        f" N({_list(style.source_colours[0])}), r-z = N({_list(style.source_colours[1])}),{_knots(style)} r ="
         f" {_range(lenses.SOURCE_MAG_R_RANGE)} before lensing with slope {lenses.SOURCE_SLOPE:g}, kept if the arcs are"
         f" clear enough for the grade: {tiers}. {pointings.CONFIDENT_SHARE:.0%} of the lenses are confident, compared"
         " with 8.5 % of lenscat's DESI rows, so that a small test split has some.",
-        "**Seeing and noise.** Moffat PSFs (beta 2.8-4, ellipticity a few per cent) with FWHM"
-        f" {_range(pointings.seeing_limits(survey))} arcsec, medians {_list(i.psf_fwhm_arcsec for i in imaging)} in"
-        f" {bands}, drawn for each window and band. Noise is Gaussian and independent between pixels (in real coadds,"
-        f" neighbours are correlated): {_list(i.noise_nanomaggy for i in imaging)} nanomaggies per pixel and exposure"
-        f" in {bands} with 8 % scatter, divided by the square root of the number of exposures, plus photon noise."
+        f"**PSF and noise.** Moffat PSFs of beta {style.psf_beta:g} (scatter {window.PSF_BETA_SCATTER:g} between bands"
+        f" and windows), ellipticity {window.PSF_ELLIPTICITY:g}, and psfsize {_range(pointings.psfsize_limits(survey))}"
+        f" arcsec, medians {_list(i.psf_fwhm_arcsec for i in imaging)} in {bands}, drawn for each window and band."
+        " psfsize is the FWHM of the Gaussian with the noise-equivalent area of the PSF on pixels; the PSF falls to"
+        " half its peak at about three quarters of it. The sky has"
+        f" {_list(round(i.sky_nanomaggy, 3) for i in imaging)} nanomaggies a pixel in {bands} (scatter {pointings.SKY_SCATTER:g}),"
+        f" the gain of an exposure is {_list(i.electrons_per_nanomaggy for i in imaging)} electrons per nanomaggy"
+        f" (scatter {pointings.GAIN_SCATTER:g}), so the noise of a pixel is"
+        f" {_list(i.noise_nanomaggy for i in imaging)} nanomaggies. It is that of the electrons of sky and sources,"
+        f" Gaussian, and {_correlation(style)}. invvar = exposures x gain / (sky + image): 1/invvar grows with"
+        " brightness, with the slope that the gain gives. psfdepth is the invvar of blank sky over the PSF's"
+        " noise-equivalent area, galdepth that over the area of a round exponential galaxy of"
+        f" {measure.DEPTH_GALAXY_ARCSEC:g} arcsec."
         f" {survey.depth('nobs')} bins of the windows:"
         f" {', '.join(f'{name} {share:g}' for name, share, _ in pointings.NOBS)}.",
-        "**Catalogue.** Rows are mock measurements: true values with errors that follow from depth, PSF and size;"
+        "**Catalogue.** Rows are mock measurements: true values with errors that follow from depth, PSF, size and the"
+        " photons of the object;"
         " position errors are 0.02 arcsec and 0.45 FWHM/SNR in quadrature. The galaxy absorbs part of the arcs:"
         f" {lenses.ABSORBED_SHARE:g} of one least-squares step of a fit to galaxy and arcs with the galaxy's shape"
         " fixed and its position and flux in each band free, so the fluxes of lenses include some of the arcs' light"
         " and their positions are shifted towards it. Sizes and types are those of the galaxy. Of early types, lenses"
-        f" or not, {mistyped}. {_without(survey)}Columns that are not simulated are 0.",
+        f" or not, {mistyped}. z_phot is the redshift with a scatter of {measure.Z_PHOT_SCATTER:g} (1 + z), and"
+        f" {measure.Z_PHOT_OUTLIERS:.0%} drawn anywhere in {_range(measure.Z_PHOT_RANGE)}; NaN for stars. DR10 has it in"
+        f" files of its own. {_without(survey)}Columns that are not simulated are 0.",
         "**Sources.** Brick scheme, file layout, columns, mask radii (1630 arcsec x 1.396^-G), extinction coefficients"
         f" and the quantisation of images ({coadds.COARSEST_STEP_NANOMAGGY:g} nanomaggies, or 1/{coadds.STEPS_IN_NOISE}"
         " of an exposure's noise if that is less) are those of the Legacy Surveys. Seeing, noise, gain and saturation"
         f" are those of survey {survey.name}. Counts, sizes and colours are round numbers chosen to resemble DR10.",
+    )
+
+
+def _profiles(style: Style) -> str:
+    """What the README says of the light of plain galaxies."""
+    if not style.envelope:
+        return " Early types and discs are Sersic profiles."
+    return (
+        f" Early types and discs have {style.envelope:.0%} of their light in an exponential envelope of"
+        f" {features.ENVELOPE:g} half-light radii, around a Sersic core of {features.CORE:g}."
+    )
+
+
+def _knots(style: Style) -> str:
+    """What the README says of the knots of sources."""
+    return f" half of the light in {style.source_knots[0]}-{style.source_knots[1]} knots," * any(style.source_knots)
+
+
+def _correlation(style: Style) -> str:
+    """What the README says of the noise of neighbouring pixels."""
+    if not style.noise_spread:
+        return "independent between pixels (in real coadds, neighbours are correlated)"
+    return (
+        f"spread over neighbouring pixels by ({style.noise_spread:g}, {1 - 2 * style.noise_spread:g},"
+        f" {style.noise_spread:g}) along each axis, which invvar does not know: noise x sqrt(invvar) ="
+        f" {style.noise_factor:.3f}"
     )
 
 
@@ -198,10 +248,10 @@ def _paragraphs(*texts: str) -> str:
     return "\n\n".join(textwrap.fill(text, 118, break_on_hyphens=False) for text in texts)
 
 
-def _limits() -> str:
+def _limits(style: Style) -> str:
     return _paragraphs(
         "## Limitations",
-        "No clustering, no correlated noise, no ghosts, satellites or sky residuals, no group or cluster lenses, no"
+        f"No clustering but in groups, {'' if style.noise_spread else 'no correlated noise, '}one PSF in all exposures of a window, no ghosts, satellites or sky residuals, no group or cluster lenses, no"
         " quasars, no dust, one source per lens, arcs never catalogued as separate objects. A network that does well"
         " here has learnt to find blue arcs around red galaxies in clean data.",
     )

@@ -1,7 +1,7 @@
 """Tractor catalogues, sweeps and the table of bricks of a mock: their columns, and the FITS files.
 
 Names, dtypes, units and order are from the DR10 file descriptions. Sweep names are upper-case in the files; Tractor
-names are lower-case, but for the names of bands.
+names are lower-case, but for the names of bands. Beyond them there is z_phot, which DR10 has in files of its own.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ pmra pmra_ivar pmdec pmdec_ivar maskbits fitbits sersic sersic_ivar
 
 _DR10_BANDS = ("g", "r", "i", "z")
 WISE_BANDS = ("w1", "w2", "w3", "w4")
+BEYOND_DR10 = {"z_phot": "f4"}
 SWEEP_DEG = 5
 
 _UNITS = (
@@ -116,15 +117,15 @@ def infrared_bands(survey: Survey) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=8)
 def tractor_dtype(survey: Survey = LS_DR10) -> np.dtype[Any]:
-    """Columns of a Tractor catalogue: those of DR10, with the survey's bands in place of g, r, i, z."""
+    """Columns of a Tractor catalogue: those of DR10, with the survey's bands in place of g, r, i, z; BEYOND_DR10."""
     codes = dict(word.split(":") for word in _TRACTOR.split())
-    return np.dtype([(name, codes[theirs]) for name, theirs in _in_bands(codes, survey)])
+    return np.dtype([*((name, codes[theirs]) for name, theirs in _in_bands(codes, survey)), *BEYOND_DR10.items()])
 
 
 @functools.lru_cache(maxsize=8)
 def sweep_columns(survey: Survey = LS_DR10) -> tuple[str, ...]:
-    """Tractor columns that a sweep has, in its order."""
-    return tuple(name for name, _ in _in_bands(_SWEEP.split(), survey))
+    """Tractor columns that a sweep has, in its order; BEYOND_DR10."""
+    return (*(name for name, _ in _in_bands(_SWEEP.split(), survey)), *BEYOND_DR10)
 
 
 def _in_bands(names: Iterable[str], survey: Survey) -> list[tuple[str, str]]:

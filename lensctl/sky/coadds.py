@@ -1,4 +1,4 @@
-"""Writes windows as coadd files in the survey's format: image, invvar, nexp and maskbits, tile-compressed, in HDU 1."""
+"""Writes windows as coadd files in the survey's format: image, invvar, nexp, psfsize, maskbits, tiled, in HDU 1."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ COARSEST_STEP_NANOMAGGY = 1e-4
 STEPS_IN_NOISE = 50
 """Quantisation of images: as in DR10, and finer where the noise of an exposure has fewer steps than this."""
 
-INVVAR_LEVEL = 16.0
+STEPS_IN_INVVAR = 16
+"""Quantisation of invvar: steps in its own noise on blank sky, which is that of the image it is made from."""
+
+LOSSLESS = 0.0
 DR_VERSION = 10000
 
 MOCK_COMMENTS = (
@@ -61,6 +64,12 @@ def image_step(noise_nanomaggy: float) -> float:
     return min(COARSEST_STEP_NANOMAGGY, noise_nanomaggy / STEPS_IN_NOISE)
 
 
+def invvar_step(pointing: Pointing, band: int) -> float:
+    """Quantisation of a band's invvar, 1/nanomaggy^2."""
+    nexp, sky, gain = pointing.nobs[band], pointing.sky[band], pointing.gain[band]
+    return gain * nexp / sky / np.sqrt(gain * nexp * sky) / STEPS_IN_INVVAR
+
+
 def write(root: Path, pointing: Pointing, planes: Planes) -> None:
     """Write a window's coadds; a missing band has no files."""
     place = folder(root, pointing)
@@ -71,15 +80,19 @@ def write(root: Path, pointing: Pointing, planes: Planes) -> None:
         step = image_step(pointing.survey.imaging[band].noise_nanomaggy)
         # cfitsio takes an absolute step as a negative quantisation level
         _write(place, pointing, "image", band, planes.image[i], -step)
-        _write(place, pointing, "invvar", band, planes.invvar[i], INVVAR_LEVEL)
+        _write(place, pointing, "invvar", band, planes.invvar[i], -invvar_step(pointing, i))
         _write(place, pointing, "nexp", band, planes.nexp[i], None)
+        psfsize = np.where(planes.nexp[i] > 0, np.float32(pointing.psfsize[i]), np.float32(0))
+        _write(place, pointing, "psfsize", band, psfsize, LOSSLESS)
     _write(place, pointing, "maskbits", "", planes.maskbits, None)
 
 
 def _write(place: Path, pointing: Pointing, kind: str, band: str, data: NDArray[Any], level: float | None) -> None:
     name = file_name(pointing, kind, band)
     compression: dict[str, Any] = {"compress": "RICE", "tile_dims": (TILE_PX, TILE_PX)}
-    if level is not None:
+    if level == LOSSLESS:
+        compression |= {"compress": "GZIP", "qlevel": LOSSLESS}
+    elif level is not None:
         dither = 1 + zlib.crc32(name.encode()) % 10000
         compression |= {"qlevel": level, "qmethod": "SUBTRACTIVE_DITHER_2", "dither_seed": dither}
     with new_fits(place / name) as file:
@@ -87,7 +100,7 @@ def _write(place: Path, pointing: Pointing, kind: str, band: str, data: NDArray[
         file[0].write_keys(mock_cards(), clean=False)
 
 
-_MEANING = {"image": "image", "invvar": "wtmap", "nexp": "expmap", "maskbits": "maskbits"}
+_MEANING = {"image": "image", "invvar": "wtmap", "nexp": "expmap", "psfsize": "psfsize", "maskbits": "maskbits"}
 
 
 def _header(pointing: Pointing, kind: str, band: str) -> list[Card]:
@@ -131,13 +144,17 @@ def _header(pointing: Pointing, kind: str, band: str) -> list[Card]:
         i = survey.bands.index(band)
         values += [
             ("FILTER", band, "Band"),
-            ("PSFFWHM", pointing.seeing[i], "[arcsec] FWHM of the mock PSF, a Moffat"),
+            ("PSFSIZE", pointing.psfsize[i], "[arcsec] FWHM of the Gaussian of the PSF's NEA"),
+            ("SKYLEVEL", pointing.sky[i], "[nanomaggy/pix] sky in one exposure"),
+            ("EGAIN", pointing.gain[i], "[electron/nanomaggy] gain of one exposure"),
         ]
     if kind == "image":
         values += [
             ("MAGZERO", 22.5, "Magnitude zeropoint"),
             ("BUNIT", "nanomaggy", "AB mag = 22.5 - 2.5*log10(nanomaggy)"),
         ]
+    if kind == "psfsize":
+        values += [("BUNIT", "arcsec", "FWHM of the Gaussian of the PSF's NEA")]
     if kind == "invvar":
-        values += [("BUNIT", "1/nanomaggy^2", "Inverse variance of the sky alone")]
+        values += [("BUNIT", "1/nanomaggy^2", "Inverse variance, sky and sources")]
     return [{"name": name, "value": value, "comment": comment} for name, value, comment in values] + mock_cards()

@@ -17,6 +17,10 @@ FEWEST_IN_POOL = 3
 """Minimum exposures of the pool; a chip edge never reduces a pointing from this number to fewer."""
 
 BRIGHT_MAG, MEDIUM_MAG = 13.0, 16.0
+
+DARKEST = 0.2
+"""Least brightness of a pixel, relative to the sky, for which invvar allows: noise never makes it endless."""
+
 HOLE_RANGE = (0.72, 0.96)
 """Distance of some holes from an object, in half cutouts: inside the cutout, away from its centre."""
 
@@ -82,8 +86,10 @@ def expose(
 ) -> Planes:
     """Add noise and saturation, and zero unexposed pixels.
 
-    Noise is Gaussian and independent between pixels: sky noise, noise_1^2/nexp, plus photon noise; invvar is that of
-    the sky only, as in the survey's coadds. Without exposures, image and invvar are exactly 0.
+    Noise is Gaussian: that of the electrons of sky and sources, variance (sky + light) / (gain nexp). The survey knows
+    the light by the image alone, so invvar = gain nexp / (sky + image), noise and all. In a style with correlated noise
+    each pixel shares its noise with its neighbours, and invvar, which knows nothing of it, is that of before. Without
+    exposures, image and invvar are exactly 0.
     """
     image = np.empty_like(light)
     invvar = np.empty_like(light)
@@ -92,14 +98,24 @@ def expose(
         light[band], saturated = _saturate(light[band], imaging.saturation_nanomaggy)
         bits[saturated] |= _flag(p.survey, f"SATUR_{name.upper()}")
         exposed = nexp[band] > 0
-        count = np.maximum(nexp[band], 1).astype(np.float32)
-        sky = np.float32(p.noise[band] ** 2)
-        variance = (sky + np.maximum(light[band], 0) / np.float32(imaging.electrons_per_nanomaggy)) / count
-        noise = rng.standard_normal(light[band].shape, dtype=np.float32) * np.sqrt(variance)
+        sky, gain = np.float32(p.sky[band]), np.float32(p.gain[band]) * np.maximum(nexp[band], 1).astype(np.float32)
+        noise = rng.standard_normal(light[band].shape, dtype=np.float32)
+        noise *= np.sqrt((sky + np.maximum(light[band], 0)) / gain)
         offset = np.float32(rng.normal(0, 0.03) * p.noise[band] / np.sqrt(p.nobs[band]))
-        image[band] = np.where(exposed, light[band] + noise + offset, 0)
-        invvar[band] = np.where(exposed & ~saturated, count / sky, 0)
+        seen = light[band] + _spread(noise, p.style.noise_spread) + offset
+        image[band] = np.where(exposed, seen, 0)
+        invvar[band] = np.where(exposed & ~saturated, gain / np.maximum(sky + seen, DARKEST * sky), 0)
     return Planes(image, invvar, nexp, bits)
+
+
+def _spread(noise: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """Noise of which each neighbour along an axis gets a share, and its neighbours a share of that."""
+    from scipy.ndimage import convolve1d
+
+    if share == 0:
+        return noise
+    kernel = (share, 1 - 2 * share, share)
+    return np.asarray(convolve1d(convolve1d(noise, kernel, 0, mode="wrap"), kernel, 1, mode="wrap"), np.float32)
 
 
 def _saturate(light: NDArray[np.float32], level: float) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -9,10 +9,11 @@ import numpy as np
 
 from lensctl.astro import lensing, sersic
 from lensctl.sky import render
-from lensctl.sky.objects import population, spectra
+from lensctl.sky.objects import features, population, spectra
+from lensctl.sky.objects.styles import DEFAULT, Style
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,22 +37,21 @@ ABSORBED_SHARE = 0.75
 
 @dataclass(frozen=True)
 class Tier:
-    """Definition of a grade: median Einstein radius, peak signal-to-noise of the arcs and contrast to the galaxy.
+    """Definition of a grade: peak signal-to-noise of the arcs and contrast to the galaxy.
 
     Signal-to-noise is that of the brightest arc pixel over the sky noise, in the bluest band or the next; contrast is
     arc over galaxy at the brightest arc pixel in the bluest. `reach` is the maximum source offset from the lens, in
     Einstein radii.
     """
 
-    einstein_median_arcsec: float
     peak_snr: tuple[float, float]
     contrast: float
     reach: float
 
 
 TIERS = {
-    "confident": Tier(1.80, (15.0, 70.0), 1.0, 0.40),
-    "probable": Tier(1.50, (6.0, 20.0), 0.6, 0.55),
+    "confident": Tier((15.0, 70.0), 1.0, 0.40),
+    "probable": Tier((6.0, 20.0), 0.6, 0.55),
 }
 
 
@@ -72,18 +72,21 @@ def oversample(survey: Survey) -> int:
 def draw(
     rng: np.random.Generator,
     host: Mapping[str, float],
-    tier: Tier,
+    grade: str,
     psfs: Sequence[Psf],
     sigma: NDArray[np.float64],
     offset_px: tuple[float, float],
     survey: Survey,
+    style: Style = DEFAULT,
 ) -> tuple[Arcs, NDArray[np.float64]]:
-    """Draw lens and source until the arcs are as visible as the tier requires, and ray-trace them.
+    """Draw lens and source until the arcs are as visible as the grade requires, and ray-trace them.
 
     Parameters
     ----------
     host : mapping
         r_half, n, q, phi of the lens galaxy, and its flux_BAND in each band.
+    grade : str
+        One of TIERS.
     sigma : (B,) float64
         Sky noise per pixel, nanomaggies.
     offset_px : (dx, dy)
@@ -101,13 +104,14 @@ def draw(
     kernels = np.stack([psf.kernel(render.kernel_px(survey, KERNEL_WIDTHS)) for psf in psfs])
     model = _seen(_host_stamp(host, offset_px, size, scale)[None].repeat(bands, axis=0), kernels)
     flux = np.array([host[name] for name in survey.per_band("flux")])
-    best: Arcs | None = None
+    tier, best = TIERS[grade], None
+    colour_means, colour_scatters = zip(*style.source_colours, strict=True)
     for _ in range(40):
-        lens, source = _geometry(rng, host, tier, offset_arcsec)
+        lens, source, knots = _geometry(rng, host, grade, offset_arcsec, style)
         unit = lensing.lensed_image(
-            lens, source.brightness, size=size, pixel_scale=scale, oversample=oversample(survey)
+            lens, _brightness(source, knots), size=size, pixel_scale=scale, oversample=oversample(survey)
         )
-        colours = np.clip(rng.normal((0.18, 0.22), (0.15, 0.16)), (-0.15, -0.15), (0.6, 0.7))
+        colours = np.clip(rng.normal(colour_means, colour_scatters), (-0.15, -0.15), (0.6, 0.7))
         spectrum = spectra.fluxes(survey, float(10 ** (-0.4 * colours[0])), 1.0, float(10 ** (0.4 * colours[1])))
         relative = np.array(list(spectrum.values()))  # to the flux in r
         seen = _seen(unit[None].repeat(bands, axis=0), kernels) * relative[:, None, None]
@@ -147,9 +151,14 @@ def draw(
 
 
 def _geometry(
-    rng: np.random.Generator, host: Mapping[str, float], tier: Tier, centre_arcsec: tuple[float, float]
-) -> tuple[lensing.Lens, sersic.Sersic]:
-    theta_e = float(np.clip(tier.einstein_median_arcsec * np.exp(rng.normal(0, 0.24)), *EINSTEIN_RANGE_ARCSEC))
+    rng: np.random.Generator,
+    host: Mapping[str, float],
+    grade: str,
+    centre_arcsec: tuple[float, float],
+    style: Style,
+) -> tuple[lensing.Lens, sersic.Sersic, list[sersic.Sersic]]:
+    """A lens, a source of unit flux behind it, and the knots in it, of unit flux together."""
+    theta_e = float(np.clip(style.einstein_arcsec[grade] * np.exp(rng.normal(0, 0.24)), *EINSTEIN_RANGE_ARCSEC))
     shear, shear_angle = min(abs(rng.normal(0, 0.05)), 0.15), rng.uniform(0, 2 * np.pi)
     x, y = centre_arcsec
     lens = lensing.Lens(
@@ -161,17 +170,40 @@ def _geometry(
         x=x,
         y=y,
     )
-    distance, angle = tier.reach * theta_e * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
+    distance, angle = TIERS[grade].reach * theta_e * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
     source = sersic.Sersic(
         x=float(x + distance * np.cos(angle)),
         y=float(y + distance * np.sin(angle)),
         flux=1.0,
-        r_half=float(np.clip(np.exp(rng.normal(np.log(0.22), 0.35)), *SOURCE_R_HALF_RANGE_ARCSEC)),
+        r_half=float(
+            np.clip(np.exp(rng.normal(np.log(style.source_r_half_arcsec), 0.35)), *SOURCE_R_HALF_RANGE_ARCSEC)
+        ),
         n=float(rng.uniform(0.7, 1.6)),
         q=float(rng.uniform(0.45, 1.0)),
         phi=float(rng.uniform(0, np.pi)),
     )
-    return lens, source
+    least, most = style.source_knots
+    number = int(rng.integers(least, most + 1)) if most else 0
+    knots = [
+        sersic.Sersic(
+            x=float(source.x + rng.normal(0, 0.8 * source.r_half)),
+            y=float(source.y + rng.normal(0, 0.8 * source.r_half)),
+            flux=1 / number,
+            r_half=float(rng.uniform(0.05, 0.12)),
+            n=features.GAUSSIAN,
+        )
+        for _ in range(number)
+    ]
+    return lens, source, knots
+
+
+def _brightness(
+    source: sersic.Sersic, knots: list[sersic.Sersic]
+) -> Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]:
+    """Surface brightness of a source of unit flux, half of it in the knots where there are any."""
+    if not knots:
+        return source.brightness
+    return lambda x, y: 0.5 * (source.brightness(x, y) + sum(knot.brightness(x, y) for knot in knots))
 
 
 def _host_stamp(

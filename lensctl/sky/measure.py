@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.astro import sersic
+from lensctl.astro.moffat import nea_px
 from lensctl.sky.catalogs import infrared_bands, optical_bands
 from lensctl.sky.coadds import release
 from lensctl.sky.objects import spectra
@@ -40,7 +41,12 @@ EXTINCTION_PER_EBV = {
 INDEX_OF_TYPE = {"PSF": 0.0, "REX": 1.0, "EXP": 1.0, "DEV": 4.0}
 APERTURES_ARCSEC = (0.5, 0.75, 1.0, 1.5, 2.0, 3.5, 5.0, 7.0)
 _GAUSSIAN_HALF = 1.1774  # half-light radius of a round Gaussian in sigmas
-_GALDEPTH_SIGMA_ARCSEC = 0.45 / _GAUSSIAN_HALF
+DEPTH_GALAXY_ARCSEC = 0.45
+"""Half-light radius of the round exponential galaxy that galdepth is about (legacysurvey.org/dr10/catalogs)."""
+
+Z_PHOT_SCATTER, Z_PHOT_OUTLIERS, Z_PHOT_RANGE = 0.025, 0.03, (0.01, 1.2)
+"""Errors of photometric redshifts: scatter in units of 1 + z, and the share of those drawn anywhere in a range."""
+
 _WISE_FROM_UM = (0.926, 0.642)  # WISE fluxes follow from those in the bands nearest to z and r
 
 
@@ -76,8 +82,8 @@ def measure(
     Parameters
     ----------
     true : mapping of (N,) float64
-        x, y (window pixels, shifted by the effect of arcs), flux_BAND of each band (including absorbed arcs), r_half,
-        n, q, phi; mag_r of stars, NaN for galaxies.
+        x, y (window pixels, shifted by the effect of arcs), flux_BAND of each band (including absorbed arcs), redshift
+        (NaN for stars), r_half, n, q, phi; mag_r of stars, NaN for galaxies.
     types : (N,) text
         Fitted types.
     """
@@ -96,6 +102,7 @@ def measure(
         "ebv": np.full(count, pointing.ebv),
         "mjd_min": np.full(count, 56900.0 + pointing.index),
         "mjd_max": np.full(count, 58100.0 + pointing.index),
+        "z_phot": _z_phot(rng, true["redshift"]),
     }
     for band in (*optical_bands(survey), *infrared_bands(survey)):
         out[f"mw_transmission_{band}"] = np.full(count, 10 ** (-0.4 * extinction(band, survey) * pointing.ebv))
@@ -103,10 +110,11 @@ def measure(
     best = np.ones(count)
     for i, band in enumerate(survey.bands):
         nexp = planes.nexp[i, row, column]
-        area = psfs[i].noise_equivalent_area_px
+        area, of_galaxy = psfs[i].nea_px, _depth_nea_px(psfs[i])
         per_px = nexp / pointing.noise[i] ** 2
         extended = area + 4 * np.pi * size_px**2 * true["q"]
-        ivar = per_px / extended
+        photons = np.maximum(true[f"flux_{band}"], 0) / pointing.sky[i]  # of the source, over those of the sky a pixel
+        ivar = per_px / (extended + photons)
         error = np.where(ivar > 0, 1 / np.sqrt(np.maximum(ivar, 1e-12)), 0)
         flux = true[f"flux_{band}"] * scatter * (1 + rng.normal(0, 0.01, count)) + error * rng.normal(0, 1, count)
         flux = np.where(nexp > 0, flux, 0)
@@ -116,11 +124,11 @@ def measure(
             f"flux_ivar_{band}": ivar,
             f"nobs_{band}": nexp,
             f"ngood_{band}": nexp,
-            f"psfsize_{band}": np.where(nexp > 0, psfs[i].fwhm * (1 + rng.normal(0, 0.008, count)), 0),
+            f"psfsize_{band}": np.where(nexp > 0, pointing.psfsize[i], 0),
             f"psfdepth_{band}": per_px / area,
-            f"galdepth_{band}": per_px / (area + 4 * np.pi * (_GALDEPTH_SIGMA_ARCSEC / scale) ** 2),
-            f"nea_{band}": np.full(count, area * scale**2),
-            f"blob_nea_{band}": np.full(count, area * scale**2),
+            f"galdepth_{band}": per_px / of_galaxy,
+            f"nea_{band}": extended * scale**2,
+            f"blob_nea_{band}": extended * scale**2,
             f"rchisq_{band}": np.where(nexp > 0, 1 + np.abs(rng.normal(0, 0.05, count)), 0),
             f"fracflux_{band}": np.abs(rng.normal(0, 0.03, count)),
             f"fracin_{band}": np.full(count, 0.99),
@@ -130,6 +138,24 @@ def measure(
     out |= {name: values for name, values in wise.items() if name.endswith(infrared_bands(survey))}
     detected = psfs[survey.bands.index(survey.detection_band)]
     return out | _place(rng, pointing, true, detected.fwhm, best) | _shape(rng, true, types, best)
+
+
+def _depth_nea_px(psf: Psf) -> float:
+    """Noise-equivalent area, pixels, of the galaxy that galdepth is about, as seen through a PSF."""
+    from scipy.signal import fftconvolve
+
+    shape = sersic.Shapes(*(np.array([v]) for v in (DEPTH_GALAXY_ARCSEC, 1.0, 1.0, 0.0)))
+    centre = np.zeros(1)
+    side = 2 * int(np.ceil(8 * DEPTH_GALAXY_ARCSEC / psf.pixel_scale)) + 1
+    galaxy = sersic.stamps(shape, centre, centre, size=side, pixel_scale=psf.pixel_scale)[0]
+    return nea_px(fftconvolve(galaxy, psf.kernel(side), mode="full"))
+
+
+def _z_phot(rng: np.random.Generator, redshift: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Photometric redshifts; NaN where there is no redshift, as for stars."""
+    z = redshift + Z_PHOT_SCATTER * (1 + redshift) * rng.normal(0, 1, len(redshift))
+    lost = (rng.random(len(z)) < Z_PHOT_OUTLIERS) & np.isfinite(z)
+    return np.where(lost, rng.uniform(*Z_PHOT_RANGE, len(z)), np.maximum(z, Z_PHOT_RANGE[0]))
 
 
 def _place(

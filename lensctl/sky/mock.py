@@ -19,6 +19,7 @@ from lensctl.io.workers import cores, each
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SPLITS
 from lensctl.sky import about, catalogs, coadds, lens_catalog
+from lensctl.sky.objects.styles import DEFAULT, Style, style_of
 from lensctl.sky.pointings import Pointing, Size, plan
 from lensctl.sky.window import Columns, build, lens_facts
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from lensctl.rules.survey import Survey
 
-LENS_SHARE = 0.031
+LENS_SHARE = 0.021
 """Default fraction of lenses among galaxies: far higher than on the real sky."""
 
 PIXELS_PER_PROCESS = 5_000_000
@@ -57,6 +58,7 @@ def make(
     seed: int,
     workers: int,
     chain: Chain,
+    style: Style = DEFAULT,
     advance: Callable[[int], None] = lambda _: None,
 ) -> MockSurvey:
     """Write a mock survey into an empty folder.
@@ -73,6 +75,8 @@ def make(
         Maximum number of processes.
     chain : Chain
         Provenance, for the truth table and provenance.json; its last step says of which survey the sky is.
+    style : Style
+        Profiles, PSF wings, noise, colours and sources.
     advance : callable
         Called with 1 for each window made.
 
@@ -82,7 +86,7 @@ def make(
         An impossible size, or a survey without imaging.
     """
     survey = survey_of(chain)
-    pointings = plan(seed, size, survey)
+    pointings = plan(seed, size, survey, style)
     windows: dict[int, tuple[NDArray[Any], Columns]] = {}
     processes = min(workers, max(1, sum(pointing.size**2 for pointing in pointings) // PIXELS_PER_PROCESS))
     for index, catalog, truth in each(partial(_make_window, root, seed), pointings, processes):
@@ -126,11 +130,12 @@ def _truth_table(truth: Columns, survey: Survey) -> pa.Table:
 def sky(
     out_dir: str | Path,
     *,
-    galaxies: int = 12_000,
+    galaxies: int = 18_000,
     lenses: int | None = None,
     window_px: int | None = None,
     full_bricks: bool = False,
     survey: Survey | str | None = None,
+    style: str = DEFAULT.name,
     seed: int = 42,
     workers: int | None = None,
     overwrite: bool = False,
@@ -143,11 +148,13 @@ def sky(
     out_dir : path
         Folder to create.
     galaxies, lenses : int
-        In the catalogue; lenses are 3.1 % of the galaxies by default.
+        In the catalogue; lenses are 2.1 % of the galaxies by default.
     window_px, full_bricks
         Side of the coadd windows, default as needed; or full bricks.
     survey : Survey or str, optional
         The survey, its name or its YAML file; default ls-dr10.
+    style : str
+        default, or other: a sky as different as can be, to judge what was chosen on the first.
     seed : int
         The same seed and size give identical files.
     workers : int, optional
@@ -161,14 +168,15 @@ def sky(
     Raises
     ------
     InputError
-        See `pointings.plan`; an existing folder.
+        See `pointings.plan`; an unknown style; an existing folder.
     """
     if full_bricks and window_px is not None:
         raise InputError("--full-bricks and --window-px exclude each other", "use only one of them")
+    drawn = style_of(style)
     size = Size(galaxies, round(LENS_SHARE * galaxies) if lenses is None else lenses, window_px, full_bricks)
-    chain = extend(Step("sky", {**vars(size), "seed": seed}, survey=common_survey(survey)))
+    chain = extend(Step("sky", {**vars(size), "style": style, "seed": seed}, survey=common_survey(survey)))
     with whole_folder(out_dir, "sky", overwrite) as part, report.progress("windows", None) as advance:
-        made = make(part, size, seed=seed, workers=workers or cores(), chain=chain, advance=advance)
+        made = make(part, size, seed=seed, workers=workers or cores(), chain=chain, style=drawn, advance=advance)
     by_kind, by_grade = made.counts("kind", "split"), made.counts("grade", "split")
     report.table(
         "A mock sky: nothing in it is real",

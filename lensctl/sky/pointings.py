@@ -1,4 +1,4 @@
-"""Pointings of the mock survey: windows of bricks, divided among the splits, with seeing, depth and data flaws."""
+"""Pointings of the mock survey: windows of bricks, divided among the splits, with PSF, depth and data flaws."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from lensctl.rules.strata import NOBS_BINS, nobs_bin
 from lensctl.rules.survey import LS_DR10, Survey
 from lensctl.sky.bricks import Brick, brick_at
 from lensctl.sky.objects import population
+from lensctl.sky.objects.styles import DEFAULT, Style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +32,10 @@ NOBS = (("1-2", 0.06, (1, 2)), ("3-5", 0.65, (3, 4, 5)), ("6-10", 0.235, (6, 7, 
 """Bins of exposures in the depth band: name, fraction of the pointings, numbers of exposures."""
 
 SHARPEST, BROADEST = 1 / 1.2, 1.3044
-"""Limits of the seeing: relative to the sharpest band's median, and to the broadest band's."""
+"""Limits of psfsize: relative to the sharpest band's median, and to the broadest band's."""
+
+SKY_SCATTER, GAIN_SCATTER = 0.13, 0.09
+"""Scatter of the logarithm of the sky's brightness (moon, airmass) and of the gain (exposure time, clouds)."""
 
 _TILE_RA = (*range(0, 45, 5), *range(125, 250, 5), *range(315, 360, 5))
 _TILE_DEC = range(-15, 30, 5)
@@ -57,8 +61,8 @@ class Dirt:
 class Pointing:
     """One window: `x0`, `y0` is its first pixel in the brick's grid, `size` its side in pixels.
 
-    `host_types` are the types of its lens galaxies, confident lenses first; `nobs`, `seeing` (arcsec) and `noise` (of
-    one exposure, nanomaggies per pixel) have a value for each band of the survey.
+    `host_types` are the types of its lens galaxies, confident lenses first. For each band of the survey: `nobs`,
+    `psfsize` (arcsec), and of each exposure `sky` (nanomaggies per pixel) and `gain` (electrons per nanomaggy).
     """
 
     index: int
@@ -74,10 +78,17 @@ class Pointing:
     probable: int = 0
     host_types: tuple[str, ...] = ()
     nobs: tuple[int, ...] = ()
-    seeing: tuple[float, ...] = ()
-    noise: tuple[float, ...] = ()
+    psfsize: tuple[float, ...] = ()
+    sky: tuple[float, ...] = ()
+    gain: tuple[float, ...] = ()
     ebv: float = 0.03
     dirt: Dirt = Dirt()
+    style: Style = DEFAULT
+
+    @property
+    def noise(self) -> tuple[float, ...]:
+        """Noise of the sky in a pixel of one exposure, nanomaggies: that of its electrons."""
+        return tuple(float(np.sqrt(sky / gain)) for sky, gain in zip(self.sky, self.gain, strict=True))
 
     def wcs(self) -> WCS:
         """The window's WCS: the brick's tangent plane with a shifted reference pixel."""
@@ -109,8 +120,8 @@ def least_window_px(survey: Survey) -> int:
     return 2 * margin_px(survey) + round(_LEAST_ROOM_ARCSEC / survey.pixel_scale_arcsec)
 
 
-def seeing_limits(survey: Survey) -> tuple[float, float]:
-    """Least and greatest FWHM of a PSF, arcsec."""
+def psfsize_limits(survey: Survey) -> tuple[float, float]:
+    """Least and greatest psfsize, arcsec."""
     medians = [imaging.psf_fwhm_arcsec for imaging in survey.imaging.values()]
     return round(SHARPEST * min(medians), 3), round(BROADEST * max(medians), 3)
 
@@ -133,7 +144,7 @@ def generator(seed: int, *place: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=place)))
 
 
-def plan(seed: int, size: Size, survey: Survey = LS_DR10) -> list[Pointing]:
+def plan(seed: int, size: Size, survey: Survey = LS_DR10, style: Style = DEFAULT) -> list[Pointing]:
     """Choose the windows and their contents.
 
     Raises
@@ -157,7 +168,7 @@ def plan(seed: int, size: Size, survey: Survey = LS_DR10) -> list[Pointing]:
         raise InputError(f"windows cannot have {side} px", f"use --window-px between {least} and {most}")
     rng = generator(seed)
     placed = list(_places(rng, _quota(count, survey), side, survey))
-    pointings = [replace(p, index=i) for i, p in enumerate(sorted(placed, key=lambda p: p.brick.id))]
+    pointings = [replace(p, index=i, style=style) for i, p in enumerate(sorted(placed, key=lambda p: p.brick.id))]
     pointings = _with_conditions(rng, pointings)
     pointings = _with_numbers(rng, pointings, size)
     return _with_dirt(rng, _with_host_types(rng, pointings))
@@ -228,12 +239,13 @@ def _only_healpix(brick: Brick, x0: int, y0: int, side: int, survey: Survey) -> 
 
 
 def _with_conditions(rng: np.random.Generator, pointings: list[Pointing]) -> list[Pointing]:
-    """Set exposures (bins in proportion in each split), seeing, noise and reddening."""
+    """Set exposures (bins in proportion in each split), psfsize, sky, gain and reddening."""
     done: dict[int, Pointing] = {}
     survey = pointings[0].survey
     bands = len(survey.bands)
     medians = np.array([survey.imaging[band].psf_fwhm_arcsec for band in survey.bands])
-    noises = np.array([survey.imaging[band].noise_nanomaggy for band in survey.bands])
+    skies = np.array([survey.imaging[band].sky_nanomaggy for band in survey.bands])
+    gains = np.array([survey.imaging[band].electrons_per_nanomaggy for band in survey.bands])
     for name in split.SPLITS:
         those = [p for p in pointings if p.split == name]
         bins = np.repeat(np.arange(len(NOBS)), _deal(len(those), [share for _, share, _ in NOBS]))
@@ -242,14 +254,15 @@ def _with_conditions(rng: np.random.Generator, pointings: list[Pointing]) -> lis
             nobs = [
                 deep if band == survey.depth_band else max(1, deep + int(rng.integers(-1, 2))) for band in survey.bands
             ]
-            common = rng.normal(0, 0.09)
-            seeing = medians * np.exp(common + rng.normal(0, 0.06, bands))
-            noise = noises * np.exp(rng.normal(0, 0.08, bands))
+            psfsize = medians * np.exp(rng.normal(0, 0.09) + rng.normal(0, 0.06, bands))
+            sky = skies * np.exp(rng.normal(0, SKY_SCATTER, bands))
+            gain = gains * np.exp(rng.normal(0, GAIN_SCATTER, bands))
             done[p.index] = replace(
                 p,
                 nobs=tuple(nobs),
-                seeing=tuple(map(float, np.clip(seeing, *seeing_limits(survey)))),
-                noise=tuple(map(float, noise)),
+                psfsize=tuple(map(float, np.clip(psfsize, *psfsize_limits(survey)))),
+                sky=tuple(map(float, sky)),
+                gain=tuple(map(float, gain)),
                 ebv=float(rng.uniform(0.01, 0.09)),
             )
     return [done[p.index] for p in pointings]

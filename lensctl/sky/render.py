@@ -128,7 +128,7 @@ def add_stars(
     psfs: Sequence[Psf],
     sigma: NDArray[np.float64],
 ) -> None:
-    """Add stars to a (B, S, S) convolved image, as PSFs at their positions, (N,) window pixels.
+    """Add stars to a (B, S, S) convolved image, as PSFs on pixels at their positions, (N,) window pixels.
 
     Each is rendered out to where it adds FAINTEST_SIGMA to a pixel; fluxes are (B, N) nanomaggies, sigma (B,).
     """
@@ -141,4 +141,4 @@ def add_stars(
             if left < right and top < bottom:
                 dx = (np.arange(left, right) - x[i]).astype(np.float32)
                 dy = (np.arange(top, bottom) - y[i]).astype(np.float32)
-                image[band, top:bottom, left:right] += flux * psf.at(dx[None, :], dy[:, None])
+                image[band, top:bottom, left:right] += flux * psf.on_pixels(dx[None, :], dy[:, None])

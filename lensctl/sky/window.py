@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.astro.moffat import Psf
-from lensctl.sky import dirt, lenses, measure, render
+from lensctl.sky import dirt, lenses, measure, places, render
 from lensctl.sky.objects import features, population
 from lensctl.sky.pointings import Pointing, generator, margin_px
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lensctl.rules.survey import Survey
+    from lensctl.sky.objects.styles import Style
 
-SEPARATION_ARCSEC = 2.358
-"""Minimum distance between catalogued objects; closer ones would be blended."""
+PSF_BETA_SCATTER, PSF_ELLIPTICITY = 0.1, 0.015
 
 _RIM_ARCSEC = 2.62  # beyond a window, from where galaxies still shine into it
 
@@ -56,12 +56,12 @@ def lens_facts(survey: Survey) -> tuple[str, ...]:
 
 
 def psfs_of(rng: np.random.Generator, pointing: Pointing) -> list[Psf]:
-    """The pointing's PSFs: Moffats with beta 2.8-4 and ellipticity of a few per cent."""
-    beta = rng.uniform(2.8, 4.0)
-    e1, e2 = rng.normal(0, 0.015, (2, len(pointing.seeing)))
-    scale = pointing.survey.pixel_scale_arcsec
-    shapes = zip(pointing.seeing, e1, e2, strict=True)
-    return [Psf(fwhm, float(beta), float(e1), float(e2), scale) for fwhm, e1, e2 in shapes]
+    """The pointing's PSFs: Moffats with its psfsize, the style's wings, a little different per band, and shapes."""
+    bands, scale = len(pointing.psfsize), pointing.survey.pixel_scale_arcsec
+    beta = pointing.style.psf_beta + np.clip(rng.normal(0, PSF_BETA_SCATTER, bands), -0.3, 0.3)
+    e1, e2 = rng.normal(0, PSF_ELLIPTICITY, (2, bands))
+    shapes = zip(pointing.psfsize, beta, e1, e2, strict=True)
+    return [Psf.of_psfsize(size, float(b), scale, float(a1), float(a2)) for size, b, a1, a2 in shapes]
 
 
 def build(seed: int, pointing: Pointing) -> Window:
@@ -72,14 +72,14 @@ def build(seed: int, pointing: Pointing) -> Window:
     sigma = np.array([n / np.sqrt(max(k, 1)) for n, k in zip(pointing.noise, pointing.nobs, strict=True)])
 
     # population
-    galaxies, kind, types = population.galaxies(rng, pointing.galaxies, survey, pointing.host_types)
+    galaxies, kind, types = population.galaxies(rng, pointing.galaxies, survey, pointing.style, pointing.host_types)
     stars = population.stars(rng, rng.poisson(pointing.galaxies * population.STARS_PER_GALAXY), False, survey)
-    x, y = _places(rng, pointing, len(kind) + len(stars["mag_r"]))
+    x, y = places.places(rng, pointing, len(kind) + len(stars["mag_r"]), galaxies["central"].astype(int))
     count = len(kind)
 
     # light of galaxies (catalogued, too faint, or in the rim) and arcs
     canvas = render.Canvas.blank(pointing.size, survey)
-    _draw_galaxies(rng, canvas, galaxies, kind, x[:count], y[:count], sigma)
+    _draw_galaxies(rng, canvas, galaxies, kind, x[:count], y[:count], sigma, pointing.style)
     _draw_surroundings(rng, canvas, pointing, sigma)
     facts, seen_as = _draw_arcs(rng, canvas, pointing, galaxies, (x, y), psfs, sigma)
     light = canvas.seen(psfs)
@@ -104,45 +104,11 @@ def build(seed: int, pointing: Pointing) -> Window:
         as_fitted[name] = true[name] + np.pad(values, (0, len(true_types) - len(values)))
     catalog = measure.measure(rng, pointing, as_fitted, fitted, planes, psfs)
     catalog |= measure.star_columns(rng, pointing, true["mag_r"])
-    owned = _inside(pointing, true["x"], true["y"])
+    owned = places.inside(pointing, true["x"], true["y"])
     truth = _truth(pointing, true, true_kind, fitted, facts)
     catalog, truth = ({name: values[owned] for name, values in table.items()} for table in (catalog, truth))
     objid = np.arange(int(owned.sum()))
     return Window(planes, {**catalog, "objid": objid}, {**truth, "objid": objid})
-
-
-def _inside(pointing: Pointing, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether an object may be catalogued: half a cutout from the edge, and within the brick."""
-    margin = margin_px(pointing.survey)
-    low, high = margin, pointing.size - 1 - margin
-    on_window = (x >= low) & (x <= high) & (y >= low) & (y <= high)
-    ra, dec = pointing.wcs().all_pix2world(x, y, 0)
-    ra = np.asarray(ra) % 360
-    brick = pointing.brick
-    owned = (ra >= brick.ra1) & (ra < brick.ra2) & (dec >= brick.dec1) & (dec < brick.dec2)
-    return np.asarray(on_window & owned)
-
-
-def _places(
-    rng: np.random.Generator, pointing: Pointing, count: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Random positions for catalogued objects, at least SEPARATION_ARCSEC apart if there is room."""
-    from scipy.spatial import cKDTree
-
-    margin = margin_px(pointing.survey)
-    low, high = margin + 1, pointing.size - 2 - margin
-    separation_px = SEPARATION_ARCSEC / pointing.survey.pixel_scale_arcsec
-    place = rng.uniform(low, high, (count, 2))
-    redraw = np.ones(count, bool)
-    for _ in range(60):
-        pairs = cKDTree(place).query_pairs(separation_px, output_type="ndarray")
-        redraw[:] = False
-        redraw[pairs.max(axis=1, initial=0)] = len(pairs) > 0
-        redraw |= ~_inside(pointing, place[:, 0], place[:, 1])
-        if not redraw.any():
-            break
-        place[redraw] = rng.uniform(low, high, (int(redraw.sum()), 2))
-    return place[:, 0], place[:, 1]
 
 
 def _draw_galaxies(
@@ -153,8 +119,9 @@ def _draw_galaxies(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     sigma: NDArray[np.float64],
+    style: Style,
 ) -> None:
-    parts, owner = features.components(rng, galaxies, kind, canvas.survey)
+    parts, owner = features.components(rng, galaxies, kind, canvas.survey, style)
     at_x, at_y = (v[owner] + parts[name] / canvas.survey.pixel_scale_arcsec for v, name in ((x, "x"), (y, "y")))
     canvas.add_profiles(at_x, at_y, parts, sigma)
 
@@ -174,8 +141,8 @@ def _draw_surroundings(
     drawn = rng.uniform(-2 * rim, side + 2 * rim, (2, rng.poisson(density * (side + 4 * rim) ** 2)))
     in_rim = (np.abs(drawn - (side - 1) / 2) > (side - 1) / 2 - margin + rim // 2).any(axis=0)
     x, y = drawn[:, in_rim]
-    others, kind, _ = population.galaxies(rng, len(x), survey)
-    _draw_galaxies(rng, canvas, others, kind, x, y, sigma)
+    others, kind, _ = population.galaxies(rng, len(x), survey, pointing.style)
+    _draw_galaxies(rng, canvas, others, kind, x, y, sigma, pointing.style)
 
 
 def _draw_arcs(
@@ -195,7 +162,7 @@ def _draw_arcs(
         host = {name: float(galaxies[name][i]) for name in galaxies}
         x, y = float(place[0][i]), float(place[1][i])
         offset = (x - round(x), y - round(y))
-        arcs, model = lenses.draw(rng, host, lenses.TIERS[grade], psfs, sigma, offset, survey)
+        arcs, model = lenses.draw(rng, host, grade, psfs, sigma, offset, survey, pointing.style)
         canvas.add(x, y, arcs.image)
         flux = np.array([host[name] for name in survey.per_band("flux")])
         added, shift = lenses.absorbed(arcs.seen, model, flux, sigma)
@@ -217,7 +184,7 @@ def _all_objects(
 ) -> tuple[population.Table, NDArray[np.str_], NDArray[np.str_]]:
     """Galaxies and stars as one table."""
     count = len(stars["mag_r"])
-    blank = {"r_half": 0.0, "n": 0.0, "q": 1.0, "phi": 0.0}
+    blank = {"r_half": 0.0, "n": 0.0, "q": 1.0, "phi": 0.0, "redshift": np.nan}
     true = {name: np.concatenate([galaxies[name], np.full(count, value)]) for name, value in blank.items()}
     for name in survey.per_band("flux"):
         true[name] = np.concatenate([galaxies[name], stars[name]])
@@ -252,7 +219,7 @@ def _truth(
         "ra": np.asarray(ra) % 360,
         "dec": np.asarray(dec),
     }
-    for name in ("x", "y", *pointing.survey.per_band("flux"), "r_half", "n", "q", "phi"):
+    for name in ("x", "y", *pointing.survey.per_band("flux"), "redshift", "r_half", "n", "q", "phi"):
         truth[name] = true[name]
     for name in lens_facts(pointing.survey):
         values = np.full(count, np.nan)

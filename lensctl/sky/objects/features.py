@@ -1,4 +1,4 @@
-"""Components of a galaxy: one Sersic profile, or a bulge, a disc, and the knots of arms, rings and clumps."""
+"""Components of a galaxy: a Sersic profile, core and envelope, or bulge, disc, and knots of arms, rings and clumps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.sky.objects import spectra
+from lensctl.sky.objects.styles import DEFAULT, Style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,11 +23,14 @@ SHAPE = ("x", "y", "r_half", "n", "q", "phi")
 GAUSSIAN = 0.5
 """Sersic index of a knot."""
 
+CORE, ENVELOPE = 0.65, 1.8
+"""Half-light radii of core and envelope, in that of the galaxy."""
+
 Components = dict[str, "NDArray[np.float64]"]
 
 
 def components(
-    rng: np.random.Generator, galaxies: Table, kind: NDArray[np.str_], survey: Survey
+    rng: np.random.Generator, galaxies: Table, kind: NDArray[np.str_], survey: Survey, style: Style = DEFAULT
 ) -> tuple[Components, NDArray[np.int64]]:
     """Decompose galaxies into the profiles they are rendered from.
 
@@ -39,8 +43,9 @@ def components(
     """
     columns = (*SHAPE, *survey.per_band("flux"))
     plain = np.flatnonzero(~np.isin(kind, list(_PARTS)))
-    parts = [{name: galaxies[name][plain] if name in galaxies else np.zeros(len(plain)) for name in columns}]
-    owners = [plain]
+    whole = {name: galaxies[name][plain] if name in galaxies else np.zeros(len(plain)) for name in columns}
+    parts = _core_and_envelope(whole, style.envelope, survey) if style.envelope else [whole]
+    owners = [plain] * len(parts)
     for row in np.flatnonzero(np.isin(kind, list(_PARTS))):
         galaxy = {name: float(galaxies[name][row]) for name in columns if name in galaxies}
         pieces = _PARTS[str(kind[row])](rng, galaxy, survey)
@@ -48,6 +53,16 @@ def components(
         owners += [np.full(len(piece["x"]), row) for piece in pieces]
     table = {name: np.concatenate([part[name] for part in parts]) for name in columns}
     return table, np.concatenate(owners)
+
+
+def _core_and_envelope(galaxies: Components, share: float, survey: Survey) -> list[Components]:
+    """Two profiles for each galaxy, whose half-light radius is about its own; the envelope is a round exponential."""
+    core = {**galaxies, "r_half": CORE * galaxies["r_half"]}
+    envelope = {**galaxies, "r_half": ENVELOPE * galaxies["r_half"], "n": np.ones(len(galaxies["n"]))}
+    envelope["q"] = 0.5 * (1 + galaxies["q"])
+    for flux in survey.per_band("flux"):
+        core[flux], envelope[flux] = (1 - share) * galaxies[flux], share * galaxies[flux]
+    return [core, envelope]
 
 
 def _profile(galaxy: dict[str, float], share: Sequence[float], survey: Survey, **changed: float) -> Components:
