@@ -37,7 +37,7 @@ MEASURED = (
     Column("nobs_{band}", "int16", "Exposures that cover the object in {band}"),
     Column("flux_{band}", "float", "Model flux in {band}", "nanomaggy"),
     Column("flux_w1", "float", "Model flux in WISE W1", "nanomaggy"),
-    Column("psfsize_{band}", "float", "FWHM of the Gaussian with the noise-equivalent area of the PSF in {band}", "arcsec"),
+    Column("psfsize_{band}", "float", "FWHM of the Gaussian with the PSF's noise-equivalent area in {band}", "arcsec"),
     Column("psfdepth_{band}", "float", "Inverse variance of a point source in {band}", "1/nanomaggy^2"),
     Column("galdepth_{band}", "float", "Inverse variance of a small galaxy in {band}", "1/nanomaggy^2"),
     Column("ebv", "float", "Galactic reddening E(B-V)", "mag"),

@@ -31,9 +31,8 @@ _STRICT = {"extra": "forbid", "allow_inf_nan": False}
 class BandImaging:
     """Typical imaging in one band, from which `lensctl sky` makes a mock.
 
-    Effective wavelength; median psfsize (the FWHM of the Gaussian with the PSF's noise-equivalent area); sky noise in
-    a pixel and gain of one exposure; saturation of a pixel.
-    """
+    Effective wavelength; median psfsize, the FWHM of the Gaussian with the PSF's noise-equivalent area; of an exposure
+    the sky's noise in a pixel, and the gain; saturation of a pixel."""
 
     wavelength_um: float
     psf_fwhm_arcsec: float
@@ -45,7 +44,7 @@ class BandImaging:
 
     @property
     def sky_nanomaggy(self) -> float:
-        """Brightness of the sky in a pixel: its electrons make the noise, noise^2 = sky / gain."""
+        """Brightness of the sky in a pixel, whose electrons make the noise: noise^2 = sky / gain."""
         return self.noise_nanomaggy**2 * self.electrons_per_nanomaggy
 
 
@@ -63,10 +62,9 @@ class BrickLayout:
 
 @dataclass(frozen=True)
 class CatalogColumn:
-    """Where a column comes from in a catalogue of other names: a column there, or a constant.
+    """Where a column comes from in a catalogue of other names: a column there, times `factor`, or a constant.
 
-    `unit` is that of the catalogue, such as mag (AB), uJy or arcmin; empty if it is the one lensctl uses. `factor`
-    multiplies the values.
+    `unit` is that of the catalogue, such as mag (AB), uJy or arcmin; empty if it is the one lensctl uses.
     """
 
     column: str | None = None
@@ -93,18 +91,16 @@ class Survey:
     bands : tuple of str
         In the order of the last axis of a cutout.
     detection_band, depth_band : str
-        The band whose flux decides what may be mistaken for a lens, and the one whose exposures, seeing and depth
-        divide strata.
+        Whose flux decides what may be mistaken for a lens; whose exposures, seeing and depth divide strata.
     picture_bands : (red, green, blue)
     colours : ((bluer, redder), (bluer, redder))
         Bands of the two colours in which galaxies are compared; a band and itself where there is no other.
     pixel_scale_arcsec : float
     cutout_size_px : int
-        Side of a cutout.
     layer : str
-        What the cutout service calls the survey's images; its name says the release.
+        What the cutout service calls its images; the name says the release.
     northern_layer : str
-        The layer it shows instead in the north; empty where there is none.
+        What it shows instead in the north; empty where there is none.
     north_dec_deg : float
         The north lies above this declination, and north of the Galactic plane.
     bricks : BrickLayout
@@ -124,9 +120,9 @@ class Survey:
     split_seed : int
         Of the hash that deals HEALPix pixels to splits.
     columns : mapping
-        Where the columns come from in a catalogue of other names; empty for one with lensctl's own names.
+        Where columns come from in a catalogue of other names; empty for one with lensctl's own.
     imaging : mapping
-        Typical imaging of each band; empty if unknown.
+        Typical imaging of each band; or empty.
 
     Raises
     ------
@@ -251,7 +247,7 @@ class Survey:
     @property
     def split_edges(self) -> dict[str, float]:
         """Upper edge of the hash value of each split, in order; the last is exactly 1."""
-        edges = [round(edge, 9) for edge in itertools.accumulate(self.split_fractions.values())]
+        edges = (round(edge, 9) for edge in itertools.accumulate(self.split_fractions.values()))
         return dict(zip(self.split_fractions, edges, strict=True))
 
     @property
@@ -267,11 +263,8 @@ class Survey:
     @property
     def share_limits(self) -> dict[str, tuple[float, float]]:
         """Least and greatest share of rows in each split."""
-        limits = {}
-        for name, fraction in self.split_fractions.items():
-            low, high = fraction - SHARE_TOLERANCE[name], fraction + SHARE_TOLERANCE[name]
-            limits[name] = (round(max(low, 0.0), 6), round(min(high, 1.0), 6))
-        return limits
+        around = {name: (fraction, SHARE_TOLERANCE[name]) for name, fraction in self.split_fractions.items()}
+        return {name: (round(max(f - off, 0.0), 6), round(min(f + off, 1.0), 6)) for name, (f, off) in around.items()}
 
     def is_north(self, ra: ArrayLike, dec: ArrayLike) -> NDArray[np.bool_]:
         """Whether positions (degrees, ICRS) lie where the northern layer is shown: (N,) bool."""
@@ -321,11 +314,8 @@ _IMAGING = {
     "i": BandImaging(0.784, 1.22, 0.0125, 4400.0, 26.0),
     "z": BandImaging(0.926, 1.20, 0.0205, 5700.0, 32.0),
 }
-"""Effective wavelengths of DECam's filters; the rest are round numbers close to DR10 coadds (i between r and z).
-
-Gains are those at which the sky has 0.11, 0.23 and 2.4 nanomaggies a pixel in g, r and z, as the invvar of a DR9 coadd
-says by its slope with brightness.
-"""
+"""Effective wavelengths of DECam's filters; the rest are round numbers close to DR10 coadds (i between r and z), with a
+sky of 0.11, 0.23 and 2.4 nanomaggies a pixel in g, r and z, as the slope of invvar with brightness says in DR9."""
 
 LS_DR10 = Survey(
     name="ls-dr10",

@@ -122,8 +122,9 @@ def _drawn(windows: Sequence[Pointing]) -> str:
         f" the images. There are {galaxies / area_deg2:,.0f} catalogued galaxies per square degree, about three times"
         f" the real density to that limit, so that windows can be small, and {lens_share:.1%} are lenses, far more than"
         " in reality. Early-type galaxies (types DEV, SER with index 1.6-6, REX) have the g-r and r-z colours of"
-        f" passive galaxies at redshift 0.06-0.92.{_spectra(survey)}{_profiles(style)} Spirals, rings, edge-on discs, clumpy galaxies and"
-        " early types with blue companions (pair) resemble lenses; the confuser rules of the pool classify them as"
+        f" passive galaxies at redshift 0.06-0.92.{_spectra(survey)}{_profiles(style)} Spirals, rings, edge-on"
+        " discs, clumpy galaxies and early types with blue companions (pair) resemble lenses; the confuser rules of the"
+        " pool classify them as"
         f" {', '.join(survey.confusers) or 'nothing, as the survey has none'}."
         f" Stars: {population.STARS_PER_GALAXY:g} per galaxy.",
         f"**Groups.** {population.MEMBER_SHARE:.0%} of the early types lie in the group of a brighter one, at its"
@@ -145,8 +146,9 @@ def _drawn(windows: Sequence[Pointing]) -> str:
         f" arcsec, medians {_list(i.psf_fwhm_arcsec for i in imaging)} in {bands}, drawn for each window and band."
         " psfsize is the FWHM of the Gaussian with the noise-equivalent area of the PSF on pixels; the PSF falls to"
         " half its peak at about three quarters of it. The sky has"
-        f" {_list(round(i.sky_nanomaggy, 3) for i in imaging)} nanomaggies a pixel in {bands} (scatter {pointings.SKY_SCATTER:g}),"
-        f" the gain of an exposure is {_list(i.electrons_per_nanomaggy for i in imaging)} electrons per nanomaggy"
+        f" {_list(round(i.sky_nanomaggy, 3) for i in imaging)} nanomaggies a pixel in {bands} (scatter"
+        f" {pointings.SKY_SCATTER:g}), the gain of an exposure is"
+        f" {_list(i.electrons_per_nanomaggy for i in imaging)} electrons per nanomaggy"
         f" (scatter {pointings.GAIN_SCATTER:g}), so the noise of a pixel is"
         f" {_list(i.noise_nanomaggy for i in imaging)} nanomaggies. It is that of the electrons of sky and sources,"
         f" Gaussian, and {_correlation(style)}. invvar = exposures x gain / (sky + image): 1/invvar grows with"
@@ -162,8 +164,8 @@ def _drawn(windows: Sequence[Pointing]) -> str:
         " fixed and its position and flux in each band free, so the fluxes of lenses include some of the arcs' light"
         " and their positions are shifted towards it. Sizes and types are those of the galaxy. Of early types, lenses"
         f" or not, {mistyped}. z_phot is the redshift with a scatter of {measure.Z_PHOT_SCATTER:g} (1 + z), and"
-        f" {measure.Z_PHOT_OUTLIERS:.0%} drawn anywhere in {_range(measure.Z_PHOT_RANGE)}; NaN for stars. DR10 has it in"
-        f" files of its own. {_without(survey)}Columns that are not simulated are 0.",
+        f" {measure.Z_PHOT_OUTLIERS:.0%} drawn anywhere in {_range(measure.Z_PHOT_RANGE)}; NaN for stars. DR10 has"
+        f" it in files of its own. {_without(survey)}Columns that are not simulated are 0.",
         "**Sources.** Brick scheme, file layout, columns, mask radii (1630 arcsec x 1.396^-G), extinction coefficients"
         f" and the quantisation of images ({coadds.COARSEST_STEP_NANOMAGGY:g} nanomaggies, or 1/{coadds.STEPS_IN_NOISE}"
         " of an exposure's noise if that is less) are those of the Legacy Surveys. Seeing, noise, gain and saturation"
@@ -251,7 +253,8 @@ def _paragraphs(*texts: str) -> str:
 def _limits(style: Style) -> str:
     return _paragraphs(
         "## Limitations",
-        f"No clustering but in groups, {'' if style.noise_spread else 'no correlated noise, '}one PSF in all exposures of a window, no ghosts, satellites or sky residuals, no group or cluster lenses, no"
-        " quasars, no dust, one source per lens, arcs never catalogued as separate objects. A network that does well"
-        " here has learnt to find blue arcs around red galaxies in clean data.",
+        f"No clustering but in groups, {'' if style.noise_spread else 'no correlated noise, '}one PSF in all exposures"
+        " of a window, no ghosts, satellites or sky residuals, no group or cluster lenses, no quasars, no dust, one"
+        " source per lens, arcs never catalogued as separate objects. A network that does well here has learnt to find"
+        " blue arcs around red galaxies in clean data.",
     )

@@ -110,7 +110,7 @@ def measure(
     best = np.ones(count)
     for i, band in enumerate(survey.bands):
         nexp = planes.nexp[i, row, column]
-        area, of_galaxy = psfs[i].nea_px, _depth_nea_px(psfs[i])
+        area, of_galaxy = psfs[i].nea_px, depth_nea_px(psfs[i])
         per_px = nexp / pointing.noise[i] ** 2
         extended = area + 4 * np.pi * size_px**2 * true["q"]
         photons = np.maximum(true[f"flux_{band}"], 0) / pointing.sky[i]  # of the source, over those of the sky a pixel
@@ -140,7 +140,7 @@ def measure(
     return out | _place(rng, pointing, true, detected.fwhm, best) | _shape(rng, true, types, best)
 
 
-def _depth_nea_px(psf: Psf) -> float:
+def depth_nea_px(psf: Psf) -> float:
     """Noise-equivalent area, pixels, of the galaxy that galdepth is about, as seen through a PSF."""
     from scipy.signal import fftconvolve
 

@@ -38,6 +38,7 @@ def test_a_sky_is_made_and_the_receipt_is_one_line_of_json(lensctl, tmp_path):
         "lenses": 4,
         "window_px": None,
         "full_bricks": False,
+        "style": "default",
         "seed": 5,
     }
     assert "nothing in it is real" in done.stderr.lower()

@@ -10,7 +10,7 @@ def test_the_readme_names_the_surveys_bands_scale_splits_and_bins(other):
     bands = ", ".join(survey.bands)
     scale, cutout = survey.pixel_scale_arcsec, survey.cutout_size_px
     assert f"survey is {survey.name}: {bands}, pixels of {scale} arcsec, cutouts of {cutout} px" in text
-    assert f"image, invvar, nexp in {bands}, and maskbits" in text
+    assert f"image, invvar, nexp, psfsize in {bands}, and maskbits" in text
     assert {"my-griz": "(70/15/15) and nobs_z bins", "vis-yjh": "(80/10/10) and nobs_H bins"}[survey.name] in text
     assert {"my-griz": "pixel in g or r", "vis-yjh": "pixel in VIS or Y"}[survey.name] in text
     assert {"my-griz": "Fluxes in i follow", "vis-yjh": "Fluxes in VIS, Y, J, H follow"}[survey.name] in text

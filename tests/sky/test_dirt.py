@@ -9,6 +9,7 @@ import pytest
 
 from lensctl.rules.survey import LS_DR10
 from lensctl.sky import dirt
+from lensctl.sky.objects.styles import STYLES
 from lensctl.sky.pointings import Dirt, generator
 from tests.toys.small_sky import plane
 
@@ -111,3 +112,50 @@ def test_bits_are_the_surveys_and_bits_without_a_name_are_not_set(plan):
     planes = dirt.expose(generator(1), light, np.ones((3, 9, 9), np.int16), bits, p)
     assert not planes.maskbits.any()
     assert not planes.invvar.any()
+
+
+@pytest.mark.parametrize("style", list(STYLES.values()), ids=list(STYLES))
+@pytest.mark.parametrize("brightness", [0.0, 0.3, 5.0])
+def test_noise_times_root_invvar_is_one_or_the_factor_of_the_style_on_blank_and_bright_pixels(plan, style, brightness):
+    p = dataclasses.replace(plan[0], size=400, style=style)
+    light = np.full((3, 400, 400), brightness, np.float32)
+    nexp = np.full((3, 400, 400), 4, np.int16)
+    planes = dirt.expose(generator(5), light, nexp, np.zeros((400, 400), np.int32), p)
+    noise = planes.image - np.median(planes.image, axis=(1, 2))[:, None, None]
+    scaled = (noise * np.sqrt(planes.invvar)).std(axis=(1, 2))
+    assert scaled == pytest.approx(np.full(3, style.noise_factor), rel=0.03)
+
+
+def test_the_gain_is_the_slope_of_variance_with_brightness(root, plan):
+    """Read back from the planes as written, against the gain and the exposures of the pointing."""
+    read = 0
+    for p in plan:
+        for i, band in enumerate("grz"):
+            if p.dirt.missing_band == band:
+                continue
+            image, invvar, nexp = (plane(root, p, kind, band) for kind in ("image", "invvar", "nexp"))
+            sigma = p.noise[i] / np.sqrt(p.nobs[i])
+            use = (nexp == p.nobs[i]) & (invvar > 0) & (image > 10 * sigma) & (image < 10)
+            slope, _ = np.polyfit(image[use], 1 / invvar[use], 1)
+            assert 1 / slope == pytest.approx(p.gain[i] * p.nobs[i], rel=0.05)
+            blank = (nexp == p.nobs[i]) & (invvar > 0) & (abs(image) < 0.2 * sigma)
+            assert np.median(1 / invvar[blank]) / slope == pytest.approx(p.sky[i], rel=0.06)
+            read += 1
+    assert read > 50
+
+
+def test_two_pointings_of_one_camera_differ_by_exposures_sky_and_gain(plan):
+    for i, imaging in enumerate(LS_DR10.imaging.values()):
+        for name, typical in (("sky", imaging.sky_nanomaggy), ("gain", imaging.electrons_per_nanomaggy)):
+            values = np.array([getattr(p, name)[i] for p in plan])
+            assert np.median(values) == pytest.approx(typical, rel=0.12)
+            assert 0.04 < np.log(values).std() < 0.25
+        assert [p.noise[i] for p in plan] == pytest.approx([np.sqrt(p.sky[i] / p.gain[i]) for p in plan])
+
+
+def test_noise_never_makes_the_weight_of_a_dark_pixel_endless(plan):
+    p = dataclasses.replace(plan[0], size=50, gain=(1.0, 1.0, 1.0))  # noise far above the sky
+    light, bits = np.zeros((3, 50, 50), np.float32), np.zeros((50, 50), np.int32)
+    invvar = dirt.expose(generator(5), light, np.ones((3, 50, 50), np.int16), bits, p).invvar
+    assert (invvar > 0).all()
+    assert invvar.max(axis=(1, 2)) == pytest.approx(1 / (dirt.DARKEST * np.array(p.sky)), rel=1e-5)

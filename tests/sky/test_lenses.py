@@ -19,7 +19,7 @@ def test_arcs_are_as_clear_as_their_grade_asks_and_bluer_than_the_galaxy(plan, g
     psfs = window.psfs_of(rng, plan[0])
     sigma = np.array([0.003, 0.004, 0.01])
     for _ in range(5):
-        arcs, model = lenses.draw(rng, host, tier, psfs, sigma, (0.2, -0.3), LS_DR10)
+        arcs, model = lenses.draw(rng, host, grade, psfs, sigma, (0.2, -0.3), LS_DR10)
         assert tier.peak_snr[0] - 0.1 <= arcs.facts["arc_peak_snr"] <= tier.peak_snr[1] + 0.1
         assert arcs.facts["arc_contrast"] >= tier.contrast - 0.01
         seen = max(arcs.seen[0].max() / sigma[0], arcs.seen[1].max() / sigma[1])
@@ -36,7 +36,7 @@ def test_arcs_of_a_sharper_survey_are_as_clear_in_its_two_bluest_bands(grade):
     psfs = window.psfs_of(rng, pointings.plan(1, SMALLEST, survey)[0])
     sigma = np.array([0.001, 0.002, 0.002, 0.002])
     for _ in range(3):
-        arcs, model = lenses.draw(rng, host, tier, psfs, sigma, (0.2, -0.3), survey)
+        arcs, model = lenses.draw(rng, host, grade, psfs, sigma, (0.2, -0.3), survey)
         side = arcs.image.shape[1]
         assert arcs.image.shape == arcs.seen.shape == model.shape == (4, side, side)
         assert side % 2 == 1

@@ -58,7 +58,7 @@ def test_a_brick_with_a_missing_band_has_no_file_of_it_and_no_flux(root, plan, t
     p = next(p for p in plan if p.dirt.missing_band)
     band = p.dirt.missing_band
     there = sorted(file.name for file in coadds.folder(root, p).iterdir())
-    assert len(there) == 7
+    assert len(there) == 9
     assert not [name for name in there if f"-{band}.fits" in name]
     rows = tractor[tractor["brickid"] == p.brick.id]
     assert len(rows)

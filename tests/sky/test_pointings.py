@@ -77,18 +77,18 @@ def test_windows_of_another_survey_split_as_it_says_and_keep_a_cutout_from_the_b
         x, y = np.meshgrid(np.linspace(-away, p.size + away, 20), np.linspace(-away, p.size + away, 20))
         ra, dec = p.wcs().all_pix2world(x.ravel(), y.ravel(), 0)
         assert (split.healpix(ra % 360, dec) == p.healpix).all()
-        assert len(p.nobs) == len(p.seeing) == len(p.noise) == len(other.survey.bands)
+        assert len(p.nobs) == len(p.psfsize) == len(p.sky) == len(p.gain) == len(other.survey.bands)
 
 
 def test_lengths_are_those_of_the_default_survey_as_ever_and_follow_pixels_and_cutouts():
-    lengths = (pointings.margin_px, pointings.clearance_px, pointings.least_window_px, pointings.seeing_limits)
+    lengths = (pointings.margin_px, pointings.clearance_px, pointings.least_window_px, pointings.psfsize_limits)
     assert [of(LS_DR10) for of in lengths] == [52, 110, 300, (1.0, 1.8)]
     survey = example("vis-yjh")
     assert [of(survey) for of in lengths[:2]] == [77, 160]
     coarse, fine = (of.pixel_scale_arcsec * pointings.least_window_px(of) for of in (LS_DR10, survey))
     assert 0.7 < coarse / fine < 1.3
-    low, high = pointings.seeing_limits(survey)
-    assert low < 0.17 < 0.48 < high
+    low, high = pointings.psfsize_limits(survey)
+    assert low < 0.22 < 0.62 < high
 
 
 def test_a_window_of_another_survey_has_as_much_sky_for_a_galaxy(other):

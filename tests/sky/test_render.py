@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lensctl.astro import moffat
 from lensctl.astro.moffat import Psf
 from lensctl.rules.survey import LS_DR10
-from lensctl.sky import lenses, render
+from lensctl.sky import lenses, render, window
+from lensctl.sky.pointings import generator
 from tests.toys.small_sky import example
 
 
@@ -30,7 +32,7 @@ def test_a_kernel_is_odd_and_contains_the_psf(name):
     assert size % 2 == 1
     axis = np.arange(size, dtype=np.float32) - size // 2
     for imaging in survey.imaging.values():
-        psf = Psf(imaging.psf_fwhm_arcsec, 2.8, 0.0, 0.0, survey.pixel_scale_arcsec)
+        psf = Psf.of_psfsize(imaging.psf_fwhm_arcsec, 2.5, survey.pixel_scale_arcsec)
         assert psf.at(axis[None, :], axis[:, None]).sum() > 0.985
 
 
@@ -63,7 +65,7 @@ def test_light_seen_through_the_psf_stays_where_it_is():
     survey = example("vis-yjh")
     canvas = render.Canvas.blank(201, survey)
     canvas.add(100.0, 80.0, np.ones((4, 1, 1), np.float32))
-    psfs = [Psf(imaging.psf_fwhm_arcsec, 3.0, 0.0, 0.0, 0.1) for imaging in survey.imaging.values()]
+    psfs = [Psf.of_psfsize(imaging.psf_fwhm_arcsec, 3.0, 0.1) for imaging in survey.imaging.values()]
     seen = canvas.seen(psfs)
     assert seen.shape == (4, 201, 201)
     assert seen.sum(axis=(1, 2)) == pytest.approx(np.ones(4), rel=1e-3)
@@ -75,7 +77,16 @@ def test_light_seen_through_the_psf_stays_where_it_is():
 
 def test_a_star_has_its_flux():
     survey = example("vis-yjh")
-    psfs = [Psf(imaging.psf_fwhm_arcsec, 3.5, 0.0, 0.0, 0.1) for imaging in survey.imaging.values()]
+    psfs = [Psf.of_psfsize(imaging.psf_fwhm_arcsec, 3.5, 0.1) for imaging in survey.imaging.values()]
     image = np.zeros((4, 301, 301), np.float32)
     render.add_stars(image, np.array([150.3]), np.array([149.6]), np.full((4, 1), 50.0), psfs, np.full(4, 0.002))
     assert image.sum(axis=(1, 2)) == pytest.approx(np.full(4, 50.0), rel=0.02)
+
+
+def test_a_star_in_the_image_has_the_noise_equivalent_area_that_psfsize_says(plan):
+    for p in plan[:5]:
+        psfs = window.psfs_of(generator(1, p.index), p)
+        image = np.zeros((3, 201, 201), np.float32)
+        render.add_stars(image, np.array([100.0]), np.array([100.0]), np.full((3, 1), 1e4), psfs, np.full(3, 1e-3))
+        for star, psfsize in zip(image, p.psfsize, strict=True):
+            assert (psfsize / (2.3548 * 0.262)) ** 2 * 4 * np.pi == pytest.approx(moffat.nea_px(star), rel=0.005)

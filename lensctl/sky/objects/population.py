@@ -42,7 +42,7 @@ MAG_Z_RANGE = {
 HOST_MAG_Z_RANGE, HOST_SLOPE = (17.8, HOST_FAINTEST_MAG_Z), 0.24
 """Lens galaxies are early types drawn with weight flux^0.25, which flattens the slope by 0.10."""
 
-EARLY_TYPES = {"DEV": 0.44, "SER": 0.40, "REX": 0.16}
+EARLY_TYPES = {"DEV": 0.40, "SER": 0.44, "REX": 0.16}
 HOST_TYPES = {"DEV": 0.38, "SER": 0.45, "REX": 0.17}
 
 STARS_PER_GALAXY = 0.10

@@ -72,7 +72,7 @@ DEFAULT = Style(
         "early": 0.54,
         "disc": 0.30,
         "spiral": 0.038,
-        "ring": 0.023,
+        "ring": 0.020,
         "edge_on": 0.038,
         "clumpy": 0.033,
         "pair": 0.028,

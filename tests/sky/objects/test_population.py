@@ -1,16 +1,17 @@
-"""The default sky's galaxies, seeing and depth are in the plan's proportions, and lenses have galaxies like them."""
+"""The default sky's galaxies, PSF and depth are in the plan's proportions, and lenses have galaxies like them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 
 from lensctl.rules import split
 from lensctl.rules.confusers import confuser_category
 from lensctl.rules.derived import magnitudes
 from lensctl.rules.strata import NOBS_BINS, nobs_bin
 from lensctl.rules.survey import LS_DR10, Survey
-from lensctl.sky import dirt, measure, mock, pointings, window
+from lensctl.sky import dirt, measure, mock, places, pointings, window
 from lensctl.sky.objects import population
 from lensctl.sky.pointings import Size, generator
 from tests.toys.small_sky import example
@@ -21,9 +22,8 @@ def drawn(survey: Survey, galaxies: int) -> dict[str, np.ndarray]:
     parts, bands = [], len(survey.bands)
     for p in pointings.plan(42, Size(galaxies, round(mock.LENS_SHARE * galaxies)), survey):
         rng = generator(42, p.index)
-        objects, kind, types = population.galaxies(rng, p.galaxies, survey, p.host_types)
-        margin = pointings.margin_px(survey)
-        x, y = rng.uniform(margin, p.size - margin, (2, len(kind)))
+        objects, kind, types = population.galaxies(rng, p.galaxies, survey, p.style, p.host_types)
+        x, y = places.places(rng, p, len(kind), objects["central"].astype(int))
         blank = np.zeros((bands, p.size, p.size), np.float32)
         planes = dirt.Planes(blank, blank, dirt.exposures(rng, p), np.zeros((p.size, p.size), np.int32))
         fitted = measure.mistype(rng, types, kind)
@@ -44,7 +44,7 @@ def drawn(survey: Survey, galaxies: int) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def catalogue() -> dict[str, np.ndarray]:
     """That of the default sky."""
-    return drawn(LS_DR10, 12_000)
+    return drawn(LS_DR10, 18_000)
 
 
 @pytest.mark.parametrize("name", ["griz", "vis-yjh"])
@@ -102,10 +102,36 @@ def test_lenses_of_every_look_have_galaxies_like_them_that_are_none(catalogue):
     assert np.mean(np.array(found) >= 5) > 0.95
 
 
-def test_seeing_and_depth_are_the_surveys(catalogue):
+def test_psf_and_depth_are_the_surveys(catalogue):
     for band in "grz":
         seeing = catalogue[f"psfsize_{band}"][catalogue[f"nobs_{band}"] > 0]
         assert 0.95 < seeing.min() < seeing.max() < 1.87
     depth = 22.5 - 2.5 * np.log10(5 / np.sqrt(catalogue["psfdepth_r"][catalogue["nobs_r"] >= 3]))
-    assert 23.3 < np.median(depth) < 24.6
+    assert 23.8 < np.median(depth) < 25.0
     assert catalogue["mag_z"][np.isfinite(catalogue["mag_z"])].max() < 22.3
+
+
+def test_the_test_split_has_three_hundred_hosts_for_injection(catalogue):
+    """Early-type galaxies that could be lenses, 30 arcsec from every lens; a few are lost to bright stars."""
+    c = catalogue
+    with np.errstate(invalid="ignore"):
+        host = (c["type"] == "DEV") | ((c["type"] == "SER") & (c["sersic"] >= 2.5))
+        host &= (c["mag_z"] >= 17.0) & (c["mag_z"] <= 20.4) & (c["g_minus_r"] >= 0.9) & (c["r_minus_z"] >= 0.5)
+    host &= (c["nobs_g"] >= 1) & (c["nobs_r"] >= 1) & (c["nobs_z"] >= 3) & (c["split"] == "test")
+    at = SkyCoord(c["ra"], c["dec"], unit="deg")
+    away = at.match_to_catalog_sky(at[c["is_lens"]])[1].arcsec > 30
+    assert (host & away).sum() > 315
+
+
+def test_members_of_a_group_have_its_redshift_and_a_brighter_centre_whether_lens_or_not():
+    objects, kind, _ = population.galaxies(generator(3), 4000, LS_DR10, hosts=["DEV"] * 400)
+    central = objects["central"].astype(int)
+    member = central >= 0
+    assert (kind[member] == "early").all()
+    assert (central[central[member]] == -1).all()
+    assert (objects["mag_z"][central[member]] <= objects["mag_z"][member]).all()
+    assert objects["redshift"][central[member]] == pytest.approx(objects["redshift"][member])
+    assert member[kind == "early"].mean() == pytest.approx(population.MEMBER_SHARE, abs=0.03)
+    bright = (kind == "early") & (objects["mag_z"] < population.HOST_FAINTEST_MAG_Z)
+    lens = np.arange(4000) < 400
+    assert member[lens].mean() == pytest.approx(member[bright & ~lens].mean(), abs=0.08)
