@@ -67,7 +67,7 @@ def image_step(noise_nanomaggy: float) -> float:
 def invvar_step(pointing: Pointing, band: int) -> float:
     """Quantisation of a band's invvar, 1/nanomaggy^2."""
     nexp, sky, gain = pointing.nobs[band], pointing.sky[band], pointing.gain[band]
-    return gain * nexp / sky / np.sqrt(gain * nexp * sky) / STEPS_IN_INVVAR
+    return gain * nexp / sky / float(np.sqrt(gain * nexp * sky)) / STEPS_IN_INVVAR
 
 
 def write(root: Path, pointing: Pointing, planes: Planes) -> None:

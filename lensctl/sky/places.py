@@ -64,7 +64,8 @@ def places(
 
     def in_group(which: NDArray[np.int64]) -> NDArray[np.float64]:
         distance, angle = rng.uniform(nearest, farthest, len(which)), rng.uniform(0, 2 * np.pi, len(which))
-        return place[central[which]] + distance[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        away = distance[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        return np.asarray(place[central[which]] + away)
 
     place = np.full((count, 2), np.inf)
     for those, draw in ((field, anywhere), (members, in_group)):
