@@ -109,7 +109,7 @@ def draw(
     for _ in range(40):
         lens, source, knots = _geometry(rng, host, grade, offset_arcsec, style)
         unit = lensing.lensed_image(
-            lens, _brightness(source, knots), size=size, pixel_scale=scale, oversample=oversample(survey)
+            lens, source_brightness(source, knots), size=size, pixel_scale=scale, oversample=oversample(survey)
         )
         colours = np.clip(rng.normal(colour_means, colour_scatters), (-0.15, -0.15), (0.6, 0.7))
         spectrum = spectra.fluxes(survey, float(10 ** (-0.4 * colours[0])), 1.0, float(10 ** (0.4 * colours[1])))
@@ -197,7 +197,7 @@ def _geometry(
     return lens, source, knots
 
 
-def _brightness(
+def source_brightness(
     source: sersic.Sersic, knots: list[sersic.Sersic]
 ) -> Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]:
     """Surface brightness of a source of unit flux, half of it in the knots where there are any."""

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from lensctl.astro import sersic
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
 from lensctl.sky import lenses, window
@@ -70,3 +71,15 @@ def test_colours_of_early_types_and_sources_differ_between_the_styles(plan):
             assert each.image[1].sum() == pytest.approx(lensed, rel=1e-3)
     assert colour["default"] - colour["other"] > 0.08
     assert arcs["other"] - arcs["default"] > 0.08
+
+
+def test_a_source_with_knots_has_unit_flux_half_of_it_in_them():
+    disc = sersic.Sersic(0.0, 0.0, 1.0, 0.3, 1.0)
+    knots = [sersic.Sersic(0.2, 0.1, 0.5, 0.1, 0.5), sersic.Sersic(-0.1, 0.2, 0.5, 0.1, 0.5)]
+    step = 0.01
+    y, x = np.mgrid[-3:3:step, -3:3:step]
+    total = lenses.source_brightness(disc, knots)(x, y).sum() * step**2
+    assert total == pytest.approx(1, rel=0.01)
+    plain = lenses.source_brightness(disc, [])(x, y)
+    assert plain.sum() * step**2 == pytest.approx(1, rel=0.01)
+    assert lenses.source_brightness(disc, knots)(x, y).max() > 2 * np.median(plain[abs(np.hypot(x, y) - 0.2) < 0.02])
