@@ -24,6 +24,7 @@ COMMANDS = {
     "pool": "Make the pool of negatives from sweeps or Tractor files.",
     "sample": "Draw stratified negatives from a pool, reproducibly.",
     "cutout": "Cut images of the galaxies in a table into a store.",
+    "inject": "Add lensed sources to cutouts of possible lenses.",
     "pack": "Pack a folder of .npz cutouts into a store.",
     "export": "Write the cutouts of a store as .npz files.",
     "sync": "Copy objects between S3 and disk, either way, verified.",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from lensctl.io.cutouts import npz_folder
-from lensctl.io.cutouts.layout import Layout
+from lensctl.io.cutouts.layout import OF_COADDS, Layout
 from lensctl.io.cutouts.store import Store
 from lensctl.io.imaging.bricks import read_bricks
-from lensctl.io.imaging.making import MadeStore, ahead, checked, make
+from lensctl.io.imaging.making import MadeStore, ahead, checked, make, part_of
 from lensctl.io.imaging.source import BEFORE
 from lensctl.io.imaging.sources import PUBLIC_VIEWER, SourceOptions, open_source
 from lensctl.io.provenance import digests
@@ -109,6 +108,9 @@ def cutout(
     of = common_survey(survey, chain)
     rows = checked(objects, "stdin" if table == "-" else table, of)
     extra = dict.fromkeys({"psf": "psfsize"}.get(name, name) for name in planes.replace(" ", "").split(",") if name)
+    for plane in extra:
+        if plane not in OF_COADDS:
+            raise InputError(f"coadds have no plane '{plane}'", f"use {', '.join(OF_COADDS)}")
     side = of.cutout_size_px if size is None else size
     layout = Layout(rows.num_rows, side, of.bands, shard_rows, codec, tuple(extra))
     name = source or ("coadd" if root else "viewer")
@@ -177,10 +179,7 @@ def _part(
             "--part cannot be combined with --finish, --npz, --overwrite or --engine spark",
             "make the parts, then run the command with --finish (and --npz) instead of --part",
         )
-    found = re.fullmatch(r"(\d+)/(\d+)", part)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise InputError(f"'{part}' is not a part", "write it as K/N, such as 1/8 to 8/8")
-    return int(found[1]), int(found[2])
+    return part_of(part)
 
 
 def _npz(store: Store, folder: str | Path, chain: Chain, workers: int | None, overwrite: bool, report: Reporter) -> int:
