@@ -17,10 +17,17 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Brightness = Callable[[Floats, Floats], Floats]
 
-RAY_ARCSEC, FINE_RAY_ARCSEC, FINEST_RAY_ARCSEC = 0.0525, 0.0328, 0.0131
-"""Greatest distance of rays: the second for steep profiles, and for small sources half their half-light radius."""
+RAY_ARCSEC, FINE_RAY_ARCSEC = 0.0525, 0.0328
+"""Greatest distance of rays; the second for steep profiles and small sources."""
 
 STEEP_N, SMALL_ARCSEC = 2.5, 0.1
+CORE_RAYS, CORE_RAY_ARCSEC = 8.0, (0.0033, 0.01)
+"""Rays per half-light radius and Sersic index where the core of a profile is seen; their least and greatest distance."""
+
+CORE_SHARE, CENTRE_RAYS = 0.5, 32
+"""Radius of the core in half-light radii; rays a pixel around the lens's centre, where neighbours end far apart."""
+
+RAYS_AT_ONCE = 200_000
 LIGHT_BEYOND = 2e-4
 """Share of a profile's light that may lie beyond the pixels traced."""
 
@@ -49,6 +56,10 @@ class RayTracer:
         beta_x, beta_y = self.source_plane(self._x.ravel(), self._y.ravel())
         self._beta = beta_x.reshape(size, size), beta_y.reshape(size, size)
         self._extent = _extent(*self._beta)
+        self._centre = (slice(0, 0), slice(0, 0))
+        if lens is not None:
+            row, column = (round(at / pixel_scale) + size // 2 for at in (lens.y, lens.x))
+            self._centre = (slice(max(row - 1, 0), row + 2), slice(max(column - 1, 0), column + 2))
 
     def source_plane(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Where rays end: (n,) float32 arcsec in, two (n,) float32 arcsec out.
@@ -84,7 +95,9 @@ class RayTracer:
         beta_y = (one + gamma1) * v - gamma2 * u - s * along - c * across + np.float32(lens.y)
         return np.asarray(beta_x, np.float32), np.asarray(beta_y, np.float32)
 
-    def image(self, brightness: Brightness, x: float, y: float, reach: float, rays: int) -> NDArray[np.float64]:
+    def image(
+        self, brightness: Brightness, x: float, y: float, reach: float, rays: int, core: tuple[float, int] = (0.0, 0)
+    ) -> NDArray[np.float64]:
         """Image of one source: (size, size) float64, nanomaggies per pixel, without PSF.
 
         Parameters
@@ -95,18 +108,37 @@ class RayTracer:
             Where the source lies in the source plane, and how far its light reaches, arcsec.
         rays : int
             Along each axis of a pixel, which is the mean of rays x rays.
+        core : (radius, rays)
+            More rays for pixels that see the source within a radius, arcsec.
         """
-        distance = np.hypot(self._beta[0] - np.float32(x), self._beta[1] - np.float32(y))
-        rows, columns = np.nonzero(distance < reach + self._extent)
+        distance = np.hypot(self._beta[0] - np.float32(x), self._beta[1] - np.float32(y)) - self._extent
+        count = np.where(distance < reach, rays, 0)
+        count[self._centre] = np.where(count[self._centre] > 0, max(CENTRE_RAYS, rays), 0)
+        count[distance < core[0]] = max(core[1], rays)
         image = np.zeros((self.size, self.size))
-        if len(rows):
+        for number in np.unique(count[count > 0]):
+            self._fill(image, np.nonzero(count == number), brightness, x, y, int(number))
+        return image
+
+    def _fill(
+        self,
+        image: NDArray[np.float64],
+        pixels: tuple[NDArray[np.intp], ...],
+        brightness: Brightness,
+        x: float,
+        y: float,
+        rays: int,
+    ) -> None:
+        """Fill some pixels of an image with the mean of rays x rays, RAYS_AT_ONCE rays at a time."""
+        step = max(1, RAYS_AT_ONCE // max(rays, 1) ** 2)
+        for start in range(0, len(pixels[0]), step):
+            rows, columns = (each[start : start + step] for each in pixels)
             sub = (((np.arange(rays) + 0.5) / rays - 0.5) * self.pixel_scale).astype(np.float32)
             at_x = (self._x[rows, columns][:, None, None] + sub[None, None, :]) + np.zeros((1, rays, 1), np.float32)
             at_y = (self._y[rows, columns][:, None, None] + sub[None, :, None]) + np.zeros((1, 1, rays), np.float32)
             beta_x, beta_y = self.source_plane(at_x.ravel(), at_y.ravel())
             fine = brightness(beta_x - np.float32(x), beta_y - np.float32(y))
             image[rows, columns] = fine.reshape(len(rows), -1).mean(axis=1, dtype=np.float64) * self.pixel_scale**2
-        return image
 
     def trace(self, source: Sequence[sersic.Sersic]) -> NDArray[np.float64]:
         """Image of a sum of Sersic profiles: (size, size) float64.
@@ -115,12 +147,15 @@ class RayTracer:
         """
         total = np.zeros((self.size, self.size))
         for part in source:
-            apart = FINE_RAY_ARCSEC if part.n > STEEP_N else RAY_ARCSEC
-            if part.r_half < SMALL_ARCSEC:
-                apart = max(min(FINE_RAY_ARCSEC, part.r_half / 2), FINEST_RAY_ARCSEC)
-            rays = int(np.ceil(self.pixel_scale / apart - 1e-6))
-            total += self.image(_profile(part), part.x, part.y, reach_arcsec(part), rays)
+            fine = part.n > STEEP_N or part.r_half < SMALL_ARCSEC
+            rays = self._rays(FINE_RAY_ARCSEC if fine else RAY_ARCSEC)
+            apart = np.clip(part.r_half / (CORE_RAYS * max(part.n, 0.5)), *CORE_RAY_ARCSEC)
+            core = CORE_SHARE * part.r_half, self._rays(float(apart))
+            total += self.image(_profile(part), part.x, part.y, reach_arcsec(part), rays, core)
         return total
+
+    def _rays(self, apart_arcsec: float) -> int:
+        return int(np.ceil(self.pixel_scale / apart_arcsec - 1e-6))
 
 
 def reach_arcsec(part: sersic.Sersic) -> float:

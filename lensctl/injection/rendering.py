@@ -128,8 +128,8 @@ class Renderer:
         tracer = RayTracer(side, self.scale, lens if lensed else None, turned)
         x, y = geometry.source_x, geometry.source_y
         if not lensed:
-            away = lens.theta_e / max(float(np.hypot(x, y)), 1e-9)
-            x, y = x * away, y * away
+            direction = np.arctan2(y, x)
+            x, y = float(lens.theta_e * np.cos(direction)), float(lens.theta_e * np.sin(direction))
         at = lens.x + x, lens.y + y
         if source.stamp is not None and stamps is not None:
             image = stamps.traced(source, at, tracer)
