@@ -144,7 +144,7 @@ def inject(
         "source_model": source_model,
         "control": control,
         "vary": vary,
-        "design": settings.design.digest(),
+        "design": settings.design.as_dict(),
         "shard_rows": shard_rows,
     }
     inputs = (

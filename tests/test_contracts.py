@@ -27,6 +27,10 @@ BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[1]
 BEFORE = {  # what an example needs that no example before it makes
     "sync": ["lensctl cutout negatives.parquet negatives.zarr --source coadd --root sky"],
+    "inject": [
+        "lensctl sample pool.parquet hosts.parquet --positives positives.parquet --negatives-per-positive 1",
+        "lensctl cutout hosts.parquet hosts.zarr --source coadd --root sky --planes invvar",
+    ],
     "freeze": [
         "lensctl gate pool pool.parquet --set pool.min_rows=10 > gates.jsonl || true",
         "lensctl gate splits,overlap,pixels,homogeneity,weights,shortcut manifest.parquet >> gates.jsonl || true",
@@ -34,7 +38,7 @@ BEFORE = {  # what an example needs that no example before it makes
     ],
 }
 ORDER = [
-    "sky", "crossmatch", "pool", "sample", "cutout", "export", "pack", "sync", "manifest", "gate", "train", "score",
+    "sky", "crossmatch", "pool", "sample", "cutout", "inject", "export", "pack", "sync", "manifest", "gate", "train", "score",
     "evaluate", "freeze", "verify", "emr", "show", "doctor",
 ]  # fmt: skip
 ADDED = {  # so that it is quick: of an option given twice the last counts
@@ -49,6 +53,7 @@ OUTPUT = {
     "pool": "pool.parquet",
     "sample": "negatives.parquet",
     "cutout": "positives.zarr",
+    "inject": "injected.zarr",
     "export": "npz",
     "pack": "packed.zarr",
     "sync": "mirror/negatives.zarr",
@@ -60,7 +65,7 @@ OUTPUT = {
 }
 NO_OUTPUT = {"gate", "verify", "emr", "show", "doctor"}
 """Commands that say something on stdout, and make nothing by their example."""
-RESUMED = {"pool", "cutout", "sync"}  # the same again is "nothing to do", not "exists"
+RESUMED = {"pool", "cutout", "inject", "sync"}  # the same again is "nothing to do", not "exists"
 
 
 def shell(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -288,6 +293,7 @@ BAD = {
     "pool": "lensctl pool {bad} out --lenses sky/lenses.csv",
     "sample": "lensctl sample {bad} out --positives positives.parquet",
     "cutout": "lensctl cutout {bad} out --source coadd --root sky",
+    "inject": "lensctl inject {bad} hosts.zarr out",
     "pack": "lensctl pack {bad} out",
     "export": "lensctl export {bad} out",
     "sync": "lensctl sync {bad} out",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lensctl.rules.config import read_config
 from lensctl.rules.errors import InputError
@@ -115,9 +117,15 @@ class Design:
         _refuse(min(scatters) < 0, "a standard deviation is below 0", "give 0 or more")
         _refuse(self.source_q_least <= 0, "source_q_least is 0", "a source has some width")
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values, as a design file would have them."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(self).items()
+        }
+
     def digest(self) -> str:
         """SHA-256 of all values."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True, allow_nan=False)
+        text = json.dumps(self.as_dict(), sort_keys=True, allow_nan=False)
         return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
@@ -134,11 +142,15 @@ def read_design(path: str | Path | None) -> Design:
 
     Raises InputError for an unknown key, a value of another kind, or ranges that contradict themselves.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     if path is None:
         return DEFAULT
-    values = read_config(Path(path), [field.name for field in dataclasses.fields(Design)])
+    return design_of(read_config(Path(path), [field.name for field in dataclasses.fields(Design)]), str(path))
+
+
+def design_of(values: Mapping[str, Any], path: str) -> Design:
+    """The design of plain values, which stand in a file; InputError as `read_design`."""
+    from pydantic import TypeAdapter, ValidationError
+
     try:
         return TypeAdapter(Design).validate_python(values)
     except ValidationError as error:

@@ -132,7 +132,8 @@ class Injector:
     ) -> Injected:
         """Add injection k to the cutout of a host: (S, S, B) float32 nanomaggies, and its invvar where there is one.
 
-        NaN stays NaN, and nothing is clipped. The variance grows by that of the light added.
+        NaN stays NaN, exact zeros stay zero (the cutout service's and the coadds' sign of no data), and nothing is
+        clipped. The variance grows by that of the light added.
         """
         s = self.settings
         geometry, source = self.drawn(target, k)
@@ -148,7 +149,7 @@ class Injector:
             arc_mag = np.where(known, arc_mag[self._detection] + np.where(known, shift, 0), arc_mag)
             lensed_mag = arc_mag + 2.5 * np.log10(target.transmission)
         flux = 10 ** (0.4 * (22.5 - arc_mag))
-        shape = self._shaped(geometry, source, images)
+        shape = self.shaped(geometry, source, images)
         kernels = target.kernels or self.renderer.kernels(
             target.psfsize * s.variation.psfsize_factor, s.variation.psf_beta or s.psf_beta
         )
@@ -156,7 +157,7 @@ class Injector:
         added = np.zeros_like(light) if s.control in ("null", "noise") else light
         noise = np.zeros_like(light) if s.control == "null" else self._noise_of(target, k, light)
         arcs = np.moveaxis(added + noise, 0, -1).astype(np.float32)
-        result = image + arcs if s.control != "null" else image.copy()
+        result = np.where(image == 0, image, image + arcs) if s.control != "null" else image.copy()
         worse = None
         if invvar is not None:
             variance = np.moveaxis(np.maximum(light, 0), 0, -1) / (target.gain * s.variation.gain_factor)
@@ -180,7 +181,7 @@ class Injector:
         columns[f"delta_{first}"] = float(arc_mag[bluer] - arc_mag[redder] - host_colour)
         return Injected(result, worse, np.moveaxis(added, 0, -1).astype(np.float32), columns)
 
-    def _shaped(self, geometry: Geometry, source: Source, images: NDArray[np.float64]) -> NDArray[np.float64]:
+    def shaped(self, geometry: Geometry, source: Source, images: NDArray[np.float64]) -> NDArray[np.float64]:
         """The light before the PSF as a control has it, of unit flux in each band: (B, s, s)."""
         scale = self.survey.pixel_scale_arcsec
         if self.settings.control == "unlensed":

@@ -133,6 +133,7 @@ def _make_shard(source: Injections, writer: ShardWriter, task: Task) -> Counter[
     store = open_store(source.path)
     rows, numbers = (task.rows[name].to_numpy() for name in (HOST_ROW, NUMBER))
     first = writer.layout.span(task.shard)[0]
+    numbered = np.arange(len(rows)) if task.places is None else task.places
     shape = (len(rows), *writer.layout.shape("images")[1:])
     images, arcs = np.empty(shape, np.float32), np.full(shape, np.nan, np.float32)
     invvar = np.full(shape, np.nan, np.float32)
@@ -141,7 +142,7 @@ def _make_shard(source: Injections, writer: ShardWriter, task: Task) -> Counter[
         images[i] = done.image
         if done.invvar is not None:
             invvar[i] = done.invvar
-        if first + i < ARCS_KEPT:
+        if first + numbered[i] < ARCS_KEPT:
             arcs[i] = done.arcs
         described.append(done.columns)
     planes = {"invvar": invvar, "arcs": arcs}

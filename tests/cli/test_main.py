@@ -198,6 +198,7 @@ NAMED = {  # a command line with one path, @, of each
     "pool": "pool sweep.fits o.parquet --lenses @",
     "sample": "sample @ o.parquet --positives p.parquet",
     "cutout": "cutout t.parquet o.zarr --npz @",
+    "inject": "inject @ h.zarr o.zarr",
     "pack": "pack @ o.zarr",
     "export": "export s.zarr @",
     "sync": "sync @ mirror",

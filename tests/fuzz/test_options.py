@@ -18,6 +18,7 @@ LINES = {
     "pool": "sweep.fits out.parquet --lenses lenses.csv --workers 1",
     "sample": "pool.parquet out.parquet --positives positives.parquet --lenses lenses.csv",
     "cutout": "object.parquet out.zarr --url http://127.0.0.1:PORT --size 11 --tries 1",
+    "inject": "objects.parquet plain.zarr out.zarr --workers 1",
     "pack": "npz out.zarr --workers 1",
     "export": "plain.zarr out --workers 1",
     "sync": "source target",
