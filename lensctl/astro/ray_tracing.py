@@ -22,7 +22,7 @@ RAY_ARCSEC, FINE_RAY_ARCSEC = 0.0525, 0.0328
 
 STEEP_N, SMALL_ARCSEC = 2.5, 0.1
 CORE_RAYS, CORE_RAY_ARCSEC = 8.0, (0.0033, 0.01)
-"""Rays per half-light radius and Sersic index where the core of a profile is seen; their least and greatest distance."""
+"""Rays per half-light radius and Sersic index where a profile's core is seen; their least and greatest distance."""
 
 CORE_SHARE, CENTRE_RAYS = 0.5, 32
 """Radius of the core in half-light radii; rays a pixel around the lens's centre, where neighbours end far apart."""

@@ -62,11 +62,11 @@ def inject(
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Add lensed sources to real cutouts, with the noise, PSF and gain that their pixels have.
+    """Add lensed sources to cutouts of possible lenses.
 
-    Each row is one injection, with all its parameters in the index. Every random number depends on seed, galaxy and
-    number alone, so that a control or a variation is paired with its injection, and --per-host 10 contains 5. Rerun the
-    command to resume.
+    They get the PSF, gain and noise of the pixels. Each row is one injection, with all its parameters in the index.
+    Every random number depends on seed, galaxy and number alone, so that a control or a variation is paired with its
+    injection, and --per-host 10 contains 5. Rerun the command to resume.
 
     Example: lensctl inject hosts.parquet hosts.zarr injected.zarr
     """

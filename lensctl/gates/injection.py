@@ -103,7 +103,9 @@ def _gains(table: Columns, store: Store, ok: NDArray[np.bool_], limits: Limits) 
     """The gain is a number, that of a plausible sky, and about the same everywhere."""
     survey, ids = store.survey, table["galaxy_id"][ok]
     words = np.unique(table["gain_source"][ok])
-    yield Check(GATE, "one source of the gain", len(words) == 1, len(words), limit="= 1", n=len(ids), note=str(words[0]))
+    yield Check(
+        GATE, "one source of the gain", len(words) == 1, len(words), limit="= 1", n=len(ids), note=str(words[0])
+    )
     rows = np.flatnonzero(ok)[:ARCS_KEPT]
     variance = _sky_variance(store, rows)
     for b, band in enumerate(survey.bands):
@@ -153,7 +155,9 @@ def _arcs(
         for b, band in enumerate(bands):
             flux = 10 ** (0.4 * (22.5 - table[f"arc_mag_{band}"][rows].astype(float)))
             wrong = ~(abs(arcs[..., b].sum(axis=(1, 2)) / flux - 1) <= limits.flux_error)
-            yield checks.none(GATE, f"flux of the arcs in {band} is that of arc_mag_{band}", ids[rows][wrong], len(rows))
+            yield checks.none(
+                GATE, f"flux of the arcs in {band} is that of arc_mag_{band}", ids[rows][wrong], len(rows)
+            )
     smooth = np.flatnonzero(table["source_model"][rows] == "sersic")
     if psf in ("moffat", "planes") and len(smooth):
         injector = Injector(options, store.survey, store.size, np.ones(len(bands)))
@@ -257,9 +261,10 @@ def _compare(
     """Note the faults of a row beside another row of its host."""
     blank, agree = list(faults)[:2]
     (image, weight), (image_2, weight_2) = one, other
-    if not np.array_equal(_empty(image), _empty(image_2)):
-        faults[blank].append(name)
-    elif weight is not None and weight_2 is not None and not np.array_equal(weight > 0, weight_2 > 0):
+    alike = np.array_equal(_empty(image), _empty(image_2))
+    if weight is not None and weight_2 is not None:
+        alike = alike and np.array_equal(weight > 0, weight_2 > 0)
+    if not alike:
         faults[blank].append(name)
     sky = _scatter(image[None, outer].astype(np.float64))[0]
     apart = image[outer].astype(np.float64) - image_2[outer]
@@ -276,7 +281,7 @@ def _compare(
 
 
 def _empty(image: NDArray[np.float32]) -> NDArray[np.bool_]:
-    return np.isnan(image) | (image == 0)
+    return np.asarray(np.isnan(image) | (image == 0))
 
 
 def _pairs(hosts: list[str]) -> Iterator[int]:

@@ -105,9 +105,8 @@ def calibrate(
         measured, reason = None, "by request"
         if not nominal:
             measured, reason = _measured(images, invvar, maskbits, b)
-        if measured is not None and expected is not None:
-            if not _is_near(measured.nanomaggy, expected):
-                reason, measured = f"the slope gives a sky of {measured.nanomaggy:.3g} nanomaggies a pixel", None
+        if measured is not None and expected is not None and not _is_near(measured.nanomaggy, expected):
+            reason, measured = f"the slope gives a sky of {measured.nanomaggy:.3g} nanomaggies a pixel", None
         if measured is None and expected is None:
             raise InputError(
                 f"the gain in {band} cannot be measured ({reason}), and survey {survey.name} names none",

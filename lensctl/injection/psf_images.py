@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.io.cutouts import npz
 from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ def read_psfs(path: str | Path, bands: int) -> Mapping[str, NDArray[np.float32]]
     Raises InputError if it has none, or other shapes, bands or numbers.
     """
     try:
-        with np.load(path, allow_pickle=False) as found:
-            ids, images = found["galaxy_id"], np.asarray(found["psf"], np.float64)
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        found = npz.read_arrays(path)
+        ids, images = found["galaxy_id"], np.asarray(found["psf"], np.float64)
+    except (OSError, KeyError, TypeError, *npz.BROKEN) as error:
         raise InputError(
             f"{path}: no PSFs can be read", "give an .npz with galaxy_id and psf, N x B x k x k"
         ) from error
-    if images.ndim != 4 or images.shape[:2] != (len(ids), bands) or images.shape[2] != images.shape[3]:
+    if ids.ndim != 1 or images.ndim != 4 or images.shape[:2] != (len(ids), bands) or images.shape[2] != images.shape[3]:
         shape = " x ".join(map(str, images.shape))
         raise InputError(f"{path}: psf is {shape}", f"give {len(ids)} x {bands} x k x k images, centred")
     if images.shape[2] % 2 == 0 or not np.isfinite(images).all() or not (images.sum(axis=(2, 3)) > 0).all():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.astro.ray_tracing import FINE_RAY_ARCSEC, RayTracer
+from lensctl.io.cutouts import npz
 from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,10 +93,9 @@ class Stamps:
 
 
 def read_stamps(path: str | Path) -> Stamps:
-    """Stamps of an .npz file with `stamps`, or of a .npy file; InputError if they are none."""
+    """Stamps of an .npz file with `stamps`; InputError if they are none."""
     try:
-        found = np.load(path, allow_pickle=False)
-        images = found["stamps"] if hasattr(found, "files") else found
-    except (OSError, ValueError, KeyError, EOFError) as error:
+        images = np.asarray(npz.read_arrays(path)["stamps"], np.float32)
+    except (OSError, KeyError, TypeError, *npz.BROKEN) as error:
         raise InputError(f"{path}: no stamps can be read", "give an .npz with an array `stamps`, K x s x s") from error
     return Stamps.of(images, str(path))
