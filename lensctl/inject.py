@@ -164,6 +164,10 @@ def inject(
             make_shards=not finish,
             advance=lambda statuses: advance(statuses.total()),
         )
+    if made.store is None:
+        report.say(f"part {part} of {output} is done; when all are, run the command with --finish instead of --part")
+    elif made.cut == 0 and not finish:
+        report.say(f"{output} is up to date: nothing to do")
     return {
         "command": "inject",
         "output": output,

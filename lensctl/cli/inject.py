@@ -15,7 +15,7 @@ from lensctl.cli.options import Format, Overwrite, Seed, Survey, Workers
 def inject(
     hosts: Annotated[str, typer.Argument(metavar="HOSTS", help="Galaxies that could be lenses; - is stdin.")],
     store: Annotated[str, typer.Argument(metavar="STORE", help="Store of their cutouts, best with invvar.")],
-    output: Annotated[str, typer.Argument(metavar="INJECTED", help="Store to write: a folder, or s3://.")],
+    injected: Annotated[str, typer.Argument(metavar="INJECTED", help="Store to write: a folder, or s3://.")],
     per_host: Annotated[int, typer.Option(min=1, max=10_000, help="Injections of each host.")] = 5,
     control: Annotated[
         str | None,
@@ -76,7 +76,7 @@ def inject(
         **inject(
             hosts,
             store,
-            output,
+            injected,
             per_host=per_host,
             control=control,
             vary=vary,
