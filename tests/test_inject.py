@@ -11,10 +11,13 @@ import pytest
 import yaml
 
 from lensctl.inject import inject
+from lensctl.injection.drawing import Host
+from lensctl.injection.injector import Injector, Settings, Target
 from lensctl.injection.variations import CONTROLS, VARIATIONS
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.tables.files import write_table
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 from tests.toys.hosts import GAIN, SKY, Hosts, make_hosts, rows_of
 from tests.toys.reporters import Saying
 
@@ -187,16 +190,24 @@ def test_nan_stays_nan_and_a_failed_host_fails(tmp_path):
     images, _ = toys.pixels_of(rows, 101)
     assert np.isfinite(images).all()
     store = open_store(hosts.store)
-    from lensctl.injection.drawing import Host
-    from lensctl.injection.injector import Injector, Settings, Target
-    from lensctl.rules.survey import LS_DR10
-
     injector = Injector(Settings(), LS_DR10, 101, np.ones(3))
     target = Target(Host("a"), Host("b"), toys.PSFSIZE, np.ones(3), np.full(3, 20.0), GAIN)
     spoiled = images[0].copy()
     spoiled[45:50, 40:60, 1] = np.nan
     done = injector.inject(target, 0, spoiled, store.read_plane("invvar", 0, 1)[0])
     assert (np.isnan(done.image) == np.isnan(spoiled)).all()
+
+
+def test_exact_zeros_stay_zero(tmp_path):
+    from tests.toys import hosts as toys
+
+    hosts = make_hosts(tmp_path / "h", count=1)
+    image = hosts.images[0].copy()
+    image[40:60, 48] = 0
+    injector = Injector(Settings(), LS_DR10, 101, np.ones(3))
+    target = Target(Host("a"), Host("b"), toys.PSFSIZE, np.ones(3), np.full(3, 20.0), GAIN)
+    done = injector.inject(target, 0, image, hosts.invvar[0])
+    assert ((done.image == 0) == (image == 0)).all()
 
 
 def test_without_invvar_the_noise_is_the_catalogues_and_the_gain_nominal(tmp_path):
