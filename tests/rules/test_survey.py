@@ -10,7 +10,8 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import BUILT_IN, LS_DR10, LS_DR10_GRIZ, BandImaging, CatalogColumn
+from lensctl.rules.survey import BUILT_IN, LS_DR10, LS_DR10_GRIZ
+from lensctl.rules.survey_parts import BandImaging, CatalogColumn
 from tests.toys.surveys import INFRARED, ONE_BAND
 
 
