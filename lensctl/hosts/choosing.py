@@ -182,7 +182,7 @@ def values_of(rows: pa.Table, name: str) -> NDArray[Any]:
     kind = column.type
     if pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
         coded = pc.fill_null(column.cast(pa.string()), "").combine_chunks().dictionary_encode()
-        return np.array([*coded.dictionary.to_pylist(), ""])[coded.indices.to_numpy()]
+        return np.asarray(np.array([*coded.dictionary.to_pylist(), ""])[coded.indices.to_numpy()])
     return np.asarray(column.to_numpy() if not column.null_count else column.cast(pa.float64()).to_numpy())
 
 

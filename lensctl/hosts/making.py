@@ -64,8 +64,9 @@ def hosts(
     lenses : path or paths
         Lens catalogues to stay away from; at least one.
     positives : path, optional
-        Made by `crossmatch`: `host_weight` makes the hosts resemble its train and val lenses in magnitude, colours and
-        log size; without it the weight is 1. Hosts stay away from these lenses too.
+        Made by `crossmatch`: `host_weight` makes the hosts resemble those of its train and val lenses that have
+        magnitude and colours within the criteria of hosts, in magnitude, colours and log size; without it the weight
+        is 1. Hosts stay away from all its lenses.
     survey : Survey or str, optional
         The survey, its name or its YAML file, if the inputs name none.
     split : str
@@ -109,7 +110,7 @@ def hosts(
     of = common_survey(survey, chain, chain_at(pool))
     draw = Draw(of, criteria_of(of, split, category), avoid, exclude_arcsec, count, seed)
     matched = _matched(of) if wanted is not None else ()
-    target = None if wanted is None else _target(wanted, matched, str(positives), report)
+    target = None if wanted is None else _target(wanted, matched, draw, str(positives), report)
     with Database(memory_mb_per_thread=MEMORY_MB_PER_THREAD) as database:
         needed = (*draw.columns, *matched)
         read_too = columns(of, schema.columns(of))
@@ -178,14 +179,28 @@ def _positives(path: str, avoid: Lenses) -> tuple[pa.Table, Lenses, Chain, Input
     return table, every, chain, step_input("positives", path, digests.of_table(table), chain)
 
 
-def _target(positives: pa.Table, names: tuple[str, ...], where: str, report: Reporter) -> NDArray[np.float64]:
-    """The matched quantities of the train and val lenses, in an order of their own: (M, F) float64."""
+def _target(
+    positives: pa.Table, names: tuple[str, ...], draw: Draw, where: str, report: Reporter
+) -> NDArray[np.float64]:
+    """The matched quantities of the train and val lenses, in an order of their own: (M, F) float64.
+
+    Only of those that meet the criteria of hosts in these quantities: where there are no hosts, none can resemble a
+    lens, and weights that try to would spoil the rest.
+    """
     schema.require(positives, "split", *names, where=where)
     schema.require_numbers(positives, *names, where=where)
-    values = _quantities(positives, names)[np.isin(values_of(positives, "split"), NOT_TEST)]
-    known = values[np.isfinite(values).all(axis=1)]
-    if len(known) < len(values):
-        report.say(f"{len(values) - len(known)} train and val lenses without {' or '.join(names)} are left out")
+    expressions = [draw.survey.expression(text) for text in draw.criteria.values()]
+    values = _quantities(positives, names)
+    taught = np.isin(values_of(positives, "split"), NOT_TEST)
+    alike = np.isfinite(values).all(axis=1)
+    for expression in expressions:
+        if set(expression.columns) <= set(names):
+            alike &= expression(lambda name: values_of(positives, name))
+    known = values[taught & alike]
+    report.say(
+        f"{len(known):,} of {int(taught.sum()):,} train and val lenses have {', '.join(names)} as hosts may have: "
+        "host_weight makes hosts resemble these"
+    )
     if len(known) < LEAST_LENSES:
         raise InputError(
             f"{where}: {len(known)} train and val lenses are too few to weight hosts by",
@@ -226,7 +241,9 @@ def _with_values(
         made = made.append_column(name, column)
     sources = z_source.to_pylist()
     counts = {"z_phot": sources.count(MEASURED), "z_colour": sources.count(COLOUR), "z_unknown": sources.count(None)}
-    effective = {} if target is None else {"effective": round(float(weight.sum() ** 2 / (weight**2).sum()), 1)}
+    effective = {}
+    if target is not None:
+        effective = {"resembled": len(target), "effective": round(float(weight.sum() ** 2 / (weight**2).sum()), 1)}
     return made, {**counts, **effective}
 
 
