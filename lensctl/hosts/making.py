@@ -129,6 +129,10 @@ def hosts(
         if chosen.num_rows < count:
             report.say(f"only {chosen.num_rows:,} of {count:,} hosts: the pool has no more that meet the criteria")
         made, facts = _with_values(chosen, of, matched, target, pool)
+        if target is not None:
+            report.table(
+                "Match", ("quantity", "lenses", "hosts", "hosts, weighted"), _match(chosen, made, matched, target)
+            )
         database.register("made", made)
         database.keep(CHOSEN, "SELECT * FROM made")
         parameters = {
@@ -245,6 +249,16 @@ def _with_values(
     if target is not None:
         effective = {"resembled": len(target), "effective": round(float(weight.sum() ** 2 / (weight**2).sum()), 1)}
     return made, {**counts, **effective}
+
+
+def _match(
+    chosen: pa.Table, made: pa.Table, names: tuple[str, ...], target: NDArray[np.float64]
+) -> list[tuple[str, float, float, float]]:
+    """Mean of each matched quantity of the lenses, of the hosts, and of the hosts by weight."""
+    values, weight = _quantities(chosen, names), made["host_weight"].to_numpy()
+    means = (target.mean(axis=0), values.mean(axis=0), np.average(values, weights=weight, axis=0))
+    labels = (*names[:-1], f"log {names[-1]}")
+    return [(label, *(round(float(of[k]), 3) for of in means)) for k, label in enumerate(labels)]  # type: ignore[misc]
 
 
 def _warn_far(draw: Draw, lenses: Lenses, report: Reporter) -> None:

@@ -135,9 +135,9 @@ REFUSED = {
     "2 train and val lenses are too few": {"positives": "few.parquet"},
     "h.csv exists": {"output": "h.csv"},
     "column 'split' is missing": {"pool": "splitless.parquet"},
-    "columns 'mag_z', 'sersic' are missing": {"pool": "lacking.parquet"},
+    "columns 'sersic', 'mag_z' are missing": {"pool": "lacking.parquet"},
     "its lenses are in hours": {"lenses": "hours.csv"},
-    "is of survey ls-dr10-griz, not of ls-dr10": {"positives": "griz.parquet"},
+    "is of survey ls-dr10, not of ls-dr10-griz": {"positives": "griz.parquet"},
 }
 
 
