@@ -40,6 +40,8 @@ BEFORE = {  # what an example needs that no example before it makes
 ORDER = [
     "sky", "crossmatch", "pool", "sample", "cutout", "inject", "export", "pack", "sync", "manifest", "gate", "train",
     "score", "evaluate", "freeze", "verify", "emr", "show", "doctor",
+    "sky", "crossmatch", "pool", "sample", "cutout", "export", "pack", "sync", "manifest", "gate", "train", "score",
+    "evaluate", "freeze", "verify", "hosts", "emr", "show", "doctor",
 ]  # fmt: skip
 ADDED = {  # so that it is quick: of an option given twice the last counts
     "sky": " --galaxies 1200",
@@ -62,6 +64,7 @@ OUTPUT = {
     "score": "scores.parquet",
     "evaluate": "evaluation",
     "freeze": "frozen",
+    "hosts": "hosts.parquet",
 }
 NO_OUTPUT = {"gate", "verify", "emr", "show", "doctor"}
 """Commands that say something on stdout, and make nothing by their example."""
@@ -304,6 +307,7 @@ BAD = {
     "evaluate": "lensctl evaluate {bad} out",
     "freeze": "lensctl freeze {bad} out --evaluation evaluation --gates gates.jsonl",
     "verify": "lensctl verify {bad}",
+    "hosts": "lensctl hosts {bad} out --lenses sky/lenses.csv",
     "show": "lensctl show {bad}",
 }
 NO_INPUT = {"sky", "emr", "doctor"}

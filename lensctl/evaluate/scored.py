@@ -13,7 +13,7 @@ import numpy as np
 
 from lensctl.io.provenance.steps import chain_of, common_survey
 from lensctl.rules import schema
-from lensctl.rules.confusers import POOLS
+from lensctl.rules.derived import POOLS
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SPLITS
 from lensctl.rules.survey import Survey

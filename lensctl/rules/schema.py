@@ -77,6 +77,11 @@ POSITIVE = (
     Column("sample_weight", "double", "Weight of the row in the loss"),
     Column("unstratified", "bool", "Type or bin of exposures without negatives"),
 )
+HOST = (
+    Column("host_weight", "double", "Weight that makes hosts resemble the train and val lenses, mean 1"),
+    Column("z_host", "float", "Redshift of a host"),
+    Column("z_source", "string", "Where z_host is from: z_phot or colour"),
+)
 CUTOUT = (
     Column("status", "string", "ok, or why the cutout cannot be used"),
     Column("cutout_ok", "bool", "All bands present and no NaN in the central fifth"),
@@ -111,7 +116,7 @@ SCORED = (
     Column("p", "double", "Logistic function of logit"),
 )
 
-_TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *CUTOUT, *MANIFEST, *SCORED)
+_TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *HOST, *CUTOUT, *MANIFEST, *SCORED)
 
 
 @functools.lru_cache(maxsize=8)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lensctl.io.tables.declared_types import fitted
 from lensctl.rules import sampling_rule, schema
-from lensctl.rules.confusers import POOLS
+from lensctl.rules.derived import POOLS
 from lensctl.rules.errors import InputError
 from lensctl.rules.strata import Division, divisions, strata_of, text_sql
 from lensctl.sample.engine import CANDIDATES, Engine

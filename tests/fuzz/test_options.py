@@ -29,6 +29,7 @@ LINES = {
     "evaluate": "scores.parquet --against scores.parquet --rounds 100",
     "freeze": "run out --evaluation evaluation --gates gates.jsonl",
     "verify": "frozen",
+    "hosts": "pool.parquet out.parquet --lenses lenses.csv --positives positives.parquet",
     "emr submit": "--staging s3://b/emr --region us-east-2 --subnet subnet-1 --dry-run sample s3://b/p s3://b/n",
     "emr status": "j-1 --region nowhere",
     "emr logs": "j-1 --region nowhere",
