@@ -38,10 +38,8 @@ BEFORE = {  # what an example needs that no example before it makes
     ],
 }
 ORDER = [
-    "sky", "crossmatch", "pool", "sample", "cutout", "inject", "export", "pack", "sync", "manifest", "gate", "train",
-    "score", "evaluate", "freeze", "verify", "emr", "show", "doctor",
-    "sky", "crossmatch", "pool", "sample", "cutout", "export", "pack", "sync", "manifest", "gate", "train", "score",
-    "evaluate", "freeze", "verify", "hosts", "emr", "show", "doctor",
+    "sky", "crossmatch", "pool", "sample", "cutout", "hosts", "inject", "export", "pack", "sync", "manifest", "gate",
+    "train", "score", "evaluate", "freeze", "verify", "emr", "show", "doctor",
 ]  # fmt: skip
 ADDED = {  # so that it is quick: of an option given twice the last counts
     "sky": " --galaxies 1200",
