@@ -143,9 +143,7 @@ def _pack_shard(writer: ShardWriter, max_empty: float, task: tuple[int, Sequence
     return len(files)
 
 
-def _rows(
-    layout: Layout, images: quality.Images, metas: Sequence[dict[str, npz.Array]], max_empty: float
-) -> pa.Table:
+def _rows(layout: Layout, images: quality.Images, metas: Sequence[dict[str, npz.Array]], max_empty: float) -> pa.Table:
     recorded = [npz_metadata.index_values(meta) for meta in metas]
     measured = quality.measure(images, layout.bands, max_empty)
     found = measured.pop("status")

@@ -96,7 +96,7 @@ def _missing_fraction(lit: NDArray[np.bool_]) -> NDArray[np.float64]:
     count, bands, height, width = lit.shape
     pixels = height * width
     counts = np.array([np.count_nonzero(row) for row in lit.reshape(count * bands, pixels)], float)  # faster than a sum
-    return (pixels - counts.reshape(count, bands)) / pixels
+    return np.asarray((pixels - counts.reshape(count, bands)) / pixels)
 
 
 def _measure(images: Images, bands: Sequence[str], max_empty: float) -> Columns:

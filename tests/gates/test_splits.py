@@ -91,7 +91,7 @@ def test_splits_catches_one_object_under_two_ids_in_two_splits(tmp_path):
     ra, dec1, dec2 = border()
     table = moved(moved(MANIFEST, 300, ra, (dec1 + dec2) / 2 - 0.3 / 3600), 301, ra, (dec1 + dec2) / 2 + 0.3 / 3600)
     assert {table["split"][300].as_py(), table["split"][301].as_py()} == {"train", "test"}
-    assert "no object within 1 arcsec in two splits" in failed(judged(tmp_path, "splits", table))
+    assert "no two rows within 1 arcsec" in failed(judged(tmp_path, "splits", table))
 
 
 def test_splits_catches_cutouts_that_overlap_across_a_border(tmp_path):
@@ -126,7 +126,7 @@ def test_splits_judges_a_manifest_by_the_rule_and_limits_of_its_survey(tmp_path)
     table = toy_manifest(survey=WIDE)
     checks = judge_by_survey("splits", saved(tmp_path, table))
     assert failed(checks) == []
-    assert next(c.limit for c in checks if c.check == "train share of all rows") == ">= 0.55, <= 0.65"
+    assert next(c.limit for c in checks if c.check == "train share of all rows") == "interval meets 0.55..0.65"
     as_usual = failed(judge_by_survey("splits", saved(tmp_path, table.replace_schema_metadata())))
     assert {"split is that of the rule", "train share of all rows"} <= set(as_usual)
     cut = saved(tmp_path, table)  # a seed that is set does not change the fractions
