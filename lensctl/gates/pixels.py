@@ -61,7 +61,7 @@ class _Faults:
         kept += ids[: checks.OFFENDERS_SHOWN - len(kept)].tolist()
 
     def check(self, fault: str, n: int) -> Check:
-        return checks.none(GATE, fault, self.ids.get(fault, []), n, self.counts[fault])
+        return checks.none(GATE, fault, self.ids.get(fault, []), n, self.counts[fault], ADVICE.get(fault, ""))
 
 
 SHAPE, MISSING, CENTRE, HALF_EMPTY, INFINITE, CHANGED, UNKNOWN, SOMEWHERE = (
@@ -74,6 +74,12 @@ SHAPE, MISSING, CENTRE, HALF_EMPTY, INFINITE, CHANGED, UNKNOWN, SOMEWHERE = (
     "cutouts without a recorded SHA-256",
     "cutouts with NaN anywhere",
 )
+
+ADVICE = {
+    HALF_EMPTY: "they are used for training: earlier versions did not mark them; make the cutouts again, which marks "
+    "them half_empty, or allow them with --set pixels.max_empty=FRACTION"
+}
+"""What to do about a fault."""
 
 
 @gate(GATE, inputs="MANIFEST or STORE", settings=Settings)
