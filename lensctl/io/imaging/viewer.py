@@ -52,10 +52,8 @@ class ViewerSource:
         Current UTC time.
     connections : int
         Concurrent requests.
-    timeout : float
-        Seconds per response.
-    max_empty : float
-        See `quality.measure`.
+    timeout, max_empty : float
+        Seconds per response; see `quality.measure`.
     """
 
     request: CutoutRequest
