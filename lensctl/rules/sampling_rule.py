@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 SEED = 42
+"""The usual seed of the order."""
+
 SAME_OBJECT_ARCSEC = 1.0
 """Rows at most so far apart are one object under several ids; a manifest keeps one of them."""
 
