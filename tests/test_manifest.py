@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lensctl.io.cutouts import npz
-from lensctl.io.provenance.steps import chain_of
+from lensctl.io.provenance.steps import Step, chain_of, stamp
 from lensctl.manifest import columns_of, join, manifest
 from lensctl.pack import pack
 from lensctl.rules import split
@@ -167,16 +167,30 @@ def test_a_lens_that_is_left_out_itself_is_no_negative_either():
     assert not {positives["galaxy_id"][3].as_py(), negatives["galaxy_id"][7].as_py()} & ids_of(made)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_of_negatives_that_are_one_object_the_first_of_the_sampling_order_stays(seed):
-    """Three in a row 0.8 arcsec apart: the ends are two objects unless the middle one is drawn first."""
-    negatives = NEGATIVES
-    rows = (7, 30, 200)
-    anchor = negatives.slice(100, 1)
+def in_a_row(rows):
+    """Negatives of which some are 0.8 arcsec apart, one north of the other, and their ids."""
+    negatives, anchor = NEGATIVES, NEGATIVES.slice(100, 1)
     for k, row in enumerate(rows):
         negatives = placed(negatives, row, anchor, 20 + 0.8 * k)
-    ids = [negatives["galaxy_id"][row].as_py() for row in rows]
-    first = min(ids, key=lambda id: hashlib.md5(f"{seed}:{id}".encode()).hexdigest())
+    return negatives, [negatives["galaxy_id"][row].as_py() for row in rows]
+
+
+def drawn_first(ids, seed):
+    return min(ids, key=lambda id: hashlib.md5(f"{seed}:{id}".encode()).hexdigest())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_two_negatives_that_are_one_object_the_first_of_the_sampling_order_stays(seed):
+    negatives, ids = in_a_row((7, 30))
+    assert {drawn_first(ids, k) for k in range(6)} == set(ids)
+    assert ids_of(make(negatives=negatives, seed=seed)) & set(ids) == {drawn_first(ids, seed)}
+
+
+@pytest.mark.parametrize("middle_first", [True, False])
+def test_of_three_in_a_row_the_ends_are_two_objects_unless_the_middle_one_is_drawn_first(middle_first):
+    negatives, ids = in_a_row((7, 30, 200))
+    seed = next(k for k in range(99) if (drawn_first(ids, k) == ids[1]) == middle_first)
+    first = drawn_first(ids, seed)
     expected = {first} if first == ids[1] else {ids[0], ids[2]}
     made = make(negatives=negatives, seed=seed)
     assert ids_of(made) & set(ids) == expected
@@ -185,11 +199,12 @@ def test_of_negatives_that_are_one_object_the_first_of_the_sampling_order_stays(
     assert ids_of(make(negatives=turned, seed=seed)) == ids_of(made)
 
 
-def test_of_lenses_that_are_one_object_tier_a_stays_and_keeps_both_catalogues():
+@pytest.mark.parametrize("seed", range(6))
+def test_of_lenses_that_are_one_object_tier_a_stays_and_keeps_both_catalogues(seed):
     tiers = POSITIVES["tier"].to_pylist()
     a, b = tiers.index("A"), tiers.index("B")
     positives = placed(put(put(POSITIVES, "ref", a, "one"), "ref", b, "two|one"), b, POSITIVES.slice(a, 1), 0.5)
-    made = make(positives)
+    made = make(positives, seed=seed)
     assert made.left_out["positives, same object as another row, within 1 arcsec"] == 1
     kept = next(r for r in made.rows.to_pylist() if r["galaxy_id"] == positives["galaxy_id"][a].as_py())
     assert (kept["tier"], kept["ref"]) == ("A", "one|two")
@@ -279,6 +294,18 @@ def test_objects_under_two_ids_are_counted_for_all_to_see(tmp_path):
     made = manifest(tmp_path / "m.parquet", **pair, keep_unstratified=True, report=said)
     assert (made["rows"], made["left_out"], made["same_object"]) == (1, 1, 1)
     assert said.lines == ["left out: 1 negatives, same object as another row, within 1 arcsec"]
+
+
+def test_the_sampling_order_is_that_by_which_the_negatives_were_drawn(tmp_path):
+    negatives, ids = in_a_row((7, 30))
+    seed = next(k for k in range(99) if drawn_first(ids, k) != drawn_first(ids, 42))
+    two = negatives.filter(pc.is_in(negatives["galaxy_id"], pa.array(ids)))
+    positives = files_of(tmp_path / "pos", POSITIVES.slice(0, 1), 9)
+    for name, step, kept in (("none", (), 42), ("drawn", (Step("sample", {"seed": seed}),), seed)):
+        pair = {"positives": positives, "negatives": files_of(tmp_path / name, stamp(two, step), 9)}
+        manifest(tmp_path / f"{name}.m.parquet", **pair, keep_unstratified=True)
+        made = pq.read_table(tmp_path / f"{name}.m.parquet")["galaxy_id"].to_pylist()
+        assert set(made) & set(ids) == {drawn_first(ids, kept)}
 
 
 def test_each_class_has_the_size_of_its_own_cutouts(tmp_path):
