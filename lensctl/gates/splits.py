@@ -14,7 +14,7 @@ from lensctl.gates.registry import gate, setting, split_share
 from lensctl.rules import checks, schema, split
 from lensctl.rules.sampling_rule import SAME_OBJECT_ARCSEC
 from lensctl.rules.survey import LS_DR10
-from lensctl.stats.pixel_shares import shares
+from lensctl.stats.pixel_shares import shares_of_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,10 +101,8 @@ def _shares(rows: _Rows, pixel: NDArray[np.int64], limits: Settings, every_class
     """Fractions of the splits over all rows and per class; a manifest must have both classes."""
     parts = {"all rows": np.ones(len(rows.ids), bool)}
     parts |= {name: rows.label == label for label, name in NAMES.items()}
-    for what, mask in parts.items():
-        if not (mask.any() or every_class):
-            continue
-        found = shares(pixel[mask], rows.split[mask], split.SPLITS)
+    judged = {what: mask for what, mask in parts.items() if mask.any() or every_class}
+    for what, found in shares_of_groups(pixel, rows.split, split.SPLITS, judged).items():
         for name, estimate in found.parts.items():
             check, bounds = f"{name} share of {what}", getattr(limits, name)
             yield checks.split_share(GATE, check, estimate, bounds, name, found.pixels, found.effective)

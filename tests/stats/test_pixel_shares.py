@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lensctl.rules import split
 from lensctl.rules.survey import LS_DR10
 from lensctl.stats.intervals import Estimate
-from lensctl.stats.pixel_shares import MIN_PIXELS, shares
+from lensctl.stats.pixel_shares import MIN_PIXELS, shares, shares_of_groups
 
 LIMITS = LS_DR10.share_limits
 SKY = 12 * split.NSIDE**2
@@ -72,6 +72,15 @@ def test_pixels_that_hold_nearly_all_rows_count_alone():
     assert found.pixels == 100
     assert 2.0 < found.effective < 2.1 < MIN_PIXELS
     assert found.parts["train"].low is None
+
+
+def test_groups_are_as_if_each_were_alone():
+    rng = np.random.default_rng(0)
+    pixels = rng.choice(SKY, 300)
+    names, lens = split.splits_of(pixels), rng.random(300) < 0.1
+    groups = {"all": np.ones(300, bool), "lenses": lens, "few": np.arange(300) < 5, "none": np.zeros(300, bool)}
+    for group, found in shares_of_groups(pixels, names, split.SPLITS, groups).items():
+        assert found == shares(pixels[groups[group]], names[groups[group]], split.SPLITS)
 
 
 def test_nothing_has_no_share():
