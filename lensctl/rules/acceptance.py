@@ -1,4 +1,4 @@
-"""Acceptance criteria: of a pool of negatives, and of a trained model in two levels."""
+"""Acceptance criteria: of a pool of negatives, of a cutout, and of a trained model in two levels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ MIN_POOL_ROWS = 200_000
 
 N2_SHARE = (0.15, 0.25)
 """Least and greatest share of N2, the hard confusers, in a pool."""
+
+MAX_EMPTY = 0.05
+"""Greatest fraction of empty inner pixels in any band of a usable cutout; see `quality.inner`."""
 
 
 def min_pool_types(survey: Survey) -> int:

@@ -129,6 +129,38 @@ def share(gate: str, check: str, estimate: Measured, bounds: tuple[float, float]
     return Check(gate, check, passed, value, low, high, f">= {bounds[0]:g}, <= {bounds[1]:g}", n, note=note)
 
 
+def split_share(
+    gate: str, check: str, estimate: Measured, bounds: tuple[float, float], setting: str, pixels: int, effective: float
+) -> Check:
+    """Check the share of a split by its interval over pixels: fails only if that lies entirely outside the bounds.
+
+    Without an interval, because there are too few pixels, it is judged by its value, and says so.
+
+    Parameters
+    ----------
+    setting : str
+        Name of the setting of the bounds, for the advice.
+    pixels, effective
+        Number of pixels, and of equally full ones that would scatter as much.
+    """
+    value, has_interval = estimate.value, estimate.low is not None
+    notes = []
+    if value is not None and not has_interval:
+        as_good = f"{pixels:,} pixels, as good as {effective:.1f} equally full ones, are too few for an interval"
+        notes.append(f"judged by its value: {as_good}")
+    found = (meets if has_interval else share)(gate, check, estimate, bounds)
+    if value is None:
+        notes.append("there are no rows")
+    elif not found.passed:
+        notes.append(
+            "whole pixels are in one split: take more sky or fewer rows of crowded pixels, or allow it with "
+            f"--set {gate}.{setting}=LOW,HIGH"
+        )
+    elif not bounds[0] <= value <= bounds[1]:
+        notes.append(f"outside the limits by its value, but {pixels:,} pixels cannot tell")
+    return replace(found, note="; ".join(notes))
+
+
 def meets(
     gate: str,
     check: str,

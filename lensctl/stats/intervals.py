@@ -50,8 +50,8 @@ class Estimate:
         return {**vars(self), "few": self.few}
 
 
-def wilson(events: int, n: int, level: float = LEVEL) -> Estimate:
-    """The fraction events / n with Wilson's score interval; no value if n is 0."""
+def wilson(events: float, n: float, level: float = LEVEL) -> Estimate:
+    """The fraction events / n with Wilson's score interval; no value if n is 0. An effective n need not be whole."""
     if n == 0:
         return Estimate(None)
     z = _quantile(level)
@@ -60,7 +60,7 @@ def wilson(events: int, n: int, level: float = LEVEL) -> Estimate:
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low = 0.0 if events == 0 else max(0.0, middle - half)
     high = 1.0 if events == n else min(1.0, middle + half)
-    return Estimate(share, low, high, n, events)
+    return Estimate(share, low, high, int(n), int(events))
 
 
 def delong(label: ArrayLike, score: ArrayLike, level: float = LEVEL) -> Estimate:
