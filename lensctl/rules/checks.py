@@ -11,6 +11,10 @@ from typing import Any, Protocol
 
 OFFENDERS_SHOWN = 5
 
+GATE_VERSION = 2
+"""Version of what gates judge, in every line: 2 judges the background of cutouts and PSFs, where 1, which has no
+version in its lines, did not."""
+
 
 class Measured(Protocol):
     """A value with its 95 % interval and the number of rows it was measured on, such as `stats.intervals.Estimate`."""
@@ -73,6 +77,7 @@ class Check:
         """Plain JSON values; non-finite numbers are null, an empty note is left out."""
         values = {name: _plain(value) for name, value in asdict(self).items()}
         values["offenders"] = list(self.offenders)
+        values["gate_version"] = GATE_VERSION
         if not self.note:
             del values["note"]
         return values

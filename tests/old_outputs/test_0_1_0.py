@@ -147,11 +147,23 @@ def test_its_scores_evaluate_to_the_same_figures(lensctl, old, tmp_path):
         same_table(tmp_path / "evaluation" / "tables" / table.name, table)
 
 
-def test_its_frozen_model_verifies_and_its_run_still_freezes(lensctl, old, tmp_path):
+def test_its_frozen_model_verifies_and_its_run_freezes_by_gates_run_again(lensctl, old, tmp_path):
     assert all(line["passed"] for line in lines(done(lensctl, "verify", old / "frozen")))
-    evidence = [word for name in ("pool", "manifest", "trained") for word in ("--gates", old / f"{name}.jsonl")]
+    evidence = [word for name in ("pool", "manifest", "trained") for word in ("--gates", tmp_path / f"{name}.jsonl")]
     frozen, evaluation = tmp_path / "frozen", old / "evaluation"
     why = ("--allow-failed", "a handful of mock galaxies", "--manifest", old / "manifest.parquet")
+    of_old = [old / word.name if isinstance(word, Path) else word for word in evidence]
+    refused = lensctl("freeze", old / "run", frozen, "--evaluation", evaluation, *of_old, *why)
+    assert refused.returncode == 2
+    assert "gates judge more than when these lines were written: pool, splits, overlap" in refused.stderr
+    for name, gates, judged in (
+        ("pool", "pool", old / "pool.parquet"),
+        ("manifest", "splits,overlap,pixels,homogeneity,weights,shortcut", old / "manifest.parquet"),
+        ("trained", "trained", evaluation),
+    ):
+        again = lensctl("gate", gates, judged)
+        assert again.returncode in (0, 1), again.stderr
+        (tmp_path / f"{name}.jsonl").write_text(again.stdout)
     done(lensctl, "freeze", old / "run", frozen, "--evaluation", evaluation, *evidence, *why)
     assert all(line["passed"] for line in lines(done(lensctl, "verify", frozen)))
     assert (frozen / "model.safetensors").read_bytes() == (old / "frozen" / "model.safetensors").read_bytes()

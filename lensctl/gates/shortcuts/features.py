@@ -13,7 +13,7 @@ import functools
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,6 +39,10 @@ LEAST_SCALE = 0.5
 """At this scale the narrowest ring is one pixel wide."""
 LEAST_SIZE = 51
 MAD_TO_SIGMA = 1.4826
+
+CLIP_SIGMA = 3.0
+SHARP_EDGES = (1.5, 3.0)
+"""Sharpness is the brightness within the first radius over that within the second, pixels of ls-dr10."""
 
 CENTROID = ("centroid_x", "centroid_y", "centroid_r")
 CORE_BRIGHTNESS = "core_brightness"
@@ -100,6 +104,16 @@ class Features:
         return self._in_bands("noise", "texture")
 
     @functools.cached_property
+    def background(self) -> tuple[str, ...]:
+        """Level, gradient and stripes of the background, and what lies beyond the annulus, in units of the noise."""
+        return self._in_bands("level", "gradient", "stripe", "rim_level", "rim_noise", "corner")
+
+    @property
+    def sharpness(self) -> str:
+        """How fast the brightness falls in the innermost pixels of the depth band, which the PSF decides."""
+        return f"sharpness_{self.depth_band}"
+
+    @functools.cached_property
     def patterns(self) -> tuple[str, ...]:
         """Exact zeros and NaN."""
         return self._in_bands("zeros", "nan")
@@ -124,7 +138,8 @@ class Features:
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
         """All features, in the order of the columns of `measure`."""
-        return (*self.noise, *self.patterns, *CENTROID, *self.physics, *self.core_rings, CORE_BRIGHTNESS)
+        judged = (*self.noise, *self.background, self.sharpness, *self.patterns, *CENTROID)
+        return (*judged, *self.physics, *self.core_rings, CORE_BRIGHTNESS)
 
     def _in_bands(self, *names: str) -> tuple[str, ...]:
         return tuple(f"{name}_{band}" for name in names for band in self.bands)
@@ -165,6 +180,8 @@ class Features:
             near, far = _noise(plane, at.near), _noise(plane, at.far)
             columns[f"noise_{band}"] = near
             columns[f"texture_{band}"] = _ratio(near, far)
+            for name, values in _background(plane, at, near).items():
+                columns[f"{name}_{band}"] = values
 
             level = np.where(np.isfinite(sky), sky, 0.0)[:, None, None]
             window = plane.reshape(n, size, size)[:, at.window, at.window].astype(np.float64)
@@ -185,6 +202,8 @@ class Features:
                         columns[f"whole_core_{band}"] = _ratio(total.sum(axis=1), count.sum(axis=1))
             columns[f"asymmetry_{band}"] = _asymmetry(above, at.symmetric)
             if band == self.depth_band:
+                inner, whole = (above.take(pixels, axis=1).mean(axis=1) for pixels in at.sharp)
+                columns[self.sharpness] = _ratio(inner, np.where(whole > near, whole, 0.0))
                 columns.update(_centroid(above, at, near, centroid_floor_px))
         columns[CORE_BRIGHTNESS] = np.mean([columns[f"whole_core_{band}"] for band in self.bands], axis=0)
         return np.stack([columns[name] for name in self.names], axis=1)
@@ -201,6 +220,13 @@ class _Regions:
     profile: tuple[Ints, Ints]
     core: tuple[Ints, Ints]
     symmetric: Ints
+    sharp: tuple[Ints, Ints]
+    rim: Ints
+    rim_near: tuple[Ints, Ints]
+    outside: tuple[slice, slice]
+    annulus_x: Floats
+    annulus_y: Floats
+    radius: float
     centre: Ints
     weight: Floats
     x: Floats
@@ -215,9 +241,11 @@ def _regions(size: int, features: Features) -> _Regions:
     low, high = annulus_of(size)
     annulus = (r >= low) & (r < high)
 
-    def along_x(lag: int) -> tuple[Ints, Ints]:
-        row, column = np.nonzero(annulus[:, lag:] & annulus[:, :-lag])
+    def along_x(lag: int, region: NDArray[np.bool_] = annulus) -> tuple[Ints, Ints]:
+        row, column = np.nonzero(region[:, lag:] & region[:, :-lag])
         return row * size + column, row * size + column + lag
+
+    beyond = math.ceil((size - 1) / 2 - low)
 
     half = min(features.profile_edges[-1], middle)
     window = slice(middle - half, size - middle + half)
@@ -234,20 +262,89 @@ def _regions(size: int, features: Features) -> _Regions:
     weight = np.exp(-0.5 * (near[centre] / (CENTRE_SIGMA * features.scale)) ** 2)
     symmetric = np.flatnonzero(near < ASYMMETRY * features.scale)
     core, profile = rings(features.core_edges), rings(features.profile_edges)
+    inner, whole = (np.flatnonzero(near < edge * max(features.scale, 2 / 3)) for edge in SHARP_EDGES)
     return _Regions(
-        np.flatnonzero(annulus), along_x(1), along_x(3), window, profile, core, symmetric, centre, weight, *place
+        annulus=np.flatnonzero(annulus),
+        near=along_x(1),
+        far=along_x(3),
+        window=window,
+        profile=profile,
+        core=core,
+        symmetric=symmetric,
+        sharp=(inner, whole),
+        rim=np.flatnonzero(r >= high),
+        rim_near=along_x(1, r >= high),
+        outside=(slice(0, beyond), slice(size - beyond, size)),
+        annulus_x=x[annulus],
+        annulus_y=y[annulus],
+        radius=high,
+        centre=centre,
+        weight=weight,
+        x=place[0],
+        y=place[1],
     )
 
 
+def _background(plane: Images, at: _Regions, noise: Floats) -> dict[str, Floats]:
+    """Background of cutouts, (n, S*S) with NaN for bad pixels, in units of their noise, (n,): (n,) each.
+
+    `level` is the median of the annulus and `rim_level` that of what lies beyond, each of pixels below 3 sigma;
+    `gradient` the amplitude of the plane through the annulus at its outer radius; `stripe` the mean of that row or
+    column outside the annulus's inner radius which is farthest from the level, in units of its own error; `rim_noise`
+    the noise beyond the annulus over that within; `corner` the farthest of the four corner pixels.
+    """
+    n, size = len(plane), math.isqrt(plane.shape[1])
+    sigma = np.where(noise > 0, noise, np.nan)
+    outer = plane.take(at.annulus, axis=1)
+    level = _clipped_median(outer, sigma)
+    off = (outer - level[:, None].astype(np.float32)) / sigma[:, None].astype(np.float32)
+    off[~(np.abs(off) < CLIP_SIGMA)] = 0.0
+    slopes = [
+        (off * axis.astype(np.float32)).sum(axis=1, dtype=np.float64) / np.square(axis).sum()
+        for axis in (at.annulus_x, at.annulus_y)
+    ]
+    rim_level = _clipped_median(plane.take(at.rim, axis=1), sigma)
+
+    square = plane.reshape(n, size, size)
+    stripe = np.zeros(n)
+    for part in at.outside:
+        for strip, axis in ((square[:, part, :], 2), (square[:, :, part], 1)):
+            away = (strip - level[:, None, None].astype(np.float32)) / sigma[:, None, None].astype(np.float32)
+            kept = np.abs(away) < CLIP_SIGMA
+            count = kept.sum(axis=axis)
+            mean = np.where(kept, away, np.float32(0)).sum(axis=axis) / np.maximum(count, 1)
+            stripe = np.maximum(stripe, (np.abs(mean) * np.sqrt(count)).max(axis=1))
+    corners = square[:, [0, 0, -1, -1], [0, -1, 0, -1]] / sigma[:, None]
+    return {
+        "level": level / sigma,
+        "gradient": np.hypot(*slopes) * at.radius,
+        "stripe": np.where(np.isfinite(level), stripe, np.nan),
+        "rim_level": rim_level / sigma,
+        "rim_noise": _ratio(_noise(plane, at.rim_near), sigma),
+        "corner": np.max(np.abs(np.nan_to_num(corners)), axis=1),
+    }
+
+
+def _clipped_median(values: Images, sigma: Floats) -> Floats:
+    """Median of the values within 3 sigma of the median of all, (n, K) with NaN left out and (n,) to (n,)."""
+    ordered = np.sort(values, axis=1)  # faster than a selection; NaN last
+    middle = _middle(ordered, np.zeros(len(values), int), np.isfinite(ordered).sum(axis=1))
+    low, high = ((middle + sign * CLIP_SIGMA * sigma)[:, None] for sign in (-1, 1))
+    return _middle(ordered, (ordered < low).sum(axis=1), (ordered <= high).sum(axis=1))
+
+
 def _median(values: Floats | Images) -> Floats:
-    """Median over the last axis ignoring NaN; NaN if there are no values."""
-    clean = not np.isnan(values).any()
-    if clean:
-        return np.asarray(np.median(values, axis=-1), float)
-    some = ~np.isnan(values).all(axis=-1)
-    middle = np.full(values.shape[:-1], np.nan)
-    middle[some] = np.nanmedian(values[some], axis=-1)
-    return middle
+    """Median of each row ignoring NaN, (n, K) to (n,); NaN if there are no values."""
+    ordered = np.sort(values, axis=1)
+    return _middle(ordered, np.zeros(len(values), int), np.isfinite(ordered).sum(axis=1))
+
+
+def _middle(ordered: NDArray[Any], first: Ints, last: Ints) -> Floats:
+    """Median of the values from place `first` to before `last` of each sorted row; NaN where there are none."""
+    rows, some = np.arange(len(ordered)), last > first
+    low, high = (np.where(some, (first + last + step) // 2, 0) for step in (-1, 0))
+    both = ordered[rows, low].astype(np.float64) + ordered[rows, high]
+    return np.where(some, both / 2, np.nan)
 
 
 def _noise(plane: Images, pairs: tuple[Ints, Ints]) -> Floats:
