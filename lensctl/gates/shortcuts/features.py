@@ -13,10 +13,12 @@ import functools
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.gates.shortcuts.background import NAMES, Background
+from lensctl.gates.shortcuts.robust import MAD_TO_SIGMA, median, neighbours, noise_of, ratio
 from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
@@ -38,9 +40,7 @@ ANNULUS_SHARES = (0.64, 0.89)
 LEAST_SCALE = 0.5
 """At this scale the narrowest ring is one pixel wide."""
 LEAST_SIZE = 51
-MAD_TO_SIGMA = 1.4826
 
-CLIP_SIGMA = 3.0
 SHARP_EDGES = (1.5, 3.0)
 """Sharpness is the brightness within the first radius over that within the second, pixels of ls-dr10."""
 
@@ -106,7 +106,7 @@ class Features:
     @functools.cached_property
     def background(self) -> tuple[str, ...]:
         """Level, gradient and stripes of the background, and what lies beyond the annulus, in units of the noise."""
-        return self._in_bands("level", "gradient", "stripe", "rim_level", "rim_noise", "corner")
+        return self._in_bands(*NAMES)
 
     @property
     def sharpness(self) -> str:
@@ -174,13 +174,13 @@ class Features:
             if not good.all():
                 plane[~good] = np.nan
             outer = plane.take(at.annulus, axis=1)
-            sky = _median(outer)
+            sky = median(outer)
             columns[f"annulus_brightness_{band}"] = sky
-            columns[f"annulus_mad_{band}"] = MAD_TO_SIGMA * _median(np.abs(outer - sky[:, None].astype(np.float32)))
-            near, far = _noise(plane, at.near), _noise(plane, at.far)
+            columns[f"annulus_mad_{band}"] = MAD_TO_SIGMA * median(np.abs(outer - sky[:, None].astype(np.float32)))
+            near, far = noise_of(plane, at.near), noise_of(plane, at.far)
             columns[f"noise_{band}"] = near
-            columns[f"texture_{band}"] = _ratio(near, far)
-            for name, values in _background(plane, at, near).items():
+            columns[f"texture_{band}"] = ratio(near, far)
+            for name, values in at.background.measure(plane, near).items():
                 columns[f"{name}_{band}"] = values
 
             level = np.where(np.isfinite(sky), sky, 0.0)[:, None, None]
@@ -190,8 +190,8 @@ class Features:
             above[~known] = 0.0
             for name, edges, ring in (("profile", self.profile_edges, at.profile), ("core", self.core_edges, at.core)):
                 total, square, count = _rings(above, known, ring)
-                mean = _ratio(total, count)
-                deviation = np.sqrt(np.maximum(_ratio(square, count) - mean**2, 0.0))
+                mean = ratio(total, count)
+                deviation = np.sqrt(np.maximum(ratio(square, count) - mean**2, 0.0))
                 for k, (low, high) in enumerate(itertools.pairwise(edges)):
                     suffix = f"{low}_{high}px_{band}"
                     if name == "profile":
@@ -199,11 +199,11 @@ class Features:
                     else:
                         columns[f"core_mean_{suffix}"] = mean[:, k]
                         columns[f"core_std_{suffix}"] = deviation[:, k]
-                        columns[f"whole_core_{band}"] = _ratio(total.sum(axis=1), count.sum(axis=1))
+                        columns[f"whole_core_{band}"] = ratio(total.sum(axis=1), count.sum(axis=1))
             columns[f"asymmetry_{band}"] = _asymmetry(above, at.symmetric)
             if band == self.depth_band:
                 inner, whole = (above.take(pixels, axis=1).mean(axis=1) for pixels in at.sharp)
-                columns[self.sharpness] = _ratio(inner, np.where(whole > near, whole, 0.0))
+                columns[self.sharpness] = ratio(inner, np.where(whole > near, whole, 0.0))
                 columns.update(_centroid(above, at, near, centroid_floor_px))
         columns[CORE_BRIGHTNESS] = np.mean([columns[f"whole_core_{band}"] for band in self.bands], axis=0)
         return np.stack([columns[name] for name in self.names], axis=1)
@@ -221,12 +221,7 @@ class _Regions:
     core: tuple[Ints, Ints]
     symmetric: Ints
     sharp: tuple[Ints, Ints]
-    rim: Ints
-    rim_near: tuple[Ints, Ints]
-    outside: tuple[slice, slice]
-    annulus_x: Floats
-    annulus_y: Floats
-    radius: float
+    background: Background
     centre: Ints
     weight: Floats
     x: Floats
@@ -240,12 +235,6 @@ def _regions(size: int, features: Features) -> _Regions:
     r = np.hypot(x, y)
     low, high = annulus_of(size)
     annulus = (r >= low) & (r < high)
-
-    def along_x(lag: int, region: NDArray[np.bool_] = annulus) -> tuple[Ints, Ints]:
-        row, column = np.nonzero(region[:, lag:] & region[:, :-lag])
-        return row * size + column, row * size + column + lag
-
-    beyond = math.ceil((size - 1) / 2 - low)
 
     half = min(features.profile_edges[-1], middle)
     window = slice(middle - half, size - middle + half)
@@ -265,97 +254,19 @@ def _regions(size: int, features: Features) -> _Regions:
     inner, whole = (np.flatnonzero(near < edge * max(features.scale, 2 / 3)) for edge in SHARP_EDGES)
     return _Regions(
         annulus=np.flatnonzero(annulus),
-        near=along_x(1),
-        far=along_x(3),
+        near=neighbours(annulus, 1),
+        far=neighbours(annulus, 3),
         window=window,
         profile=profile,
         core=core,
         symmetric=symmetric,
         sharp=(inner, whole),
-        rim=np.flatnonzero(r >= high),
-        rim_near=along_x(1, r >= high),
-        outside=(slice(0, beyond), slice(size - beyond, size)),
-        annulus_x=x[annulus],
-        annulus_y=y[annulus],
-        radius=high,
+        background=Background.of(size, low, high),
         centre=centre,
         weight=weight,
         x=place[0],
         y=place[1],
     )
-
-
-def _background(plane: Images, at: _Regions, noise: Floats) -> dict[str, Floats]:
-    """Background of cutouts, (n, S*S) with NaN for bad pixels, in units of their noise, (n,): (n,) each.
-
-    `level` is the median of the annulus and `rim_level` that of what lies beyond, each of pixels below 3 sigma;
-    `gradient` the amplitude of the plane through the annulus at its outer radius; `stripe` the mean of that row or
-    column outside the annulus's inner radius which is farthest from the level, in units of its own error; `rim_noise`
-    the noise beyond the annulus over that within; `corner` the farthest of the four corner pixels.
-    """
-    n, size = len(plane), math.isqrt(plane.shape[1])
-    sigma = np.where(noise > 0, noise, np.nan)
-    outer = plane.take(at.annulus, axis=1)
-    level = _clipped_median(outer, sigma)
-    off = (outer - level[:, None].astype(np.float32)) / sigma[:, None].astype(np.float32)
-    off[~(np.abs(off) < CLIP_SIGMA)] = 0.0
-    slopes = [
-        (off * axis.astype(np.float32)).sum(axis=1, dtype=np.float64) / np.square(axis).sum()
-        for axis in (at.annulus_x, at.annulus_y)
-    ]
-    rim_level = _clipped_median(plane.take(at.rim, axis=1), sigma)
-
-    square = plane.reshape(n, size, size)
-    stripe = np.zeros(n)
-    for part in at.outside:
-        for strip, axis in ((square[:, part, :], 2), (square[:, :, part], 1)):
-            away = (strip - level[:, None, None].astype(np.float32)) / sigma[:, None, None].astype(np.float32)
-            kept = np.abs(away) < CLIP_SIGMA
-            count = kept.sum(axis=axis)
-            mean = np.where(kept, away, np.float32(0)).sum(axis=axis) / np.maximum(count, 1)
-            stripe = np.maximum(stripe, (np.abs(mean) * np.sqrt(count)).max(axis=1))
-    corners = square[:, [0, 0, -1, -1], [0, -1, 0, -1]] / sigma[:, None]
-    return {
-        "level": level / sigma,
-        "gradient": np.hypot(*slopes) * at.radius,
-        "stripe": np.where(np.isfinite(level), stripe, np.nan),
-        "rim_level": rim_level / sigma,
-        "rim_noise": _ratio(_noise(plane, at.rim_near), sigma),
-        "corner": np.max(np.abs(np.nan_to_num(corners)), axis=1),
-    }
-
-
-def _clipped_median(values: Images, sigma: Floats) -> Floats:
-    """Median of the values within 3 sigma of the median of all, (n, K) with NaN left out and (n,) to (n,)."""
-    ordered = np.sort(values, axis=1)  # faster than a selection; NaN last
-    middle = _middle(ordered, np.zeros(len(values), int), np.isfinite(ordered).sum(axis=1))
-    low, high = ((middle + sign * CLIP_SIGMA * sigma)[:, None] for sign in (-1, 1))
-    return _middle(ordered, (ordered < low).sum(axis=1), (ordered <= high).sum(axis=1))
-
-
-def _median(values: Floats | Images) -> Floats:
-    """Median of each row ignoring NaN, (n, K) to (n,); NaN if there are no values."""
-    ordered = np.sort(values, axis=1)
-    return _middle(ordered, np.zeros(len(values), int), np.isfinite(ordered).sum(axis=1))
-
-
-def _middle(ordered: NDArray[Any], first: Ints, last: Ints) -> Floats:
-    """Median of the values from place `first` to before `last` of each sorted row; NaN where there are none."""
-    rows, some = np.arange(len(ordered)), last > first
-    low, high = (np.where(some, (first + last + step) // 2, 0) for step in (-1, 0))
-    both = ordered[rows, low].astype(np.float64) + ordered[rows, high]
-    return np.where(some, both / 2, np.nan)
-
-
-def _noise(plane: Images, pairs: tuple[Ints, Ints]) -> Floats:
-    """Sigma of one pixel from the differences of pairs of pixels: (n, S*S) to (n,)."""
-    first, second = (plane.take(pixels, axis=1) for pixels in pairs)
-    return MAD_TO_SIGMA / math.sqrt(2.0) * _median(np.abs(second - first))
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    ratio: Floats = np.full(np.shape(above), np.nan)
-    return np.divide(above, below, out=ratio, where=below > 0)
 
 
 def _rings(above: Floats, known: NDArray[np.bool_], ring: tuple[Ints, Ints]) -> tuple[Floats, Floats, Floats]:
@@ -372,7 +283,7 @@ def _rings(above: Floats, known: NDArray[np.bool_], ring: tuple[Ints, Ints]) -> 
 def _asymmetry(above: Floats, pixels: Ints) -> Floats:
     """Rotational asymmetry, |I - I_180| / (2 |I|): (n,)."""
     values, turned = above.take(pixels, axis=1), above.take(above.shape[1] - 1 - pixels, axis=1)
-    return _ratio(np.abs(values - turned).sum(axis=1), 2 * np.abs(values).sum(axis=1))
+    return ratio(np.abs(values - turned).sum(axis=1), 2 * np.abs(values).sum(axis=1))
 
 
 def _centroid(above: Floats, at: _Regions, noise: Floats, floor_px: float) -> dict[str, Floats]:
@@ -381,7 +292,7 @@ def _centroid(above: Floats, at: _Regions, noise: Floats, floor_px: float) -> di
     total = weighted.sum(axis=1)
     bright = total > 5 * np.nan_to_num(noise) * np.sqrt((at.weight**2).sum())
     # the weighting shrinks the offset by half if the source is as wide as the weight
-    x, y = (2 * _ratio((weighted * axis).sum(axis=1), np.where(bright, total, -1.0)) for axis in (at.x, at.y))
+    x, y = (2 * ratio((weighted * axis).sum(axis=1), np.where(bright, total, -1.0)) for axis in (at.x, at.y))
     distance = np.hypot(x, y)
     centred = distance <= floor_px
     return {
