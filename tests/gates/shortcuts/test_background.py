@@ -53,10 +53,12 @@ def test_what_is_planted_is_measured_in_units_of_the_noise():
 def test_bright_neighbours_and_bad_pixels_hardly_move_the_level():
     images = noise()
     images[:, 5:15, 5:15] += 100 * SIGMA
+    images[:, 45:55, 85:92] += 30 * SIGMA  # in the annulus
     images[:, 90:96, 20:50] = np.nan
     found = measured(images)
     assert abs(found["level"].mean()) < 0.05
     assert abs(found["rim_level"].mean()) < 0.06
+    assert found["gradient"].mean() < 0.15
 
 
 def test_a_cutout_without_data_has_no_values():
