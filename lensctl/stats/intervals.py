@@ -32,6 +32,15 @@ class Estimate:
     """A metric, its 95% interval, the number of rows it was measured on, and the number of events it is based on.
 
     Events are lenses found for a recall, false positives for a rate, and the smaller class for an AUC.
+
+    Attributes
+    ----------
+    interval : str
+        What kind of interval it is; empty without one.
+    why : str
+        Why there is no value or no interval.
+    text : str
+        What is known where nothing was counted, such as "0 of 501: below 0.0060 at 95 %".
     """
 
     value: float | None
@@ -39,11 +48,14 @@ class Estimate:
     high: float | None = None
     n: int = 0
     events: int = 0
+    interval: str = ""
+    why: str = ""
+    text: str = ""
 
     @property
     def few(self) -> bool:
-        """Whether the metric is based on fewer than ten events."""
-        return self.events < FEW
+        """Whether fewer than ten events, or fewer than ten others, decide: 20 of 21 rests on one."""
+        return min(self.events, self.n - self.events) < FEW
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
