@@ -30,7 +30,9 @@ class Floor:
     p95: float
 
 
-def floors(p: ArrayLike, weight: ArrayLike | None, label: ArrayLike, seed: int, rounds: int = ROUNDS) -> dict[str, Floor]:
+def floors(
+    p: ArrayLike, weight: ArrayLike | None, label: ArrayLike, seed: int, rounds: int = ROUNDS
+) -> dict[str, Floor]:
     """The floor of each calibration error: equal_width, equal_mass and positive.
 
     Without weights each row is drawn to be a lens with its p. A weighted row stands for `weight` galaxies, of which

@@ -1,11 +1,11 @@
 """AUC where lenses are few: the score interval of the Mann-Whitney statistic.
 
-DeLong's variance is estimated from the same twenty lenses as the AUC; where none of the hard ones is among them, both are
-flattered, and of twenty intervals three miss, all on the bright side. A score interval asks of each AUC whether it could
-have given what was seen, with the variance that it would have itself (Hanley & McNeil 1982, Radiology 143, 29; as Newcombe
-2006, Statistics in Medicine 25, 559, does for few rows). Where the rows scatter more than that, within classes or because
-neighbours on the sky are alike, the variance is scaled to theirs, and Student's t of the lenses' pixels takes the place
-of the normal distribution.
+DeLong's variance is estimated from the same twenty lenses as the AUC; where none of the hard ones is among them, both
+are flattered, and of twenty intervals three miss, all on the bright side. A score interval asks of each AUC whether it
+could have given what was seen, with the variance that it would have itself (Hanley & McNeil 1982, Radiology 143, 29; as
+Newcombe 2006, Statistics in Medicine 25, 559, does for few rows). Where the rows scatter more than that, within classes
+or because neighbours on the sky are alike, the variance is scaled to theirs, and Student's t of the lenses' pixels is
+used.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def auc_of_few(label: ArrayLike, score: ArrayLike, pixel: ArrayLike, level: floa
 
 
 def variance(auc: float, lenses: int, others: int) -> float:
-    """Variance of an estimated AUC where the true one is `auc` (Hanley & McNeil 1982), or its mirror image if larger."""
+    """Variance of an estimated AUC where the true one is `auc` (Hanley & McNeil 1982); that of 1 - auc if larger."""
 
     def spread(auc: float) -> float:
         two_lenses, two_others = auc / (2 - auc), 2 * auc**2 / (1 + auc)

@@ -1,4 +1,4 @@
-"""Fractions of rows with intervals that know that neighbours on the sky are alike, and bounds where nothing was counted.
+"""Fractions of rows, with intervals that know that neighbours on the sky are alike, and bounds where none was counted.
 
 Rows of one HEALPix pixel share seeing, depth and confusers, so that 500 rows in 18 pixels say less than 500 rows. The
 interval of a fraction is Clopper and Pearson's on the effective number of rows of Korn & Graubard (1998, Survey
@@ -43,7 +43,7 @@ def share_of_rows(taken: ArrayLike, pixel: ArrayLike, level: float = LEVEL) -> E
     value = events / n
     sums, pixels = _by_pixel(hit - value, pixel)
     if pixels < MIN_PIXELS:
-        return Estimate(value, None, None, n, events, why=_too_few(pixels))
+        return Estimate(value, None, None, n, events, why=too_few_pixels(pixels))
     variance = float((sums**2).sum()) * pixels / (pixels - 1) / n**2
     effective = value * (1 - value) / variance if variance else float(n)
     effective = min(effective / _spread(pixels, level), n)
@@ -52,7 +52,7 @@ def share_of_rows(taken: ArrayLike, pixel: ArrayLike, level: float = LEVEL) -> E
 
 
 def weighted_share(taken: ArrayLike, weight: ArrayLike, pixel: ArrayLike, level: float = LEVEL) -> Estimate:
-    """The weighted fraction of rows that are taken, with Fay and Feuer's interval over pixels; no value without rows."""
+    """The weighted fraction of rows that are taken, with Fay and Feuer's interval; no value without rows."""
     hit, weights = np.asarray(taken, bool), np.asarray(weight, np.float64)
     n, events = len(hit), int(hit.sum())
     if not n:
@@ -61,13 +61,17 @@ def weighted_share(taken: ArrayLike, weight: ArrayLike, pixel: ArrayLike, level:
     value = float(weights[hit].sum())
     sums, pixels = _by_pixel(weights * (hit - value), pixel)
     if pixels < MIN_PIXELS:
-        return Estimate(value, None, None, n, events, why=_too_few(pixels))
+        return Estimate(value, None, None, n, events, why=too_few_pixels(pixels))
     clustered = float((sums**2).sum()) * pixels / (pixels - 1)
     variance = max(clustered, float((weights[hit] ** 2).sum())) * _spread(pixels, level)
     heaviest = float(weights.max())
     low = _gamma(value, variance, (1 - level) / 2) if events else 0.0
     high = _gamma(value + heaviest, variance + heaviest**2, (1 + level) / 2)
-    text = f"0 of {n:,}: below {rounded(_gamma(heaviest, heaviest**2, level))} at {100 * level:.3g} %" if not events else ""
+    text = (
+        f"0 of {n:,}: below {rounded(_gamma(heaviest, heaviest**2, level))} at {100 * level:.3g} %"
+        if not events
+        else ""
+    )
     return Estimate(value, low, min(high, 1.0), n, events, GAMMA, text=text)
 
 
@@ -99,8 +103,8 @@ def purity_at(prevalence: float, recall: Estimate, fpr: Estimate) -> Estimate:
 def worst_of(shares: Mapping[str, tuple[ArrayLike, ArrayLike]], level: float = LEVEL) -> tuple[str | None, Estimate]:
     """The category with the highest fraction, and the interval of the highest of all true fractions.
 
-    Of C categories each gets an interval at 1 - (1 - level) / C; the highest true fraction lies between the highest lower
-    end and the highest upper end. A category without an interval leaves the upper end open.
+    Of C categories each gets an interval at 1 - (1 - level) / C; the highest true fraction lies between the highest
+    lower end and the highest upper end. A category without an interval leaves the upper end open.
 
     Parameters
     ----------
@@ -115,11 +119,13 @@ def worst_of(shares: Mapping[str, tuple[ArrayLike, ArrayLike]], level: float = L
     large = {name: share for name, share in found.items() if share.n >= FEW} or found
     name = max(large, key=lambda name: (large[name].value or 0.0, large[name].n))
     value, n, events = large[name].value, large[name].n, large[name].events
-    silent = [other for other, share in found.items() if share.high is None]
-    if silent:
-        return name, Estimate(value, None, None, n, events, why=f"{silent[0]}: {found[silent[0]].why}")
-    low, high = (max(getattr(share, end) for share in found.values()) for end in ("low", "high"))
-    return name, Estimate(value, low, high, n, events, f"{EXACT}, of {len(found)} categories at once")
+    lows, highs = ([getattr(share, end) for share in found.values()] for end in ("low", "high"))
+    low = max((one for one in lows if one is not None), default=None)
+    kind = f"{EXACT}, of {len(found)} categories at once"
+    silent = next((other for other, share in found.items() if share.high is None), None)
+    if silent is not None:
+        return name, Estimate(value, low, None, n, events, kind, f"{silent}: {found[silent].why}")
+    return name, Estimate(value, low, max(highs), n, events, kind)
 
 
 def clopper_pearson(events: float, n: float, level: float = LEVEL) -> tuple[float, float]:
@@ -151,7 +157,7 @@ def rounded(value: float) -> str:
 
 def _by_pixel(values: NDArray[np.float64], pixel: ArrayLike) -> tuple[NDArray[np.float64], int]:
     _, cluster = np.unique(np.asarray(pixel), return_inverse=True)
-    sums = np.bincount(cluster, values)
+    sums = np.bincount(cluster, values).astype(np.float64)
     return sums, len(sums)
 
 
@@ -169,6 +175,9 @@ def _gamma(mean: float, variance: float, probability: float) -> float:
     return float(gammaincinv(mean**2 / variance, probability) * variance / mean)
 
 
-def _too_few(pixels: int) -> str:
-    noun = "pixel" if pixels == 1 else "pixels"
-    return f"no interval: the rows lie in {pixels} HEALPix {noun}, and fewer than {MIN_PIXELS} do not show their scatter"
+def too_few_pixels(pixels: int) -> str:
+    """Why rows in so many pixels have no interval; empty if they have one."""
+    if pixels >= MIN_PIXELS:
+        return ""
+    where = f"{pixels} HEALPix pixel{'s' if pixels != 1 else ''}"
+    return f"no interval: the rows lie in {where}, and fewer than {MIN_PIXELS} do not show their scatter"

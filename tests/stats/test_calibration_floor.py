@@ -38,7 +38,7 @@ def test_a_calibrated_model_lies_below_the_floors_95th_percentile_as_often_as_it
 @pytest.mark.parametrize("seeds", [60, pytest.param(600, marks=pytest.mark.soak)])
 def test_so_does_a_calibrated_model_of_a_weighted_sample(seeds):
     """A sky of 300,000 galaxies, of which all lenses and one other in a hundred were taken."""
-    below = {kind: 0 for kind in KINDS}
+    below = dict.fromkeys(KINDS, 0)
     for seed in range(seeds):
         random = np.random.default_rng(seed)
         label, p = calibrated(random, 300_000, 2e-4)

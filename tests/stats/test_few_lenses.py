@@ -12,7 +12,7 @@ from lensctl.stats.intervals import Estimate, delong
 
 
 def drawn(random, kind, auc, lenses, pixels, alike, others=500):
-    """Label, score and pixel of a sky whose true AUC is `auc`: alike classes, wide lenses, or some that are hopeless."""
+    """Label, score and pixel of a sky of true AUC `auc`: classes alike, lenses wide, or some of them hopeless."""
     label, pixel = np.arange(lenses + others) < lenses, random.integers(0, pixels, lenses + others)
     of_pixel = random.normal(size=(2, pixels))[label.astype(int), pixel]
     noise = np.sqrt(alike) * of_pixel + np.sqrt(1 - alike) * random.normal(size=lenses + others)
@@ -74,7 +74,9 @@ def test_what_has_no_interval_says_why():
     assert "one HEALPix pixel" in one.why
 
 
-@pytest.mark.parametrize(("lenses", "pixels", "few"), [(49, 49, True), (50, 20, False), (200, 19, True), (50, 50, False)])
+@pytest.mark.parametrize(
+    ("lenses", "pixels", "few"), [(49, 49, True), (50, 20, False), (200, 19, True), (50, 50, False)]
+)
 def test_few_are_below_fifty_lenses_or_twenty_pixels_of_them(lenses, pixels, few):
     label = np.append(np.ones(lenses), np.zeros(400))
     assert are_few(label, np.append(np.arange(lenses) % pixels, 1000 + np.arange(400))) is few

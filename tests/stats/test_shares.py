@@ -1,4 +1,4 @@
-"""Intervals of fractions hold the truth as often as they say, on a sky whose neighbours are alike; nothing is not none."""
+"""Intervals of fractions hold the truth as often as they say, on a sky whose neighbours are alike."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def test_below_ten_pixels_there_is_no_interval_and_it_says_why():
     assert (few.low, few.high) == (None, None)
     assert few.why.startswith("no interval: the rows lie in 8 HEALPix pixels")
     assert share_of_rows(*sky(random, 500, 10, 0.1, 0.1)).high is not None
-    assert weighted_share(np.ones(3), np.ones(3), [1, 1, 1]).why.startswith("no interval: the rows lie in 1 HEALPix pixel,")
+    assert weighted_share(np.ones(3), np.ones(3), [1, 1, 1]).why.startswith(
+        "no interval: the rows lie in 1 HEALPix pixel,"
+    )
     assert share_of_rows([], []) == weighted_share([], [], []) == Estimate(None, why="no rows")
 
 
@@ -70,7 +72,9 @@ def test_none_of_501_says_what_is_excluded():
     assert share_of_rows(np.zeros(501, bool), np.arange(501)).text == "0 of 501: below 0.0060 at 95 %"
 
 
-@pytest.mark.parametrize(("events", "few"), [(0, True), (9, True), (10, False), (990, False), (991, True), (1000, True)])
+@pytest.mark.parametrize(
+    ("events", "few"), [(0, True), (9, True), (10, False), (990, False), (991, True), (1000, True)]
+)
 def test_the_smaller_of_events_and_others_decides_whether_they_are_few(events, few):
     """20 of 21 found rests on one miss."""
     assert share_of_rows(np.arange(1000) < events, np.arange(1000)).few is few
@@ -93,7 +97,9 @@ def spread_sky(random, events, alike, n=3000, pixels=60):
     return taken, np.exp(random.normal(size=n)), pixel
 
 
-@pytest.mark.parametrize(("make", "truth"), [(weighted_sky, weighted_truth), (spread_sky, lambda events: events / 3000)])
+@pytest.mark.parametrize(
+    ("make", "truth"), [(weighted_sky, weighted_truth), (spread_sky, lambda events: events / 3000)]
+)
 @pytest.mark.parametrize("events", [8, 20, 80])
 @pytest.mark.parametrize("alike", [0.0, 0.1])
 @pytest.mark.parametrize("seeds", [200, pytest.param(3000, marks=MANY)])
