@@ -73,7 +73,7 @@ from lensctl.evaluate import (
 from lensctl.evaluate import scored as scored_rows
 from lensctl.evaluate.scored import Scored
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import stamp, to_list
+from lensctl.io.provenance.steps import chain_of, stamp, to_list
 from lensctl.rules.acceptance import COLLAPSED_BELOW
 from lensctl.rules.split import SPLITS
 from lensctl.stats import metrics
@@ -182,7 +182,7 @@ def evaluation_of(
 
     ranks = {split: ranking.figures(part, choices.rounds, choices.seed) for split, part in parts.items()}
     if given is not None:
-        given.refuse_other_model(chain, name)
+        given.refuse_other_model(chain_of(scores, name), name)
         chosen, scaling = given.chosen, given.scaling
     else:
         chosen = operating_points.choose(parts["val"].is_lens, parts["val"].logit)

@@ -81,8 +81,9 @@ def _of_frozen(folder: Path) -> Given:
 
 def _of_evaluation(folder: Path) -> Given:
     metrics = _json(folder / METRICS)
+    kept = metrics["tables"][VAL_SCORES]["digest"]
     scores = read_table(str(folder / "tables" / f"{VAL_SCORES}.parquet"))
-    if digests.of_table(scores) != metrics["tables"][VAL_SCORES]["digest"]:
+    if digests.of_table(scores) != kept:
         raise InputError(f"{folder}: its validation scores were modified since the evaluation", "evaluate again")
     if not metrics["model_digest"]:
         raise InputError(f"{folder}: the evaluation names no model", "evaluate scores of `lensctl score`")

@@ -32,7 +32,7 @@ def p_of_difference(value: float, samples: NDArray[np.float64], pixels: int) -> 
     defined = samples[np.isfinite(samples)]
     if len(defined) < 2 or pixels < 2:
         return 1.0
-    counted = min((defined <= 0).mean(), (defined >= 0).mean()) + 1 / (len(defined) + 1)
+    counted = min((defined <= 0).mean(), (defined >= 0).mean())
     scatter = float(defined.std(ddof=1)) * math.sqrt(pixels / (pixels - 1))
     by_t = 2 * float(stdtr(pixels - 1, -abs(value) / scatter)) if scatter else float(value == 0)
     return min(1.0, max(2 * float(counted), by_t))

@@ -181,8 +181,10 @@ def check_consistency(found: Snapshot) -> Iterator[Check]:
         "config": (facts.get("config"), steps.train.parameters),
         "model": tuple(tuple(block[name] for name in names) for block, names in _model_and_config(facts)),
         "mock": (facts.get("mock"), metrics.get("mock")),
-        "kind": (tuple(facts.get(name) for name in layout.CONSTANT), tuple(layout.CONSTANT.values())),
-        "format": (facts.get("format"), format_of(metrics)),
+        "format": (
+            (*(facts.get(name) for name in layout.CONSTANT), facts.get("format")),
+            (*layout.CONSTANT.values(), format_of(metrics)),
+        ),
         "survey": (
             facts["model"].get("survey", LS_DR10.name),
             text_of_survey(last.survey),
