@@ -129,7 +129,8 @@ def _judged(
             notes.append(str(why or "no interval"))
     events = metric.get("events")
     if value is not None and events is not None and min(events, metric["n"] - events) < FEW:
-        notes.append(f"based on {min(events, metric['n'] - events)} events")
+        rarer = f"{events} events" if events < FEW else f"{metric['n'] - events} that are not"
+        notes.append(f"based on {rarer}")
     text = "; ".join(filter(None, notes))
     return Check(GATE, check, passed, value, low, high, shown, metric["n"], note=text, told=told)
 
