@@ -43,7 +43,8 @@ def share_of_rows(taken: ArrayLike, pixel: ArrayLike, level: float = LEVEL) -> E
     value = events / n
     sums, pixels = _by_pixel(hit - value, pixel)
     if pixels < MIN_PIXELS:
-        return Estimate(value, None, None, n, events, why=too_few_pixels(pixels))
+        text = f"{events:,} of {n:,}" if events in (0, n) else ""
+        return Estimate(value, None, None, n, events, why=too_few_pixels(pixels), text=text)
     variance = float((sums**2).sum()) * pixels / (pixels - 1) / n**2
     effective = value * (1 - value) / variance if variance else float(n)
     effective = min(effective / _spread(pixels, level), n)
@@ -61,7 +62,8 @@ def weighted_share(taken: ArrayLike, weight: ArrayLike, pixel: ArrayLike, level:
     value = float(weights[hit].sum())
     sums, pixels = _by_pixel(weights * (hit - value), pixel)
     if pixels < MIN_PIXELS:
-        return Estimate(value, None, None, n, events, why=too_few_pixels(pixels))
+        text = f"{events:,} of {n:,}" if events in (0, n) else ""
+        return Estimate(value, None, None, n, events, why=too_few_pixels(pixels), text=text)
     clustered = float((sums**2).sum()) * pixels / (pixels - 1)
     variance = max(clustered, float((weights[hit] ** 2).sum())) * _spread(pixels, level)
     heaviest = float(weights.max())

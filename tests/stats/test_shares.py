@@ -46,6 +46,8 @@ def test_below_ten_pixels_there_is_no_interval_and_it_says_why():
     assert (few.low, few.high) == (None, None)
     assert few.why.startswith("no interval: the rows lie in 8 HEALPix pixels")
     assert share_of_rows(*sky(random, 500, 10, 0.1, 0.1)).high is not None
+    for none in (share_of_rows([0] * 6, range(6)), weighted_share([0] * 6, [2.0] * 6, range(6))):
+        assert (none.text, none.high) == ("0 of 6", None)
     assert weighted_share(np.ones(3), np.ones(3), [1, 1, 1]).why.startswith(
         "no interval: the rows lie in 1 HEALPix pixel,"
     )
