@@ -118,7 +118,7 @@ def _excess(value: float, floor: Floor, samples: NDArray[np.float64], n: int, ev
         why = few_pixels or "no interval: undefined in too many rounds of the bootstrap"
         return Estimate(excess, None, None, n, events, why=why)
     low = min(excess, max(0.0, 2 * value - top)) if value > floor.p95 else 0.0
-    return Estimate(excess, low, max(excess, 2 * value - bottom, top), n, events, EXCESS)
+    return Estimate(excess, low, min(1.0, max(excess, 2 * value - bottom, top)), n, events, EXCESS)
 
 
 def as_dict(found: dict[str, CalibrationError]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ headline
     and p95 of what a calibrated model would show) and its excess over it. nan_scores (int) and collapsed (bool).
 levels
     For mvp and publication: verdict ("reached", "not told" or "missed"), and rows {criterion, value, low, high, n, few,
-    why, limit, verdict}; the verdict is empty where a row has no limit.
+    why, text, limit, verdict}; the verdict is empty where a row has no limit.
 thresholds
     split, and points: name, target_fpr, logit, p, text, val and test {recall, tier_a_recall, fpr}. A target that the
     validation rows do not resolve has no logit, and the threshold above all non-lenses is given. val is null where the

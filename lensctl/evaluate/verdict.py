@@ -35,7 +35,7 @@ def _row(label: str, figure: Mapping[str, Any], limit_name: str, limit: float | 
     least = limit_name.startswith("min_")
     return {
         "criterion": label,
-        **{name: judged[name] for name in ("value", "low", "high", "n", "few", "why")},
+        **{name: judged[name] for name in ("value", "low", "high", "n", "few", "why", "text")},
         "limit": "" if limit is None else f"{'>=' if least else '<='} {limit:g}",
         "verdict": "" if limit is None else word(judged["low"], judged["high"], limit, least=least),
     }
@@ -67,5 +67,5 @@ def _generalisation(headline: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(label: str, value: Any, limit: str, verdict: str) -> dict[str, Any]:
-    own = {"criterion": label, "value": value, "low": None, "high": None, "n": 0, "few": False, "why": ""}
+    own = {"criterion": label, "value": value, "low": None, "high": None, "n": 0, "few": False, "why": "", "text": ""}
     return {**own, "limit": limit, "verdict": verdict}

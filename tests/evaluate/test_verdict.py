@@ -35,7 +35,7 @@ def test_a_figure_without_meaning_is_none_and_reaches_no_level(scores):
 
 def figure(low, high, value=None):
     value = value if value is not None or low is None else (low + high) / 2
-    return {"value": value, "low": low, "high": high, "n": 90, "few": False, "why": ""}
+    return {"value": value, "low": low, "high": high, "n": 90, "few": False, "why": "", "text": ""}
 
 
 GOOD = {

@@ -159,7 +159,9 @@ def _show(metrics: Mapping[str, Any], report: Reporter) -> None:
         rows = []
         for row in judged["rows"]:
             interval = "" if row["low"] is None or row["high"] is None else f"{row['low']:.4f} to {row['high']:.4f}"
-            remark = "; ".join(filter(None, (row["why"], FEW_REMARK if row["few"] and row["limit"] else "")))
+            remark = "; ".join(
+                filter(None, (row["text"], row["why"], FEW_REMARK if row["few"] and row["limit"] else ""))
+            )
             rows.append((row["criterion"], row["value"], interval, row["limit"], row["verdict"] or "reported", remark))
         title = f"Level {level}: {judged['verdict']}"
         report.table(title, ("criterion", "value", "95% CI", "limit", "verdict", "remark"), rows)
