@@ -58,7 +58,7 @@ def test_fewer_are_refused_in_a_sentence(small, tmp_path, splits):
 CLASSES = {"both": (0, 1), "lenses": (1,), "others": (0,)}
 
 
-@pytest.mark.parametrize(("val", "test"), itertools.product(CLASSES, CLASSES))
+@pytest.mark.parametrize(("val", "test"), list(itertools.product(CLASSES, CLASSES)))
 def test_either_class_may_be_missing_in_either_split(small, tmp_path, val, test):
     split, label = column(small, "split"), small["label"].to_numpy()
     mask = ((split == "val") & np.isin(label, CLASSES[val])) | ((split == "test") & np.isin(label, CLASSES[test]))

@@ -168,6 +168,12 @@ def test_a_signature_is_by_the_key_and_the_rest_is_as_without_it(bundle, folder)
     assert "model.sig" in layout.parse_sums(signed["SHA256SUMS"].decode())
 
 
+def test_an_evaluation_by_thresholds_of_another_model_is_refused(folder):
+    spoil_metrics(folder, lambda metrics: metrics["thresholds"].update(given_by="frozen"))
+    with pytest.raises(InputError, match="its thresholds were given by frozen, not chosen on val"):
+        frozen_of(folder)
+
+
 def test_an_altered_step_is_refused(folder):
     spoil_metrics(folder, lambda metrics: metrics["provenance"][0]["parameters"].update(preset="other"))
     with pytest.raises(InputError, match="was altered"):
