@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from lensctl.rules.errors import InputError
 from lensctl.stats import metrics
 from lensctl.stats.intervals import LEVEL, Estimate, Resampling, delong_difference, percentile_interval, wilson
 from lensctl.stats.many import holm, p_of_changes, p_of_difference, p_of_normal
+from lensctl.stats.shares import too_few_pixels
 from lensctl.stats.thresholds import resolves, unresolved
 
 if TYPE_CHECKING:
@@ -185,6 +186,8 @@ def _aucs(ours: Scored, theirs: Scored, rounds: int, seed: int) -> Iterator[Comp
         samples = [resampling.ranking(part.is_lens, part.logit)[0] for part in (here, there)]
         apart = samples[0] - samples[1]
         difference = ranking.Auc(paired, percentile_interval(apart)).estimate
+        why = too_few_pixels(len(np.unique(here.pixel[here.is_lens])))
+        difference = replace(difference, low=None, high=None, interval="", why=why) if why else difference
         ours_auc, theirs_auc = (metrics.roc_auc(part.is_lens, part.logit) for part in (here, there))
         value, p = difference.value or 0.0, 1.0
         if paired.high is not None and paired.value is not None:
@@ -213,7 +216,7 @@ def _at_fprs(ours: Scored, theirs: Scored, resampling: Resampling) -> Iterator[C
         apart = here[:, k] - there[:, k]
         events = int(min(gained + lost, *(point.false for point in points)))
         value = points[0].recall - points[1].recall
-        difference = Estimate(value, *percentile_interval(apart), lenses, events, ranking.BOOTSTRAP)
+        difference = _with_ends(value, percentile_interval(apart), lenses, events, ours.pixel[ours.is_lens])
         p = max(p_of_difference(value, apart, len(resampling.pixels)), p_of_changes(gained, lost))
         yield Compared(summary_metrics.recall_at(fpr), points[0].recall, points[1].recall, difference, p)
 
@@ -237,11 +240,21 @@ def _at_half(ours: Scored, theirs: Scored, resampling: Resampling) -> Iterator[C
         shares: NDArray[np.float64] = np.where(drawn > 0, (of_ours - of_theirs) / np.maximum(drawn, 1), np.nan)
         gained, lost = int((rows & here & ~there).sum()), int((rows & there & ~here).sum())
         value = float(found_here - found_there) / n
-        low, high = percentile_interval(shares) if gained + lost else _no_difference_interval(int(n))
-        difference = Estimate(float(value), low, high, int(n), gained + lost, ranking.BOOTSTRAP)
+        ends = percentile_interval(shares) if gained + lost else _no_difference_interval(int(n))
+        difference = _with_ends(float(value), ends, int(n), gained + lost, ours.pixel[rows])
         p = max(p_of_difference(value, shares, len(np.unique(ours.pixel[rows]))), p_of_changes(gained, lost))
         of_lenses = bool((rows & ours.is_lens).any())
         yield Compared(name, float(found_here / n), float(found_there / n), difference, p, not of_lenses)
+
+
+def _with_ends(
+    value: float, ends: tuple[float | None, float | None], n: int, events: int, pixel: NDArray[np.int64]
+) -> Estimate:
+    """A difference with its interval, which rows in few pixels do not have."""
+    why = too_few_pixels(len(np.unique(pixel)))
+    return (
+        Estimate(value, None, None, n, events, why=why) if why else Estimate(value, *ends, n, events, ranking.BOOTSTRAP)
+    )
 
 
 def _no_difference_interval(n: int) -> tuple[float, float]:

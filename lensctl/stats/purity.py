@@ -9,7 +9,7 @@ import numpy as np
 
 from lensctl.stats import metrics
 from lensctl.stats.intervals import LEVEL, Estimate
-from lensctl.stats.shares import clopper_pearson, share_of_rows, weighted_share
+from lensctl.stats.shares import clopper_pearson, share_of_rows, weighted_share, without_false_positive
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -71,7 +71,8 @@ def purity_at_completeness(
         least = at * math.exp(-math.hypot(math.log(at / stricter), math.log(at / rate.low)))
     share = float(points.recall[best])
     ends = [_purity(prevalence, share, min(false_rate, 1.0)) for false_rate in (most, least)]
-    return Estimate(value, min(ends[0], value), max(ends[1], value), n, events, INTERVAL)
+    text = "" if false else without_false_positive(ends[0])
+    return Estimate(value, min(ends[0], value), max(ends[1], value), n, events, INTERVAL, text=text)
 
 
 def _threshold_range(recall: Estimate, level: float) -> tuple[float, float | None]:

@@ -93,7 +93,7 @@ def purity_at(prevalence: float, recall: Estimate, fpr: Estimate) -> Estimate:
         return Estimate(value, 0.0, 1.0, n, events, GAMMA)
     if not fpr.value:
         low = odds * recall.low / (odds * recall.low + fpr.high)
-        return Estimate(value, low, 1.0, n, events, GAMMA)
+        return Estimate(value, low, 1.0, n, events, GAMMA, text=without_false_positive(low))
     down = math.hypot(math.log(recall.value / recall.low), math.log(fpr.high / fpr.value))
     up = math.inf if not fpr.low else math.hypot(math.log(recall.high / recall.value), math.log(fpr.value / fpr.low))
     ratio = odds * recall.value / fpr.value
@@ -150,6 +150,11 @@ def counted(events: int, n: int, level: float = LEVEL) -> str:
         side = f"below {rounded(below(n, level))}" if not events else f"above {rounded(1 - below(n, level))}"
         return f"{events:,} of {n:,}: {side} at {100 * level:.3g} %"
     return ""
+
+
+def without_false_positive(low: float) -> str:
+    """What is known of a purity where no false positive was counted, and the interval begins at `low`."""
+    return f"no false positive seen: above {rounded(low)}"
 
 
 def rounded(value: float) -> str:

@@ -253,3 +253,11 @@ def test_a_figure_that_the_rows_do_not_resolve_is_not_compared(tmp_path, scores)
     unresolved = rows["recall at FPR 0.0001"]
     assert (unresolved["here"], unresolved["difference"], unresolved["verdict"]) == (None, None, "not told apart")
     assert unresolved["why"] == "not resolved: 0.03 false positives are expected of 300 non-lenses"
+
+
+def test_differences_of_rows_in_few_pixels_have_no_interval():
+    here, there = pair(0, 9, 0.0)
+    rows = against.compare(here, against.Other(there, Input("against", "b", "0"), ()), 200, 42)["figures"]
+    assert all((row["low"], row["interval"]) == (None, "") for row in rows)
+    assert rows[0]["difference"] is not None
+    assert rows[0]["why"].startswith("no interval: the rows lie in 9 HEALPix pixels")

@@ -56,6 +56,14 @@ def test_where_no_lens_lies_low_enough_to_say_where_the_threshold_is_the_lower_e
     assert found.low == pytest.approx(1e-3, rel=0.06)
 
 
+def test_a_purity_without_a_false_positive_is_a_bound():
+    """1.000 is not what is known of it."""
+    clean = purity_at_completeness(*survey(0, 50, 500, 60, 0.0, 1.0), 0.2, 1e-3)
+    assert (clean.value, clean.events) == (1.0, 0)
+    assert clean.text == f"no false positive seen: above {clean.low:.3f}"
+    assert clean.low < 0.2
+
+
 def test_what_has_no_interval_says_why():
     label, score, weight, pixel = survey(0, 20, 500, 8, 0.0, 1.0)
     few = purity_at_completeness(label, score, weight, pixel, 0.5, 1e-3)

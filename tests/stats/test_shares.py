@@ -141,6 +141,7 @@ def test_purity_without_a_false_positive_is_bounded_from_below_and_without_a_len
     half = share_of_rows(np.arange(40) < 20, np.arange(40))
     pure = purity_at(1e-3, half, clean)
     assert (pure.value, pure.high) == (1.0, 1.0)
+    assert pure.text == f"no false positive seen: above {pure.low:.3f}"
     assert pure.low == pytest.approx(1e-3 * half.low / (1e-3 * half.low + 0.999 * clean.high))
     assert purity_at(1e-3, share_of_rows(np.zeros(40), np.arange(40)), clean).value is None
     unknown = purity_at(1e-3, share_of_rows(np.ones(40), np.zeros(40)), clean)
