@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensctl.evaluate.tables import VAL_SCORES
+from lensctl.frozen import layout, snapshot
+from lensctl.frozen.integrity import check_files
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import from_json, from_list, step_input
 from lensctl.io.tables.files import read_table
@@ -18,8 +20,6 @@ from lensctl.stats.thresholds import Threshold
 
 if TYPE_CHECKING:
     from lensctl.io.provenance.steps import Chain, Input
-
-FROZEN, METRICS = "frozen.json", "metrics.json"
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ def read_thresholds(path: str) -> Given:
         Neither of them, or one that was changed.
     """
     folder = Path(path)
-    if (folder / FROZEN).is_file():
+    if (folder / layout.FROZEN).is_file():
         with as_written(path, "see `lensctl verify`"):
             return _of_frozen(folder)
-    if (folder / METRICS).is_file():
+    if (folder / layout.METRICS).is_file():
         with as_written(path, "evaluate again"):
             return _of_evaluation(folder)
     if (folder / "run.json").is_file():
@@ -68,27 +68,32 @@ def read_thresholds(path: str) -> Given:
 
 
 def _of_frozen(folder: Path) -> Given:
-    """The validation scores that are kept give the thresholds again, by the rule of today."""
-    facts, kept = _json(folder / FROZEN), _json(folder / "thresholds.json")
-    where = f"{folder}/thresholds.json"
+    """The validation scores that are kept give the thresholds again, by the rule of today; nothing may be modified."""
+    found = snapshot.take(folder)
+    for check in check_files(found):
+        if not check.passed:
+            detail = ", ".join(check.offenders) or check.value
+            raise InputError(f"{folder}: was changed ({check.check}: {detail})", f"see `lensctl verify {folder.name}`")
+    facts, kept = json_value(found[layout.FROZEN]), json_value(found[layout.THRESHOLDS])
+    where = f"{folder}/{layout.THRESHOLDS}"
     lenses, others = (thresholds.unpack(kept["val_scores"][name], where) for name in ("lenses", "others"))
-    chain = from_json(_bytes(folder / "provenance.json"), str(folder / "provenance.json"))
+    chain = from_json(found[layout.PROVENANCE], f"{folder}/{layout.PROVENANCE}")
     label = [1] * len(lenses) + [0] * len(others)
-    source = step_input("thresholds", str(folder), digests.of_file(folder / "thresholds.json"), chain)
+    source = step_input("thresholds", str(folder), found.digest(layout.THRESHOLDS), chain)
     chosen = thresholds.choose(label, [*lenses, *others])
     return Given(chosen, _scaling(kept["calibration"]), str(facts["model_digest"]), source, chain)
 
 
 def _of_evaluation(folder: Path) -> Given:
-    metrics = _json(folder / METRICS)
+    metrics = _json(folder / layout.METRICS)
     kept = metrics["tables"][VAL_SCORES]["digest"]
     scores = read_table(str(folder / "tables" / f"{VAL_SCORES}.parquet"))
     if digests.of_table(scores) != kept:
         raise InputError(f"{folder}: its validation scores were modified since the evaluation", "evaluate again")
     if not metrics["model_digest"]:
         raise InputError(f"{folder}: the evaluation names no model", "evaluate scores of `lensctl score`")
-    chain = from_list(metrics["provenance"], str(folder / METRICS))
-    source = step_input("thresholds", str(folder), digests.of_file(folder / METRICS), chain)
+    chain = from_list(metrics["provenance"], str(folder / layout.METRICS))
+    source = step_input("thresholds", str(folder), digests.of_file(folder / layout.METRICS), chain)
     chosen = thresholds.choose(scores["label"].to_numpy(), scores["logit"].to_numpy())
     return Given(chosen, _scaling(metrics["calibration"]), str(metrics["model_digest"]), source, chain)
 
@@ -98,11 +103,7 @@ def _scaling(kept: dict[str, Any]) -> Scaling | None:
 
 
 def _json(path: Path) -> Any:
-    return json_value(_bytes(path))
-
-
-def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return json_value(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", "is the folder complete?") from error

@@ -208,7 +208,8 @@ def _threshold(t: Mapping[str, Any]) -> str:
     if t["logit"] is None:
         return f"| {name} | – | – | – | – | {t['text']} |"
     low, high = t.get("fpr_low"), t.get("fpr_high")
-    rate = t.get("text") or ("–" if low is None or high is None else f"{low:.5f} to {high:.5f}")
+    interval = "" if low is None or high is None else f"{low:.5f} to {high:.5f}"
+    rate = "; ".join(filter(None, (t.get("text"), interval))) or "–"
     counts = f"{t['found']:,} of {t['lenses']:,} | {t['false']:,} of {t['others']:,}"
     return f"| {name} | {t['logit']:.4f} | {t['p']:.4f} | {counts} | {rate} |"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -116,3 +117,15 @@ def test_the_command_judges_an_outside_set(evaluated, outside, tmp_path, monkeyp
     assert metrics["thresholds"]["given_by"] == "evaluation"
     assert metrics["sky"]["calibration"] is None
     assert metrics["sky"]["at_thresholds"][0]["purity_at_prevalence"]["value"] > 0
+
+
+def test_a_frozen_model_gives_its_thresholds_as_it_was_frozen_or_not_at_all(bundle, tmp_path):
+    shutil.copytree(bundle / "frozen", tmp_path / "frozen")
+    kept = tmp_path / "frozen" / "thresholds.json"
+    given, facts = read_thresholds(str(tmp_path / "frozen")), json.loads(kept.read_text())
+    assert [threshold.logit for threshold in given.chosen] == [point["logit"] for point in facts["points"]]
+    assert given.scaling.slope == facts["calibration"]["slope"]
+    kept.chmod(0o644)
+    kept.write_text(kept.read_text().replace('"split": "val"', '"split": "all"'))
+    with pytest.raises(InputError, match=r"was changed \(no file was touched: thresholds.json\)"):
+        read_thresholds(str(tmp_path / "frozen"))

@@ -161,7 +161,7 @@ READERS = {
     ),
     "thresholds shown": Reader("frozen/thresholds.json", "show frozen --json", (SHOW,), mutate=damaged_json),
     "thresholds given": Reader(
-        "frozen/thresholds.json", thresholds_of("frozen"), ("evaluate/given_thresholds.py",), "frozen", damaged_json
+        "frozen/thresholds.json", thresholds_of("frozen"), ("evaluate/given_thresholds.py",), "", damaged_json, reseal
     ),
     "thresholds given by an evaluation": Reader(
         "evaluation/metrics.json", thresholds_of("evaluation"), ("evaluate/given_thresholds.py",), mutate=damaged_json
