@@ -183,6 +183,8 @@ def evaluation_of(
     ranks = {split: ranking.figures(part, choices.rounds, choices.seed) for split, part in parts.items()}
     if given is not None:
         given.refuse_other_model(chain_of(scores, name), name)
+        if choices.all_rows:
+            given.refuse_training_rows(chain_of(scores, name), name)
         chosen, scaling = given.chosen, given.scaling
     else:
         chosen = operating_points.choose(parts["val"].is_lens, parts["val"].logit)

@@ -19,7 +19,7 @@ from lensctl.stats.calibration import Scaling
 from lensctl.stats.thresholds import Threshold
 
 if TYPE_CHECKING:
-    from lensctl.io.provenance.steps import Chain, Input
+    from lensctl.io.provenance.steps import Chain, Input, Step
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,19 @@ class Given:
     source: Input
     chain: Chain
 
+    def refuse_training_rows(self, chain: Chain, name: str) -> None:
+        """Raise InputError if the scores are of the manifest that the model was trained on."""
+        train = next((step for step in reversed(self.chain) if step.command == "train"), None)
+        trained, judged = (step.input("manifest") if step else None for step in (train, _score_step(chain)))
+        if trained is not None and judged is not None and trained.digest == judged.digest:
+            raise InputError(
+                f"{name}: --all-rows would judge the manifest that the model was trained on, {trained.name}",
+                "leave --all-rows out, or give scores of an outside set",
+            )
+
     def refuse_other_model(self, chain: Chain, name: str) -> None:
         """Raise InputError if the scores are not known to be of this model."""
-        step = next((step for step in reversed(chain) if step.command == "score"), None)
+        step = _score_step(chain)
         model = step.input("model") if step else None
         if model is None or model.digest != self.model_digest:
             whose = "no model that is known" if model is None else f"another model ({model.digest[:19]}…)"
@@ -42,6 +52,10 @@ class Given:
                 f"{name}: the scores are of {whose}, the thresholds of {self.source.name} of {self.model_digest[:19]}…",
                 "score this set with the model whose thresholds are used",
             )
+
+
+def _score_step(chain: Chain) -> Step | None:
+    return next((step for step in reversed(chain) if step.command == "score"), None)
 
 
 def read_thresholds(path: str) -> Given:

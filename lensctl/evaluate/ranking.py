@@ -161,7 +161,8 @@ def roc_points(part: Scored) -> dict[str, np.ndarray]:
         return dict.fromkeys(("logit", "fpr", "recall", "recall_low", "recall_high"), np.empty(0))
     rises = np.diff(points.found, prepend=0) > 0
     keep = np.flatnonzero(rises | np.append(rises[1:], True))
-    ends = _ends(part, points.threshold[keep], lambda recall, _: recall)
+    highest = np.flatnonzero(np.append(np.diff(points.fpr[keep]) > 0, True))  # of the recalls at each rate
+    ends = _ends(part, points.threshold[keep], lambda recall, _: recall, highest)
     found = {"logit": points.threshold[keep], "fpr": points.fpr[keep], "recall": points.recall[keep]}
     return {**found, "recall_low": ends[0], "recall_high": ends[1]}
 
@@ -175,7 +176,8 @@ def purity_points(part: Scored, prevalence: float | None = None) -> dict[str, np
     rises = np.diff(points.found, prepend=0) > 0
     share = float(part.is_lens.mean()) if prevalence is None else prevalence
     weighted = part if prevalence is not None else replace(part, weight=np.ones(len(part)))
-    ends = _ends(weighted, points.threshold[rises], lambda recall, rate: purity_at(share, recall, rate))
+    every = np.arange(int(rises.sum()))
+    ends = _ends(weighted, points.threshold[rises], lambda recall, rate: purity_at(share, recall, rate), every)
     return {
         "logit": points.threshold[rises],
         "completeness": points.recall[rises],
@@ -186,12 +188,15 @@ def purity_points(part: Scored, prevalence: float | None = None) -> dict[str, np
 
 
 def _ends(
-    part: Scored, thresholds: NDArray[np.float64], figure: Callable[[Estimate, Estimate], Estimate]
+    part: Scored,
+    thresholds: NDArray[np.float64],
+    figure: Callable[[Estimate, Estimate], Estimate],
+    among: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """(2, K) ends of the interval of a figure of recall and weighted FPR; NaN except at some thirty thresholds."""
+    """(2, K) ends of the interval of a figure of recall and weighted FPR; NaN except at some thirty of `among`."""
     ends = np.full((2, len(thresholds)), np.nan)
     lens, other = part.where(part.is_lens), part.where(~part.is_lens)
-    for k in np.unique(np.linspace(0, len(thresholds) - 1, SHOWN_INTERVALS).astype(int)):
+    for k in among[np.unique(np.linspace(0, len(among) - 1, SHOWN_INTERVALS).astype(int))]:
         recall = share_of_rows(lens.logit >= thresholds[k], lens.pixel)
         found = figure(recall, weighted_share(other.logit >= thresholds[k], other.weight, other.pixel))
         if found.low is not None and found.high is not None:

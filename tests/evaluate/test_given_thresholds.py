@@ -129,3 +129,8 @@ def test_a_frozen_model_gives_its_thresholds_as_it_was_frozen_or_not_at_all(bund
     kept.write_text(kept.read_text().replace('"split": "val"', '"split": "all"'))
     with pytest.raises(InputError, match=r"was changed \(no file was touched: thresholds.json\)"):
         read_thresholds(str(tmp_path / "frozen"))
+
+
+def test_the_rows_that_the_model_was_trained_on_are_no_outside_set(evaluated):
+    with pytest.raises(InputError, match="--all-rows would judge the manifest that the model was trained on"):
+        evaluation_of(toy_scores(), ALL, given=read_thresholds(str(evaluated)))

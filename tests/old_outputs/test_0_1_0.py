@@ -154,17 +154,20 @@ def same_values(path: Path, expected: Path, but: tuple[str, ...]) -> None:
         assert ours[name].equals(theirs[name]) or _close(ours[name], theirs[name]), name
 
 
-def test_its_thresholds_are_given_to_an_outside_set_by_the_rule_of_today(lensctl, old, tmp_path):
+def test_its_thresholds_are_given_by_the_rule_of_today(lensctl, old, tmp_path):
     """Its frozen model had a threshold for FPR 1e-4 from a handful of negatives."""
     for given in ("frozen", "evaluation"):
         out = tmp_path / given
-        done(
-            lensctl, "evaluate", old / "scores.parquet", out, "--all-rows", "--thresholds", old / given, "--rounds", 100
-        )
+        done(lensctl, "evaluate", old / "scores.parquet", out, "--thresholds", old / given, "--rounds", 100)
         metrics = json.loads((out / "metrics.json").read_text())
-        assert (metrics["judged"], metrics["thresholds"]["given_by"]) == ("all rows", given)
+        assert (metrics["judged"], metrics["thresholds"]["given_by"]) == ("split test", given)
         (unresolved,) = [point for point in metrics["thresholds"]["points"] if point["target_fpr"] == 1e-4]
         assert unresolved["logit"] is None
+    found = lensctl(
+        "evaluate", old / "scores.parquet", out, "--all-rows", "--thresholds", old / "frozen", "--overwrite"
+    )
+    assert found.returncode == 2
+    assert "--all-rows would judge the manifest that the model was trained on, manifest.parquet" in found.stderr
 
 
 def test_its_frozen_model_verifies_and_its_run_still_freezes(lensctl, old, tmp_path):

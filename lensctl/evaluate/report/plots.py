@@ -91,8 +91,8 @@ def _roc(figure: Figure, evaluation: Evaluation) -> None:
             shown = name if auc is None else f"{name}, AUC {auc:.4f}"
             axes.step(x, np.append(0, recall[in_split]), where="post", label=shown, **style)
             if name == "test":
-                rows = np.flatnonzero(in_split)
-                _bars(axes, fpr[rows], [np.array(table[f"recall_{end}"])[rows] for end in ("low", "high")])
+                ends = [np.array(table[f"recall_{end}"], float)[in_split] for end in ("low", "high")]
+                _bars(axes, np.maximum(fpr[in_split], floor), ends, step="post")
     spots: dict[tuple[float, float], list[str]] = {}
     for point in evaluation.metrics["thresholds"]["points"]:
         rate, found = point["test"]["fpr"]["value"], point["test"]["recall"]["value"]
@@ -195,10 +195,10 @@ def _named(threshold: Mapping[str, Any]) -> str:
     return str(threshold["name"]) if target is None else f"for FPR {target:g} on val"
 
 
-def _bars(axes: Axes, x: np.ndarray, ends: Sequence[np.ndarray], colour: str = BLUE) -> None:
-    """Intervals as a band, where they are known."""
+def _bars(axes: Axes, x: np.ndarray, ends: Sequence[np.ndarray], colour: str = BLUE, **style: Any) -> None:
+    """Intervals as a band through the places where they are known."""
     known = np.isfinite(ends[0]) & np.isfinite(ends[1])
-    axes.fill_between(x[known], ends[0][known], ends[1][known], color=colour, alpha=0.13, lw=0)
+    axes.fill_between(x[known], ends[0][known], ends[1][known], color=colour, alpha=0.13, lw=0, **style)
 
 
 def _span(logit: np.ndarray) -> tuple[float, float]:
