@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lensctl.freeze.evidence import Evidence, gate_digests, gather
 from lensctl.frozen import layout, model_card, signature
 from lensctl.frozen.gate_results import as_text, missing_or_failed, outdated, read_gate_results
+from lensctl.frozen.threshold_points import format_of, points_of
 from lensctl.io.cutouts.by_manifest import root_of
 from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance import digests
@@ -223,7 +224,7 @@ def _write_facts(
         raise InputError(f"{evaluation}: the evaluation changed while it was frozen", "freeze again")
     write_golden(folder / layout.GOLDEN, judged)
     (folder / layout.GATES).write_text(as_text(lines), encoding="utf-8")
-    points = [vars(threshold) for threshold in evidence.chosen]
+    points = points_of(evidence.chosen, evidence.metrics)
     calibration = evidence.metrics["calibration"]
     checkpoint.write_json(
         folder / layout.THRESHOLDS,
@@ -256,6 +257,7 @@ def _write_facts(
         folder / layout.FROZEN,
         {
             **layout.CONSTANT,
+            "format": format_of(evidence.metrics),
             "model": card,
             "model_digest": model.digest,
             "manifest_digest": evidence.run["manifest_digest"],

@@ -59,6 +59,8 @@ class Check:
         Digest of the data checked.
     note : str
         A remark for people; may be empty.
+    told : bool
+        Whether the interval tells: it lies wholly on one side of the limit.
     """
 
     gate: str
@@ -72,14 +74,17 @@ class Check:
     offenders: tuple[str, ...] = ()
     input_digest: str = ""
     note: str = ""
+    told: bool = True
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values; non-finite numbers are null, an empty note is left out."""
+        """Plain JSON values; non-finite numbers are null; an empty note is left out, and `told` where it is true."""
         values = {name: _plain(value) for name, value in asdict(self).items()}
         values["offenders"] = list(self.offenders)
         values["gate_version"] = GATE_VERSION
         if not self.note:
             del values["note"]
+        if self.told:
+            del values["told"]
         return values
 
     def as_json(self) -> str:

@@ -30,8 +30,14 @@ def test_headline_figures_are_those_of_the_test_split(scores, found):
     assert headline["ece_equal_width"]["value"] == pytest.approx(calibration.ece(label, p))
     assert headline["ece_equal_mass"]["value"] == pytest.approx(calibration.ece(label, p, by="mass"))
     assert headline["ece_positive"]["value"] == pytest.approx(calibration.ece_positive(label, p))
-    for name in ("tier_a_recall", "tier_a_auc", "test_auc", "ece_equal_width", "ece_positive"):
-        assert headline[name]["low"] <= headline[name]["value"] <= headline[name]["high"]
+    errors = [headline[name]["excess"] for name in ("ece_equal_width", "ece_equal_mass", "ece_positive")]
+    for figure in (*(headline[name] for name in ("tier_a_auc", "test_auc", "fpr", "contaminant_fpr")), *errors):
+        assert figure["low"] <= figure["value"] <= figure["high"]
+        assert figure["interval"]
+    assert (tier == "A").sum() < 10
+    assert headline["tier_a_recall"]["why"].startswith("no interval: the rows lie in")
+    assert headline["tier_a_auc"]["interval"] == "score interval of the Mann-Whitney statistic"
+    assert headline["test_auc"]["interval"] == "wider of DeLong's and the bootstrap over pixels"
 
 
 def test_thresholds_and_calibration_know_nothing_of_the_test_split(scores, found):
@@ -55,7 +61,7 @@ def test_a_constant_score_is_a_collapse(scores):
     flat = changed(changed(scores, "logit", np.full(len(scores), -4.6)), "p", np.full(len(scores), logistic(-4.6)))
     found = evaluation_of(flat, QUICK)
     assert found.metrics["headline"]["collapsed"] is True
-    assert found.metrics["levels"]["mvp"]["passed"] is False
+    assert found.metrics["levels"]["mvp"]["verdict"] == "missed"
 
 
 def test_an_ensembles_spread_is_shown_beside_the_interval():
