@@ -243,7 +243,7 @@ def score_table(
         pixels = cutouts.reshape(len(cutouts), -1)
         finite = np.isfinite(pixels.min(axis=1)) & np.isfinite(pixels.max(axis=1))  # both propagate NaN
         scorable = cutouts if finite.all() else cutouts[finite]
-        block_logits = predict.logits(networks, scorable, place, batch=batch_size, tta=tta)
+        block_logits = predict.logits(networks, scorable, place, tta=tta)
         if not np.isfinite(block_logits).all():
             raise InputError(
                 f"{model.where}: the model returns NaN for good cutouts", "its weights are bad; train again"

@@ -83,6 +83,7 @@ def test_a_logit_depends_neither_on_batch_size_nor_on_order(kind, batch, seed):
     shuffled = rings.InMemory(pixels.images[order])
     other = scored(made, table.take(order), shuffled, batch_size=batch).rows["logit"].to_numpy()
     np.testing.assert_allclose(one[order], other, atol=1e-4)
+    assert scored(made, table, pixels, batch_size=batch).rows["logit"].to_numpy().tolist() == one.tolist()  # to the bit
 
 
 def test_blocks_make_no_difference(monkeypatch):

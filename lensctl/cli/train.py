@@ -13,7 +13,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
-from lensctl.cli.compute import Device, Threads, set_openmp_wait_policy
+from lensctl.cli.compute import Device, RecordedThreads, set_openmp_wait_policy
 from lensctl.cli.epochs import training_display
 from lensctl.cli.options import Format, Overwrite, Root, Seed, Survey
 
@@ -98,7 +98,7 @@ def train(
         float, typer.Option(help="Maximum Gaussian blur sigma, pixels.", rich_help_panel=AUGMENTATION)
     ] = 0.5,
     device: Device = "auto",
-    threads: Threads = None,
+    threads: RecordedThreads = 2,
     amp: Annotated[
         bool,
         typer.Option(help="Mixed precision on GPUs: bfloat16 if supported, else float16.", rich_help_panel=MACHINE),

@@ -183,9 +183,7 @@ def fill(
     inputs = read_golden(run / NAME)
     size = inputs.cutouts.shape[1]
     networks = predict.modules(model, predict.pick_device("cpu"))
-    judged = dataclasses.replace(
-        inputs, logits=predict.logits(networks, inputs.cutouts, predict.pick_device("cpu"), batch=len(inputs.label))
-    )
+    judged = dataclasses.replace(inputs, logits=predict.logits(networks, inputs.cutouts, predict.pick_device("cpu")))
     sources = checkpoint.member_folders(run, model.card.members)
     for source, target, network in zip(
         sources, checkpoint.member_folders(folder, model.card.members), networks, strict=True

@@ -295,7 +295,8 @@ def _step(
         if not resources.init.is_file():
             raise InputError(f"{resources.init}: no such file", "give a file of weights")
         inputs.append(step_input("init", resources.init, digests.of_file(resources.init)))
-    return Step("train", config.as_dict(), tuple(inputs), survey=survey)
+    threads = {} if resources.threads is None else {"threads": resources.threads}
+    return Step("train", {**config.as_dict(), **threads}, tuple(inputs), survey=survey)
 
 
 def _job(run_dir: str | Path, step: Step, state: str, team: Team) -> AbstractContextManager[resumable.Job | None]:

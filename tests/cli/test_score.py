@@ -53,8 +53,9 @@ def test_a_manifest_comes_back_with_scores_a_receipt_and_its_chain(here, folder)
 
 
 def test_the_same_command_twice_gives_the_same_bytes_and_the_batch_is_no_part_of_it(lensctl, folder):
-    for name in ("two.parquet", "three.parquet"):
-        assert lensctl("score", "run", "m.parquet", name, "--threads", "1", cwd=folder).returncode == 0
+    for name, batch in (("two.parquet", 7), ("three.parquet", 200)):
+        words = ("--threads", "1", "--batch-size", batch)
+        assert lensctl("score", "run", "m.parquet", name, *words, cwd=folder).returncode == 0
     assert (folder / "two.parquet").read_bytes() == (folder / "three.parquet").read_bytes()
 
 

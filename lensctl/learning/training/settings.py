@@ -150,7 +150,8 @@ class Resources:
     ----------
     device : auto, cpu or cuda
     threads : int, optional
-        CPU threads; one per core if None. The count affects results by rounding.
+        CPU threads; torch's own number if None. The count affects results by rounding, so it is part of the run's
+        identity where it is given.
     feed : auto, device, host or stream
     host_bytes : int
         Free host memory.
