@@ -82,6 +82,14 @@ def train(
             metavar="K/N", help="Test on fold K of N; folds are sets of HEALPix pixels.", rich_help_panel=DATA
         ),
     ] = None,
+    calibrate_share: Annotated[
+        float,
+        typer.Option(
+            help="Share of val's pixels kept out of early stopping, for thresholds and calibration, where val has 100 "
+            "lenses or more.",
+            rich_help_panel=DATA,
+        ),
+    ] = 0.5,
     without_ref: Annotated[
         list[str],
         typer.Option(metavar="REF", help="Discovery catalogue to exclude; repeat for several.", rich_help_panel=DATA),

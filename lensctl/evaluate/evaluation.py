@@ -75,7 +75,7 @@ from lensctl.evaluate.scored import Scored
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of, stamp, to_list
 from lensctl.rules.acceptance import COLLAPSED_BELOW
-from lensctl.rules.split import SPLITS
+from lensctl.rules.split import CALIBRATE, ROLE, SPLITS
 from lensctl.stats import metrics
 from lensctl.stats import thresholds as operating_points
 from lensctl.stats.intervals import ROUNDS, Estimate
@@ -173,7 +173,7 @@ def evaluation_of(
     scored = scored_rows.read_scores(scores, name, splits=needed, survey=survey, all_rows=choices.all_rows)
     origin.refuse_other_rows(scores, name)
     parts = {split: scored.of(split) for split in SPLITS if (scored.split == split).any()}
-    val, test = None if given is not None else parts["val"], parts["test"]
+    val, test = None if given is not None else _for_thresholds(parts["val"]), parts["test"]
     extra_inputs = [extra for extra in (other, graded, given) if extra is not None]
     chain = origin.extended(scores, name, choices.as_dict(), extra_inputs, scored.survey)
 
@@ -187,8 +187,9 @@ def evaluation_of(
             given.refuse_training_rows(chain_of(scores, name), name)
         chosen, scaling = given.chosen, given.scaling
     else:
-        chosen = operating_points.choose(parts["val"].is_lens, parts["val"].logit)
-        scaling = calibrating.fit(parts["val"], choices.calibration)
+        assert val is not None
+        chosen = operating_points.choose(val.is_lens, val.logit)
+        scaling = calibrating.fit(val, choices.calibration)
     raw = calibrating.errors(test, test.p, choices.rounds, choices.seed)
     after = None if scaling is None else calibrating.errors(test, scaling.p(test.logit), choices.rounds, choices.seed)
     rates = operating_point.fpr_by_category(test)
@@ -208,7 +209,7 @@ def evaluation_of(
     key = summary_metrics.of(test, ranks["test"], headline["tier_a_auc"])
     galleries = {f"top {choices.top}": listings.ranked(test, choices.top), **listings.mistakes(test, choices.top)}
     verdicts = verdict.verdicts(headline)
-    named_tables = tables.collect(parts, chosen, scaling, verdicts, galleries, choices.prevalence)
+    named_tables = tables.collect(parts, val, chosen, scaling, verdicts, galleries, choices.prevalence)
     compared = None if other is None else against.compare(test, other, choices.rounds, choices.seed, choices.headline)
     if compared is not None:
         named_tables["against"] = pa.Table.from_pylist(compared["figures"])
@@ -228,6 +229,7 @@ def evaluation_of(
         "judged": "all rows" if choices.all_rows else "split test",
         "thresholds": {
             "split": "val",
+            "role": None if val is None else _role_of(val),
             "given_by": None if given is None else given.source.name,
             "points": operating_point.thresholds(chosen, val, test),
         },
@@ -256,6 +258,16 @@ def evaluation_of(
     }
     stamped = {table_name: stamp(table, chain) for table_name, table in named_tables.items()}
     return Evaluation(result, stamped, test, scaling, galleries, graded.of if graded else {})
+
+
+def _for_thresholds(val: Scored) -> Scored:
+    """The rows of val that early stopping did not see, where the model kept such; else all."""
+    kept = val.text(ROLE) == CALIBRATE
+    return val.where(kept) if kept.any() else val
+
+
+def _role_of(val: Scored) -> str:
+    return CALIBRATE if (val.text(ROLE) == CALIBRATE).any() else "val"
 
 
 def _counts(scored: Scored, parts: dict[str, Scored]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ TEST_SCORES = "test_scores"
 
 def collect(
     parts: Mapping[str, Scored],
+    val: Scored | None,
     chosen: tuple[Threshold, ...],
     scaling: Scaling | None,
     verdicts: Mapping[str, Any],
@@ -31,8 +32,9 @@ def collect(
 ) -> dict[str, pa.Table]:
     """All tables by name.
 
-    levels, thresholds, strata, reliability, roc, purity_completeness, top, mistakes, test_scores; val_scores where
-    there are rows of val; with a prevalence also purity_completeness_sky.
+    levels, thresholds, strata, reliability, roc, purity_completeness, top, mistakes, test_scores; val_scores, of the
+    rows that thresholds were chosen on, or of all of val where they were given; with a prevalence also
+    purity_completeness_sky.
     """
     import pyarrow as pa
 
@@ -58,8 +60,8 @@ def collect(
         ),
         TEST_SCORES: _scores(test, (*NEEDED, "confuser_category")),
     }
-    if "val" in parts:
-        found[VAL_SCORES] = _scores(parts["val"], ("galaxy_id", "label", "logit"))
+    if (of_val := val if val is not None else parts.get("val")) is not None:
+        found[VAL_SCORES] = _scores(of_val, ("galaxy_id", "label", "logit"))
     if prevalence is not None:
         found["purity_completeness_sky"] = pa.table(ranking.purity_points(test, prevalence))
     return found

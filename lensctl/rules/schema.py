@@ -110,6 +110,7 @@ MANIFEST = (
 SCORED = (
     Column("logit", "double", "Model output; mean over the members of an ensemble"),
     Column("p", "double", "Logistic function of logit"),
+    Column("role", "string", "What the model took the row for: its split, or calibrate (val kept for thresholds)"),
 )
 
 _TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *CUTOUT, *MANIFEST, *SCORED)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lensctl.evaluate.evaluation import evaluation_of
+from lensctl.rules.split import calibrates
 from lensctl.stats import calibration, metrics
 from lensctl.stats.calibration import logistic
 from tests.evaluate.toys import QUICK, column, rescored
@@ -76,3 +78,20 @@ def test_an_ensembles_spread_is_shown_beside_the_interval():
 
 def test_a_single_model_has_no_spread(found):
     assert found.metrics["ensemble"] is None
+
+
+def test_thresholds_and_calibration_are_of_the_rows_that_stopped_nothing(scores, found):
+    """Where the model kept part of val out of early stopping, the rest of val decides nothing but the curves of val."""
+    split = column(scores, "split")
+    kept = (split == "val") & calibrates(scores["healpix_128"].to_numpy(), 0.5)
+    halved = scores.append_column("role", pa.array(np.where(kept, "calibrate", split).tolist(), pa.string()))
+    half = evaluation_of(halved, QUICK)
+    assert half.metrics["thresholds"]["role"] == "calibrate"
+    assert found.metrics["thresholds"]["role"] == "val"
+    assert half.tables["val_scores"].num_rows == kept.sum()
+    assert half.calibrated != found.calibrated
+    spoiled = evaluation_of(rescored(halved, (split == "val") & ~kept, 1.5), QUICK)
+    assert spoiled.calibrated == half.calibrated
+    points = [[point["logit"] for point in each.metrics["thresholds"]["points"]] for each in (half, spoiled)]
+    assert points[0] == points[1]
+    assert half.metrics["headline"]["test_auc"] == found.metrics["headline"]["test_auc"]

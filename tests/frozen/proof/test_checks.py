@@ -26,7 +26,17 @@ from tests.toys.freezing import failed, sign
 from tests.toys.freezing import signed_bundle as signed_once
 from tests.toys.frozen import content, flip
 
-UNPROVED = {"computed_on", "environment", "input", "layers", "pixel_scale_arcsec", "source", "splits", "versions"}
+UNPROVED = {
+    "calibrate_share",
+    "computed_on",
+    "environment",
+    "input",
+    "layers",
+    "pixel_scale_arcsec",
+    "source",
+    "splits",
+}
+UNPROVED |= {"versions"}
 """What frozen.json says and nothing else in the folder: only a signature holds it."""
 
 
