@@ -178,7 +178,7 @@ def check_consistency(found: Snapshot) -> Iterator[Check]:
         "scores": (facts.get("scores_digest"), metrics.get("scores_digest"), steps.digest("evaluate", "scores")),
         "pool": (facts.get("pool_digest"), steps.digest("sample", "pool")),
         "made_from": (facts.get("made_from"), {source.role: source.digest for source in steps.manifest.inputs}),
-        "config": (facts.get("config"), steps.train.parameters),
+        "config": (facts.get("config"), {n: v for n, v in steps.train.parameters.items() if n != "threads"}),
         "model": tuple(tuple(block[name] for name in names) for block, names in _model_and_config(facts)),
         "mock": (facts.get("mock"), metrics.get("mock")),
         "format": (

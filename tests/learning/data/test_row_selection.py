@@ -165,7 +165,7 @@ def with_lenses_of_val(count: int) -> pa.Table:
         ("healpix_128", np.arange(4 * count) // 4),
     ):
         table = column(table, name, values.tolist())
-    return table.set_column(table.column_names.index("label"), "label", table["label"].cast(pa.int8()))
+    return table
 
 
 def test_half_of_val_is_kept_out_of_early_stopping_by_whole_pixels_where_lenses_are_many():
