@@ -206,7 +206,7 @@ class ShardWriter:
             if self.layout.planes and json_value(noted[PLANE_BYTES]) != self._plane_sizes(shard):
                 return False
             return int(noted[SHARD_BYTES]) == self.place.size(self.layout.file(shard))
-        except (OSError, pa.ArrowException, KeyError, TypeError):
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
             return False
 
     def _plane_sizes(self, shard: int) -> dict[str, int]:

@@ -417,3 +417,12 @@ def test_zarr_2_is_named_with_the_way_to_convert_it(tmp_path: Path, name: str) -
         assert "lensctl pack" in caught.value.fix
     (tmp_path / "v2.zarr" / name).unlink()
     assert not is_store(tmp_path / "v2.zarr")
+
+
+def test_an_index_whose_columns_have_no_utf8_names_is_refused(tmp_path):
+    pixels.make_store(tmp_path / "s.zarr", pixels.images(6))
+    index = tmp_path / "s.zarr" / "index.parquet"
+    damaged = index.read_bytes().replace(b"status", b"\xfftatus")
+    index.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"index\.parquet: cannot be read"):
+        open_store(tmp_path / "s.zarr")
