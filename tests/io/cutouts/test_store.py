@@ -420,9 +420,8 @@ def test_zarr_2_is_named_with_the_way_to_convert_it(tmp_path: Path, name: str) -
 
 
 def test_an_index_whose_columns_have_no_utf8_names_is_refused(tmp_path):
-    pixels.make_store(tmp_path / "s.zarr", pixels.images(6))
-    index = tmp_path / "s.zarr" / "index.parquet"
-    damaged = index.read_bytes().replace(b"status", b"\xfftatus")
-    index.write_bytes(damaged)
+    make_store(tmp_path / "s.zarr", images(6))
+    file = tmp_path / "s.zarr" / "index.parquet"
+    file.write_bytes(file.read_bytes().replace(b"status", b"\xfftatus"))
     with pytest.raises(InputError, match=r"index\.parquet: cannot be read"):
         open_store(tmp_path / "s.zarr")
