@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -22,8 +23,10 @@ def checks(work: Path) -> list[dict[str, object]]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def interval(metric: dict[str, float]) -> str:
-    """A metric with its 95 % interval."""
+def interval(metric: dict[str, Any]) -> str:
+    """A metric with its 95 % interval, or why it has none."""
+    if metric["value"] is None or metric["low"] is None or metric["high"] is None:
+        return f"{metric['value']} ({metric['why']})"
     return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
 
 
@@ -42,10 +45,14 @@ def main(work: Path) -> None:
 
     results = checks(work)
     gates = {str(check["gate"]): [c for c in results if c["gate"] == check["gate"]] for check in results}
-    metrics = json.loads((work / "evaluation" / "metrics.json").read_text())["headline"]
+    evaluation = json.loads((work / "evaluation" / "metrics.json").read_text())
+    metrics = evaluation["headline"]
     result = Table(title="Result on held-out mock lenses", title_justify="left", title_style="bold", show_header=False)
     passed = [name for name, of in gates.items() if all(c["passed"] for c in of)]
     result.add_row("gates passed", f"{len(passed)} of {len(gates)}: {', '.join(passed)}")
+    untold = [str(check["check"]) for check in results if not check.get("told", True)]
+    result.add_row("of them not told", "; ".join(untold) or "none")
+    result.add_row("levels", ", ".join(f"{name} {of['verdict']}" for name, of in evaluation["levels"].items()))
     result.add_row("tier-A recall at p = 0.5", interval(metrics["tier_a_recall"]))
     result.add_row("test AUC", interval(metrics["test_auc"]))
     result.add_row("frozen model, verified", str(work / "frozen"))

@@ -22,6 +22,7 @@ from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.io.workers import each
 from lensctl.rules import quality, schema
+from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import Survey
@@ -40,6 +41,7 @@ def pack(
     survey: Survey | str | None = None,
     shard_rows: int = 1024,
     codec: str = "none",
+    max_empty: float = MAX_EMPTY,
     workers: int | None = None,
     overwrite: bool = False,
     report: Reporter = SILENT,
@@ -54,6 +56,8 @@ def pack(
         The survey, its name or its YAML file, if the files do not say which.
     shard_rows, codec
         See `Layout`.
+    max_empty : float
+        Greatest fraction of empty inner pixels in any band of a usable cutout.
     workers : int, optional
         Processes; default one per core.
 
@@ -73,7 +77,7 @@ def pack(
     survey = common_survey(survey, by_manifest.carried_chain(first, files[0])[1])
     refuse_other_bands(first.cutout.shape[2], files[0], survey)
     layout = Layout(len(files), first.cutout.shape[0], survey.bands, shard_rows, codec)
-    parameters = {"shard_rows": shard_rows, "codec": codec}
+    parameters = {"shard_rows": shard_rows, "codec": codec, "max_empty": max_empty}
     name = Path(folder).absolute().name
     stamps = [file.stat() for file in files]
     fresh = digests.of_many(f"{f.name} {s.st_size} {s.st_mtime_ns}" for f, s in zip(files, stamps, strict=True))
@@ -88,7 +92,7 @@ def pack(
         missing = writer.missing()
         tasks = ((shard, [str(file) for file in files[slice(*layout.span(shard))]]) for shard in missing)
         try:
-            for done in each(functools.partial(_pack_shard, writer.writer), tasks, workers):
+            for done in each(functools.partial(_pack_shard, writer.writer, max_empty), tasks, workers):
                 advance(done)
             digest = _refuse_bad_ids(writer)
         except InputError:
@@ -113,7 +117,7 @@ def _refuse_bad_ids(writer: StoreWriter) -> str:
     return digests.of_table(rows)
 
 
-def _pack_shard(writer: ShardWriter, task: tuple[int, Sequence[str]]) -> int:
+def _pack_shard(writer: ShardWriter, max_empty: float, task: tuple[int, Sequence[str]]) -> int:
     shard, files = task
     size, planes = writer.layout.size, len(writer.layout.bands)
     images = np.empty((len(files), size, size, planes), np.float32)
@@ -134,15 +138,14 @@ def _pack_shard(writer: ShardWriter, task: tuple[int, Sequence[str]]) -> int:
         if raw is not None and raw.dtype.kind == "S":
             found.meta.pop(npz.PROVENANCE)
         metas.append(found.meta)
-    writer.write(
-        shard, images, _rows(writer.layout, images, metas), {CHAINS: json.dumps(list(chains.values())).encode()}
-    )
+    rows = _rows(writer.layout, images, metas, max_empty)
+    writer.write(shard, images, rows, {CHAINS: json.dumps(list(chains.values())).encode()})
     return len(files)
 
 
-def _rows(layout: Layout, images: quality.Images, metas: Sequence[dict[str, npz.Array]]) -> pa.Table:
+def _rows(layout: Layout, images: quality.Images, metas: Sequence[dict[str, npz.Array]], max_empty: float) -> pa.Table:
     recorded = [npz_metadata.index_values(meta) for meta in metas]
-    measured = quality.measure(images, layout.bands)
+    measured = quality.measure(images, layout.bands, max_empty)
     found = measured.pop("status")
     columns: dict[str, Any] = {name: [row[name] for row in recorded] for name in recorded[0] if name != "status"}
     status = [by_manifest.verdict(row["status"], str(seen)) for row, seen in zip(recorded, found, strict=True)]

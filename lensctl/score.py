@@ -26,7 +26,7 @@ from lensctl.learning.networks.checkpoint import FROZEN, ScoringModel, fold_of, 
 from lensctl.learning.out_of_memory import enough_memory
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
-from lensctl.rules.split import SEED
+from lensctl.rules.split import CALIBRATE, ROLE, SEED, calibrates
 from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
@@ -216,6 +216,8 @@ def score_table(
     taken = [name for name in added if name in table.column_names]
     if taken:
         raise InputError(f"input already has a column '{taken[0]}'", "score the manifest, not its scores")
+    if ROLE in table.column_names:
+        raise InputError(f"input already has a column '{ROLE}'", "score the manifest, not its scores")
     fold = fold_of(model.card)
     if fold is not None and "split" in table.column_names:
         table = refold(table, fold, SEED)
@@ -243,7 +245,7 @@ def score_table(
         pixels = cutouts.reshape(len(cutouts), -1)
         finite = np.isfinite(pixels.min(axis=1)) & np.isfinite(pixels.max(axis=1))  # both propagate NaN
         scorable = cutouts if finite.all() else cutouts[finite]
-        block_logits = predict.logits(networks, scorable, place, batch=batch_size, tta=tta)
+        block_logits = predict.logits(networks, scorable, place, tta=tta)
         if not np.isfinite(block_logits).all():
             raise InputError(
                 f"{model.where}: the model returns NaN for good cutouts", "its weights are bad; train again"
@@ -257,4 +259,17 @@ def score_table(
     unscored = np.isnan(mean)
     for name, values in columns.items():
         table = table.append_column(name, pa.array(values, pa.float64(), mask=unscored))
-    return Scores(table, +left_out)
+    return Scores(_with_role(table, model.card.calibrate_share), +left_out)
+
+
+def _with_role(table: pa.Table, calibrate_share: float) -> pa.Table:
+    """The table with what the model took each row for: its split, but `calibrate` for val that stopped nothing."""
+    import pyarrow as pa
+
+    if not {"split", "healpix_128"} <= set(table.column_names):
+        return table
+    role = np.array(table["split"].to_pylist(), dtype=object)
+    if calibrate_share:
+        pixel = table["healpix_128"].to_numpy()
+        role[(role == "val") & calibrates(pixel, calibrate_share)] = CALIBRATE
+    return table.append_column(ROLE, pa.array(role.tolist(), pa.string()))

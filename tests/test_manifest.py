@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pyarrow as pa
@@ -11,13 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from lensctl.io.cutouts import npz
-from lensctl.io.provenance.steps import chain_of
+from lensctl.io.provenance.steps import Step, chain_of, stamp
 from lensctl.manifest import columns_of, join, manifest
+from lensctl.pack import pack
 from lensctl.rules import split
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
 from tests.toys import catalogs as toys
-from tests.toys.manifests import border
+from tests.toys.manifests import border, without_empty_columns
 from tests.toys.surveys import INFRARED, ONE_BAND
 
 POSITIVES = toys.positives(40, width_deg=8.0)
@@ -134,7 +136,79 @@ def test_cutouts_share_sky_by_their_own_size():
     for survey, lost in ((LS_DR10, 1), (dataclasses.replace(LS_DR10, cutout_size_px=64), 0)):
         left_out = make(positives, negatives, survey=survey).left_out
         assert sum(n for why, n in left_out.items() if "shares sky" in why) == lost
-    assert sum(n for why, n in make(positives, negatives, size_arcsec=19.9).left_out.items() if "shares" in why) == 0
+    left_out = make(positives, negatives, sizes_arcsec=(19.9, 19.9)).left_out
+    assert not any("shares" in why for why in left_out)
+
+
+def placed(table, row, other, arcsec):
+    """The table with a row so far north of a row of another table, in its split and stratum."""
+    for name in ("ra", "split", "healpix_128", "type", "nobs_z_bin"):
+        table = put(table, name, row, other[name][0].as_py())
+    return toys.in_bricks(put(table, "dec", row, other["dec"][0].as_py() + arcsec / 3600))
+
+
+def ids_of(made):
+    return set(made.rows["galaxy_id"].to_pylist())
+
+
+@pytest.mark.parametrize(("arcsec", "dropped"), [(0.0, 1), (0.99, 1), (1.01, 0)])
+def test_a_lens_under_a_second_id_is_no_negative(arcsec, dropped):
+    negatives = placed(NEGATIVES, 7, POSITIVES.slice(3, 1), arcsec)
+    made = make(negatives=negatives)
+    assert made.left_out["negatives, same object as another row, within 1 arcsec"] == dropped
+    assert (negatives["galaxy_id"][7].as_py() in ids_of(made)) == (not dropped)
+    assert POSITIVES["galaxy_id"][3].as_py() in ids_of(made)
+
+
+def test_a_lens_that_is_left_out_itself_is_no_negative_either():
+    positives = put(POSITIVES, "type", 3, "EXP")
+    negatives = placed(NEGATIVES, 7, POSITIVES.slice(3, 1), 0.5)
+    made = make(positives, negatives)
+    assert not {positives["galaxy_id"][3].as_py(), negatives["galaxy_id"][7].as_py()} & ids_of(made)
+
+
+def in_a_row(rows):
+    """Negatives of which some are 0.8 arcsec apart, one north of the other, and their ids."""
+    negatives, anchor = NEGATIVES, NEGATIVES.slice(100, 1)
+    for k, row in enumerate(rows):
+        negatives = placed(negatives, row, anchor, 20 + 0.8 * k)
+    return negatives, [negatives["galaxy_id"][row].as_py() for row in rows]
+
+
+def drawn_first(ids, seed):
+    return min(ids, key=lambda id: hashlib.md5(f"{seed}:{id}".encode()).hexdigest())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_two_negatives_that_are_one_object_the_first_of_the_sampling_order_stays(seed):
+    negatives, ids = in_a_row((7, 30))
+    assert {drawn_first(ids, k) for k in range(6)} == set(ids)
+    assert ids_of(make(negatives=negatives, seed=seed)) & set(ids) == {drawn_first(ids, seed)}
+
+
+@pytest.mark.parametrize("middle_first", [True, False])
+def test_of_three_in_a_row_the_ends_are_two_objects_unless_the_middle_one_is_drawn_first(middle_first):
+    negatives, ids = in_a_row((7, 30, 200))
+    seed = next(k for k in range(99) if (drawn_first(ids, k) == ids[1]) == middle_first)
+    first = drawn_first(ids, seed)
+    expected = {first} if first == ids[1] else {ids[0], ids[2]}
+    made = make(negatives=negatives, seed=seed)
+    assert ids_of(made) & set(ids) == expected
+    assert made.left_out["negatives, same object as another row, within 1 arcsec"] == 3 - len(expected)
+    turned = negatives.take(pa.array(range(negatives.num_rows)[::-1]))
+    assert ids_of(make(negatives=turned, seed=seed)) == ids_of(made)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_of_lenses_that_are_one_object_tier_a_stays_and_keeps_both_catalogues(seed):
+    tiers = POSITIVES["tier"].to_pylist()
+    a, b = tiers.index("A"), tiers.index("B")
+    positives = placed(put(put(POSITIVES, "ref", a, "one"), "ref", b, "two|one"), b, POSITIVES.slice(a, 1), 0.5)
+    made = make(positives, seed=seed)
+    assert made.left_out["positives, same object as another row, within 1 arcsec"] == 1
+    kept = next(r for r in made.rows.to_pylist() if r["galaxy_id"] == positives["galaxy_id"][a].as_py())
+    assert (kept["tier"], kept["ref"]) == ("A", "one|two")
+    assert positives["galaxy_id"][b].as_py() not in ids_of(made)
 
 
 def files_of(folder, table, pixels, bands=3):
@@ -189,3 +263,85 @@ def test_cutouts_of_other_bands_are_refused_unless_their_survey_is_named(tmp_pat
     assert not (tmp_path / "m.parquet").exists()
     if bands == 4:
         assert manifest(tmp_path / "m.parquet", survey="ls-dr10-griz", **pair)["rows"] == 2
+
+
+class Said:
+    """Keeps what a command says."""
+
+    def __init__(self):
+        self.lines = []
+
+    def say(self, text):
+        self.lines.append(text)
+
+
+def pair_of(folder, sizes=(101, 101)):
+    positives, negatives = across_a_border()
+    return {
+        "positives": files_of(folder / "pos", positives, sizes[0]),
+        "negatives": files_of(folder / "neg", negatives, sizes[1]),
+    }
+
+
+def test_objects_under_two_ids_are_counted_for_all_to_see(tmp_path):
+    positives, negatives = across_a_border()
+    negatives = placed(negatives, 0, positives, 0.4)
+    pair = {
+        "positives": files_of(tmp_path / "pos", positives, 20),
+        "negatives": files_of(tmp_path / "neg", negatives, 20),
+    }
+    said = Said()
+    made = manifest(tmp_path / "m.parquet", **pair, keep_unstratified=True, report=said)
+    assert (made["rows"], made["left_out"], made["same_object"]) == (1, 1, 1)
+    assert said.lines == ["left out: 1 negatives, same object as another row, within 1 arcsec"]
+
+
+def test_the_sampling_order_is_that_by_which_the_negatives_were_drawn(tmp_path):
+    negatives, ids = in_a_row((7, 30))
+    seed = next(k for k in range(99) if drawn_first(ids, k) != drawn_first(ids, 42))
+    two = negatives.filter(pc.is_in(negatives["galaxy_id"], pa.array(ids)))
+    positives = files_of(tmp_path / "pos", POSITIVES.slice(0, 1), 9)
+    for name, step, kept in (("none", (), 42), ("drawn", (Step("sample", {"seed": seed}),), seed)):
+        pair = {"positives": positives, "negatives": files_of(tmp_path / name, stamp(two, step), 9)}
+        manifest(tmp_path / f"{name}.m.parquet", **pair, keep_unstratified=True)
+        made = pq.read_table(tmp_path / f"{name}.m.parquet")["galaxy_id"].to_pylist()
+        assert set(made) & set(ids) == {drawn_first(ids, kept)}
+
+
+def test_each_class_has_the_size_of_its_own_cutouts(tmp_path):
+    """A positive of 256 px and a negative of 64, 40 arcsec apart in two splits: (67 + 17) / 2 = 42 arcsec."""
+    said = Said()
+    made = manifest(tmp_path / "m.parquet", **pair_of(tmp_path, (256, 64)), report=said)
+    assert made["left_out"] == 1
+    assert said.lines[0].startswith("warning: positives were cut at 256 px of unknown arcsec, negatives at 64 px")
+    step = chain_of(pq.read_table(tmp_path / "m.parquet"))[-1]
+    sides = step.parameters["cutout_arcsec_by_class"]
+    assert sides == {"positives": pytest.approx(67.072), "negatives": pytest.approx(16.768)}
+    assert step.parameters["cutout_arcsec"] == pytest.approx(67.072)
+    (tmp_path / "less").mkdir()
+    assert manifest(tmp_path / "less/m.parquet", **pair_of(tmp_path / "less", (230, 64)))["left_out"] == 0
+
+
+def test_a_store_that_says_nothing_of_empty_pixels_is_taken_with_a_warning(tmp_path):
+    pair = pair_of(tmp_path)
+    for name in ("pos", "neg"):
+        pack(tmp_path / name, tmp_path / f"{name}.zarr", workers=1)
+    without_empty_columns(tmp_path / "pos.zarr")
+    stores = {name: (table, f"{folder}.zarr") for name, (table, folder) in pair.items()}
+    said = Said()
+    assert manifest(tmp_path / "m.parquet", **stores, report=said)["rows"] == 2
+    warnings = [line for line in said.lines if line.startswith("warning")]
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"warning: {tmp_path}/pos.zarr does not say which cutouts are half empty")
+
+
+def test_half_empty_files_are_not_used_unless_so_much_may_be_empty(tmp_path):
+    pair = pair_of(tmp_path)
+    file = next((tmp_path / "neg").iterdir())
+    found = npz.read_npz(file)
+    pixels = found.cutout.copy()
+    pixels[18:28] = 0.0
+    file.unlink()
+    npz.write_npz(file, pixels, found.meta)
+    assert manifest(tmp_path / "m.parquet", **pair)["cutouts_not_ok"] == 1
+    assert manifest(tmp_path / "n.parquet", **pair, max_empty=0.2)["cutouts_not_ok"] == 0

@@ -14,6 +14,7 @@ from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.data.row_selection import NAN, NOT_OK, Fold, refold
 from lensctl.learning.networks import architectures, predict
 from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
+from lensctl.rules import split
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SEED
 from lensctl.rules.survey import LS_DR10
@@ -64,7 +65,12 @@ def test_every_column_is_carried_and_the_logit_is_the_mean_of_the_members(member
     made = model(members)
     rows = scored(made, table, pixels).rows
     assert rows.select(table.column_names).equals(table)
-    assert rows.column_names[len(table.column_names) :] == ["logit", "p", *(f"logit_{k}" for k in range(members))]
+    assert rows.column_names[len(table.column_names) :] == [
+        "logit",
+        "p",
+        *(f"logit_{k}" for k in range(members)),
+        "role",
+    ]
     wanted = by_hand(made, pixels.read(np.arange(20), crop=16))
     for k in range(members):
         np.testing.assert_allclose(rows[f"logit_{k}"], wanted[:, k], atol=1e-4)
@@ -83,6 +89,7 @@ def test_a_logit_depends_neither_on_batch_size_nor_on_order(kind, batch, seed):
     shuffled = rings.InMemory(pixels.images[order])
     other = scored(made, table.take(order), shuffled, batch_size=batch).rows["logit"].to_numpy()
     np.testing.assert_allclose(one[order], other, atol=1e-4)
+    assert scored(made, table, pixels, batch_size=batch).rows["logit"].to_numpy().tolist() == one.tolist()  # to the bit
 
 
 def test_blocks_make_no_difference(monkeypatch):
@@ -263,3 +270,17 @@ def test_cutouts_like_those_it_was_trained_on_pass_and_what_is_not_known_is_no_r
         found = refuse_other_cutouts(model(**card), [OF_LS], Origin(("ls-dr10",), (0.26202,), (OF_LS,)), None)
         assert found == LS_DR10
     assert refuse_other_cutouts(model(survey=INFRARED), [()], Origin((), (), ()), INFRARED) == INFRARED
+
+
+def test_scores_say_what_the_model_took_a_row_for():
+    table, pixels = rings.manifest(48)
+    plain = scored(model(), table, pixels).rows
+    assert plain["role"].to_pylist() == table["split"].to_pylist()
+    card = replace(model().card, calibrate_share=0.5)
+    halved = scored(replace(model(), card=card), table, pixels).rows
+    kept = split.calibrates(table["healpix_128"].to_numpy(), 0.5)
+    wanted = [
+        "calibrate" if s == "val" and k else s for s, k in zip(table["split"].to_pylist(), kept.tolist(), strict=True)
+    ]
+    assert halved["role"].to_pylist() == wanted
+    assert {"val", "calibrate"} <= set(wanted)

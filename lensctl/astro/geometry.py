@@ -192,31 +192,41 @@ def groups_within(ra: ArrayLike, dec: ArrayLike, radius_arcsec: float) -> NDArra
 
 
 def boxes_overlap(
-    ra1: ArrayLike, dec1: ArrayLike, ra2: ArrayLike, dec2: ArrayLike, size_arcsec: float
+    ra1: ArrayLike,
+    dec1: ArrayLike,
+    ra2: ArrayLike,
+    dec2: ArrayLike,
+    size_arcsec: ArrayLike,
+    size2_arcsec: ArrayLike | None = None,
 ) -> NDArray[np.bool_]:
     """Whether two square cutouts overlap on the sky, elementwise (inputs broadcast).
 
-    Each cutout is a square of side `size_arcsec`, aligned with east and north at its centre. Away from the poles the
-    condition is |dRA cos dec| < size and |dDec| < size; near them, where the squares are rotated relative to each
-    other, it is the separating axis theorem.
+    Each cutout is a square of side `size_arcsec`, the second of `size2_arcsec` if given, aligned with east and north at
+    its centre. Away from the poles the condition is |dRA cos dec| < the mean of the sides, and |dDec| likewise; near
+    them, where the squares are rotated relative to each other, it is the separating axis theorem.
     """
+    own = np.asarray(size_arcsec, float)[..., None]
+    other = own if size2_arcsec is None else np.asarray(size2_arcsec, float)[..., None]
     centre1, centre2 = np.broadcast_arrays(unit_vectors(ra1, dec1), unit_vectors(ra2, dec2))
     axes1, axes2 = _east_north(ra1, dec1), _east_north(ra2, dec2)
     axes1, axes2 = np.broadcast_arrays(axes1, axes2)  # (N, 2, 3)
     offset = np.degrees(centre2 - centre1) * ARCSEC  # (N, 3), arcsec: chord, equal to the arc at these sizes
-    reach = 0.5 * size_arcsec * (1.0 + np.abs(axes1 @ axes2.swapaxes(1, 2)).sum(axis=2))  # (N, 2)
+    reach = 0.5 * (own + other * np.abs(axes1 @ axes2.swapaxes(1, 2)).sum(axis=2))  # (N, 2)
     near1 = np.abs(np.einsum("nak,nk->na", axes1, offset)) < reach
-    reach = 0.5 * size_arcsec * (1.0 + np.abs(axes2 @ axes1.swapaxes(1, 2)).sum(axis=2))
+    reach = 0.5 * (other + own * np.abs(axes2 @ axes1.swapaxes(1, 2)).sum(axis=2))
     near2 = np.abs(np.einsum("nak,nk->na", axes2, offset)) < reach
     same_side = np.einsum("nk,nk->n", centre1, centre2) > 0
     return np.asarray(near1.all(axis=1) & near2.all(axis=1) & same_side)
 
 
-def overlapping_pairs(ra: ArrayLike, dec: ArrayLike, size_arcsec: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """All pairs i < j of one set whose cutouts overlap, sorted by (i, j)."""
+def overlapping_pairs(
+    ra: ArrayLike, dec: ArrayLike, size_arcsec: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All pairs i < j of one set whose cutouts overlap, sorted by (i, j); `size_arcsec` is one side, or (N,) sides."""
     ra, dec = np.atleast_1d(np.asarray(ra, float)), np.atleast_1d(np.asarray(dec, float))
-    i, j, _ = pairs_among(ra, dec, np.sqrt(2.0) * size_arcsec * 1.01)
-    shared = boxes_overlap(ra[i], dec[i], ra[j], dec[j], size_arcsec)
+    size = np.broadcast_to(np.asarray(size_arcsec, float), ra.shape)
+    i, j, _ = pairs_among(ra, dec, np.sqrt(2.0) * float(size.max(initial=0.0)) * 1.01)
+    shared = boxes_overlap(ra[i], dec[i], ra[j], dec[j], size[i], size[j])
     return i[shared], j[shared]
 
 

@@ -21,6 +21,16 @@ Threads = Annotated[
         rich_help_panel="Machine",
     ),
 ]
+RecordedThreads = Annotated[
+    int,
+    typer.Option(
+        "--threads",
+        min=1,
+        max=MOST_AT_ONCE,
+        help="CPU threads; recorded, as another number gives weights that differ by rounding.",
+        rich_help_panel="Machine",
+    ),
+]
 
 
 def set_openmp_wait_policy() -> None:

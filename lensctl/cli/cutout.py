@@ -8,7 +8,8 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import PIXELS, command
-from lensctl.cli.options import MOST_AT_ONCE, Format, Overwrite, Survey, Workers
+from lensctl.cli.options import MOST_AT_ONCE, Format, MaxEmpty, Overwrite, Survey, Workers
+from lensctl.rules.acceptance import MAX_EMPTY
 
 
 @command("cutout", PIXELS)
@@ -61,6 +62,7 @@ def cutout(
     max_failed: Annotated[
         float, typer.Option(min=0, max=1, help="Maximum fraction of rows without pixels; with more, exit code 2.")
     ] = 0.01,
+    max_empty: MaxEmpty = MAX_EMPTY,
     allow_release: Annotated[
         bool, typer.Option("--allow-release", help="Viewer: accept a release other than the layer's.")
     ] = False,
@@ -111,6 +113,7 @@ def cutout(
             tries=tries,
             patience=patience,
             max_failed=max_failed,
+            max_empty=max_empty,
             allow_release=allow_release,
             shard_rows=shard_rows,
             codec=codec,

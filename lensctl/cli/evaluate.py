@@ -44,6 +44,21 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    thresholds: Annotated[
+        str | None,
+        typer.Option(
+            "--thresholds",
+            metavar="FROZEN",
+            help="A frozen model, or an evaluation, whose thresholds and calibration are used instead of val's.",
+            show_default=False,
+        ),
+    ] = None,
+    all_rows: Annotated[
+        bool, typer.Option("--all-rows", help="Judge every row, whatever its split; needs --thresholds.")
+    ] = False,
+    headline: Annotated[
+        str, typer.Option("--headline", help="Figure that --against was made for; the others are corrected for many.")
+    ] = "recall at FPR 0.01",
     calibration: Annotated[
         str, typer.Option("--calibration", help="platt (slope and bias) or temperature scaling, fitted on val.")
     ] = "platt",
@@ -61,7 +76,13 @@ def evaluate(
     listed in the manifest can be read.
 
     `lensctl evaluate A --against B` compares two evaluations, or two tables of scores, on their common test galaxies,
-    with paired intervals. Grades change neither thresholds nor verdict: metrics after grading are listed separately.
+    with paired intervals. One figure, --headline, is judged by itself; p-values of the others are corrected for their
+    number. Grades change neither thresholds nor verdict: metrics after grading are listed separately.
+
+    `lensctl evaluate OUTSIDE OUT_DIR --all-rows --thresholds FROZEN` judges another labelled set, scored with the same
+    model, at the thresholds that were chosen on the model's own val.
+
+    A level is reached, missed or not told: what its interval says of the limit.
 
     Example: lensctl evaluate scores.parquet evaluation --prevalence 1e-4
     """
@@ -75,6 +96,9 @@ def evaluate(
         prevalence=prevalence,
         against=against,
         grades=grades,
+        thresholds=thresholds,
+        all_rows=all_rows,
+        headline=headline,
         calibration=calibration,
         top_k=top_k,
         rounds=rounds,

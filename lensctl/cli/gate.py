@@ -77,9 +77,12 @@ def gate(
     within strata (type, nobs_z_bin): psfsize_z, psfdepth_z, nobs_z. On a reproducible sample of cutouts with the
     strata of the positives: the excess (fraction of positives minus fraction of negatives) of a source, layer, release,
     pixel scale or side of the survey, and of cutouts with zeros or NaN in a band. Against negatives matched in type,
-    flux_z, g-r, r-z, psfsize_z and nobs_z: noise and texture in the outer annulus, centroid, all of these combined with
-    PSF, depth and nobs, and the brightness within 3 px. Reported as expected physics: annulus_brightness, annulus_mad,
-    asymmetry and profile (mean brightness in five rings).
+    flux_z, g-r, r-z, psfsize_z and nobs_z (a negative serves at most five positives): noise and texture in the outer
+    annulus; level, gradient and stripes of the background there, and level, noise and corners beyond it, in units of
+    the noise; centroid; all of these combined with PSF, depth and nobs; how fast the brightness falls within 3 px, and
+    how bright it is there. Reported as expected physics: annulus_brightness, annulus_mad, asymmetry and profile (mean
+    brightness in five rings). It does not see what is wrong inside the radius of the arcs, or in both classes alike;
+    denser places of real lenses are untested, and --set shortcut.max_auc=0.65 moves the limit.
 
     The classifier is scikit-learn's HistGradientBoostingClassifier (60 trees of depth 3), cross-validated in five folds
     of HEALPix pixels. The core test uses mean and standard deviation in five rings within 10 px in each band; only

@@ -43,7 +43,9 @@ def show(checks: Sequence[Check], survey: Survey = LS_DR10) -> None:
         console.print(f"FAILED {check.gate}: {check.check}", style="bold red")
         for line in _why(check):
             console.print(f"  {line}")
-    counts = [f"{len(passed)} passed", f"{len(failed) or 'none'} failed"]
+    untold = sum(not check.told for check in passed)
+    counts = [f"{len(passed)} passed" + (f" ({untold} of them not told)" if untold else "")]
+    counts += [f"{len(failed) or 'none'} failed"]
     counts += [f"{len(reported)} reported only"] if reported else []
     console.print(f"{len(checks)} checks: {', '.join(counts)}", style="bold")
 

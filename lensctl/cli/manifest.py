@@ -8,7 +8,8 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import TABLES, command
-from lensctl.cli.options import Format, Output, Overwrite, Root, Survey
+from lensctl.cli.options import Format, MaxEmpty, Output, Overwrite, Root, Survey
+from lensctl.rules.acceptance import MAX_EMPTY
 
 
 @command("manifest", TABLES)
@@ -22,6 +23,7 @@ def manifest(
             "--keep-unstratified", help="Keep positives without negatives of their type and bin of exposures."
         ),
     ] = False,
+    max_empty: MaxEmpty = MAX_EMPTY,
     survey: Survey = None,
     root: Root = None,
     format: Format = None,
@@ -29,8 +31,9 @@ def manifest(
 ) -> None:
     r"""Join positives, negatives and cutouts into a manifest.
 
-    STORE is a cutout store or a folder of .npz files. If two cutouts of different splits overlap, the negative is left
-    out; so are positives of a stratum without negatives. Both are counted.
+    STORE is a cutout store or a folder of .npz files; --max-empty is for the latter, a store has judged its cutouts.
+    Left out, and counted: of two cutouts of different splits that overlap, the negative; of rows within 1 arcsec of
+    each other, all but a lens or else the first in the sampling order; positives of a stratum without negatives.
 
     Example: lensctl manifest manifest.parquet \
         --positives positives.parquet positives.zarr --negatives negatives.parquet negatives.zarr
@@ -43,6 +46,7 @@ def manifest(
             positives=positives,
             negatives=negatives,
             keep_unstratified=keep_unstratified,
+            max_empty=max_empty,
             survey=survey,
             root=root,
             format=format,

@@ -31,6 +31,16 @@ CheckPixels = Annotated[
         "--check-pixels/--no-check-pixels", help="Compare pixels with the SHA-256 recorded when they were made."
     ),
 ]
+MaxEmpty = Annotated[
+    float,
+    typer.Option(
+        "--max-empty",
+        min=0,
+        max=1,
+        help="Maximum fraction of pixels that are exactly 0 or NaN, in any band of the central 64 px of 101 (the same "
+        "fraction of larger sizes); a cutout with more is half_empty, and not used.",
+    ),
+]
 Root = Annotated[
     Path | None,
     typer.Option(

@@ -8,7 +8,8 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import PIXELS, command
-from lensctl.cli.options import Overwrite, Survey, Workers
+from lensctl.cli.options import MaxEmpty, Overwrite, Survey, Workers
+from lensctl.rules.acceptance import MAX_EMPTY
 
 
 @command("pack", PIXELS)
@@ -18,6 +19,7 @@ def pack(
     survey: Survey = None,
     shard_rows: Annotated[int, typer.Option(min=1, help="Cutouts per file of the store.")] = 1024,
     codec: Annotated[str, typer.Option(help="Compression: none, lz4 or zstd.")] = "none",
+    max_empty: MaxEmpty = MAX_EMPTY,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -38,6 +40,7 @@ def pack(
             survey=survey,
             shard_rows=shard_rows,
             codec=codec,
+            max_empty=max_empty,
             workers=workers,
             overwrite=overwrite,
             report=report,

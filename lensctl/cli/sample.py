@@ -9,6 +9,7 @@ import typer
 from lensctl.cli import report
 from lensctl.cli.command import TABLES, command
 from lensctl.cli.options import Format, Lenses, Output, Overwrite, Seed, Survey
+from lensctl.rules.sampling_rule import SEED
 
 
 @command("sample", TABLES)
@@ -24,7 +25,7 @@ def sample(
         str | None,
         typer.Option("--strata", metavar="FILE", help="Also write the table of strata here.", show_default=False),
     ] = None,
-    seed: Seed = 42,
+    seed: Seed = SEED,
     negatives_per_positive: Annotated[int, typer.Option(min=1, help="Negatives per positive in each stratum.")] = 100,
     target_negative_count: Annotated[
         int, typer.Option(min=1, help="Maximum total rows; targets are scaled down to it.")

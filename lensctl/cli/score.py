@@ -22,7 +22,7 @@ def score(
     tta: Annotated[
         bool, typer.Option("--tta", help="Test-time augmentation: average over 8 rotations and flips.")
     ] = False,
-    batch_size: Annotated[int, typer.Option(min=1, help="Cutouts per batch; does not affect the result.")] = 256,
+    batch_size: Annotated[int, typer.Option(min=1, help="Cutouts read together; does not affect the result.")] = 256,
     check_pixels: CheckPixels = True,
     device: Device = "auto",
     threads: Threads = None,

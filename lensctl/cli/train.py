@@ -13,7 +13,7 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
-from lensctl.cli.compute import Device, Threads, set_openmp_wait_policy
+from lensctl.cli.compute import Device, RecordedThreads, set_openmp_wait_policy
 from lensctl.cli.epochs import training_display
 from lensctl.cli.options import Format, Overwrite, Root, Seed, Survey
 
@@ -82,6 +82,14 @@ def train(
             metavar="K/N", help="Test on fold K of N; folds are sets of HEALPix pixels.", rich_help_panel=DATA
         ),
     ] = None,
+    calibrate_share: Annotated[
+        float,
+        typer.Option(
+            help="Share of val's pixels kept out of early stopping, for thresholds and calibration, where val has 100 "
+            "lenses or more.",
+            rich_help_panel=DATA,
+        ),
+    ] = 0.5,
     without_ref: Annotated[
         list[str],
         typer.Option(metavar="REF", help="Discovery catalogue to exclude; repeat for several.", rich_help_panel=DATA),
@@ -98,7 +106,7 @@ def train(
         float, typer.Option(help="Maximum Gaussian blur sigma, pixels.", rich_help_panel=AUGMENTATION)
     ] = 0.5,
     device: Device = "auto",
-    threads: Threads = None,
+    threads: RecordedThreads = 2,
     amp: Annotated[
         bool,
         typer.Option(help="Mixed precision on GPUs: bfloat16 if supported, else float16.", rich_help_panel=MACHINE),

@@ -19,6 +19,7 @@ from lensctl.io.provenance.steps import Chain, Step, chain_of, common_survey, ex
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import refuse_same
 from lensctl.io.tables.files import read_table
+from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.errors import InputError, LensctlError
 from lensctl.rules.quality import OK
 from lensctl.rules.survey import Survey
@@ -42,6 +43,7 @@ def cutout(
     tries: int = 6,
     patience: float = 300.0,
     max_failed: float = 0.01,
+    max_empty: float = MAX_EMPTY,
     allow_release: bool = False,
     shard_rows: int = 1024,
     codec: str = "none",
@@ -64,7 +66,7 @@ def cutout(
         Objects with galaxy_id, ra, dec (`-` is stdin), and the store to write: a folder or `s3://`.
     source : str, optional
         A name of `io.imaging.sources.SOURCES`; default coadd where `root` is given, else viewer.
-    root, url, layer, pixscale, connections, rate, timeout, tries, patience, allow_release, workers
+    root, url, layer, pixscale, connections, rate, timeout, tries, patience, allow_release, workers, max_empty
         Of the source: see `SourceOptions`.
     planes : str
         Additional planes of coadds, joined by commas: invvar, maskbits, psfsize.
@@ -126,10 +128,11 @@ def cutout(
         patience,
         allow_release,
         workers,
+        max_empty,
     )
     opened = open_source(name, options, layout, of)
     parameters: dict[str, Any] = {"source": name, "size": side, "bands": list(layout.bands), "layer": layer}
-    parameters |= {**opened.parameters, "shard_rows": shard_rows, "codec": codec}
+    parameters |= {**opened.parameters, "shard_rows": shard_rows, "codec": codec, "max_empty": max_empty}
     inputs = (step_input("table", table, digests.of_table(objects), chain), *opened.inputs)
     whole = extend(Step("cutout", parameters, inputs, survey=of), chain, *opened.chains)
     if dry_run:

@@ -3,29 +3,36 @@
 Blocks of `metrics.json`:
 
 schema, mock, note
-    "lensctl.evaluation/1"; whether the data are a mock survey, and a note saying so.
+    "lensctl.evaluation/2"; whether the data are a mock survey, and a note saying so.
+judged
+    "split test", or "all rows" of an outside labelled set.
 inputs
     scores_digest, manifest_digest and model_digest, which are also at the top level.
 rows
     Counts by split: lenses by tier, non-lenses by pool, rows without a score.
 headline
-    tier_a_recall, tier_a_auc, contaminant_fpr (the worst category at p = 0.5; worst_category), fpr_by_category, fpr,
-    ece_equal_width, ece_equal_mass, ece_positive (of uncalibrated p), val_auc, test_auc; each has value, low, high, n,
-    events, few: low and high are a 95% interval, events what was counted, few whether they are fewer than ten; value
-    is null where undefined. nan_scores (int) and collapsed (bool).
+    tier_a_recall, tier_a_auc, contaminant_fpr (the worst category at p = 0.5, with an interval of all categories at
+    once; worst_category), fpr_by_category, fpr, ece_equal_width, ece_equal_mass, ece_positive (of uncalibrated p),
+    val_auc, test_auc; each has value, low, high, n, events, few, interval, why, text: low and high are a 95% interval,
+    `interval` its kind, events what was counted, few whether they or the others are fewer than ten, `why` why there is
+    no value or no interval, `text` what is known where nothing was counted. An ECE has no interval but a floor (median
+    and p95 of what a calibrated model would show) and its excess over it. nan_scores (int) and collapsed (bool).
 levels
-    For mvp and publication: passed, and rows {criterion, value, low, high, n, few, limit, passed,
-    limit_inside_interval}; passed is null where a row has no limit.
+    For mvp and publication: verdict ("reached", "not told" or "missed"), and rows {criterion, value, low, high, n, few,
+    why, text, limit, verdict}; the verdict is empty where a row has no limit.
 thresholds
-    split, and points: name, target_fpr, logit, p, val {recall, fpr}, test {recall, tier_a_recall, fpr}.
+    split, and points: name, target_fpr, logit, p, text, val and test {recall, tier_a_recall, fpr}. A target that the
+    validation rows do not resolve has no logit, and the threshold above all non-lenses is given. val is null where the
+    thresholds were given.
 at_p_half
     Recall by tier and false positive rate by pool on test.
 calibration
     kind, slope, bias, fitted_on, and on test the errors before and after.
 ranking
-    For each split: auc, recall_at_fpr, tpr0, tpr10, purity_at_completeness, recall_at_precision.
+    For each split: auc, recall_at_fpr, tpr0, tpr10, purity_at_completeness, recall_at_precision. A recall at a rate at
+    which less than one false positive is expected has no value.
 generalisation
-    val_minus_test and train_minus_test: differences of AUC.
+    val_minus_test and train_minus_test: differences of AUC, null values where a split is missing.
 against
     With --against: the result of `against.compare`; else null.
 grades
@@ -66,34 +73,40 @@ from lensctl.evaluate import (
 from lensctl.evaluate import scored as scored_rows
 from lensctl.evaluate.scored import Scored
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import stamp, to_list
+from lensctl.io.provenance.steps import chain_of, stamp, to_list
 from lensctl.rules.acceptance import COLLAPSED_BELOW
-from lensctl.rules.split import SPLITS
+from lensctl.rules.split import CALIBRATE, ROLE, SPLITS
 from lensctl.stats import metrics
 from lensctl.stats import thresholds as operating_points
-from lensctl.stats.intervals import ROUNDS
+from lensctl.stats.intervals import ROUNDS, Estimate
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lensctl.evaluate.against import Other
+    from lensctl.evaluate.given_thresholds import Given
     from lensctl.evaluate.grades import Grades
     from lensctl.rules.survey import Survey
     from lensctl.stats.calibration import Scaling
 
-SCHEMA = "lensctl.evaluation/1"
+SCHEMA = "lensctl.evaluation/2"
 MOCK_NOTE = "These data are a mock survey: the metrics show that the pipeline works, and say nothing about the sky."
 
 
 @dataclass(frozen=True)
 class Choices:
-    """Options: bootstrap rounds and seed, kind of calibration, length of the candidate list, prevalence on the sky."""
+    """Options: bootstrap rounds and seed, kind of calibration, length of the candidate list, prevalence on the sky.
+
+    `headline` is the figure that a comparison was made for; `all_rows` judges every row, whatever its split.
+    """
 
     rounds: int = ROUNDS
     seed: int = 42
     calibration: str = "platt"
     top: int = 100
     prevalence: float | None = None
+    headline: str = against.HEADLINE
+    all_rows: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -124,6 +137,7 @@ def evaluation_of(
     survey: Survey | str | None = None,
     other: Other | None = None,
     graded: Grades | None = None,
+    given: Given | None = None,
 ) -> Evaluation:
     """Evaluate a table made by `lensctl score`.
 
@@ -142,32 +156,44 @@ def evaluation_of(
         Another evaluation to compare with.
     graded : Grades, optional
         Visual grades.
+    given : Given, optional
+        Thresholds and calibration of the same model, in place of those of split=val. Needed with `all_rows`.
 
     Raises
     ------
     InputError
-        Scores that `scored.read_scores` rejects, rows that differ from the scored manifest, an invalid prevalence, or
-        another evaluation or grades without common galaxies.
+        Scores that `scored.read_scores` rejects, rows that differ from the scored manifest, an invalid prevalence,
+        thresholds of another model, or another evaluation or grades without common galaxies.
     """
     import pyarrow as pa
 
-    scored = scored_rows.read_scores(scores, name, survey=survey)
+    if choices.prevalence is not None:
+        prevalence.refuse(choices.prevalence)
+    needed = () if choices.all_rows else ("val", "test") if given is None else ("test",)
+    scored = scored_rows.read_scores(scores, name, splits=needed, survey=survey, all_rows=choices.all_rows)
     origin.refuse_other_rows(scores, name)
     parts = {split: scored.of(split) for split in SPLITS if (scored.split == split).any()}
-    val, test = parts["val"], parts["test"]
-    extra_inputs = [given for given in (other, graded) if given is not None]
+    val, test = None if given is not None else _for_thresholds(parts["val"]), parts["test"]
+    extra_inputs = [extra for extra in (other, graded, given) if extra is not None]
     chain = origin.extended(scores, name, choices.as_dict(), extra_inputs, scored.survey)
 
     def auc(part: Scored) -> dict[str, Any]:
         return ranking.auc(part, choices.rounds, choices.seed).as_dict()
 
     ranks = {split: ranking.figures(part, choices.rounds, choices.seed) for split, part in parts.items()}
-    chosen = operating_points.choose(val.is_lens, val.logit)
-    scaling = calibrating.fit(val, choices.calibration)
+    if given is not None:
+        given.refuse_other_model(chain_of(scores, name), name)
+        if choices.all_rows:
+            given.refuse_training_rows(chain_of(scores, name), name)
+        chosen, scaling = given.chosen, given.scaling
+    else:
+        assert val is not None
+        chosen = operating_points.choose(val.is_lens, val.logit)
+        scaling = calibrating.fit(val, choices.calibration)
     raw = calibrating.errors(test, test.p, choices.rounds, choices.seed)
     after = None if scaling is None else calibrating.errors(test, scaling.p(test.logit), choices.rounds, choices.seed)
     rates = operating_point.fpr_by_category(test)
-    worst_category, worst = operating_point.worst(rates)
+    worst_category, worst = operating_point.worst_category(test)
     headline = {
         "tier_a_recall": operating_point.recall(test, "A").as_dict(),
         "tier_a_auc": auc(ranking.tier_a(test)),
@@ -177,14 +203,14 @@ def evaluation_of(
         **{f"ece_{kind}": error.as_dict() for kind, error in raw.items()},
         "nan_scores": 0,  # rejected by read_scores()
         "collapsed": bool(np.std(test.logit) < COLLAPSED_BELOW),
-        "val_auc": ranks["val"]["auc"],
+        "val_auc": ranks["val"]["auc"] if "val" in ranks else Estimate(None, why="no rows of val").as_dict(),
         "test_auc": ranks["test"]["auc"],
     }
     key = summary_metrics.of(test, ranks["test"], headline["tier_a_auc"])
     galleries = {f"top {choices.top}": listings.ranked(test, choices.top), **listings.mistakes(test, choices.top)}
     verdicts = verdict.verdicts(headline)
-    named_tables = tables.collect(parts, chosen, scaling, verdicts, galleries, choices.prevalence)
-    compared = None if other is None else against.compare(test, other, choices.rounds, choices.seed)
+    named_tables = tables.collect(parts, val, chosen, scaling, verdicts, galleries, choices.prevalence)
+    compared = None if other is None else against.compare(test, other, choices.rounds, choices.seed, choices.headline)
     if compared is not None:
         named_tables["against"] = pa.Table.from_pylist(compared["figures"])
     regraded = None if graded is None else grades.figures(scored, test, graded, key, choices.rounds, choices.seed)
@@ -200,11 +226,17 @@ def evaluation_of(
         "rows": _counts(scored, parts),
         "headline": headline,
         "levels": verdicts,
-        "thresholds": {"split": "val", "points": operating_point.thresholds(chosen, test)},
+        "judged": "all rows" if choices.all_rows else "split test",
+        "thresholds": {
+            "split": "val",
+            "role": None if val is None else _role_of(val),
+            "given_by": None if given is None else given.source.name,
+            "points": operating_point.thresholds(chosen, val, test),
+        },
         "at_p_half": operating_point.at_p_half(test),
         "calibration": {
             "fitted_on": "val",
-            "kind": choices.calibration,
+            "kind": choices.calibration if scaling is None else scaling.kind,
             "slope": None if scaling is None else scaling.slope,
             "bias": None if scaling is None else scaling.bias,
             "test_before": calibrating.as_dict(raw),
@@ -228,6 +260,16 @@ def evaluation_of(
     return Evaluation(result, stamped, test, scaling, galleries, graded.of if graded else {})
 
 
+def _for_thresholds(val: Scored) -> Scored:
+    """The rows of val that early stopping did not see, where the model kept such; else all."""
+    kept = val.text(ROLE) == CALIBRATE
+    return val.where(kept) if kept.any() else val
+
+
+def _role_of(val: Scored) -> str:
+    return CALIBRATE if (val.text(ROLE) == CALIBRATE).any() else "val"
+
+
 def _counts(scored: Scored, parts: dict[str, Scored]) -> dict[str, Any]:
     return {
         split: {
@@ -241,10 +283,11 @@ def _counts(scored: Scored, parts: dict[str, Scored]) -> dict[str, Any]:
 
 
 def _generalisation(headline: dict[str, Any], ranks: dict[str, Any]) -> dict[str, Any]:
-    found = {"val_minus_test": verdict.generalisation(headline)}
-    if "train" in ranks:
-        found["train_minus_test"] = verdict.generalisation({**headline, "val_auc": ranks["train"]["auc"]})
-    return found
+    of_train = ranks["train"]["auc"] if "train" in ranks else None
+    return {
+        "val_minus_test": verdict.generalisation(headline),
+        "train_minus_test": verdict.generalisation({**headline, "val_auc": of_train}),
+    }
 
 
 def _ensemble(test: Scored) -> dict[str, Any] | None:

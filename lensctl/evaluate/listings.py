@@ -9,7 +9,9 @@ import numpy as np
 from lensctl.evaluate.operating_point import share_taken
 from lensctl.evaluate.scored import Scored
 from lensctl.rules.strata import NOBS_BINS
-from lensctl.stats.intervals import Estimate, delong
+from lensctl.stats.auc import auc_within
+from lensctl.stats.few_lenses import are_few, auc_of_few
+from lensctl.stats.intervals import Estimate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,13 +74,18 @@ def by_stratum(test: Scored) -> list[dict[str, Any]]:
 
 
 def _auc(part: Scored) -> Estimate:
-    estimate = delong(part.is_lens, part.logit)
-    return estimate if estimate.events > 1 else Estimate(None, n=estimate.n)
+    """AUC of a group: with the score interval of few lenses, else with DeLong's over pixels."""
+    if min(part.is_lens.sum(), (~part.is_lens).sum()) < 2:
+        return Estimate(None, n=len(part))
+    if are_few(part.is_lens, part.pixel):
+        return auc_of_few(part.is_lens, part.logit, part.pixel)
+    return auc_within(part.logit, part.is_lens, np.zeros(len(part), np.int64), part.pixel)
 
 
 def _named(name: str, metric: Estimate) -> dict[str, Any]:
     few = metric.few if metric.value is not None else None
-    return {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high, f"{name}_few": few}
+    ends = {f"{name}_low": metric.low, f"{name}_high": metric.high, f"{name}_few": few}
+    return {name: metric.value, **ends, f"{name}_why": metric.why}
 
 
 def _in_order(names: set[str], survey: Survey) -> list[str]:

@@ -6,13 +6,14 @@ from typing import Any
 
 from lensctl.evaluate.scored import Scored
 from lensctl.rules.acceptance import P_OPERATING
-from lensctl.stats.intervals import FEW, Estimate, wilson
+from lensctl.stats.intervals import Estimate
+from lensctl.stats.shares import share_of_rows, worst_of
 from lensctl.stats.thresholds import Threshold
 
 
 def share_taken(part: Scored, logit: float = 0.0) -> Estimate:
-    """Fraction of rows at or above a threshold, with Wilson's interval."""
-    return wilson(int((part.logit >= logit).sum()), len(part))
+    """Fraction of rows at or above a threshold, with an interval that knows their pixels."""
+    return share_of_rows(part.logit >= logit, part.pixel)
 
 
 def recall(part: Scored, tier: str | None = None, logit: float = 0.0) -> Estimate:
@@ -31,32 +32,35 @@ def fpr_by_category(part: Scored) -> dict[str, Estimate]:
     return {name: share_taken(part.where(part.category == name)) for name in part.survey.confusers}
 
 
-def worst(rates: dict[str, Estimate]) -> tuple[str | None, Estimate]:
-    """The category with the highest rate, among those with ten or more galaxies if there are any."""
-    known = {name: rate for name, rate in rates.items() if rate.value is not None}
-    large = {name: rate for name, rate in known.items() if rate.n >= FEW} or known
-    if not large:
-        return None, Estimate(None)
-    name = max(large, key=lambda name: (large[name].value or 0.0, large[name].n))
-    return name, large[name]
+def worst_category(part: Scored) -> tuple[str | None, Estimate]:
+    """The category with the highest rate, with the simultaneous interval of the highest of all rates."""
+    return worst_of(
+        {
+            name: (part.logit[part.category == name] >= 0, part.pixel[part.category == name])
+            for name in part.survey.confusers
+        }
+    )
 
 
-def thresholds(chosen: tuple[Threshold, ...], test: Scored) -> list[dict[str, Any]]:
-    """Thresholds chosen on validation, with recall and FPR on validation and test."""
+def thresholds(chosen: tuple[Threshold, ...], val: Scored | None, test: Scored) -> list[dict[str, Any]]:
+    """Thresholds with recall and FPR on test, and on the validation rows that they were chosen from, if at hand."""
     rows = []
     for threshold in chosen:
         own = {"name": threshold.name, "target_fpr": threshold.target_fpr, "logit": threshold.logit, "p": threshold.p}
-        val = {
-            "recall": wilson(threshold.found, threshold.lenses).as_dict(),
-            "fpr": wilson(threshold.false, threshold.others).as_dict(),
-        }
-        on_test = {
-            "recall": recall(test, logit=threshold.logit).as_dict(),
-            "tier_a_recall": recall(test, "A", threshold.logit).as_dict(),
-            "fpr": fpr(test, threshold.logit).as_dict(),
-        }
-        rows.append({**own, "val": val, "test": on_test})
+        parts = {"val": None if val is None else _at(threshold, val), "test": _at(threshold, test)}
+        rows.append({**own, "text": threshold.text, **parts})
     return rows
+
+
+def _at(threshold: Threshold, part: Scored) -> dict[str, Any]:
+    if threshold.logit is None:
+        nothing = Estimate(None, why=threshold.text).as_dict()
+        return {"recall": nothing, "tier_a_recall": nothing, "fpr": nothing}
+    return {
+        "recall": recall(part, logit=threshold.logit).as_dict(),
+        "tier_a_recall": recall(part, "A", threshold.logit).as_dict(),
+        "fpr": fpr(part, threshold.logit).as_dict(),
+    }
 
 
 def at_p_half(part: Scored) -> dict[str, Any]:

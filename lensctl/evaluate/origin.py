@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, extend, step_input
 from lensctl.rules.errors import InputError
+from lensctl.rules.split import ROLE
 from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def refuse_other_rows(scores: pa.Table, name: str) -> None:
     manifest = score_step.input("manifest") if score_step else None
     if manifest is None or any(step.command == "train" and step.parameters.get("fold") for step in chain):
         return
-    added = [column for column in scores.column_names if re.fullmatch(r"logit(_\d+)?|p", column)]
+    added = [column for column in scores.column_names if re.fullmatch(rf"logit(_\d+)?|p|{ROLE}", column)]
     if digests.of_table(scores.drop_columns(added)) != manifest.digest:
         raise InputError(
             f"{name}: labels, splits or other columns differ from the scored manifest, {manifest.name}",

@@ -9,23 +9,35 @@ import numpy as np
 from lensctl.evaluate import calibrating, ranking
 from lensctl.evaluate.scored import Scored
 from lensctl.rules.errors import InputError
-from lensctl.stats.intervals import Estimate, Resampling, percentile_interval, wilson
+from lensctl.stats.intervals import Estimate
+from lensctl.stats.shares import purity_at, share_of_rows, weighted_share
 from lensctl.stats.thresholds import Threshold
 
 
+def refuse(prevalence: float) -> None:
+    """Raise InputError for a prevalence that is none."""
+    if not 0 < prevalence < 1:
+        raise InputError(f"--prevalence {prevalence:g} is not between 0 and 1", "one lens in 10,000 galaxies is 1e-4")
+
+
 def figures(
-    val: Scored, test: Scored, chosen: tuple[Threshold, ...], prevalence: float, kind: str, rounds: int, seed: int
+    val: Scored | None,
+    test: Scored,
+    chosen: tuple[Threshold, ...],
+    prevalence: float,
+    kind: str,
+    rounds: int,
+    seed: int,
 ) -> dict[str, Any]:
     """False positive rate, purity and calibration, as sampled and on a sky with the given prevalence of lenses.
 
-    Calibration is fitted on validation with sampling weights and shifted to the prevalence by Bayes' rule.
+    Calibration is fitted on validation, where there is one, with sampling weights and shifted to the prevalence by
+    Bayes' rule.
     """
-    if not 0 < prevalence < 1:
-        raise InputError(f"--prevalence {prevalence:g} is not between 0 and 1", "one lens in 10,000 galaxies is 1e-4")
-    rows = _at_thresholds(test, chosen, prevalence, rounds, seed)
-    scaling = calibrating.fit(val, kind, val.weight)
+    refuse(prevalence)
+    scaling = None if val is None else calibrating.fit(val, kind, val.weight)
     calibrated: dict[str, Any] | None = None
-    if scaling is not None:
+    if scaling is not None and val is not None:
         prior = float(val.weight[val.is_lens].sum() / val.weight.sum())
         moved = scaling.moved(prior, prevalence)
         weight = _sky_weight(test, prevalence)
@@ -40,12 +52,17 @@ def figures(
     return {
         "prevalence": prevalence,
         "weighted": "sampling_weight" in test.table.column_names,
-        "at_thresholds": rows,
-        "purity_at_completeness": ranking.purity_at_completeness(
-            test, Resampling(test.pixel, rounds, seed), prevalence
-        ),
+        "sampling_ratio": sampling_ratio(test),
+        "at_thresholds": [_at_threshold(test, threshold, prevalence) for threshold in chosen],
+        "purity_at_completeness": ranking.purities(test, prevalence),
         "calibration": calibrated,
     }
+
+
+def sampling_ratio(part: Scored) -> float | None:
+    """Non-lenses per lens among the rows."""
+    lenses = int(part.is_lens.sum())
+    return (len(part) - lenses) / lenses if lenses else None
 
 
 def _sky_weight(part: Scored, prevalence: float) -> np.ndarray:
@@ -56,57 +73,19 @@ def _sky_weight(part: Scored, prevalence: float) -> np.ndarray:
     return weight
 
 
-def _at_thresholds(
-    test: Scored, chosen: tuple[Threshold, ...], prevalence: float, rounds: int, seed: int
-) -> list[dict[str, Any]]:
-    """False positive rate and purity at each threshold, raw and weighted, with bootstrap intervals over pixels."""
-    negatives, lenses = ~test.is_lens, test.is_lens
-    taken = [test.logit >= threshold.logit for threshold in chosen]
-    columns = [test.weight * negatives, lenses * 1.0]
-    columns += [test.weight * negatives * mask for mask in taken] + [lenses * mask * 1.0 for mask in taken]
-    values = np.stack(columns, axis=1)
-    samples = Resampling(test.pixel, rounds, seed).sums(values)
-    rows = []
-    for k, (threshold, mask) in enumerate(zip(chosen, taken, strict=True)):
-        false, found = int((mask & negatives).sum()), int((mask & lenses).sum())
-        both = [_rates(totals, k, len(chosen), prevalence) for totals in (values.sum(axis=0)[None, :], samples)]
-        (rate, purity), (rate_samples, purity_samples) = both
-        n = int(negatives.sum())
-        rate_range, purity_range = percentile_interval(rate_samples), percentile_interval(purity_samples)
-        if not false and n:  # the bootstrap interval would have zero width
-            high = _zero_count_limit(test.weight[negatives])
-            rate_range = (0.0, high)
-            if found:
-                recall = found / lenses.sum()
-                purity_range = (prevalence * recall / (prevalence * recall + (1 - prevalence) * high), 1.0)
-        rows.append(
-            {
-                "name": threshold.name,
-                "fpr_raw": wilson(false, n).as_dict(),
-                "fpr_weighted": Estimate(_one(rate), *rate_range, n, false).as_dict(),
-                "purity_raw": wilson(found, found + false).as_dict(),
-                "purity_at_prevalence": Estimate(
-                    _one(purity), *purity_range, found + false, min(found, false)
-                ).as_dict(),
-            }
-        )
-    return rows
-
-
-def _zero_count_limit(weight: np.ndarray) -> float:
-    """Upper end of Wilson's interval for zero events among weighted rows, by effective sample size (Kish 1965)."""
-    effective = max(1, int(weight.sum() ** 2 / (weight**2).sum()))
-    return float(wilson(0, effective).high or 0.0)
-
-
-def _rates(totals: np.ndarray, k: int, count: int, prevalence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted false positive rate and purity at a prevalence, from rows of sums; NaN where undefined."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = totals[:, 2 + k] / totals[:, 0]
-        recall = totals[:, 2 + count + k] / totals[:, 1]
-        purity = prevalence * recall / (prevalence * recall + (1 - prevalence) * rate)
-    return rate, purity
-
-
-def _one(values: np.ndarray) -> float | None:
-    return float(values[0]) if np.isfinite(values[0]) else None
+def _at_threshold(test: Scored, threshold: Threshold, prevalence: float) -> dict[str, Any]:
+    """False positive rate and purity at a threshold, raw and weighted."""
+    if threshold.logit is None:
+        nothing = Estimate(None, why=threshold.text).as_dict()
+        names = ("fpr_raw", "fpr_weighted", "purity_raw", "purity_at_prevalence")
+        return {"name": threshold.name, **dict.fromkeys(names, nothing)}
+    taken, lens = test.logit >= threshold.logit, test.is_lens
+    recall = share_of_rows(taken[lens], test.pixel[lens])
+    rate = weighted_share(taken[~lens], test.weight[~lens], test.pixel[~lens])
+    return {
+        "name": threshold.name,
+        "fpr_raw": share_of_rows(taken[~lens], test.pixel[~lens]).as_dict(),
+        "fpr_weighted": rate.as_dict(),
+        "purity_raw": share_of_rows(lens[taken], test.pixel[taken]).as_dict(),
+        "purity_at_prevalence": purity_at(prevalence, recall, rate).as_dict(),
+    }

@@ -145,10 +145,13 @@ def read_scores(
     where: str = "scores",
     splits: Sequence[str] = ("val", "test"),
     survey: Survey | str | None = None,
+    *,
+    all_rows: bool = False,
 ) -> Scored:
     """Read a table written by `lensctl score`; rows without a score are counted and left out.
 
-    Each of `splits` must have at least one scored row; `survey` is that of scores whose provenance names none.
+    Each of `splits` must have at least one scored row; `survey` is that of scores whose provenance names none. With
+    `all_rows` every row counts as split test, whatever its split is, if it has any.
 
     Raises
     ------
@@ -162,6 +165,11 @@ def read_scores(
     if scores.num_rows and "label" not in scores.column_names and "logit" in scores.column_names:
         raise InputError(f"{where}: scores without labels", "score the manifest, not a store")
     survey = common_survey(survey, chain_of(scores, where))
+    if all_rows:
+        of_test = pa.array(["test"] * scores.num_rows, pa.string())
+        at = scores.schema.get_field_index("split")
+        scores = scores.append_column("split", of_test) if at < 0 else scores.set_column(at, "split", of_test)
+        splits = ("test",)
     schema.require(scores, *NEEDED, where=where)
     schema.refuse_nulls(scores, "galaxy_id", "label", "split", "tier", "healpix_128", where=where)
     schema.refuse_duplicates(scores, where=where)
@@ -203,8 +211,9 @@ def read_scores(
     for name in splits:
         if not (found.split == name).any():
             raise InputError(
-                f"{where}: no scored row has split '{name}'",
-                "thresholds come from val and metrics from test: score the whole manifest",
+                f"{where}: no scored row has split '{name}'" if not all_rows else f"{where}: no row has a score",
+                "thresholds come from val and metrics from test: score the whole manifest, or judge an outside set "
+                "with --all-rows --thresholds FROZEN",
             )
     return found
 

@@ -23,6 +23,7 @@ TEST_SCORES = "test_scores"
 
 def collect(
     parts: Mapping[str, Scored],
+    val: Scored | None,
     chosen: tuple[Threshold, ...],
     scaling: Scaling | None,
     verdicts: Mapping[str, Any],
@@ -31,12 +32,13 @@ def collect(
 ) -> dict[str, pa.Table]:
     """All tables by name.
 
-    levels, thresholds, strata, reliability, roc, purity_completeness, top, mistakes, val_scores, test_scores; with a
-    prevalence also purity_completeness_sky.
+    levels, thresholds, strata, reliability, roc, purity_completeness, top, mistakes, test_scores; val_scores, of the
+    rows that thresholds were chosen on, or of all of val where they were given; with a prevalence also
+    purity_completeness_sky.
     """
     import pyarrow as pa
 
-    val, test = parts["val"], parts["test"]
+    test = parts["test"]
     (_, top), *mistakes = galleries.items()
     found = {
         "levels": pa.Table.from_pylist(
@@ -46,7 +48,7 @@ def collect(
                 for row in judged["rows"]
             ]
         ),
-        "thresholds": pa.Table.from_pylist([vars(threshold) for threshold in chosen]),
+        "thresholds": pa.Table.from_pylist([{**vars(threshold), "text": threshold.text} for threshold in chosen]),
         "strata": pa.Table.from_pylist(listings.by_stratum(test)),
         "reliability": pa.Table.from_pylist(_diagrams(test, scaling)),
         "roc": pa.concat_tables([_with_text(ranking.roc_points(p), "split", split) for split, p in parts.items()]),
@@ -54,10 +56,12 @@ def collect(
         "top": listings.as_table(top),
         "mistakes": pa.concat_tables(
             [listings.as_table(part).append_column("list", _text(name, len(part))) for name, part in mistakes]
+            or [listings.as_table(test.head(0)).append_column("list", _text("", 0))]
         ),
-        VAL_SCORES: _scores(val, ("galaxy_id", "label", "logit")),
         TEST_SCORES: _scores(test, (*NEEDED, "confuser_category")),
     }
+    if (of_val := val if val is not None else parts.get("val")) is not None:
+        found[VAL_SCORES] = _scores(of_val, ("galaxy_id", "label", "logit"))
     if prevalence is not None:
         found["purity_completeness_sky"] = pa.table(ranking.purity_points(test, prevalence))
     return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.frozen import layout
 from lensctl.frozen.lineage import FIX, lineage_of
+from lensctl.frozen.threshold_points import format_of
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import from_list
 from lensctl.io.tables.files import read_table
@@ -101,13 +102,18 @@ def _thresholds(evaluation: Path, metrics: Mapping[str, Any]) -> tuple[tuple[Thr
     split = metrics["thresholds"].get("split")
     if split != "val":
         raise InputError(f"{where}: its thresholds were chosen on split '{split}'", "evaluate with lensctl")
+    if metrics["thresholds"].get("given_by"):
+        raise InputError(
+            f"{where}: its thresholds were given by {metrics['thresholds']['given_by']}, not chosen on val",
+            "evaluate the scores of the run's manifest without --thresholds",
+        )
     path = evaluation / "tables" / f"{VAL_SCORES}.parquet"
     scores = read_table(str(path))
     if digests.of_table(scores) != metrics["tables"].get(VAL_SCORES, {}).get("digest"):
         raise InputError(f"{path}: modified since the evaluation", "evaluate again")
     label, logit = scores["label"].to_numpy(), scores["logit"].to_numpy()
     targets = [p["target_fpr"] for p in metrics["thresholds"]["points"] if p["target_fpr"] is not None]
-    chosen = thresholds.choose(label, logit, targets)
+    chosen = thresholds.choose(label, logit, targets, by_format=format_of(metrics))
     recorded = [(point["name"], point["logit"]) for point in metrics["thresholds"]["points"]]
     if recorded != [(threshold.name, threshold.logit) for threshold in chosen]:
         raise InputError(f"{where}: thresholds do not match the validation scores", "evaluate again")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.freeze.evidence import Evidence, gate_digests, gather
 from lensctl.frozen import layout, model_card, signature
-from lensctl.frozen.gate_results import as_text, missing_or_failed, read_gate_results
+from lensctl.frozen.gate_results import as_text, missing_or_failed, outdated, read_gate_results
+from lensctl.frozen.threshold_points import format_of, points_of
 from lensctl.io.cutouts.by_manifest import root_of
 from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance import digests
@@ -26,6 +27,7 @@ from lensctl.learning.networks.golden import NAME, read_golden, write_golden
 from lensctl.learning.training import trained_on
 from lensctl.learning.training.run_folder import versions
 from lensctl.learning.training.trained_on import Data
+from lensctl.rules.checks import GATE_VERSION
 from lensctl.rules.config import as_written
 from lensctl.rules.errors import InputError
 
@@ -157,12 +159,17 @@ def fill(
     ------
     InputError
         Broken provenance, an evaluation of other weights or another manifest, a manifest or cutouts that changed since
-        training, thresholds not derived from the validation split, or gates that did not pass.
+        training, thresholds not derived from the validation split, or gates of another version or that did not pass.
     """
     model = checkpoint.load_model(run)
     with as_written(f"{run} or {evaluation}", "train or evaluate again"):
         evidence = gather(run, model, evaluation)
     lines = [line for path in gates for line in read_gate_results(path)]
+    if old := outdated(lines):
+        raise InputError(
+            f"gates judge more than when these lines were written: {', '.join(old)}",
+            f"run them again: lines have gate_version {GATE_VERSION} now",
+        )
     failed = missing_or_failed(lines, gate_digests(evidence))
     if failed and not allow_failed:
         raise InputError(
@@ -176,9 +183,7 @@ def fill(
     inputs = read_golden(run / NAME)
     size = inputs.cutouts.shape[1]
     networks = predict.modules(model, predict.pick_device("cpu"))
-    judged = dataclasses.replace(
-        inputs, logits=predict.logits(networks, inputs.cutouts, predict.pick_device("cpu"), batch=len(inputs.label))
-    )
+    judged = dataclasses.replace(inputs, logits=predict.logits(networks, inputs.cutouts, predict.pick_device("cpu")))
     sources = checkpoint.member_folders(run, model.card.members)
     for source, target, network in zip(
         sources, checkpoint.member_folders(folder, model.card.members), networks, strict=True
@@ -217,7 +222,7 @@ def _write_facts(
         raise InputError(f"{evaluation}: the evaluation changed while it was frozen", "freeze again")
     write_golden(folder / layout.GOLDEN, judged)
     (folder / layout.GATES).write_text(as_text(lines), encoding="utf-8")
-    points = [vars(threshold) for threshold in evidence.chosen]
+    points = points_of(evidence.chosen, evidence.metrics)
     calibration = evidence.metrics["calibration"]
     checkpoint.write_json(
         folder / layout.THRESHOLDS,
@@ -250,6 +255,7 @@ def _write_facts(
         folder / layout.FROZEN,
         {
             **layout.CONSTANT,
+            "format": format_of(evidence.metrics),
             "model": card,
             "model_digest": model.digest,
             "manifest_digest": evidence.run["manifest_digest"],

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lensctl.rules.checks import GATE_VERSION
 from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
 
@@ -68,6 +69,12 @@ def missing_or_failed(lines: Lines, digests: Mapping[str, str]) -> list[str]:
         elif failed:
             found.append(f"{gate}: not passed ({'; '.join(failed)})")
     return found
+
+
+def outdated(lines: Lines) -> list[str]:
+    """Required gates with a line of another version than this lensctl's; it is 1 where a line names none."""
+    old = {line["gate"] for line in lines if line.get("gate_version", 1) != GATE_VERSION}
+    return [gate for gate in REQUIRED_GATES if gate in old]
 
 
 def _short(line: Mapping[str, Any]) -> str:

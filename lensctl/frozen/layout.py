@@ -26,8 +26,8 @@ NOT_IN_FROZEN = (FROZEN, SUMS)
 TOLERANCE = 1e-3
 """Maximum difference from a golden logit: rounding differs between processors and library versions."""
 
-CONSTANT = {"kind": "frozen", "format": 1, "golden_tolerance": TOLERANCE}
-"""Constant fields of frozen.json."""
+CONSTANT = {"kind": "frozen", "golden_tolerance": TOLERANCE}
+"""Constant fields of frozen.json, beside its format."""
 
 CALIBRATION = ("kind", "slope", "bias", "fitted_on")
 """Fields of the evaluation's calibration stored in thresholds.json."""

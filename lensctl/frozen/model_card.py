@@ -13,6 +13,12 @@ MOCK = (
     "> nothing about the sky: do not use it for a lens search.\n"
 )
 
+ERRORS = {
+    "ECE, bins of equal width": "ece_equal_width",
+    "ECE, bins of equal mass": "ece_equal_mass",
+    "ECE where the lenses are": "ece_positive",
+}
+
 NORMALISED = {
     "bands": "by the mean and standard deviation of each band over the training set",
     "asinh": "by asinh, in units of their own noise",
@@ -94,20 +100,24 @@ logit = finder(cutouts)  # (N, {size}, {size}, {len(model["bands"])}) float32 in
 
 ## Performance
 
-On held-out sky (split `test`), with 95% confidence intervals; * marks metrics based on fewer than ten events.
+On held-out sky (split `test`), with 95% confidence intervals; * marks metrics that rest on fewer than ten events, or on
+fewer than ten others. An excess ECE is the error above what a perfectly calibrated model would show.
 
 | metric | value | interval | n |
 |---|---|---|---|
 {_metric_table(headline)}
 
-Level mvp: {_reached(metrics, "mvp")}. Level publication: {_reached(metrics, "publication")}.
+Level mvp: {_verdict(metrics, "mvp")}. Level publication: {_verdict(metrics, "publication")}. A level is reached or
+missed where the intervals say so, and not told where they do not.
 
 ## Thresholds
 
-Chosen on validation. A galaxy is a candidate where its logit is at least the threshold.
+Chosen on validation. A galaxy is a candidate where its logit is at least the threshold. The last column is the false
+positive rate that the threshold may really have. A rate at which less than one false positive is expected on validation
+has no threshold.
 
-| threshold | logit | p | lenses found on validation | false positives on validation |
-|---|---|---|---|---|
+| threshold | logit | p | lenses found on validation | false positives on validation | FPR, 95% |
+|---|---|---|---|---|---|
 {_thresholds(thresholds)}
 
 ## Limits
@@ -166,29 +176,50 @@ def _metric_table(headline: Mapping[str, Any]) -> str:
         ("AUC, all lenses", headline["test_auc"]),
         ("false positive rate at p = 0.5", headline["fpr"]),
         *((f"false positive rate, {name}", rate) for name, rate in headline["fpr_by_category"].items()),
-        ("ECE, bins of equal width", headline["ece_equal_width"]),
-        ("ECE, bins of equal mass", headline["ece_equal_mass"]),
-        ("ECE where the lenses are", headline["ece_positive"]),
+        *(_error(name, headline[key]) for name, key in ERRORS.items()),
     ]
     return "\n".join(_metric_row(name, metric) for name, metric in rows)
 
 
+def _error(name: str, metric: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """A calibration error's excess over its floor; evaluations of 0.1.0 have none."""
+    return (f"excess {name}", metric["excess"]) if metric.get("excess") else (name, metric)
+
+
 def _metric_row(name: str, metric: Mapping[str, Any]) -> str:
+    if metric.get("text"):
+        return f"| {name} | {metric['text']} | {_interval(metric)} | {metric['n']:,} |"
     value = "–" if metric["value"] is None else f"{metric['value']:.4f}{'*' if metric['few'] else ''}"
-    interval = "–" if metric["low"] is None else f"{metric['low']:.4f} to {metric['high']:.4f}"
-    return f"| {name} | {value} | {interval} | {metric['n']:,} |"
+    return f"| {name} | {value} | {_interval(metric)} | {metric['n']:,} |"
+
+
+def _interval(metric: Mapping[str, Any]) -> str:
+    if metric["low"] is None or metric["high"] is None:
+        return str(metric.get("why") or "–")
+    return f"{metric['low']:.4f} to {metric['high']:.4f}"
 
 
 def _thresholds(thresholds: Sequence[Mapping[str, Any]]) -> str:
-    return "\n".join(
-        f"| {t['name'].replace('=', ' = ').replace('fpr', 'FPR')} | {t['logit']:.4f} | {t['p']:.4f} "
-        f"| {t['found']:,} of {t['lenses']:,} | {t['false']:,} of {t['others']:,} |"
-        for t in thresholds
-    )
+    return "\n".join(_threshold(threshold) for threshold in thresholds)
 
 
-def _reached(metrics: Mapping[str, Any], level: str) -> str:
-    return "reached" if metrics["levels"][level]["passed"] else "not reached"
+def _threshold(t: Mapping[str, Any]) -> str:
+    name = t["name"].replace("=", " = ").replace("fpr", "FPR")
+    if t["logit"] is None:
+        return f"| {name} | – | – | – | – | {t['text']} |"
+    low, high = t.get("fpr_low"), t.get("fpr_high")
+    interval = "" if low is None or high is None else f"{low:.5f} to {high:.5f}"
+    rate = "; ".join(filter(None, (t.get("text"), interval))) or "–"
+    counts = f"{t['found']:,} of {t['lenses']:,} | {t['false']:,} of {t['others']:,}"
+    return f"| {name} | {t['logit']:.4f} | {t['p']:.4f} | {counts} | {rate} |"
+
+
+def _verdict(metrics: Mapping[str, Any], level: str) -> str:
+    """The word of a level; evaluations of 0.1.0 said only whether its values met the limits."""
+    judged = metrics["levels"][level]
+    if "verdict" in judged:
+        return str(judged["verdict"])
+    return "its values meet the limits" if judged["passed"] else "its values do not meet the limits"
 
 
 def _allowed(allowed: Mapping[str, Any]) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lensctl.io.cutouts.listing import SIDE
+from lensctl.gates.classes import NAMES
+from lensctl.io.cutouts.listing import SIDE, SIDES
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of, common_survey, from_list
 from lensctl.io.storage.s3 import is_s3
@@ -101,11 +102,21 @@ class Inputs:
         return common_survey(self._survey, *(self._chain(place) for place in range(len(self.paths))))
 
     @cached_property
-    def cutout_arcsec(self) -> float | None:
-        """Side of the largest cutout of the manifests given, as they recorded it; None if none did."""
-        steps = (step for place in range(len(self.paths)) for step in self._chain(place))
-        sides = (step.parameters.get(SIDE) for step in steps if step.command == "manifest")
-        return max((side for side in sides if isinstance(side, float)), default=None)
+    def cutout_arcsec(self) -> Mapping[int, float]:
+        """Side of the largest cutout of positives (1) and negatives (0), as the manifests given recorded it.
+
+        Empty if none did; earlier versions recorded one side for both.
+        """
+        found: dict[int, float] = {}
+        for step in (step for place in range(len(self.paths)) for step in self._chain(place)):
+            if step.command != "manifest":
+                continue
+            by_class = step.parameters.get(SIDES)
+            for label, name in NAMES.items():
+                side = by_class.get(name) if isinstance(by_class, Mapping) else step.parameters.get(SIDE)
+                if isinstance(side, float):
+                    found[label] = max(side, found.get(label, 0.0))
+        return found
 
     def _chain(self, place: int) -> Chain:
         """Provenance of an input; empty if it has none or cannot be read, which the gate reports."""

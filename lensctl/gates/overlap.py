@@ -56,6 +56,33 @@ def overlap(inputs: Inputs, limits: Settings) -> Iterator[Check]:
         for negative, k in zip(near[: checks.OFFENDERS_SHOWN], first[: checks.OFFENDERS_SHOWN], strict=True)
     ]
     yield checks.none(GATE, f"no negative within {limits.radius_arcsec:g} arcsec of a positive", shown, n, len(near))
+    if len(inputs.tables) == 1:
+        yield _shared_sky(positives, negatives, inputs)
+
+
+def _shared_sky(positives: pa.Table, negatives: pa.Table, inputs: Inputs) -> Check:
+    """Check that no cutout of a negative overlaps a positive's of another split, each of the size of its class.
+
+    Sizes are those that the manifest recorded, else the survey's. Before there is a manifest this is not checked:
+    making one leaves such negatives out.
+    """
+    schema.require(inputs.manifest, "split", where=inputs.path)
+    own, other = (inputs.cutout_arcsec.get(label, inputs.survey.cutout_arcsec) for label in (POSITIVE, NEGATIVE))
+    (ra1, dec1), (ra2, dec2) = ((numbers(table, "ra"), numbers(table, "dec")) for table in (positives, negatives))
+    touching = np.sqrt(2.0) * 1.01 * (own + other) / 2  # at a corner
+    i, j, _ = geometry.pairs_within(ra1, dec1, ra2, dec2, touching)
+    shared = geometry.boxes_overlap(ra1[i], dec1[i], ra2[j], dec2[j], own, other)
+    split1, split2 = (texts(table, "split") for table in (positives, negatives))
+    shared &= split1[i] != split2[j]
+    wrong, first = np.unique(j[shared], return_index=True)
+    lens = i[shared][first]
+    ids1, ids2 = (texts(table, "galaxy_id") for table in (positives, negatives))
+    shown = [
+        f"{ids2[b]} ({split2[b]}) and {ids1[a]} ({split1[a]}), cutouts of {other:g} and {own:g} arcsec"
+        for a, b in zip(lens[: checks.OFFENDERS_SHOWN], wrong[: checks.OFFENDERS_SHOWN], strict=True)
+    ]
+    check = "no negative shares sky with a positive of another split"
+    return checks.none(GATE, check, shown, negatives.num_rows, len(wrong))
 
 
 def _classes(inputs: Inputs) -> tuple[pa.Table, pa.Table]:

@@ -16,6 +16,7 @@ from lensctl.gates.registry import gate, setting
 from lensctl.io.cutouts.by_manifest import Cutouts
 from lensctl.io.cutouts.store import is_store, open_store
 from lensctl.rules import checks, quality, schema
+from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.checks import Check
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
@@ -41,6 +42,9 @@ class Settings:
         LS_DR10.cutout_size_px, "side of a cutout, pixels", least=1, of=lambda survey: survey.cutout_size_px
     )
     max_failed: float = setting(0.01, "maximum fraction of cutouts marked as failed")
+    max_empty: float = setting(
+        MAX_EMPTY, "maximum fraction of exact zeros and NaN in any band of the inner pixels", least=0
+    )
     crop: int = setting(0, "side of the central square that may hold no NaN, pixels; 0: check only the centre", least=0)
 
 
@@ -57,23 +61,30 @@ class _Faults:
         kept += ids[: checks.OFFENDERS_SHOWN - len(kept)].tolist()
 
     def check(self, fault: str, n: int) -> Check:
-        return checks.none(GATE, fault, self.ids.get(fault, []), n, self.counts[fault])
+        return checks.none(GATE, fault, self.ids.get(fault, []), n, self.counts[fault], ADVICE.get(fault, ""))
 
 
-SHAPE, MISSING, CENTRE, INFINITE, CHANGED, UNKNOWN, SOMEWHERE = (
+SHAPE, MISSING, CENTRE, HALF_EMPTY, INFINITE, CHANGED, UNKNOWN, SOMEWHERE = (
     "cutouts of another shape",
     "cutouts with a missing band",
     "cutouts with NaN in the centre",
+    "cutouts that are half empty",
     "cutouts with an infinite pixel",
     "cutouts whose pixels have changed",
     "cutouts without a recorded SHA-256",
     "cutouts with NaN anywhere",
 )
 
+ADVICE = {
+    HALF_EMPTY: "they are used for training: earlier versions did not mark them; make the cutouts again, which marks "
+    "them half_empty, or allow them with --set pixels.max_empty=FRACTION"
+}
+"""What to do about a fault."""
+
 
 @gate(GATE, inputs="MANIFEST or STORE", settings=Settings)
 def pixels(inputs: Inputs, limits: Settings) -> Iterator[Check]:
-    """Every cutout used for training is complete: float32, of full size, in all bands, no NaN in the centre, unchanged.
+    """Every cutout used for training is complete: float32, of full size, in all bands, not half empty, unchanged.
 
     Rows marked as failed (cutout_ok false) are not used for training: their fraction is limited, but their pixels are
     not checked. All other cutouts are read, measured again and compared with their recorded SHA-256.
@@ -95,8 +106,8 @@ def pixels(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     if not len(rows):
         return
     shape = (limits.size, limits.size, len(inputs.survey.bands))
-    faults, nan_somewhere = _inspect(index, read, rows, shape, limits.crop)
-    for fault in (SHAPE, MISSING, CENTRE, INFINITE):
+    faults, nan_somewhere = _inspect(index, read, rows, shape, limits)
+    for fault in (SHAPE, MISSING, CENTRE, HALF_EMPTY, INFINITE):
         yield faults.check(fault, len(rows))
     if limits.crop:
         yield faults.check(_in_crop(limits.crop), len(rows))
@@ -121,7 +132,7 @@ def _open(inputs: Inputs) -> tuple[pa.Table, Callable[[Ints], Images]]:
 
 
 def _inspect(
-    index: pa.Table, read: Callable[[Ints], Images], rows: Ints, shape: tuple[int, int, int], crop: int
+    index: pa.Table, read: Callable[[Ints], Images], rows: Ints, shape: tuple[int, int, int], limits: Settings
 ) -> tuple[_Faults, int]:
     """Faults among the good rows, and the number of cutouts with NaN anywhere."""
     recorded = index.select([name for name in ("galaxy_id", "cutout_sha256") if name in index.column_names])
@@ -132,7 +143,7 @@ def _inspect(
         ids, images = texts(block_table, "galaxy_id"), read(block)
         if images.shape[1:] != shape or images.dtype != np.float32:
             return {SHAPE: ids}
-        found = {name: ids[bad] for name, bad in _pixel_faults(images, crop).items()}
+        found = {name: ids[bad] for name, bad in _pixel_faults(images, limits).items()}
         if "cutout_sha256" in block_table.column_names:
             known = texts(block_table, "cutout_sha256")
             found[UNKNOWN] = ids[known == ""]
@@ -146,21 +157,23 @@ def _inspect(
     return faults, faults.counts[SOMEWHERE]
 
 
-def _pixel_faults(images: Images, crop: int) -> dict[str, Ints]:
+def _pixel_faults(images: Images, limits: Settings) -> dict[str, Ints]:
     """Indices of the cutouts in a block with each kind of pixel fault.
 
-    Cutouts with a finite sum and nonzero pixels in the centre of every band have none; only the rest are measured.
+    Cutouts with a finite sum and no exact zero among the inner pixels have none; only the rest are measured.
     """
-    middle = quality.central(images.shape[1])
+    crop = limits.crop
+    middle, inner = quality.central(images.shape[1]), quality.inner(images.shape[1])
     with np.errstate(invalid="ignore", over="ignore"):
         finite = np.isfinite(images.reshape(len(images), -1).sum(axis=1))
-    lit = (images[:, middle, middle] != 0).any(axis=(1, 2)).all(axis=1)
+    lit = (images[:, inner, inner] != 0).reshape(len(images), -1).all(axis=1)
     suspect = np.flatnonzero(~(finite & lit))
     suspect_images = images[suspect]
-    measured = quality.measure(suspect_images, ())
+    measured = quality.measure(suspect_images, (), limits.max_empty)
     found = {
         MISSING: measured["status"] == "missing_band",
         CENTRE: np.isnan(suspect_images[:, middle, middle]).any(axis=(1, 2, 3)),
+        HALF_EMPTY: measured["status"] == "half_empty",
         INFINITE: np.isinf(suspect_images).any(axis=(1, 2, 3)),
         SOMEWHERE: measured["has_nan"].astype(bool),
     }
@@ -170,15 +183,18 @@ def _pixel_faults(images: Images, crop: int) -> dict[str, Ints]:
 
 
 def _blocks(index: pa.Table, rows: Ints) -> Iterator[Ints]:
-    """Rows to read together; .npz cutouts one by one, because shapes may differ."""
-    alone = np.zeros(index.num_rows, bool)
+    """Rows to read together, of one store; .npz cutouts one by one, because shapes may differ."""
+    import pyarrow.compute as pc
+
+    alone, store = np.zeros(index.num_rows, bool), np.zeros(index.num_rows, np.int64)
     if "cutout_path" in index.column_names:
         alone = np.asarray(index["cutout_index"].is_null().to_numpy(), bool)
+        encoded = pc.dictionary_encode(index["cutout_path"].combine_chunks())
+        store = np.asarray(pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False), np.int64)
     for start in range(0, len(rows), blocks.BLOCK_ROWS):
         block = rows[start : start + blocks.BLOCK_ROWS]
         stacked = block[~alone[block]]
-        if len(stacked):
-            yield stacked
+        yield from (stacked[store[stacked] == one] for one in np.unique(store[stacked]))
         yield from np.split(block[alone[block]], int(alone[block].sum())) if alone[block].any() else ()
 
 

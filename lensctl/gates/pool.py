@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lensctl.gates.classes import texts
 from lensctl.gates.registry import gate, setting, split_share
 from lensctl.io.tables.sql import Database
 from lensctl.rules import checks, schema, split
@@ -16,6 +17,7 @@ from lensctl.rules.checks import Check
 from lensctl.rules.derived import POOLS
 from lensctl.rules.survey import LS_DR10
 from lensctl.stats.intervals import wilson
+from lensctl.stats.pixel_shares import shares
 
 if TYPE_CHECKING:
     from lensctl.gates.inputs import Inputs
@@ -90,9 +92,15 @@ def _shares(database: Database, limits: Settings, n: int) -> Iterator[Check]:
     yield checks.share(GATE, "N2 share", wilson(pools.get("N2", 0), n), limits.n2)
     others = {name: count for name, count in pools.items() if name not in POOLS}
     yield checks.none(GATE, "the rest is N1", others, n, sum(others.values()))
-    splits = _counts(database, "split")
-    for name in split.SPLITS:
-        yield checks.share(GATE, f"{name} share", wilson(splits.get(name, 0), n), getattr(limits, name))
+    by_pixel = database.query(
+        "SELECT coalesce(TRY_CAST(healpix_128 AS BIGINT), -1) AS pixel, coalesce(split::VARCHAR, '') AS split, "
+        "count(*) AS n FROM pool GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    pixel, rows = (by_pixel[name].to_numpy() for name in ("pixel", "n"))
+    found = shares(pixel, texts(by_pixel, "split"), split.SPLITS, rows)
+    for name, estimate in found.parts.items():
+        bounds = getattr(limits, name)
+        yield checks.split_share(GATE, f"{name} share", estimate, bounds, name, found.pixels, found.effective)
 
 
 def _counts(database: Database, name: str) -> dict[str, int]:

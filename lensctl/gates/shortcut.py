@@ -120,7 +120,7 @@ class _Rows:
 
 @gate(GATE, inputs="MANIFEST", settings=Settings)
 def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
-    """Only lensing separates the classes: not noise, gaps, centring, PSF, depth, nobs or source.
+    """Only lensing separates the classes: not noise, background, gaps, centring, PSF, depth, nobs or source.
 
     Observing conditions are compared over all rows and within strata (type, bin of exposures); pixels are compared
     between each positive and negatives matched in type, both colours, and flux, PSF and exposures in the depth band;
@@ -158,6 +158,7 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     yield Check(GATE, "cutouts looked at", True, len(measured), n=len(rows.ids), note=note)
     matched = len(np.unique(positive))
     yield checks.share(GATE, "share of positives matched", wilson(matched, len(lenses)), (limits.min_matched, 1.0))
+    yield _balance(matching.balance(where, rows.kind, lenses, positive, negative), matched, survey)
 
     # from here on, row indices refer to the measured rows
     rows = rows.take(measured)
@@ -174,6 +175,16 @@ def shortcut(inputs: Inputs, limits: Settings) -> Iterator[Check]:
         yield from _nuisances(rows, values, positive, negative, survey, limits)
         yield from _physics(rows, values, positive, negative)
     yield from _core(rows, values, drawn, limits)
+
+
+def _balance(found: matching.Balance, matched: int, survey: Survey) -> Check:
+    """The largest standardised difference after matching; reported, with the others."""
+    each = ", ".join(f"{name} {d:+.2f}" for name, d in zip(matched_in(survey), found.differences, strict=True))
+    alone = ", ".join(f"{count} {kind}" for kind, count in sorted(found.unmatched.items())) or "none"
+    uses = f"a negative serves at most {found.most_uses} positives; unmatched positives: {alone}"
+    largest = max((abs(d) for d in found.differences), default=0.0)
+    note = f"{each}; {uses}"
+    return Check(GATE, "largest standardised mean difference of matched pairs", True, largest, n=matched, note=note)
 
 
 def _read(manifest: pa.Table, survey: Survey) -> _Rows:
@@ -267,8 +278,11 @@ def _excess(what: str, has: NDArray[np.bool_], rows: _Rows, stratum: Ints, limit
 def _nuisances(
     rows: _Rows, values: _Values, positive: Ints, negative: Ints, survey: Survey, limits: Settings
 ) -> Iterator[Check]:
-    """Noise and centring against matched negatives, one by one and combined; then the innermost brightness."""
-    for name in (*values.of.noise, *CENTROID):
+    """Noise, background, centring and PSF against matched negatives, one by one; all but the PSF combined.
+
+    Then the innermost brightness. Sharpness is that of the depth band, where arcs are faintest.
+    """
+    for name in (*values.of.noise, *values.of.background, *CENTROID, values.of.sharpness):
         estimate = auc_of_pairs(values.column(name), positive, negative, rows.pixel)
         yield checks.meets(GATE, f"AUC of {name}, matched", estimate, limits.auc)
 
@@ -278,7 +292,7 @@ def _nuisances(
     used = np.flatnonzero(share)
     combined = np.hstack(
         [
-            values.columns((*values.of.noise, *values.of.patterns, *CENTROID)),
+            values.columns((*values.of.noise, *values.of.background, *values.of.patterns, *CENTROID)),
             np.stack([rows.columns[name] for name in conditions(survey)], axis=1),
         ]
     )

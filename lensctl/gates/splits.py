@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.astro import geometry
-from lensctl.gates.classes import NAMES, POSITIVE, integers, labels_of, numbers, texts
+from lensctl.gates.classes import NAMES, NEGATIVE, POSITIVE, integers, labels_of, numbers, texts
 from lensctl.gates.registry import gate, setting, split_share
 from lensctl.rules import checks, schema, split
+from lensctl.rules.sampling_rule import SAME_OBJECT_ARCSEC
 from lensctl.rules.survey import LS_DR10
-from lensctl.stats.intervals import wilson
+from lensctl.stats.pixel_shares import shares_of_groups
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,10 +33,10 @@ class Settings:
     train: tuple[float, float] = split_share("train")
     val: tuple[float, float] = split_share("val")
     test: tuple[float, float] = split_share("test")
-    same_arcsec: float = setting(1.0, "objects closer than this are the same object, arcsec", least=0)
+    same_arcsec: float = setting(SAME_OBJECT_ARCSEC, "rows closer than this are the same object, arcsec", least=0)
     cutout_arcsec: float = setting(
         LS_DR10.cutout_arcsec,
-        "side of a cutout, arcsec; that of the manifest's cutouts where it is recorded",
+        "side of a cutout, arcsec; those of the manifest's positives and negatives where they are recorded",
         least=0,
         of=lambda survey: survey.cutout_arcsec,
     )
@@ -61,7 +62,10 @@ class _Rows:
 
 @gate(GATE, inputs="MANIFEST or TABLE...", settings=Settings)
 def splits(inputs: Inputs, limits: Settings) -> Iterator[Check]:
-    """The split rule is followed, split fractions are within limits, and no object or sky area is in two splits.
+    """The split rule is followed, split fractions are within limits, no object is there twice, no sky in two splits.
+
+    Fractions are judged by an interval over HEALPix pixels, because the rule deals out whole pixels. With fewer than 12
+    (in effect) they are judged by their value.
 
     Rows with a failed cutout are checked too. Pixels are recomputed from ra and dec; a wrong stored pixel is a
     separate failure.
@@ -75,11 +79,11 @@ def splits(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     yield checks.none(GATE, "split is train, val or test", rows.shown(no_split), n, len(no_split))
     no_pixel = np.flatnonzero(~rows.pixel_known)
     yield checks.none(GATE, "healpix_128 is a pixel", rows.shown(no_pixel), n, len(no_pixel))
-    yield from _shares(rows, limits, every_class=any("label" in table.column_names for table in inputs.tables))
-    yield from _rule(rows, limits, inputs.survey)
-    of_survey = limits.cutout_arcsec == inputs.survey.cutout_arcsec
-    side = inputs.cutout_arcsec if of_survey and inputs.cutout_arcsec else limits.cutout_arcsec
-    yield from _shared(rows, limits, side)
+    pixel = split.healpix(rows.ra, rows.dec)
+    every_class = any("label" in table.column_names for table in inputs.tables)
+    yield from _shares(rows, pixel, limits, every_class=every_class)
+    yield from _rule(rows, pixel, limits, inputs.survey)
+    yield from _shared(rows, pixel, limits, _sides(rows, limits, inputs))
 
 
 def _read(inputs: Inputs) -> _Rows:
@@ -93,22 +97,30 @@ def _read(inputs: Inputs) -> _Rows:
     return _Rows(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _shares(rows: _Rows, limits: Settings, every_class: bool) -> Iterator[Check]:
+def _shares(rows: _Rows, pixel: NDArray[np.int64], limits: Settings, every_class: bool) -> Iterator[Check]:
     """Fractions of the splits over all rows and per class; a manifest must have both classes."""
     parts = {"all rows": np.ones(len(rows.ids), bool)}
     parts |= {name: rows.label == label for label, name in NAMES.items()}
-    for what, mask in parts.items():
-        if not (mask.any() or every_class):
-            continue
-        for name in split.SPLITS:
-            count = int((mask & (rows.split == name)).sum())
-            yield checks.share(GATE, f"{name} share of {what}", wilson(count, int(mask.sum())), getattr(limits, name))
+    judged = {what: mask for what, mask in parts.items() if mask.any() or every_class}
+    for what, found in shares_of_groups(pixel, rows.split, split.SPLITS, judged).items():
+        for name, estimate in found.parts.items():
+            check, bounds = f"{name} share of {what}", getattr(limits, name)
+            yield checks.split_share(GATE, check, estimate, bounds, name, found.pixels, found.effective)
 
 
-def _rule(rows: _Rows, limits: Settings, survey: Survey) -> Iterator[Check]:
+def _sides(rows: _Rows, limits: Settings, inputs: Inputs) -> NDArray[np.float64]:
+    """Side of each row's cutout, arcsec: the one set, else the one recorded for its class, else the survey's."""
+    recorded = inputs.cutout_arcsec
+    if not recorded or limits.cutout_arcsec != inputs.survey.cutout_arcsec:
+        return np.full(len(rows.ids), limits.cutout_arcsec)
+    largest = max(recorded.values())
+    sides = {label: recorded.get(label, largest) for label in (NEGATIVE, POSITIVE)}
+    return np.select([rows.label == label for label in sides], list(sides.values()), largest)
+
+
+def _rule(rows: _Rows, pixel: NDArray[np.int64], limits: Settings, survey: Survey) -> Iterator[Check]:
     """Stored pixels and splits follow the split rule."""
     n = len(rows.ids)
-    pixel = split.healpix(rows.ra, rows.dec)
     mismatched = np.flatnonzero(pixel != rows.pixel)
     yield checks.none(GATE, "healpix_128 is that of ra, dec", rows.shown(mismatched), n, len(mismatched))
 
@@ -143,18 +155,21 @@ def _alphabetical(pixel: NDArray[np.int64], seed: int, survey: Survey) -> NDArra
     return split.splits_of(pixel, seed, dict(zip(names, edges.tolist(), strict=True)))
 
 
-def _shared(rows: _Rows, limits: Settings, cutout_arcsec: float) -> Iterator[Check]:
-    """No pixel, id, object or sky area is in two splits."""
+def _shared(
+    rows: _Rows, pixel: NDArray[np.int64], limits: Settings, cutout_arcsec: NDArray[np.float64]
+) -> Iterator[Check]:
+    """No object is there twice; no pixel, id or sky area is in two splits."""
     n = len(rows.ids)
-    pixels = _in_two(split.healpix(rows.ra, rows.dec), rows.split)
-    yield checks.none(GATE, "no pixel in two splits", pixels, n)
+    yield checks.none(GATE, "no pixel in two splits", _in_two(pixel, rows.split), n)
     yield checks.none(GATE, "no galaxy_id in two splits", _in_two(rows.ids, rows.split), n)
 
     i, j, _ = geometry.pairs_among(rows.ra, rows.dec, limits.same_arcsec)
-    yield _no_pair(rows, f"no object within {limits.same_arcsec:g} arcsec in two splits", i, j)
+    note = "one object under two ids narrows every interval: `lensctl manifest` keeps one row of it"
+    yield _no_pair(rows, f"no two rows within {limits.same_arcsec:g} arcsec", i, j, note)
 
     i, j = geometry.overlapping_pairs(rows.ra, rows.dec, cutout_arcsec)
-    yield _no_pair(rows, "no sky shared by cutouts of two splits", i, j)
+    differs = rows.split[i] != rows.split[j]
+    yield _no_pair(rows, "no sky shared by cutouts of two splits", i[differs], j[differs])
 
 
 def _in_two(keys: NDArray[np.int64] | NDArray[np.str_], splits: NDArray[np.str_]) -> list[str]:
@@ -166,11 +181,9 @@ def _in_two(keys: NDArray[np.int64] | NDArray[np.str_], splits: NDArray[np.str_]
     return [str(k) for k in np.unique(keys)[count > 1]]
 
 
-def _no_pair(rows: _Rows, check: str, i: NDArray[np.int64], j: NDArray[np.int64]) -> Check:
-    differs = rows.split[i] != rows.split[j]
-    i, j = i[differs], j[differs]
+def _no_pair(rows: _Rows, check: str, i: NDArray[np.int64], j: NDArray[np.int64], note: str = "") -> Check:
     shown = [
         f"{rows.ids[a]} ({rows.split[a]}) and {rows.ids[b]} ({rows.split[b]})"
         for a, b in zip(i[: checks.OFFENDERS_SHOWN], j[: checks.OFFENDERS_SHOWN], strict=True)
     ]
-    return checks.none(GATE, check, shown, len(rows.ids), len(i))
+    return checks.none(GATE, check, shown, len(rows.ids), len(i), note)

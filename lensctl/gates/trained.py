@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.gates.registry import gate, setting
 from lensctl.io.provenance import digests
-from lensctl.rules.acceptance import LEVELS
+from lensctl.rules.acceptance import LEVELS, NOT_TOLD, REACHED, word
 from lensctl.rules.checks import Check
 from lensctl.rules.config import as_written, json_value
 from lensctl.rules.errors import InputError
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 GATE = "trained"
 HEADLINE = ("tier_a_recall", "tier_a_auc", "contaminant_fpr", "ece_equal_width", "ece_equal_mass", "ece_positive")
+ERRORS = (
+    ("ECE, bins of equal width", "ece_equal_width", "max_ece"),
+    ("ECE, bins of equal mass", "ece_equal_mass", "max_ece"),
+    ("ECE where the lenses are", "ece_positive", "max_ece_positive"),
+)
 NEEDED = (*HEADLINE, "nan_scores", "collapsed")
 
 
@@ -32,15 +37,19 @@ class Settings:
     min_recall: float = setting(math.nan, "minimum tier-A recall at p = 0.5 (mvp 0.75, publication 0.85)")
     min_auc: float = setting(math.nan, "minimum tier-A AUC (mvp 0.90)")
     max_fpr: float = setting(math.nan, "maximum false positive rate of the worst confuser category (mvp 0.10)")
-    max_ece: float = setting(math.nan, "maximum ECE, equal-width and equal-mass bins (mvp 0.10)")
-    max_ece_positive: float = setting(math.nan, "maximum ECE where the lenses are (mvp 0.10)")
+    max_ece: float = setting(math.nan, "maximum excess ECE, equal-width and equal-mass bins (mvp 0.10)")
+    max_ece_positive: float = setting(math.nan, "maximum excess ECE where the lenses are (mvp 0.10)")
+    strict: bool = setting(False, "fail what the interval does not tell")
 
 
 @gate(GATE, inputs="EVALUATION_DIR", settings=Settings)
 def trained(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     """The trained model reaches a level on held-out data: recall, AUC, false positives, calibration.
 
-    At level `publication` only recall has a limit; other metrics are reported unless a limit is set.
+    At level `publication` only recall has a limit; other metrics are reported unless a limit is set. A criterion whose
+    interval lies wholly on the right side of its limit is reached, wholly on the wrong side missed. Between them
+    nothing is told: it passes with `told: false` where the value itself meets the limit, and fails with
+    `trained.strict=true`. Calibration errors are judged by their excess over what a calibrated model would show.
     """
     headline = _read(inputs)
     with as_written(f"{inputs.path}/metrics.json", "evaluate again"):
@@ -57,12 +66,15 @@ def _judged_by(headline: Mapping[str, Any], limits: Settings) -> Iterator[Check]
     recall = _metric(headline, "tier_a_recall")
     auc = _metric(headline, "tier_a_auc")
     yield Check(GATE, "tier-A lenses to judge", recall["n"] > 0, recall["n"], limit=">= 1", n=recall["n"])
-    yield _at_least(f"tier-A recall at p = 0.5 ({limits.level})", recall, limit("min_recall"))
-    yield _at_least("tier-A AUC", auc, limit("min_auc"))
-    yield from _false_positives(headline, limit("max_fpr"))
-    yield _at_most("ECE, bins of equal width", _metric(headline, "ece_equal_width"), limit("max_ece"))
-    yield _at_most("ECE, bins of equal mass", _metric(headline, "ece_equal_mass"), limit("max_ece"))
-    yield _at_most("ECE where the lenses are", _metric(headline, "ece_positive"), limit("max_ece_positive"))
+    strict = limits.strict
+    check = f"tier-A recall at p = 0.5 ({limits.level})"
+    yield _judged(check, recall, limit("min_recall"), strict, least=True)
+    yield _judged("tier-A AUC", auc, limit("min_auc"), strict, least=True)
+    yield from _false_positives(headline, limit("max_fpr"), strict)
+    for check, name, setting_name in ERRORS:
+        floor = _of_floor(headline[name])
+        check = f"excess {check}" if floor else check
+        yield _judged(check, _metric(headline, name), limit(setting_name), strict, least=False, note=floor)
     nan_scores = headline["nan_scores"]
     yield Check(GATE, "no NaN scores", nan_scores == 0, nan_scores, limit="= 0", n=auc["n"])
     collapsed = bool(headline["collapsed"])
@@ -88,47 +100,58 @@ def _read(inputs: Inputs) -> Mapping[str, Any]:
 
 
 def _metric(headline: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A metric as value, low, high, n; a bare number has no interval."""
+    """A metric as value, low, high, n, or the excess of a calibration error; a bare number has no interval."""
     metric = headline[name] if isinstance(headline[name], Mapping) else {"value": headline[name]}
+    metric = metric.get("excess") or metric
     value = metric.get("value")
     if isinstance(value, float) and not math.isfinite(value):
         value = None
     return {"low": None, "high": None, **metric, "value": value, "n": int(metric.get("n") or 0)}
 
 
-def _at_least(check: str, metric: Mapping[str, Any], least: float | None) -> Check:
-    return _judged(check, metric, least, "" if least is None else f">= {least:g}", lambda value, limit: value >= limit)
-
-
-def _at_most(check: str, metric: Mapping[str, Any], most: float | None, note: str = "") -> Check:
-    limit = "" if most is None else f"<= {most:g}"
-    return _judged(check, metric, most, limit, lambda value, limit: value <= limit, note)
-
-
 def _judged(
-    check: str, metric: Mapping[str, Any], limit: float | None, shown: str, holds: Any, note: str = ""
+    check: str, metric: Mapping[str, Any], limit: float | None, strict: bool, *, least: bool, note: str = ""
 ) -> Check:
+    """Passed if reached, or if nothing is told and the value meets the limit; failed if missed, or without a value."""
     value, low, high = metric["value"], metric["low"], metric["high"]
-    notes = [note] if note else []
-    if limit is not None and value is None:
-        notes.append("no value: too few rows of one class")
-    elif limit is not None and low is not None and high is not None and low <= limit <= high:
-        notes.append(f"limit is inside the interval {low:.3f} to {high:.3f}")
+    shown = "" if limit is None else f"{'>=' if least else '<='} {limit:g}"
+    notes = [note, str(metric.get("text") or "")]
+    passed, told = True, True
+    if limit is not None:
+        verdict = word(low, high, limit, least=least)
+        meets = value is not None and (value >= limit if least else value <= limit)
+        told = verdict != NOT_TOLD
+        passed = value is not None and (verdict == REACHED or (not told and meets and not strict))
+        notes.append(verdict if value is not None else "no value: too few rows of one class")
+        if not told and value is not None:
+            inside = low is not None and high is not None
+            why = f"limit is inside the interval {low:.3f} to {high:.3f}" if inside else metric.get("why")
+            notes.append(str(why or "no interval"))
     events = metric.get("events")
-    if value is not None and events is not None and events < FEW:
-        notes.append(f"based on {events} events")
-    passed = limit is None or (value is not None and bool(holds(value, limit)))
-    return Check(GATE, check, passed, value, low, high, shown, metric["n"], note="; ".join(notes))
+    if value is not None and events is not None and min(events, metric["n"] - events) < FEW:
+        rarer = f"{events} events" if events < FEW else f"{metric['n'] - events} that are not"
+        notes.append(f"based on {rarer}")
+    text = "; ".join(filter(None, notes))
+    return Check(GATE, check, passed, value, low, high, shown, metric["n"], note=text, told=told)
 
 
-def _false_positives(headline: Mapping[str, Any], most: float | None) -> Iterator[Check]:
+def _of_floor(metric: Any) -> str:
+    """The error itself and the floor below it."""
+    floor = metric.get("floor") if isinstance(metric, Mapping) else None
+    if not floor:
+        return ""
+    return f"error {metric['value']:.4f}, floor {floor['median']:.4f} (95th percentile {floor['p95']:.4f})"
+
+
+def _false_positives(headline: Mapping[str, Any], most: float | None, strict: bool) -> Iterator[Check]:
     """The rate of the worst category has a limit; all categories are reported."""
     worst = _metric(headline, "contaminant_fpr")
     category = worst.get("worst_category")
-    yield _at_most("contaminant FPR, worst category", worst, most, f"worst: {category}" if category else "")
+    note = f"worst: {category}" if category else ""
+    yield _judged("contaminant FPR, worst category", worst, most, strict, least=False, note=note)
     by_category = headline.get("fpr_by_category") or {}
     for name in sorted(by_category):
-        yield _at_most(f"FPR of {name}", _metric(by_category, name), None)
+        yield _judged(f"FPR of {name}", _metric(by_category, name), None, strict, least=False)
 
 
 def _generalisation(headline: Mapping[str, Any]) -> Check:

@@ -82,6 +82,7 @@ class Injections:
     stamps: Stamps | None = None
     processes: int | None = None
     name: str = "injected"
+    max_empty: float = quality.MAX_EMPTY
 
     def prepare(self, table: pa.Table) -> pa.Table:
         """The table as it is: it was made for this source."""
@@ -119,12 +120,9 @@ class Injections:
                 yield injector.inject(target, int(numbers[i]), images[at], weight)
 
     def origin(self, store: Store, rows: NDArray[np.int64]) -> dict[str, list[Any]]:
-        """What the hosts' store says of the origin of their pixels, and its status where there are none."""
-        places = self.places[rows]
-        known = store.columns("status", *ORIGIN_COLUMNS).take(places)
-        columns = {name: known[name].to_pylist() for name in ORIGIN_COLUMNS}
-        status = known["status"].to_pylist()
-        return {**columns, "status": [None if s in quality.WITH_PIXELS else s for s in status]}
+        """What the hosts' store says of the origin of their pixels, and of their use: arcs fill no empty pixel."""
+        known = store.columns("status", "cutout_ok", *ORIGIN_COLUMNS).take(self.places[rows])
+        return {name: known[name].to_pylist() for name in known.column_names}
 
 
 def _make_shard(source: Injections, writer: ShardWriter, task: Task) -> Counter[str]:

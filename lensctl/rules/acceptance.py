@@ -1,8 +1,9 @@
-"""Acceptance criteria: of a pool of negatives, and of a trained model in two levels."""
+"""Acceptance criteria: of a pool of negatives, of a cutout, and of a trained model in two levels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 from lensctl.rules.survey import Survey
 
@@ -10,6 +11,9 @@ MIN_POOL_ROWS = 200_000
 
 N2_SHARE = (0.15, 0.25)
 """Least and greatest share of N2, the hard confusers, in a pool."""
+
+MAX_EMPTY = 0.05
+"""Greatest fraction of empty inner pixels in any band of a usable cutout; see `quality.inner`."""
 
 
 def min_pool_types(survey: Survey) -> int:
@@ -34,8 +38,33 @@ LEVELS: Mapping[str, Mapping[str, float]] = {
     "mvp": {"min_recall": 0.75, "min_auc": 0.90, "max_fpr": 0.10, "max_ece": 0.10, "max_ece_positive": 0.10},
     "publication": {"min_recall": 0.85},
 }
-"""Limits of each level: tier-A recall at p = 0.5, tier-A AUC, FPR of the worst confuser class, calibration errors
-over all rows and over the lenses. Metrics that a level does not list are reported, not judged."""
+"""Limits of each level: tier-A recall at p = 0.5, tier-A AUC, FPR of the worst confuser class, and the excess of
+calibration errors over what a calibrated model would show, over all rows and over the lenses. Metrics that a level does
+not list are reported, not judged."""
+
+REACHED, NOT_TOLD, MISSED = "reached", "not told", "missed"
+"""What is known of a criterion: its interval lies wholly on the right side of the limit, on both sides, or wholly on
+the wrong one."""
+
+
+def word(low: float | None, high: float | None, limit: float, *, least: bool) -> str:
+    """What an interval says of a limit on a value; an end that is None is open.
+
+    Parameters
+    ----------
+    least : bool
+        Whether the limit is the least allowed value, or the greatest.
+    """
+    low, high = -math.inf if low is None else low, math.inf if high is None else high
+    inside, outside = (low >= limit, high < limit) if least else (high <= limit, low > limit)
+    return REACHED if inside else MISSED if outside else NOT_TOLD
+
+
+def of_all(words: Iterable[str]) -> str:
+    """A level: missed if a criterion is, reached if all are."""
+    found = set(words)
+    return next((one for one in (MISSED, NOT_TOLD) if one in found), REACHED)
+
 
 COLLAPSED_BELOW = 1e-3
 """A model whose logits scatter less than this has collapsed: every galaxy gets the same score."""

@@ -11,6 +11,10 @@ from typing import Any, Protocol
 
 OFFENDERS_SHOWN = 5
 
+GATE_VERSION = 2
+"""Version of what gates judge, in every line: 2 judges the background of cutouts and PSFs, where 1, which has no
+version in its lines, did not."""
+
 
 class Measured(Protocol):
     """A value with its 95 % interval and the number of rows it was measured on, such as `stats.intervals.Estimate`."""
@@ -55,6 +59,8 @@ class Check:
         Digest of the data checked.
     note : str
         A remark for people; may be empty.
+    told : bool
+        Whether the interval tells: it lies wholly on one side of the limit.
     """
 
     gate: str
@@ -68,13 +74,17 @@ class Check:
     offenders: tuple[str, ...] = ()
     input_digest: str = ""
     note: str = ""
+    told: bool = True
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values; non-finite numbers are null, an empty note is left out."""
+        """Plain JSON values; non-finite numbers are null; an empty note is left out, and `told` where it is true."""
         values = {name: _plain(value) for name, value in asdict(self).items()}
         values["offenders"] = list(self.offenders)
+        values["gate_version"] = GATE_VERSION
         if not self.note:
             del values["note"]
+        if self.told:
+            del values["told"]
         return values
 
     def as_json(self) -> str:
@@ -127,6 +137,38 @@ def share(gate: str, check: str, estimate: Measured, bounds: tuple[float, float]
     if not passed and low is not None and high is not None and high >= bounds[0] and low <= bounds[1]:
         note = "; ".join(filter(None, (note, f"the interval overlaps the limits: {n:,} rows are few")))
     return Check(gate, check, passed, value, low, high, f">= {bounds[0]:g}, <= {bounds[1]:g}", n, note=note)
+
+
+def split_share(
+    gate: str, check: str, estimate: Measured, bounds: tuple[float, float], setting: str, pixels: int, effective: float
+) -> Check:
+    """Check the share of a split by its interval over pixels: fails only if that lies entirely outside the bounds.
+
+    Without an interval, because there are too few pixels, it is judged by its value, and says so.
+
+    Parameters
+    ----------
+    setting : str
+        Name of the setting of the bounds, for the advice.
+    pixels, effective
+        Number of pixels, and of equally full ones that would scatter as much.
+    """
+    value, has_interval = estimate.value, estimate.low is not None
+    notes = []
+    if value is not None and not has_interval:
+        as_good = f"{pixels:,} pixels, as good as {effective:.1f} equally full ones, are too few for an interval"
+        notes.append(f"judged by its value: {as_good}")
+    found = (meets if has_interval else share)(gate, check, estimate, bounds)
+    if value is None:
+        notes.append("there are no rows")
+    elif not found.passed:
+        notes.append(
+            "whole pixels are in one split: take more sky or fewer rows of crowded pixels, or allow it with "
+            f"--set {gate}.{setting}=LOW,HIGH"
+        )
+    elif not bounds[0] <= value <= bounds[1]:
+        notes.append(f"outside the limits by its value, but {pixels:,} pixels cannot tell")
+    return replace(found, note="; ".join(notes))
 
 
 def meets(

@@ -1,4 +1,4 @@
-"""Quality of a cutout: bad pixels, brightness statistics, and whether it is usable."""
+"""Quality of a cutout: bad and empty pixels, brightness statistics, and whether it is usable."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lensctl.rules.acceptance import MAX_EMPTY
+from lensctl.rules.survey import LS_DR10
+
 OK, PENDING = "ok", "pending"
 STATUSES = (
     OK,
     PENDING,
     "missing_band",
     "nan_center",
+    "half_empty",
     "outside_footprint",
     "wrong_shape",
     "wrong_bands",
@@ -25,10 +29,14 @@ STATUSES = (
     "http_error",
     "timeout",
 )
-WITH_PIXELS = (OK, "missing_band", "nan_center")
+WITH_PIXELS = (OK, "missing_band", "nan_center", "half_empty")
 """Statuses of cutouts with pixels; with any other status the cutout is NaN."""
 PERCENTILES = {"p01": 0.01, "p50": 0.50, "p99": 0.99}
 STATISTICS = ("mean", "std", *PERCENTILES)
+EMPTY = "zero_pixel_frac"
+"""Per-band column: fraction of the inner pixels that are exactly 0, NaN or infinite."""
+INNER_PX = 64
+"""Side of the inner square of a cutout of the default survey's size."""
 
 Images = NDArray[np.float32]
 Columns = dict[str, NDArray[np.generic]]
@@ -43,7 +51,17 @@ def central(size: int) -> slice:
     return slice(start, start + width)
 
 
-def measure(images: Images, bands: Sequence[str]) -> Columns:
+def inner(size: int) -> slice:
+    """The inner square, which may not be empty: pixels 18 to 82 of 101, the whole where there are at most 64.
+
+    Larger cutouts have the same fraction of a side.
+    """
+    width = max(min(size, INNER_PX), round(size * INNER_PX / LS_DR10.cutout_size_px))
+    start = (size - width) // 2
+    return slice(start, start + width)
+
+
+def measure(images: Images, bands: Sequence[str], max_empty: float = MAX_EMPTY) -> Columns:
     """Quality columns of cutouts; each row depends only on its own pixels.
 
     Parameters
@@ -52,26 +70,46 @@ def measure(images: Images, bands: Sequence[str]) -> Columns:
         Cutouts in nanomaggies, one plane per band.
     bands : B names
         Suffixes of the per-band columns; empty to leave these out.
+    max_empty : float
+        Greatest fraction of empty pixels in any band of the inner square.
 
     Returns
     -------
     columns : dict of (N,) arrays
-        `status` (ok, missing_band or nan_center), `cutout_ok`, `has_nan`, `nan_pixel_count` (over all bands),
-        `bad_pixel_frac` (fraction of values that are NaN or infinite), and `mean`, `std`, `p01`, `p50`, `p99` of the
-        finite values of each band in nanomaggies, NaN if a band has none.
+        `status` (missing_band, nan_center or half_empty, the first that holds, else ok), `cutout_ok`, `has_nan`,
+        `nan_pixel_count` (over all bands), `bad_pixel_frac` (fraction of values that are NaN or infinite), and for each
+        band `mean`, `std`, `p01`, `p50`, `p99` of the finite values in nanomaggies, NaN if it has none, and
+        `zero_pixel_frac`, see `empty_fraction`.
     """
-    parts = [_measure(images[i : i + _BLOCK], bands) for i in range(0, max(len(images), 1), _BLOCK)]
+    parts = [_measure(images[i : i + _BLOCK], bands, max_empty) for i in range(0, max(len(images), 1), _BLOCK)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _measure(images: Images, bands: Sequence[str]) -> Columns:
+def empty_fraction(images: Images) -> NDArray[np.float64]:
+    """Fraction of the inner pixels of each cutout and band that are exactly 0, NaN or infinite: (N, B)."""
+    middle = images[:, inner(images.shape[1]), inner(images.shape[2]), :]
+    return _missing_fraction(np.moveaxis(np.isfinite(middle) & (middle != 0), 3, 1))
+
+
+def _missing_fraction(lit: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Fraction of pixels that are not lit: (N, B, h, w) to (N, B)."""
+    count, bands, height, width = lit.shape
+    pixels = height * width
+    counts = np.array([np.count_nonzero(row) for row in lit.reshape(count * bands, pixels)], float)  # faster than a sum
+    return np.asarray((pixels - counts.reshape(count, bands)) / pixels)
+
+
+def _measure(images: Images, bands: Sequence[str], max_empty: float) -> Columns:
     count, height, width, planes = images.shape
     values = images.reshape(count, height * width, planes).transpose(0, 2, 1).copy("C")  # (N, B, H*W)
     finite = np.isfinite(values)
     clean = bool(finite.all())
     n_finite = np.full((count, planes), height * width) if clean else finite.sum(axis=2)
     nan_count = np.zeros(count, np.int64) if clean else np.isnan(values).sum(axis=(1, 2))
-    present = np.any(values if clean else finite & (values != 0), axis=2)
+    lit = values != 0 if clean else finite & (values != 0)
+    present = lit.any(axis=2)
+
+    empty = _missing_fraction(lit.reshape(count, planes, height, width)[:, :, inner(height), inner(width)])
 
     if not clean:
         values[~finite] = np.nan
@@ -96,8 +134,9 @@ def _measure(images: Images, bands: Sequence[str]) -> Columns:
     middle = images[:, central(height), central(width), :]
     missing = np.logical_not(np.all(present, axis=1))
     hole = np.any(np.isnan(middle), axis=(1, 2, 3))
-    usable = np.asarray(~(missing | hole))
-    status = np.where(missing, "missing_band", np.where(hole, "nan_center", OK)).astype(object)
+    half_empty = np.any(empty > max_empty, axis=1)
+    usable = np.asarray(~(missing | hole | half_empty))
+    status = np.select([missing, hole, half_empty], ["missing_band", "nan_center", "half_empty"], OK).astype(object)
     columns: Columns = {
         "status": status,
         "cutout_ok": usable,
@@ -108,7 +147,7 @@ def _measure(images: Images, bands: Sequence[str]) -> Columns:
     for name in STATISTICS:
         known = np.where(n_finite > 0, statistics[name], np.nan).astype(np.float32)
         columns |= {f"{name}_{band}": known[:, b] for b, band in enumerate(bands)}
-    return columns
+    return columns | {f"{EMPTY}_{band}": empty[:, b].astype(np.float32) for b, band in enumerate(bands)}
 
 
 def _percentile(ordered: Images, n_finite: NDArray[np.int64], share: float) -> NDArray[np.float64]:

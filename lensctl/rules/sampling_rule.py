@@ -11,6 +11,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+SEED = 42
+"""The usual seed of the order."""
+
+SAME_OBJECT_ARCSEC = 1.0
+"""Rows at most so far apart are one object under several ids; a manifest keeps one of them."""
+
 
 def order_key(galaxy_id: str, seed: int) -> str:
     """Sort key of one galaxy: 32 hex digits."""

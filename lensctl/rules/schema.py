@@ -84,7 +84,7 @@ HOST = (
 )
 CUTOUT = (
     Column("status", "string", "ok, or why the cutout cannot be used"),
-    Column("cutout_ok", "bool", "All bands present and no NaN in the central fifth"),
+    Column("cutout_ok", "bool", "All bands present, no NaN in the central fifth, inner pixels not empty"),
     Column("has_nan", "bool", "Any NaN pixel"),
     Column("nan_pixel_count", "int32", "NaN pixels in all bands"),
     Column("bad_pixel_frac", "float", "Fraction of pixels that are NaN or infinite"),
@@ -92,6 +92,7 @@ CUTOUT = (
         Column(f"{statistic}_{{band}}", "float", f"{statistic} of the finite {{band}} pixels", "nanomaggy")
         for statistic in ("mean", "std", "p01", "p50", "p99")
     ),
+    Column("zero_pixel_frac_{band}", "float", "Fraction of the inner {band} pixels that are 0, NaN or infinite"),
     Column("source", "string", "viewer, coadd or npz"),
     Column("release", "string", "Survey and version the pixels come from"),
     Column("layer", "string", "Layer of the cutout service, or its equivalent"),
@@ -114,6 +115,7 @@ MANIFEST = (
 SCORED = (
     Column("logit", "double", "Model output; mean over the members of an ensemble"),
     Column("p", "double", "Logistic function of logit"),
+    Column("role", "string", "What the model took the row for: its split, or calibrate (val kept for thresholds)"),
 )
 
 _TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *HOST, *CUTOUT, *MANIFEST, *SCORED)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 NSIDE = 128
 SPLITS = tuple(SHARE_TOLERANCE)
+ROLE, CALIBRATE = "role", "calibrate"
+"""Column of scores that says what a model took a row for, and its value where val was kept for thresholds."""
+
 SEED, EDGES = LS_DR10.split_seed, LS_DR10.split_edges
 """The default survey's seed, and upper edge of u of each split; the first that holds, in this order."""
 
@@ -55,6 +58,19 @@ def splits_of(pixels: NDArray[np.int64], seed: int = SEED, edges: Mapping[str, f
     unique, inverse = np.unique(np.asarray(pixels, np.int64), return_inverse=True)
     names = np.array([split_of(int(pixel), seed, edges) for pixel in unique], dtype="U5")
     return names[inverse]
+
+
+def calibrates(pixels: NDArray[np.int64], share: float, seed: int = SEED) -> NDArray[np.bool_]:
+    """Whether pixels of val are kept for thresholds and calibration, out of early stopping: (N,) int64 to (N,) bool.
+
+    Where u of "{pixel}_{seed}_calibrate", computed as for the split, is below the share.
+    """
+    import numpy as np
+
+    unique, inverse = np.unique(np.asarray(pixels, np.int64), return_inverse=True)
+    heads = [hashlib.sha256(f"{pixel}_{seed}_calibrate".encode("ascii")).digest()[:4] for pixel in unique.tolist()]
+    u = np.array([int.from_bytes(head, "big") / 2**32 for head in heads])
+    return np.asarray((u < share)[inverse], bool)
 
 
 def split_sql(column: str, seed: int = SEED, edges: Mapping[str, float] = EDGES) -> str:

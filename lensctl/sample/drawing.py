@@ -29,6 +29,7 @@ from lensctl.io.tables.scanned import ScannedTable
 from lensctl.io.tables.sql import Database
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
+from lensctl.rules.sampling_rule import SEED
 from lensctl.rules.strata import parse_strata
 from lensctl.rules.survey import Survey
 from lensctl.sample.near_lenses import refuse_other_units
@@ -51,7 +52,7 @@ def sample(
     lenses: Paths = (),
     survey: Survey | str | None = None,
     strata: str | Path | None = None,
-    seed: int = 42,
+    seed: int = SEED,
     negatives_per_positive: int = 100,
     target_negative_count: int = 510_000,
     n1_n2_ratio: tuple[float, float] = (0.85, 0.15),

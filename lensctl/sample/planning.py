@@ -81,7 +81,7 @@ def plan(
     positives: pa.Table,
     *,
     by: dict[str, tuple[str, ...]],
-    seed: int = 42,
+    seed: int = sampling_rule.SEED,
     per_positive: int = 100,
     n1_n2_ratio: tuple[float, float] = (0.85, 0.15),
     cap: int | None = 510_000,

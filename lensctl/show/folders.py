@@ -63,6 +63,7 @@ def evaluation_facts(folder: Path) -> Description:
         "scores_digest": metrics.get("scores_digest"),
         "manifest_digest": metrics.get("manifest_digest"),
         "model_digest": metrics.get("model_digest"),
+        "levels": ", ".join(f"{level} {_verdict(judged)}" for level, judged in (metrics.get("levels") or {}).items()),
         "report": "report.html" if (folder / "report.html").is_file() else None,
     }
     chain = from_list(metrics.get("provenance") or [], str(folder / "metrics.json"))
@@ -70,14 +71,24 @@ def evaluation_facts(folder: Path) -> Description:
     return Description("evaluation", values, [_headline(metrics)], details, chain)
 
 
+def _verdict(judged: Mapping[str, Any]) -> str:
+    """The word of a level; evaluations of 0.1.0 said only whether its values met the limits."""
+    if "verdict" in judged:
+        return str(judged["verdict"])
+    return f"{'met' if judged.get('passed') else 'not met'} by its values"
+
+
 def _headline(metrics: Mapping[str, Any]) -> Rows:
     rows = []
     for name, value in (metrics.get("headline") or {}).items():
         if isinstance(value, Mapping) and "value" in value:
-            rows.append((name, value.get("value"), value.get("low"), value.get("high"), value.get("n")))
+            judged = value.get("excess") or value
+            shown = f"excess of {name}" if value.get("excess") else name
+            remark = judged.get("text") or judged.get("why") or ("fewer than 10 events" if judged.get("few") else None)
+            rows.append((shown, *(judged.get(key) for key in ("value", "low", "high", "n")), remark))
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            rows.append((name, value, None, None, None))
-    return Rows("Headline metrics, from split=test", ("metric", "value", "low", "high", "n"), rows)
+            rows.append((name, value, None, None, None, None))
+    return Rows("Headline metrics, from split=test", ("metric", "value", "low", "high", "n", "remark"), rows)
 
 
 def frozen_facts(folder: Path) -> Description:
@@ -96,8 +107,10 @@ def frozen_facts(folder: Path) -> Description:
         "gates_let_pass": (frozen.get("allowed_failures") or {}).get("gates") or None,
         "files": len(frozen.get("files") or {}) + 2,
     }
-    points = [(p.get("name"), p.get("target_fpr"), p.get("logit"), p.get("p")) for p in thresholds.get("points") or []]
-    listings = [Rows("Thresholds, from split=val", ("name", "target fpr", "logit", "p"), points)]
+    names = ("name", "target_fpr", "logit", "p", "fpr_low", "fpr_high", "text")
+    points = [tuple(point.get(name) for name in names) for point in thresholds.get("points") or []]
+    columns = ("name", "target fpr", "logit", "p", "fpr low", "fpr high", "remark")
+    listings = [Rows("Thresholds, from split=val", columns, points)]
     if (folder / "metrics.json").is_file():
         listings.append(_headline(read_json(folder / "metrics.json")))
     text = (folder / "provenance.json").read_text(encoding="utf-8") if (folder / "provenance.json").is_file() else "[]"

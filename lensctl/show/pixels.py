@@ -61,7 +61,8 @@ def _counts(counts: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
 
 def _spread(store: Store) -> list[tuple[Any, ...]]:
     """Distribution of each quality column over the cutouts."""
-    names = ["bad_pixel_frac", *(f"{what}_{band}" for what in quality.STATISTICS for band in store.bands)]
+    per_band = (quality.EMPTY, *quality.STATISTICS)
+    names = ["bad_pixel_frac", *(f"{what}_{band}" for what in per_band for band in store.bands)]
     rows: list[tuple[Any, ...]] = []
     for name in names:
         if name not in store.index.column_names:

@@ -132,8 +132,9 @@ class Scaling:
 def fit_platt(label: ArrayLike, logit: ArrayLike, weight: ArrayLike | None = None) -> Scaling | None:
     """Maximum-likelihood Platt scaling (slope and bias); None if only one class is present.
 
-    Following Platt (1999), targets are (lenses + 1) / (lenses + 2) and 1 / (negatives + 2) instead of 1 and 0, so that
-    perfectly separated classes give a finite slope.
+    Following Platt (1999), targets are (L + u) / (L + 2 u) for lenses and u / (N + 2 u) for non-lenses instead of 1 and
+    0, so that perfectly separated classes give a finite slope. L and N are the weights of all lenses and non-lenses,
+    and u is the mean weight of a lens, so that the fit does not depend on the scale of the weights.
     """
     if not _both(label):
         return None
@@ -170,9 +171,9 @@ def _fit_columns(
     label: ArrayLike, logit: ArrayLike, weight: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     is_lens = np.asarray(label).astype(bool)
-    lenses, negatives = int(is_lens.sum()), int((~is_lens).sum())
-    target = np.where(is_lens, (lenses + 1) / (lenses + 2), 1 / (negatives + 2))
     weights = np.ones(len(is_lens)) if weight is None else np.asarray(weight, np.float64)
+    lenses, negatives, one = weights[is_lens].sum(), weights[~is_lens].sum(), weights[is_lens].mean()
+    target = np.where(is_lens, (lenses + one) / (lenses + 2 * one), one / (negatives + 2 * one))
     return np.asarray(logit, np.float64), target, weights
 
 

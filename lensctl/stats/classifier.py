@@ -39,7 +39,7 @@ def out_of_fold(
     Returns
     -------
     score : (N,) float64
-        NaN where the training part lacks a class.
+        NaN where the training part lacks a class; 0, which tells nothing, where it has no value of any feature.
     fold : (N,) int
         Fold of each row; different folds have different classifiers.
     """
@@ -59,12 +59,16 @@ def out_of_fold(
             sums = [share[is_lens[train] == lens].sum() for lens in (True, False)]
             if min(sums) <= 0:
                 continue
+            known = ~np.isnan(levels[train]).all(axis=0)  # scikit-learn cannot bin a feature without a value
+            if not known.any():
+                score[test] = 0.0
+                continue
             share *= np.where(is_lens[train], 0.5 / sums[0], 0.5 / sums[1]) * len(train)
             model = HistGradientBoostingClassifier(
                 max_iter=60, max_depth=3, min_samples_leaf=20, max_bins=LEVELS, early_stopping=False, random_state=seed
             )
-            model.fit(levels[train], is_lens[train], sample_weight=share)
-            score[test] = model.decision_function(levels[test])
+            model.fit(levels[np.ix_(train, known)], is_lens[train], sample_weight=share)
+            score[test] = model.decision_function(levels[np.ix_(test, known)])
     return score, fold
 
 

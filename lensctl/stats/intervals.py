@@ -32,6 +32,15 @@ class Estimate:
     """A metric, its 95% interval, the number of rows it was measured on, and the number of events it is based on.
 
     Events are lenses found for a recall, false positives for a rate, and the smaller class for an AUC.
+
+    Attributes
+    ----------
+    interval : str
+        What kind of interval it is; empty without one.
+    why : str
+        Why there is no value or no interval.
+    text : str
+        What is known where nothing was counted, such as "0 of 501: below 0.0060 at 95 %".
     """
 
     value: float | None
@@ -39,19 +48,22 @@ class Estimate:
     high: float | None = None
     n: int = 0
     events: int = 0
+    interval: str = ""
+    why: str = ""
+    text: str = ""
 
     @property
     def few(self) -> bool:
-        """Whether the metric is based on fewer than ten events."""
-        return self.events < FEW
+        """Whether fewer than ten events, or fewer than ten others, decide: 20 of 21 rests on one."""
+        return min(self.events, self.n - self.events) < FEW
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {**vars(self), "few": self.few}
 
 
-def wilson(events: int, n: int, level: float = LEVEL) -> Estimate:
-    """The fraction events / n with Wilson's score interval; no value if n is 0."""
+def wilson(events: float, n: float, level: float = LEVEL) -> Estimate:
+    """The fraction events / n with Wilson's score interval; no value if n is 0. An effective n need not be whole."""
     if n == 0:
         return Estimate(None)
     z = _quantile(level)
@@ -60,7 +72,7 @@ def wilson(events: int, n: int, level: float = LEVEL) -> Estimate:
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low = 0.0 if events == 0 else max(0.0, middle - half)
     high = 1.0 if events == n else min(1.0, middle + half)
-    return Estimate(share, low, high, n, events)
+    return Estimate(share, low, high, int(n), int(events))
 
 
 def delong(label: ArrayLike, score: ArrayLike, level: float = LEVEL) -> Estimate:
@@ -205,52 +217,6 @@ class Resampling:
                 allowed = int(np.searchsorted(negatives[1:], count, "left"))
                 at_count[number, k] = lenses[found_before[allowed]] / lenses[-1]
         return auc, at_fpr, at_count
-
-    def purity(
-        self,
-        label: ArrayLike,
-        score: ArrayLike,
-        recalls: Sequence[float],
-        weight: ArrayLike | None = None,
-        prevalence: float | None = None,
-    ) -> NDArray[np.float64]:
-        """Best purity at given recalls, over all thresholds, in every round.
-
-        Parameters
-        ----------
-        weight : (N,), optional
-            Number of galaxies that each row represents.
-        prevalence : float, optional
-            Prevalence of lenses for the purity; default: as in the rows.
-
-        Returns
-        -------
-        (rounds, len(recalls))
-            NaN in rounds without lenses or without non-lenses.
-        """
-        weights = np.ones(len(self.cluster)) if weight is None else np.asarray(weight, np.float64)
-        is_lens = np.asarray(label).astype(bool)
-        (lens_score, lens_cluster), (negative_score, negative_cluster) = self._descending(label, score)
-        lens_weight, negative_weight = (_by_descending_score(score, weights, of) for of in (is_lens, ~is_lens))
-        taken = np.searchsorted(-negative_score, -lens_score, "right")  # non-lenses at or above each lens
-        best = np.full((self.rounds, len(recalls)), np.nan)
-        negatives = np.zeros(len(negative_score) + 1)
-        for number, drawn in self._draws():
-            np.cumsum(drawn[negative_cluster] * negative_weight, out=negatives[1:])
-            found = np.cumsum(drawn[lens_cluster] * lens_weight)
-            if not len(found) or not found[-1] or not negatives[-1]:
-                continue
-            false = negatives[taken]
-            if prevalence is not None:
-                false = false / negatives[-1] * (1 - prevalence)
-                lenses = found / found[-1] * prevalence
-            else:
-                lenses = found
-            pure = lenses / np.where(lenses > 0, lenses + false, 1.0)
-            best_from = np.maximum.accumulate(pure[::-1])[::-1]
-            for k, recall in enumerate(recalls):
-                best[number, k] = best_from[np.searchsorted(found, recall * found[-1] * (1 - 1e-12), "left")]
-        return best
 
     def _draws(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Multiplicity of each distinct pixel, round by round."""

@@ -14,9 +14,17 @@ from lensctl.rules.acceptance import TARGET_FPRS
 from lensctl.rules.errors import InputError
 from lensctl.stats import metrics
 from lensctl.stats.calibration import logistic
+from lensctl.stats.shares import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+
+ABOVE_ALL = "above all non-lenses"
+"""Name of the threshold that is given in place of those which the rows cannot resolve."""
+
+FORMAT = 2
+"""Of a set of thresholds: 1 gave a threshold for every target, however few the non-lenses."""
 
 
 @dataclass(frozen=True)
@@ -26,50 +34,76 @@ class Threshold:
     Attributes
     ----------
     name : str
-        "p=0.5", or "fpr=0.001" for the lowest threshold with at most that false positive rate.
+        "p=0.5", "fpr=0.001" for the lowest threshold with at most that false positive rate, or ABOVE_ALL.
     target_fpr : float or None
-    logit, p : float
-        The same threshold on both scales.
+    logit, p : float or None
+        The same threshold on both scales; None for a target that the rows do not resolve.
     found, lenses, false, others : int
         Selected and all lenses, selected and all non-lenses.
     """
 
     name: str
     target_fpr: float | None
-    logit: float
-    p: float
-    found: int
+    logit: float | None
+    p: float | None
+    found: int | None
     lenses: int
-    false: int
+    false: int | None
     others: int
 
+    @property
+    def text(self) -> str:
+        """What is known of the false positive rate where none was counted, or a target is not resolved; else empty."""
+        if self.logit is None and self.target_fpr is not None:
+            return unresolved(self.target_fpr, self.others)
+        return counted(0, self.others) if self.false == 0 else ""
 
-def choose(label: ArrayLike, logit: ArrayLike, target_fprs: Sequence[float] = TARGET_FPRS) -> tuple[Threshold, ...]:
+
+def resolves(fpr: float, others: int) -> bool:
+    """Whether at least one false positive is expected at this rate."""
+    return fpr * others * (1 + metrics.SLACK) >= 1
+
+
+def unresolved(fpr: float, others: int) -> str:
+    """Why there is nothing at a false positive rate."""
+    return f"not resolved: {fpr * others:.2g} false positives are expected of {others:,} non-lenses"
+
+
+def choose(
+    label: ArrayLike, logit: ArrayLike, target_fprs: Sequence[float] = TARGET_FPRS, *, by_format: int = FORMAT
+) -> tuple[Threshold, ...]:
     """The threshold p = 0.5, and for each target the lowest threshold with at most that false positive rate.
 
-    Without non-lenses there are no thresholds for targets.
+    A target at which less than one false positive is expected has no threshold: the one above all non-lenses, which is
+    given instead, may have a much larger rate. Without non-lenses there are no thresholds for targets.
+
+    Parameters
+    ----------
+    by_format : int
+        The rule of an older format: 1 gave the threshold above all non-lenses under the name of every such target.
     """
     points = metrics.curve(label, logit)
-    chosen: list[tuple[str, float | None, metrics.Point]] = [("p=0.5", None, points.at(0.0))]
-    if points.others:
-        for target in target_fprs:
-            allowed = points.false <= target * points.others * (1 + metrics.SLACK)
-            number = int(allowed.sum())
-            threshold = points.threshold[number - 1] if number else points.strictest_above()
-            chosen.append((f"fpr={target:g}", target, points.at(threshold)))
-    return tuple(
-        Threshold(
-            name,
-            target,
-            point.threshold,
-            float(logistic(point.threshold)),
-            int(point.found),
-            int(points.lenses),
-            int(point.false),
-            int(points.others),
-        )
-        for name, target, point in chosen
-    )
+    lenses, others = int(points.lenses), int(points.others)
+
+    def at(name: str, target: float | None, point: metrics.Point) -> Threshold:
+        p = float(logistic(point.threshold))
+        return Threshold(name, target, point.threshold, p, int(point.found), lenses, int(point.false), others)
+
+    def lowest(target: float) -> metrics.Point:
+        number = int((points.false <= target * points.others * (1 + metrics.SLACK)).sum())
+        return points.at(points.threshold[number - 1] if number else points.strictest_above())
+
+    chosen = [at("p=0.5", None, points.at(0.0))]
+    targets = target_fprs if others else ()
+    for target in targets:
+        name = f"fpr={target:g}"
+        if by_format == 1 or resolves(target, others):
+            chosen.append(at(name, target, lowest(target)))
+        else:
+            chosen.append(Threshold(name, target, None, None, None, lenses, None, others))
+    if any(threshold.logit is None for threshold in chosen):
+        chosen.append(at(ABOVE_ALL, None, lowest(0.0)))
+    return tuple(chosen)
 
 
 def pack(logit: NDArray[np.float64]) -> dict[str, Any]:

@@ -125,6 +125,7 @@ def fit(
         without_ref=config.without_ref,
         tier_b_target=config.tier_b_target,
         size_arcsec=pixels.read(np.zeros(1, np.int64)).shape[1] * scale if fold else 0.0,
+        calibrate_share=config.calibrate_share,
     )
     bands = len(survey.bands)
     fresh_network(config, config.seed, resources.init, bands)
@@ -154,6 +155,7 @@ def fit(
         "rows": {
             "train": selection.train.counts(),
             "val": selection.val.counts(),
+            "calibrate": selection.calibrate,
             "left_out": dict(sorted(selection.left_out.items())),
         },
         "provenance": to_list(extend(step, chain)),
@@ -167,6 +169,7 @@ def fit(
         scale,
         tuple(sorted(layers)),
         fold=config.fold,
+        calibrate_share=config.calibrate_share if selection.calibrate else 0.0,
     )
     with _job(run_dir, step, state, team) as job:
         run_folder = job.built if job else Path(run_dir)
@@ -295,7 +298,8 @@ def _step(
         if not resources.init.is_file():
             raise InputError(f"{resources.init}: no such file", "give a file of weights")
         inputs.append(step_input("init", resources.init, digests.of_file(resources.init)))
-    return Step("train", config.as_dict(), tuple(inputs), survey=survey)
+    threads = {} if resources.threads is None else {"threads": resources.threads}
+    return Step("train", {**config.as_dict(), **threads}, tuple(inputs), survey=survey)
 
 
 def _job(run_dir: str | Path, step: Step, state: str, team: Team) -> AbstractContextManager[resumable.Job | None]:
@@ -324,7 +328,8 @@ def _counted(blocks: Iterator[NDArray[np.float32]], advance: Callable[[int], Non
 def _without_nan(selection: RowSelection, training: Feed, validation: Feed) -> RowSelection:
     """The selection without rows that have NaN in the crop."""
     lost = len(selection.train) + len(selection.val) - len(training.rows) - len(validation.rows)
-    finite = RowSelection(training.rows, validation.rows, +(selection.left_out + Counter({NAN: lost})))
+    left_out = +(selection.left_out + Counter({NAN: lost}))
+    finite = replace(selection, train=training.rows, val=validation.rows, left_out=left_out)
     refuse_one_class(finite)
     return finite
 

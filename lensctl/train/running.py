@@ -31,7 +31,7 @@ def train(
     root: str | Path | None = None,
     init: str | Path | None = None,
     device: str = "auto",
-    threads: int | None = None,
+    threads: int = 2,
     feed: str = "auto",
     compile: bool = False,
     checkpoint_every: int | None = None,
@@ -58,8 +58,10 @@ def train(
         Folder that `cutout_path` is relative to; default the manifest's.
     init : path, optional
         Initial weights.
-    device, threads, feed, compile, checkpoint_every
+    device, feed, compile, checkpoint_every
         See `Resources`.
+    threads : int
+        CPU threads; recorded, as weights differ by rounding with another number.
     track : sequence of str
         Trackers to log to: tensorboard, wandb, mlflow.
     resume, overwrite : bool

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import fitsio
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -173,6 +174,41 @@ def test_settings_from_a_file_give_way_to_options(here: Path, capsys: pytest.Cap
     assert main(["cutout", "t.parquet", "a.zarr", "--config", "c.yaml", "--size", "11"]) == 0
     layout = open_store("a.zarr").layout
     assert (layout.size, layout.shard_rows) == (11, 5)
+
+
+def a_band_has_gaps(here: Path) -> None:
+    """Let the r band of a brick be exactly 0 in stripes of 6 px, as where no exposure reached."""
+    (here / "survey").unlink()
+    planes = make_brick(here / "survey", "1500p020", compress=False)
+    file = next((here / "survey").rglob("*-r.fits"))
+    planes["r"][:, np.arange(planes["r"].shape[1]) % 60 < 6] = 0.0
+    fitsio.write(str(file), planes["r"], header=fitsio.read_header(str(file)), clobber=True)
+    pq.write_table(objects("1500p020", 12, spread_px=60.0), here / "half.parquet")
+
+
+@pytest.mark.parametrize("way", ["coadd", "pack"])
+def test_half_empty_cutouts_are_not_used_unless_so_much_may_be_empty(
+    here: Path, capsys: pytest.CaptureFixture[str], way: str
+) -> None:
+    a_band_has_gaps(here)
+    cut = ["cutout", "half.parquet", "all.zarr", "--root", "survey", "--size", "21", "--workers", "1"]
+    assert main([*cut, "--max-empty", "1", "--npz", "loose"]) == 0
+    assert json.loads(capsys.readouterr().out)["status"] == {"ok": 12}
+    again = {"coadd": [*cut[:2], "a.zarr", *cut[3:]], "pack": ["pack", "loose", "a.zarr", "--workers", "1"]}[way]
+    assert main(again) == 0
+    index = open_store("a.zarr").index
+    pixels = open_store("a.zarr").read(np.arange(12))
+    empty = np.count_nonzero(pixels == 0, axis=(1, 2)) / 21**2  # (12, B); all of a small cutout counts
+    np.testing.assert_allclose(index["zero_pixel_frac_r"].to_numpy(), empty[:, 1])
+    assert not empty[:, [0, 2]].any()
+    half = (empty[:, 1] > 0.05).tolist()
+    assert 1 < sum(half) < 12
+    assert index["status"].to_pylist() == ["half_empty" if is_half else "ok" for is_half in half]
+    assert index["cutout_ok"].to_pylist() == [not is_half for is_half in half]
+    assert "half_empty" in capsys.readouterr().err or way == "pack"
+    assert open_store("a.zarr").chain[-1].parameters["max_empty"] == 0.05
+    assert main([*again, "--max-empty", "0.5"]) == 2, "a store that was judged otherwise is another one"
+    assert "max_empty" in capsys.readouterr().err or way == "pack"
 
 
 def test_pack_and_export_say_what_they_made(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

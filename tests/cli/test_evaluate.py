@@ -94,7 +94,18 @@ def test_it_refuses_what_exists_unless_told(folder, capfd):
         (["scores.parquet", "out", "--against", "nothing.parquet"], "nothing.parquet: no such file"),
         (["scores.parquet", "out", "--grades", "bad.csv"], "bad.csv: grading in row 0 is 'maybe'"),
         (["scores.parquet"], "OUT_DIR is missing"),
-        (["old", "--against", "scores.parquet", "--grades", "bad.csv"], "--grades and --prevalence need an OUT_DIR"),
+        (
+            ["old", "--against", "scores.parquet", "--grades", "bad.csv"],
+            "--grades, --prevalence and --thresholds need an",
+        ),
+        (["scores.parquet", "out", "--all-rows"], "--all-rows needs --thresholds"),
+        (["scores.parquet", "out", "--thresholds", "bad.csv"], "bad.csv: not a frozen model or an evaluation"),
+        (["scores.parquet", "out", "--thresholds", "old"], "old: not as lensctl wrote it"),
+        (["scores.parquet", "out", "--thresholds", "run"], "run: a run keeps no scores of its val split"),
+        (
+            ["scores.parquet", "out", "--all-rows", "--thresholds", "old", "--against", "scores.parquet"],
+            "--all-rows and --against exclude each other",
+        ),
         (["text.parquet", "out"], "text.parquet: column 'logit' is string, and high in row 0 does not fit double"),
         (["scores.parquet", "-"], "this output cannot go through a pipe"),
         (["old", "out"], "old is an evaluation, not scores"),
@@ -111,8 +122,9 @@ def test_what_cannot_be_judged_is_said_plainly_and_nothing_is_written(folder, sc
     write_table(with_rows(scores, [1], galaxy_id="0000p000_0"), "twice.parquet")
     write_table(with_rows(with_rows(scores, [0], label=0), [0], tier="N1"), "changed.parquet")
     (folder / "bad.csv").write_text("galaxy_id,grading\nx,maybe\n")
-    (folder / "old").mkdir()
-    (folder / "old" / "metrics.json").write_text("{}")
+    for name, file in (("old", "metrics.json"), ("run", "run.json")):
+        (folder / name).mkdir()
+        (folder / name / file).write_text("{}")
     before = {path.name for path in folder.iterdir()}
     assert main(["evaluate", *args]) == 2
     out, err = said(capfd)
@@ -174,7 +186,10 @@ def test_grades_and_another_evaluation_are_told_on_stderr(folder, scores, capfd)
     (_,), err = said(capfd)
     assert "With the grades of grades.csv" in err
     assert "3 of 3 graded galaxies are among the scores; as graded, test excludes 0 negatives graded as lenses" in err
-    assert "Compared with scores.parquet on 150 common test galaxies (30 lenses): better: none; worse: none" in err
+    assert (
+        "on 150 common test galaxies (30 lenses): recall at FPR 0.01: not distinguished. Of the others, better: none"
+        in err
+    )
     assert {"tables/against.csv", "tables/graded.parquet", "tables/test_scores.csv"} <= set(content(folder / "out"))
 
 

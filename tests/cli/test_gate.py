@@ -503,3 +503,12 @@ def test_a_plug_in_that_takes_a_name_of_ours_or_of_another_is_refused_where_the_
     done = here("gate", "bright_stars", "good.parquet")
     assert done.returncode == 2
     assert "2 gates are named 'bright_stars': of more-checks and survey-checks" in done.stderr
+
+
+def test_what_passed_without_being_told_is_counted(capsys):
+    checks = [
+        Check("trained", name, True, 0.8, 0.6, 0.9, ">= 0.75", 21, told=told)
+        for name, told in (("a", False), ("b", True))
+    ]
+    gate_report.show(checks)
+    assert "2 checks: 2 passed (1 of them not told), none failed" in capsys.readouterr().err

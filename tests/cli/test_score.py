@@ -44,7 +44,7 @@ def test_a_manifest_comes_back_with_scores_a_receipt_and_its_chain(here, folder)
     assert (told["command"], told["rows"], told["scored"], told["left_out"]) == ("score", 20, 20, 0)
     manifest, scores = (read_table(str(folder / name)) for name in ("m.parquet", "one.parquet"))
     assert scores.select(manifest.column_names).equals(manifest)
-    assert scores.column_names[-3:] == ["logit", "p", "logit_0"]
+    assert scores.column_names[-4:] == ["logit", "p", "logit_0", "role"]
     chain = chain_of(scores)
     assert [step.command for step in chain] == ["cutout", "manifest", "train", "score"]
     assert chain[-1].input("manifest").digest == digests.of_table(manifest)
@@ -53,8 +53,9 @@ def test_a_manifest_comes_back_with_scores_a_receipt_and_its_chain(here, folder)
 
 
 def test_the_same_command_twice_gives_the_same_bytes_and_the_batch_is_no_part_of_it(lensctl, folder):
-    for name in ("two.parquet", "three.parquet"):
-        assert lensctl("score", "run", "m.parquet", name, "--threads", "1", cwd=folder).returncode == 0
+    for name, batch in (("two.parquet", 7), ("three.parquet", 200)):
+        words = ("--threads", "1", "--batch-size", batch)
+        assert lensctl("score", "run", "m.parquet", name, *words, cwd=folder).returncode == 0
     assert (folder / "two.parquet").read_bytes() == (folder / "three.parquet").read_bytes()
 
 

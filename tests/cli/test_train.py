@@ -269,6 +269,9 @@ def test_a_finished_run_is_resumed_by_doing_nothing_and_else_refused(here, strai
     status, _, err = here("train", "m.parquet", "run", *RECIPE, "--resume", "--dropout", "0.5")
     assert status == 2
     assert "dropout was 0.0 and is 0.5" in err
+    status, _, err = here("train", "m.parquet", "run", *RECIPE, "--resume", "--threads", "2")
+    assert status == 2
+    assert "threads was 1 and is 2" in err  # other weights, by rounding
     assert content(folder) == before
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lensctl.evaluate.evaluation import evaluation_of
+from lensctl.rules.split import calibrates
 from lensctl.stats import calibration, metrics
 from lensctl.stats.calibration import logistic
 from tests.evaluate.toys import QUICK, column, rescored
@@ -30,8 +32,14 @@ def test_headline_figures_are_those_of_the_test_split(scores, found):
     assert headline["ece_equal_width"]["value"] == pytest.approx(calibration.ece(label, p))
     assert headline["ece_equal_mass"]["value"] == pytest.approx(calibration.ece(label, p, by="mass"))
     assert headline["ece_positive"]["value"] == pytest.approx(calibration.ece_positive(label, p))
-    for name in ("tier_a_recall", "tier_a_auc", "test_auc", "ece_equal_width", "ece_positive"):
-        assert headline[name]["low"] <= headline[name]["value"] <= headline[name]["high"]
+    errors = [headline[name]["excess"] for name in ("ece_equal_width", "ece_equal_mass", "ece_positive")]
+    for figure in (*(headline[name] for name in ("tier_a_auc", "test_auc", "fpr", "contaminant_fpr")), *errors):
+        assert figure["low"] <= figure["value"] <= figure["high"]
+        assert figure["interval"]
+    assert (tier == "A").sum() < 10
+    assert headline["tier_a_recall"]["why"].startswith("no interval: the rows lie in")
+    assert headline["tier_a_auc"]["interval"] == "score interval of the Mann-Whitney statistic"
+    assert headline["test_auc"]["interval"] == "wider of DeLong's and the bootstrap over pixels"
 
 
 def test_thresholds_and_calibration_know_nothing_of_the_test_split(scores, found):
@@ -55,7 +63,7 @@ def test_a_constant_score_is_a_collapse(scores):
     flat = changed(changed(scores, "logit", np.full(len(scores), -4.6)), "p", np.full(len(scores), logistic(-4.6)))
     found = evaluation_of(flat, QUICK)
     assert found.metrics["headline"]["collapsed"] is True
-    assert found.metrics["levels"]["mvp"]["passed"] is False
+    assert found.metrics["levels"]["mvp"]["verdict"] == "missed"
 
 
 def test_an_ensembles_spread_is_shown_beside_the_interval():
@@ -70,3 +78,20 @@ def test_an_ensembles_spread_is_shown_beside_the_interval():
 
 def test_a_single_model_has_no_spread(found):
     assert found.metrics["ensemble"] is None
+
+
+def test_thresholds_and_calibration_are_of_the_rows_that_stopped_nothing(scores, found):
+    """Where the model kept part of val out of early stopping, the rest of val decides nothing but the curves of val."""
+    split = column(scores, "split")
+    kept = (split == "val") & calibrates(scores["healpix_128"].to_numpy(), 0.5)
+    halved = scores.append_column("role", pa.array(np.where(kept, "calibrate", split).tolist(), pa.string()))
+    half = evaluation_of(halved, QUICK)
+    assert half.metrics["thresholds"]["role"] == "calibrate"
+    assert found.metrics["thresholds"]["role"] == "val"
+    assert half.tables["val_scores"].num_rows == kept.sum()
+    assert half.calibrated != found.calibrated
+    spoiled = evaluation_of(rescored(halved, (split == "val") & ~kept, 1.5), QUICK)
+    assert spoiled.calibrated == half.calibrated
+    points = [[point["logit"] for point in each.metrics["thresholds"]["points"]] for each in (half, spoiled)]
+    assert points[0] == points[1]
+    assert half.metrics["headline"]["test_auc"] == found.metrics["headline"]["test_auc"]

@@ -14,7 +14,11 @@ from tests.toys.scores import toy_scores
 def test_thresholds_hold_their_target_on_val(scores, found):
     val = column(scores, "split") == "val"
     logit, others = scores["logit"].to_numpy()[val], scores["label"].to_numpy()[val] == 0
-    for point in found.metrics["thresholds"]["points"]:
+    points = found.metrics["thresholds"]["points"]
+    assert [point["name"] for point in points if point["logit"] is None] == ["fpr=0.001", "fpr=0.0001"]
+    assert points[-1]["name"] == "above all non-lenses"
+    assert points[-1]["text"] == f"0 of {others.sum()}: below {points[-1]['text'].split()[4]} at 95 %"
+    for point in (point for point in points if point["logit"] is not None):
         rate = (logit[others] >= point["logit"]).mean()
         assert point["val"]["fpr"]["value"] == pytest.approx(rate)
         if point["target_fpr"] is not None:

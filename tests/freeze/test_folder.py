@@ -95,7 +95,16 @@ def test_thresholds_come_with_the_scores_they_were_chosen_from(bundle):
     scores = read_table(str(bundle / "scores.parquet"))
     val = np.array(scores["split"].to_pylist()) == "val"
     label, logit = scores["label"].to_numpy()[val], scores["logit"].to_numpy()[val]
-    assert facts["points"] == [vars(threshold) for threshold in thresholds.choose(label, logit)]
+    metrics = json.loads((bundle / "evaluation" / "metrics.json").read_text())
+    kept = [
+        {"fpr_low": point["val"]["fpr"]["low"], "fpr_high": point["val"]["fpr"]["high"], "text": point["text"]}
+        for point in metrics["thresholds"]["points"]
+    ]
+    chosen = thresholds.choose(label, logit)
+    assert facts["points"] == [{**vars(threshold), **rate} for threshold, rate in zip(chosen, kept, strict=True)]
+    assert facts["points"][-1]["text"] == "0 of 23: below 0.12 at 95 %"
+    assert facts["points"][-1]["fpr_high"] > 0.12
+    assert json.loads((bundle / "frozen" / "frozen.json").read_text())["format"] == 2
     for name, kind in (("lenses", 1), ("others", 0)):
         kept = thresholds.unpack(facts["val_scores"][name], "toy")
         np.testing.assert_array_equal(kept, np.sort(logit[label == kind]))
@@ -157,6 +166,12 @@ def test_a_signature_is_by_the_key_and_the_rest_is_as_without_it(bundle, folder)
     signed, plain = content(folder / "out"), content(bundle / "frozen")
     assert {name for name in signed if signed[name] != plain.get(name)} == {"model.sig", "SHA256SUMS"}
     assert "model.sig" in layout.parse_sums(signed["SHA256SUMS"].decode())
+
+
+def test_an_evaluation_by_thresholds_of_another_model_is_refused(folder):
+    spoil_metrics(folder, lambda metrics: metrics["thresholds"].update(given_by="frozen"))
+    with pytest.raises(InputError, match="its thresholds were given by frozen, not chosen on val"):
+        frozen_of(folder)
 
 
 def test_an_altered_step_is_refused(folder):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from lensctl.frozen import gate_results
 from lensctl.frozen.gate_results import REQUIRED_GATES
+from lensctl.rules.checks import GATE_VERSION
 from lensctl.rules.errors import InputError
 from tests.toys import frozen as frozen_toys
 from tests.toys.freezing import frozen_of
@@ -45,3 +47,11 @@ def test_a_file_that_is_no_gates_is_refused(folder, text):
     (folder / "gates.jsonl").write_text(text)
     with pytest.raises(InputError, match=r"gates\.jsonl"):
         frozen_of(folder)
+
+
+def test_lines_of_another_version_are_named_and_a_line_without_one_is_of_version_1():
+    lines = [{"gate": gate, "gate_version": GATE_VERSION} for gate in gate_results.REQUIRED_GATES]
+    assert gate_results.outdated(lines) == []
+    del lines[1]["gate_version"]
+    lines[6]["gate_version"] = GATE_VERSION + 1
+    assert gate_results.outdated(lines) == ["splits", "shortcut"]

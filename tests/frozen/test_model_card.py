@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import pytest
 import yaml
 
 from lensctl.frozen import model_card
@@ -35,3 +38,33 @@ def test_the_card_of_a_model_of_a_mock_sky_says_so_first(folder):
     text = (folder / "out" / "README.md").read_text()
     assert "mock-data" in text
     assert text.index("mock survey") < text.index("returns one logit")
+
+
+def test_the_card_says_what_a_threshold_may_really_do_and_which_rates_have_none(bundle):
+    """From 23 negatives it gave a threshold for FPR 1e-4."""
+    table = (bundle / "frozen" / "README.md").read_text().split("## Thresholds")[1].split("## Limits")[0]
+    rows = {row.split("|")[1].strip(): row for row in table.splitlines() if row.startswith("| ")}
+    assert "not resolved: 0.0023 false positives are expected of 23 non-lenses" in rows["FPR = 0.0001"]
+    assert "0 of 23: below 0.12 at 95 %; 0.00000 to 0.1" in rows["above all non-lenses"]
+    assert "lenses found on validation" in table
+
+
+@pytest.mark.parametrize(
+    ("judged", "words"),
+    [
+        ({"verdict": "not told"}, "Level mvp: not told."),
+        ({"verdict": "missed"}, "Level mvp: missed."),
+        ({"passed": True}, "Level mvp: its values meet the limits."),
+    ],
+)
+def test_the_card_says_a_level_in_the_words_of_its_evaluation(judged, words, bundle):
+    facts, metrics = (json.loads((bundle / "frozen" / name).read_text()) for name in ("frozen.json", "metrics.json"))
+    metrics["levels"]["mvp"] = judged
+    for name in ("ece_equal_width", "ece_equal_mass", "ece_positive"):
+        if "passed" in judged:  # as 0.1.0 wrote it
+            for later in ("floor", "excess", "interval", "why", "text"):
+                del metrics["headline"][name][later]
+    points = json.loads((bundle / "frozen" / "thresholds.json").read_text())["points"]
+    text = model_card.text(facts["model"], facts["model_digest"], metrics, points, None, 41)
+    assert words in text
+    assert ("excess ECE, bins of equal mass" in text) is ("verdict" in judged)

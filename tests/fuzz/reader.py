@@ -135,6 +135,17 @@ def grades() -> None:
     read_grades("grades.csv")
 
 
+def thresholds_of(folder: str) -> Callable[[], None]:
+    """Reads the thresholds that `evaluate --thresholds` is given."""
+
+    def read() -> None:
+        from lensctl.evaluate.given_thresholds import read_thresholds
+
+        read_thresholds(folder)
+
+    return read
+
+
 def torch_weights() -> None:
     from lensctl.learning.networks import architectures, checkpoint
 

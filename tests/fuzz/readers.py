@@ -12,6 +12,7 @@ from tests.fuzz.reader import (
     grades,
     note_sizes,
     reseal,
+    thresholds_of,
     torch_weights,
     zip_members,
 )
@@ -159,6 +160,12 @@ READERS = {
         before=reseal,
     ),
     "thresholds shown": Reader("frozen/thresholds.json", "show frozen --json", (SHOW,), mutate=damaged_json),
+    "thresholds given": Reader(
+        "frozen/thresholds.json", thresholds_of("frozen"), ("evaluate/given_thresholds.py",), "", damaged_json, reseal
+    ),
+    "thresholds given by an evaluation": Reader(
+        "evaluation/metrics.json", thresholds_of("evaluation"), ("evaluate/given_thresholds.py",), mutate=damaged_json
+    ),
     "frozen provenance": Reader(
         "frozen/provenance.json", "verify frozen --device cpu", (STEPS,), mutate=damaged_json, before=reseal
     ),

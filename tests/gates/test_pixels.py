@@ -14,7 +14,7 @@ from lensctl.io.provenance import digests
 from lensctl.rules import quality
 from tests.gates.of_survey import judge_by_survey
 from tests.toys.judging import CUTOUTS, NOISE, failed, judge, judged
-from tests.toys.manifests import changed, toy_manifest, with_store
+from tests.toys.manifests import changed, store_of, toy_manifest, with_store, without_empty_columns
 from tests.toys.surveys import WIDE
 
 
@@ -64,6 +64,8 @@ def test_pixels_limits_the_share_marked_as_failed(tmp_path):
         ((3, 0, 0, 1, np.inf), "cutouts with an infinite pixel"),
         ((3, slice(None), slice(None), 2, 0.0), "cutouts with a missing band"),
         ((3, slice(None), slice(None), 2, np.nan), "cutouts with a missing band"),
+        ((3, slice(0, 50), slice(None), 1, 0.0), "cutouts that are half empty"),
+        ((3, slice(18, 22), slice(None), 2, np.nan), "cutouts that are half empty"),
     ],
 )
 def test_pixels_does_not_believe_the_flags(tmp_path, spoil, check):
@@ -86,7 +88,8 @@ def test_pixels_finds_by_a_glance_what_measuring_every_cutout_finds(seed):
         else:
             y, x = rng.integers(0, 101, 2)
             images[i, y : y + 1 + rng.integers(0, 30), x : x + 1 + rng.integers(0, 30), band] = value
-    found = {name: set(at.tolist()) for name, at in pixels_gate._pixel_faults(images, 64).items()}
+    faults = pixels_gate._pixel_faults(images, pixels_gate.Settings(crop=64))
+    found = {name: set(at.tolist()) for name, at in faults.items()}
     with np.errstate(all="ignore"):
         measured = quality.measure(images, "grz")
     middle = quality.central(101)
@@ -94,11 +97,46 @@ def test_pixels_finds_by_a_glance_what_measuring_every_cutout_finds(seed):
     assert found == {
         "cutouts with a missing band": set(np.flatnonzero(measured["status"] == "missing_band")),
         "cutouts with NaN in the centre": set(np.flatnonzero(np.isnan(centre).any(axis=1))),
+        "cutouts that are half empty": set(np.flatnonzero(measured["status"] == "half_empty")),
         "cutouts with an infinite pixel": set(np.flatnonzero(np.isinf(images).reshape(48, -1).any(axis=1))),
         "cutouts with NaN anywhere": set(np.flatnonzero(np.isnan(images).reshape(48, -1).any(axis=1))),
         "cutouts with NaN in the central 64 px": set(np.flatnonzero(~np.isfinite(crop).all(axis=1))),
     }
     assert all(found.values())
+
+
+@pytest.mark.parametrize(("max_empty", "wrong"), [("0.04", True), ("0.05", False)])
+def test_pixels_lets_as_much_be_empty_as_it_is_told(tmp_path, max_empty, wrong):
+    pixels = NOISE.copy()
+    pixels[3, 18:21, :, 0] = 0.0  # 3 of 64 rows
+    found = failed(judge_pixels(tmp_path, pixels, (f"pixels.max_empty={max_empty}",)))
+    assert found == ["cutouts that are half empty"] * wrong
+
+
+def test_pixels_measures_the_cutouts_of_a_store_that_says_nothing_of_empty_ones(tmp_path):
+    """An earlier version wrote no zero_pixel_frac, and called a cutout ok that is zero in half its pixels."""
+    pixels = NOISE.copy()
+    pixels[3, :50, :, 1] = 0.0
+    path = with_store(tmp_path, CUTOUTS, pixels, cutout_ok=[True] * 20, status=["ok"] * 20)
+    without_empty_columns(tmp_path / "cutouts.zarr")
+    assert not open_store(tmp_path / "cutouts.zarr").knows_empty
+    for judged_path in (path, tmp_path / "cutouts.zarr"):
+        checks = judge("pixels", judged_path)
+        assert failed(checks) == ["cutouts that are half empty"]
+        assert next(c.offenders for c in checks if not c.passed) == (CUTOUTS["galaxy_id"][3].as_py(),)
+
+
+def test_pixels_says_no_to_stores_of_two_sizes_rather_than_stop(tmp_path):
+    """Positives of 101 px and negatives of 64 are a fault of the data, not an error."""
+    parts = []
+    for name, label, size in (("large", 1, 101), ("small", 0, 64)):
+        rows = CUTOUTS.filter(pa.array(CUTOUTS["label"].to_numpy() == label))
+        store_of(tmp_path / f"{name}.zarr", rows, NOISE[: rows.num_rows, :size, :size])
+        rows = changed(rows, "cutout_path", [f"{name}.zarr"] * rows.num_rows)
+        parts.append(changed(rows, "cutout_index", np.arange(rows.num_rows)))
+    checks = judged(tmp_path, "pixels", pa.concat_tables(parts).sort_by("galaxy_id"))
+    assert failed(checks) == ["cutouts of another shape"]
+    assert next(c.value for c in checks if not c.passed) == 14
 
 
 def test_pixels_catches_another_shape(tmp_path):

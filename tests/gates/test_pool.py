@@ -26,6 +26,28 @@ def test_pool_passes_and_its_limits_can_be_set(tmp_path):
     assert {check.input_digest.split(":")[0] for check in checks} == {"parquet-footer-sha256"}
 
 
+def test_pool_judges_the_shares_of_splits_by_what_its_pixels_can_tell(tmp_path):
+    """Fifty pixels, of which those of train hold twice as many rows: more than 75 % of all are in train."""
+    pixel = POOL["healpix_128"].to_numpy()
+    table = POOL.filter(pa.array(np.isin(pixel, np.unique(pixel)[:50])))
+    twice = table.filter(pa.array(in_train(table)))
+    twice = changed(twice, "galaxy_id", [f"{id}-2" for id in twice["galaxy_id"].to_pylist()])
+    crowd = pa.concat_tables([table, twice])
+    found = {c.check: c for c in judged(tmp_path, "pool", crowd, ("pool.min_rows=10",))}["train share"]
+    assert found.n == crowd.num_rows
+    assert found.value == pytest.approx(in_train(crowd).mean())
+    assert found.value > 0.75
+    assert (found.passed, found.low < 0.75 < found.value < found.high) == (True, True)
+    assert "pixels cannot tell" in found.note
+    alone = {c.check: c for c in judged(tmp_path, "pool", crowd.slice(0, 5), ("pool.min_rows=1",))}["train share"]
+    assert (alone.low, alone.limit) == (None, ">= 0.65, <= 0.75")
+    assert alone.note.startswith("judged by its value: 5 pixels")
+
+
+def in_train(table):
+    return np.array(table["split"].to_pylist()) == "train"
+
+
 @pytest.mark.parametrize(
     ("change", "check"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
+import healpy
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -91,7 +92,7 @@ def test_splits_catches_one_object_under_two_ids_in_two_splits(tmp_path):
     ra, dec1, dec2 = border()
     table = moved(moved(MANIFEST, 300, ra, (dec1 + dec2) / 2 - 0.3 / 3600), 301, ra, (dec1 + dec2) / 2 + 0.3 / 3600)
     assert {table["split"][300].as_py(), table["split"][301].as_py()} == {"train", "test"}
-    assert "no object within 1 arcsec in two splits" in failed(judged(tmp_path, "splits", table))
+    assert "no two rows within 1 arcsec" in failed(judged(tmp_path, "splits", table))
 
 
 def test_splits_catches_cutouts_that_overlap_across_a_border(tmp_path):
@@ -126,7 +127,7 @@ def test_splits_judges_a_manifest_by_the_rule_and_limits_of_its_survey(tmp_path)
     table = toy_manifest(survey=WIDE)
     checks = judge_by_survey("splits", saved(tmp_path, table))
     assert failed(checks) == []
-    assert next(c.limit for c in checks if c.check == "train share of all rows") == ">= 0.55, <= 0.65"
+    assert next(c.limit for c in checks if c.check == "train share of all rows") == "interval meets 0.55..0.65"
     as_usual = failed(judge_by_survey("splits", saved(tmp_path, table.replace_schema_metadata())))
     assert {"split is that of the rule", "train share of all rows"} <= set(as_usual)
     cut = saved(tmp_path, table)  # a seed that is set does not change the fractions
@@ -160,3 +161,61 @@ def test_splits_keeps_cutouts_apart_by_the_size_the_manifest_recorded(tmp_path):
     assert check not in failed(judged(tmp_path, "splits", apart))
     assert check in failed(judged(tmp_path, "splits", large))
     assert check not in failed(judged(tmp_path, "splits", large, given=("splits.cutout_arcsec=30",)))
+
+
+def test_splits_catches_one_object_under_two_ids_in_one_split(tmp_path):
+    near = MANIFEST["dec"][300].as_py() + 0.9 / 3600
+    twin = with_rows(MANIFEST.slice(300, 1), [0], galaxy_id="twin", dec=near)
+    checks = judged(tmp_path, "splits", pa.concat_tables([MANIFEST, twin]))
+    assert failed(checks) == ["no two rows within 1 arcsec"]
+    found = next(check for check in checks if not check.passed)
+    assert (found.value, "`lensctl manifest` keeps one" in found.note) == (1, True)
+    both = pa.concat_tables([MANIFEST, with_rows(twin, [0], dec=near + 0.2 / 3600)])
+    assert failed(judged(tmp_path, "splits", both)) == []
+
+
+def crowded(pixels, val_pixels, rows=15):
+    """Rows in so many pixels each of one split, as if the rule had dealt just so many to val."""
+    names = {name: [] for name in split.SPLITS}
+    for pixel in range(400 * 64, 400 * 64 + 40 * pixels):
+        names[split.split_of(pixel)].append(pixel)
+    test = round(0.15 * pixels)
+    counts = {"train": pixels - val_pixels - test, "val": val_pixels, "test": test}
+    chosen = [pixel for name, count in counts.items() for pixel in names[name][:count]]
+    ra, dec = healpy.pix2ang(split.NSIDE, np.repeat(chosen, rows), nest=True, lonlat=True)
+    dec = dec + np.tile(np.linspace(-0.07, 0.07, rows), pixels)
+    table = toy_manifest(rows * pixels // 2, rows * pixels - rows * pixels // 2)
+    order = np.random.default_rng(0).permutation(len(ra))
+    pixel = split.healpix(ra[order], dec[order])
+    for name, values in (("ra", ra[order]), ("dec", dec[order]), ("healpix_128", pixel)):
+        table = changed(table, name, values)
+    return changed(table, "split", split.splits_of(pixel))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "val", "passed", "says"),
+    [
+        (400, 73, True, "outside the limits by its value, but 400 pixels cannot tell"),  # 0.1825: chance
+        (400, 110, False, "--set splits.val=LOW,HIGH"),  # 0.275: no chance
+        (11, 2, False, "judged by its value: 11 pixels, as good as 11.0 equally full ones, are too few"),
+        (7, 1, True, "judged by its value: 7 pixels"),
+    ],
+)
+def test_splits_judges_shares_by_what_its_pixels_can_tell(tmp_path, pixels, val, passed, says):
+    checks = judged(tmp_path, "splits", crowded(pixels, val))
+    found = next(check for check in checks if check.check == "val share of all rows")
+    assert (found.passed, round(found.value, 4)) == (passed, round(val / pixels, 4))
+    assert says in found.note
+    assert (found.low is None) == (pixels < 12)
+    assert found.limit == (">= 0.12, <= 0.18" if pixels < 12 else "interval meets 0.12..0.18")
+    assert next(check.passed for check in checks if check.check == "split is that of the rule")
+
+
+def test_splits_keeps_cutouts_apart_by_the_size_of_their_class(tmp_path):
+    ra, dec1, dec2 = border()
+    apart = moved(moved(MANIFEST, 300, ra, dec1 - 19 / 3600), 301, ra, dec2 + 19 / 3600)  # two negatives, 40 arcsec
+    check = "no sky shared by cutouts of two splits"
+    for lenses, others, wrong in ((67.0, 26.5, False), (26.5, 67.0, True)):
+        sides = {"positives": lenses, "negatives": others}
+        step = Step("manifest", {"cutout_arcsec": 67.0, "cutout_arcsec_by_class": sides})
+        assert (check in failed(judged(tmp_path, "splits", stamp(apart, (step,))))) == wrong

@@ -74,8 +74,57 @@ def test_a_missing_band_is_all_zero_or_has_no_finite_pixel() -> None:
     images[5, ..., 1] = 0.0
     images[5, 70:, :, 1] = np.nan
     columns = quality.measure(images, "grz")
-    assert columns["status"].tolist() == ["ok", "missing_band", "missing_band", "missing_band", "ok", "missing_band"]
-    assert columns["cutout_ok"].tolist() == [True, False, False, False, True, False]
+    told = ["ok", "missing_band", "missing_band", "missing_band", "half_empty", "missing_band"]
+    assert columns["status"].tolist() == told
+    assert columns["cutout_ok"].tolist() == [True, False, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("size", "inner"), [(1, (0, 1)), (63, (0, 63)), (64, (0, 64)), (96, (16, 80)), (101, (18, 82)), (150, (27, 122))]
+)
+def test_the_inner_square_is_64_of_101_px_and_the_whole_of_a_small_cutout(size: int, inner: tuple[int, int]) -> None:
+    assert quality.inner(size) == slice(*inner)
+
+
+@pytest.mark.parametrize("nothing", [0.0, -0.0, np.nan, np.inf])
+@pytest.mark.parametrize(("rows", "verdict"), [(3, "ok"), (4, "half_empty"), (32, "half_empty")])
+def test_a_cutout_that_is_empty_in_more_than_a_twentieth_of_its_inner_pixels_is_not_used(
+    nothing: float, rows: int, verdict: str
+) -> None:
+    images = noise(2)
+    images[1, 18 : 18 + rows, :, 1] = nothing
+    columns = quality.measure(images, "grz")
+    assert columns["status"].tolist() == ["ok", "nan_center" if rows == 32 and np.isnan(nothing) else verdict]
+    assert columns["cutout_ok"].tolist() == [True, verdict == "ok"]
+    assert columns["zero_pixel_frac_r"].tolist() == [0.0, rows / 64]
+    assert columns["zero_pixel_frac_g"].tolist() == columns["zero_pixel_frac_z"].tolist() == [0.0, 0.0]
+    assert quality.empty_fraction(images).tolist() == [[0, 0, 0], [0, rows / 64, 0]]
+
+
+def test_nothing_outside_the_inner_square_makes_a_cutout_half_empty() -> None:
+    images = noise(1)
+    images[0, :18] = images[0, 82:] = 0.0
+    images[0, :, :18] = images[0, :, 82:] = np.nan
+    columns = quality.measure(images, "grz")
+    assert columns["status"].tolist() == ["ok"]
+    assert columns["zero_pixel_frac_z"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize(("max_empty", "verdict"), [(0.0, "half_empty"), (0.0624, "half_empty"), (0.0625, "ok")])
+def test_how_much_may_be_empty_can_be_said(max_empty: float, verdict: str) -> None:
+    images = noise(1)
+    images[0, 18:22, :, 2] = 0.0  # 4 rows of 64
+    columns = quality.measure(images, "grz", max_empty)
+    assert columns["status"].tolist() == [verdict]
+    assert columns["zero_pixel_frac_z"].tolist() == [0.0625]
+
+
+def test_exactly_the_greatest_fraction_is_still_allowed() -> None:
+    images = noise(1, 20)
+    images[0, 0] = 0.0  # 20 of 400 px
+    assert quality.measure(images, "grz")["status"].tolist() == ["ok"]
+    images[0, 1, 0, 2] = 0.0
+    assert quality.measure(images, "grz")["status"].tolist() == ["half_empty"]
 
 
 @pytest.mark.parametrize(

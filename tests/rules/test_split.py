@@ -104,3 +104,13 @@ def test_healpix_64_is_that_of_the_position():
     ra = np.r_[random.uniform(0, 360, 200_000), np.linspace(0, 360, 1441)]
     dec = np.r_[np.degrees(np.arcsin(random.uniform(-1, 1, 200_000))), np.linspace(-90, 90, 1441)]
     assert (split.healpix(ra, dec, 128) >> 2 == split.healpix(ra, dec, 64)).all()
+
+
+def test_pixels_kept_for_thresholds_are_their_share_of_all_and_the_same_each_time():
+    pixels = np.arange(20_000)
+    kept = split.calibrates(pixels, 0.5)
+    assert kept.mean() == pytest.approx(0.5, abs=0.02)
+    assert (split.calibrates(pixels[::-1], 0.5) == kept[::-1]).all()
+    assert (split.calibrates(pixels, 0.3) <= kept).all()
+    assert not split.calibrates(pixels, 0.0).any()
+    assert kept[split.splits_of(pixels) == "val"].mean() == pytest.approx(0.5, abs=0.04)  # apart from the split

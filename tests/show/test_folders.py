@@ -27,6 +27,12 @@ def test_a_run_an_evaluation_a_frozen_model_and_gate_lines_say_what_they_are(mad
     assert run.values["model_digest"] == evaluation.values["model_digest"] == frozen.values["model_digest"]
     assert run.values["manifest_digest"] == identify(str(made / "manifest.parquet")).values["digest"]
     assert "test_auc" in evaluation.details["headline"]
+    assert evaluation.values["levels"].startswith("mvp ")
+    assert evaluation.values["levels"].split(", ")[0][4:] in ("reached", "not told", "missed")
+    (thresholds, _) = frozen.listings
+    assert thresholds.rows[-1][0] == "above all non-lenses"
+    assert thresholds.rows[-1][-1] == "0 of 23: below 0.12 at 95 %"
+    assert thresholds.rows[-2][2] is None
     assert [facts.chain[-1].command for facts in (run, evaluation, frozen)] == ["train", "evaluate", "freeze"]
     assert {facts.values["survey"] for facts in (run, evaluation, frozen)} == {
         "ls-dr10: g, r, z at 0.262 arcsec per pixel"

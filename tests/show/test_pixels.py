@@ -25,7 +25,12 @@ def test_a_store_says_its_rows_status_quality_and_chain(tmp_path):
     assert facts.kind == "cutout store"
     assert (facts.values["rows"], facts.values["usable"], facts.values["size_px"]) == (10, 9, 9)
     assert facts.details["counts"]["status"] == {"ok": 9, "missing_band": 1}
-    assert {row["column"] for row in facts.details["quality"]} >= {"mean_g", "p99_z", "bad_pixel_frac"}
+    assert {row["column"] for row in facts.details["quality"]} >= {
+        "mean_g",
+        "p99_z",
+        "bad_pixel_frac",
+        "zero_pixel_frac_r",
+    }
     assert facts.chain == pixels.CHAIN
     json.dumps(facts.as_json(), allow_nan=False)
 

@@ -83,7 +83,10 @@ def test_a_table_says_its_survey_and_the_meanings_of_its_columns(tmp_path):
     assert facts.values["survey"] == "wide: VIS, Y, J, H at 0.1 arcsec per pixel"
     assert sum(facts.details["counts"]["nobs_VIS_bin"].values()) == 120
     column = next(column for column in facts.details["schema"] if column["name"] == "psfsize_VIS")
-    assert (column["unit"], column["meaning"]) == ("arcsec", "PSF FWHM in VIS")
+    assert (column["unit"], column["meaning"]) == (
+        "arcsec",
+        "FWHM of the Gaussian with the PSF's noise-equivalent area in VIS",
+    )
     write_table(toy_manifest(20, 100), str(tmp_path / "usual.parquet"))
     assert "survey" not in identify(str(tmp_path / "usual.parquet")).values
 

@@ -89,8 +89,8 @@ def test_one_class_has_no_calibration(label):
 
 
 def cross_entropy(slope, bias, label, logit, weight):
-    lenses = label.sum()
-    target = np.where(label, (lenses + 1) / (lenses + 2), 1 / ((~label).sum() + 2))
+    lenses, others, one = weight[label].sum(), weight[~label].sum(), weight[label].mean()
+    target = np.where(label, (lenses + one) / (lenses + 2 * one), one / (others + 2 * one))
     eta = slope * logit + bias
     return (weight * (np.logaddexp(0, eta) - target * eta)).sum()
 
@@ -149,3 +149,36 @@ def test_prior_correction_is_bayes_rule(prior, new_prior, logit):
 def test_logistic_never_overflows(x):
     with np.errstate(over="raise", invalid="raise"):
         assert 0 <= float(logistic(x)) <= 1
+
+
+def on_the_sky(seed, prevalence, mean_weight, lenses=50, ratio=100):
+    """Expected over true number of lenses, and the slope that is left, of a calibration by 50 weighted lenses."""
+    random = np.random.default_rng(seed)
+    label = np.arange(lenses * (1 + ratio)) < lenses
+    logit = np.where(label, 1.5, -2.5) + 1.4 * random.normal(size=len(label))
+    weight = np.where(label, 1.0, mean_weight)
+    platt = fit_platt(label, logit, weight).moved(weight[label].sum() / weight.sum(), prevalence)
+    of_sky = np.arange(60_000) < 10_000
+    sky = np.where(of_sky, 1.5, -2.5) + 1.4 * random.normal(size=60_000)
+    share = np.where(of_sky, prevalence / 10_000, (1 - prevalence) / 50_000)
+    return (share * platt.p(sky)).sum() / prevalence, fit_platt(of_sky, platt.logit(sky), share).slope
+
+
+@pytest.mark.parametrize("prevalence", [1e-3, 1e-4])
+@pytest.mark.parametrize("mean_weight", [1, 40, 400])
+@pytest.mark.parametrize("seeds", [40, pytest.param(400, marks=pytest.mark.soak)])
+def test_a_calibration_for_the_sky_expects_as_many_lenses_as_there_are(prevalence, mean_weight, seeds):
+    """Targets smoothed by counts of rows made 1.8 lenses of each at weight 40, and 8.9 at 400."""
+    found = np.array([on_the_sky(seed, prevalence, mean_weight) for seed in range(seeds)])
+    expected, slope = np.median(found, axis=0)  # few lenses scatter, and to one side
+    assert 0.85 < expected < 1.2
+    assert 0.85 < slope < 1.15
+
+
+@pytest.mark.parametrize("scale", [1e-3, 40.0])
+def test_a_scaling_does_not_know_the_scale_of_the_weights(scale):
+    label, logit = toy(800)
+    weight = np.random.default_rng(1).uniform(0.5, 20, 800)
+    for fitter in (fit_platt, fit_temperature):
+        once, again = fitter(label, logit, weight), fitter(label, logit, scale * weight)
+        assert (again.slope, again.bias) == pytest.approx((once.slope, once.bias), rel=1e-6, abs=1e-9)

@@ -60,3 +60,15 @@ def test_a_classifier_never_sees_the_sky_it_is_judged_on():
     score, fold = classifier.out_of_fold(x, is_lens, np.ones(800), pixel, folds=5, seed=0)
     estimate = auc_within(score, is_lens, fold, pixel)
     assert estimate.low < 0.5 < estimate.high
+
+
+def test_a_feature_without_any_value_tells_nothing_and_is_no_error():
+    rng = np.random.default_rng(3)
+    values = rng.normal(0, 1, (300, 2))
+    values[:, 1] = np.nan
+    is_lens, pixel = rng.random(300) < 0.4, rng.integers(0, 30, 300)
+    alone, _ = classifier.out_of_fold(values[:, :1], is_lens, np.ones(300), pixel, folds=5, seed=1)
+    both, _ = classifier.out_of_fold(values, is_lens, np.ones(300), pixel, folds=5, seed=1)
+    assert both == pytest.approx(alone)
+    none, _ = classifier.out_of_fold(values[:, 1:], is_lens, np.ones(300), pixel, folds=5, seed=1)
+    assert (none == 0).all()

@@ -109,20 +109,6 @@ def test_bootstrap_is_rows_repeated_as_often_as_their_pixel_was_drawn(rows):
         assert before[number] == pytest.approx(slow)
 
 
-@settings(max_examples=25)
-@given(BOTH, st.sampled_from([None, 1e-3, 0.3]))
-def test_purity_of_each_round_is_that_of_the_repeated_rows(rows, prevalence):
-    label, score, pixel = columns(rows)
-    weight = np.where(label, 1.0, 1 + np.arange(len(label)) % 4)
-    resampling = Resampling(pixel, rounds=30, seed=5)
-    found = resampling.purity(label, score, (0.5, 0.9), weight, prevalence)
-    for number, drawn in enumerate(multiplicities(resampling)):
-        times = drawn[resampling.cluster]
-        points = metrics.curve(np.repeat(label, times), np.repeat(score, times), np.repeat(weight, times))
-        slow = [metrics.precision_at_recall(points, recall, prevalence) for recall in (0.5, 0.9)]
-        assert found[number] == pytest.approx([np.nan if value is None else value for value in slow], nan_ok=True)
-
-
 @given(BOTH, st.integers(0, 9))
 def test_paired_delong_is_the_variance_of_its_definition(rows, seed):
     label, score, _ = columns(rows)

@@ -170,6 +170,15 @@ def store_of(path: Path, table: pa.Table, pixels: np.ndarray, **facts: object) -
     return open_store(path)
 
 
+def without_empty_columns(store: Path) -> None:
+    """Make a store's index what versions wrote that knew no half-empty cutouts."""
+    table = pq.read_table(store / "index.parquet")
+    pq.write_table(
+        table.drop_columns([name for name in table.column_names if name.startswith(quality.EMPTY)]),
+        store / "index.parquet",
+    )
+
+
 def with_store(folder: Path, table: pa.Table, pixels: np.ndarray, **facts: object) -> Path:
     """The manifest of a table beside the store it names; gives the manifest's path."""
     store = store_of(folder / "cutouts.zarr", table, pixels, **facts)

@@ -39,7 +39,7 @@ def toy_pixels(rows: np.ndarray) -> np.ndarray:
 
 def restamped(scores: pa.Table) -> pa.Table:
     """Changed scores as they would be of a manifest that is changed alike."""
-    added = [name for name in scores.column_names if name == "p" or name.startswith("logit")]
+    added = [name for name in scores.column_names if name in ("p", "role") or name.startswith("logit")]
     return stamp(scores, toy_chain(scores.drop_columns(added)))
 
 

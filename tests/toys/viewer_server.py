@@ -134,10 +134,12 @@ class Service:
             spoiled = {"planes": pixels(ra, dec, size, "griz")}
         elif name == "ints":
             spoiled = {"planes": np.ones((3, size, size), np.int16)}
-        elif name in ("zero", "nan", "hole"):
+        elif name in ("zero", "nan", "hole", "half"):
             planes = pixels(ra, dec, size, bands)
             if name == "hole":
                 planes[1, size // 2, size // 2] = np.nan
+            elif name == "half":
+                planes[1, : size // 2] = 0.0
             else:
                 planes[1] = 0.0 if name == "zero" else np.nan
             spoiled = {"planes": planes}

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lensctl.evaluate import listings
 from lensctl.evaluate.evaluation import Evaluation
+from lensctl.evaluate.prevalence import sampling_ratio
 from lensctl.evaluate.report.gallery import cards_of, galleries_shown
 
 
@@ -58,6 +59,7 @@ def render(
         strata=_strata(evaluation),
         plots=plots,
         pictures=bool(pictures),
+        sampling_ratio=sampling_ratio(evaluation.test),
         in_viewer=evaluation.test.survey.in_legacy_surveys,
         no_pictures=no_pictures,
         galleries=[
@@ -77,7 +79,7 @@ def _strata(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in evaluation.tables["strata"].to_pylist():
         metrics = {
-            name: {"value": row[name], **{key: row[f"{name}_{key}"] for key in ("low", "high", "few")}}
+            name: {"value": row[name], **{key: row[f"{name}_{key}"] for key in ("low", "high", "few", "why")}}
             for name in ("recall", "fpr", "auc")
         }
         groups.setdefault(names[row["by"]], []).append({**row, **metrics})

@@ -10,6 +10,7 @@ from lensctl.evaluate import against as against_
 from lensctl.evaluate import grades as grades_
 from lensctl.evaluate.calibrating import KINDS
 from lensctl.evaluate.evaluation import Choices, evaluation_of
+from lensctl.evaluate.given_thresholds import read_thresholds
 from lensctl.evaluate.report import folder
 from lensctl.io.cutouts.by_manifest import Cutouts
 from lensctl.io.reporter import SILENT, Receipt, Reporter
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from lensctl.evaluate.report.pictures import Read
 
 
+FEW_REMARK = "fewer than 10 events"
+
+
 def evaluate(
     scores: str | Path,
     out_dir: str | Path | None = None,
@@ -37,6 +41,9 @@ def evaluate(
     prevalence: float | None = None,
     against: str | Path | None = None,
     grades: str | Path | None = None,
+    thresholds: str | Path | None = None,
+    all_rows: bool = False,
+    headline: str = against_.HEADLINE,
     calibration: str = "platt",
     top_k: int = 100,
     rounds: int = ROUNDS,
@@ -60,6 +67,12 @@ def evaluate(
         Another evaluation, or its scores, to compare with.
     grades : path, optional
         Visual grades.
+    thresholds : path, optional
+        A frozen model or an evaluation whose thresholds and calibration are used, in place of those of split=val.
+    all_rows : bool
+        Judge every row, whatever its split, with `thresholds`: an outside labelled set.
+    headline : str
+        The figure of a comparison that was chosen beforehand.
 
     Returns
     -------
@@ -74,13 +87,19 @@ def evaluate(
     scores = str(scores)
     if calibration not in KINDS:
         raise InputError(f"no calibration '{calibration}'{nearest(calibration, KINDS)}", f"use {' or '.join(KINDS)}")
+    if all_rows and thresholds is None:
+        raise InputError(
+            "--all-rows needs --thresholds", "name the frozen model or evaluation that thresholds come from"
+        )
+    if all_rows and against is not None:
+        raise InputError("--all-rows and --against exclude each other", "compare two evaluations of split=test")
     if out_dir is None:
         if against is None:
             raise InputError("OUT_DIR is missing", "name the folder to create; it is optional only with --against")
-        if grades is not None or prevalence is not None:
-            raise InputError("--grades and --prevalence need an OUT_DIR", "name the folder to create")
+        if grades is not None or prevalence is not None or thresholds is not None:
+            raise InputError("--grades, --prevalence and --thresholds need an OUT_DIR", "name the folder to create")
         here, there = against_.read_other(scores, "scores"), against_.read_other(str(against))
-        found = against_.compare(here.test, there, rounds, seed)
+        found = against_.compare(here.test, there, rounds, seed, headline)
         _show_comparison(found, report)
         return {"command": "evaluate", "output": None, "against": found}
     if (Path(scores) / "metrics.json").is_file():
@@ -90,10 +109,11 @@ def evaluate(
     refuse_existing(str(out_dir), overwrite)
     other = None if against is None else against_.read_other(str(against))
     graded = None if grades is None else grades_.read_grades(str(grades))
+    given = None if thresholds is None else read_thresholds(str(thresholds))
     table = read_table(scores)
-    choices = Choices(rounds, seed, calibration, top_k, prevalence)
+    choices = Choices(rounds, seed, calibration, top_k, prevalence, headline, all_rows)
     name = "stdin" if scores == "-" else Path(scores).name
-    evaluation = evaluation_of(table, choices, name, survey=survey, other=other, graded=graded)
+    evaluation = evaluation_of(table, choices, name, survey=survey, other=other, graded=graded, given=given)
     metrics = evaluation.metrics
     read, no_pictures = _cutout_reader(table, scores, root)
     with whole_folder(out_dir, "evaluate", overwrite) as part:
@@ -105,15 +125,15 @@ def evaluate(
         _show_comparison(metrics["against"], report)
     if metrics["grades"] is not None:
         _show_grades(metrics["grades"], report)
-    headline = metrics["headline"]
+    figures = metrics["headline"]
     return {
         "command": "evaluate",
         "output": str(out_dir),
         "rows": table.num_rows,
         "unscored": sum(split["unscored"] for split in metrics["rows"].values()),
-        "test_auc": headline["test_auc"]["value"],
-        "tier_a_recall": headline["tier_a_recall"]["value"],
-        "levels": {level: verdict["passed"] for level, verdict in metrics["levels"].items()},
+        "test_auc": figures["test_auc"]["value"],
+        "tier_a_recall": figures["tier_a_recall"]["value"],
+        "levels": {level: judged["verdict"] for level, judged in metrics["levels"].items()},
         "mock": metrics["mock"],
         "pictures": pictures,
     }
@@ -135,19 +155,19 @@ def _cutout_reader(table: pa.Table, scores: str, root: str | Path | None) -> tup
 
 
 def _show(metrics: Mapping[str, Any], report: Reporter) -> None:
-    for level, verdict in metrics["levels"].items():
+    for level, judged in metrics["levels"].items():
         rows = []
-        for row in verdict["rows"]:
-            interval = "" if row["low"] is None else f"{row['low']:.4f} to {row['high']:.4f}"
-            answer = "reported" if row["passed"] is None else "yes" if row["passed"] else "NO"
-            remarks = [
-                "limit is inside the interval" if row["limit_inside_interval"] else "",
-                "fewer than 10 events" if row["few"] else "",
-            ]
-            remark = "; ".join(filter(None, remarks))
-            rows.append((row["criterion"], row["value"], interval, row["limit"], answer, remark))
-        title = f"Level {level}: {'reached' if verdict['passed'] else 'not reached'}"
-        report.table(title, ("criterion", "value", "95% CI", "limit", "reached", "remark"), rows)
+        for row in judged["rows"]:
+            interval = "" if row["low"] is None or row["high"] is None else f"{row['low']:.4f} to {row['high']:.4f}"
+            remark = "; ".join(
+                filter(None, (row["text"], row["why"], FEW_REMARK if row["few"] and row["limit"] else ""))
+            )
+            rows.append((row["criterion"], row["value"], interval, row["limit"], row["verdict"] or "reported", remark))
+        title = f"Level {level}: {judged['verdict']}"
+        report.table(title, ("criterion", "value", "95% CI", "limit", "verdict", "remark"), rows)
+    for point in metrics["thresholds"]["points"]:
+        if point["text"]:
+            report.say(f"threshold {point['name']}: {point['text']}")
 
 
 def _show_comparison(found: dict[str, Any], report: Reporter) -> None:
@@ -158,12 +178,13 @@ def _show_comparison(found: dict[str, Any], report: Reporter) -> None:
             row["there"],
             row["difference"],
             "" if row["low"] is None else f"{row['low']:.4f} to {row['high']:.4f}",
+            row["p"],
             row["verdict"],
-            "fewer than 10 events" if row["few"] else "",
+            row["why"] or (FEW_REMARK if row["few"] else ""),
         )
         for row in found["figures"]
     ]
-    columns = ("metric", "here", "other", "difference", "paired 95% CI", "here is", "remark")
+    columns = ("metric", "here", "other", "difference", "paired 95% CI", "p", "here is", "remark")
     report.table(f"Compared with {found['name']}", columns, rows)
     report.say(against_.sentence(found))
 

@@ -13,6 +13,7 @@ from lensctl.frozen import layout, signature, snapshot
 from lensctl.frozen.gate_results import REQUIRED_GATES, gate_results, missing_or_failed
 from lensctl.frozen.integrity import GATE, check_files
 from lensctl.frozen.lineage import Lineage, lineage_of
+from lensctl.frozen.threshold_points import format_of, points_of
 from lensctl.io.provenance.steps import from_json
 from lensctl.learning.networks import checkpoint, exported_program, predict
 from lensctl.learning.networks.golden import golden_of
@@ -177,10 +178,13 @@ def check_consistency(found: Snapshot) -> Iterator[Check]:
         "scores": (facts.get("scores_digest"), metrics.get("scores_digest"), steps.digest("evaluate", "scores")),
         "pool": (facts.get("pool_digest"), steps.digest("sample", "pool")),
         "made_from": (facts.get("made_from"), {source.role: source.digest for source in steps.manifest.inputs}),
-        "config": (facts.get("config"), steps.train.parameters),
+        "config": (facts.get("config"), {n: v for n, v in steps.train.parameters.items() if n != "threads"}),
         "model": tuple(tuple(block[name] for name in names) for block, names in _model_and_config(facts)),
         "mock": (facts.get("mock"), metrics.get("mock")),
-        "format": (tuple(facts.get(name) for name in layout.CONSTANT), tuple(layout.CONSTANT.values())),
+        "format": (
+            (*(facts.get(name) for name in layout.CONSTANT), facts.get("format")),
+            (*layout.CONSTANT.values(), format_of(metrics)),
+        ),
         "survey": (
             facts["model"].get("survey", LS_DR10.name),
             text_of_survey(last.survey),
@@ -229,8 +233,9 @@ def check_thresholds(found: Snapshot) -> Iterator[Check]:
     lenses, others = (thresholds.unpack(facts["val_scores"][name], where) for name in ("lenses", "others"))
     label = np.repeat([1, 0], [len(lenses), len(others)])
     targets = [point["target_fpr"] for point in facts["points"] if point["target_fpr"] is not None]
-    again = [vars(t) for t in thresholds.choose(label, np.concatenate([lenses, others]), targets)]
     evaluation = _json(found, layout.METRICS)
+    chosen = thresholds.choose(label, np.concatenate([lenses, others]), targets, by_format=format_of(evaluation))
+    again = points_of(chosen, evaluation)
     metrics, calibration = evaluation["thresholds"]["points"], evaluation["calibration"]
     differing = [p["name"] for p, q in zip(facts["points"], again, strict=False) if p != q]
     differing += [p["name"] for p, q in zip(facts["points"], metrics, strict=False) if p["logit"] != q["logit"]]
@@ -260,7 +265,7 @@ def check_golden_logits(found: Snapshot, places: Sequence[torch.device], *, trus
 
 def _reproduced(name: str, golden: Golden, networks: Sequence[nn.Module], place: torch.device) -> Check:
     """Whether the networks of a file give the golden logits."""
-    logits = predict.logits(networks, golden.cutouts, place, batch=len(golden.label))
+    logits = predict.logits(networks, golden.cutouts, place)
     error = np.abs(logits - golden.logits) if logits.shape == golden.logits.shape else np.array([[np.inf]])
     off = np.flatnonzero(~(error <= layout.TOLERANCE).all(axis=1))
     return Check(

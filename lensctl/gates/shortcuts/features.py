@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.gates.shortcuts.background import NAMES, Background
+from lensctl.gates.shortcuts.robust import MAD_TO_SIGMA, median, neighbours, noise_of, ratio
 from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
@@ -38,7 +40,9 @@ ANNULUS_SHARES = (0.64, 0.89)
 LEAST_SCALE = 0.5
 """At this scale the narrowest ring is one pixel wide."""
 LEAST_SIZE = 51
-MAD_TO_SIGMA = 1.4826
+
+SHARP_EDGES = (1.5, 3.0)
+"""Sharpness is the brightness within the first radius over that within the second, pixels of ls-dr10."""
 
 CENTROID = ("centroid_x", "centroid_y", "centroid_r")
 CORE_BRIGHTNESS = "core_brightness"
@@ -100,6 +104,16 @@ class Features:
         return self._in_bands("noise", "texture")
 
     @functools.cached_property
+    def background(self) -> tuple[str, ...]:
+        """Level, gradient and stripes of the background, and what lies beyond the annulus, in units of the noise."""
+        return self._in_bands(*NAMES)
+
+    @property
+    def sharpness(self) -> str:
+        """How fast the brightness falls in the innermost pixels of the depth band, which the PSF decides."""
+        return f"sharpness_{self.depth_band}"
+
+    @functools.cached_property
     def patterns(self) -> tuple[str, ...]:
         """Exact zeros and NaN."""
         return self._in_bands("zeros", "nan")
@@ -124,7 +138,8 @@ class Features:
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
         """All features, in the order of the columns of `measure`."""
-        return (*self.noise, *self.patterns, *CENTROID, *self.physics, *self.core_rings, CORE_BRIGHTNESS)
+        judged = (*self.noise, *self.background, self.sharpness, *self.patterns, *CENTROID)
+        return (*judged, *self.physics, *self.core_rings, CORE_BRIGHTNESS)
 
     def _in_bands(self, *names: str) -> tuple[str, ...]:
         return tuple(f"{name}_{band}" for name in names for band in self.bands)
@@ -159,12 +174,14 @@ class Features:
             if not good.all():
                 plane[~good] = np.nan
             outer = plane.take(at.annulus, axis=1)
-            sky = _median(outer)
+            sky = median(outer)
             columns[f"annulus_brightness_{band}"] = sky
-            columns[f"annulus_mad_{band}"] = MAD_TO_SIGMA * _median(np.abs(outer - sky[:, None].astype(np.float32)))
-            near, far = _noise(plane, at.near), _noise(plane, at.far)
+            columns[f"annulus_mad_{band}"] = MAD_TO_SIGMA * median(np.abs(outer - sky[:, None].astype(np.float32)))
+            near, far = noise_of(plane, at.near), noise_of(plane, at.far)
             columns[f"noise_{band}"] = near
-            columns[f"texture_{band}"] = _ratio(near, far)
+            columns[f"texture_{band}"] = ratio(near, far)
+            for name, values in at.background.measure(plane, near).items():
+                columns[f"{name}_{band}"] = values
 
             level = np.where(np.isfinite(sky), sky, 0.0)[:, None, None]
             window = plane.reshape(n, size, size)[:, at.window, at.window].astype(np.float64)
@@ -173,8 +190,8 @@ class Features:
             above[~known] = 0.0
             for name, edges, ring in (("profile", self.profile_edges, at.profile), ("core", self.core_edges, at.core)):
                 total, square, count = _rings(above, known, ring)
-                mean = _ratio(total, count)
-                deviation = np.sqrt(np.maximum(_ratio(square, count) - mean**2, 0.0))
+                mean = ratio(total, count)
+                deviation = np.sqrt(np.maximum(ratio(square, count) - mean**2, 0.0))
                 for k, (low, high) in enumerate(itertools.pairwise(edges)):
                     suffix = f"{low}_{high}px_{band}"
                     if name == "profile":
@@ -182,9 +199,11 @@ class Features:
                     else:
                         columns[f"core_mean_{suffix}"] = mean[:, k]
                         columns[f"core_std_{suffix}"] = deviation[:, k]
-                        columns[f"whole_core_{band}"] = _ratio(total.sum(axis=1), count.sum(axis=1))
+                        columns[f"whole_core_{band}"] = ratio(total.sum(axis=1), count.sum(axis=1))
             columns[f"asymmetry_{band}"] = _asymmetry(above, at.symmetric)
             if band == self.depth_band:
+                inner, whole = (above.take(pixels, axis=1).mean(axis=1) for pixels in at.sharp)
+                columns[self.sharpness] = ratio(inner, np.where(whole > near, whole, 0.0))
                 columns.update(_centroid(above, at, near, centroid_floor_px))
         columns[CORE_BRIGHTNESS] = np.mean([columns[f"whole_core_{band}"] for band in self.bands], axis=0)
         return np.stack([columns[name] for name in self.names], axis=1)
@@ -201,6 +220,8 @@ class _Regions:
     profile: tuple[Ints, Ints]
     core: tuple[Ints, Ints]
     symmetric: Ints
+    sharp: tuple[Ints, Ints]
+    background: Background
     centre: Ints
     weight: Floats
     x: Floats
@@ -214,10 +235,6 @@ def _regions(size: int, features: Features) -> _Regions:
     r = np.hypot(x, y)
     low, high = annulus_of(size)
     annulus = (r >= low) & (r < high)
-
-    def along_x(lag: int) -> tuple[Ints, Ints]:
-        row, column = np.nonzero(annulus[:, lag:] & annulus[:, :-lag])
-        return row * size + column, row * size + column + lag
 
     half = min(features.profile_edges[-1], middle)
     window = slice(middle - half, size - middle + half)
@@ -234,31 +251,22 @@ def _regions(size: int, features: Features) -> _Regions:
     weight = np.exp(-0.5 * (near[centre] / (CENTRE_SIGMA * features.scale)) ** 2)
     symmetric = np.flatnonzero(near < ASYMMETRY * features.scale)
     core, profile = rings(features.core_edges), rings(features.profile_edges)
+    inner, whole = (np.flatnonzero(near < edge * max(features.scale, 2 / 3)) for edge in SHARP_EDGES)
     return _Regions(
-        np.flatnonzero(annulus), along_x(1), along_x(3), window, profile, core, symmetric, centre, weight, *place
+        annulus=np.flatnonzero(annulus),
+        near=neighbours(annulus, 1),
+        far=neighbours(annulus, 3),
+        window=window,
+        profile=profile,
+        core=core,
+        symmetric=symmetric,
+        sharp=(inner, whole),
+        background=Background.of(size, low, high),
+        centre=centre,
+        weight=weight,
+        x=place[0],
+        y=place[1],
     )
-
-
-def _median(values: Floats | Images) -> Floats:
-    """Median over the last axis ignoring NaN; NaN if there are no values."""
-    clean = not np.isnan(values).any()
-    if clean:
-        return np.asarray(np.median(values, axis=-1), float)
-    some = ~np.isnan(values).all(axis=-1)
-    middle = np.full(values.shape[:-1], np.nan)
-    middle[some] = np.nanmedian(values[some], axis=-1)
-    return middle
-
-
-def _noise(plane: Images, pairs: tuple[Ints, Ints]) -> Floats:
-    """Sigma of one pixel from the differences of pairs of pixels: (n, S*S) to (n,)."""
-    first, second = (plane.take(pixels, axis=1) for pixels in pairs)
-    return MAD_TO_SIGMA / math.sqrt(2.0) * _median(np.abs(second - first))
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    ratio: Floats = np.full(np.shape(above), np.nan)
-    return np.divide(above, below, out=ratio, where=below > 0)
 
 
 def _rings(above: Floats, known: NDArray[np.bool_], ring: tuple[Ints, Ints]) -> tuple[Floats, Floats, Floats]:
@@ -275,7 +283,7 @@ def _rings(above: Floats, known: NDArray[np.bool_], ring: tuple[Ints, Ints]) -> 
 def _asymmetry(above: Floats, pixels: Ints) -> Floats:
     """Rotational asymmetry, |I - I_180| / (2 |I|): (n,)."""
     values, turned = above.take(pixels, axis=1), above.take(above.shape[1] - 1 - pixels, axis=1)
-    return _ratio(np.abs(values - turned).sum(axis=1), 2 * np.abs(values).sum(axis=1))
+    return ratio(np.abs(values - turned).sum(axis=1), 2 * np.abs(values).sum(axis=1))
 
 
 def _centroid(above: Floats, at: _Regions, noise: Floats, floor_px: float) -> dict[str, Floats]:
@@ -284,7 +292,7 @@ def _centroid(above: Floats, at: _Regions, noise: Floats, floor_px: float) -> di
     total = weighted.sum(axis=1)
     bright = total > 5 * np.nan_to_num(noise) * np.sqrt((at.weight**2).sum())
     # the weighting shrinks the offset by half if the source is as wide as the weight
-    x, y = (2 * _ratio((weighted * axis).sum(axis=1), np.where(bright, total, -1.0)) for axis in (at.x, at.y))
+    x, y = (2 * ratio((weighted * axis).sum(axis=1), np.where(bright, total, -1.0)) for axis in (at.x, at.y))
     distance = np.hypot(x, y)
     centred = distance <= floor_px
     return {

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,10 +16,11 @@ from lensctl.io.cutouts import npz, npz_metadata
 from lensctl.io.cutouts.cutout_paths import located, refuse_link_out
 from lensctl.io.cutouts.recorded import Recorded
 from lensctl.io.cutouts.store import Store, is_store, open_store
-from lensctl.io.provenance.steps import Chain, from_json, to_json
+from lensctl.io.provenance.steps import Chain, from_json, survey_of, to_json
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.object_names import refuse_undecoded
+from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,6 +29,14 @@ Images = NDArray[np.float32]
 SAME_PLACE_ARCSEC = 0.1
 """A cutout and its row agree to this distance; single precision is 0.06 arcsec."""
 FACTS = ("source", "release", "layer", "pixel_scale_arcsec")
+
+
+class Form(NamedTuple):
+    """Survey of a cutout, the number of its bands, and its side in pixels."""
+
+    survey: Survey
+    bands: int
+    size_px: int
 
 
 @dataclass(frozen=True)
@@ -156,6 +165,20 @@ class Cutouts:
             for name in names:
                 values[name][row] = known.get(name)
         return pa.table({name: pa.array(list(values[name]), schema.arrow_type(name)) for name in names})
+
+    def forms(self) -> list[Form]:
+        """What each row's cutout is by its store or .npz, whatever the manifest says; every .npz is opened for it."""
+        found = [Form(store.survey, len(store.bands), store.size) for store in self._stores.values()]
+        place = {path: k for k, path in enumerate(self._stores)}
+        forms = []
+        for row, path in enumerate(self._path_of.tolist()):
+            if self._index[row] >= 0:
+                forms.append(found[place[path]])
+            else:
+                one = npz.read_npz(self._file(self._path_of[row]))
+                survey = survey_of(carried_chain(one, self._files[path])[1])
+                forms.append(Form(survey, one.cutout.shape[2], one.cutout.shape[0]))
+        return forms
 
     def origin(self) -> Origin:
         """Where the usable cutouts come from; every .npz is opened for it."""

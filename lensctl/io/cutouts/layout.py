@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lensctl.rules.errors import InputError
-from lensctl.rules.quality import STATISTICS
+from lensctl.rules.quality import EMPTY, STATISTICS
 from lensctl.rules.schema import arrow_type
 from lensctl.rules.survey import LS_DR10
 
@@ -121,8 +121,18 @@ class Layout:
     @property
     def index_columns(self) -> tuple[str, ...]:
         """The declared columns of `index.parquet`."""
+        return (*self.required_columns, *self.empty_columns)
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """The declared columns that every store has; earlier versions wrote no `empty_columns`."""
         per_band = (f"{name}_{band}" for name in STATISTICS for band in self.bands)
         return ("galaxy_id", "ra", "dec", *QUALITY_COLUMNS, *per_band, "source", *ORIGIN_COLUMNS, "cutout_sha256")
+
+    @property
+    def empty_columns(self) -> tuple[str, ...]:
+        """Fraction of empty inner pixels in each band."""
+        return tuple(f"{EMPTY}_{band}" for band in self.bands)
 
     @property
     def shards(self) -> int:
@@ -155,7 +165,7 @@ def index_schema(layout: Layout, meta: tuple[pa.Field, ...] = ()) -> pa.Schema:
     """Schema of `index.parquet`: the declared columns, then any `meta_*` from .npz files."""
     import pyarrow as pa
 
-    statistics = {f"{name}_{band}": pa.float32() for name in STATISTICS for band in layout.bands}
+    statistics = {f"{name}_{band}": pa.float32() for name in (*STATISTICS, EMPTY) for band in layout.bands}
     fields = [(name, statistics.get(name) or arrow_type(name)) for name in layout.index_columns]
     return pa.schema(fields + list(meta))
 

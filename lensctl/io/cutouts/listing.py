@@ -15,6 +15,7 @@ from lensctl.io.cutouts.store import is_store, open_store
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain
 from lensctl.rules import quality, schema
+from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import Survey
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LISTED = ("galaxy_id", "ra", "dec", "cutout_path", "cutout_index", "cutout_ok", "status", "cutout_sha256")
-SIDE = "cutout_arcsec"
-"""What a manifest's provenance calls the side of its largest cutout, arcsec."""
+SIDE, SIDES = "cutout_arcsec", "cutout_arcsec_by_class"
+"""What a manifest's provenance calls the side of its largest cutout, and of each class's, arcsec."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class CutoutListing:
         Planes of every cutout.
     sizes : set of (pixels, arcsec per pixel)
         Sides and pixel scales that occur; a scale that is not recorded is None.
+    knows_empty : bool
+        Whether half-empty cutouts are marked; not in stores of earlier versions.
     """
 
     rows: pa.Table
@@ -45,14 +48,17 @@ class CutoutListing:
     chain: Chain
     bands: int
     sizes: frozenset[tuple[int, float | None]]
+    knows_empty: bool = True
 
     def side_arcsec(self, survey: Survey) -> float:
         """Side of the largest cutout; the survey's pixel scale where none is recorded."""
         return max(px * (scale or survey.pixel_scale_arcsec) for px, scale in self.sizes)
 
 
-def listing(path: str | Path, folder: str | Path) -> CutoutListing:
+def listing(path: str | Path, folder: str | Path, max_empty: float = MAX_EMPTY) -> CutoutListing:
     """The cutouts of a store or a folder of .npz, as a manifest in `folder` names them.
+
+    An .npz is measured, with `max_empty` as in `quality.measure`; a store has been when it was made.
 
     Raises InputError if it is neither, a file is damaged, or the files have different numbers of bands.
     """
@@ -65,7 +71,8 @@ def listing(path: str | Path, folder: str | Path) -> CutoutListing:
         rows = known.append_column("cutout_path", pa.array([relative(path, folder)] * store.n, pa.string()))
         rows = rows.append_column("cutout_index", pa.array(np.arange(store.n)))
         sizes = frozenset((store.size, scale) for scale in known["pixel_scale_arcsec"].unique().to_pylist())
-        return CutoutListing(rows.select(LISTED), store.digest, store.chain, len(store.bands), sizes)
+        listed = rows.select(LISTED)
+        return CutoutListing(listed, store.digest, store.chain, len(store.bands), sizes, store.knows_empty)
     files = npz_files(path)
     columns: dict[str, list[Any]] = {name: [] for name in LISTED}
     chains: dict[bytes, Chain] = {}
@@ -77,7 +84,7 @@ def listing(path: str | Path, folder: str | Path) -> CutoutListing:
         bands = bands or planes
         if planes != bands:
             raise InputError(f"{file}: {planes} bands, {files[0].name} has {bands}", "keep them in two folders")
-        measured = quality.measure(found.cutout[None], ())
+        measured = quality.measure(found.cutout[None], (), max_empty)
         known = npz_metadata.index_values(found.meta)
         found_sizes.add((side, known["pixel_scale_arcsec"]))
         for name in ("galaxy_id", "ra", "dec"):

@@ -103,12 +103,12 @@ def _write_shard(
 def metas_of(store: Store, start: int, stop: int) -> list[dict[str, Array]]:
     """The `meta_*` of some rows: the original ones if the store was packed, else from the index."""
     rows = store.index.slice(start, stop - start)
-    declared = store.layout.index_columns
+    declared = [name for name in store.layout.index_columns if name in rows.column_names]
     extra = [name for name in rows.column_names if name not in declared]
     carried: list[dict[str, Array]] = npz_columns.metas_of(rows.select(extra)) if extra else [{}] * rows.num_rows
     if "meta_galaxy_id" in extra:
         return carried
-    index: list[dict[str, Any]] = rows.select(list(declared)).to_pylist()
+    index: list[dict[str, Any]] = rows.select(declared).to_pylist()
     return [npz_metadata.members(row, more) for row, more in zip(index, carried, strict=True)]
 
 

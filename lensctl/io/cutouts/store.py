@@ -298,11 +298,14 @@ class Store:
         try:
             with self._files.open_input_file(f"{self._base}/{INDEX}") as file:
                 footer = pq.read_metadata(file)
-        except (pa.ArrowException, OSError) as error:
+                names = set(footer.schema.names)
+        except (pa.ArrowException, OSError, ValueError) as error:  # a name that is no UTF-8 is a ValueError
             raise InputError(f"{name}: cannot be read ({first_line(error)})", "copy or make the store again") from error
         if footer.num_rows != self.n:
             raise InputError(f"{name} has {footer.num_rows} rows, images {self.n}", "copy or make the store again")
-        lacking = [column for column in self.layout.index_columns if column not in footer.schema.names]
+        self.knows_empty = set(self.layout.empty_columns) <= names
+        """Whether half-empty cutouts are marked: the index says how much of each is empty."""
+        lacking = [column for column in self.layout.required_columns if column not in names]
         if lacking:
             raise InputError(f"{name}: column '{lacking[0]}' is missing", "copy or make the store again")
 

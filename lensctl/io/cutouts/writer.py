@@ -202,11 +202,14 @@ class ShardWriter:
         import pyarrow.parquet as pq
 
         try:
-            noted = pq.read_schema(io.BytesIO(self.place.part(_part_name(shard)))).metadata
+            schema = pq.read_schema(io.BytesIO(self.place.part(_part_name(shard))))
+            noted = schema.metadata
+            if not set(self.layout.index_columns) <= set(schema.names):
+                return False
             if self.layout.planes and json_value(noted[PLANE_BYTES]) != self._plane_sizes(shard):
                 return False
             return int(noted[SHARD_BYTES]) == self.place.size(self.layout.file(shard))
-        except (OSError, pa.ArrowException, KeyError, TypeError):
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
             return False
 
     def _plane_sizes(self, shard: int) -> dict[str, int]:

@@ -22,6 +22,7 @@ from lensctl.io.imaging.bricks import BRICK, BRICK_COLUMN, Root, bricks_of, rele
 from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.imaging.roots import open_root
 from lensctl.io.imaging.source import CUT_COLUMNS, Advance, Cuts, Task, complete
+from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
 
@@ -49,6 +50,8 @@ class CoaddSource:
         Additional arrays, from `layout.EXTRAS`.
     connections, timeout, tries
         For a remote root: concurrent requests, seconds per response, maximum requests per object.
+    max_empty : float
+        See `quality.measure`.
     """
 
     root: str
@@ -60,6 +63,7 @@ class CoaddSource:
     connections: int = 8
     timeout: float = 60.0
     tries: int = 6
+    max_empty: float = MAX_EMPTY
     name: str = "coadd"
 
     def open(self) -> Root:

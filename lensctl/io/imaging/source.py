@@ -89,6 +89,10 @@ class CutoutSource(Protocol):
     def survey(self) -> Survey:
         """The survey whose bands it cuts."""
 
+    @property
+    def max_empty(self) -> float:
+        """Greatest fraction of empty inner pixels in any band of a usable cutout."""
+
     def prepare(self, table: pa.Table) -> pa.Table:
         """The table with the columns the source needs; InputError, before anything is written, if it cannot cut it."""
 
@@ -161,7 +165,7 @@ def index_of(rows: pa.Table, cuts: Cuts, source: CutoutSource, layout: Layout) -
     """Rows of the index: columns on the objects, on the origin of their pixels, and on the pixels."""
     import pyarrow as pa
 
-    measured = quality.measure(cuts.images, layout.bands)
+    measured = quality.measure(cuts.images, layout.bands, source.max_empty)
     status = [recorded or found for recorded, found in zip(cuts.columns["status"], measured["status"], strict=True)]
     columns = {
         **measured,

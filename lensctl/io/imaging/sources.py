@@ -13,6 +13,7 @@ from lensctl.io.cutouts.layout import Layout
 from lensctl.io.imaging.bricks import release_of_layer
 from lensctl.io.imaging.source import CutoutSource
 from lensctl.io.provenance.steps import Chain, Input
+from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
@@ -43,6 +44,8 @@ class SourceOptions:
         Accept a release other than the layer's.
     workers : int, optional
         Processes.
+    max_empty : float
+        Greatest fraction of empty inner pixels in any band of a usable cutout.
     """
 
     root: str | None = None
@@ -56,6 +59,7 @@ class SourceOptions:
     patience: float = 300.0
     allow_release: bool = False
     workers: int | None = None
+    max_empty: float = MAX_EMPTY
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ def _coadd(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSour
         connections=options.connections,
         timeout=options.timeout,
         tries=options.tries,
+        max_empty=options.max_empty,
     )
     opened = source.open()
     origin = opened.origin()
@@ -126,7 +131,9 @@ def _viewer(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSou
     retry = RetryPolicy(options.tries)
     pace = Pace(time.monotonic, random.random, rate=options.rate, retry=retry, patience=options.patience)
     request = CutoutRequest.of(options.url, layout.size, survey, **asked)  # type: ignore[arg-type]
-    source = ViewerSource(request, pace, lambda: datetime.now(UTC), options.connections, options.timeout)
+    source = ViewerSource(
+        request, pace, lambda: datetime.now(UTC), options.connections, options.timeout, options.max_empty
+    )
     expected = options.rate or USUAL_ROWS_PER_SECOND * options.connections
     parameters = {"url": request.url, **asked}
     return OpenedSource(source, parameters, rows_per_second=expected)

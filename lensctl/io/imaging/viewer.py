@@ -23,6 +23,7 @@ from lensctl.io.imaging.errors import NothingAnswered
 from lensctl.io.imaging.source import BEFORE, CUT_COLUMNS, Advance, Cuts, Task, complete
 from lensctl.io.imaging.viewer_response import MANY, Answer, CutoutRequest, judge, retry_after_seconds, shown_layer
 from lensctl.rules import quality
+from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.errors import InputError, ServiceError, first_line
 from lensctl.rules.survey import Survey
 
@@ -51,8 +52,8 @@ class ViewerSource:
         Current UTC time.
     connections : int
         Concurrent requests.
-    timeout : float
-        Seconds per response.
+    timeout, max_empty : float
+        Seconds per response; see `quality.measure`.
     """
 
     request: CutoutRequest
@@ -60,6 +61,7 @@ class ViewerSource:
     now: Callable[[], datetime]
     connections: int = 8
     timeout: float = 60.0
+    max_empty: float = MAX_EMPTY
     name: str = "viewer"
 
     @property

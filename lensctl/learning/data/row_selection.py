@@ -14,6 +14,7 @@ from lensctl.astro import geometry
 from lensctl.rules import schema
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
+from lensctl.rules.split import calibrates
 from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NEEDED = ("galaxy_id", "cutout_path", "cutout_index", "label", "sample_weight", "split", "cutout_ok")
+LEAST_LENSES = 100
+"""Lenses of val from which on a part of it is kept for thresholds: fewer tell neither well."""
+
 NOT_OK = "the cutout failed"
 NAN = "NaN in the crop"
 
@@ -101,11 +105,12 @@ def refold(manifest: pa.Table, fold: Fold, seed: int) -> pa.Table:
 
 @dataclass(frozen=True)
 class RowSelection:
-    """Training rows, validation rows, and the number of rows left out by reason."""
+    """Training rows, validation rows, the number of rows left out by reason, and rows of val kept for thresholds."""
 
     train: Rows
     val: Rows
     left_out: Counter[str]
+    calibrate: int = 0
 
 
 def select_rows(
@@ -116,6 +121,7 @@ def select_rows(
     without_ref: Sequence[str] = (),
     tier_b_target: float = 1.0,
     size_arcsec: float = LS_DR10.cutout_arcsec,
+    calibrate_share: float = 0.0,
 ) -> RowSelection:
     """Select the training and validation rows of a manifest.
 
@@ -133,6 +139,8 @@ def select_rows(
         Target of tier B lenses; 0.95 is label smoothing.
     size_arcsec : float
         Side of a cutout, for a fold.
+    calibrate_share : float
+        Share of val's pixels that are kept out of validation, by `split.calibrates`, where val has LEAST_LENSES.
 
     Raises
     ------
@@ -167,10 +175,17 @@ def select_rows(
     everything = Rows(_storage_order(table), ids, label, target, weight)
     everything = Rows(everything.at, *(values[everything.at] for values in (ids, label, target, weight)))
     usable, where = reason[everything.at] == "", split[everything.at]
+    val = usable & (where == "val")
+    kept = np.zeros(len(val), bool)
+    if calibrate_share and (everything.label[val] == 1).sum() >= LEAST_LENSES:
+        schema.require(table, "healpix_128", where="manifest")
+        schema.refuse_nulls(table, "healpix_128", where="manifest")
+        kept = val & calibrates(table["healpix_128"].to_numpy()[everything.at], calibrate_share, fold_seed)
     selection = RowSelection(
         everything.take(usable & (where == "train")),
-        everything.take(usable & (where == "val")),
+        everything.take(val & ~kept),
         Counter(str(r) for r in reason[np.isin(split, ("train", "val"))] if r),
+        int(kept.sum()),
     )
     refuse_one_class(selection)
     return selection

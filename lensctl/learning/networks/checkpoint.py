@@ -48,7 +48,8 @@ Tensors = Mapping[str, torch.Tensor]
 class ModelCard:
     """What scoring needs besides the weights: the `model` block of run.json and frozen.json.
 
-    `layers` are those of the cutouts it was trained on; empty if unknown.
+    `layers` are those of the cutouts it was trained on; empty if unknown. `calibrate_share` of val's pixels were kept
+    out of its early stopping; 0 if none.
     """
 
     arch: str
@@ -60,6 +61,7 @@ class ModelCard:
     layers: tuple[str, ...] = ()
     members: int = 1
     fold: str | None = None
+    calibrate_share: float = 0.0
 
     @property
     def bands(self) -> tuple[str, ...]:

@@ -70,8 +70,12 @@ def modules(model: ScoringModel, device: torch.device) -> list[PixelsToLogit]:
     return [PixelsToLogit(member, card.normalisation, card.crop).to(device).eval() for member in model.members]
 
 
+BATCH = 64
+"""Cutouts that go through a network together, whatever is asked for: another number gives other rounding."""
+
+
 def logits(
-    networks: Sequence[nn.Module], cutouts: NDArray[np.float32], device: torch.device, *, batch: int, tta: bool = False
+    networks: Sequence[nn.Module], cutouts: NDArray[np.float32], device: torch.device, *, tta: bool = False
 ) -> NDArray[np.float64]:
     """Logits of finite cutouts.
 
@@ -80,9 +84,8 @@ def logits(
     networks : K modules
         Each (B, M, M, bands) nanomaggies to (B,) logits.
     cutouts : (N, M, M, bands) float32
-        In nanomaggies, without NaN.
-    batch : int
-        Batch size, reduced if memory runs out; affects logits only by rounding.
+        In nanomaggies, without NaN. They go through in batches of BATCH, the last one filled up, so that a logit does
+        not depend on how many there are; in smaller ones if memory runs out.
     tta : bool
         Average each logit over the eight rotations and flips of the cutout.
 
@@ -93,12 +96,14 @@ def logits(
     import numpy as np
 
     found = np.empty((len(cutouts), len(networks)))
-    start = 0
+    start, batch = 0, BATCH
     with torch.inference_mode(), exact_arithmetic():
         while start < len(cutouts):
-            part = slice(start, start + batch)
+            part = cutouts[start : start + batch]
+            full = np.zeros((batch, *cutouts.shape[1:]), np.float32)
+            full[: len(part)] = part
             try:
-                found[part] = _logits(networks, torch.from_numpy(np.ascontiguousarray(cutouts[part])).to(device), tta)
+                found[start : start + batch] = _logits(networks, torch.from_numpy(full).to(device), tta)[: len(part)]
                 start += batch
             except RuntimeError as error:
                 if not is_out_of_memory(error):

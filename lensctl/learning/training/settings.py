@@ -44,6 +44,9 @@ class TrainConfig:
     rotate, flip, shift, noise, blur : see augment.Augmentation
     amp : bool
         Mixed precision on a GPU.
+    calibrate_share : float
+        Share of val's pixels that early stopping does not see, where val has LEAST_LENSES lenses: thresholds and
+        calibration are of these alone.
     fold : str, optional
         K/N; see row_selection.Fold.
     without_ref : catalogues in `ref` whose lenses are excluded from training and validation
@@ -75,6 +78,7 @@ class TrainConfig:
     amp: bool = True
     seed: int = 42
     fold: str | None = None
+    calibrate_share: float = 0.5
     without_ref: tuple[str, ...] = ()
     ensemble: int = 1
 
@@ -138,6 +142,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "noise": (0, 0.1),
     "blur": (0, 1),
     "ensemble": (1, 100),
+    "calibrate_share": (0, 0.9),
 }
 assert set(_RANGES) <= {field.name for field in fields(TrainConfig)}
 
@@ -150,7 +155,8 @@ class Resources:
     ----------
     device : auto, cpu or cuda
     threads : int, optional
-        CPU threads; one per core if None. The count affects results by rounding.
+        CPU threads; torch's own number if None. The count affects results by rounding, so it is part of the run's
+        identity where it is given.
     feed : auto, device, host or stream
     host_bytes : int
         Free host memory.

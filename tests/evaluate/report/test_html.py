@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from lensctl.evaluate.evaluation import evaluation_of
 from lensctl.evaluate.report.gallery import galleries_shown
 from lensctl.evaluate.report.html import number, render
-from tests.evaluate.toys import QUICK, column, write
+from tests.evaluate.toys import QUICK, column, rescored, write
 from tests.toys.manifests import with_rows
 from tests.toys.scores import restamped, toy_scores
 
@@ -107,3 +108,30 @@ def test_the_report_of_another_survey_names_its_bands_and_no_viewer(wide, found)
     assert "nobs 6-10" in html
     assert ("sky viewer" in usual, "sky viewer" in html) == (True, False)
     assert "legacysurvey.org" not in html
+
+
+def test_a_rate_that_is_not_resolved_and_a_count_of_none_are_shown_as_what_is_known(scores, found):
+    html = render(found, {}, {})
+    others = found.metrics["rows"]["val"]["others"]
+    total = others["N1"] + others["N2"]
+    assert f"not resolved: {1e-4 * total:.2g} false positives are expected of {total} non-lenses" in html
+    assert f"0 of {total}: below " in html
+    none = (column(scores, "split") == "test") & (scores["label"].to_numpy() == 0)
+    clean = render(evaluation_of(restamped(rescored(scores, none, -20.0)), QUICK), {}, {})
+    tile = clean.split("FPR at p = 0.5, all galaxies</span>")[1].split("</div>")[0]
+    assert tile == "<b>0 of 300</b><span>below 0.0099 at 95 %</span>"
+
+
+@pytest.mark.parametrize("verdict", ["reached", "not told", "missed"])
+def test_the_verdict_stands_in_its_word(found, verdict):
+    changed = {**found.metrics["levels"], "mvp": {**found.metrics["levels"]["mvp"], "verdict": verdict}}
+    html = render(dataclasses.replace(found, metrics={**found.metrics, "levels": changed}), {}, {})
+    kind = {"reached": "yes", "missed": "no", "not told": "soft"}[verdict]
+    assert f'Level mvp: <span class="{kind}">{verdict}</span>' in html
+
+
+def test_the_floor_of_a_calibration_error_stands_beside_it(found):
+    error = found.metrics["headline"]["ece_positive"]
+    html = render(found, {}, {})
+    assert f"{number(error['floor']['median'], 4)} ({number(error['floor']['p95'], 4)})" in html
+    assert f"{number(error['excess']['low'], 4)} to {number(error['excess']['high'], 4)}" in html

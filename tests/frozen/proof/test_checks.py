@@ -26,7 +26,17 @@ from tests.toys.freezing import failed, sign
 from tests.toys.freezing import signed_bundle as signed_once
 from tests.toys.frozen import content, flip
 
-UNPROVED = {"computed_on", "environment", "input", "layers", "pixel_scale_arcsec", "source", "splits", "versions"}
+UNPROVED = {
+    "calibrate_share",
+    "computed_on",
+    "environment",
+    "input",
+    "layers",
+    "pixel_scale_arcsec",
+    "source",
+    "splits",
+}
+UNPROVED |= {"versions"}
 """What frozen.json says and nothing else in the folder: only a signature holds it."""
 
 
@@ -131,6 +141,8 @@ def test_a_file_that_was_put_into_every_list_is_extra(folder):
         ("model", lambda facts: facts["model"].update(dropout=0.5)),
         ("bands", lambda facts: facts["model"].update(bands=["z", "r", "g"])),
         ("format", lambda facts: facts.update(golden_tolerance=1e9)),
+        ("format", lambda facts: facts.update(format=1)),
+        ("format", lambda facts: facts.pop("format")),
         ("mock", lambda facts: facts.update(mock=True)),
         ("pool", lambda facts: facts.update(pool_digest="sha256:" + "9" * 64)),
         ("made_from", lambda facts: facts["made_from"].update(negatives="sha256:" + "9" * 64)),

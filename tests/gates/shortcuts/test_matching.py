@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,3 +47,28 @@ def test_a_sample_is_stratified_reproducible_and_grows():
         seed=1,
     )
     assert set(ids[mixed][again[0]]) == set(ids[small[0]])
+
+
+def test_no_negative_serves_more_positives_than_it_may_and_the_nearest_have_it():
+    place = np.zeros((10, 5))
+    place[:8, 0] = 0.01 * np.arange(8)  # eight positives around one negative, and another farther off
+    place[9, 0] = 0.9
+    kind = np.full(10, "SER")
+    positive, negative = matching.match(place, kind, np.arange(8), np.array([8, 9]), partners=1)
+    uses = np.bincount(negative, minlength=10)
+    assert uses[8] == matching.MOST_USES
+    assert uses[9] == 3
+    assert sorted(positive[negative == 8]) == [0, 1, 2, 3, 4]
+
+
+def test_balance_is_the_difference_over_the_scatter_and_names_who_is_unmatched():
+    place = np.zeros((6, 5))
+    place[:3, 1] = [0.0, 1.0, 2.0]
+    place[3:, 1] = [0.5, 1.5, 9.0]
+    kind = np.array(["SER", "SER", "DEV", "SER", "SER", "SER"])
+    found = matching.balance(place, kind, np.arange(3), np.array([0, 1]), np.array([3, 4]))
+    assert found.differences[1] == pytest.approx(-0.5 / 0.5)
+    assert found.differences[0] == 0
+    assert (found.most_uses, dict(found.unmatched)) == (1, {"DEV": 1})
+    nothing = matching.balance(place, kind, np.arange(3), np.zeros(0, int), np.zeros(0, int))
+    assert np.isnan(nothing.differences).all()

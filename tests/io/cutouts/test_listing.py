@@ -17,6 +17,7 @@ from lensctl.pack import pack
 from lensctl.rules import quality
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, LS_DR10_GRIZ
+from tests.toys.manifests import without_empty_columns
 from tests.toys.names import NAMES
 from tests.toys.npz_folders import opened
 from tests.toys.pixels import CHAIN, images, make_store
@@ -60,6 +61,24 @@ def test_a_folder_of_files_is_listed_with_quality_and_a_digest_of_its_own(folder
     assert listing(tmp_path / "copy", tmp_path).digest == listed.digest
     (tmp_path / "copy/2.npz").unlink()
     assert listing(tmp_path / "copy", tmp_path).digest != listed.digest
+
+
+def test_half_empty_files_are_not_used_unless_so_much_may_be_empty(folder: Path) -> None:
+    image = LOOSE[1].copy()
+    image[:2] = 0.0  # 2 of 9 rows
+    write(folder / "loose/1.npz", image)
+    assert listing(folder / "loose", folder).rows["status"].to_pylist() == ["ok", "half_empty", "ok"]
+    assert listing(folder / "loose", folder).rows["cutout_ok"].to_pylist() == [True, False, True]
+    assert listing(folder / "loose", folder, 0.25).rows["cutout_ok"].to_pylist() == [True] * 3
+
+
+def test_a_store_of_an_earlier_version_is_listed_and_says_that_it_knows_nothing_of_empty_pixels(folder: Path) -> None:
+    whole = listing(folder / "a.zarr", folder)
+    assert whole.knows_empty
+    without_empty_columns(folder / "a.zarr")
+    old = listing(folder / "a.zarr", folder)
+    assert not old.knows_empty
+    assert old.rows.equals(whole.rows)
 
 
 def test_what_is_neither_store_nor_folder_of_files_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -427,3 +427,11 @@ def test_rows_of_a_plane_come_in_any_order_near_or_far(tmp_path):
         assert store.read_plane_rows("invvar", rows).tobytes() == hosts.invvar[rows].tobytes()
     with pytest.raises(InputError, match="no array 'arcs'"):
         store.read_plane_rows("arcs", [0])
+
+
+def test_an_index_whose_columns_have_no_utf8_names_is_refused(tmp_path):
+    make_store(tmp_path / "s.zarr", images(6))
+    file = tmp_path / "s.zarr" / "index.parquet"
+    file.write_bytes(file.read_bytes().replace(b"status", b"\xfftatus"))
+    with pytest.raises(InputError, match=r"index\.parquet: cannot be read"):
+        open_store(tmp_path / "s.zarr")

@@ -164,7 +164,8 @@ def test_a_fault_that_lasts_is_named_and_its_row_is_nan(service: Service, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("fault", "status"), [("zero", "missing_band"), ("nan", "missing_band"), ("hole", "nan_center")]
+    ("fault", "status"),
+    [("zero", "missing_band"), ("nan", "missing_band"), ("hole", "nan_center"), ("half", "half_empty")],
 )
 def test_pixels_have_the_last_word(service: Service, tmp_path: Path, fault: str, status: str) -> None:
     service.always[150.0] = fault

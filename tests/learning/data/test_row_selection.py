@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.learning.data.row_selection import NOT_OK, Fold, refold, select_rows
+from lensctl.learning.data.row_selection import LEAST_LENSES, NOT_OK, Fold, refold, select_rows
 from lensctl.rules.errors import InputError
+from lensctl.rules.split import calibrates
 from tests.toys import rings
 from tests.toys.rings import changed
 
@@ -151,3 +152,34 @@ def test_with_a_fold_no_training_cutout_shares_sky_with_one_that_judges_it():
 def test_what_cannot_train_is_refused_in_a_sentence(spoil, message):
     with pytest.raises(InputError, match=message):
         select_rows(spoil(rings.manifest()[0]))
+
+
+def with_lenses_of_val(count: int) -> pa.Table:
+    """A manifest whose val has so many lenses, and as many others, in pixels of its own."""
+    table, _ = rings.manifest(4 * count)
+    label = np.arange(4 * count) % 2
+    where = np.repeat(["train", "val"], 2 * count)
+    for name, values in (
+        ("label", label.astype(np.int8)),
+        ("split", where),
+        ("healpix_128", np.arange(4 * count) // 4),
+    ):
+        table = column(table, name, values.tolist())
+    return table
+
+
+def test_half_of_val_is_kept_out_of_early_stopping_by_whole_pixels_where_lenses_are_many():
+    table = with_lenses_of_val(LEAST_LENSES)
+    whole, half = select_rows(table), select_rows(table, calibrate_share=0.5)
+    assert (len(whole.val), whole.calibrate) == (200, 0)
+    assert len(half.val) + half.calibrate == 200
+    assert 50 < half.calibrate < 150
+    pixel = table["healpix_128"].to_numpy()
+    kept = np.setdiff1d(whole.val.at, half.val.at)
+    assert not set(pixel[kept]) & set(pixel[half.val.at])
+    assert calibrates(pixel[kept], 0.5).all()
+    assert half.train.at.tolist() == whole.train.at.tolist()
+
+
+def test_with_fewer_lenses_all_of_val_stops_training():
+    assert select_rows(with_lenses_of_val(LEAST_LENSES - 1), calibrate_share=0.5).calibrate == 0
