@@ -28,7 +28,6 @@ ROOT = Path(__file__).resolve().parents[1]
 BEFORE = {  # what an example needs that no example before it makes
     "sync": ["lensctl cutout negatives.parquet negatives.zarr --source coadd --root sky"],
     "inject": [
-        "lensctl sample pool.parquet hosts.parquet --positives positives.parquet --negatives-per-positive 1",
         "lensctl cutout hosts.parquet hosts.zarr --source coadd --root sky --planes invvar",
     ],
     "freeze": [

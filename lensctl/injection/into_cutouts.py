@@ -21,7 +21,7 @@ from lensctl.io.cutouts.layout import ORIGIN_COLUMNS
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.source import Advance, Cuts, Task, complete
-from lensctl.rules import quality
+from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Injections:
     stamps: Stamps | None = None
     processes: int | None = None
     name: str = "injected"
-    max_empty: float = quality.MAX_EMPTY
+    max_empty: float = MAX_EMPTY
 
     def prepare(self, table: pa.Table) -> pa.Table:
         """The table as it is: it was made for this source."""
