@@ -20,6 +20,7 @@ MOST_MODULES, MOST_LINES = 15, 350
 FLOORS = (
     ("rules",),
     ("stats", "astro"),
+    ("stats/fits",),
     ("io",),
     ("io/provenance", "io/storage"),
     ("io/fits",),

@@ -1,0 +1,1 @@
+"""Fits to clustered counts: splines, penalised logistic regression, draws over pixels."""
