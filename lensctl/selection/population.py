@@ -196,7 +196,7 @@ def table_of(lenses: Lenses, arcs: Arcs, hosts: pa.Table, aims: Sequence[Target]
         "weight": lenses.weight * arcs.area,
         "z_lens": lenses.z_lens,
         "z_host": lend.z[lenses.host],
-        "z_source": lenses.z_source,
+        "source_z": lenses.z_source,
         "sigma_km_s": lenses.sigma_km_s,
         "theta_e": lenses.theta_e,
         **{name: values for name, values in arcs.numbers.items() if name != "n_images"},
