@@ -53,4 +53,4 @@ class Cosmology:
         """Redshift below which a share of the comoving volume between two redshifts lies: (...) float64."""
         grid = np.linspace(z_low, z_high, 4097)
         volume = self.volume_mpc3_sr(grid)
-        return np.interp(volume[0] + np.asarray(share) * (volume[-1] - volume[0]), volume, grid)
+        return np.asarray(np.interp(volume[0] + np.asarray(share) * (volume[-1] - volume[0]), volume, grid))

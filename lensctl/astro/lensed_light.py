@@ -1,8 +1,8 @@
 """Magnification of extended sources and area of the multiply-imaged region, without an image.
 
-The deflection of an isothermal ellipsoid depends on direction alone, so a ray in direction e that is moved outward moves
-along a straight line in the source plane: beta(r) = r (e - Gamma e) - alpha(e). The light of all images is the integral
-over directions of integrals along lines, each of one dimension and without the folds of a lensed image.
+The deflection of an isothermal ellipsoid depends on direction alone, so a ray in direction e that is moved outward
+moves along a straight line in the source plane: beta(r) = r (e - Gamma e) - alpha(e). The light of all images is the
+integral over directions of integrals along lines, each of one dimension and without the folds of a lensed image.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _outline(curve: Floats, angle: Floats) -> Floats:
     """Distance of a closed curve, (2, D), from the origin in some directions."""
     direction = np.arctan2(curve[1], curve[0])
     order = np.argsort(direction)
-    return np.interp(angle, direction[order], np.hypot(*curve)[order], period=2 * np.pi)
+    return np.asarray(np.interp(angle, direction[order], np.hypot(*curve)[order], period=2 * np.pi))
 
 
 def magnifications(lens: Lens, groups: Sequence[Sequence[sersic.Sersic]]) -> Floats:

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceCounts:
-    """Galaxies between two magnitudes: as many as 10^(slope m), at p(z|m) ~ z^2 exp(-z/z0), z0 = z0_slope m - z0_offset.
+    """Galaxies between two magnitudes: as many as 10^(slope m), at redshifts p(z|m) ~ z^2 exp(-z/z0) up to z_most.
 
-    The redshifts are of the form of the LSST Science Book (arXiv:0912.0201); none beyond z_most.
+    z0 = z0_slope m - z0_offset; the form is that of the LSST Science Book (arXiv:0912.0201).
     """
 
     slope: float = 0.3

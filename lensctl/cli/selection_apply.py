@@ -20,7 +20,9 @@ def apply(
     output: Output,
     threshold: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Which threshold, such as fpr=0.001, if there are several.", show_default=False),
+        typer.Option(
+            metavar="NAME", help="Which threshold, such as fpr=0.001, if there are several.", show_default=False
+        ),
     ] = None,
     by: Annotated[
         str,
@@ -37,14 +39,14 @@ def apply(
 ) -> None:
     """Add p_det to a table of lenses, and say which share of them the model finds.
 
-    Adds p_det, p_low, p_high, p_sys and inside; p_det is null outside the support of the injections. The completeness is
-    averaged by `weight` (1 each without it), once over p_det and once over the injections themselves; there is a reason
-    in its place where fewer hosts than --min-neff stand behind it, or more than 5 % of the weight lies outside. With a
-    column logit, follow_up is the order in which to follow up: by logit within bands of p_det, the bands in turn.
+    Adds p_det, p_low, p_high, p_sys and inside; p_det is null outside the support of the injections. The completeness
+    is averaged by `weight` (1 each without it), once over p_det and once over the injections themselves; there is a
+    reason in its place where fewer hosts than --min-neff stand behind it, or more than 5 % of the weight lies outside.
+    With a column logit, follow_up is the order in which to follow up: by logit within bands of p_det, bands in turn.
 
     Example: lensctl selection apply selection lenses.parquet detected.parquet --by theta_e,mag_z --min-neff 30
     """
-    from lensctl.selection.apply import apply
+    from lensctl.selection import apply
 
     report.receipt(
         **apply(

@@ -46,14 +46,14 @@ def population(
 ) -> None:
     """Make a table of lenses as nature has them, to average p_det over.
 
-    Isothermal galaxies by their velocity-dispersion function in a flat universe, in front of galaxies by their counts and
-    redshifts; `weight` is how many lenses a row stands for, with the area from which a source has two images. Galaxies
-    and conditions are those of the hosts, which need z_host. Every number of the model is an assumption: see --set, and
-    verify them before they go into a paper.
+    Isothermal galaxies by their velocity-dispersion function in a flat universe, in front of galaxies by their counts
+    and redshifts; `weight` is how many lenses a row stands for, with the area from which a source has two images.
+    Galaxies and conditions are those of the hosts, which need z_host. Every number of the model is an assumption: see
+    --set, and verify them before they go into a paper.
 
     Example: lensctl selection population lenses.parquet --hosts hosts.parquet --count 2000
     """
-    from lensctl.selection.population import population
+    from lensctl.selection import population
 
     report.receipt(
         **population(

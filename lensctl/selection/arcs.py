@@ -109,8 +109,10 @@ def _of_task(seed: int, design: Design, survey: Survey, task: _Task) -> tuple[in
         geometry = drawing.geometry_of(host, design, seed, task.start + i, float(task.theta_e[i]))
         source = drawing.source_of(host, design, seed, task.start + i, "mixed")
         lens, main = geometry.lens, source.main
-        of_row = (lens.q, lens.phi, lens.gamma1, lens.gamma2, geometry.source_x, geometry.source_y)
-        of_row += (main.r_half, main.n, main.q, main.phi, geometry.n_images)
+        of_row = (
+            *(lens.q, lens.phi, lens.gamma1, lens.gamma2, geometry.source_x, geometry.source_y),
+            *(main.r_half, main.n, main.q, main.phi, geometry.n_images),
+        )
         for name, value in zip(NUMBERS, of_row, strict=True):
             numbers[name][i] = value
         model[i] = source.model
@@ -126,7 +128,5 @@ def magnification_of(geometry: drawing.Geometry, source: drawing.Source, rendere
     That of `Renderer.traced`, without its pixels: along lines (`astro.lensed_light`), some five times as fast.
     """
     x, y = geometry.source_x, geometry.source_y
-    groups = [
-        [dataclasses.replace(part, x=part.x + x, y=part.y + y) for part in group] for group in source.groups
-    ]
+    groups = [[dataclasses.replace(part, x=part.x + x, y=part.y + y) for part in group] for group in source.groups]
     return np.asarray(renderer.shares(source) @ magnifications(geometry.lens, groups))

@@ -12,7 +12,7 @@ import numpy as np
 from lensctl.selection.axis_values import scaled
 from lensctl.stats.density_ratio import density_ratio, evenly
 from lensctl.stats.effective import effective_number
-from lensctl.stats.intervals import LEVEL, Estimate
+from lensctl.stats.intervals import LEVEL
 from lensctl.stats.shares import MIN_PIXELS
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ Z = 1.959964
 """Half width of a 95 % interval in standard errors."""
 
 BOX_MEAN = (
-    "the share of the injections that were found: an average over the box of the design, which asks at every value alike. "
-    "Lenses are not spread so, and p_det differs over the box: it is no completeness"
+    "the share of the injections that were found: an average over the box of the design, which asks at every value "
+    "alike. Lenses are not spread so, and p_det differs over the box: it is no completeness"
 )
 
 
@@ -59,6 +59,16 @@ class Population:
     weight: Floats
     faint: NDArray[np.bool_]
     pixel: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Average:
+    """An average with its 95 % interval, and what that is of."""
+
+    value: float
+    low: float
+    high: float
+    interval: str = ""
 
 
 def completeness(
@@ -126,7 +136,7 @@ def population_ratio(
     return density_ratio(scaled(injections.values, axes), target[chosen], host)
 
 
-def plug_in(p: Floats, low: Floats, high: Floats, weight: Floats, pixel: NDArray[np.int64] | None) -> Estimate:
+def plug_in(p: Floats, low: Floats, high: Floats, weight: Floats, pixel: NDArray[np.int64] | None) -> Average:
     """C = sum w p / sum w, with the mean of p_det's interval, widened by the scatter of the table itself.
 
     Errors of p_det are shared by neighbours, so that the mean of both ends is what their full correlation would give:
@@ -136,15 +146,14 @@ def plug_in(p: Floats, low: Floats, high: Floats, weight: Floats, pixel: NDArray
     value, below, above = (float((weight * each).sum() / whole) for each in (p, low, high))
     scatter = Z * clustered_error(weight * (p - value), pixel) / whole
     down, up = math.hypot(value - below, scatter), math.hypot(above - value, scatter)
-    return Estimate(value, max(value - down, 0.0), min(value + up, 1.0), len(p), interval="of p_det and of the table")
+    return Average(value, max(value - down, 0.0), min(value + up, 1.0), "of p_det and of the table")
 
 
-def importance(ratio: Floats, detected: NDArray[np.bool_], cluster: NDArray[np.generic]) -> Estimate:
+def importance(ratio: Floats, detected: NDArray[np.bool_], cluster: NDArray[np.generic]) -> Average:
     """C' = sum v d / sum v over the injections, with the scatter between clusters (pixels, or hosts)."""
     value = float((ratio * detected).sum() / ratio.sum())
     error = Z * clustered_error(ratio * (detected - value), cluster) / ratio.sum()
-    low, high = max(value - error, 0.0), min(value + error, 1.0)
-    return Estimate(value, low, high, len(ratio), int(detected.sum()), "between pixels or hosts")
+    return Average(value, max(value - error, 0.0), min(value + error, 1.0), "of scatter between pixels or hosts")
 
 
 def clustered_error(residual: Floats, cluster: NDArray[np.generic] | None) -> float:
@@ -158,17 +167,15 @@ def clustered_error(residual: Floats, cluster: NDArray[np.generic] | None) -> fl
     return math.sqrt(float((sums**2).sum()) * len(sums) / (len(sums) - 1))
 
 
-def agree(one: Estimate, other: Estimate) -> bool:
+def agree(one: Average, other: Average) -> bool:
     """Whether two averages differ by no more than their intervals, added in quadrature."""
-    first, second = (one, other) if (one.value or 0) <= (other.value or 0) else (other, one)
-    assert first.value is not None and first.high is not None
-    assert second.value is not None and second.low is not None
+    first, second = sorted((one, other), key=lambda average: average.value)
     gap = second.value - first.value
     return gap <= math.hypot(first.high - first.value, second.value - second.low) + 1e-12
 
 
-def _plain(average: Estimate, share: float) -> dict[str, Any]:
-    value, low, high = (_rounded(each * share) for each in (average.value, average.low, average.high) if each is not None)
+def _plain(average: Average, share: float) -> dict[str, Any]:
+    value, low, high = (_rounded(each * share) for each in (average.value, average.low, average.high))
     return {"value": value, "low": low, "high": high, "level": LEVEL, "interval": average.interval}
 
 

@@ -120,6 +120,4 @@ def _of(name: str, units: Mapping[str, Unit]) -> Unit | None:
 
 def scaled(values: Mapping[str, Floats], names: Sequence[str]) -> Floats:
     """Axes as columns, (N, F), those that are compared by ratio as their logarithm."""
-    return np.stack(
-        [np.log(values[name]) if name.startswith(LOGARITHMIC) else values[name] for name in names], axis=1
-    )
+    return np.stack([np.log(values[name]) if name.startswith(LOGARITHMIC) else values[name] for name in names], axis=1)

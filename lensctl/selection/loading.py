@@ -90,4 +90,6 @@ def injections_of(table: pa.Table, axes: Sequence[str], logit: float, survey: Su
 
 def predictor_of(facts: Mapping[str, Any], threshold: str) -> Predictor:
     """p_det at a threshold, from selection.json."""
-    raise InputError(f"the coefficients of p_det at {threshold} cannot be read", "wire lensctl.selection.detection here")
+    raise InputError(
+        f"the coefficients of p_det at {threshold} cannot be read", "wire lensctl.selection.detection here"
+    )

@@ -14,22 +14,30 @@ if TYPE_CHECKING:
 
 
 class Prediction(Protocol):
-    """Probabilities of detection, each (N,): p, its 95 % interval, and whether a row lies inside the support."""
+    """Probabilities of detection, each (N,)."""
 
     @property
-    def p(self) -> Floats: ...
+    def p(self) -> Floats:
+        """p_det."""
+
     @property
-    def low(self) -> Floats: ...
+    def low(self) -> Floats:
+        """Lower end of its 95 % interval."""
+
     @property
-    def high(self) -> Floats: ...
+    def high(self) -> Floats:
+        """Upper end of its 95 % interval."""
+
     @property
-    def inside(self) -> NDArray[np.bool_]: ...
+    def inside(self) -> NDArray[np.bool_]:
+        """Whether a row lies inside the support of the injections."""
 
 
 class Predictor(Protocol):
     """p_det as a function of axes in natural units."""
 
-    def predict(self, values: Mapping[str, Floats]) -> Prediction: ...
+    def predict(self, values: Mapping[str, Floats]) -> Prediction:
+        """p_det of rows: (N,) float64 each."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,8 @@ class Selection:
     axes : tuple of str
     predictor : Predictor
     injections : Injections
-    systematic : Predictor-like, optional
-        What assumptions may change p by (`p_sys`): a function of axes to (N,) float64.
+    systematic : Systematic, optional
+        What assumptions may change p_det by.
     """
 
     threshold: str
@@ -78,4 +86,5 @@ class Selection:
 class Systematic(Protocol):
     """How far assumptions of the injection may shift p_det: (N,) float64."""
 
-    def __call__(self, values: Mapping[str, Floats]) -> Floats: ...
+    def __call__(self, values: Mapping[str, Floats]) -> Floats:
+        """Of rows."""

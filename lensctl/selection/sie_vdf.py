@@ -138,9 +138,9 @@ class Lenses:
     """Lenses of a population, each (N,).
 
     `weight` is the number of lenses per steradian that a row stands for, times the number of rows, if there were one
-    galaxy behind per square arcsec between the limits of magnitude; the area of the multiply-imaged region is counted as
-    theta_e^2. `left_out` is the part of lenses, in the same unit, whose Einstein radius lies beyond the range. `host`
-    is the row of the host that lends its galaxy, `sky` of the one that lends seeing, depth and dust.
+    galaxy behind per square arcsec between the limits of magnitude; the area of the multiply-imaged region is counted
+    as pi theta_e^2. `left_out` is the part of lenses, in the same unit, whose Einstein radius lies beyond the range.
+    `host` is the row of the host that lends its galaxy, `sky` of the one that lends seeing, depth and dust.
     """
 
     z_lens: Floats

@@ -22,10 +22,10 @@ FAR = 3.0
 def density_ratio(sample: Floats, target: Floats, group: NDArray[np.int64]) -> Floats:
     """Weight of each row of a sample with which it stands for a target, by odds that were fitted without the row.
 
-    The density ratio of two samples is the odds of a classifier between them (Bickel, Brückner & Scheffer 2009, JMLR 10,
-    2137), here logistic regression on cubic splines of every value and products of every pair. Rows of one group are
-    never in both the fit and its use. Nothing is clipped: where the ratio is wild, the effective number says so. The
-    same on every machine: single-threaded, and folds by the order of groups.
+    The density ratio of two samples is the odds of a classifier between them (Bickel, Brückner & Scheffer 2009, JMLR
+    10, 2137), here logistic regression on cubic splines of every value and products of every pair. Rows of one group
+    are never in both the fit and its use. Nothing is clipped: where the ratio is wild, the effective number says so.
+    The same on every machine: single-threaded, and folds by the order of groups.
 
     Parameters
     ----------
@@ -80,4 +80,5 @@ def _terms(values: Floats) -> Floats:
 def evenly(weight: Floats, count: int) -> NDArray[np.int64]:
     """Rows that stand for a weighted table with equal weight: every (sum / count)-th part of it, in order: (count,)."""
     upto = np.cumsum(weight)
-    return np.searchsorted(upto, (np.arange(count) + 0.5) * (upto[-1] / count), "right").clip(0, len(weight) - 1)
+    rows = np.searchsorted(upto, (np.arange(count) + 0.5) * (upto[-1] / count), "right")
+    return np.asarray(np.minimum(rows, len(weight) - 1), np.int64)

@@ -22,6 +22,6 @@ def effective_number(weight: ArrayLike, group: ArrayLike | None = None) -> float
     values = np.asarray(weight, np.float64)
     if group is not None:
         _, place = np.unique(np.asarray(group), return_inverse=True)
-        values = np.bincount(place, values)
+        values = np.bincount(place, values).astype(np.float64)
     squares = float((values**2).sum())
     return float(values.sum() ** 2 / squares) if squares > 0 else 0.0

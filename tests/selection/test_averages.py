@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from lensctl.selection import averages
-from lensctl.selection.averages import agree, clustered_error, completeness, importance, plug_in
-from lensctl.stats.intervals import Estimate
+from lensctl.selection.averages import Average, agree, clustered_error, completeness, importance, plug_in
 from tests.toys import selections
 from tests.toys.selections import AXES, Exact, Known
 
@@ -132,7 +131,9 @@ def test_importance_is_the_weighted_share_and_its_error_that_of_a_binomial():
 def test_injections_of_one_host_that_share_their_fate_are_one_trial():
     rng = np.random.default_rng(2)
     detected = np.repeat(rng.random(800) < 0.5, 5)
-    alone, together = (importance(np.ones(4000), detected, of) for of in (np.arange(4000), np.repeat(np.arange(800), 5)))
+    alone, together = (
+        importance(np.ones(4000), detected, of) for of in (np.arange(4000), np.repeat(np.arange(800), 5))
+    )
     assert (together.high - together.low) / (alone.high - alone.low) == pytest.approx(np.sqrt(5), rel=0.05)
 
 
@@ -153,4 +154,4 @@ def test_few_clusters_tell_nothing_of_their_scatter():
 
 @pytest.mark.parametrize(("gap", "expected"), [(0.049, True), (0.051, False), (-0.049, True), (-0.051, False)])
 def test_two_averages_agree_within_both_intervals(gap, expected):
-    assert agree(Estimate(0.5, 0.47, 0.53), Estimate(0.5 + gap, 0.46 + gap, 0.54 + gap)) is expected
+    assert agree(Average(0.5, 0.47, 0.53), Average(0.5 + gap, 0.46 + gap, 0.54 + gap)) is expected

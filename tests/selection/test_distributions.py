@@ -24,7 +24,7 @@ def test_bins_hold_every_row_and_shares_add_up_to_one():
 
 def test_a_bin_is_the_weighted_share_by_brute_force():
     row = shown()[4]
-    inside = (VALUES >= row["low"]) & (VALUES < row["high"])
+    inside = (row["low"] <= VALUES) & (row["high"] > VALUES)
     assert row["intrinsic"]["value"] == pytest.approx(WEIGHT[inside].sum() / WEIGHT.sum(), abs=1e-6)
     assert row["selected"]["value"] == pytest.approx((WEIGHT * P)[inside].sum() / (WEIGHT * P).sum(), abs=1e-6)
     assert row["p_det"]["value"] == pytest.approx(np.average(P[inside], weights=WEIGHT[inside]), abs=1e-6)

@@ -61,8 +61,9 @@ def test_the_weights_add_up_to_the_integral():
     mags = np.linspace(20, 28, 81)
     per_z = np.zeros_like(z)
     for mag in mags:
-        law = z**2 * np.exp(-z / float(counts.z0(mag)))
-        whole = quad(lambda x, s=float(counts.z0(mag)): x * x * np.exp(-x / s), 0, 5)[0]
+        z0 = float(counts.z0(mag))
+        law = z**2 * np.exp(-z / z0)
+        whole = quad(lambda x, s=z0: x * x * np.exp(-x / s), 0, 5)[0]
         share = 0.5 if mag in (mags[0], mags[-1]) else 1.0
         per_z += share * 0.1 * float(counts.density(mag)) * law / whole
     expected = np.trapezoid(of_z * per_z, z)

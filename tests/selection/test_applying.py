@@ -8,8 +8,8 @@ from lensctl.io.provenance.steps import Step, chain_of
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
-from lensctl.selection import apply as module
-from lensctl.selection.apply import applied, apply
+from lensctl.selection import applying as module
+from lensctl.selection.applying import applied, apply
 from lensctl.selection.loading import Loaded
 from tests.toys import selections
 
@@ -31,7 +31,7 @@ def lenses(n: int = 3000, seed: int = 1, faint: float = 0.3, **more: object) -> 
 
 
 def run(tmp_path, table: pa.Table, **options):
-    write_table(table, str(tmp_path / "in.parquet"))
+    write_table(table, str(tmp_path / "in.parquet"), overwrite=True)
     told = apply("fit", tmp_path / "in.parquet", tmp_path / "out.parquet", **{"min_neff": 30, **options})
     return told, read_table(str(tmp_path / "out.parquet"))
 
@@ -39,7 +39,9 @@ def run(tmp_path, table: pa.Table, **options):
 def test_it_adds_p_det_and_keeps_every_row_and_column(tmp_path, fitted):
     table = lenses()
     told, made = run(tmp_path, table)
-    assert made.select(table.column_names).equals(table.select(table.column_names).cast(made.select(table.column_names).schema))
+    assert made.select(table.column_names).equals(
+        table.select(table.column_names).cast(made.select(table.column_names).schema)
+    )
     assert made.column_names[-5:] == ["p_det", "p_low", "p_high", "p_sys", "inside"]
     inside = np.asarray(made["inside"].to_numpy(zero_copy_only=False))
     assert told["inside"] == inside.sum() < told["rows"] == 3000

@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lensctl.io.tables.files import read_table, write_table
 from lensctl.injection.design import DEFAULT
 from lensctl.io.provenance.steps import chain_of
+from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, LS_DR10_GRIZ
-from lensctl.selection.population import lenses_in, population, with_redshift
+from lensctl.selection.populating import lenses_in, population, with_redshift
 from lensctl.selection.sie_vdf import Assumptions
 from tests.toys import population_hosts
 

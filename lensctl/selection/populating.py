@@ -98,7 +98,8 @@ def population(
     step = Step("selection population", parameters, inputs, survey=of)
     write_table(stamp(made, extend(step, chain)), output, overwrite=overwrite, format=format)
     return {
-        "command": "selection population",
+        "command": "selection",
+        "action": "population",
         "output": output,
         "rows": count,
         "hosts": known.num_rows,

@@ -101,7 +101,8 @@ def apply(
     step = Step("selection apply", parameters, inputs, survey=survey)
     write_table(stamp(made, extend(step, fitted.chain, chain)), output, overwrite=overwrite, format=format)
     return {
-        "command": "selection apply",
+        "command": "selection",
+        "action": "apply",
         "output": output,
         "rows": made.num_rows,
         "inside": int(found.inside.sum()),
@@ -151,9 +152,9 @@ def applied(
 def faint_rows(
     rows: pa.Table, values: dict[str, Floats], selection: Selection, survey: Survey, where: str
 ) -> NDArray[np.bool_]:
-    """Which rows are fainter than every injection: by the lensed magnitude where both have it, as the design ends in it.
+    """Which rows are fainter than every injection.
 
-    Otherwise by the magnitude of the arcs as observed.
+    By the lensed magnitude, in which the design ends, where both have it; otherwise by that of the arcs as observed.
     """
     lensed, arc = (f"{name}_{survey.detection_band}" for name in ("lensed_mag", "arc_mag"))
     asked = selection.injections.values
@@ -170,7 +171,9 @@ def population_of(rows: pa.Table, values: dict[str, Floats], faint: NDArray[np.b
     if WEIGHT in rows.column_names:
         weight = numbers(rows, WEIGHT, where)
         if (weight < 0).any():
-            raise InputError(f"{where}: weight is below 0 in row {int(np.argmax(weight < 0))}", "a weight counts lenses")
+            raise InputError(
+                f"{where}: weight is below 0 in row {int(np.argmax(weight < 0))}", "a weight counts lenses"
+            )
         if not weight.sum() > 0:
             raise InputError(f"{where}: weight is 0 in every row", "a weight counts lenses; drop the column for 1 each")
     pixel = None
