@@ -19,7 +19,9 @@ def population(
         str, typer.Option("--hosts", metavar="HOSTS", help="Made by `lensctl hosts`; - is stdin.", show_default=False)
     ],
     model: Annotated[str, typer.Option(help="Model of nature: sie-vdf.")] = "sie-vdf",
-    count: Annotated[int, typer.Option(min=1, help="Lenses; more begin with those of fewer.")] = 200_000,
+    count: Annotated[
+        int, typer.Option(min=1, max=100_000_000, help="Lenses; more begin with those of fewer.")
+    ] = 200_000,
     seed: Seed = 42,
     design: Annotated[
         str | None,

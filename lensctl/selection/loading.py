@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,23 +43,30 @@ def load_selection(folder: str | Path, threshold: str | None) -> Loaded:
     InputError
         Not such a folder, or one that cannot be read; no such threshold, or several and none named.
     """
-    path = Path(folder) / FACTS
+    path, table_path = Path(folder) / FACTS, Path(folder) / INJECTIONS
+    data, points, axes = facts_of(path)
+    name = chosen(points, threshold, str(folder))
+    table = read_table(str(table_path))
+    chain = chain_of(table, str(table_path))
+    asked = injections_of(table, axes, points[name], survey_of(chain), str(table_path))
+    return Loaded(Selection(name, axes, predictor_of(data, name), asked), digests.of_bytes(data), chain)
+
+
+def facts_of(path: Path) -> tuple[bytes, dict[str, float], tuple[str, ...]]:
+    """The bytes of selection.json, the logit of each threshold by name, and the axes; InputError where it has none."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})", "name a folder of `selection fit`") from error
-    table = read_table(str(Path(folder) / INJECTIONS))
-    chain = chain_of(table, str(Path(folder) / INJECTIONS))
     try:
         facts = json_value(data)
         points = {str(point["name"]): float(point["logit"]) for point in facts["thresholds"]}
         axes = tuple(str(name) for name in facts["axes"])
-        name = chosen(points, threshold, str(folder))
-        predictor = predictor_of(facts, name)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: is no selection function", "make the folder again with `selection fit`") from error
-    asked = injections_of(table, axes, points[name], survey_of(chain), str(Path(folder) / INJECTIONS))
-    return Loaded(Selection(name, axes, predictor, asked), digests.of_bytes(data), chain)
+    if not points or not axes:
+        raise InputError(f"{path}: has no threshold or no axes", "make the folder again with `selection fit`")
+    return data, points, axes
 
 
 def chosen(points: Mapping[str, float], threshold: str | None, where: str) -> str:
@@ -88,8 +95,8 @@ def injections_of(table: pa.Table, axes: Sequence[str], logit: float, survey: Su
     return Injections(values, detected, host, np.asarray(table["healpix_128"].to_numpy(), np.int64))
 
 
-def predictor_of(facts: Mapping[str, Any], threshold: str) -> Predictor:
-    """p_det at a threshold, from selection.json."""
+def predictor_of(data: bytes, threshold: str) -> Predictor:
+    """p_det at a threshold, from the bytes of selection.json."""
     raise InputError(
         f"the coefficients of p_det at {threshold} cannot be read", "wire lensctl.selection.detection here"
     )

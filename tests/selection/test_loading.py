@@ -6,7 +6,7 @@ import pytest
 
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
-from lensctl.selection.loading import chosen, injections_of, load_selection
+from lensctl.selection.loading import chosen, facts_of, injections_of, load_selection
 
 
 def table(**more: object) -> pa.Table:
@@ -47,6 +47,30 @@ def test_the_only_threshold_need_not_be_named_and_several_must():
         chosen(several, None, "s")
     with pytest.raises(InputError, match=r"s has no threshold 'fpr=0.1'"):
         chosen(several, "fpr=0.1", "s")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no selection function"),
+        ("[1]", "is no selection function"),
+        ('{"thresholds": 3, "axes": []}', "is no selection function"),
+        ('{"thresholds": [{"name": "a"}], "axes": ["theta_e"]}', "is no selection function"),
+        ('{"thresholds": [], "axes": ["theta_e"]}', "has no threshold or no axes"),
+    ],
+)
+def test_facts_that_are_none_are_a_sentence(tmp_path, text, message):
+    (tmp_path / "selection.json").write_text(text)
+    with pytest.raises(InputError, match=f"selection.json: {message}"):
+        load_selection(tmp_path, None)
+
+
+def test_facts_are_thresholds_and_axes(tmp_path):
+    (tmp_path / "selection.json").write_text(
+        '{"thresholds": [{"name": "fpr=0.01", "logit": 2.5}], "axes": ["theta_e", "mag_z"]}'
+    )
+    _, points, axes = facts_of(tmp_path / "selection.json")
+    assert (points, axes) == ({"fpr=0.01": 2.5}, ("theta_e", "mag_z"))
 
 
 def test_a_folder_that_is_none_is_a_sentence(tmp_path):
