@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 COARSE, FINE, ALONG = 360, 128, 16
-"""Directions in which lines are sought, directions and points along each line in which light is summed: within 0.09 % of
-what many times as many give for 99 in 100 of inject's default draws, and within 0.5 % for all of 600."""
+"""Directions in which lines are sought, directions and points along each line in which light is summed: within 0.09 %
+of what many times as many give for 99 in 100 of inject's default draws, and within 0.5 % for all of 600."""
 
 SOFT = 0.03
 """Half-light radii within which lines are as close together as they come."""

@@ -83,8 +83,7 @@ def apply(
     survey = common_survey(None, fitted.chain, chain) if chain else common_survey(None, fitted.chain)
     made, found, values, faint = applied(rows, fitted.selection, survey, where, extrapolate=extrapolate)
     whole = population_of(rows, values, faint, where)
-    axes, injections = fitted.selection.axes, fitted.selection.injections
-    told = completeness(whole, found, injections, axes, min_neff=min_neff)
+    told = completeness(whole, found, fitted.selection, min_neff=min_neff)
     shown = {name: distribution(rows, name, whole, found, where) for name in by}
     for reason in told["reasons"]:
         report.say(reason)

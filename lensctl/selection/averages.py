@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lensctl.selection.predicting import Injections, Prediction
+    from lensctl.selection.predicting import Injections, Mean, Prediction, Selection
 
     Floats = NDArray[np.float64]
 
@@ -71,9 +71,7 @@ class Average:
     interval: str = ""
 
 
-def completeness(
-    population: Population, found: Prediction, injections: Injections, axes: Sequence[str], *, min_neff: float
-) -> dict[str, Any]:
+def completeness(population: Population, found: Prediction, selection: Selection, *, min_neff: float) -> dict[str, Any]:
     """Both averages as plain values, with effective numbers and shares, or the reasons why there is none.
 
     Returns
@@ -82,7 +80,7 @@ def completeness(
         `plug_in` and `importance`, each with `within` (lenses no fainter than the injections) and `all` (fainter ones
         count as not found), `agree`, `reasons`, `share`, `n_eff`, and the box mean with what it is not.
     """
-    weight, bright = population.weight, ~population.faint
+    weight, bright, injections = population.weight, ~population.faint, selection.injections
     whole, reached = float(weight.sum()), float(weight[bright].sum())
     inside = bright & found.inside
     outside = 1 - float(weight[inside].sum()) / reached if reached else 1.0
@@ -101,7 +99,7 @@ def completeness(
             f"{100 * MOST_OUTSIDE:g} %: there p_det is not known"
         )
         return told
-    ratio = population_ratio(population, inside, injections, axes)
+    ratio = population_ratio(population, inside, injections, selection.axes)
     n_eff = effective_number(ratio, injections.host)
     told["n_eff"]["injections"] = round(n_eff, 1)
     if n_eff < min_neff:
@@ -111,7 +109,8 @@ def completeness(
         )
         return told
     pixel = None if population.pixel is None else population.pixel[inside]
-    plug = plug_in(found.p[inside], found.low[inside], found.high[inside], weight[inside], pixel)
+    kept = {name: population.values[name][inside] for name in selection.axes}
+    plug = plug_in(selection.predictor.mean(kept, weight[inside]), found.p[inside], weight[inside], pixel)
     cluster = injections.host if injections.pixel is None else injections.pixel
     other = importance(ratio, injections.detected, cluster)
     told["agree"] = agree(plug, other)
@@ -136,16 +135,11 @@ def population_ratio(
     return density_ratio(scaled(injections.values, axes), target[chosen], host)
 
 
-def plug_in(p: Floats, low: Floats, high: Floats, weight: Floats, pixel: NDArray[np.int64] | None) -> Average:
-    """C = sum w p / sum w, with the mean of p_det's interval, widened by the scatter of the table itself.
-
-    Errors of p_det are shared by neighbours, so that the mean of both ends is what their full correlation would give:
-    the interval is no narrower than it should be.
-    """
-    whole = weight.sum()
-    value, below, above = (float((weight * each).sum() / whole) for each in (p, low, high))
-    scatter = Z * clustered_error(weight * (p - value), pixel) / whole
-    down, up = math.hypot(value - below, scatter), math.hypot(above - value, scatter)
+def plug_in(mean: Mean, p: Floats, weight: Floats, pixel: NDArray[np.int64] | None) -> Average:
+    """C = sum w p / sum w, with the interval of that mean of p_det, widened by the scatter of the table itself."""
+    value = mean.value
+    scatter = Z * clustered_error(weight * (p - value), pixel) / weight.sum()
+    down, up = math.hypot(value - mean.low, scatter), math.hypot(mean.high - value, scatter)
     return Average(value, max(value - down, 0.0), min(value + up, 1.0), "of p_det and of the table")
 
 

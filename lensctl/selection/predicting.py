@@ -33,11 +33,30 @@ class Prediction(Protocol):
         """Whether a row lies inside the support of the injections."""
 
 
+class Mean(Protocol):
+    """A weighted mean of p_det."""
+
+    @property
+    def value(self) -> float:
+        """The mean."""
+
+    @property
+    def low(self) -> float:
+        """Lower end of its 95 % interval: errors of p_det are shared by rows."""
+
+    @property
+    def high(self) -> float:
+        """Upper end."""
+
+
 class Predictor(Protocol):
     """p_det as a function of axes in natural units."""
 
     def predict(self, values: Mapping[str, Floats]) -> Prediction:
         """p_det of rows: (N,) float64 each."""
+
+    def mean(self, values: Mapping[str, Floats], weight: Floats | None = None) -> Mean:
+        """The weighted mean of p_det over rows."""
 
 
 @dataclass(frozen=True)

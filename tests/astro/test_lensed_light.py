@@ -67,3 +67,13 @@ def test_the_area_is_the_share_of_points_with_two_images(seed):
     points = rng.uniform(-1.8, 1.8, (3000, 2))
     hit = np.mean([lens.image_count(lens.x + x, lens.y + y) >= 2 for x, y in points])
     assert multiply_imaged_arcsec2(lens) == pytest.approx(hit * 3.6**2, rel=4 * np.sqrt((1 - hit) / hit / 3000))
+
+
+def test_cusps_of_the_caustic_that_lie_beyond_the_cut_count():
+    """A flat lens with shear along its axis: a point beyond the cut has three images."""
+    lens = Lens(1.0, 0.35, 0.0, -0.15, 0.0)
+    points = np.random.default_rng(4).uniform(-1.6, 1.6, (4000, 2))
+    hit = np.mean([lens.image_count(x, y) >= 2 for x, y in points])
+    cut_only = multiply_imaged_arcsec2(Lens(1.0, 0.35))
+    assert multiply_imaged_arcsec2(lens) > 1.02 * cut_only
+    assert multiply_imaged_arcsec2(lens) == pytest.approx(hit * 3.2**2, rel=3 * np.sqrt((1 - hit) / hit / 4000))

@@ -9,15 +9,18 @@ import pytest
 
 from lensctl.selection import averages
 from lensctl.selection.averages import Average, agree, clustered_error, completeness, importance, plug_in
+from lensctl.selection.predicting import Selection
 from tests.toys import selections
-from tests.toys.selections import AXES, Exact, Known
+from tests.toys.selections import Mean
 
 
 def told_of(seed: int, n: int = 8000, hosts: int = 1200, faint: float = 0.0, min_neff: float = 30):
     people = selections.population(1000 + seed, n, faint)
-    return completeness(
-        people, Exact().predict(people.values), selections.injections(seed, hosts), AXES, min_neff=min_neff
-    )
+    return told_for(people, selections.selection(seed, hosts), min_neff)
+
+
+def told_for(people: averages.Population, of: Selection, min_neff: float = 30):
+    return completeness(people, of.predictor.predict(people.values), of, min_neff=min_neff)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,7 @@ def test_fainter_lenses_count_as_not_found():
 def test_a_population_outside_the_support_has_a_reason_and_no_figure():
     people = selections.population(5, 4000)
     people.values["theta_e"][:] = np.where(np.arange(4000) % 10 == 0, 3.9, people.values["theta_e"])
-    told = completeness(people, Exact().predict(people.values), selections.injections(5), AXES, min_neff=30)
+    told = told_for(people, selections.selection(5))
     assert told["plug_in"] is told["importance"] is told["agree"] is None
     assert "of the weight lies outside the support" in told["reasons"][0]
     assert told["share"]["outside_support"] == pytest.approx(0.1, abs=0.02)
@@ -73,10 +76,7 @@ def test_too_few_hosts_behind_an_average_have_a_reason_and_no_figure():
 
 def test_averages_that_disagree_are_said_to():
     """A p_det that is wrong for this population: 0.2 too high."""
-    people = selections.population(3, 8000)
-    p = np.minimum(selections.p_of(people.values) + 0.2, 1)
-    wrong = Known(p, p - 0.01, p + 0.01, np.ones(8000, bool))
-    told = completeness(people, wrong, selections.injections(3), AXES, min_neff=30)
+    told = told_for(selections.population(3, 8000), selections.selection(3, shift=0.2))
     assert told["agree"] is False
     assert "farther apart than their intervals" in told["reasons"][0]
 
@@ -92,8 +92,9 @@ def test_rows_outside_do_not_count_in_the_average():
     people = selections.population(4, 4000)
     odd = np.arange(4000) % 40 == 0
     people.values["theta_e"][odd] = 3.9
-    found = Exact().predict(people.values)
-    told = completeness(people, found, selections.injections(4), AXES, min_neff=30)
+    of = selections.selection(4)
+    found = of.predictor.predict(people.values)
+    told = told_for(people, of)
     kept = people.weight * ~odd
     expected = (kept * found.p).sum() / kept.sum()
     assert told["plug_in"]["within"]["value"] == pytest.approx(expected, abs=1e-6)
@@ -112,10 +113,7 @@ def test_the_population_is_compared_by_its_weights(monkeypatch):
         pixel=people.pixel[cut],
     )
     monkeypatch.setattr(averages, "MOST_ROWS", 1500)
-    one, two = (
-        completeness(each, Exact().predict(each.values), selections.injections(6), AXES, min_neff=1)
-        for each in (heavy, alone)
-    )
+    one, two = (told_for(each, selections.selection(6), 1) for each in (heavy, alone))
     assert one["plug_in"]["within"]["value"] == pytest.approx(two["plug_in"]["within"]["value"], abs=1e-6)
     assert one["importance"]["within"]["value"] == pytest.approx(two["importance"]["within"]["value"], abs=0.01)
 
@@ -140,7 +138,7 @@ def test_injections_of_one_host_that_share_their_fate_are_one_trial():
 def test_plug_in_has_the_models_interval_and_the_tables_scatter():
     rng = np.random.default_rng(3)
     p = rng.random(1000)
-    found = plug_in(p, p - 0.1, p + 0.05, np.ones(1000), None)
+    found = plug_in(Mean(p.mean(), p.mean() - 0.1, p.mean() + 0.05), p, np.ones(1000), None)
     scatter = 1.96 * p.std() / np.sqrt(1000)
     assert found.value == pytest.approx(p.mean())
     assert found.value - found.low == pytest.approx(np.hypot(0.1, scatter), rel=1e-3)

@@ -23,14 +23,27 @@ class Known:
     inside: np.ndarray
 
 
-class Exact:
-    """p_det rises with radius, flux and magnification, and falls with seeing; at most 0.9."""
+@dataclass(frozen=True)
+class Mean:
+    """A mean and its interval."""
 
-    def __init__(self, half_width: float = 0.01) -> None:
-        self.half_width = half_width
+    value: float
+    low: float
+    high: float
+
+
+class Exact:
+    """p_det rises with radius, flux and magnification, and falls with seeing; at most 0.9; or higher by a shift."""
+
+    def __init__(self, half_width: float = 0.01, shift: float = 0.0) -> None:
+        self.half_width, self.shift = half_width, shift
+
+    def mean(self, values, weight=None) -> Mean:
+        p = np.average(self.predict(values).p, weights=weight)
+        return Mean(float(p), float(p) - self.half_width, float(p) + self.half_width)
 
     def predict(self, values):
-        p = p_of(values)
+        p = np.minimum(p_of(values) + self.shift, 1)
         inside = (values["theta_e"] >= 0.5) & (values["theta_e"] <= 3.5)
         inside &= (values["arc_mag_r"] >= 18.5) & (values["arc_mag_r"] <= 24.0)
         return Known(p, np.maximum(p - self.half_width, 0), np.minimum(p + self.half_width, 1), inside)
@@ -79,5 +92,5 @@ def population(seed: int, n: int, faint: float = 0.0) -> Population:
     return Population(values, values["magnification"] ** 0.75, dim, rng.integers(0, 300, n))
 
 
-def selection(seed: int = 0, hosts: int = 1200, systematic=None) -> Selection:
-    return Selection("fpr=0.01", AXES, Exact(), injections(seed, hosts), systematic)
+def selection(seed: int = 0, hosts: int = 1200, systematic=None, shift: float = 0.0) -> Selection:
+    return Selection("fpr=0.01", AXES, Exact(shift=shift), injections(seed, hosts), systematic)
