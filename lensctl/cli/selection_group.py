@@ -38,5 +38,6 @@ def selection(
 
     Each has --help; docs/science/selection.md teaches what it is for.
 
+    \b
     Example: lensctl selection population lenses.parquet --hosts hosts.parquet --count 2000
     """

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 SIE_VDF = "sie-vdf"
 MODELS = (SIE_VDF,)
 DRAWN_AT_ONCE = 20_000
+FAR_Z, MOST_FAR = 0.05, 0.05
+FAR = f"host_farther_than_{FAR_Z:g}_in_z"
+"""A host that lends its galaxy should be next to the lens in redshift; above this share of the weight it is said."""
 
 
 def population(
@@ -92,6 +95,11 @@ def population(
     with report.progress("lenses", count) as advance:
         made, lenses = lenses_in(known, count, seed, given, drawn_from, of, workers, advance)
     facts = facts_of(made, lenses, drawn_from, of)
+    if facts["share"][FAR] > MOST_FAR:
+        report.say(
+            f"{100 * facts['share'][FAR]:.0f} % of the weight has a galaxy farther than {FAR_Z:g} in redshift: "
+            "there are few hosts, or none at some redshifts"
+        )
     named: dict[str, Any] = {**dataclasses.asdict(given), "model": model}
     parameters = {"count": count, "seed": seed, "design": drawn_from.as_dict(), "assumptions": named}
     inputs = (step_input("hosts", hosts, digests.of_table(table), chain),)
@@ -224,12 +232,12 @@ def facts_of(made: pa.Table, lenses: Lenses, design: Design, survey: Survey) -> 
     lensed = np.asarray(made[f"lensed_mag_{survey.detection_band}"].to_numpy())
     whole = weight.sum()
     bright, faint = design.lensed_mag
-    far = np.abs(lenses.z_lens - np.asarray(made["z_host"].to_numpy())) > 0.05
+    far = np.abs(lenses.z_lens - np.asarray(made["z_host"].to_numpy())) > FAR_Z
     shares = {
         "fainter_than_design": weight[lensed > faint].sum() / whole,
         "brighter_than_design": weight[lensed < bright].sum() / whole,
         "other_einstein_radius": lenses.left_out.sum() / (lenses.left_out.sum() + lenses.weight.sum()),
-        "host_farther_than_0.05_in_z": weight[far].sum() / whole,
+        FAR: weight[far].sum() / whole,
     }
     inside = weight * ((lensed >= bright) & (lensed <= faint))
     return {

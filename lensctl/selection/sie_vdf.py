@@ -46,7 +46,8 @@ class Assumptions:
     sigma_least_km_s : float
         Rank of a lens galaxy: its place among galaxies above this velocity dispersion, as a host's is among hosts.
     like_hosts : int
-        Hosts next in redshift among which the one of the same rank in luminosity lends its magnitude and size.
+        Hosts next in redshift among which the one of the same rank in luminosity lends its magnitude and size; a tenth
+        of all hosts at most.
     """
 
     h0_km_s_mpc: float = 70.0
@@ -195,8 +196,9 @@ def lenses_of(start: int, stop: int, seed: int, hosts: Hosts, design: Design, gi
     sigma = dispersions.dispersion_of_share(share, 4)
     span = counts.faint_mag - counts.bright_mag
     of_mag = counts.density(mag) * span
-    host = like(taken(z_lens), 1 - dispersions.share_above(sigma) / dispersions.share_above(given.sigma_least_km_s),
-                hosts, cosmology, given.like_hosts)  # fmt: skip
+    rank = 1 - dispersions.share_above(sigma) / dispersions.share_above(given.sigma_least_km_s)
+    next_to = max(min(given.like_hosts, len(hosts.z) // 10), 1)
+    host = like(taken(z_lens), rank, hosts, cosmology, next_to)
     return Lenses(
         z_lens=taken(z_lens),
         z_source=taken(z_source),

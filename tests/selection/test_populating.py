@@ -14,6 +14,7 @@ from lensctl.rules.survey import LS_DR10, LS_DR10_GRIZ
 from lensctl.selection.populating import lenses_in, population, with_redshift
 from lensctl.selection.sie_vdf import Assumptions
 from tests.toys import population_hosts
+from tests.toys.reporters import Saying
 
 AXES = ("theta_e", "arc_mag_r", "magnification", "psfsize_r", "psfdepth_r", "mag_z", "shape_r", "source_r_half",
         "delta_g_minus_r", "source_n", "lens_q")  # fmt: skip
@@ -106,6 +107,16 @@ def test_hosts_of_unknown_redshift_are_left_out_and_counted(tmp_path, hosts):
     write_table(some, str(tmp_path / "hosts.parquet"))
     told = population(tmp_path / "p.parquet", hosts=tmp_path / "hosts.parquet", count=20, workers=1)
     assert (told["hosts"], told["hosts_without_z"]) == (200, 100)
+
+
+def test_a_remark_says_where_hosts_are_far_from_their_lenses(tmp_path, hosts):
+    z = np.where(np.arange(300) % 2, 0.1, 0.8)
+    some = hosts.set_column(hosts.schema.get_field_index("z_host"), "z_host", pa.array(z, pa.float32()))
+    write_table(some, str(tmp_path / "hosts.parquet"))
+    said = Saying()
+    told = population(tmp_path / "p.parquet", hosts=tmp_path / "hosts.parquet", count=200, workers=1, report=said)
+    assert told["share"]["host_farther_than_0.05_in_z"] > 0.5
+    assert any("has a galaxy farther than 0.05 in redshift" in text for text in said.said)
 
 
 def test_four_bands_have_their_magnitudes():
