@@ -16,3 +16,16 @@ def stream(seed: int, host_id: str, k: int, purpose: str) -> np.random.Generator
     """
     key = hashlib.sha256(f"{seed}:{host_id}:{k}:{purpose}".encode()).digest()[:16]
     return np.random.Generator(np.random.Philox(key=int.from_bytes(key, "big")))
+
+
+def uniforms(seed: int, purpose: str, start: int, stop: int, width: int) -> np.ndarray:
+    """Uniform numbers of some rows of a table: (stop - start, width) float64, those of a row whatever else is drawn.
+
+    Parameters
+    ----------
+    width : int
+        Numbers of a row, a multiple of 4: as many as the generator makes at a count.
+    """
+    key = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()[:16]
+    bits = np.random.Philox(key=int.from_bytes(key, "big"), counter=start * (width // 4))
+    return np.random.Generator(bits).random((stop - start, width))

@@ -1,1 +1,6 @@
 """The selection function of a frozen model: which lenses it finds, and averages over the lenses there are."""
+
+from lensctl.selection.applying import apply
+from lensctl.selection.populating import population
+
+__all__ = ["apply", "population"]

@@ -168,6 +168,8 @@ def _notes(folder: Path) -> None:
     record = StepRecord("sha256:2", ["pool", "s3://b/out"], 0, {"rows": 3}, outputs)
     from dataclasses import asdict
 
+    facts = {"thresholds": [{"name": "fpr=0.01", "logit": 2.5}], "axes": ["theta_e", "mag_z"]}
+    (folder / "selection.json").write_text(json.dumps(facts))
     (folder / "bucket" / "record.json").write_text(json.dumps(asdict(record)))
     logs = folder / "bucket" / "logs" / "steps" / "s-1"
     logs.mkdir(parents=True)

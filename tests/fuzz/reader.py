@@ -128,6 +128,13 @@ def from_s3(name: str) -> Callable[[], None]:
     return read
 
 
+def selection_facts() -> None:
+    """Reads what `selection apply` reads first."""
+    from lensctl.selection.loading import facts_of
+
+    facts_of(Path("selection.json"))
+
+
 def grades() -> None:
     """Reads grades; a whole evaluation would take half a second."""
     from lensctl.evaluate.grades import read_grades

@@ -12,6 +12,7 @@ from tests.fuzz.reader import (
     grades,
     note_sizes,
     reseal,
+    selection_facts,
     thresholds_of,
     torch_weights,
     zip_members,
@@ -193,6 +194,7 @@ READERS = {
         ("rules/survey_file.py",),
         mutate=damaged_yaml,
     ),
+    "selection": Reader("selection.json", selection_facts, ("selection/loading.py",), mutate=damaged_json),
     "grades": Reader("grades.csv", grades, ("evaluate/grades.py",)),
     "ledger": Reader(
         "target/.lensctl-sync.jsonl", "sync source target", ("sync/ledger.py", "sync/disk.py"), mutate=damaged_lines

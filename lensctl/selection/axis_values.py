@@ -1,0 +1,123 @@
+"""Axes of p_det read from any table: found, in the right unit, and finite, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.rules import schema
+from lensctl.rules.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from lensctl.rules.survey import Survey
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Values that a quantity may have in its unit, what it is, and what it is likely to be in below and above them."""
+
+    low: float
+    high: float
+    name: str
+    below: str = "another unit"
+    above: str = "another unit"
+
+
+UNITS: Mapping[str, Unit] = {
+    "theta_e": Unit(0.05, 30, "arcsec", "radians or degrees", "milliarcsec"),
+    "arc_mag_": Unit(10, 40, "mag", "fluxes in nanomaggies", "fluxes"),
+    "lensed_mag_": Unit(10, 40, "mag", "fluxes in nanomaggies", "fluxes"),
+    "mag_": Unit(10, 30, "mag", "fluxes", "fluxes in nanomaggies"),
+    "magnification": Unit(0.9, 1e4, "a ratio of fluxes", "logarithms or magnitudes"),
+    "psfsize_": Unit(0.3, 4, "arcsec", "degrees", "pixels"),
+    "psfdepth_": Unit(1e-2, 1e7, "1/nanomaggy^2", "variances"),
+    "shape_r": Unit(1e-3, 60, "arcsec", "degrees", "milliarcsec or pixels"),
+    "source_r_half": Unit(1e-3, 10, "arcsec", "degrees", "milliarcsec"),
+    "delta_": Unit(-10, 10, "mag"),
+    "source_n": Unit(0.1, 12, "a Sersic index"),
+    "lens_q": Unit(0.05, 1, "an axis ratio, minor over major", "", "major over minor"),
+}
+"""By the beginning of an axis's name."""
+
+LOGARITHMIC = ("theta_e", "magnification", "psfsize_", "psfdepth_", "shape_r", "source_r_half")
+MAGNITUDES_OF_DEPTH = (18.0, 30.0)
+
+
+def axis_values(table: pa.Table, names: Sequence[str], survey: Survey, where: str) -> dict[str, Floats]:
+    """The axes of every row, in natural units, by name: (N,) float64 each.
+
+    Magnitudes of arcs as observed are computed from lensed ones and the transmission of dust, where they are absent.
+
+    Raises
+    ------
+    InputError
+        A column is missing, not a number, null in a row, or has values that no such quantity has in its unit.
+    """
+    arc = f"arc_mag_{survey.detection_band}"
+    lensed, dust = f"lensed_mag_{survey.detection_band}", f"mw_transmission_{survey.detection_band}"
+    derived = arc in names and arc not in table.column_names and {lensed, dust} <= set(table.column_names)
+    read = [name for name in names if not (derived and name == arc)]
+    schema.require(table, *read, where=where, survey=survey)
+    found = {name: numbers(table, name, where) for name in (*read, *((lensed, dust) if derived else ()))}
+    if derived:
+        bad = (found[dust] <= 0) | (found[dust] > 1)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InputError(
+                f"{where}: {dust} = {found[dust][row]:g} in row {row} is no transmission", "it lies between 0 and 1"
+            )
+        refuse_other_unit(lensed, found[lensed], where)
+        found[arc] = found[lensed] - 2.5 * np.log10(found[dust])
+    for name in names:
+        refuse_other_unit(name, found[name], where)
+    return {name: found[name] for name in names}
+
+
+def numbers(table: pa.Table, name: str, where: str) -> Floats:
+    """A column as (N,) float64; InputError where it is no number, or null, NaN or infinite in a row."""
+    schema.require_numbers(table, name, where=where)
+    schema.refuse_nulls(table, name, where=where)
+    values = np.asarray(table[name].to_numpy(), np.float64)
+    if not np.isfinite(values).all():
+        row = int(np.argmax(~np.isfinite(values)))
+        raise InputError(f"{where}: {name} is infinite in row {row}", "repair or drop those rows")
+    return values
+
+
+def refuse_other_unit(name: str, values: Floats, where: str) -> None:
+    """Raise InputError for values that no quantity of this name has in its unit."""
+    unit = _of(name, UNITS)
+    if unit is None:
+        return
+    for bad, guess in ((values < unit.low, unit.below), (values > unit.high, unit.above)):
+        if bad.any():
+            row = int(np.argmax(bad))
+            maybe = f"; are these {guess}?" if guess else ""
+            raise InputError(
+                f"{where}: {name} = {values[row]:g} in row {row} ({int(bad.sum())} rows) is beyond {unit.low:g} to "
+                f"{unit.high:g}{maybe}",
+                f"give {name} as {unit.name}",
+            )
+    least, most = MAGNITUDES_OF_DEPTH
+    if name.startswith("psfdepth_") and values.min() >= least and values.max() <= most:
+        raise InputError(
+            f"{where}: {name} is {values.min():.4g} to {values.max():.4g} everywhere; are these magnitudes?",
+            f"give {name} as {unit.name}, as the Tractor catalogues have it",
+        )
+
+
+def _of(name: str, units: Mapping[str, Unit]) -> Unit | None:
+    return next((unit for start, unit in units.items() if name.startswith(start)), None)
+
+
+def scaled(values: Mapping[str, Floats], names: Sequence[str]) -> Floats:
+    """Axes as columns, (N, F), those that are compared by ratio as their logarithm."""
+    return np.stack([np.log(values[name]) if name.startswith(LOGARITHMIC) else values[name] for name in names], axis=1)

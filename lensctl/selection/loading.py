@@ -1,0 +1,102 @@
+"""A selection function from the folder that `selection fit` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.io.provenance import digests
+from lensctl.io.provenance.steps import Chain, chain_of, survey_of
+from lensctl.io.tables.files import read_table
+from lensctl.rules import schema
+from lensctl.rules.config import json_value, nearest
+from lensctl.rules.errors import InputError
+from lensctl.selection.axis_values import axis_values, numbers
+from lensctl.selection.predicting import Injections, Predictor, Selection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lensctl.rules.survey import Survey
+
+FACTS, INJECTIONS = "selection.json", "tables/injections.parquet"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A selection function, the digest of its selection.json, and the steps that made it."""
+
+    selection: Selection
+    digest: str
+    chain: Chain
+
+
+def load_selection(folder: str | Path, threshold: str | None) -> Loaded:
+    """The selection function of a folder at one threshold.
+
+    Raises
+    ------
+    InputError
+        Not such a folder, or one that cannot be read; no such threshold, or several and none named.
+    """
+    path, table_path = Path(folder) / FACTS, Path(folder) / INJECTIONS
+    data, points, axes = facts_of(path)
+    name = chosen(points, threshold, str(folder))
+    table = read_table(str(table_path))
+    chain = chain_of(table, str(table_path))
+    asked = injections_of(table, axes, points[name], survey_of(chain), str(table_path))
+    return Loaded(Selection(name, axes, predictor_of(data, name), asked), digests.of_bytes(data), chain)
+
+
+def facts_of(path: Path) -> tuple[bytes, dict[str, float], tuple[str, ...]]:
+    """The bytes of selection.json, the logit of each threshold by name, and the axes; InputError where it has none."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})", "name a folder of `selection fit`") from error
+    try:
+        facts = json_value(data)
+        points = {str(point["name"]): float(point["logit"]) for point in facts["thresholds"]}
+        axes = tuple(str(name) for name in facts["axes"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: is no selection function", "make the folder again with `selection fit`") from error
+    if not points or not axes:
+        raise InputError(f"{path}: has no threshold or no axes", "make the folder again with `selection fit`")
+    return data, points, axes
+
+
+def chosen(points: Mapping[str, float], threshold: str | None, where: str) -> str:
+    """The threshold that is named, or the only one; InputError if that is not one."""
+    known = ", ".join(points)
+    if threshold is None and len(points) != 1:
+        raise InputError(f"{where} has {len(points)} thresholds: {known}", "add --threshold NAME")
+    if threshold is not None and threshold not in points:
+        raise InputError(f"{where} has no threshold '{threshold}'{nearest(threshold, points)}", f"it has {known}")
+    return threshold if threshold is not None else next(iter(points))
+
+
+def injections_of(table: pa.Table, axes: Sequence[str], logit: float, survey: Survey, where: str) -> Injections:
+    """The injections with what was detected at a threshold, without hosts that are above it without an arc.
+
+    Raises InputError for a column that is missing, or not what it says.
+    """
+    schema.require(table, "logit", "host_id", "healpix_128", where=where, survey=survey)
+    lensed = f"lensed_mag_{survey.detection_band}"
+    names = (*axes, *((lensed,) if lensed in table.column_names else ()))
+    if "logit_host" in table.column_names:
+        table = table.filter(numbers(table, "logit_host", where) < logit)
+    values = axis_values(table, names, survey, where)
+    detected = numbers(table, "logit", where) >= logit
+    host = np.asarray(table["host_id"].to_numpy())
+    return Injections(values, detected, host, np.asarray(table["healpix_128"].to_numpy(), np.int64))
+
+
+def predictor_of(data: bytes, threshold: str) -> Predictor:
+    """p_det at a threshold, from the bytes of selection.json."""
+    raise InputError(
+        f"the coefficients of p_det at {threshold} cannot be read", "wire lensctl.selection.detection here"
+    )

@@ -1,0 +1,155 @@
+"""Both averages recover a truth that is known exactly, or there is a reason in their place."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lensctl.selection import averages
+from lensctl.selection.averages import Average, agree, clustered_error, completeness, importance, plug_in
+from lensctl.selection.predicting import Selection
+from tests.toys import selections
+from tests.toys.selections import Mean
+
+
+def told_of(seed: int, n: int = 8000, hosts: int = 1200, faint: float = 0.0, min_neff: float = 30):
+    people = selections.population(1000 + seed, n, faint)
+    return told_for(people, selections.selection(seed, hosts), min_neff)
+
+
+def told_for(people: averages.Population, of: Selection, min_neff: float = 30):
+    return completeness(people, of.predictor.predict(people.values), of, min_neff=min_neff)
+
+
+@pytest.fixture(scope="module")
+def truth() -> float:
+    people = selections.population(10**6, 1_000_000)
+    return float((people.weight * selections.p_of(people.values)).sum() / people.weight.sum())
+
+
+def deviation(average: dict[str, float], truth: float) -> float:
+    return (average["value"] - truth) / ((average["high"] - average["low"]) / 2 / 1.96)
+
+
+def test_both_averages_recover_the_truth_where_design_and_population_differ(truth):
+    told = [told_of(seed) for seed in range(3)]
+    for name in ("plug_in", "importance"):
+        assert all(abs(deviation(each[name]["within"], truth)) < 3 for each in told), name
+    assert all(each["agree"] and not each["reasons"] for each in told)
+    assert all(each["box_mean"]["value"] > truth + 0.1 for each in told)
+
+
+@pytest.mark.soak
+def test_both_averages_recover_the_truth_within_two_standard_errors_in_most_of_20_seeds(truth):
+    told = [told_of(seed, 20_000, 2000) for seed in range(20)]
+    for name in ("plug_in", "importance"):
+        assert sum(abs(deviation(each[name]["within"], truth)) < 2 for each in told) >= 17, name
+    assert sum(each["agree"] for each in told) >= 19
+
+
+def test_fainter_lenses_count_as_not_found():
+    told = told_of(1, faint=0.75)
+    share = told["share"]["fainter_than_injections"]
+    assert 0.7 < share < 0.8
+    for name in ("plug_in", "importance"):
+        for end in ("value", "low", "high"):
+            assert told[name]["all"][end] == pytest.approx(told[name]["within"][end] * (1 - share), abs=2e-6)
+
+
+def test_a_population_outside_the_support_has_a_reason_and_no_figure():
+    people = selections.population(5, 4000)
+    people.values["theta_e"][:] = np.where(np.arange(4000) % 10 == 0, 3.9, people.values["theta_e"])
+    told = told_for(people, selections.selection(5))
+    assert told["plug_in"] is told["importance"] is told["agree"] is None
+    assert "of the weight lies outside the support" in told["reasons"][0]
+    assert told["share"]["outside_support"] == pytest.approx(0.1, abs=0.02)
+
+
+def test_too_few_hosts_behind_an_average_have_a_reason_and_no_figure():
+    told = told_of(1, n=2000, hosts=200, min_neff=10_000)
+    assert told["plug_in"] is told["importance"] is None
+    assert "of independent hosts, fewer than 10000" in told["reasons"][0]
+    assert 0 < told["n_eff"]["injections"] < 200
+
+
+def test_averages_that_disagree_are_said_to():
+    """A p_det that is wrong for this population: 0.2 too high."""
+    told = told_for(selections.population(3, 8000), selections.selection(3, shift=0.2))
+    assert told["agree"] is False
+    assert "farther apart than their intervals" in told["reasons"][0]
+
+
+def test_the_box_mean_is_what_was_found_and_never_called_completeness():
+    told = told_of(1, n=2000, hosts=300)
+    found = selections.injections(1, 300).detected
+    assert told["box_mean"]["value"] == pytest.approx(found.mean(), abs=1e-6)
+    assert "it is no completeness" in told["box_mean"]["is"]
+
+
+def test_rows_outside_do_not_count_in_the_average():
+    people = selections.population(4, 4000)
+    odd = np.arange(4000) % 40 == 0
+    people.values["theta_e"][odd] = 3.9
+    of = selections.selection(4)
+    found = of.predictor.predict(people.values)
+    told = told_for(people, of)
+    kept = people.weight * ~odd
+    expected = (kept * found.p).sum() / kept.sum()
+    assert told["plug_in"]["within"]["value"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_population_is_compared_by_its_weights(monkeypatch):
+    """Weights of 0 take rows out."""
+    people = selections.population(6, 6000)
+    heavy = dataclasses.replace(people, weight=np.where(people.values["theta_e"] > 1, people.weight, 0.0))
+    cut = people.values["theta_e"] > 1
+    alone = dataclasses.replace(
+        people,
+        values={name: values[cut] for name, values in people.values.items()},
+        weight=people.weight[cut],
+        faint=people.faint[cut],
+        pixel=people.pixel[cut],
+    )
+    monkeypatch.setattr(averages, "MOST_ROWS", 1500)
+    one, two = (told_for(each, selections.selection(6), 1) for each in (heavy, alone))
+    assert one["plug_in"]["within"]["value"] == pytest.approx(two["plug_in"]["within"]["value"], abs=1e-6)
+    assert one["importance"]["within"]["value"] == pytest.approx(two["importance"]["within"]["value"], abs=0.01)
+
+
+def test_importance_is_the_weighted_share_and_its_error_that_of_a_binomial():
+    rng = np.random.default_rng(1)
+    detected = rng.random(4000) < 0.3
+    found = importance(np.ones(4000), detected, np.arange(4000))
+    assert found.value == pytest.approx(detected.mean())
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.sqrt(0.3 * 0.7 / 4000), rel=0.05)
+
+
+def test_injections_of_one_host_that_share_their_fate_are_one_trial():
+    rng = np.random.default_rng(2)
+    detected = np.repeat(rng.random(800) < 0.5, 5)
+    alone, together = (
+        importance(np.ones(4000), detected, of) for of in (np.arange(4000), np.repeat(np.arange(800), 5))
+    )
+    assert (together.high - together.low) / (alone.high - alone.low) == pytest.approx(np.sqrt(5), rel=0.05)
+
+
+def test_plug_in_has_the_models_interval_and_the_tables_scatter():
+    rng = np.random.default_rng(3)
+    p = rng.random(1000)
+    found = plug_in(Mean(p.mean(), p.mean() - 0.1, p.mean() + 0.05), p, np.ones(1000), None)
+    scatter = 1.96 * p.std() / np.sqrt(1000)
+    assert found.value == pytest.approx(p.mean())
+    assert found.value - found.low == pytest.approx(np.hypot(0.1, scatter), rel=1e-3)
+    assert found.high - found.value == pytest.approx(np.hypot(0.05, scatter), rel=1e-3)
+
+
+def test_few_clusters_tell_nothing_of_their_scatter():
+    residual = np.random.default_rng(1).normal(size=90)
+    assert clustered_error(residual, np.arange(90) % 9) == clustered_error(residual, None)
+
+
+@pytest.mark.parametrize(("gap", "expected"), [(0.049, True), (0.051, False), (-0.049, True), (-0.051, False)])
+def test_two_averages_agree_within_both_intervals(gap, expected):
+    assert agree(Average(0.5, 0.47, 0.53), Average(0.5 + gap, 0.46 + gap, 0.54 + gap)) is expected
