@@ -13,7 +13,7 @@ from lensctl.injection.calibration import Calibration, calibrate
 from lensctl.injection.design import read_design
 from lensctl.injection.drawing import MODELS
 from lensctl.injection.injector import NOISES, Settings
-from lensctl.injection.into_cutouts import Injections, rows_of
+from lensctl.injection.into_cutouts import ARCS, Injections, rows_of
 from lensctl.injection.psf_images import read_psfs
 from lensctl.injection.stamps import read_stamps
 from lensctl.injection.variations import refuse_unknown
@@ -126,7 +126,7 @@ def inject(
     images = read_stamps(stamps) if stamps is not None else None
     source = Injections(store, places, aims, variance, table, settings, of, found, images, workers)
     rows = rows_of(table, per_host)
-    planes = ("invvar", "arcs") if "invvar" in opened.layout.planes else ("arcs",)
+    planes = ("invvar", ARCS) if "invvar" in opened.layout.planes else (ARCS,)
     layout = Layout(rows.num_rows, opened.size, of.bands, shard_rows, opened.layout.codec, planes)
     counts = {"rows": rows.num_rows, "hosts": table.num_rows}
     if dry_run:

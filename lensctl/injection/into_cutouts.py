@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from lensctl.injection.injector import Injected, Target
 
 HOST_ROW, NUMBER = "host_row", "k"
-ARCS_KEPT = 256
-"""Rows of a store whose arcs alone are kept, for the gate."""
+ARCS, ARCS_KEPT = "arcs", 256
+"""The plane of arcs alone, and the rows of a store that have it, for the gate and to be looked at."""
 
 BLOCK_HOSTS = 64
 
@@ -143,7 +143,7 @@ def _make_shard(source: Injections, writer: ShardWriter, task: Task) -> Counter[
         if first + numbered[i] < ARCS_KEPT:
             arcs[i] = done.arcs
         described.append(done.columns)
-    planes = {"invvar": invvar, "arcs": arcs}
+    planes = {"invvar": invvar, ARCS: arcs}
     columns = {name: pa.array([row[name] for row in described]) for name in described[0]}
     columns |= targets.columns_of(source.of_hosts, rows, source.survey)
     bands = source.survey.bands
