@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,9 @@ CORE_SHARE, CENTRE_RAYS = 0.5, 32
 """Radius of the core in half-light radii; rays a pixel around the lens's centre, where neighbours end far apart."""
 
 RAYS_AT_ONCE = 200_000
+RIM = 2
+"""Pixels over which light is spread to either side."""
+
 LIGHT_BEYOND = 2e-4
 """Share of a profile's light that may lie beyond the pixels traced."""
 
@@ -45,12 +49,22 @@ class RayTracer:
         With centre relative to that of the stamp, arcsec; without one a ray ends where it began.
     turned : (x, y), optional
         The image is turned by a quarter about this point, arcsec.
+    for_kernel : bool
+        Each ray's light is spread over 5 x 5 pixels, see `_spread`, as a kernel that is not integrated over pixels
+        needs it: the light keeps its place and width within a pixel. Otherwise it stays in its pixel.
     """
 
     def __init__(
-        self, size: int, pixel_scale: float, lens: Lens | None = None, turned: tuple[float, float] | None = None
+        self,
+        size: int,
+        pixel_scale: float,
+        lens: Lens | None = None,
+        turned: tuple[float, float] | None = None,
+        *,
+        for_kernel: bool = False,
     ) -> None:
         self.size, self.pixel_scale, self.lens, self.turned = size, pixel_scale, lens, turned
+        self.for_kernel = for_kernel
         axis = ((np.arange(size) - size // 2) * pixel_scale).astype(np.float32)
         self._x, self._y = (np.ascontiguousarray(each) for each in np.broadcast_arrays(axis[None, :], axis[:, None]))
         beta_x, beta_y = self.source_plane(self._x.ravel(), self._y.ravel())
@@ -115,10 +129,10 @@ class RayTracer:
         count = np.where(distance < reach, rays, 0)
         count[self._centre] = np.where(count[self._centre] > 0, max(CENTRE_RAYS, rays), 0)
         count[distance < core[0]] = max(core[1], rays)
-        image = np.zeros((self.size, self.size))
+        image = np.zeros((self.size + 2 * RIM, self.size + 2 * RIM))  # light may be spread over the edge
         for number in np.unique(count[count > 0]):
             self._fill(image, np.nonzero(count == number), brightness, x, y, int(number))
-        return image
+        return image[RIM:-RIM, RIM:-RIM]
 
     def _fill(
         self,
@@ -129,7 +143,9 @@ class RayTracer:
         y: float,
         rays: int,
     ) -> None:
-        """Fill some pixels of an image with the mean of rays x rays, RAYS_AT_ONCE rays at a time."""
+        """Fill some pixels of an image that has a RIM, with rays x rays each, RAYS_AT_ONCE rays at a time."""
+        area = np.float32((self.pixel_scale / rays) ** 2)
+        weights = _spread(rays)
         step = max(1, RAYS_AT_ONCE // max(rays, 1) ** 2)
         for start in range(0, len(pixels[0]), step):
             rows, columns = (each[start : start + step] for each in pixels)
@@ -138,7 +154,14 @@ class RayTracer:
             at_y = (self._y[rows, columns][:, None, None] + sub[None, :, None]) + np.zeros((1, 1, rays), np.float32)
             beta_x, beta_y = self.source_plane(at_x.ravel(), at_y.ravel())
             fine = brightness(beta_x - np.float32(x), beta_y - np.float32(y))
-            image[rows, columns] = fine.reshape(len(rows), -1).mean(axis=1, dtype=np.float64) * self.pixel_scale**2
+            light = fine.reshape(len(rows), rays, rays) * area
+            if not self.for_kernel:
+                image[rows + RIM, columns + RIM] = light.sum(axis=(1, 2), dtype=np.float64)
+                continue
+            parts = weights @ light @ weights.T  # (n, 5, 5)
+            for up in range(2 * RIM + 1):
+                for right in range(2 * RIM + 1):
+                    image[rows + up, columns + right] += parts[:, up, right]
 
     def trace(self, source: Sequence[sersic.Sersic]) -> NDArray[np.float64]:
         """Image of a sum of Sersic profiles: (size, size) float64.
@@ -186,6 +209,19 @@ def _profile(part: sersic.Sersic) -> Brightness:
         return squared
 
     return brightness
+
+
+@functools.cache
+def _spread(rays: int) -> Floats:
+    """Shares of the light of rays that the five nearest pixels along an axis get: (5, rays) float32.
+
+    Their moments up to the fourth are those of a top-hat as wide as a pixel about the place of each ray: the image of
+    a point through a kernel K is then K integrated over pixels, to fourth order, wherever in a pixel the point lies.
+    """
+    place = (np.arange(rays) + 0.5) / rays - 0.5
+    power = np.arange(2 * RIM + 1)[:, None]
+    moments = ((place + 0.5) ** (power + 1) - (place - 0.5) ** (power + 1)) / (power + 1)
+    return np.linalg.solve(np.arange(-RIM, RIM + 1.0) ** power, moments).astype(np.float32)
 
 
 def _extent(beta_x: Floats, beta_y: Floats) -> Floats:

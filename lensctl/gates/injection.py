@@ -194,11 +194,13 @@ def _noise(
     apart = images[first] - images[first + 1] - shown * (arcs[first] - arcs[first + 1])
     gain = np.stack([table[f"gain_{band}"][rows[first]].astype(float) for band in bands], axis=1)
     gain *= options.variation.gain_factor
-    expected = (np.maximum(arcs[first], 0) + np.maximum(arcs[first + 1], 0)) / gain[:, None, None, :]
+    light = np.maximum(arcs[first], 0) + np.maximum(arcs[first + 1], 0)
+    expected = light / gain[:, None, None, :]
     silent = (options.variation.noise or options.noise) == "none"
     rounding = 1e-6 + 4e-7 * np.nan_to_num(abs(images[first]) + abs(images[first + 1]) + 2 * abs(arcs[first]))
     usable = np.isfinite(apart) & (images[first] != 0)
-    near = maximum_filter(expected, size=(1, 3, 3, 1))  # neighbours share noise
+    unsure = 4e-7 * light.max(axis=(1, 2), keepdims=True) / gain[:, None, None, :]  # single precision
+    near = maximum_filter(expected, size=(1, 3, 3, 1)) + unsure  # neighbours share noise
     most = rounding + (0 if silent else SIGMAS * np.sqrt(near))
     changed = (usable & (abs(apart) > most)).any(axis=(1, 2, 3))
     check = "host light untouched but for the arcs and their noise"

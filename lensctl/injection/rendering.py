@@ -125,7 +125,7 @@ class Renderer:
         lens = geometry.lens
         wide = lens.theta_e > LARGE_THETA_E_ARCSEC
         side = odd_px(LARGE_STAMP_ARCSEC if wide else STAMP_ARCSEC, self.scale)
-        tracer = RayTracer(side, self.scale, lens if lensed else None, turned)
+        tracer = RayTracer(side, self.scale, lens if lensed else None, turned, for_kernel=True)
         x, y = geometry.source_x, geometry.source_y
         if not lensed:
             direction = np.arctan2(y, x)
