@@ -48,8 +48,8 @@ def evaluate(
         str | None,
         typer.Option(
             "--thresholds",
-            metavar="FROZEN",
-            help="A frozen model, or an evaluation, whose thresholds and calibration are used instead of val's.",
+            metavar="RUN|FROZEN",
+            help="A run, a frozen model or an evaluation, whose thresholds and calibration are used instead of val's.",
             show_default=False,
         ),
     ] = None,
@@ -79,8 +79,8 @@ def evaluate(
     with paired intervals. One figure, --headline, is judged by itself; p-values of the others are corrected for their
     number. Grades change neither thresholds nor verdict: metrics after grading are listed separately.
 
-    `lensctl evaluate OUTSIDE OUT_DIR --all-rows --thresholds FROZEN` judges another labelled set, scored with the same
-    model, at the thresholds that were chosen on the model's own val.
+    `lensctl evaluate OUTSIDE OUT_DIR --all-rows --thresholds RUN` judges another labelled set, scored with the same
+    model, at the thresholds that are chosen on the model's own val; a frozen model or an evaluation does as well.
 
     A level is reached, missed or not told: what its interval says of the limit.
 

@@ -75,7 +75,7 @@ from lensctl.evaluate.scored import Scored
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of, stamp, to_list
 from lensctl.rules.acceptance import COLLAPSED_BELOW
-from lensctl.rules.split import CALIBRATE, ROLE, SPLITS
+from lensctl.rules.split import CALIBRATE, ROLE, SPLITS, for_thresholds
 from lensctl.stats import metrics
 from lensctl.stats import thresholds as operating_points
 from lensctl.stats.intervals import ROUNDS, Estimate
@@ -173,7 +173,9 @@ def evaluation_of(
     scored = scored_rows.read_scores(scores, name, splits=needed, survey=survey, all_rows=choices.all_rows)
     origin.refuse_other_rows(scores, name)
     parts = {split: scored.of(split) for split in SPLITS if (scored.split == split).any()}
-    val, test = None if given is not None else _for_thresholds(parts["val"]), parts["test"]
+    test, val = parts["test"], None
+    if given is None:
+        val = parts["val"].where(for_thresholds(parts["val"].text(ROLE)))
     extra_inputs = [extra for extra in (other, graded, given) if extra is not None]
     chain = origin.extended(scores, name, choices.as_dict(), extra_inputs, scored.survey)
 
@@ -189,7 +191,7 @@ def evaluation_of(
     else:
         assert val is not None
         chosen = operating_points.choose(val.is_lens, val.logit)
-        scaling = calibrating.fit(val, choices.calibration)
+        scaling = calibrating.fit(val.is_lens, val.logit, choices.calibration)
     raw = calibrating.errors(test, test.p, choices.rounds, choices.seed)
     after = None if scaling is None else calibrating.errors(test, scaling.p(test.logit), choices.rounds, choices.seed)
     rates = operating_point.fpr_by_category(test)
@@ -258,12 +260,6 @@ def evaluation_of(
     }
     stamped = {table_name: stamp(table, chain) for table_name, table in named_tables.items()}
     return Evaluation(result, stamped, test, scaling, galleries, graded.of if graded else {})
-
-
-def _for_thresholds(val: Scored) -> Scored:
-    """The rows of val that early stopping did not see, where the model kept such; else all."""
-    kept = val.text(ROLE) == CALIBRATE
-    return val.where(kept) if kept.any() else val
 
 
 def _role_of(val: Scored) -> str:

@@ -213,7 +213,7 @@ def read_scores(
             raise InputError(
                 f"{where}: no scored row has split '{name}'" if not all_rows else f"{where}: no row has a score",
                 "thresholds come from val and metrics from test: score the whole manifest, or judge an outside set "
-                "with --all-rows --thresholds FROZEN",
+                "with --all-rows --thresholds RUN",
             )
     return found
 

@@ -99,9 +99,12 @@ def test_it_refuses_what_exists_unless_told(folder, capfd):
             "--grades, --prevalence and --thresholds need an",
         ),
         (["scores.parquet", "out", "--all-rows"], "--all-rows needs --thresholds"),
-        (["scores.parquet", "out", "--thresholds", "bad.csv"], "bad.csv: not a frozen model or an evaluation"),
+        (["scores.parquet", "out", "--thresholds", "bad.csv"], "bad.csv: not a run, a frozen model or an evaluation"),
         (["scores.parquet", "out", "--thresholds", "old"], "old: not as lensctl wrote it"),
-        (["scores.parquet", "out", "--thresholds", "run"], "run: a run keeps no scores of its val split"),
+        (
+            ["scores.parquet", "out", "--thresholds", "run"],
+            "run: this run, made by an older version or not finished, keeps no",
+        ),
         (
             ["scores.parquet", "out", "--all-rows", "--thresholds", "old", "--against", "scores.parquet"],
             "--all-rows and --against exclude each other",

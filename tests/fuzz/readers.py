@@ -166,6 +166,10 @@ READERS = {
     "thresholds given by an evaluation": Reader(
         "evaluation/metrics.json", thresholds_of("evaluation"), ("evaluate/given_thresholds.py",), mutate=damaged_json
     ),
+    "thresholds given by a run": Reader(
+        "run/run.json", thresholds_of("run"), ("evaluate/given_thresholds.py",), mutate=damaged_json
+    ),
+    "val scores of a run": Reader("run/val_scores.parquet", thresholds_of("run"), (FILES,)),
     "frozen provenance": Reader(
         "frozen/provenance.json", "verify frozen --device cpu", (STEPS,), mutate=damaged_json, before=reseal
     ),

@@ -68,7 +68,7 @@ def evaluate(
     grades : path, optional
         Visual grades.
     thresholds : path, optional
-        A frozen model or an evaluation whose thresholds and calibration are used, in place of those of split=val.
+        A run, a frozen model or an evaluation whose thresholds and calibration are used instead of those of split=val.
     all_rows : bool
         Judge every row, whatever its split, with `thresholds`: an outside labelled set.
     headline : str
@@ -89,7 +89,7 @@ def evaluate(
         raise InputError(f"no calibration '{calibration}'{nearest(calibration, KINDS)}", f"use {' or '.join(KINDS)}")
     if all_rows and thresholds is None:
         raise InputError(
-            "--all-rows needs --thresholds", "name the frozen model or evaluation that thresholds come from"
+            "--all-rows needs --thresholds", "name the run, frozen model or evaluation that thresholds come from"
         )
     if all_rows and against is not None:
         raise InputError("--all-rows and --against exclude each other", "compare two evaluations of split=test")
@@ -109,7 +109,7 @@ def evaluate(
     refuse_existing(str(out_dir), overwrite)
     other = None if against is None else against_.read_other(str(against))
     graded = None if grades is None else grades_.read_grades(str(grades))
-    given = None if thresholds is None else read_thresholds(str(thresholds))
+    given = None if thresholds is None else read_thresholds(str(thresholds), calibration)
     table = read_table(scores)
     choices = Choices(rounds, seed, calibration, top_k, prevalence, headline, all_rows)
     name = "stdin" if scores == "-" else Path(scores).name
