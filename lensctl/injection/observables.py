@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.astro.moffat import SIGMA_TO_FWHM
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from lensctl.rules.survey import Survey
@@ -26,6 +28,7 @@ SKY_ARCSEC = (8.384, 11.79)
 MAD_TO_SIGMA = 1.4826
 SHARP_ARCSEC = 0.5
 BLOCK = 64
+LEAST_SIDE_PX = 64
 
 
 def names(survey: Survey) -> tuple[str, ...]:
@@ -68,6 +71,26 @@ def observe(images: NDArray[np.float32], psfsize: Floats, survey: Survey) -> dic
     if not parts:
         return {name: np.zeros(0) for name in wanted}
     return {name: np.concatenate([part[name] for part in parts]) for name in wanted}
+
+
+def refuse_unfit(size_px: int, bands: tuple[str, ...], survey: Survey, where: str) -> None:
+    """Raise InputError for cutouts of other bands than the survey's, or without blank sky around the arcs."""
+    if bands != survey.bands:
+        raise InputError(f"{where}: bands are {', '.join(bands)}", f"make it of {', '.join(survey.bands)}")
+    if size_px < LEAST_SIDE_PX:
+        raise InputError(
+            f"{where}: cutouts of {size_px} px have no blank sky around the arcs",
+            f"make them of at least {LEAST_SIDE_PX} px",
+        )
+
+
+def arrays_of(columns: dict[str, Floats], usable: NDArray[np.bool_]) -> dict[str, pa.Array]:
+    """Columns of `observe` as Arrow arrays; null where there is nothing to measure, or the cutout is not usable."""
+    import pyarrow as pa
+
+    return {
+        name: pa.array(values, pa.float64(), mask=~(usable & np.isfinite(values))) for name, values in columns.items()
+    }
 
 
 def _observe(images: NDArray[np.float32], psfsize: Floats, survey: Survey) -> dict[str, Floats]:

@@ -130,7 +130,7 @@ def logits_and_embedding(
         return found, torch.cat(views, dim=1).to(torch.float32).cpu().numpy()
 
     hooks = [
-        layer.register_forward_pre_hook(lambda _, inputs, kept=kept: kept.append(inputs[0]))  # type: ignore[misc]
+        layer.register_forward_pre_hook(lambda _, inputs, kept=kept: kept.append(inputs[0]))
         for layer, kept in zip(layers, seen, strict=True)
     ]
     try:
