@@ -36,7 +36,7 @@ def selection(
 ) -> None:
     """Measure which lenses a frozen model finds, and use it.
 
-    Each has --help; docs/science/selection.md teaches what it is for.
+    Each has --help.
 
-    Example: lensctl selection population lenses.parquet --hosts hosts.parquet --count 2000
+    Example: lensctl selection observe injected.scores.parquet injected.zarr injections.parquet
     """
