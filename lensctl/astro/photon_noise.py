@@ -169,18 +169,27 @@ def theil_sen(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, fl
     """
     from scipy.special import ndtri
 
-    first, second = np.triu_indices(len(x), 1)
-    run = x[first] - x[second]
-    slopes = np.sort((y[first] - y[second])[run != 0] / run[run != 0])
+    run, rise = x[:, None] - x, y[:, None] - y
+    ahead = run > 0
+    slopes = np.sort(rise[ahead] / run[ahead])
     if not len(slopes):
         return np.nan, np.nan
-    repeats = [np.unique(values, return_counts=True)[1] for values in (x, y)]
-    n, *ties = len(x), *(k[k > 1] for k in repeats)
-    variance = (n * (n - 1) * (2 * n + 5) - sum(int((k * (k - 1) * (2 * k + 5)).sum()) for k in ties)) / 18
+    groups = [len(x), *(-k for values in (x, y) for k in _repeats(values))]
+    variance = sum(k * (abs(k) - 1) * (2 * abs(k) + 5) for k in groups) / 18
     reach = float(-ndtri((1 - _INTERVAL) / 2) * np.sqrt(variance))
     low = max(round((len(slopes) - reach) / 2) - 1, 0)
     high = min(round((len(slopes) + reach) / 2), len(slopes) - 1)
-    return float(np.median(slopes)), float(slopes[high] - slopes[low]) / 2
+    middle = (slopes[(len(slopes) - 1) // 2] + slopes[len(slopes) // 2]) / 2
+    return float(middle), float(slopes[high] - slopes[low]) / 2
+
+
+def _repeats(values: NDArray[np.float64]) -> list[int]:
+    """How often each value occurs that does so more than once."""
+    ordered = np.sort(values)
+    if (ordered[1:] != ordered[:-1]).all():
+        return []
+    counts = np.unique(ordered, return_counts=True)[1]
+    return [int(count) for count in counts if count > 1]
 
 
 def blank_variance(image: NDArray[np.float32], invvar: NDArray[np.float32]) -> NDArray[np.float64]:
