@@ -51,7 +51,7 @@ class Target:
     Parameters
     ----------
     host, following : Host
-        The galaxy, and the next one, whose lens the control `swapped` takes.
+        The galaxy, and the next one in MD5 order, whose Einstein radius and source the control `swapped` takes.
     psfsize : (B,) float64
         Arcsec.
     transmission : (B,) float64
