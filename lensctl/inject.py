@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 LEAST_SIDE_PX = 64
 SAMPLED_HOSTS = 128
-"""Hosts from which gain and shared noise are measured, spread evenly over the table."""
+"""Hosts from which gain and shared noise are measured, the first in MD5 order: those of any order of the table."""
 
 RENDERS_PER_SECOND = 150
 """Of one core, with reading and writing; for --dry-run."""
@@ -116,13 +116,14 @@ def inject(
     _refuse_unfit(opened, of)
     places = _places(table, opened, where)
     table = targets.checked(_with_psfsize(table, opened, places, of) if psf == "planes" else table, where, of)
-    found, variance = _noise_of(table, opened, places, of, gain)
+    sampled = targets.order_of(table["galaxy_id"].to_pylist(), seed)[:SAMPLED_HOSTS]
+    found, variance = _noise_of(table, opened, places[sampled], of, gain)
     for remark in found.remarks:
         report.say(f"gain in {remark}")
     offsets = opened.columns("offset_x_px", "offset_y_px").take(places)
     centre = np.stack([np.asarray(offsets[name].to_numpy(), np.float64) for name in offsets.column_names], axis=1)
     kernels = read_psfs(psf, len(of.bands)) if psf not in ("moffat", "planes") else None
-    aims = targets.targets_of(table, centre, of, kernels)
+    aims = targets.targets_of(table, centre, of, seed, kernels)
     images = read_stamps(stamps) if stamps is not None else None
     source = Injections(store, places, aims, variance, table, settings, of, found, images, workers)
     rows = rows_of(table, per_host)
@@ -261,11 +262,10 @@ def _with_psfsize(hosts: pa.Table, store: Store, places: NDArray[np.int64], surv
 
 
 def _noise_of(
-    hosts: pa.Table, store: Store, places: NDArray[np.int64], survey: Survey, gain: str
+    hosts: pa.Table, store: Store, some: NDArray[np.int64], survey: Survey, gain: str
 ) -> tuple[Calibration, NDArray[np.float64]]:
-    """Noise of the store; and (N, B) the variance of blank sky of each host, where its own cutout does not tell."""
+    """Noise of some rows of the store; and (N, B) the variance of blank sky of each host, if its cutout is silent."""
     has = "invvar" in store.layout.planes
-    some = np.unique(places[np.linspace(0, len(places) - 1, min(SAMPLED_HOSTS, len(places))).astype(int)])
     images = store.read(some)
     invvar = store.read_plane_rows("invvar", some) if has else None
     masks = store.read_plane_rows("maskbits", some) if "maskbits" in store.layout.planes else None

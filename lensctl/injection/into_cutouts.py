@@ -94,8 +94,22 @@ class Injections:
 
     def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Advance) -> None:
         """Write the shard of every task, and report row statuses as they are done."""
-        for done in workers.each(functools.partial(_make_shard, self, writer), tasks, self.processes):
+        todo = (self.of(task) for task in tasks)
+        for done in workers.each(functools.partial(_make_shard, writer), todo, self.processes):
             advance(done)
+
+    def of(self, task: Task) -> tuple[Injections, Task]:
+        """What one task needs: its own hosts alone, so that what travels to a worker does not grow with the table."""
+        hosts, row = np.unique(task.rows[HOST_ROW].to_numpy(), return_inverse=True)
+        at = task.rows.schema.get_field_index(HOST_ROW)
+        own = dataclasses.replace(
+            self,
+            places=self.places[hosts],
+            aims=[self.aims[host] for host in hosts],
+            variance=self.variance[hosts],
+            of_hosts=self.of_hosts.take(hosts),
+        )
+        return own, dataclasses.replace(task, rows=task.rows.set_column(at, HOST_ROW, [row]))
 
     def injected(self, store: Store, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> Iterator[Injected]:
         """Injection k of host rows of the table, in order."""
@@ -125,22 +139,22 @@ class Injections:
         return {name: known[name].to_pylist() for name in known.column_names}
 
 
-def _make_shard(source: Injections, writer: ShardWriter, task: Task) -> Counter[str]:
+def _make_shard(writer: ShardWriter, work: tuple[Injections, Task]) -> Counter[str]:
     import pyarrow as pa
 
+    source, task = work
     store = open_store(source.path)
     rows, numbers = (task.rows[name].to_numpy() for name in (HOST_ROW, NUMBER))
-    first = writer.layout.span(task.shard)[0]
-    numbered = np.arange(len(rows)) if task.places is None else task.places
+    kept = _keep_arcs(task, writer)
     shape = (len(rows), *writer.layout.shape("images")[1:])
-    images, arcs = np.empty(shape, np.float32), np.full(shape, np.nan, np.float32)
-    invvar = np.full(shape, np.nan, np.float32)
+    images, invvar = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    arcs = np.full(shape, np.nan, np.float32) if kept.any() else np.broadcast_to(np.float32(np.nan), shape)
     described: list[dict[str, Any]] = []
     for i, done in enumerate(source.injected(store, rows, numbers)):
         images[i] = done.image
         if done.invvar is not None:
             invvar[i] = done.invvar
-        if first + numbered[i] < ARCS_KEPT:
+        if kept[i]:
             arcs[i] = done.arcs
         described.append(done.columns)
     planes = {"invvar": invvar, ARCS: arcs}
@@ -158,3 +172,9 @@ def _make_shard(source: Injections, writer: ShardWriter, task: Task) -> Counter[
     wanted = {name: planes[name] for name in writer.layout.planes}
     cuts = Cuts(images, source.origin(store, rows), wanted, pa.table(columns))
     return complete(task, cuts, source, writer)
+
+
+def _keep_arcs(task: Task, writer: ShardWriter) -> NDArray[np.bool_]:
+    """Which rows of a task are among the first of the store, whose arcs alone are kept."""
+    places = np.arange(task.rows.num_rows) if task.places is None else task.places
+    return np.asarray(writer.layout.span(task.shard)[0] + places < ARCS_KEPT)
