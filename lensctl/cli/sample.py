@@ -17,8 +17,30 @@ def sample(
     pool: Annotated[str, typer.Argument(metavar="POOL", help="Pool made by `lensctl pool`; - is stdin.")],
     output: Output,
     positives: Annotated[
-        str, typer.Option("--positives", metavar="TABLE", help="Positives; their strata set the targets.")
-    ],
+        str | None,
+        typer.Option(
+            "--positives", metavar="TABLE", help="Positives; their strata set the targets.", show_default=False
+        ),
+    ] = None,
+    uniform: Annotated[
+        int | None,
+        typer.Option(
+            "--uniform",
+            metavar="N",
+            min=1,
+            help="Draw N rows instead, each of the pool as likely (tier N0).",
+            show_default=False,
+        ),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where",
+            metavar="SQL",
+            help="Condition on the rows of --uniform, such as \"split = 'test'\".",
+            show_default=False,
+        ),
+    ] = None,
     lenses: Lenses = [],  # noqa: B006
     survey: Survey = None,
     strata: Annotated[
@@ -56,10 +78,13 @@ def sample(
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw stratified negatives from a pool, reproducibly.
+    """Draw negatives from a pool, reproducibly.
 
     For each positive, negatives are drawn from its own stratum (nobs_z bin and type), 85 % N1 and 15 % N2. Rows are
     taken in the order of MD5("seed:galaxy_id"), and carry the number of pool rows they stand for (sampling_weight).
+
+    With --uniform N, N rows are drawn in the same order, each of the pool as likely, with tier N0: what a model meets
+    when it searches. `lensctl evaluate --negatives` measures low false positive rates on them.
 
     Example: lensctl sample pool.parquet negatives.parquet --positives positives.parquet --negatives-per-positive 5
     """
@@ -70,6 +95,8 @@ def sample(
             pool,
             output,
             positives=positives,
+            uniform=uniform,
+            where=where,
             lenses=lenses,
             survey=survey,
             strata=strata,

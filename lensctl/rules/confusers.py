@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 
 POOLS = ("N1", "N2")
+UNIFORM = "N0"
+"""Tier of negatives of a uniform draw, each row of the pool as likely, whatever its pool."""
 
 
 def applied(survey: Survey, columns: Collection[str]) -> dict[str, str]:
