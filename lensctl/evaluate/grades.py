@@ -97,7 +97,14 @@ def contradicted(part: Scored, grade: NDArray[np.object_]) -> NDArray[np.object_
 
 
 def figures(
-    scored: Scored, test: Scored, grades: Grades, before: Mapping[str, Any], rounds: int, seed: int
+    scored: Scored,
+    test: Scored,
+    grades: Grades,
+    before: Mapping[str, Any],
+    rounds: int,
+    seed: int,
+    *,
+    elsewhere: int = 0,
 ) -> dict[str, Any]:
     """Counts of grades, and the key metrics of test before and after grading.
 
@@ -107,6 +114,8 @@ def figures(
         All scored rows, and those of test.
     before : mapping
         `summary_metrics.of` test with original labels.
+    elsewhere : int
+        Graded galaxies among other scores that are judged too.
 
     Raises
     ------
@@ -115,7 +124,7 @@ def figures(
     """
     grade = given(scored, grades)
     known = int((grade != None).sum())  # noqa: E711
-    if not known:
+    if not known and not elsewhere:
         raise InputError(
             f"{grades.source.name}: none of its {len(grades.of):,} galaxies is among the scores",
             "grades and scores must have the same galaxy_id",

@@ -73,7 +73,7 @@ POSITIVE = (
     Column("names", "string", "Names of the lens, joined by |"),
     Column("ref", "string", "Discovery catalogue or paper"),
     Column("grading", "string", "Grade in the lens catalogue"),
-    Column("tier", "string", "A or B for lenses, N1 or N2 for negatives"),
+    Column("tier", "string", "A or B for lenses, N1 or N2 for negatives, N0 for those of a uniform draw"),
     Column("sample_weight", "double", "Weight of the row in the loss"),
     Column("unstratified", "bool", "Type or bin of exposures without negatives"),
 )
