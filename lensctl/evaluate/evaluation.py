@@ -183,8 +183,9 @@ def evaluation_of(
     origin.refuse_other_rows(scores, name)
     parts = {split: scored.of(split) for split in SPLITS if (scored.split == split).any()}
     val, test = None if given is not None else _for_thresholds(parts["val"]), parts["test"]
-    drawn = () if negatives is None else (negatives, *negatives.extras)
-    extra_inputs = [*(extra for extra in (other, graded, given) if extra is not None), *drawn]
+    extra_inputs: list[origin.ExtraInput] = [extra for extra in (other, graded, given) if extra is not None]
+    if negatives is not None:
+        extra_inputs += [negatives, *negatives.extras]
     chain = origin.extended(scores, name, choices.as_dict(), extra_inputs, scored.survey)
 
     def auc(part: Scored) -> dict[str, Any]:
