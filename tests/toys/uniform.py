@@ -15,7 +15,7 @@ CONFUSERS = ("ring_proxy", "edge_on_proxy")
 
 
 def uniform_scores(scores: pa.Table, rows: int = 20_000, seed: int = 3, parameters: dict | None = None) -> pa.Table:
-    """`rows` galaxies all over the sky of the test split and near no lens, a few of them confusers with higher logits; all N0."""
+    """`rows` galaxies of tier N0 all over the test split, near no lens; the ring proxies have higher logits."""
     random = np.random.default_rng(seed)
     ra, dec = random.uniform(0, 360, 12 * rows), np.degrees(np.arcsin(random.uniform(-0.9, 0.5, 12 * rows)))
     pixel = split.healpix(ra, dec)

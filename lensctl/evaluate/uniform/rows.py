@@ -1,4 +1,4 @@
-"""The scored rows of a uniform draw, and why some are refused: their split, a lens, another draw, another model."""
+"""The scored rows of a uniform draw; refused are another draw, another model, rows it knows, rows near a lens."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.astro import geometry
-from lensctl.evaluate.uniform import refusals
-from lensctl.evaluate.uniform.refusals import DRAW
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of, common_survey, step_input
 from lensctl.io.tables import lens_catalogs
 from lensctl.io.tables.files import read_table
+from lensctl.learning.data import held_out
+from lensctl.learning.data.held_out import DRAW
 from lensctl.rules import schema, split
 from lensctl.rules.errors import InputError
 
@@ -147,14 +147,14 @@ def uniform_of(given: UniformScores, lenses: pa.Table, survey: Survey, chain: Ch
     schema.refuse_duplicates(table, where=where)
     schema.require_numbers(table, "logit", where=where)
     schema.refuse_bad_positions(table, where)
-    refusals.refuse_other_model(where, given.chain, chain)
-    lens = refusals.labelled_lens(table, where)
+    held_out.refuse_other_model(where, given.chain, chain)
+    lens = held_out.labelled_lens(table, where)
     own = [_positions(table.filter(lens)), _positions(lenses)]
     rows = table.filter(pc.invert(lens))
-    refusals.refuse_other_draw(rows, given.chain, where)
+    held_out.refuse_other_draw(rows, given.chain, where)
     ra, dec = _positions(rows)
     pixel = split.healpix(ra, dec)
-    of_rule = refusals.splits(pixel, chain, survey)
+    of_rule = held_out.splits_of_model(pixel, chain, survey)
     lens_ra, lens_dec = (np.concatenate(axis) for axis in zip(given.lenses, *own, strict=True))
     known = {f"of split {name} by the split rule": of_rule == name for name in ("train", "val")}
     if given.trained_on is not None:
@@ -163,7 +163,7 @@ def uniform_of(given: UniformScores, lenses: pa.Table, survey: Survey, chain: Ch
     if len(lens_ra):
         near = geometry.Neighbourhood(lens_ra, lens_dec, survey.exclude_arcsec).holds(ra, dec)
         known[f"within {survey.exclude_arcsec:g} arcsec of a lens"] = near
-    refusals.refuse_known(known, rows.num_rows, where)
+    held_out.refuse_known(known, rows.num_rows, where)
     finite = pc.fill_null(pc.is_finite(rows["logit"].cast("double")), False)
     if (broken := pc.sum(pc.and_(pc.is_valid(rows["logit"]), pc.invert(finite))).as_py() or 0) > 0:
         raise InputError(f"{where}: column 'logit' is not finite in {broken} rows", "score the draw again")

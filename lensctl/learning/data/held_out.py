@@ -1,4 +1,4 @@
-"""Why scores are not those of a uniform draw that a model has never seen."""
+"""Whether scored rows are held out: of a model that is known, of no sky that it has seen, and of what draw they are."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def refuse_other_draw(rows: pa.Table, chain: Chain, where: str) -> None:
         raise InputError(f"{where}: nothing says that its rows are a uniform draw (tier {UNIFORM})", DRAW)
 
 
-def splits(pixel: NDArray[np.int64], chain: Chain, survey: Survey) -> NDArray[np.str_]:
+def splits_of_model(pixel: NDArray[np.int64], chain: Chain, survey: Survey) -> NDArray[np.str_]:
     """Split of each pixel by the rule of the model: the survey's, or that of the fold it was trained on."""
     train = _last(chain, "train")
     fold = train.parameters.get("fold") if train else None
