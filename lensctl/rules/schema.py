@@ -65,6 +65,7 @@ DERIVED = (
     Column("row_index", "int64", "Row within that file, from 0"),
     Column("pipeline_version", "string", "lensctl version that made the row"),
     Column("sampling_weight", "double", "Number of pool rows that a sampled row stands for"),
+    Column("mined", "string", "Round that added a negative: hard 1, control 1, and so on; null for other draws"),
 )
 POSITIVE = (
     Column("lens_ra", "double", "Right ascension in the lens catalogue", "deg"),

@@ -1,52 +1,24 @@
-"""From a pool on disk or S3 to a table of negatives: stratified, or uniform."""
+"""From a pool on disk or S3 to a table of negatives: stratified, uniform, or those that a model scored highest."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from lensctl.astro import geometry
 from lensctl.io.paths import Paths, listed
-from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, stamp, step_input
+from lensctl.io.provenance.steps import Step, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.tables.files import chain_at, refuse_tables, table_beside
-from lensctl.io.tables.scanned import ScannedTable
-from lensctl.io.tables.sql import Database
+from lensctl.io.tables.files import refuse_tables, table_beside
 from lensctl.rules.errors import InputError
 from lensctl.rules.sampling_rule import SEED
-from lensctl.rules.strata import parse_strata
 from lensctl.rules.survey import Survey
-from lensctl.sample import planning, uniform_plan
-from lensctl.sample.avoided import read_avoided, read_positives
+from lensctl.sample import draws
 from lensctl.sample.choosing import CHOSEN
-from lensctl.sample.condition import columns_of
-from lensctl.sample.kinds import STRATIFIED, UNIFORM, kind_of
+from lensctl.sample.draws import ENGINES, Ask, Draw
+from lensctl.sample.kinds import HARD, STRATIFIED, kind_of
 from lensctl.sample.near_lenses import refuse_other_units
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from lensctl.io.tables.spark import Cluster
-
-ENGINES = ("duckdb", "spark")
-MEMORY_MB_PER_THREAD = 450
-
-
-@dataclass(frozen=True)
-class Draw:
-    """What is drawn: rows and SQL, what the receipt and the step say of it, and what people are told."""
-
-    rows: int
-    sql: str
-    counts: dict[str, Any]
-    parameters: dict[str, Any]
-    strata: pa.Table | None = None
-    short: str = ""
-    notes: list[str] = field(default_factory=list)
 
 
 def sample(
@@ -56,6 +28,12 @@ def sample(
     positives: str | Path | None = None,
     uniform: int | None = None,
     where: str | None = None,
+    hard: str | Path | None = None,
+    count: int | None = None,
+    grades: Paths = (),
+    candidates: Paths = (),
+    manifest: str | Path | None = None,
+    control: bool = False,
     lenses: Paths = (),
     survey: Survey | str | None = None,
     strata: str | Path | None = None,
@@ -85,6 +63,13 @@ def sample(
         Draw so many rows, each of the pool as likely, in place of a stratified draw; they get tier N0.
     where : str, optional
         SQL condition on the rows of a uniform draw, such as "split = 'test'".
+    hard : path, optional
+        Scores: draw the `count` rows of the train split that they have highest, away from `lenses` (needed),
+        `candidates` of a search, and galaxies of `grades` A, B or C.
+    manifest : path, optional
+        Galaxies that hard negatives are not drawn from again.
+    control : bool
+        As many random rows of those that `hard` draws from: the other arm.
     lenses : sequence of paths
         Catalogues whose lenses are avoided, besides the positives.
     survey : Survey or str, optional
@@ -105,13 +90,13 @@ def sample(
     Returns
     -------
     Receipt
-        With rows and pool rows near lenses; strata and rows short, or the rows drawn from and the weight of each.
+        With rows and pool rows near lenses; strata and rows short, or the rows drawn from, and more.
 
     Raises
     ------
     InputError
-        See `planning.plan`, `uniform_plan.plan_uniform` and `kinds.kind_of`; an existing output, inputs of two surveys,
-        a stratum short with `strict`.
+        See `planning.plan`, `uniform_plan.plan_uniform`, `mining.plan_hard` and `kinds.kind_of`; an existing output,
+        inputs of two surveys, a stratum short with `strict`.
     """
     kind = kind_of(dict(locals()), _DEFAULTS)
     pool, output = str(pool), str(output)
@@ -119,102 +104,37 @@ def sample(
         raise InputError(f"no engine '{engine}'", f"use {' or '.join(ENGINES)}")
     if not dry_run:
         refuse_tables(output, strata, overwrite=overwrite, format=format)
-    wanted = None if positives is None else read_positives(str(positives))
-    avoided = read_avoided(wanted, listed(lenses))
-    chain = () if wanted is None else chain_of(wanted.table, wanted.path)
-    of = common_survey(survey, chain, chain_at(pool))
-    exclude_arcsec = of.exclude_arcsec if exclude_arcsec is None else exclude_arcsec
-    geometry.refuse_wide("exclude_arcsec", exclude_arcsec)
-    apart: dict[str, Any] = {"seed": seed, "lenses": avoided.positions, "exclude_arcsec": exclude_arcsec}
     with contextlib.ExitStack() as stack:
-        if kind == STRATIFIED and wanted is not None:
-            by = parse_strata(stratification_bins) if stratification_bins else dict(of.strata)
-            database, scan = _begin(engine, stack, pool, (*planning.NEEDED, *by), format)
-            mix: dict[str, Any] = {
-                "negatives_per_positive": negatives_per_positive,
-                "target_negative_count": target_negative_count,
-                "n1_n2_ratio": n1_n2_ratio,
-            }
-            drawn = _stratified(database, scan, wanted.table, by, mix, apart)
-        if kind == UNIFORM and uniform is not None:
-            read = (*uniform_plan.NEEDED, *columns_of(where or ""))
-            database, scan = _begin(engine, stack, pool, tuple(dict.fromkeys(read)), format)
-            drawn = _uniform(database, scan, uniform, where, apart)
-        refuse_other_units(database, avoided.lenses)
+        ask = Ask(stack, pool, engine, format, survey, seed, tuple(listed(lenses)), exclude_arcsec)
+        if kind == STRATIFIED:
+            mix = draws.Mix(negatives_per_positive, target_negative_count, n1_n2_ratio, tuple(stratification_bins))
+            drawn = draws.stratified(ask, str(positives), mix)
+        elif kind == HARD:
+            files = draws.Files(str(hard), tuple(listed(grades)), tuple(listed(candidates)), _text(manifest))
+            drawn = draws.hard(ask, files, count, control=control)
+        else:
+            drawn = draws.uniform(ask, int(uniform or 0), where)
+        refuse_other_units(drawn.database, drawn.lenses)
         _show(drawn, report, strict=strict, explain=explain)
         made = {"command": "sample", "output": output, "rows": drawn.rows, **drawn.counts}
         if dry_run:
             return {**made, "dry_run": True}
-        parameters = {"seed": seed, **drawn.parameters, "exclude_arcsec": exclude_arcsec, "sql": drawn.sql}
-        inputs = (step_input("pool", pool, scan.digest, scan.chain), *avoided.sources)
-        chain = extend(Step("sample", parameters, inputs, survey=of), scan.chain, chain)
-        database.keep(CHOSEN, drawn.sql)
+        parameters = {"seed": seed, **drawn.parameters, "exclude_arcsec": drawn.exclude_arcsec, "sql": drawn.sql}
+        inputs = (step_input("pool", pool, drawn.scan.digest, drawn.scan.chain), *drawn.sources)
+        step = Step("sample", parameters, inputs, survey=drawn.survey)
+        chain = extend(step, drawn.scan.chain, *drawn.parents)
+        drawn.database.keep(CHOSEN, drawn.sql)
         if drawn.strata is not None:
             stack.enter_context(table_beside(stamp(drawn.strata, chain), strata, overwrite))
-        database.write_located(CHOSEN, output, chain, rows=drawn.rows, overwrite=overwrite, format=format)
+        drawn.database.write_located(CHOSEN, output, chain, rows=drawn.rows, overwrite=overwrite, format=format)
     return made
 
 
 _DEFAULTS = {name: each.default for name, each in inspect.signature(sample).parameters.items()}
 
 
-def _begin(
-    engine: str, stack: contextlib.ExitStack, pool: str, columns: Sequence[str], format: str | None
-) -> tuple[Database | Cluster, ScannedTable]:
-    """Open the engine with columns of the pool registered; `stack` closes it."""
-    if engine == "spark":
-        from lensctl.io.tables.spark import Cluster
-
-        cluster = stack.enter_context(Cluster())
-        return cluster, cluster.scan("pool", pool, columns)
-    database = stack.enter_context(Database(memory_mb_per_thread=MEMORY_MB_PER_THREAD))
-    return database, database.scan("pool", pool, format if pool == "-" else None, columns=columns, located=True)
-
-
-def _stratified(
-    database: Database | Cluster,
-    scan: ScannedTable,
-    wanted: pa.Table,
-    by: dict[str, tuple[str, ...]],
-    mix: dict[str, Any],
-    apart: dict[str, Any],
-) -> Draw:
-    planned = planning.plan(
-        database,
-        scan.schema,
-        wanted,
-        by=by,
-        per_positive=mix["negatives_per_positive"],
-        n1_n2_ratio=mix["n1_n2_ratio"],
-        cap=mix["target_negative_count"],
-        **apart,
-    )
-    short = [quota for quota in planned.quotas if quota.shortfall]
-    counts = {"strata": len(planned.quotas), "short": sum(quota.shortfall for quota in short)}
-    bins = [f"{name}={','.join(values)}" for name, values in by.items()]
-    return Draw(
-        planned.rows,
-        planned.sql,
-        {**counts, "near_lenses": planned.near_lenses},
-        {**mix, "n1_n2_ratio": list(mix["n1_n2_ratio"]), "stratification_bins": bins},
-        planned.strata,
-        ", ".join(f"{'/'.join(quota.stratum)} by {quota.shortfall}" for quota in short),
-        [f"{planned.unstratified} positives have no stratum and get no negatives"] if planned.unstratified else [],
-    )
-
-
-def _uniform(
-    database: Database | Cluster, scan: ScannedTable, count: int, where: str | None, apart: dict[str, Any]
-) -> Draw:
-    planned = uniform_plan.plan_uniform(database, scan.schema, count, where=where, **apart)
-    counts = {"drawn_from": planned.pool_rows, "sampling_weight": planned.sampling_weight}
-    return Draw(
-        planned.rows,
-        planned.sql,
-        {**counts, "near_lenses": planned.near_lenses},
-        {"uniform": count, "where": where},
-        notes=[f"{count:,} of {planned.pool_rows:,} rows: each stands for {planned.sampling_weight:.6g}"],
-    )
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def _show(drawn: Draw, report: Reporter, *, strict: bool, explain: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lensctl.rules.errors import InputError
 
-STRATIFIED, UNIFORM = "positives", "uniform"
+STRATIFIED, UNIFORM, HARD = "positives", "uniform", "hard"
 """Each draw by the option that asks for it."""
 
 OWN = {
@@ -16,6 +16,7 @@ OWN = {
         *("n1_n2_ratio", "stratification_bins", "strict"),
     ),
     UNIFORM: ("where",),
+    HARD: ("count", "grades", "candidates", "manifest", "control"),
 }
 """Options that only one draw has."""
 
@@ -37,7 +38,11 @@ def kind_of(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
     if len(kinds) != 1:
         said = " and ".join(f"--{kind}" for kind in kinds)
         what = f"{said} exclude each other" if kinds else "nothing says which negatives to draw"
-        raise InputError(what, "give --positives TABLE (stratified) or --uniform N (each row of the pool as likely)")
+        raise InputError(
+            what,
+            "give --positives TABLE (stratified), --uniform N (each row of the pool as likely) or --hard SCORES (those "
+            "that a model scored highest)",
+        )
     (kind,) = kinds
     for other, names in OWN.items():
         stray = next((name for name in names if _given(name, given, defaults)), None)

@@ -17,6 +17,9 @@ from lensctl.sample import sample
         ({"uniform": 5, "strata": "s.csv"}, "--strata belongs to --positives, not to --uniform"),
         ({"uniform": 5, "negatives_per_positive": 5}, "--negatives-per-positive belongs to --positives"),
         ({"uniform": 5, "stratification_bins": ["type=SER"]}, "--stratification-bins belongs to --positives"),
+        ({"uniform": 5, "count": 5}, "--count belongs to --hard, not to --uniform"),
+        ({"positives": "p.parquet", "control": True}, "--control belongs to --hard"),
+        ({"hard": "s.parquet", "uniform": 5}, "--uniform and --hard exclude each other"),
         ({"uniform": 5, "strict": True}, "--strict belongs to --positives"),
     ],
 )
