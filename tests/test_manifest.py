@@ -13,7 +13,8 @@ import pytest
 
 from lensctl.io.cutouts import npz
 from lensctl.io.provenance.steps import Step, chain_of, stamp
-from lensctl.manifest import columns_of, join, manifest
+from lensctl.manifest import manifest
+from lensctl.manifest.joining import columns_of, join
 from lensctl.pack import pack
 from lensctl.rules import split
 from lensctl.rules.errors import InputError

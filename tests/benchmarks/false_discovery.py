@@ -1,4 +1,4 @@
-"""The share of false candidates that each null really leaves, over 200 made-up skies: docs/science/false-discovery.md."""
+"""The share of false candidates that each null leaves, over 200 made-up skies: docs/science/false-discovery.md."""
 
 from __future__ import annotations
 
