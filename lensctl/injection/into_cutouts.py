@@ -94,8 +94,22 @@ class Injections:
 
     def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Advance) -> None:
         """Write the shard of every task, and report row statuses as they are done."""
-        for done in workers.each(functools.partial(_make_shard, self, writer), tasks, self.processes):
+        todo = (self.of(task) for task in tasks)
+        for done in workers.each(functools.partial(_make_shard, writer), todo, self.processes):
             advance(done)
+
+    def of(self, task: Task) -> tuple[Injections, Task]:
+        """What one task needs: its own hosts alone, so that what travels to a worker does not grow with the table."""
+        hosts, row = np.unique(task.rows[HOST_ROW].to_numpy(), return_inverse=True)
+        at = task.rows.schema.get_field_index(HOST_ROW)
+        own = dataclasses.replace(
+            self,
+            places=self.places[hosts],
+            aims=[self.aims[host] for host in hosts],
+            variance=self.variance[hosts],
+            of_hosts=self.of_hosts.take(hosts),
+        )
+        return own, dataclasses.replace(task, rows=task.rows.set_column(at, HOST_ROW, [row]))
 
     def injected(self, store: Store, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> Iterator[Injected]:
         """Injection k of host rows of the table, in order."""
@@ -130,23 +144,24 @@ class Injections:
 
         store = open_store(self.path)
         rows, numbers = (task.rows[name].to_numpy() for name in (HOST_ROW, NUMBER))
-        first = layout.span(task.shard)[0]
-        numbered = np.arange(len(rows)) if task.places is None else task.places
+        kept = _keep_arcs(task, layout)
         shape = (len(rows), *layout.shape("images")[1:])
-        images = np.empty(shape, np.float32)
-        planes = {name: np.full(shape, np.nan, np.float32) for name in layout.planes}
+        images, blank = np.empty(shape, np.float32), np.broadcast_to(np.float32(np.nan), shape)
+        arcs = np.full(shape, np.nan, np.float32) if kept.any() else blank
+        invvar = np.empty(shape, np.float32) if "invvar" in layout.planes else None
         described: list[dict[str, Any]] = []
         for i, done in enumerate(self.injected(store, rows, numbers)):
             images[i] = done.image
-            if done.invvar is not None and "invvar" in planes:
-                planes["invvar"][i] = done.invvar
-            if first + numbered[i] < ARCS_KEPT and ARCS in planes:
-                planes[ARCS][i] = done.arcs
+            if done.invvar is not None and invvar is not None:
+                invvar[i] = done.invvar
+            if kept[i]:
+                arcs[i] = done.arcs
             described.append(done.columns)
         columns = {name: pa.array([row[name] for row in described]) for name in described[0]}
         columns |= targets.columns_of(self.of_hosts, rows, self.survey)
         columns["gain_source"] = pa.repeat(self._gain_source(), len(rows))
         columns["design_digest"] = pa.repeat(self.settings.design.digest(), len(rows))
+        planes = {name: arcs if name == ARCS else invvar for name in layout.planes}
         return Cuts(images, self.origin(store, rows), planes, pa.table(columns))
 
     def _gain_source(self) -> str:
@@ -157,5 +172,12 @@ class Injections:
         return ", ".join(f"{band}: {word}" for band, word in zip(self.survey.bands, words, strict=True))
 
 
-def _make_shard(source: Injections, writer: ShardWriter, task: Task) -> Counter[str]:
+def _make_shard(writer: ShardWriter, work: tuple[Injections, Task]) -> Counter[str]:
+    source, task = work
     return complete(task, source.cuts(task, writer.layout), source, writer)
+
+
+def _keep_arcs(task: Task, layout: Layout) -> NDArray[np.bool_]:
+    """Which rows of a task are among the first of the store, whose arcs alone are kept."""
+    places = np.arange(task.rows.num_rows) if task.places is None else task.places
+    return np.asarray(layout.span(task.shard)[0] + places < ARCS_KEPT) & (ARCS in layout.planes)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from lensctl.rules.survey import Survey
 
 SAMPLED_HOSTS = 128
-"""Hosts from which gain and shared noise are measured, spread evenly over the table."""
+"""Hosts from which gain and shared noise are measured, the first in MD5 order: those of any order of the table."""
 
 RENDERS_PER_SECOND = 150
 """Of one core, with reading and writing; for --dry-run."""
@@ -162,11 +162,12 @@ def prepare(
         step_input("hosts", hosts, digests.of_table(table), chains[0]),
         step_input("cutouts", store, opened.digest, opened.chain),
     )
-    found, variance = _noise_of(table, opened, places, of, options.gain)
+    sampled = targets.order_of(table["galaxy_id"].to_pylist(), options.seed)[:SAMPLED_HOSTS]
+    found, variance = _noise_of(table, opened, places[sampled], of, options.gain)
     offsets = opened.columns("offset_x_px", "offset_y_px").take(places)
     centre = np.stack([np.asarray(offsets[name].to_numpy(), np.float64) for name in offsets.column_names], axis=1)
     kernels = read_psfs(options.psf, len(of.bands)) if options.psf not in ("moffat", "planes") else None
-    aims = targets.targets_of(table, centre, of, kernels)
+    aims = targets.targets_of(table, centre, of, options.seed, kernels)
     images = read_stamps(options.stamps) if options.stamps is not None else None
     source = Injections(store, places, aims, variance, table, settings, of, found, images, workers)
     rows = rows_of(table, options.per_host)
@@ -228,11 +229,10 @@ def _with_psfsize(hosts: pa.Table, store: Store, places: NDArray[np.int64], surv
 
 
 def _noise_of(
-    hosts: pa.Table, store: Store, places: NDArray[np.int64], survey: Survey, gain: str
+    hosts: pa.Table, store: Store, some: NDArray[np.int64], survey: Survey, gain: str
 ) -> tuple[Calibration, NDArray[np.float64]]:
-    """Noise of the store; and (N, B) the variance of blank sky of each host, where its own cutout does not tell."""
+    """Noise of some rows of the store; and (N, B) the variance of blank sky of each host, if its cutout is silent."""
     has = "invvar" in store.layout.planes
-    some = np.unique(places[np.linspace(0, len(places) - 1, min(SAMPLED_HOSTS, len(places))).astype(int)])
     images = store.read(some)
     invvar = store.read_plane_rows("invvar", some) if has else None
     masks = store.read_plane_rows("maskbits", some) if "maskbits" in store.layout.planes else None

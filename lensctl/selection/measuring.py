@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from lensctl.injection.into_cutouts import Injections
     from lensctl.io.cutouts.layout import Layout
     from lensctl.rules.survey import Survey
 
@@ -197,19 +199,21 @@ def measured(ready: Prepared, layout: Layout, shards: list[int], scorer: Scorer)
     """The rows of some shards, scored and observed, in order of completion."""
     spans = (layout.span(shard) for shard in shards)
     tasks = (Task(s, ready.rows.slice(a, b - a)) for s, (a, b) in zip(shards, spans, strict=True))
-    job = functools.partial(_see, ready, layout, scorer.model.card.crop)
-    for seen in processes.each(job, tasks, ready.source.processes):
+    work = (ready.source.of(task) for task in tasks)
+    job = functools.partial(_see, dataclasses.replace(layout, planes=()), scorer.model.card.crop)
+    for seen in processes.each(job, work, ready.source.processes):
         yield seen.shard, scored(seen, scorer)
 
 
-def _see(ready: Prepared, layout: Layout, crop: int, task: Task) -> Seen:
+def _see(layout: Layout, crop: int, work: tuple[Injections, Task]) -> Seen:
     """Inject and observe one shard, in a process of its own."""
-    cuts = ready.source.cuts(task, layout)
-    index = index_of(task.rows, cuts, ready.source, layout)
+    source, task = work
+    cuts = source.cuts(task, layout)
+    index = index_of(task.rows, cuts, source, layout)
     usable = np.asarray(index["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
-    psfsize = np.stack([index[f"psfsize_{band}"].to_numpy() for band in ready.survey.bands], axis=1).astype(float)
-    observed = {name: np.full(len(usable), np.nan) for name in observables.names(ready.survey)}
-    for name, values in observables.observe(cuts.images[usable], psfsize[usable], ready.survey).items():
+    psfsize = np.stack([index[f"psfsize_{band}"].to_numpy() for band in source.survey.bands], axis=1).astype(float)
+    observed = {name: np.full(len(usable), np.nan) for name in observables.names(source.survey)}
+    for name, values in observables.observe(cuts.images[usable], psfsize[usable], source.survey).items():
         observed[name][usable] = values
     start = max(layout.size - crop, 0) // 2
     side = slice(start, start + crop)
