@@ -15,7 +15,6 @@ from lensctl.injection.design import read_design
 from lensctl.injection.drawing import MODELS
 from lensctl.injection.injector import NOISES, Settings
 from lensctl.injection.into_cutouts import ARCS, Injections, rows_of
-from lensctl.injection.observables import LEAST_SIDE_PX
 from lensctl.injection.psf_images import read_psfs
 from lensctl.injection.stamps import read_stamps
 from lensctl.injection.variations import refuse_unknown
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from lensctl.rules.survey import Survey
 
+LEAST_SIDE_PX = 64
 SAMPLED_HOSTS = 128
 """Hosts from which gain and shared noise are measured, the first in MD5 order: those of any order of the table."""
 

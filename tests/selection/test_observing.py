@@ -108,7 +108,7 @@ def test_what_cannot_be_observed_is_a_sentence_and_writes_nothing(scores, inject
 
 @pytest.mark.parametrize(
     ("size", "bands", "message"),
-    [(48, ("g", "r", "z"), "48 px have no blank sky"), (101, ("g", "r"), "bands are g, r")],
+    [(48, ("g", "r", "z"), "48 px have no blank sky around a lens"), (101, ("g", "r"), "bands are g, r")],
 )
 def test_cutouts_that_show_no_sky_or_other_bands_are_refused(size, bands, message):
     with pytest.raises(InputError, match=message):
