@@ -148,11 +148,11 @@ class Injections:
         shape = (len(rows), *layout.shape("images")[1:])
         images, blank = np.empty(shape, np.float32), np.broadcast_to(np.float32(np.nan), shape)
         arcs = np.full(shape, np.nan, np.float32) if kept.any() else blank
-        invvar = np.empty(shape, np.float32) if "invvar" in layout.planes else None
+        invvar = np.empty(shape, np.float32) if "invvar" in layout.planes else blank
         described: list[dict[str, Any]] = []
         for i, done in enumerate(self.injected(store, rows, numbers)):
             images[i] = done.image
-            if done.invvar is not None and invvar is not None:
+            if done.invvar is not None and "invvar" in layout.planes:
                 invvar[i] = done.invvar
             if kept[i]:
                 arcs[i] = done.arcs
