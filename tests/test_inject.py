@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 import yaml
 
-import lensctl.inject
 from lensctl.inject import inject
+from lensctl.injection import preparing
 from lensctl.injection.drawing import Host
 from lensctl.injection.injector import Injector, Settings, Target
 from lensctl.injection.targets import order_of
@@ -107,7 +107,7 @@ def test_rows_of_more_injections_a_host_contain_those_of_fewer(hosts, made, tmp_
 
 @pytest.mark.parametrize("control", [None, "swapped", "null"])
 def test_the_same_bytes_from_any_number_of_workers_and_any_order_of_hosts(hosts, tmp_path, monkeypatch, control):
-    monkeypatch.setattr(lensctl.inject, "SAMPLED_HOSTS", 5)  # so that not all hosts tell of the noise
+    monkeypatch.setattr(preparing, "SAMPLED_HOSTS", 5)  # so that not all hosts tell of the noise
     count = hosts.rows.num_rows
     shuffled = np.random.default_rng(3).permutation(count)
     write_table(hosts.rows.take(shuffled), str(tmp_path / "shuffled.parquet"))
