@@ -38,6 +38,5 @@ def selection(
 
     Each has --help; docs/science/selection.md teaches what it is for.
 
-    \b
-    Example: lensctl selection population lenses.parquet --hosts hosts.parquet --count 2000
+    Example: lensctl selection observe injected.scores.parquet injected.zarr injections.parquet
     """

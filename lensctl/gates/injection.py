@@ -14,7 +14,7 @@ from lensctl.injection.again import NEEDED, light_again
 from lensctl.injection.calibration import MOST_FROM_NOMINAL
 from lensctl.injection.design import Design, design_of
 from lensctl.injection.injector import Injector, Settings
-from lensctl.injection.into_cutouts import ARCS_KEPT
+from lensctl.injection.into_cutouts import ARCS, ARCS_KEPT
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.rules import checks, quality, schema
 from lensctl.rules.checks import Check
@@ -59,7 +59,7 @@ def injection(inputs: Inputs, limits: Limits) -> Iterator[Check]:
     store = open_store(inputs.path)
     inputs.set_digest(store.digest)
     step = store.chain[-1] if store.chain else None
-    if step is None or step.command != "inject" or "arcs" not in store.layout.planes:
+    if step is None or step.command != "inject" or ARCS not in store.layout.planes:
         raise InputError(f"{store.path}: not made by `lensctl inject`", "name a store that it made")
     bands, index = store.survey.bands, store.index
     names = [f"{name}_{band}" for name in ("arc_mag", "psfsize", "gain", "lensed_mag") for band in bands]
@@ -145,7 +145,7 @@ def _arcs(
     yield checks.some(GATE, "kept arcs", len(rows))
     if not len(rows):
         return
-    arcs = store.read_plane_rows("arcs", rows).astype(np.float64)
+    arcs = store.read_plane_rows(ARCS, rows).astype(np.float64)
     if options.control in WITHOUT_LIGHT:
         lit = (arcs != 0).any(axis=(1, 2, 3))
         yield checks.none(GATE, f"control {options.control} adds no light", ids[rows][lit], len(rows))
@@ -194,11 +194,13 @@ def _noise(
     apart = images[first] - images[first + 1] - shown * (arcs[first] - arcs[first + 1])
     gain = np.stack([table[f"gain_{band}"][rows[first]].astype(float) for band in bands], axis=1)
     gain *= options.variation.gain_factor
-    expected = (np.maximum(arcs[first], 0) + np.maximum(arcs[first + 1], 0)) / gain[:, None, None, :]
+    light = np.maximum(arcs[first], 0) + np.maximum(arcs[first + 1], 0)
+    expected = light / gain[:, None, None, :]
     silent = (options.variation.noise or options.noise) == "none"
     rounding = 1e-6 + 4e-7 * np.nan_to_num(abs(images[first]) + abs(images[first + 1]) + 2 * abs(arcs[first]))
     usable = np.isfinite(apart) & (images[first] != 0)
-    near = maximum_filter(expected, size=(1, 3, 3, 1))  # neighbours share noise
+    unsure = 4e-7 * light.max(axis=(1, 2), keepdims=True) / gain[:, None, None, :]  # single precision
+    near = maximum_filter(expected, size=(1, 3, 3, 1)) + unsure  # neighbours share noise
     most = rounding + (0 if silent else SIGMAS * np.sqrt(near))
     changed = (usable & (abs(apart) > most)).any(axis=(1, 2, 3))
     check = "host light untouched but for the arcs and their noise"

@@ -1,6 +1,8 @@
 """The selection function of a frozen model: which lenses it finds, and averages over the lenses there are."""
 
 from lensctl.selection.applying import apply
+from lensctl.selection.measuring import measure
+from lensctl.selection.observing import observe
 from lensctl.selection.populating import population
 
-__all__ = ["apply", "population"]
+__all__ = ["apply", "measure", "observe", "population"]

@@ -154,7 +154,7 @@ def lenses_in(
     advance: Any = lambda rows: None,
 ) -> tuple[pa.Table, Lenses]:
     """A population in front of hosts that were checked, as a table, and what its rows were drawn from."""
-    aims = targets.targets_of(hosts, np.zeros((hosts.num_rows, 2)), survey)
+    aims = targets.targets_of(hosts, np.zeros((hosts.num_rows, 2)), survey, seed)
     lend = lent_by(hosts, aims, survey)
     starts = range(0, count, DRAWN_AT_ONCE)
     parts = [lenses_of(s, min(s + DRAWN_AT_ONCE, count), seed, lend, design, given) for s in starts]

@@ -167,6 +167,10 @@ READERS = {
     "thresholds given by an evaluation": Reader(
         "evaluation/metrics.json", thresholds_of("evaluation"), ("evaluate/given_thresholds.py",), mutate=damaged_json
     ),
+    "thresholds given by a run": Reader(
+        "run/run.json", thresholds_of("run"), ("evaluate/given_thresholds.py",), mutate=damaged_json
+    ),
+    "val scores of a run": Reader("run/val_scores.parquet", thresholds_of("run"), (FILES,)),
     "frozen provenance": Reader(
         "frozen/provenance.json", "verify frozen --device cpu", (STEPS,), mutate=damaged_json, before=reseal
     ),
@@ -195,7 +199,7 @@ READERS = {
         mutate=damaged_yaml,
     ),
     "selection": Reader("selection.json", selection_facts, ("selection/loading.py",), mutate=damaged_json),
-    "grades": Reader("grades.csv", grades, ("evaluate/grades.py",)),
+    "grades": Reader("grades.csv", grades, ("io/tables/lens_catalogs.py",)),
     "ledger": Reader(
         "target/.lensctl-sync.jsonl", "sync source target", ("sync/ledger.py", "sync/disk.py"), mutate=damaged_lines
     ),

@@ -31,25 +31,26 @@ def clumpy() -> Source:
     return Source("clumpy", ((Sersic(0, 0, 1.0, 0.3, 1.0),), clumps), (0.7, 0.3), (0.0, 0.2), (0.3, 0.5), 21.0)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_a_sersic_profile_through_a_moffat_is_galsims_within_a_percent_of_the_peak(seed):
+@pytest.mark.parametrize("seeds", np.arange(200).reshape(20, 10).tolist())
+def test_a_sersic_profile_through_a_moffat_is_galsims_within_a_percent_of_the_peak(seeds):
+    """Small ones too, wherever in a pixel: a cusp that is put at the centre of its pixel is off by 14 %."""
     import galsim
 
-    rng = np.random.default_rng(seed)
-    n, r_half, q, phi = rng.uniform(0.6, 2.5), rng.uniform(0.2, 1.0), rng.uniform(0.4, 1), rng.uniform(0, np.pi)
-    beta, psfsize = rng.uniform(2.2, 3.5), rng.uniform(1.0, 1.6)
-    renderer = Renderer(LS_DR10, 101)
-    kernel = renderer.kernels(np.full(3, psfsize), beta)
-    part = Sersic(0, 0, 1.0, float(r_half), float(n), float(q), float(phi))
-    image = renderer.traced(Geometry(Lens(1.0), 0, 0, 1), plain(part), lensed=False)
-    ours = renderer.seen(image, kernel)[0]
-    psf = Psf.of_psfsize(psfsize, beta, 0.262)
-    galaxy = galsim.Sersic(n=n, half_light_radius=r_half * np.sqrt(q)).shear(q=q, beta=phi * galsim.radians)
-    seen = galsim.Convolve(galaxy, galsim.Moffat(beta=beta, fwhm=psf.fwhm))
-    theirs = seen.shift(1.0, 0.0).drawImage(nx=101, ny=101, scale=0.262).array  # at the Einstein radius
-    cusp = 0.01 if n < 2 else 0.02  # a cusp falls into one pixel, and is seen through the PSF without its width
-    assert np.abs(ours - theirs).max() < cusp * theirs.max()
-    assert ours.sum() == pytest.approx(theirs.sum(), rel=2e-3)
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        n, q, phi = rng.uniform(0.5, 3), 1.0 if seed < 5 else rng.uniform(0.4, 1), rng.uniform(0, np.pi)
+        r_half, x = float(np.exp(rng.uniform(*np.log([0.02, 0.7])))), float(rng.uniform(0.7, 1.3))
+        beta, psfsize = rng.uniform(2.2, 3.5), rng.uniform(1.0, 1.6)
+        renderer = Renderer(LS_DR10, 101)
+        part = Sersic(0, 0, 1.0, r_half, float(n), float(q), float(phi))
+        image = renderer.traced(Geometry(Lens(x), 0, 0, 1), plain(part), lensed=False)
+        ours = renderer.seen(image / image[0].sum(), renderer.kernels(np.full(3, psfsize), beta))[0]
+        psf = Psf.of_psfsize(psfsize, beta, 0.262)
+        galaxy = galsim.Sersic(n=n, half_light_radius=r_half * np.sqrt(q)).shear(q=q, beta=phi * galsim.radians)
+        seen = galsim.Convolve(galaxy, galsim.Moffat(beta=beta, fwhm=psf.fwhm))
+        theirs = seen.shift(x, 0.0).drawImage(nx=101, ny=101, scale=0.262).array
+        assert np.abs(ours - theirs).max() < 0.01 * theirs.max(), seed
+        assert ours.sum() == pytest.approx(theirs.sum(), rel=2e-3), seed
 
 
 @pytest.mark.parametrize("beta", [2.2, 2.5, 3.5])

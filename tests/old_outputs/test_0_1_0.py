@@ -184,6 +184,13 @@ def test_its_thresholds_are_given_by_the_rule_of_today(lensctl, old, tmp_path):
     assert "--all-rows would judge the manifest that the model was trained on, manifest.parquet" in found.stderr
 
 
+def test_its_run_keeps_no_val_scores_and_the_refusal_says_so(lensctl, old, tmp_path):
+    found = lensctl("evaluate", old / "scores.parquet", tmp_path / "out", "--all-rows", "--thresholds", old / "run")
+    assert found.returncode == 2
+    assert "this run, made by an older version or not finished, keeps no val scores" in found.stderr
+    assert "name its evaluation or its frozen model" in found.stderr
+
+
 def test_its_frozen_model_verifies_and_its_run_freezes_by_gates_run_again(lensctl, old, tmp_path):
     assert all(line["passed"] for line in lines(done(lensctl, "verify", old / "frozen")))
     evidence = [word for name in ("pool", "manifest", "trained") for word in ("--gates", tmp_path / f"{name}.jsonl")]

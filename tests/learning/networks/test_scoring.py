@@ -1,3 +1,5 @@
+"""Scores are of the pixels alone, whatever the batch; rows without a good cutout get none and are counted."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -8,20 +10,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.io.cutouts.by_manifest import Origin
+from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step
+from lensctl.io.tables.files import read_table, write_table
+from lensctl.io.tables.sql import query
 from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.data.row_selection import NAN, NOT_OK, Fold, refold
 from lensctl.learning.networks import architectures, predict
 from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
+from lensctl.learning.networks.scoring import score_table
 from lensctl.rules import split
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SEED
-from lensctl.rules.survey import LS_DR10
-from lensctl.score import refuse_other_cutouts, score_table
 from tests.toys import rings
 from tests.toys.rings import changed
-from tests.toys.surveys import INFRARED
 
 BANDS = Normalisation("bands", mean=(0.1, 0.1, 0.1), std=(0.2, 0.2, 0.2))
 CPU = torch.device("cpu")
@@ -98,7 +100,7 @@ def test_blocks_make_no_difference(monkeypatch):
     for row in (2, 20, 30):
         pixels.images[row] = np.nan
     one = scored(made, table, pixels).rows["logit"].to_numpy(zero_copy_only=False)
-    monkeypatch.setattr("lensctl.score.BLOCK_ROWS", 7)
+    monkeypatch.setattr("lensctl.learning.networks.scoring.BLOCK_ROWS", 7)
     done: list[int] = []
     found = scored(made, table, pixels, batch_size=5, advance=done.append)
     assert len(done) == 8  # those without a cutout, and 48 rows by 7
@@ -238,40 +240,6 @@ def test_out_of_memory_scores_fewer_at_a_time_to_the_same_logits():
         scored(replace(made, members=(LittleMemory(made.members[0], 0),)), table, pixels)
 
 
-OF_LS = (Step("cutout", {}),)
-OF_INFRARED = (Step("cutout", {}, survey=INFRARED),)
-
-
-@pytest.mark.parametrize(
-    ("card", "layers", "scales", "chain", "message"),
-    [
-        ({}, ("ls-dr10",), (0.262,), OF_INFRARED, "the cutouts are of survey infrared, run was trained on ls-dr10"),
-        ({"survey": INFRARED}, (), (0.1,), OF_LS, "the cutouts are of survey ls-dr10, run was trained on infrared"),
-        (
-            {"layers": ("ls-dr10",)},
-            ("ls-dr10", "ls-dr9-north"),
-            (0.262,),
-            OF_LS,
-            "cutouts of layer ls-dr9-north, run was trained on ls-dr10",
-        ),
-        ({}, (), (float("nan"),), OF_LS, "cutouts of nan arcsec per pixel, run was trained on 0.262"),
-        ({}, ("ls-dr10",), (0.262, 0.524), OF_LS, "cutouts of 0.524 arcsec per pixel, run was trained on 0.262"),
-    ],
-)
-def test_cutouts_unlike_those_it_was_trained_on_are_refused_in_a_sentence(card, layers, scales, chain, message):
-    with pytest.raises(InputError) as error:
-        refuse_other_cutouts(model(**card), [chain], Origin(layers, scales, (chain,)), None)
-    assert str(error.value) == message
-    assert error.value.fix == "score cutouts like those it was trained on, or train on these"
-
-
-def test_cutouts_like_those_it_was_trained_on_pass_and_what_is_not_known_is_no_reason_to_refuse():
-    for card in ({"layers": ("ls-dr10", "ls-dr9-north")}, {"layers": ()}):
-        found = refuse_other_cutouts(model(**card), [OF_LS], Origin(("ls-dr10",), (0.26202,), (OF_LS,)), None)
-        assert found == LS_DR10
-    assert refuse_other_cutouts(model(survey=INFRARED), [()], Origin((), (), ()), INFRARED) == INFRARED
-
-
 def test_scores_say_what_the_model_took_a_row_for():
     table, pixels = rings.manifest(48)
     plain = scored(model(), table, pixels).rows
@@ -284,3 +252,55 @@ def test_scores_say_what_the_model_took_a_row_for():
     ]
     assert halved["role"].to_pylist() == wanted
     assert {"val", "calibrate"} <= set(wanted)
+
+
+@pytest.mark.parametrize("arch", ["shielded", "resnet18"])
+@pytest.mark.parametrize("tta", [False, True])
+def test_the_embedding_is_what_enters_the_last_layer_of_each_member(arch, tta):
+    """The last layer's own weights give each logit back; logits are those without it, to the bit."""
+    table, pixels = rings.manifest(70)
+    pixels.images[3] = np.nan
+    made = model(2, arch=arch)
+    plain = scored(made, table, pixels, tta=tta).rows
+    rows = scored(made, table, pixels, tta=tta, embedding=True).rows
+    assert rows.drop_columns(["embedding"]).equals(plain)
+    kind = rows["embedding"].type
+    heads = [predict.last_layer(member) for member in made.members]
+    assert kind.list_size == sum(head.in_features for head in heads)
+    assert rows["embedding"].null_count == 1
+    assert rows["embedding"][3].as_py() is None
+    known = rows.filter(rows["embedding"].is_valid())
+    seen = np.stack(known["embedding"].to_numpy())
+    assert seen.dtype == np.float32
+    start = 0
+    for k, head in enumerate(heads):
+        part = seen[:, start : start + head.in_features]
+        start += head.in_features
+        logit = part @ head.weight.detach().numpy()[0] + float(head.bias.detach())
+        np.testing.assert_allclose(logit, known[f"logit_{k}"], atol=2e-4)
+
+
+def test_a_table_with_an_embedding_is_not_given_another():
+    table, pixels = rings.manifest(4)
+    once = scored(model(), table, pixels, embedding=True).rows.select([*table.column_names, "embedding"])
+    with pytest.raises(InputError, match="already has a column 'embedding'"):
+        scored(model(), once, pixels, embedding=True)
+
+
+def test_a_network_that_ends_otherwise_has_no_embedding():
+    with pytest.raises(InputError, match="does not end with a linear layer"):
+        predict.last_layer(torch.nn.Sequential(torch.nn.Linear(3, 2)))
+
+
+def test_an_embedding_survives_parquet_and_duckdb_and_its_digest_tells_it_from_another(tmp_path):
+    table, pixels = rings.manifest(9)
+    pixels.images[3] = np.nan
+    rows = scored(model(), table, pixels, embedding=True).rows
+    write_table(rows, str(tmp_path / "s.parquet"))
+    again = read_table(str(tmp_path / "s.parquet"))
+    assert again["embedding"].type == rows["embedding"].type
+    assert again["embedding"].to_pylist() == rows["embedding"].to_pylist()
+    assert digests.of_table(again) == digests.of_table(rows)
+    assert digests.of_table(again.slice(1).select(["embedding"])) != digests.of_table(rows.select(["embedding"]))
+    found = query("SELECT count(embedding) AS n, max(len(embedding)) AS width FROM t", t=again)
+    assert found.to_pylist() == [{"n": 8, "width": rows["embedding"].type.list_size}]
