@@ -22,7 +22,7 @@ FLOORS = (
     ("stats", "astro"),
     ("stats/fits",),
     ("io",),
-    ("io/provenance", "io/storage"),
+    ("io/provenance", "io/storage", "io/html"),
     ("io/fits",),
     ("io/tables", "io/cutouts"),
     ("io/imaging",),

@@ -13,9 +13,10 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, chain_of, survey_of
 from lensctl.io.tables.files import read_table
 from lensctl.rules import schema
-from lensctl.rules.config import json_value, nearest
+from lensctl.rules.config import as_written, json_value, nearest
 from lensctl.rules.errors import InputError
 from lensctl.selection.axis_values import axis_values, numbers
+from lensctl.selection.p_det.detection import of_dict
 from lensctl.selection.predicting import Injections, Predictor, Selection
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def load_selection(folder: str | Path, threshold: str | None) -> Loaded:
     table = read_table(str(table_path))
     chain = chain_of(table, str(table_path))
     asked = injections_of(table, axes, points[name], survey_of(chain), str(table_path))
-    return Loaded(Selection(name, axes, predictor_of(data, name), asked), digests.of_bytes(data), chain)
+    return Loaded(Selection(name, axes, predictor_of(data, name, str(path)), asked), digests.of_bytes(data), chain)
 
 
 def facts_of(path: Path) -> tuple[bytes, dict[str, float], tuple[str, ...]]:
@@ -95,8 +96,7 @@ def injections_of(table: pa.Table, axes: Sequence[str], logit: float, survey: Su
     return Injections(values, detected, host, np.asarray(table["healpix_128"].to_numpy(), np.int64))
 
 
-def predictor_of(data: bytes, threshold: str) -> Predictor:
-    """p_det at a threshold, from the bytes of selection.json."""
-    raise InputError(
-        f"the coefficients of p_det at {threshold} cannot be read", "wire lensctl.selection.detection here"
-    )
+def predictor_of(data: bytes, threshold: str, where: str) -> Predictor:
+    """p_det at a threshold, from the bytes of selection.json; InputError where it has none."""
+    with as_written(where, "make the folder again with `lensctl selection fit`"):
+        return of_dict(json_value(data)["models"][threshold], where)

@@ -138,9 +138,7 @@ def fit(design: Floats, taken: Bools, penalty: Floats, start: Floats | None = No
     for _ in range(MOST_STEPS):
         p, by = slopes(design, beta)
         information, slope = gram(by, p * (1 - p)), by.T @ (taken - p) - penalty @ beta
-        newton = _step(
-            curvature(design, taken, beta) + penalty, slope
-        )  # none in a hollow
+        newton = _step(curvature(design, taken, beta) + penalty, slope)  # none in a hollow
         step = np.linalg.solve(information + penalty, slope) if newton is None else newton
         if slope @ step < DECREMENT:
             return Fit(beta, information, penalty)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
-from lensctl.selection import detection
-from lensctl.selection.axes import observable_axes, physical_axes
+from lensctl.selection.p_det import detection, standalone
+from lensctl.selection.p_det.axes import observable_axes, physical_axes
 from tests.toys import known_detection
 
 AXES = physical_axes(LS_DR10)
@@ -35,7 +36,7 @@ def test_predictions_are_ordered_probabilities(made, fitted):
 
 
 def test_the_interval_of_one_row_is_that_of_the_draws(made, fitted):
-    from lensctl.selection.axes import transformed
+    from lensctl.selection.p_det.axes import transformed
     from lensctl.stats.fits import penalised_logistic as regression
 
     kept = fitted.detection
@@ -59,9 +60,7 @@ def test_the_mean_is_that_of_the_rows_and_its_interval_is_narrower(made, fitted)
 
 def test_the_same_rows_give_the_same_bytes_and_another_seed_only_other_draws(made, fitted):
     again = detection.fit_detection(AXES, made.values, made.detected, made.pixel, rounds=200)
-    assert all(
-        value.tobytes() == again.detection.arrays()[name].tobytes() for name, value in fitted.detection.arrays().items()
-    )
+    assert again.detection.as_dict() == fitted.detection.as_dict()
     other = detection.fit_detection(AXES, made.values, made.detected, made.pixel, rounds=200, seed=7)
     np.testing.assert_array_equal(other.detection.coefficients, fitted.detection.coefficients)
     assert (other.draws != fitted.draws).any()
@@ -77,23 +76,43 @@ def test_facts_say_what_it_rests_on(made, fitted):
     assert 0.8 < facts["design_effect"] < 2
 
 
-def test_it_is_the_same_from_its_arrays_and_values(made, fitted):
+def test_it_is_the_same_from_its_plain_values(made, fitted):
     kept = fitted.detection
-    again = detection.of_arrays(kept.arrays(), kept.values(), "a folder")
+    again = detection.of_dict(json.loads(json.dumps(kept.as_dict())), "a folder")
     rows = made.rows(slice(0, 100))
     for one, other in zip(vars(kept.predict(rows)).values(), vars(again.predict(rows)).values(), strict=True):
         np.testing.assert_array_equal(one, other)
+    assert again.facts == kept.facts
 
 
-@pytest.mark.parametrize("spoil", ["coefficients", "knots.mag_z", "axes", "pairs"])
-def test_arrays_of_another_shape_are_refused(fitted, spoil):
-    arrays, values = fitted.detection.arrays(), fitted.detection.values()
-    if spoil in arrays:
-        arrays[spoil] = arrays[spoil][:-2]
-    else:
-        values[spoil] = values[spoil][:-1]
+def spoiled(values, name, change):
+    if isinstance(values[name], dict) and "base64" in values[name]:
+        return values | {name: detection.encoded(change(standalone.decoded(values[name]).copy()))}
+    return values | {name: change(values[name])}
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("coefficients", lambda a: a[:-2]),
+        ("coefficients", lambda a: a * np.nan),
+        ("covariance", lambda a: a[:-1]),
+        ("axes", lambda a: a[:-1]),
+        ("axes", lambda a: [*a[:-1], {"name": 3}]),
+        ("pairs", lambda a: a[:-1]),
+        ("pairs", lambda a: [[0, 99]]),
+        ("knots", lambda a: a[::-1]),
+        ("fine", lambda a: a[:-1]),
+        ("ceiling_mean", lambda a: 3.0),
+        ("reach", lambda a: "wide"),
+        ("support", lambda a: {**a, "scale": detection.encoded(np.zeros(11))}),
+        ("support", lambda a: {**a, "points": {"dtype": "<f4", "shape": [10**9, 11], "base64": ""}}),
+        ("support", lambda a: {}),
+    ],
+)
+def test_values_that_are_none_of_its_own_are_refused(fitted, name, change):
     with pytest.raises(InputError, match="a folder: not as lensctl wrote it"):
-        detection.of_arrays(arrays, values, "a folder")
+        detection.of_dict(spoiled(fitted.detection.as_dict(), name, change), "a folder")
 
 
 def test_it_depends_on_the_order_of_rows_by_rounding_alone(made, fitted):

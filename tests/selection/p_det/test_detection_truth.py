@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lensctl.rules.survey import LS_DR10
-from lensctl.selection.axes import physical_axes, transformed
-from lensctl.selection.detection import fit_detection
+from lensctl.selection.p_det.axes import physical_axes, transformed
+from lensctl.selection.p_det.detection import fit_detection
 from lensctl.stats.fits import penalised_logistic as regression
 from tests.toys import known_detection
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lensctl.selection.support import MOST_POINTS, PERCENTILE, support_of
+from lensctl.selection.p_det.support import MOST_POINTS, PERCENTILE, support_of
 
 RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.uniform(size=(6000, 3)) * [1, 10, 100]

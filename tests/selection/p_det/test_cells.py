@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lensctl.rules.survey import LS_DR10
-from lensctl.selection.axes import physical_axes
-from lensctl.selection.cells import LEAST_EFFECTIVE, cells, shares
+from lensctl.selection.p_det.axes import physical_axes
+from lensctl.selection.p_det.cells import LEAST_EFFECTIVE, cells, shares
 from lensctl.stats.intervals import wilson
 from tests.toys import known_detection
 

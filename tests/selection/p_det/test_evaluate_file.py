@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lensctl.rules.survey import LS_DR10
-from lensctl.selection import detection, evaluate_file, standalone
-from lensctl.selection.axes import physical_axes
+from lensctl.selection.p_det import detection, evaluate_file, standalone
+from lensctl.selection.p_det.axes import physical_axes
 from lensctl.stats.fits import splines
 from tests.toys import known_detection
 

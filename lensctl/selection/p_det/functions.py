@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.selection.axes import FEW_KNOTS, Axis, tensors_of
+from lensctl.selection.p_det.axes import FEW_KNOTS, Axis, tensors_of
 from lensctl.stats.fits import splines
 
 if TYPE_CHECKING:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.selection import standalone
-from lensctl.stats.fits.penalised_logistic import CEILING
+from lensctl.selection.p_det import standalone
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from lensctl.selection.detection import Detection
+    from lensctl.selection.p_det.detection import Detection
 
 GOLDEN_ROWS = 64
 
@@ -40,29 +38,8 @@ def text_of(detections: Mapping[str, Detection], title: str) -> str:
 
 
 def _part(detection: Detection) -> dict[str, Any]:
-    support = detection.support
-    return {
-        "coefficients": _encoded(detection.coefficients),
-        "covariance": _encoded(detection.covariance),
-        "ceiling_mean": CEILING,
-        "reach": detection.reach,
-        "knots": [_encoded(knots) for knots in detection.functions.knots],
-        "pairs": [list(pair) for pair in detection.functions.pairs],
-        "points": _encoded(support.points),
-        "scale": _encoded(support.scale),
-        "least": _encoded(support.least),
-        "greatest": _encoded(support.greatest),
-        "support_reach": support.reach,
-    }
-
-
-def _encoded(values: NDArray[Any]) -> dict[str, Any]:
-    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-    return {
-        "dtype": little.dtype.str,
-        "shape": list(little.shape),
-        "base64": base64.b64encode(little.tobytes()).decode("ascii"),
-    }
+    """What evaluate.py needs of a detection."""
+    return {name: value for name, value in detection.as_dict().items() if name not in ("axes", "fine", "facts")}
 
 
 def golden(detections: Mapping[str, Detection], values: Mapping[str, NDArray[np.float64]]) -> pa.Table:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.selection.axes import Axis
+from lensctl.selection.p_det.axes import Axis
 from lensctl.stats.intervals import wilson
 
 if TYPE_CHECKING:

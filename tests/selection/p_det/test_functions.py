@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lensctl.rules.survey import LS_DR10
-from lensctl.selection.axes import physical_axes, transformed
-from lensctl.selection.functions import FINE, SMOOTH, TOGETHER, functions_of
+from lensctl.selection.p_det.axes import physical_axes, transformed
+from lensctl.selection.p_det.functions import FINE, SMOOTH, TOGETHER, functions_of
 from tests.toys import known_detection
 
 AXES = physical_axes(LS_DR10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ import numpy as np
 
 from lensctl.rules.config import as_written
 from lensctl.rules.errors import InputError
-from lensctl.selection.axes import Axis, transformed
-from lensctl.selection.functions import Functions, functions_of
-from lensctl.selection.support import Support, support_of
+from lensctl.selection.p_det.axes import Axis, transformed
+from lensctl.selection.p_det.functions import Functions, functions_of
+from lensctl.selection.p_det.standalone import decoded
+from lensctl.selection.p_det.support import Support, support_of
 from lensctl.stats.fits import penalised_logistic as regression
 from lensctl.stats.fits import pixel_draws
 from lensctl.stats.intervals import FEW, LEVEL
@@ -104,45 +106,51 @@ class Detection:
     def _slopes(self, rows: Floats) -> tuple[Floats, Floats]:
         return regression.slopes(self.functions.matrix(rows), self.coefficients)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """All arrays by name, as `of_arrays` takes them."""
-        support = self.support
-        knots = {f"knots.{axis.name}": knots for axis, knots in zip(self.axes, self.functions.knots, strict=True)}
-        return {
-            "coefficients": self.coefficients,
-            "covariance": self.covariance,
-            **knots,
-            **{f"support.{name}": getattr(support, name) for name in ("points", "scale", "least", "greatest")},
-        }
-
-    def values(self) -> dict[str, Any]:
-        """All else, as plain JSON values."""
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values, arrays as base64: what `of_dict` and evaluate.py take."""
+        support = {name: encoded(value) for name, value in vars(self.support).items() if name != "reach"}
         return {
             "axes": [vars(axis) for axis in self.axes],
             "fine": list(self.functions.fine),
             "pairs": [list(pair) for pair in self.functions.pairs],
+            "knots": [encoded(knots) for knots in self.functions.knots],
+            "coefficients": encoded(self.coefficients),
+            "covariance": encoded(self.covariance),
+            "ceiling_mean": regression.CEILING,
             "reach": self.reach,
-            "support_reach": self.support.reach,
+            "support": {**support, "reach": self.support.reach},
             "facts": dict(self.facts),
         }
 
 
-def of_arrays(arrays: Mapping[str, NDArray[Any]], values: Mapping[str, Any], where: str) -> Detection:
-    """A detection from what `arrays` and `values` gave; InputError if they are not that."""
+def encoded(values: NDArray[Any]) -> dict[str, Any]:
+    """An array as its type, shape and base64, little-endian; the inverse of `standalone.decoded`."""
+    little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+    text = base64.b64encode(little.tobytes()).decode("ascii")
+    return {"dtype": little.dtype.str, "shape": list(little.shape), "base64": text}
+
+
+def of_dict(values: Mapping[str, Any], where: str) -> Detection:
+    """A detection from what `as_dict` gave; InputError if it is not that."""
     with as_written(where, "make the folder again with `lensctl selection fit`"):
-        axes = tuple(Axis(**axis) for axis in values["axes"])
-        knots = tuple(np.asarray(arrays[f"knots.{axis.name}"], np.float64) for axis in axes)
-        pairs = tuple((int(a), int(b)) for a, b in values["pairs"])
-        functions = Functions(knots, tuple(map(bool, values["fine"])), pairs)
-        points, scale, least, greatest = (arrays[f"support.{n}"] for n in ("points", "scale", "least", "greatest"))
-        support = Support(points, scale, least, greatest, float(values["support_reach"]))
-        coefficients, covariance = arrays["coefficients"], arrays["covariance"]
-        count = functions.matrix(support.least[None, :]).shape[1] + 1
-        if coefficients.shape != (count,) or covariance.shape != (count, count):
-            raise ValueError("other functions")
-        return Detection(
-            axes, functions, coefficients, covariance, float(values["reach"]), support, dict(values["facts"])
-        )
+        given = decoded(dict(values))
+        axes = tuple(Axis(**axis) for axis in given["axes"])
+        knots = tuple(np.asarray(each, np.float64) for each in given["knots"])
+        pairs = tuple((int(a), int(b)) for a, b in given["pairs"])
+        functions = Functions(knots, tuple(map(bool, given["fine"])), pairs)
+        support = Support(**given["support"])
+        coefficients, covariance = given["coefficients"], given["covariance"]
+        count, width = functions.matrix(support.least[None, :]).shape[1] + 1, len(axes)
+        shapes = [(count,), (count, count), (width,), (width,), (width,), (len(support.points), width)]
+        arrays = [coefficients, covariance, support.scale, support.least, support.greatest, support.points]
+        if [each.shape for each in arrays] != shapes or len(knots) != width or len(functions.fine) != width:
+            raise ValueError("arrays of other shapes")
+        reach = float(given["reach"])
+        if not all(np.isfinite(each).all() for each in (*arrays, *knots, reach, support.reach)):
+            raise ValueError("values that are no numbers")
+        if given["ceiling_mean"] != regression.CEILING or not (support.scale > 0).all():
+            raise ValueError("another model")
+        return Detection(axes, functions, coefficients, covariance, reach, support, dict(given["facts"]))
 
 
 @dataclass(frozen=True)

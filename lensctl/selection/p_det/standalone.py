@@ -138,11 +138,12 @@ def _interval(p: Array, error: Array, reach: float) -> tuple[Any, ...]:
 
 def _inside(rows: Array, part: dict[str, Any]) -> Array:
     """Whether the tenth nearest injection is near enough, and no axis beyond the injections."""
-    points, scaled = part["points"].astype(float), rows / part["scale"]
+    support = part["support"]
+    points, scaled = support["points"].astype(float), rows / support["scale"]
     square = sum((scaled[:, [at]] - points[:, at]) ** 2 for at in range(points.shape[1]))
     place = min(NEIGHBOUR, len(points)) - 1
-    near = np.sqrt(np.partition(square, place, axis=1)[:, place]) <= part["support_reach"]
-    return near & ((rows >= part["least"]) & (rows <= part["greatest"])).all(axis=1)
+    near = np.sqrt(np.partition(square, place, axis=1)[:, place]) <= support["reach"]
+    return near & ((rows >= support["least"]) & (rows <= support["greatest"])).all(axis=1)
 
 
 def decoded(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Measuring a selection function: from scored injections to a folder."""
