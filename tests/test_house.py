@@ -318,6 +318,7 @@ WRITERS = {
     "evaluate/report/folder.py": "fills a working folder",
     "freeze/folder.py": "fills a working folder",
     "frozen/layout.py": "fills a working folder",
+    "selection/fitting/folder.py": "fills a working folder",
     "sky/mock.py": "fills a working folder",
     "sky/catalogs.py": "fills a working folder",
     "io/fits/new_files.py": "fills a working folder",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = (
     "pool", "splits", "overlap", "pixels", "homogeneity", "weights", "shortcut", "trained", "injection", "realism",
+    "selection",
 )  # fmt: skip
 GROUP = "lensctl.gates"
 LIST = "list"  # reserved: lists the gates

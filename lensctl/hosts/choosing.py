@@ -11,7 +11,7 @@ import numpy as np
 
 from lensctl.astro import geometry
 from lensctl.astro.lens_units import DEGREES, SAME_ARCSEC, Lenses
-from lensctl.rules import sampling_rule, schema
+from lensctl.rules import sampling_rule, schema, split
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import Survey
@@ -25,6 +25,7 @@ KEY = "key"
 SPARE_ROWS = 65_536
 """Rows that may wait before the last in order are dropped."""
 NEAR = "near a lens"
+BORDER = "the cutout reaches another split"
 
 
 def criteria_of(survey: Survey, split: str, category: str | None = None) -> dict[str, str]:
@@ -81,6 +82,8 @@ class Draw:
     count : int
         Most hosts.
     seed : int
+    split : str
+        In which the whole cutout of a host lies.
     """
 
     survey: Survey
@@ -89,13 +92,14 @@ class Draw:
     exclude_arcsec: float
     count: int
     seed: int
+    split: str = "test"
     read: int = 0
     eligible: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     in_units: dict[str, Counter[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.lost = Counter(dict.fromkeys((*self.criteria.values(), NEAR), 0))
+        self.lost = Counter(dict.fromkeys((*self.criteria.values(), NEAR, BORDER), 0))
         self.in_units = {DEGREES: Counter()}
         self._near = {
             str(number): geometry.Neighbourhood(*place, self.exclude_arcsec)
@@ -142,12 +146,21 @@ class Draw:
             self.in_units.setdefault(unit, Counter())[catalogue] += int(places.holds(ra, dec).sum())
         self.lost[NEAR] += int((keep & near).sum())
         keep &= ~near
+        inside = self._lies_within(ra[keep], dec[keep])
+        self.lost[BORDER] += int((~inside).sum())
+        keep[keep] = inside
         self.eligible += int(keep.sum())
         kept = rows.filter(pa.array(keep))
         keys = [sampling_rule.order_key(str(id), self.seed) for id in kept["galaxy_id"].to_pylist()]
         self._waiting.append(kept.append_column(KEY, pa.array(keys, pa.string())))
         if sum(map(len, self._waiting)) > 2 * self.count + SPARE_ROWS:
             self._waiting = [self._first()]
+
+    def _lies_within(self, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether the whole cutout of each place lies in the split."""
+        pixels = split.box_pixels(ra, dec, self.survey.cutout_arcsec)
+        found = split.splits_of(pixels.reshape(-1), self.survey.split_seed, self.survey.split_edges)
+        return np.asarray((found.reshape(pixels.shape) == self.split).all(axis=1))
 
     def hosts(self) -> pa.Table:
         """The hosts in order; InputError for an id that occurs twice among them."""

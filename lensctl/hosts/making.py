@@ -108,7 +108,7 @@ def hosts(
         wanted, avoid, chain, own = _positives(str(positives), avoid)
         sources = (*sources, own)
     of = common_survey(survey, chain, chain_at(pool))
-    draw = Draw(of, criteria_of(of, split, category), avoid, exclude_arcsec, count, seed)
+    draw = Draw(of, criteria_of(of, split, category), avoid, exclude_arcsec, count, seed, split)
     matched = _matched(of) if wanted is not None else ()
     target = None if wanted is None else _target(wanted, matched, draw, str(positives), report)
     with Database(memory_mb_per_thread=MEMORY_MB_PER_THREAD) as database:

@@ -86,3 +86,25 @@ def split_sql(column: str, seed: int = SEED, edges: Mapping[str, float] = EDGES)
     u = f"(('0x' || substr(sha256({column}::BIGINT::VARCHAR || '_{seed}'), 1, 8))::BIGINT / 4294967296.0)"
     cases = " ".join(f"WHEN {u} < {upper} THEN '{split}'" for split, upper in edges.items())
     return f"CASE WHEN {column} IS NULL THEN NULL {cases} END"
+
+
+def box_pixels(ra: ArrayLike, dec: ArrayLike, side_arcsec: float) -> NDArray[np.int64]:
+    """HEALPix pixels of a square on the sky: its middle, then its corners and the middles of its sides, (N, 9).
+
+    Parameters
+    ----------
+    ra, dec : (N,) float64
+        Of the middle, degrees.
+    side_arcsec : float
+        Far smaller than a pixel, so that a square within one pixel by these places reaches no other, but for the last
+        part of an arcsecond at a pixel's tip.
+    """
+    import numpy as np
+
+    ra, dec, half = np.asarray(ra, float), np.asarray(dec, float), side_arcsec / 3600 / 2
+    columns = []
+    for east, north in ((0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1), (-1, 0), (1, 0), (0, -1), (0, 1)):
+        there = np.clip(dec + north * half, -90, 90)
+        across = half / np.maximum(np.cos(np.radians(there)), 1e-6)
+        columns.append(healpix((ra + east * across) % 360, there))
+    return np.stack(columns, axis=1)

@@ -209,20 +209,16 @@ def _first_inside(
 
 
 def _inside_train(rows: pa.Table, chain: Chain, survey: Survey) -> NDArray[np.bool_]:
-    """Whether the cutout of each row lies in train, corner by corner."""
+    """Whether the cutout of each row lies in train, place by place."""
     ra, dec = (rows[axis].to_numpy().astype(np.float64) for axis in ("ra", "dec"))
     pixel = split.healpix(ra, dec)
     wrong = int((pixel != rows["healpix_128"].to_numpy()).sum())
     if wrong:
         raise InputError(f"pool: healpix_128 is not that of ra, dec in {wrong:,} rows", "remake the pool")
-    half = survey.cutout_arcsec / 3600 / 2
     inside = np.ones(len(ra), bool)
-    for east, north in ((0, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)):
-        corner_dec = np.clip(dec + north * half, -90, 90)
-        across = half / np.maximum(np.cos(np.radians(corner_dec)), 1e-6)
-        corner = split.healpix((ra + east * across) % 360, corner_dec)
-        inside &= split.splits_of(corner, survey.split_seed, survey.split_edges) == TRAIN
-        inside &= held_out.splits_of_model(corner, chain, survey) == TRAIN
+    for place in split.box_pixels(ra, dec, survey.cutout_arcsec).T:
+        inside &= split.splits_of(place, survey.split_seed, survey.split_edges) == TRAIN
+        inside &= held_out.splits_of_model(place, chain, survey) == TRAIN
     return inside
 
 

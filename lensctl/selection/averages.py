@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.selection.axis_values import scaled
-from lensctl.stats.density_ratio import density_ratio, evenly
 from lensctl.stats.effective import effective_number
+from lensctl.stats.fits.density_ratio import density_ratio, evenly
 from lensctl.stats.intervals import LEVEL
 from lensctl.stats.shares import MIN_PIXELS
 

@@ -21,10 +21,26 @@ from lensctl.selection.predicting import Injections, Predictor, Selection
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from lensctl.rules.survey import Survey
 
+    Floats = NDArray[np.float64]
+
 FACTS, INJECTIONS = "selection.json", "tables/injections.parquet"
+
+
+@dataclass(frozen=True)
+class LogitShift:
+    """How far assumptions of the injection may move p_det: p (1 - p) times a shift of its logit."""
+
+    predictor: Predictor
+    shift: float
+
+    def __call__(self, values: Mapping[str, Floats]) -> Floats:
+        """Of rows, (N,) float64."""
+        p = self.predictor.predict(values).p
+        return p * (1 - p) * self.shift
 
 
 @dataclass(frozen=True)
@@ -50,7 +66,9 @@ def load_selection(folder: str | Path, threshold: str | None) -> Loaded:
     table = read_table(str(table_path))
     chain = chain_of(table, str(table_path))
     asked = injections_of(table, axes, points[name], survey_of(chain), str(table_path))
-    return Loaded(Selection(name, axes, predictor_of(data, name, str(path)), asked), digests.of_bytes(data), chain)
+    predictor, shift = predictor_of(data, name, str(path))
+    systematic = None if shift is None else LogitShift(predictor, shift)
+    return Loaded(Selection(name, axes, predictor, asked, systematic), digests.of_bytes(data), chain)
 
 
 def facts_of(path: Path) -> tuple[bytes, dict[str, float], tuple[str, ...]]:
@@ -96,7 +114,12 @@ def injections_of(table: pa.Table, axes: Sequence[str], logit: float, survey: Su
     return Injections(values, detected, host, np.asarray(table["healpix_128"].to_numpy(), np.int64))
 
 
-def predictor_of(data: bytes, threshold: str, where: str) -> Predictor:
-    """p_det at a threshold, from the bytes of selection.json; InputError where it has none."""
+def predictor_of(data: bytes, threshold: str, where: str) -> tuple[Predictor, float | None]:
+    """p_det at a threshold, and what assumptions may shift its logit by, where that was measured.
+
+    From the bytes of selection.json; InputError where it has none.
+    """
     with as_written(where, "make the folder again with `lensctl selection fit`"):
-        return of_dict(json_value(data)["models"][threshold], where)
+        facts = json_value(data)
+        shift = facts.get("systematic_logit_shift", {}).get(threshold)
+        return of_dict(facts["models"][threshold], where), None if shift is None else float(shift)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lensctl.astro.lens_units import Lenses
 from lensctl.hosts import choosing
 from lensctl.hosts.choosing import Draw, criteria_of
-from lensctl.rules import sampling_rule
+from lensctl.rules import sampling_rule, split
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
 from tests.toys.host_pools import pool
@@ -43,7 +43,16 @@ def meets(row):
         and row["nobs_r"] >= 1
         and row["nobs_z"] >= 3
         and row["maskbits"] == 0
+        and lies_within(row["ra"], row["dec"])
     )
+
+
+def lies_within(ra, dec, part="test"):
+    """Whether every place of a square cutout, far more of them than are looked at, lies in a split."""
+    step = np.linspace(-0.5, 0.5, 13) * LS_DR10.cutout_arcsec / 3600
+    places = [(ra + x / np.cos(np.radians(dec + y)), dec + y) for x in step for y in step]
+    pixels = {int(split.healpix(a % 360, d)) for a, d in places}
+    return {split.split_of(pixel) for pixel in pixels} == {part}
 
 
 @settings(max_examples=20, deadline=None)
@@ -90,6 +99,21 @@ def test_none_lies_within_the_radius_of_any_lens_of_any_catalogue():
         everyone["galaxy_id"].to_pylist()[:30]
     )
     assert draw.lost[choosing.NEAR] == 30
+
+
+def test_a_host_whose_cutout_reaches_another_split_is_left_out_and_counted():
+    ra, dec = (POOL[axis].to_numpy().copy() for axis in ("ra", "dec"))
+    first = drawn(POOL)[1]["galaxy_id"][0].as_py()
+    at = POOL["galaxy_id"].to_pylist().index(first)
+    north = next(d for d in np.arange(0, 1, 1 / 3600) if not lies_within(ra[at], dec[at] + d))
+    moved = {}
+    for name, shift in (("inside", -2 / 3600), ("at the border", 1 / 3600)):
+        dec[at] = POOL["dec"][at].as_py() + north + shift
+        rows = POOL.set_column(POOL.column_names.index("dec"), "dec", pa.array(dec))
+        draw, found = drawn(rows)
+        moved[name] = (first in found["galaxy_id"].to_pylist(), draw.lost[choosing.BORDER])
+    (before, lost), (after, more) = moved.values()
+    assert (before, after, more - lost) == (True, False, 1)
 
 
 def test_the_funnel_adds_up_and_ends_with_the_hosts():

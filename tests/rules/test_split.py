@@ -120,3 +120,21 @@ def test_thresholds_come_from_the_rows_kept_for_them_or_from_all_of_val_where_no
     role = np.array(["val", split.CALIBRATE, "val"], dtype=object)
     assert split.for_thresholds(role).tolist() == [False, True, False]
     assert split.for_thresholds(role[::2]).tolist() == [True, True]
+
+
+def test_a_square_has_the_pixels_of_its_middle_corners_and_sides():
+    ra, dec = np.array([0.001, 150.0]), np.array([0.0, 60.0])
+    pixels = split.box_pixels(ra, dec, 3600.0)
+    assert pixels.shape == (2, 9)
+    np.testing.assert_array_equal(pixels[:, 0], split.healpix(ra, dec))
+    np.testing.assert_array_equal(pixels[1, 1:5], split.healpix(*np.array(
+        [(150 + x / np.cos(np.radians(60 + y)), 60 + y) for x in (-0.5, 0.5) for y in (-0.5, 0.5)]
+    ).T))  # fmt: skip
+    assert set(pixels[0, 1:3]) <= set(split.healpix([359.501], [-0.5])) | set(split.healpix([359.501], [0.5]))
+    assert (split.box_pixels([10.0], [90.0], 30.0) >= 0).all()
+
+
+def test_a_small_square_within_a_pixel_has_that_pixel_alone():
+    ra, dec = healpy.pix2ang(split.NSIDE, np.arange(0, 196_608, 97), nest=True, lonlat=True)
+    pixels = split.box_pixels(ra, dec, 26.5)
+    assert (pixels == pixels[:, :1]).all()

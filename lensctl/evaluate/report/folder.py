@@ -10,32 +10,13 @@ from lensctl.evaluate.evaluation import Evaluation
 from lensctl.evaluate.report import pictures, plots
 from lensctl.evaluate.report.gallery import galleries_shown
 from lensctl.evaluate.report.html import render
+from lensctl.io.tables.csv_dress import for_people
 from lensctl.io.tables.files import write_table
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 PLOT_KINDS = ("png", "pdf")
-FORMULA = r"^[=@+\-\t\r]"
-"""What makes a spreadsheet compute a cell of text."""
-
-
-def for_people(table: pa.Table) -> pa.Table:
-    """A table whose texts no spreadsheet takes for a formula: they begin with ' where they would begin with = @ + or -.
-
-    Only for CSV that people open. The parquet beside it, and CSV that a command writes as its output, hold the data as
-    they are, because other commands read them.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    for place, field in enumerate(table.schema):
-        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
-            column = table.column(place)
-            computed = pc.match_substring_regex(column, FORMULA)
-            quoted = pc.replace_substring_regex(column, "^", "'", max_replacements=1)
-            table = table.set_column(place, field, pc.if_else(computed, quoted, column))
-    return table
 
 
 def write(evaluation: Evaluation, folder: Path, read: pictures.Read | None, no_pictures: str = "") -> int:

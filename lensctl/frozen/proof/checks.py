@@ -74,6 +74,11 @@ def proven(folder: str | Path, *, device: str = "auto", key: str | Path | None =
     Only frozen models are accepted; an ordinary run is an error. `key` is the public key, in PEM, of whom it must be
     signed by.
     """
+    return _model(proven_snapshot(folder, device=device, key=key))
+
+
+def proven_snapshot(folder: str | Path, *, device: str = "auto", key: str | Path | None = None) -> Snapshot:
+    """Verify a frozen model and give the files that were verified; InputError as `proven`."""
     folder = Path(folder)
     if not (folder / layout.FROZEN).exists():
         raise InputError(f"{folder}: not a frozen model", "name a folder written by `lensctl freeze`")
@@ -85,7 +90,7 @@ def proven(folder: str | Path, *, device: str = "auto", key: str | Path | None =
             raise InputError(
                 f"{folder}: verification failed ({check.check}: {detail})", f"see `lensctl verify {folder.name}`"
             )
-    return _model(found)
+    return found
 
 
 def check_all(found: Snapshot, places: Sequence[torch.device], key: PublicKey | None) -> Iterator[Check]:

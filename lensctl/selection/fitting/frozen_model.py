@@ -88,7 +88,7 @@ class FrozenModel:
         if bool(step.parameters.get("tta")) != self.tta:
             how = ("without --tta", "with --tta")
             raise InputError(
-                f"{where}: scored {how[not self.tta]}, but the thresholds of {self.where} are of scores {how[self.tta]}",
+                f"{where}: scored {how[not self.tta]}, but {self.where} has thresholds of scores {how[self.tta]}",
                 f"score it {how[self.tta]}",
             )
 

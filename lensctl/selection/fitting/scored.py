@@ -74,7 +74,7 @@ def read_scored(path: str, role: str, model: FrozenModel, needed: Sequence[str])
     schema.require(table, *needed, where=where, survey=model.survey)
     schema.refuse_duplicates(table, where=where)
     schema.refuse_nulls(table, *(name for name in needed if name not in ("logit", "cutout_ok")), where=where)
-    schema.require_numbers(table, "logit", "healpix_128", where=where)
+    schema.require_numbers(table, "logit", "healpix_128", *({"k"} & set(needed)), where=where)
     chain = chain_of(table, path)
     model.refuse_other_scores(chain, where)
     common_survey(model.survey, chain)
@@ -97,8 +97,12 @@ def joined(parts: Sequence[Scored], hosts: Scored, axes: Sequence[Axis]) -> Inje
         _refuse_changed(part)
         schema.require_numbers(part.table, *(axis.name for axis in axes), where=part.where)
     names = [name for name in parts[0].table.column_names if all(name in p.table.column_names for p in parts)]
-    table = pa.concat_tables([p.table.select(names).replace_schema_metadata() for p in parts], promote_options="permissive")
     where = ", ".join(part.where for part in parts)
+    try:
+        bare = [part.table.select(names).replace_schema_metadata() for part in parts]
+        table = pa.concat_tables(bare, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise InputError(f"{where}: a column is of another kind in each", "make both by the same commands") from error
     schema.refuse_duplicates(table, where=where)
     table = table.sort_by("galaxy_id")
     per_host = _refuse_unequal(table, hosts, where)

@@ -1,1 +1,1 @@
-"""Fits to clustered counts: splines, penalised logistic regression, draws over pixels."""
+"""Fits to rows that are alike within pixels: splines, penalised and plain logistic regression, draws, means."""

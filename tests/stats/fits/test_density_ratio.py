@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lensctl.stats.density_ratio import density_ratio, evenly
+from lensctl.stats.fits.density_ratio import density_ratio, evenly
 
 
 def test_it_is_the_ratio_of_two_normal_distributions():

@@ -1,0 +1,127 @@
+"""The selection gate: closure of a selection function on real lenses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lensctl.gates.registry import gate, setting
+from lensctl.io.provenance import digests
+from lensctl.io.tables.files import read_table
+from lensctl.rules import checks, schema
+from lensctl.rules.checks import Check
+from lensctl.rules.config import json_value
+from lensctl.rules.errors import InputError
+
+if TYPE_CHECKING:
+    from lensctl.gates.inputs import Inputs
+
+GATE = "selection"
+DECIDES, REPORTED = "A+B", "A"
+ALIKE = (
+    "known lenses were found by networks like this one, so that they are easier than those that were not; evaluation, "
+    "hosts, closure and search share one test split"
+)
+COUNTS = ("n", "pixels", "unobserved", "outside")
+NEEDED = ("lenses", "threshold", *COUNTS, "recall", "p_mean", "difference", "standard_error")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of the selection gate."""
+
+    closure: float = setting(0.10, "greatest difference of recall and mean p_det of lenses of tier A and B", least=0.0)
+    min_lenses: int = setting(100, "fewest lenses that tell", least=2)
+    level: float = setting(0.95, "of the interval of all lenses; sets of them share it (Bonferroni)", least=0.5)
+
+
+@gate(GATE, inputs="SELECTION_DIR", settings=Settings)
+def selection(inputs: Inputs, limits: Settings) -> Iterator[Check]:
+    """p_det closes on real lenses: fitted to injections, it foretells the recall of the test lenses.
+
+    Lenses of tier A and B decide: reached where the interval of recall less mean p_det(observables) lies inside
+    +-0.10, missed where it lies wholly outside, otherwise not told, and so with fewer than 100 lenses. Tier B alone,
+    and the halves below and above the median signal-to-noise, fail where their interval, at a level for three, lies
+    wholly beside 0. Tier A alone, with few lenses, is reported.
+    """
+    rows, exploratory = _read(inputs)
+    yield checks.some(GATE, "thresholds with a closure", len({row["threshold"] for row in rows}))
+    yield Check(GATE, "thresholds are the frozen ones", not exploratory, int(exploratory), limit="= 0", n=1)
+    sets = [name for name in dict.fromkeys(row["lenses"] for row in rows) if name not in (DECIDES, REPORTED)]
+    for row in rows:
+        if row["lenses"] == DECIDES:
+            yield _decided(row, limits)
+        elif row["lenses"] == REPORTED:
+            yield _compared(row, limits.level, None)
+        else:
+            yield _compared(row, 1 - (1 - limits.level) / len(sets), 0.0)
+
+
+def _decided(row: Mapping[str, Any], limits: Settings) -> Check:
+    name = _name(row)
+    limit = f"interval inside +-{limits.closure:g}"
+    if row["difference"] is None or row["n"] < limits.min_lenses:
+        note = f"not told: {row['n']} lenses, fewer than {limits.min_lenses}; {ALIKE}"
+        some = row["n"] > 0
+        return Check(GATE, name, some, row["difference"], limit=limit, n=row["n"], note=note, told=False)
+    low, high = _interval(row, limits.level)
+    reached = -limits.closure <= low and high <= limits.closure
+    missed = low > limits.closure or high < -limits.closure
+    word = "reached" if reached else "missed" if missed else "not told"
+    note, told = f"{word}; {_about(row)}; {ALIKE}", reached or missed
+    return Check(GATE, name, not missed, row["difference"], low, high, limit, row["n"], note=note, told=told)
+
+
+def _compared(row: Mapping[str, Any], level: float, wanted: float | None) -> Check:
+    """A set of lenses whose interval must hold 0, or that is reported."""
+    name, value = _name(row), row["difference"]
+    if value is None:
+        return Check(GATE, name, True, None, n=row["n"], note="too few lenses inside the support")
+    low, high = _interval(row, level)
+    if wanted is None:
+        return Check(GATE, name, True, value, low, high, n=row["n"], note=_about(row))
+    limit = f"{100 * level:.3g} % interval holds 0"
+    return Check(GATE, name, low <= wanted <= high, value, low, high, limit, row["n"], note=_about(row))
+
+
+def _interval(row: Mapping[str, Any], level: float) -> tuple[float, float]:
+    """Student's interval of as many pixels."""
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(max(row["pixels"] - 1, 1), (1 + level) / 2)) * row["standard_error"]
+    return row["difference"] - half, row["difference"] + half
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return f"{row['threshold']}: recall less mean p_det of {row['lenses']}"
+
+
+def _about(row: Mapping[str, Any]) -> str:
+    reasons = (("outside", "outside the support"), ("unobserved", "without observables"))
+    left_out = [f"{row[name]} {what}" for name, what in reasons if row[name]]
+    return ", ".join([f"recall {row['recall']:.3f}, p_det {row['p_mean']:.3f}", *left_out])
+
+
+def _read(inputs: Inputs) -> tuple[list[dict[str, Any]], bool]:
+    """The closure's rows, as `selection fit` wrote them, and whether it was exploratory."""
+    folder = Path(inputs.path)
+    path, about = folder / "tables" / "closure.parquet", f"{folder}/selection.json"
+    try:
+        data = (folder / "selection.json").read_bytes()
+        facts = json_value(data)
+        exploratory = bool(facts["exploratory"])
+        recorded = facts["tables"].get("closure")
+    except OSError as error:
+        raise InputError(f"{about}: cannot be read ({error.strerror})", "name a folder of `selection fit`") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{about}: is no selection function", "make the folder again with `selection fit`") from error
+    inputs.set_digest(digests.of_bytes(data))
+    if recorded is None:
+        raise InputError(f"{folder}: was fitted without real lenses", "fit again with --real TABLE")
+    table = read_table(str(path), allow_empty=True)
+    schema.require(table, *NEEDED, where=str(path))
+    if digests.of_table(table) != recorded.get("digest"):
+        raise InputError(f"{path}: was changed since the fit", "make the folder again with `selection fit`")
+    return table.select(NEEDED).to_pylist(), exploratory

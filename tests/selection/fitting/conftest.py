@@ -1,0 +1,31 @@
+"""Tables for a fit, as if scored by a frozen toy."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.toys.measured_injections import Toy
+
+
+@pytest.fixture(scope="session")
+def toy(model):
+    return Toy(model, hosts=600)
+
+
+@pytest.fixture(scope="session")
+def tables(toy, tmp_path_factory):
+    """All tables of a fit."""
+    folder = tmp_path_factory.mktemp("fit")
+    null, noise = (toy.injection_columns(control=word) for word in ("null", "noise"))
+    null["logit"] = toy.logit_host[toy.made.host]
+    noise["logit"] = null["logit"] + 0.01
+    brighter = toy.injection_columns(vary="psf-beta-2.2")
+    brighter["logit"] = toy.logit + 0.4
+    toy.write(
+        folder,
+        null=toy.stamped(null),
+        noise=toy.stamped(noise),
+        brighter=toy.stamped(brighter),
+        real=toy.stamped(toy.real_columns()),
+    )
+    return folder
