@@ -95,6 +95,7 @@ def joined(parts: Sequence[Scored], hosts: Scored, axes: Sequence[Axis]) -> Inje
 
     for part in parts:
         _refuse_changed(part)
+        schema.require(part.table, *(axis.name for axis in axes), where=part.where)
         schema.require_numbers(part.table, *(axis.name for axis in axes), where=part.where)
     names = [name for name in parts[0].table.column_names if all(name in p.table.column_names for p in parts)]
     where = ", ".join(part.where for part in parts)
