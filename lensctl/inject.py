@@ -13,10 +13,11 @@ from lensctl.injection.calibration import Calibration, calibrate
 from lensctl.injection.design import read_design
 from lensctl.injection.drawing import MODELS
 from lensctl.injection.injector import NOISES, Settings
-from lensctl.injection.into_cutouts import ARCS, Injections, rows_of
+from lensctl.injection.into_cutouts import ARCS, HOST_ROW, NUMBER, Injections, rows_of
 from lensctl.injection.psf_images import read_psfs
 from lensctl.injection.stamps import read_stamps
 from lensctl.injection.variations import refuse_unknown
+from lensctl.io.clock import CLOCK
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.imaging.making import checked, make, part_of
@@ -24,6 +25,7 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.tables.files import read_table
+from lensctl.rules import quality
 from lensctl.rules.config import read_config
 from lensctl.rules.errors import InputError
 
@@ -37,8 +39,8 @@ LEAST_SIDE_PX = 64
 SAMPLED_HOSTS = 128
 """Hosts from which gain and shared noise are measured, the first in MD5 order: those of any order of the table."""
 
-RENDERS_PER_SECOND = 150
-"""Of one core, with reading and writing; for --dry-run."""
+TIMED_ROWS = 100
+"""First injections that --dry-run makes and throws away, to say how long all will take."""
 
 
 def inject(
@@ -92,7 +94,7 @@ def inject(
     shard_rows, part, finish, workers
         As of `cutout`.
     dry_run : bool
-        Make nothing; the receipt has rows, bytes and hours.
+        Make nothing; the receipt has rows, bytes and the hours of one core, by the speed of the first rows.
 
     Returns
     -------
@@ -132,7 +134,7 @@ def inject(
     counts = {"rows": rows.num_rows, "hosts": table.num_rows}
     if dry_run:
         counts["bytes"] = rows.num_rows * opened.size**2 * len(of.bands) * 4 * (2 if "invvar" in planes else 1)
-        hours = rows.num_rows / RENDERS_PER_SECOND / 3600
+        hours = rows.num_rows * _seconds_of_one(source, opened, rows) / 3600
         report.table("Work to do, on one core", ("", "count"), [*counts.items(), ("hours", round(hours, 2))])
         return {"command": "inject", "output": output, "dry_run": True, **counts, "hours": round(hours, 3)}
     parameters: dict[str, Any] = {
@@ -205,6 +207,17 @@ def _settings(
     if not 1.5 <= psf_beta <= 10:
         raise InputError(f"a Moffat of beta {psf_beta:g} is no PSF", "give --psf-beta between 1.5 and 10")
     return Settings(seed, read_design(design), model, psf_beta, noise, control, vary)
+
+
+def _seconds_of_one(source: Injections, store: Store, rows: pa.Table) -> float:
+    """Seconds that one injection takes here, by the first of them: all but writing them."""
+    host, k = (rows[name].slice(0, TIMED_ROWS).to_numpy() for name in (HOST_ROW, NUMBER))
+    next(source.injected(store, host, k))  # what is made once is made now
+    begun = CLOCK.now()
+    for done in source.injected(store, host, k):
+        quality.measure(done.image[None], store.bands)
+        quality.fingerprints(done.image[None])
+    return (CLOCK.now() - begun) / len(host)
 
 
 def _refuse_unfit(store: Store, survey: Survey) -> None:
