@@ -17,6 +17,7 @@ from lensctl.injection.variations import CONTROLS, VARIATIONS
 from lensctl.io.clock import Clock
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.tables.files import write_table
+from lensctl.pack import pack
 from lensctl.rules.errors import InputError
 from tests.toys.hosts import GAIN, SKY, Hosts, make_hosts, rows_of
 from tests.toys.reporters import Saying
@@ -303,3 +304,19 @@ def test_every_control_and_variation_is_in_the_help(lensctl):
     text = " ".join(lensctl("inject", "--help", env={**os.environ, "COLUMNS": "200"}).stdout.split())
     for name in (*CONTROLS, *VARIATIONS):
         assert name in text
+
+
+def test_real_cutouts_of_the_service_tell_neither_psf_nor_noise_and_are_refused(real_data, tmp_path):
+    pack(real_data / "dr10-cutouts", tmp_path / "real.zarr", workers=1)
+    known = open_store(tmp_path / "real.zarr").index.select(["galaxy_id", "ra", "dec"])
+    hosts = rows_of(known.num_rows)
+    for name in known.column_names:
+        hosts = hosts.set_column(hosts.schema.get_field_index(name), name, known[name])
+    for lacking, message in (
+        ("psfsize", "'psfsize_g', 'psfsize_r', 'psfsize_z' are missing"),
+        ("psfdepth", "noise is unknown"),
+    ):
+        write_table(hosts.drop_columns([f"{lacking}_{band}" for band in "grz"]), str(tmp_path / f"{lacking}.parquet"))
+        with pytest.raises(InputError, match=message):
+            inject(tmp_path / f"{lacking}.parquet", tmp_path / "real.zarr", tmp_path / "i.zarr", workers=1)
+    assert not (tmp_path / "i.zarr").exists()
