@@ -29,6 +29,13 @@ def test_it_selects_rows_by_any_column_in_either_case():
     assert met("type = 'SER' AND nobs_z >= 6") == met("TYPE = 'SER' and Nobs_Z >= 6") == expected
 
 
+def test_numbers_are_compared_in_float64_whatever_they_are_stored_in():
+    """19.1 in float32 is a little more than 19.1, and DuckDB would round the 19.1 of the condition, too."""
+    pool = POOL.append_column("x", pa.array([19.1] * POOL.num_rows, pa.float32()))
+    assert met("x > 19.1", pool) == sorted(POOL["galaxy_id"].to_pylist())
+    assert met("x <= 19.1", pool) == []
+
+
 def test_an_unknown_value_does_not_meet_it():
     pool = POOL.append_column("x", pa.array([None if row % 2 else 1.0 for row in range(POOL.num_rows)]))
     assert len(met("x < 2", pool)) == len(POOL["ra"].to_pylist()[::2])
