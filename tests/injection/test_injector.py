@@ -92,6 +92,15 @@ def test_shared_noise_is_smoother_than_independent_noise_of_the_same_numbers():
     assert spread[0] < 0.97 * spread[1]
 
 
+def test_the_noise_of_each_injection_of_a_host_is_its_own():
+    """Alike in nothing but the light it is of: where both are bright, the numbers drawn do not agree."""
+    both = [injected(noise="white", k=k) for k in (0, 1)]
+    bright = np.logical_and(*(done.arcs > 0.03 * done.arcs.max(axis=(0, 1)) for done in both))
+    drawn = [(done.image - IMAGE - done.arcs)[bright] / np.sqrt((done.arcs / GAIN)[bright]) for done in both]
+    assert bright.sum() > 50
+    assert abs(np.corrcoef(*drawn)[0, 1]) < 0.4
+
+
 def test_given_kernels_take_the_place_of_the_moffat():
     point = np.zeros((65, 65), np.float32)
     point[32, 32] = 1
@@ -141,6 +150,8 @@ def test_grey_arcs_have_the_colours_of_the_host_and_keep_theirs_where_it_has_non
     )
     dark = dataclasses.replace(TARGET, magnitude=np.array([np.nan, 19.5, 18.5]))
     assert injected(dark, control="grey").columns["arc_mag_g"] == pytest.approx(plain.columns["arc_mag_g"])
+    without = dataclasses.replace(TARGET, magnitude=np.array([21.0, np.nan, 18.5]))  # no colour is known
+    assert per_band(injected(without, control="grey"), "arc_mag") == pytest.approx(per_band(plain, "arc_mag"))
 
 
 def test_swapped_takes_einstein_radius_and_source_of_the_next_host_and_the_rest_of_its_own():

@@ -113,7 +113,8 @@ def test_status_and_origin_are_those_of_the_host(hosts, tmp_path):
 
 def test_gains_are_those_of_each_cutout_and_of_the_catalogue_where_it_does_not_tell(hosts, tmp_path):
     source, rows, k = source_of(hosts), np.arange(COUNT), np.zeros(COUNT, int)
-    told = [done.columns["gain_r"] for done in source.injected(open_store(hosts.store), rows, k)]
+    other = dataclasses.replace(source, variance=3 * source.variance)
+    told = [done.columns["gain_r"] for done in other.injected(open_store(hosts.store), rows, k)]
     assert told == pytest.approx([GAIN[1]] * COUNT, rel=0.05)
     assert len(set(told)) == COUNT
     bare = make_hosts(tmp_path / "bare", count=COUNT, invvar=False)
