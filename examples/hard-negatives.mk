@@ -12,7 +12,7 @@ SHELL := bash
 WORK ?= work-hard
 COUNT ?= 600
 SKY ?= --galaxies 6000 --lenses 300 --seed 42
-TRAIN ?= --normalise asinh --epochs 4 --samples-per-epoch 1000 --batch-size 64 --positive-share 0.3 --seed 42
+TRAIN ?= --normalise asinh --epochs 6 --samples-per-epoch 750 --batch-size 64 --positive-share 0.3 --seed 42
 BIN ?=
 ifneq ($(BIN),)
 export PATH := $(BIN):$(PATH)

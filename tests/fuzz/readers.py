@@ -12,8 +12,10 @@ from tests.fuzz.reader import (
     grades,
     note_sizes,
     reseal,
+    suspects,
     thresholds_of,
     torch_weights,
+    uniform,
     zip_members,
 )
 
@@ -114,6 +116,8 @@ READERS = {
     "program": Reader("program.pt2", exported, ("learning/networks/exported_program.py",)),
     "manifest": Reader("rows.parquet", "gate splits,overlap,weights,pixels rows.parquet", ("gates/inputs.py",), SCORED),
     "manifest trained on": Reader("rows.parquet", "score run rows.parquet out.parquet --device cpu", (FILES,), SCORED),
+    "scores of a uniform draw": Reader("scores.parquet", uniform, ("evaluate/uniform/rows.py",), "lenses.csv"),
+    "candidates": Reader("positives.parquet", suspects, ("sample/suspects.py",), "lenses.csv grades.csv"),
     "scores": Reader("scores.parquet", "evaluate scores.parquet --against scores.parquet --rounds 100", (FILES,)),
     "metrics.json": Reader(
         "evaluation/metrics.json",
@@ -149,6 +153,7 @@ READERS = {
         SCORED,
         damaged_json,
         reseal,
+        suspects,
     ),
     "frozen.json shown": Reader("frozen/frozen.json", "show frozen --json", (SHOW,), mutate=damaged_json),
     "SHA256SUMS": Reader("frozen/SHA256SUMS", "verify frozen --device cpu", ("frozen/layout.py",)),

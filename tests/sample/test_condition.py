@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lensctl.io.tables.sql import Database
 from lensctl.rules.errors import InputError
@@ -67,3 +71,19 @@ def test_what_is_no_condition_is_refused_in_a_sentence(text, said):
 
 def test_quoted_text_is_not_looked_into():
     assert met("type <> 'select random() -- x'") == sorted(POOL["galaxy_id"].to_pylist())
+
+
+PIECES = st.sampled_from([
+    "split", "nobs_z", "ra", "galaxy_id", "flux_z", "'test'", "3", "1e400", "0x1", "NULL", "and", "or", "not", "in",
+    "(", ")", ",", "=", "<>", "<", "+", "-", "*", "/", "%", "||", "::", "CAST(ra AS INT)", "between", "like", "is",
+    "case", "when", "then", "end", "pool.", "[1]", "{}", "@", "?", "$1", "#", "!", "~", "abs(", "count(*)",
+    "sum(ra) over ()", "\x00", "é",
+])  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(st.lists(PIECES, min_size=1, max_size=7).map(" ".join) | st.text(max_size=12))
+def test_no_condition_is_our_fault(text):
+    """It is met by some rows, or refused in a sentence."""
+    with contextlib.suppress(InputError):
+        met(text)
