@@ -1,4 +1,4 @@
-# One round of hard negatives on a mock survey, with its control arm: does it help? See docs/science/hard-negatives.md.
+# One round of hard negatives on a mock survey, with its control arm: does it help?
 #
 #   make -f examples/hard-negatives.mk WORK=work-hard
 #
