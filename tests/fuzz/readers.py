@@ -153,7 +153,6 @@ READERS = {
         SCORED,
         damaged_json,
         reseal,
-        suspects,
     ),
     "frozen.json shown": Reader("frozen/frozen.json", "show frozen --json", (SHOW,), mutate=damaged_json),
     "SHA256SUMS": Reader("frozen/SHA256SUMS", "verify frozen --device cpu", ("frozen/layout.py",)),
