@@ -1,4 +1,4 @@
-# One round of hard negatives on a mock survey, with its control arm: does it help? See docs/science/hard-negatives.md.
+# One round of hard negatives on a mock survey, with its control arm: does it help?
 #
 #   make -f examples/hard-negatives.mk WORK=work-hard
 #
@@ -12,7 +12,7 @@ SHELL := bash
 WORK ?= work-hard
 COUNT ?= 600
 SKY ?= --galaxies 6000 --lenses 300 --seed 42
-TRAIN ?= --normalise asinh --epochs 4 --samples-per-epoch 1000 --batch-size 64 --positive-share 0.3 --seed 42
+TRAIN ?= --normalise asinh --epochs 6 --samples-per-epoch 750 --batch-size 64 --positive-share 0.3 --seed 42
 BIN ?=
 ifneq ($(BIN),)
 export PATH := $(BIN):$(PATH)

@@ -65,7 +65,7 @@ def inject(
     shard_rows, part, finish, workers
         As of `cutout`.
     dry_run : bool
-        Make nothing; the receipt has rows, bytes and hours.
+        Make nothing; the receipt has rows, bytes and the hours of one core, by the speed of the first rows.
 
     Returns
     -------
@@ -91,8 +91,9 @@ def inject(
     if dry_run:
         pixels = 2 if "invvar" in layout.planes else 1
         counts["bytes"] = layout.rows * layout.size**2 * len(layout.bands) * 4 * pixels
-        report.table("Work to do, on one core", ("", "count"), [*counts.items(), ("hours", round(ready.hours, 2))])
-        return {"command": "inject", "output": output, "dry_run": True, **counts, "hours": round(ready.hours, 3)}
+        hours = ready.measured_hours()
+        report.table("Work to do, on one core", ("", "count"), [*counts.items(), ("hours", round(hours, 2))])
+        return {"command": "inject", "output": output, "dry_run": True, **counts, "hours": round(hours, 3)}
     parameters = {**ready.parameters, "shard_rows": shard_rows}
     chain = extend(Step("inject", parameters, ready.inputs, survey=ready.survey), *ready.chains)
     with report.progress("injections", ready.rows.num_rows) as advance:

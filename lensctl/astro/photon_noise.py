@@ -101,10 +101,9 @@ def _nearest(chosen: NDArray[np.bool_], places: NDArray[np.intp]) -> NDArray[np.
         near = padded.ravel()[first[:, None] + (down * padded.shape[1] + right)]
         count = np.cumsum(near, axis=1, dtype=np.int32)
         enough = count[:, -1] >= NEIGHBOURS
-        _, at = np.nonzero(near[enough] & (count[enough] <= NEIGHBOURS))
-        nth = at.reshape(-1, NEIGHBOURS)
+        at = np.nonzero(near[enough] & (count[enough] <= NEIGHBOURS))[1].reshape(-1, NEIGHBOURS)
         middle = places[rest[enough]] @ (chosen.shape[1], 1)
-        found[rest[enough]] = middle[:, None] + down[nth] * chosen.shape[1] + right[nth]
+        found[rest[enough]] = middle[:, None] + down[at] * chosen.shape[1] + right[at]
         rest, radius = rest[~enough], radius * 3 // 2
     return found
 

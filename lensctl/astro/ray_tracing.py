@@ -204,7 +204,7 @@ def _profile(part: sersic.Sersic) -> Brightness:
         along, across = c * x, flat_c * y
         along += s * y
         across -= flat_s * x
-        squared = np.square(along, out=along)
+        squared: Floats = np.square(along, out=along)
         squared += np.square(across, out=across)
         if part.n != 0.5:  # (r / r_half)^(1 / n), by way of logarithms
             np.maximum(squared, np.float32(1e-20), out=squared)

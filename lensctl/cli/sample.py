@@ -19,7 +19,10 @@ def sample(
     positives: Annotated[
         str | None,
         typer.Option(
-            "--positives", metavar="TABLE", help="Positives; their strata set the targets.", show_default=False
+            "--positives",
+            metavar="TABLE",
+            help="Positives; their strata set the targets. --uniform stays away from them.",
+            show_default=False,
         ),
     ] = None,
     uniform: Annotated[

@@ -144,9 +144,8 @@ class Injector:
         lensed_mag = source_mag - 2.5 * np.log10(magnification)
         arc_mag = lensed_mag - 2.5 * np.log10(target.transmission)
         if s.control == "grey":
-            known = np.isfinite(target.magnitude)
             shift = target.magnitude - target.magnitude[self._detection]
-            arc_mag = np.where(known, arc_mag[self._detection] + np.where(known, shift, 0), arc_mag)
+            arc_mag = np.where(np.isfinite(shift), arc_mag[self._detection] + shift, arc_mag)
             lensed_mag = arc_mag + 2.5 * np.log10(target.transmission)
         flux = 10 ** (0.4 * (22.5 - arc_mag))
         shape = self.shaped(geometry, source, images)

@@ -14,16 +14,18 @@ from lensctl.injection.calibration import Calibration, calibrate
 from lensctl.injection.design import read_design
 from lensctl.injection.drawing import MODELS
 from lensctl.injection.injector import NOISES, Settings
-from lensctl.injection.into_cutouts import ARCS, Injections, rows_of
+from lensctl.injection.into_cutouts import ARCS, HOST_ROW, NUMBER, Injections, rows_of
 from lensctl.injection.psf_images import read_psfs
 from lensctl.injection.stamps import read_stamps
 from lensctl.injection.variations import refuse_unknown
+from lensctl.io.clock import CLOCK
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.imaging.making import checked
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Input, chain_of, common_survey, step_input
 from lensctl.io.tables.files import read_table
+from lensctl.rules import quality
 from lensctl.rules.config import read_config
 from lensctl.rules.errors import InputError
 
@@ -37,8 +39,8 @@ LEAST_SIDE_PX = 64
 SAMPLED_HOSTS = 128
 """Hosts from which gain and shared noise are measured, the first in MD5 order: those of any order of the table."""
 
-RENDERS_PER_SECOND = 150
-"""Of one core, with reading and writing; for --dry-run."""
+TIMED_ROWS = 100
+"""First injections that --dry-run makes and throws away, to say how long all will take."""
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,15 @@ class Prepared:
         planes = ("invvar", ARCS) if "invvar" in of.planes else (ARCS,)
         return Layout(self.rows.num_rows, self.store.size, self.survey.bands, shard_rows, of.codec, planes)
 
-    @property
-    def hours(self) -> float:
-        """Of one core."""
-        return float(self.rows.num_rows / RENDERS_PER_SECOND / 3600)
+    def measured_hours(self) -> float:
+        """Of one core, by the speed of the first injections here: all but writing them."""
+        host, k = (self.rows[name].slice(0, TIMED_ROWS).to_numpy() for name in (HOST_ROW, NUMBER))
+        next(self.source.injected(self.store, host, k))  # what is made once is made now
+        begun = CLOCK.now()
+        for done in self.source.injected(self.store, host, k):
+            quality.measure(done.image[None], self.store.bands)
+            quality.fingerprints(done.image[None])
+        return float((CLOCK.now() - begun) / len(host) * self.rows.num_rows / 3600)
 
     def facts(self) -> dict[str, Any]:
         """What a receipt says of them."""

@@ -58,7 +58,7 @@ def sample(
     pool, output : path
         Table or folder of the pool, and table to write; `-` is stdin and stdout.
     positives : path, optional
-        Made by `crossmatch`; their strata set the targets of a stratified draw.
+        Made by `crossmatch`; their strata set the targets of a stratified draw. A uniform one stays away from them.
     uniform : int, optional
         Draw so many rows, each of the pool as likely, in place of a stratified draw; they get tier N0.
     where : str, optional
@@ -113,7 +113,7 @@ def sample(
             files = draws.Files(str(hard), tuple(listed(grades)), tuple(listed(candidates)), _text(manifest))
             drawn = draws.hard(ask, files, count, control=control)
         else:
-            drawn = draws.uniform(ask, int(uniform or 0), where)
+            drawn = draws.uniform(ask, int(uniform or 0), where, _text(positives))
         refuse_other_units(drawn.database, drawn.lenses)
         _show(drawn, report, strict=strict, explain=explain)
         made = {"command": "sample", "output": output, "rows": drawn.rows, **drawn.counts}

@@ -152,10 +152,12 @@ def stratified(ask: Ask, positives: str, mix: Mix) -> Draw:
     )
 
 
-def uniform(ask: Ask, count: int, where: str | None) -> Draw:
+def uniform(ask: Ask, count: int, where: str | None, positives: str | None) -> Draw:
     """Rows of the pool, each as likely; see `uniform_plan.plan_uniform`."""
-    avoided = read_avoided(None, ask.lenses)
-    of, arcsec = ask.agreed()
+    known = None if positives is None else read_positives(positives)
+    avoided = read_avoided(known, ask.lenses)
+    chain = () if known is None else chain_of(known.table, known.path)
+    of, arcsec = ask.agreed(chain)
     database, scan = ask.begin(tuple(dict.fromkeys((*uniform_plan.NEEDED, *columns_of(where or "")))))
     planned = uniform_plan.plan_uniform(
         database, scan.schema, count, seed=ask.seed, where=where, lenses=avoided.positions, exclude_arcsec=arcsec
@@ -172,6 +174,7 @@ def uniform(ask: Ask, count: int, where: str | None) -> Draw:
         {"uniform": count, "where": where},
         avoided.lenses,
         avoided.sources,
+        (chain,),
         notes=(f"{count:,} of {planned.pool_rows:,} rows: each stands for {weight:.6g}",),
     )
 

@@ -22,7 +22,7 @@ OWN = {
 
 
 def kind_of(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
-    """Which draw is asked for: a key of OWN.
+    """Which draw is asked for: a key of OWN. A uniform one may have positives, too, to stay away from.
 
     Parameters
     ----------
@@ -35,6 +35,7 @@ def kind_of(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
         Not exactly one draw, or an option of another one.
     """
     kinds = [kind for kind in OWN if _given(kind, given, defaults)]
+    kinds = [UNIFORM] if kinds == [STRATIFIED, UNIFORM] else kinds  # which then stays away from the positives
     if len(kinds) != 1:
         said = " and ".join(f"--{kind}" for kind in kinds)
         what = f"{said} exclude each other" if kinds else "nothing says which negatives to draw"

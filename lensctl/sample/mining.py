@@ -6,6 +6,7 @@ survey's split rule, by its column, by the fold of the model that scored it, and
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -148,8 +149,8 @@ def round_of(chain: Chain) -> int:
         raise InputError(
             "the scores of --hard do not say which model made them", "give a table of `lensctl score` as it is"
         )
-    before = (step.parameters.get("mined", "") for step in _ancestors(trained, chain) if step.command == "sample")
-    rounds = [int(text.split()[1]) for text in before if str(text).startswith("hard ")]
+    before = (str(step.parameters.get("mined")) for step in _ancestors(trained, chain) if step.command == "sample")
+    rounds = [int(found[1]) for text in before if (found := re.fullmatch(r"hard (\d{1,6})", text))]
     return 1 + max(rounds, default=0)
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from lensctl.frozen.proof.checks import proven
 from lensctl.injection import observables
-from lensctl.injection.preparing import Options, Prepared, prepare
+from lensctl.injection.preparing import TIMED_ROWS, Options, Prepared, prepare
 from lensctl.io import workers as processes
+from lensctl.io.clock import CLOCK
 from lensctl.io.cutouts.by_manifest import origin_of
 from lensctl.io.imaging.making import part_of
 from lensctl.io.imaging.source import Task, index_of
@@ -121,14 +122,16 @@ def measure(
         report.say(f"gain in {remark}")
     counts = {"rows": ready.rows.num_rows, "hosts": ready.hosts}
     if dry_run:
-        report.table("Work to do, on one core", ("", "count"), [*counts.items(), ("hours", round(ready.hours, 2))])
+        scorer = Scorer(loaded, device=device, threads=threads, tta=tta, embedding=embedding)
+        hours = counts["rows"] * _seconds_of_one(ready, scorer) / 3600
+        report.table("Work to do, on one core", ("", "count"), [*counts.items(), ("hours", round(hours, 2))])
         return {
             "command": "selection",
             "action": "measure",
             "output": output,
             "dry_run": True,
             **counts,
-            "hours": round(ready.hours, 3),
+            "hours": round(hours, 3),
         }
     said = {"tta": tta, "embedding": embedding, "shard_rows": shard_rows}
     inputs = (step_input("model", model, loaded.digest, loaded.chain), *ready.inputs)
@@ -203,6 +206,16 @@ def measured(ready: Prepared, layout: Layout, shards: list[int], scorer: Scorer)
     job = functools.partial(_see, dataclasses.replace(layout, planes=()), scorer.model.card.crop)
     for seen in processes.each(job, work, ready.source.processes):
         yield seen.shard, scored(seen, scorer)
+
+
+def _seconds_of_one(ready: Prepared, scorer: Scorer) -> float:
+    """Seconds that one injection takes here, by the first of them: all but writing its row."""
+    task = Task(0, ready.rows.slice(0, TIMED_ROWS))
+    job = functools.partial(_see, dataclasses.replace(ready.layout(TIMED_ROWS), planes=()), scorer.model.card.crop)
+    job(ready.source.of(Task(0, ready.rows.slice(0, 1))))  # what is made once is made now
+    begun = CLOCK.now()
+    scored(job(ready.source.of(task)), scorer)
+    return float((CLOCK.now() - begun) / task.rows.num_rows)
 
 
 def _see(layout: Layout, crop: int, work: tuple[Injections, Task]) -> Seen:

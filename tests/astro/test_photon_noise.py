@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
+from scipy.stats import theilslopes
 
 from lensctl.astro import photon_noise
 
@@ -88,6 +90,38 @@ def test_the_estimator_gives_the_known_value_on_a_real_dr6_coadd(real_data):
     found = photon_noise.sky_of(photon_noise.joined(samples))
     blank = np.median(1 / invvar[(invvar > 0) & (abs(image) * np.sqrt(np.maximum(invvar, 0)) < 3)])
     assert found.nanomaggy / blank == pytest.approx(8_400, rel=0.15)
+
+
+@pytest.mark.parametrize("radius", [0, 12, 30])
+def test_the_nearest_blank_pixels_are_as_near_as_those_of_a_tree(radius):
+    """Within a galaxy of some radius there are none; equally near ones are as good as each other."""
+    rng = np.random.default_rng(6)
+    y, x = np.mgrid[-40:41, -50:51]
+    blank = (np.hypot(y, x) > radius) & (rng.random(y.shape) < 0.7)
+    places = np.array([[40, 50], [0, 0], [80, 100], [20, 90], [41, 60]])
+    found = photon_noise._nearest(blank, places)
+    assert blank.ravel()[found].all()
+    assert all(len(set(row)) == photon_noise.NEIGHBOURS for row in found.tolist())
+    rows, columns = np.divmod(found, blank.shape[1])
+    away = np.sort(np.hypot(rows - places[:, :1], columns - places[:, 1:]), axis=1)
+    expected, _ = cKDTree(np.argwhere(blank)).query(places, photon_noise.NEIGHBOURS)
+    assert away == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("decimals", [(9, 9), (0, 9), (9, 0), (0, 0)])
+@pytest.mark.parametrize("count", [2, 3, 31, 60])
+def test_the_slope_and_its_error_are_those_of_scipy(count, decimals):
+    """With ties too, in either coordinate."""
+    x, scatter = np.random.default_rng(count).normal(size=(2, count))
+    x, y = x.round(decimals[0]), (2 * x + scatter).round(decimals[1])
+    slope, error = photon_noise.theil_sen(x, y)
+    theirs = theilslopes(y, x, alpha=0.68)
+    assert slope == pytest.approx(theirs.slope)
+    assert error == pytest.approx((theirs.high_slope - theirs.low_slope) / 2)
+
+
+def test_points_in_a_column_have_no_slope():
+    assert np.isnan(photon_noise.theil_sen(np.ones(5), np.arange(5.0))).all()
 
 
 @pytest.mark.parametrize("share", [1.0, 0.9, 0.8, 0.7])

@@ -13,8 +13,10 @@ from tests.fuzz.reader import (
     note_sizes,
     reseal,
     selection_facts,
+    suspects,
     thresholds_of,
     torch_weights,
+    uniform,
     zip_members,
 )
 
@@ -115,6 +117,8 @@ READERS = {
     "program": Reader("program.pt2", exported, ("learning/networks/exported_program.py",)),
     "manifest": Reader("rows.parquet", "gate splits,overlap,weights,pixels rows.parquet", ("gates/inputs.py",), SCORED),
     "manifest trained on": Reader("rows.parquet", "score run rows.parquet out.parquet --device cpu", (FILES,), SCORED),
+    "scores of a uniform draw": Reader("scores.parquet", uniform, ("evaluate/uniform/rows.py",), "lenses.csv"),
+    "candidates": Reader("positives.parquet", suspects, ("sample/suspects.py",), "lenses.csv grades.csv"),
     "scores": Reader("scores.parquet", "evaluate scores.parquet --against scores.parquet --rounds 100", (FILES,)),
     "metrics.json": Reader(
         "evaluation/metrics.json",

@@ -22,7 +22,10 @@ from lensctl.rules.split import SPLITS
 ARCHIVE = Path(__file__).with_name("lensctl-0.1.0.tar.xz")
 LOGIT_TOLERANCE = 1e-3  # as for golden logits: other processors round otherwise
 DECIDES = ("gate", "passed", "limit", "n")
-REPLACED = {"no object within 1 arcsec in two splits": "no two rows within 1 arcsec"}
+REPLACED = {
+    "no object within 1 arcsec in two splits": "no two rows within 1 arcsec",
+    "tier fits the label: A, B for 1, N1, N2 for 0": "tier fits the label: A, B for 1, N0, N1, N2 for 0",
+}
 """Checks that now have another name, and see more."""
 
 

@@ -12,7 +12,8 @@ from lensctl.sample import sample
     ("options", "said"),
     [
         ({}, "nothing says which negatives to draw"),
-        ({"positives": "p.parquet", "uniform": 5}, "--positives and --uniform exclude each other"),
+        ({"positives": "p.parquet", "hard": "s.parquet"}, "--positives and --hard exclude each other"),
+        ({"positives": "p.parquet", "uniform": 5, "strata": "s.csv"}, "--strata belongs to --positives"),
         ({"positives": "p.parquet", "where": "split = 'test'"}, "--where belongs to --uniform, not to --positives"),
         ({"uniform": 5, "strata": "s.csv"}, "--strata belongs to --positives, not to --uniform"),
         ({"uniform": 5, "negatives_per_positive": 5}, "--negatives-per-positive belongs to --positives"),

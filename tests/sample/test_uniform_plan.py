@@ -111,6 +111,17 @@ def test_the_table_has_tier_n0_the_weight_and_every_column_of_the_pool(here):
     assert (step.command, step.parameters["uniform"], step.parameters["where"]) == ("sample", 100, None)
 
 
+def test_it_stays_away_from_positives_where_they_are_given(here):
+    """Of their objects, which may lie apart from the lens that the catalogue names."""
+    at = {name: POOL[name].slice(0, 5) for name in ("galaxy_id", "ra", "dec")}
+    beside = {"lens_ra": at["ra"], "lens_dec": pc.add(at["dec"], 12 / 3600)}
+    write_table(pa.table({**at, **beside}), "positives.parquet")
+    made = sample("pool.parquet", "out.parquet", uniform=POOL.num_rows - 60, positives="positives.parquet")
+    assert made["near_lenses"] >= 5
+    assert not set(at["galaxy_id"].to_pylist()) & set(read_table("out.parquet")["galaxy_id"].to_pylist())
+    assert [source.role for source in chain_of(read_table("out.parquet"))[-1].inputs] == ["pool", "positives"]
+
+
 def test_a_stream_is_drawn_from_too(here, lensctl):
     write_table(POOL, "pool.arrow")
     done = lensctl("sample", "-", "piped.csv", "--uniform", 20, stdin=(here / "pool.arrow").read_bytes())

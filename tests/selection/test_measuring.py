@@ -98,3 +98,4 @@ def test_a_dry_run_makes_nothing(model, hosts, tmp_path):
     told = measure(model, hosts.table, hosts.store, tmp_path / "m", dry_run=True, **HOW)
     assert (told["rows"], told["hosts"], told["dry_run"]) == (18, 9, True)
     assert not list(tmp_path.iterdir())
+    assert 0 < told["hours"] < 0.1

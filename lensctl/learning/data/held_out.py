@@ -94,5 +94,6 @@ def refuse_known(known: Mapping[str, NDArray[np.bool_]], rows: int, where: str) 
     said = [f"{int(mask.sum()):,} {what}" for what, mask in known.items() if mask.any()]
     if said:
         raise InputError(
-            f"{where}: of {rows:,} rows {', '.join(said)}", f"{DRAW}, with --lenses CATALOG, and score that"
+            f"{where}: of {rows:,} rows {', '.join(said)}",
+            f"{DRAW}, with --positives TABLE and --lenses CATALOG, and score that",
         )
