@@ -13,7 +13,7 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Step, chain_of, common_survey, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import local_folder
-from lensctl.io.tables.files import read_table, refuse_rows, refuse_tables, write_table
+from lensctl.io.tables.files import read_table, refuse_lists, refuse_rows, refuse_tables, write_table
 from lensctl.learning.networks.checkpoint import FROZEN, ScoringModel, load_model
 from lensctl.learning.networks.scoring import Read, score_table
 from lensctl.learning.out_of_memory import enough_memory
@@ -31,6 +31,7 @@ def score(
     survey: Survey | str | None = None,
     root: str | Path | None = None,
     tta: bool = False,
+    embedding: bool = False,
     batch_size: int = 256,
     check_pixels: bool = True,
     device: str = "auto",
@@ -52,6 +53,9 @@ def score(
         Folder that `cutout_path` is relative to; default the manifest's.
     tta, batch_size, device, threads
         See `score_table`.
+    embedding : bool
+        Add a column `embedding`, what enters the last layer: a list of fixed length, of an ensemble the members' one
+        after the other.
     key : path, optional
         Public key (PEM) of the expected signer of a frozen model.
     check_pixels : bool
@@ -70,6 +74,8 @@ def score(
     """
     model, input, output = str(model), str(input), str(output)
     refuse_tables(output, overwrite=overwrite, format=format)
+    if embedding:
+        refuse_lists(output, format)
     folder = local_folder(model, "a model must be on")
     if (folder / FROZEN).exists():
         loaded = proven(folder, device=device, key=key)
@@ -96,12 +102,20 @@ def score(
     refuse_rows(table, output, format)
     with report.progress("cutouts scored", table.num_rows) as advance, enough_memory("use --device cpu"):
         scored = score_table(
-            loaded, table, read, device=device, threads=threads, batch_size=batch_size, tta=tta, advance=advance
+            loaded,
+            table,
+            read,
+            device=device,
+            threads=threads,
+            batch_size=batch_size,
+            tta=tta,
+            embedding=embedding,
+            advance=advance,
         )
     for reason, count in sorted(scored.left_out.items()):
         report.say(f"no score for {count:,} rows: {reason}")
     inputs = (step_input("model", model, loaded.digest, loaded.chain), step_input(role, input, digest, chain))
-    step = Step("score", {"tta": tta}, inputs, survey=of)
+    step = Step("score", {"tta": tta, **({"embedding": True} if embedding else {})}, inputs, survey=of)
     write_table(stamp(scored.rows, extend(step, chain, loaded.chain)), output, overwrite=overwrite, format=format)
     left_out = sum(scored.left_out.values())
     return {

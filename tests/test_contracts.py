@@ -38,7 +38,7 @@ BEFORE = {  # what an example needs that no example before it makes
 }
 ORDER = [
     "sky", "crossmatch", "pool", "sample", "cutout", "hosts", "inject", "export", "pack", "sync", "manifest", "gate",
-    "train", "score", "evaluate", "freeze", "verify", "emr", "show", "doctor",
+    "train", "score", "selection", "evaluate", "freeze", "verify", "emr", "show", "doctor",
 ]  # fmt: skip
 ADDED = {  # so that it is quick: of an option given twice the last counts
     "sky": " --galaxies 1200",
@@ -62,6 +62,7 @@ OUTPUT = {
     "evaluate": "evaluation",
     "freeze": "frozen",
     "hosts": "hosts.parquet",
+    "selection": "seen.parquet",
 }
 NO_OUTPUT = {"gate", "verify", "emr", "show", "doctor"}
 """Commands that say something on stdout, and make nothing by their example."""
@@ -177,7 +178,7 @@ def elsewhere(name: str, line: str, prefix: str) -> str:
 
 def repeated(name: str, prefix: str, option: str = "") -> str:
     """A command's example with one more option and another output."""
-    line = re.sub(r"^lensctl (emr )?\w+", rf"\g<0> {option}", example(name)) + ADDED.get(name, "")
+    line = re.sub(r"^lensctl (emr |selection )?\w+", rf"\g<0> {option}", example(name)) + ADDED.get(name, "")
     return f"{line} --overwrite" if name == "show" else elsewhere(name, line, prefix)
 
 
@@ -305,6 +306,7 @@ BAD = {
     "freeze": "lensctl freeze {bad} out --evaluation evaluation --gates gates.jsonl",
     "verify": "lensctl verify {bad}",
     "hosts": "lensctl hosts {bad} out --lenses sky/lenses.csv",
+    "selection": "lensctl selection observe {bad} positives.zarr out",
     "show": "lensctl show {bad}",
 }
 NO_INPUT = {"sky", "emr", "doctor"}

@@ -36,6 +36,7 @@ COMMANDS = {
     "freeze": "Freeze a model: weights, thresholds, evidence, provenance.",
     "verify": "Verify that a frozen model is unchanged.",
     "hosts": "Choose galaxies that could be lenses, to inject sources into.",
+    "selection": "Measure which lenses a frozen model finds, and use it.",
     "emr": "Run pool, sample or cutout on an EMR cluster.",
     "show": "Describe a file and its provenance; draw cutouts.",
     "doctor": "Check this machine: versions, GPU, AWS, services.",

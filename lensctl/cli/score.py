@@ -22,6 +22,9 @@ def score(
     tta: Annotated[
         bool, typer.Option("--tta", help="Test-time augmentation: average over 8 rotations and flips.")
     ] = False,
+    embedding: Annotated[
+        bool, typer.Option("--embedding", help="Add what enters the last layer, as a column of lists.")
+    ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Cutouts read together; does not affect the result.")] = 256,
     check_pixels: CheckPixels = True,
     device: Device = "auto",
@@ -48,6 +51,7 @@ def score(
             survey=survey,
             root=root,
             tta=tta,
+            embedding=embedding,
             batch_size=batch_size,
             check_pixels=check_pixels,
             device=device,

@@ -30,6 +30,7 @@ LINES = {
     "freeze": "run out --evaluation evaluation --gates gates.jsonl",
     "verify": "frozen",
     "hosts": "pool.parquet out.parquet --lenses lenses.csv --positives positives.parquet",
+    "selection observe": "scores.parquet s.zarr out.parquet --workers 1",
     "emr submit": "--staging s3://b/emr --region us-east-2 --subnet subnet-1 --dry-run sample s3://b/p s3://b/n",
     "emr status": "j-1 --region nowhere",
     "emr logs": "j-1 --region nowhere",
@@ -55,7 +56,8 @@ def options() -> Iterator[Any]:
     for name in COMMANDS:
         importlib.import_module(f"lensctl.cli.{name}")
     commands = dict(typer.main.get_command(app).commands)
-    commands |= {f"emr {name}": command for name, command in commands.pop("emr").commands.items()}
+    for group in ("emr", "selection"):
+        commands |= {f"{group} {name}": command for name, command in commands.pop(group).commands.items()}
     for name, command in commands.items():
         for option in command.params:
             if option.param_type_name != "option" or option.name in FREE or getattr(option, "is_flag", False):

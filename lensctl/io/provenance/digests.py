@@ -36,10 +36,17 @@ def of_table(table: pa.Table) -> str:
     digest = hashlib.sha256()
     for field in table.schema:
         if field.name not in NONDETERMINISTIC:
-            digest.update(f"{field.name}:{field.type}:{table.num_rows}\n".encode())
+            digest.update(f"{field.name}:{_kind(field.type)}:{table.num_rows}\n".encode())
             for part in _column_bytes(table[field.name]):
                 digest.update(part)
     return f"sha256:{digest.hexdigest()}"
+
+
+def _kind(kind: pa.DataType) -> str:
+    """A type's name; that of lists of fixed length without the name of their items, which Parquet changes."""
+    import pyarrow as pa
+
+    return f"list<{kind.value_type}>[{kind.list_size}]" if pa.types.is_fixed_size_list(kind) else str(kind)
 
 
 def _column_bytes(column: pa.ChunkedArray) -> Iterable[bytes | memoryview]:
@@ -60,6 +67,8 @@ def _column_bytes(column: pa.ChunkedArray) -> Iterable[bytes | memoryview]:
             offsets = np.frombuffer(chunk.buffers()[1], "<i8")[chunk.offset : chunk.offset + len(chunk) + 1]
             if len(chunk) and chunk.buffers()[2] is not None:
                 yield memoryview(chunk.buffers()[2])[int(offsets[0]) : int(offsets[-1])]
+    elif pa.types.is_fixed_size_list(kind):  # such as embeddings, too many numbers for JSON
+        yield from _column_bytes(pa.chunked_array([chunk.flatten() for chunk in column.chunks], kind.value_type))
     elif pa.types.is_nested(kind):
         import json
 

@@ -195,6 +195,13 @@ def refuse_tables(output: str, beside: str | Path | None = None, *, overwrite: b
     refuse_outputs(output, beside, overwrite)
 
 
+def refuse_lists(output: str, format: str | None = None) -> None:
+    """Raise InputError, before any work, if the format of an output holds no column of lists."""
+    kind = output_format(output, format)
+    if kind in ("csv", "fits", "vot"):
+        raise InputError(f"{output}: {kind} holds no lists, as an embedding is", "write parquet")
+
+
 def refuse_rows(table: pa.Table, output: str, format: str | None = None) -> None:
     """Raise InputError, before long work, if the format of an output does not hold the values of some rows."""
     kind = output_format(output, format)

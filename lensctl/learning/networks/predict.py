@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -95,23 +95,88 @@ def logits(
     """
     import numpy as np
 
-    found = np.empty((len(cutouts), len(networks)))
+    parts = [part for (part,) in _batches(lambda x: (_logits(networks, x, tta),), cutouts, device)]
+    return np.concatenate([np.empty((0, len(networks))), *parts])
+
+
+def logits_and_embedding(
+    networks: Sequence[nn.Module], cutouts: NDArray[np.float32], device: torch.device, *, tta: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Logits as of `logits`, and what enters the last layer of each network, one after the other.
+
+    The networks of an ensemble have no axes in common, so their embeddings are not averaged.
+
+    Returns
+    -------
+    logits : (N, K) float64
+    embedding : (N, E) float32
+        E is the sum of the widths of the K last layers; with `tta` the mean over the eight views.
+
+    Raises
+    ------
+    InputError
+        A network does not end with a linear layer.
+    """
+    import numpy as np
+
+    layers = [last_layer(network) for network in networks]
+    seen: list[list[torch.Tensor]] = [[] for _ in layers]
+
+    def run(x: torch.Tensor) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        for each in seen:
+            each.clear()
+        found = _logits(networks, x, tta)
+        views = [torch.stack(each).mean(dim=0) for each in seen]
+        return found, torch.cat(views, dim=1).to(torch.float32).cpu().numpy()
+
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, inputs, kept=kept: kept.append(inputs[0]))
+        for layer, kept in zip(layers, seen, strict=True)
+    ]
+    try:
+        parts = list(_batches(run, cutouts, device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    width = sum(layer.in_features for layer in layers)
+    return (
+        np.concatenate([np.empty((0, len(networks))), *(part[0] for part in parts)]),
+        np.concatenate([np.empty((0, width), np.float32), *(part[1] for part in parts)]),
+    )
+
+
+def last_layer(network: nn.Module) -> nn.Linear:
+    """The linear layer that gives the logit; InputError if there is none."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    if not layers or layers[-1].out_features != 1:
+        raise InputError("the network does not end with a linear layer", "score without --embedding")
+    return layers[-1]
+
+
+Run = Callable[[torch.Tensor], "tuple[NDArray[Any], ...]"]
+
+
+def _batches(run: Run, cutouts: NDArray[np.float32], device: torch.device) -> Iterator[tuple[NDArray[Any], ...]]:
+    """What a function gives for each batch of cutouts on the device, in order."""
+    import numpy as np
+
     start, batch = 0, BATCH
-    with torch.inference_mode(), exact_arithmetic():
-        while start < len(cutouts):
-            part = cutouts[start : start + batch]
-            full = np.zeros((batch, *cutouts.shape[1:]), np.float32)
-            full[: len(part)] = part
-            try:
-                found[start : start + batch] = _logits(networks, torch.from_numpy(full).to(device), tta)[: len(part)]
-                start += batch
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                if batch == 1:
-                    raise InputError("not enough device memory for a single cutout", "use --device cpu") from error
-                batch //= 2
-    return found
+    while start < len(cutouts):
+        part = cutouts[start : start + batch]
+        full = np.zeros((batch, *cutouts.shape[1:]), np.float32)
+        full[: len(part)] = part
+        try:
+            with torch.inference_mode(), exact_arithmetic():
+                found = run(torch.from_numpy(full).to(device))
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if batch == 1:
+                raise InputError("not enough device memory for a single cutout", "use --device cpu") from error
+            batch //= 2
+            continue
+        yield tuple(values[: len(part)] for values in found)
+        start += batch
 
 
 def _logits(networks: Sequence[nn.Module], x: torch.Tensor, tta: bool) -> NDArray[np.float64]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 256
 """Rows read together while the previous block is scored; more if the batch is larger."""
 
+EMBEDDING = "embedding"
+
 Read = Callable[["NDArray[np.int64]"], "NDArray[np.float32]"]
 """(n,) row numbers to (n, crop, crop, bands) float32 in nanomaggies, in the order given."""
 
@@ -45,6 +47,7 @@ def score_table(
     threads: int | None = None,
     batch_size: int = 256,
     tta: bool = False,
+    embedding: bool = False,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Scores:
     """Score the rows of a manifest or of a store's index.
@@ -58,6 +61,8 @@ def score_table(
         Reads the central `crop` pixels of the given rows.
     tta : bool
         Average each logit over the eight rotations and flips.
+    embedding : bool
+        Add a column `embedding`; see `Scorer`.
     advance : callable
         Called with the number of rows just done.
 
@@ -72,29 +77,78 @@ def score_table(
     InputError
         Missing columns, a table that already has scores, or cutouts smaller than the crop or of other bands.
     """
-    import pyarrow as pa
 
     schema.require(table, "cutout_ok", where="input")
-    added = ["logit", "p", *(f"logit_{k}" for k in range(len(model.members)))]
-    taken = [name for name in added if name in table.column_names]
-    if taken:
-        raise InputError(f"input already has a column '{taken[0]}'", "score the manifest, not its scores")
-    if ROLE in table.column_names:
-        raise InputError(f"input already has a column '{ROLE}'", "score the manifest, not its scores")
-    fold = fold_of(model.card)
-    if fold is not None and "split" in table.column_names:
-        table = refold(table, fold, SEED)
-
+    refuse_scored(table, model, embedding=embedding)
+    table = refolded(table, model)
     ok = np.asarray(table["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
     left_out = Counter({NOT_OK: int((~ok).sum())})
-    logits = np.full((table.num_rows, len(model.members)), np.nan)
-    place = predict.pick_device(device, threads)
-    networks = predict.modules(model, place)
+    scorer = Scorer(model, device=device, threads=threads, tta=tta, embedding=embedding)
     good = np.flatnonzero(ok)
+    logits = np.full((table.num_rows, len(model.members)), np.nan)
+    features = np.zeros((table.num_rows, scorer.width), np.float32) if embedding else None
     block_rows = max(BLOCK_ROWS, batch_size)
     blocks = [good[start : start + block_rows] for start in range(0, len(good), block_rows)]
     advance(table.num_rows - len(good))
     for rows, cutouts in read_ahead(read, blocks):
+        logits[rows], seen = scorer.score(cutouts)
+        if features is not None:
+            features[rows] = seen
+        left_out[NAN] += int(np.isnan(logits[rows, 0]).sum())
+        advance(len(rows))
+    for name, values in columns_of(logits, features).items():
+        table = table.append_column(name, values)
+    return Scores(with_role(table, model), +left_out)
+
+
+def refuse_scored(table: pa.Table | pa.Schema, model: ScoringModel, *, embedding: bool) -> None:
+    """Raise InputError for a table that already has a column of those that scoring adds."""
+    names = set(table.column_names if hasattr(table, "column_names") else table.names)
+    added = ["logit", "p", *(f"logit_{k}" for k in range(len(model.members))), ROLE, *([EMBEDDING] * embedding)]
+    taken = [name for name in added if name in names]
+    if taken:
+        raise InputError(f"input already has a column '{taken[0]}'", "score the manifest, not its scores")
+
+
+def refolded(table: pa.Table, model: ScoringModel) -> pa.Table:
+    """The table with the split of the model's fold, if it was trained on one."""
+    fold = fold_of(model.card)
+    return refold(table, fold, SEED) if fold is not None and "split" in table.column_names else table
+
+
+class Scorer:
+    """A model on a device, that scores blocks of cutouts.
+
+    Parameters
+    ----------
+    model, device, threads, tta
+        See `score_table`.
+    embedding : bool
+        Give what enters the last layer too: of an ensemble the members' one after the other, because they have no axes
+        in common.
+    """
+
+    def __init__(
+        self,
+        model: ScoringModel,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        tta: bool = False,
+        embedding: bool = False,
+    ) -> None:
+        self.model, self.tta = model, tta
+        self.place = predict.pick_device(device, threads)
+        self.networks = predict.modules(model, self.place)
+        self.width = sum(predict.last_layer(network).in_features for network in self.networks) if embedding else 0
+        """Length of an embedding; 0 if none is wanted."""
+
+    def score(self, cutouts: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+        """Logits (N, K) of (N, M, M, bands) nanomaggies, and embeddings (N, width) or None; NaN for cutouts with NaN.
+
+        Raises InputError for cutouts smaller than the crop or of other bands, and for a model that returns NaN.
+        """
+        model = self.model
         if cutouts.shape[1] < model.card.crop:
             raise InputError(
                 f"cutouts of {cutouts.shape[1]} px are smaller than the model's crop of {model.card.crop} px",
@@ -108,31 +162,47 @@ def score_table(
         pixels = cutouts.reshape(len(cutouts), -1)
         finite = np.isfinite(pixels.min(axis=1)) & np.isfinite(pixels.max(axis=1))  # both propagate NaN
         scorable = cutouts if finite.all() else cutouts[finite]
-        block_logits = predict.logits(networks, scorable, place, tta=tta)
-        if not np.isfinite(block_logits).all():
+        logits = np.full((len(cutouts), len(model.members)), np.nan)
+        features = np.full((len(cutouts), self.width), np.nan, np.float32) if self.width else None
+        if features is None:
+            logits[finite] = predict.logits(self.networks, scorable, self.place, tta=self.tta)
+        else:
+            logits[finite], features[finite] = predict.logits_and_embedding(
+                self.networks, scorable, self.place, tta=self.tta
+            )
+        if not np.isfinite(logits[finite]).all():
             raise InputError(
                 f"{model.where}: the model returns NaN for good cutouts", "its weights are bad; train again"
             )
-        logits[rows[finite]] = block_logits
-        left_out[NAN] += int((~finite).sum())
-        advance(len(rows))
+        return logits, features
+
+
+def columns_of(logits: NDArray[np.float64], embedding: NDArray[np.float32] | None = None) -> dict[str, pa.Array]:
+    """`logit`, `p`, `logit_0`, ... and `embedding`, a list of fixed length, of (N, K) logits; null where these are NaN.
+
+    `embedding` is (N, E) float32.
+    """
+    import pyarrow as pa
 
     mean = logits.mean(axis=1)
-    columns = dict(zip(added, (mean, 1.0 / (1.0 + np.exp(-mean)), *logits.T), strict=True))
     unscored = np.isnan(mean)
-    for name, values in columns.items():
-        table = table.append_column(name, pa.array(values, pa.float64(), mask=unscored))
-    return Scores(_with_role(table, model.card.calibrate_share), +left_out)
+    values = {"logit": mean, "p": 1.0 / (1.0 + np.exp(-mean))}
+    values |= {f"logit_{k}": each for k, each in enumerate(logits.T)}
+    columns = {name: pa.array(each, pa.float64(), mask=unscored) for name, each in values.items()}
+    if embedding is not None:
+        flat = pa.array(embedding.reshape(-1))
+        columns[EMBEDDING] = pa.FixedSizeListArray.from_arrays(flat, embedding.shape[1], mask=pa.array(unscored))
+    return columns
 
 
-def _with_role(table: pa.Table, calibrate_share: float) -> pa.Table:
+def with_role(table: pa.Table, model: ScoringModel) -> pa.Table:
     """The table with what the model took each row for: its split, but `calibrate` for val that stopped nothing."""
     import pyarrow as pa
 
     if not {"split", "healpix_128"} <= set(table.column_names):
         return table
     role = np.array(table["split"].to_pylist(), dtype=object)
-    if calibrate_share:
+    if model.card.calibrate_share:
         pixel = table["healpix_128"].to_numpy()
-        role[(role == "val") & calibrates(pixel, calibrate_share)] = CALIBRATE
+        role[(role == "val") & calibrates(pixel, model.card.calibrate_share)] = CALIBRATE
     return table.append_column(ROLE, pa.array(role.tolist(), pa.string()))

@@ -10,7 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step
+from lensctl.io.tables.files import read_table, write_table
+from lensctl.io.tables.sql import query
 from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.data.row_selection import NAN, NOT_OK, Fold, refold
 from lensctl.learning.networks import architectures, predict
@@ -249,3 +252,55 @@ def test_scores_say_what_the_model_took_a_row_for():
     ]
     assert halved["role"].to_pylist() == wanted
     assert {"val", "calibrate"} <= set(wanted)
+
+
+@pytest.mark.parametrize("arch", ["shielded", "resnet18"])
+@pytest.mark.parametrize("tta", [False, True])
+def test_the_embedding_is_what_enters_the_last_layer_of_each_member(arch, tta):
+    """The last layer's own weights give each logit back; logits are those without it, to the bit."""
+    table, pixels = rings.manifest(70)
+    pixels.images[3] = np.nan
+    made = model(2, arch=arch)
+    plain = scored(made, table, pixels, tta=tta).rows
+    rows = scored(made, table, pixels, tta=tta, embedding=True).rows
+    assert rows.drop_columns(["embedding"]).equals(plain)
+    kind = rows["embedding"].type
+    heads = [predict.last_layer(member) for member in made.members]
+    assert kind.list_size == sum(head.in_features for head in heads)
+    assert rows["embedding"].null_count == 1
+    assert rows["embedding"][3].as_py() is None
+    known = rows.filter(rows["embedding"].is_valid())
+    seen = np.stack(known["embedding"].to_numpy())
+    assert seen.dtype == np.float32
+    start = 0
+    for k, head in enumerate(heads):
+        part = seen[:, start : start + head.in_features]
+        start += head.in_features
+        logit = part @ head.weight.detach().numpy()[0] + float(head.bias.detach())
+        np.testing.assert_allclose(logit, known[f"logit_{k}"], atol=2e-4)
+
+
+def test_a_table_with_an_embedding_is_not_given_another():
+    table, pixels = rings.manifest(4)
+    once = scored(model(), table, pixels, embedding=True).rows.select([*table.column_names, "embedding"])
+    with pytest.raises(InputError, match="already has a column 'embedding'"):
+        scored(model(), once, pixels, embedding=True)
+
+
+def test_a_network_that_ends_otherwise_has_no_embedding():
+    with pytest.raises(InputError, match="does not end with a linear layer"):
+        predict.last_layer(torch.nn.Sequential(torch.nn.Linear(3, 2)))
+
+
+def test_an_embedding_survives_parquet_and_duckdb_and_its_digest_tells_it_from_another(tmp_path):
+    table, pixels = rings.manifest(9)
+    pixels.images[3] = np.nan
+    rows = scored(model(), table, pixels, embedding=True).rows
+    write_table(rows, str(tmp_path / "s.parquet"))
+    again = read_table(str(tmp_path / "s.parquet"))
+    assert again["embedding"].type == rows["embedding"].type
+    assert again["embedding"].to_pylist() == rows["embedding"].to_pylist()
+    assert digests.of_table(again) == digests.of_table(rows)
+    assert digests.of_table(again.slice(1).select(["embedding"])) != digests.of_table(rows.select(["embedding"]))
+    found = query("SELECT count(embedding) AS n, max(len(embedding)) AS width FROM t", t=again)
+    assert found.to_pylist() == [{"n": 8, "width": rows["embedding"].type.list_size}]
