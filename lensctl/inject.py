@@ -3,42 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from lensctl.astro import moffat, photon_noise
-from lensctl.injection import calibration, targets
-from lensctl.injection.calibration import Calibration, calibrate
-from lensctl.injection.design import read_design
-from lensctl.injection.drawing import MODELS
-from lensctl.injection.injector import NOISES, Settings
-from lensctl.injection.into_cutouts import ARCS, Injections, rows_of
-from lensctl.injection.psf_images import read_psfs
-from lensctl.injection.stamps import read_stamps
-from lensctl.injection.variations import refuse_unknown
-from lensctl.io.cutouts.layout import Layout
-from lensctl.io.cutouts.store import Store, open_store
-from lensctl.io.imaging.making import checked, make, part_of
-from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, step_input
+from lensctl.injection.preparing import Options, prepare
+from lensctl.io.imaging.making import make, part_of
+from lensctl.io.provenance.steps import Step, extend
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.tables.files import read_table
-from lensctl.rules.config import read_config
-from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from numpy.typing import NDArray
-
     from lensctl.rules.survey import Survey
-
-LEAST_SIDE_PX = 64
-SAMPLED_HOSTS = 128
-"""Hosts from which gain and shared noise are measured, spread evenly over the table."""
-
-RENDERS_PER_SECOND = 150
-"""Of one core, with reading and writing; for --dry-run."""
 
 
 def inject(
@@ -107,56 +80,26 @@ def inject(
     """
     hosts, store, output = str(hosts), str(store), str(output)
     of_part = None if part is None else part_of(part)
-    settings = _settings(per_host, seed, psf_beta, noise, source_model, stamps, control, vary, design)
-    table = read_table(hosts, format=format)
-    opened = open_store(store)
-    of = common_survey(survey, chain_of(table, hosts), opened.chain)
-    where = "stdin" if hosts == "-" else hosts
-    table = checked(table, where, of)
-    _refuse_unfit(opened, of)
-    places = _places(table, opened, where)
-    table = targets.checked(_with_psfsize(table, opened, places, of) if psf == "planes" else table, where, of)
-    found, variance = _noise_of(table, opened, places, of, gain)
-    for remark in found.remarks:
-        report.say(f"gain in {remark}")
-    offsets = opened.columns("offset_x_px", "offset_y_px").take(places)
-    centre = np.stack([np.asarray(offsets[name].to_numpy(), np.float64) for name in offsets.column_names], axis=1)
-    kernels = read_psfs(psf, len(of.bands)) if psf not in ("moffat", "planes") else None
-    aims = targets.targets_of(table, centre, of, kernels)
-    images = read_stamps(stamps) if stamps is not None else None
-    source = Injections(store, places, aims, variance, table, settings, of, found, images, workers)
-    rows = rows_of(table, per_host)
-    planes = ("invvar", ARCS) if "invvar" in opened.layout.planes else (ARCS,)
-    layout = Layout(rows.num_rows, opened.size, of.bands, shard_rows, opened.layout.codec, planes)
-    counts = {"rows": rows.num_rows, "hosts": table.num_rows}
-    if dry_run:
-        counts["bytes"] = rows.num_rows * opened.size**2 * len(of.bands) * 4 * (2 if "invvar" in planes else 1)
-        hours = rows.num_rows / RENDERS_PER_SECOND / 3600
-        report.table("Work to do, on one core", ("", "count"), [*counts.items(), ("hours", round(hours, 2))])
-        return {"command": "inject", "output": output, "dry_run": True, **counts, "hours": round(hours, 3)}
-    parameters: dict[str, Any] = {
-        "per_host": per_host,
-        "seed": seed,
-        "psf": psf,
-        "psf_beta": psf_beta,
-        "noise": noise,
-        "gain": gain,
-        "source_model": source_model,
-        "control": control,
-        "vary": vary,
-        "design": settings.design.as_dict(),
-        "shard_rows": shard_rows,
-    }
-    inputs = (
-        step_input("hosts", hosts, digests.of_table(table), chain_of(table, hosts)),
-        step_input("cutouts", store, opened.digest, opened.chain),
+    options = Options(
+        per_host, control, vary, seed, psf, psf_beta, noise, gain, source_model, stamps=stamps, design=design
     )
-    chain = extend(Step("inject", parameters, inputs, survey=of), chain_of(table, hosts), opened.chain)
-    with report.progress("injections", rows.num_rows) as advance:
+    ready = prepare(hosts, store, options, survey=survey, workers=workers, format=format)
+    for remark in ready.source.calibration.remarks:
+        report.say(f"gain in {remark}")
+    layout = ready.layout(shard_rows)
+    counts = {"rows": ready.rows.num_rows, "hosts": ready.hosts}
+    if dry_run:
+        pixels = 2 if "invvar" in layout.planes else 1
+        counts["bytes"] = layout.rows * layout.size**2 * len(layout.bands) * 4 * pixels
+        report.table("Work to do, on one core", ("", "count"), [*counts.items(), ("hours", round(ready.hours, 2))])
+        return {"command": "inject", "output": output, "dry_run": True, **counts, "hours": round(ready.hours, 3)}
+    parameters = {**ready.parameters, "shard_rows": shard_rows}
+    chain = extend(Step("inject", parameters, ready.inputs, survey=ready.survey), *ready.chains)
+    with report.progress("injections", ready.rows.num_rows) as advance:
         made = make(
-            rows,
+            ready.rows,
             output,
-            source,
+            ready.source,
             layout,
             chain,
             overwrite=overwrite,
@@ -174,136 +117,6 @@ def inject(
         **counts,
         "cut": made.cut,
         "status": dict(sorted(made.statuses.items())),
-        "sky_nanomaggy": {band: round(float(s), 4) for band, s in zip(of.bands, found.sky, strict=True)},
-        "gain_source": dict(zip(of.bands, found.source, strict=True)),
-        "design": settings.design.digest(),
+        **ready.facts(),
         **({"part": part} if part else {}),
     }
-
-
-def _settings(
-    per_host: int,
-    seed: int,
-    psf_beta: float,
-    noise: str,
-    model: str,
-    stamps: str | Path | None,
-    control: str | None,
-    vary: str | None,
-    design: str | Path | None,
-) -> Settings:
-    """The settings, checked before anything is read."""
-    refuse_unknown(control, vary)
-    for value, known, option in ((noise, NOISES, "--noise"), (model, MODELS, "--source-model")):
-        if value not in known:
-            raise InputError(f"{option} '{value}' does not exist", f"use {', '.join(known)}")
-    if (model == "stamps") != (stamps is not None):
-        raise InputError("--source-model stamps and --stamps FILE belong together", "give both or neither")
-    if per_host < 1:
-        raise InputError(f"{per_host} injections a host are none", "give --per-host 1 or more")
-    if not 1.5 <= psf_beta <= 10:
-        raise InputError(f"a Moffat of beta {psf_beta:g} is no PSF", "give --psf-beta between 1.5 and 10")
-    return Settings(seed, read_design(design), model, psf_beta, noise, control, vary)
-
-
-def _refuse_unfit(store: Store, survey: Survey) -> None:
-    """Raise InputError for cutouts of another survey's bands, of several sources, or too small to hold arcs."""
-    store.refuse_other_survey()
-    if store.bands != survey.bands:
-        raise InputError(f"{store.path}: bands are {', '.join(store.bands)}", f"make it of {', '.join(survey.bands)}")
-    if store.size < LEAST_SIDE_PX:
-        raise InputError(
-            f"{store.path}: cutouts of {store.size} px are too small for injection",
-            f"make them of at least {LEAST_SIDE_PX} px",
-        )
-    known = store.columns("source", "layer", "pixel_scale_arcsec")
-    for name in known.column_names:
-        values = sorted({str(v) for v in known[name].to_pylist() if v is not None})
-        if len(values) > 1:
-            raise InputError(
-                f"{store.path}: cutouts of several {name}s ({', '.join(values[:3])}): their noise differs",
-                "make a store of each",
-            )
-
-
-def _places(hosts: pa.Table, store: Store, where: str) -> NDArray[np.int64]:
-    """Row of each host in the store; InputError if one is missing."""
-    at = {id: row for row, id in enumerate(store.columns("galaxy_id")["galaxy_id"].to_pylist())}
-    ids = hosts["galaxy_id"].to_pylist()
-    missing = [id for id in ids if id not in at]
-    if missing:
-        raise InputError(
-            f"{store.path}: {len(missing)} of {len(ids)} hosts of {where} have no cutout, such as {missing[0]}",
-            "make the store of this table",
-        )
-    return np.array([at[id] for id in ids], np.int64)
-
-
-def _with_psfsize(hosts: pa.Table, store: Store, places: NDArray[np.int64], survey: Survey) -> pa.Table:
-    """The hosts with psfsize as the planes of their cutouts have it in the middle."""
-    import pyarrow as pa
-
-    if "psfsize" not in store.layout.planes:
-        raise InputError(f"{store.path} has no psfsize planes", "make it with --planes invvar,psfsize")
-    middle = store.size // 2
-    sizes = np.concatenate(
-        [
-            store.read_plane_rows("psfsize", places[start : start + SAMPLED_HOSTS])[:, middle, middle]
-            for start in range(0, len(places), SAMPLED_HOSTS)
-        ]
-    )
-    for b, band in enumerate(survey.bands):
-        name = f"psfsize_{band}"
-        column = pa.array(sizes[:, b], pa.float32())
-        at = hosts.schema.get_field_index(name)
-        hosts = hosts.set_column(at, name, column) if at >= 0 else hosts.append_column(name, column)
-    return hosts
-
-
-def _noise_of(
-    hosts: pa.Table, store: Store, places: NDArray[np.int64], survey: Survey, gain: str
-) -> tuple[Calibration, NDArray[np.float64]]:
-    """Noise of the store; and (N, B) the variance of blank sky of each host, where its own cutout does not tell."""
-    has = "invvar" in store.layout.planes
-    some = np.unique(places[np.linspace(0, len(places) - 1, min(SAMPLED_HOSTS, len(places))).astype(int)])
-    images = store.read(some)
-    invvar = store.read_plane_rows("invvar", some) if has else None
-    masks = store.read_plane_rows("maskbits", some) if "maskbits" in store.layout.planes else None
-    if invvar is not None and not (np.nan_to_num(invvar) > 0).any():
-        raise InputError(f"{store.path}: invvar is nowhere above 0", "make the store again, from coadds with invvar")
-    given = _gains_of_file(gain, survey) if gain not in (calibration.MEASURED, calibration.NOMINAL) else None
-    found = calibrate(survey, images, invvar, masks, nominal=gain == calibration.NOMINAL, given=given)
-    variance = np.stack([_of_catalogue(hosts, band, survey) for band in survey.bands], axis=1)
-    if invvar is not None:
-        usual = np.nanmedian(photon_noise.blank_variance(images, invvar), axis=0)
-        variance = np.where(np.isfinite(variance), variance, usual)
-    unknown = ~(variance > 0).all(axis=0)
-    if unknown.any():
-        band = survey.bands[int(np.argmax(unknown))]
-        raise InputError(
-            f"{store.path} has no invvar in {band}, and not all hosts a psfdepth_{band}: the noise is unknown",
-            "make the store with --planes invvar",
-        )
-    return found, variance
-
-
-def _of_catalogue(hosts: pa.Table, band: str, survey: Survey) -> NDArray[np.float64]:
-    """Variance of blank sky by the catalogue: 1 / (psfdepth x noise-equivalent area); NaN where it says nothing."""
-    if f"psfdepth_{band}" not in hosts.column_names:
-        return np.full(hosts.num_rows, np.nan)
-    depth = np.asarray(hosts[f"psfdepth_{band}"].to_numpy(), np.float64)
-    area = [
-        moffat.nea_of_psfsize_px(float(size), survey.pixel_scale_arcsec) for size in hosts[f"psfsize_{band}"].to_numpy()
-    ]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(depth > 0, 1 / (depth * np.array(area)), np.nan)
-
-
-def _gains_of_file(path: str, survey: Survey) -> dict[str, float]:
-    values = read_config(Path(path), survey.bands)
-    wrong = [band for band in survey.bands if not isinstance(values.get(band), int | float) or not values[band] > 0]
-    if wrong:
-        raise InputError(
-            f"{path}: no gain above 0 for {', '.join(wrong)}", "write BAND: electrons per nanomaggy, a line a band"
-        )
-    return {band: float(values[band]) for band in survey.bands}

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from pathlib import Path
 
 from lensctl.frozen.proof.checks import proven
-from lensctl.io.cutouts.by_manifest import Cutouts, Origin, origin_of, root_of
+from lensctl.io.cutouts.by_manifest import Cutouts, origin_of, root_of
 from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import Chain, Step, chain_of, common_survey, extend, stamp, step_input
+from lensctl.io.provenance.steps import Step, chain_of, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import local_folder
 from lensctl.io.tables.files import read_table, refuse_lists, refuse_rows, refuse_tables, write_table
-from lensctl.learning.networks.checkpoint import FROZEN, ScoringModel, load_model
-from lensctl.learning.networks.scoring import Read, score_table
+from lensctl.learning.networks.checkpoint import FROZEN, load_model
+from lensctl.learning.networks.scoring import Read, refuse_other_cutouts, score_table
 from lensctl.learning.out_of_memory import enough_memory
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import Survey
-
-SCALE_TOLERANCE = 0.01
 
 
 def score(
@@ -127,35 +124,3 @@ def score(
         "members": len(loaded.members),
         "model_digest": loaded.digest,
     }
-
-
-def refuse_other_cutouts(
-    model: ScoringModel, chains: Sequence[Chain], origin: Origin, survey: Survey | str | None
-) -> Survey:
-    """The survey of cutouts to be scored; InputError if the model was trained on another, on other layers or pixels.
-
-    Parameters
-    ----------
-    chains : sequence of Chain
-        Provenance of the table and of the cutouts.
-    origin : Origin
-        Layers and pixel scales of the cutouts.
-    survey : Survey or str, optional
-        Of cutouts whose provenance names none; default ls-dr10.
-    """
-    found, own = common_survey(survey, *chains), model.card
-    fix = "score cutouts like those it was trained on, or train on these"
-    if found != own.survey:
-        raise InputError(f"the cutouts are of survey {found.name}, {model.where} was trained on {own.survey.name}", fix)
-    others = sorted(set(origin.layers) - set(own.layers))
-    if own.layers and others:
-        raise InputError(
-            f"cutouts of layer {', '.join(others)}, {model.where} was trained on {', '.join(own.layers)}", fix
-        )
-    for scale in origin.pixel_scales_arcsec:
-        if not abs(scale / own.pixel_scale_arcsec - 1) <= SCALE_TOLERANCE:
-            raise InputError(
-                f"cutouts of {scale:.4g} arcsec per pixel, {model.where} was trained on {own.pixel_scale_arcsec:.4g}",
-                fix,
-            )
-    return found

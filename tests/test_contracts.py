@@ -30,6 +30,7 @@ BEFORE = {  # what an example needs that no example before it makes
     "inject": [
         "lensctl cutout hosts.parquet hosts.zarr --source coadd --root sky --planes invvar",
     ],
+    "selection": ["lensctl score run injected.zarr injected.scores.parquet"],
     "freeze": [
         "lensctl gate pool pool.parquet --set pool.min_rows=10 > gates.jsonl || true",
         "lensctl gate splits,overlap,pixels,homogeneity,weights,shortcut manifest.parquet >> gates.jsonl || true",
@@ -62,7 +63,7 @@ OUTPUT = {
     "evaluate": "evaluation",
     "freeze": "frozen",
     "hosts": "hosts.parquet",
-    "selection": "seen.parquet",
+    "selection": "injections.parquet",
 }
 NO_OUTPUT = {"gate", "verify", "emr", "show", "doctor"}
 """Commands that say something on stdout, and make nothing by their example."""
@@ -306,7 +307,7 @@ BAD = {
     "freeze": "lensctl freeze {bad} out --evaluation evaluation --gates gates.jsonl",
     "verify": "lensctl verify {bad}",
     "hosts": "lensctl hosts {bad} out --lenses sky/lenses.csv",
-    "selection": "lensctl selection observe {bad} positives.zarr out",
+    "selection": "lensctl selection observe {bad} injected.zarr out",
     "show": "lensctl show {bad}",
 }
 NO_INPUT = {"sky", "emr", "doctor"}

@@ -10,9 +10,11 @@ import pyarrow as pa
 import pytest
 import yaml
 
+import lensctl.inject
 from lensctl.inject import inject
 from lensctl.injection.drawing import Host
 from lensctl.injection.injector import Injector, Settings, Target
+from lensctl.injection.targets import order_of
 from lensctl.injection.variations import CONTROLS, VARIATIONS
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.tables.files import write_table
@@ -103,17 +105,29 @@ def test_rows_of_more_injections_a_host_contain_those_of_fewer(hosts, made, tmp_
     assert few.index["galaxy_id"].to_pylist() == made.index["galaxy_id"].take(kept).to_pylist()
 
 
-def test_the_same_bytes_from_any_number_of_workers_and_any_order_of_hosts(hosts, tmp_path):
-    rows = hosts.rows.take(np.arange(hosts.rows.num_rows)[::-1])
-    write_table(rows, str(tmp_path / "reversed.parquet"))
-    inject(hosts.table, hosts.store, tmp_path / "one.zarr", per_host=3, workers=1, shard_rows=8)
-    inject(hosts.table, hosts.store, tmp_path / "two.zarr", per_host=3, workers=2, shard_rows=8)
+@pytest.mark.parametrize("control", [None, "swapped", "null"])
+def test_the_same_bytes_from_any_number_of_workers_and_any_order_of_hosts(hosts, tmp_path, monkeypatch, control):
+    monkeypatch.setattr(lensctl.inject, "SAMPLED_HOSTS", 5)  # so that not all hosts tell of the noise
+    count = hosts.rows.num_rows
+    shuffled = np.random.default_rng(3).permutation(count)
+    write_table(hosts.rows.take(shuffled), str(tmp_path / "shuffled.parquet"))
+    options = {"per_host": 3, "shard_rows": 8, "control": control}
+    inject(hosts.table, hosts.store, tmp_path / "one.zarr", workers=1, **options)
+    inject(hosts.table, hosts.store, tmp_path / "two.zarr", workers=2, **options)
     assert not _differing(tmp_path / "one.zarr", tmp_path / "two.zarr")
-    inject(tmp_path / "reversed.parquet", hosts.store, tmp_path / "r.zarr", per_host=3, workers=1, shard_rows=8)
-    one, other = open_store(tmp_path / "one.zarr"), open_store(tmp_path / "r.zarr")
+    inject(tmp_path / "shuffled.parquet", hosts.store, tmp_path / "s.zarr", workers=2, **options)
+    one, other = open_store(tmp_path / "one.zarr"), open_store(tmp_path / "s.zarr")
     ids = other.index["galaxy_id"].to_pylist()
     order = [ids.index(id) for id in one.index["galaxy_id"].to_pylist()]
-    assert one.read(np.arange(one.n)).tobytes() == other.read(np.array(order)).tobytes()
+    assert order != sorted(order)
+    for name in ("images", "invvar", "arcs"):
+        ours, theirs = (_array(store, name) for store in (one, other))
+        assert ours.tobytes() == theirs[order].tobytes(), name
+    assert one.index.to_pandas().equals(other.index.take(order).to_pandas())
+
+
+def _array(store: Store, name: str) -> np.ndarray:
+    return store.read(np.arange(store.n)) if name == "images" else store.read_plane(name, 0, store.n)
 
 
 def _differing(one, other) -> list[str]:
@@ -147,8 +161,12 @@ def test_controls_add_other_pixels_of_a_known_flux(hosts, tmp_path, control):
         assert of_r[0] == pytest.approx(of_r[1], abs=1e-9)
         assert np.abs(other.index["delta_g_minus_r"].to_numpy()).max() < 1e-6
     elif control == "swapped":
-        ahead = np.roll(plain.index["theta_e"].to_numpy().reshape(-1, 2), -1, axis=0).ravel()
-        assert other.index["theta_e"].to_numpy() == pytest.approx(ahead)
+        ids = hosts.rows["galaxy_id"].to_pylist()
+        order = order_of(ids, 42)
+        mine, next_ = np.array(order), np.roll(order, -1)
+        theta_e, radius = (plain.index[name].to_numpy().reshape(-1, 2) for name in ("theta_e", "source_r_half"))
+        assert other.index["theta_e"].to_numpy().reshape(-1, 2)[mine] == pytest.approx(theta_e[next_])
+        assert other.index["source_r_half"].to_numpy().reshape(-1, 2)[mine] == pytest.approx(radius[next_])
     else:
         assert of_r[0] == pytest.approx(of_r[1], abs=1e-9)
 

@@ -83,7 +83,7 @@ class Psf:
     @classmethod
     def near_psfsize(cls, psfsize: float, beta: float, pixel_scale: float) -> Psf:
         """A round `of_psfsize` by interpolation, for many: psfsize holds within 1e-4."""
-        sizes, widths = _widths(beta, pixel_scale)
+        sizes, widths = _sizes(beta, pixel_scale)
         if not sizes[0] <= psfsize <= sizes[-1]:
             return cls.of_psfsize(psfsize, beta, pixel_scale)
         return cls(float(np.exp(np.interp(np.log(psfsize), np.log(sizes), np.log(widths)))), beta, 0, 0, pixel_scale)
@@ -134,7 +134,7 @@ class Psf:
 
 
 @functools.lru_cache(maxsize=16)
-def _widths(beta: float, pixel_scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """psfsize and FWHM of round Moffats, arcsec, from 1.2 to 12 pixels."""
-    sizes = np.geomspace(1.2, 12, 160) * pixel_scale
-    return sizes, np.array([Psf.of_psfsize(size, beta, pixel_scale).fwhm for size in sizes])
+def _sizes(beta: float, pixel_scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """psfsize and FWHM of round Moffats, arcsec: of widths from 0.8 to 12 pixels."""
+    widths = np.geomspace(0.8, 12, 200) * pixel_scale
+    return np.array([Psf(width, beta, 0, 0, pixel_scale).psfsize for width in widths]), widths

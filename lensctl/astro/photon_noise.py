@@ -7,6 +7,7 @@ same counts as its pixels, so that this holds pixel by pixel, noise included.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ MOST_SPREAD = 0.06
 """Largest spread (10th to 90th percentile over the median) of v0 among the blank pixels nearest to a bright one."""
 
 _ROUNDS, _MOST_PIXELS, _LEAST_PIXELS = 4, 3000, 30
+_FIRST_RADIUS_PX = 16
+_INTERVAL = 0.68
 _MAD = 1.4826
 
 
@@ -68,22 +71,52 @@ def sample_of(
     -----
     Bright: above 10 sigma and below 10 nanomaggies, where nothing saturates. Blank: within 3 sigma of zero.
     """
-    from scipy.spatial import cKDTree
-
     good = np.isfinite(image) & np.isfinite(invvar) & (invvar > 0)
     if maskbits is not None:
         good &= maskbits == 0
     signal = np.zeros(image.shape)
     signal[good] = image[good] * np.sqrt(invvar[good])
-    blank = np.argwhere(good & (abs(signal) < BLANK_SIGMA))
+    blank = good & (abs(signal) < BLANK_SIGMA)
     bright = np.argwhere(good & (signal > BRIGHT_SIGMA) & (image < BRIGHTEST_NANOMAGGY))
-    if len(blank) < NEIGHBOURS or not len(bright):
+    if np.count_nonzero(blank) < NEIGHBOURS or not len(bright):
         return Sample(*(np.empty(shape) for shape in ((0,), (0,), (0, NEIGHBOURS), (0, NEIGHBOURS))))
     bright = bright[np.linspace(0, len(bright) - 1, min(most, len(bright))).astype(int)]
-    near = blank[cKDTree(blank).query(bright, NEIGHBOURS)[1]]
     flux, variance = image.astype(np.float64), 1 / np.where(good, invvar, 1).astype(np.float64)
-    at, around = tuple(bright.T), (near[..., 0], near[..., 1])
-    return Sample(flux[at], variance[at], flux[around], variance[around])
+    at, around = tuple(bright.T), _nearest(blank, bright)
+    return Sample(flux[at], variance[at], flux.ravel()[around], variance.ravel()[around])
+
+
+def _nearest(chosen: NDArray[np.bool_], places: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The NEIGHBOURS chosen pixels nearest to each place (row, column): (N, NEIGHBOURS) numbers of pixels.
+
+    The pixels of a disc are asked in the order of their distance, and those of a larger one where they are too few: on
+    a grid a tenth of the time of a tree. There must be as many.
+    """
+    found = np.empty((len(places), NEIGHBOURS), np.intp)
+    rest, radius = np.arange(len(places)), _FIRST_RADIUS_PX
+    while len(rest):
+        padded = np.pad(chosen, radius)
+        down, right = _disc(radius)
+        first = (places[rest] + radius) @ (padded.shape[1], 1)
+        near = padded.ravel()[first[:, None] + (down * padded.shape[1] + right)]
+        count = np.cumsum(near, axis=1, dtype=np.int32)
+        enough = count[:, -1] >= NEIGHBOURS
+        _, at = np.nonzero(near[enough] & (count[enough] <= NEIGHBOURS))
+        nth = at.reshape(-1, NEIGHBOURS)
+        middle = places[rest[enough]] @ (chosen.shape[1], 1)
+        found[rest[enough]] = middle[:, None] + down[nth] * chosen.shape[1] + right[nth]
+        rest, radius = rest[~enough], radius * 3 // 2
+    return found
+
+
+@functools.lru_cache(maxsize=16)
+def _disc(radius: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Offsets (rows, columns) of the pixels within a radius, nearest first."""
+    axis = np.arange(-radius, radius + 1)
+    down, right = (each.ravel() for each in np.meshgrid(axis, axis, indexing="ij"))
+    away = down * down + right * right
+    order = np.argsort(away, kind="stable")[: np.count_nonzero(away <= radius**2)]
+    return down[order], right[order]
 
 
 def joined(samples: list[Sample]) -> Sample:
@@ -97,46 +130,79 @@ def sky_of(sample: Sample) -> Sky | None:
     Notes
     -----
     v0 of a bright pixel is the median of v/(1 + I/S) of the blank ones around it; the pixel is left out where these
-    spread by more than MOST_SPREAD, as v0 steps from exposure to exposure. 1/S is the Theil-Sen slope (with an
-    intercept, 68 % interval) of v/v0 on I. S and v0 are found in turn, beginning without the correction of the blanks.
+    spread by more than MOST_SPREAD, as v0 steps from exposure to exposure. 1/S is the Theil-Sen slope of v/v0 on I.
+    S and v0 are found in turn, beginning without the correction of the blanks.
     """
-    from scipy.stats import theilslopes
-
     found: Sky | None = None
     some = np.linspace(0, len(sample.flux) - 1, min(_MOST_PIXELS, len(sample.flux))).astype(int)
     sample = Sample(*(getattr(sample, name)[some] for name in Sample.__dataclass_fields__))
     for _ in range(_ROUNDS):
         tilt = 0.0 if found is None else 1 / found.nanomaggy
-        blank = sample.blank_variance / (1 + tilt * sample.blank_flux)
-        low, v0, high = np.percentile(blank, (10, 50, 90), axis=1) if len(blank) else (np.empty(0),) * 3
+        blank = np.sort(sample.blank_variance / (1 + tilt * sample.blank_flux), axis=1)
+        low, v0, high = (_at_share(blank, share) for share in (0.1, 0.5, 0.9))
         use = v0 > 0
         if found is not None:
             use &= high - low <= MOST_SPREAD * v0
         rows = np.flatnonzero(use)
         if len(rows) < _LEAST_PIXELS:
             return None
-        slope, _, least, most = theilslopes(sample.variance[rows] / v0[rows], sample.flux[rows], alpha=0.68)
+        slope, error = theil_sen(sample.flux[rows], sample.variance[rows] / v0[rows])
         if not slope > 0:
             return None
-        found = Sky(float(1 / slope), float((most - least) / 2 / slope**2), len(rows))
+        found = Sky(1 / slope, error / slope**2, len(rows))
     return found
+
+
+def _at_share(ordered: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """Percentile of the last axis of ascending values, linearly interpolated: (N, P) to (N,)."""
+    position = share * (ordered.shape[1] - 1)
+    below = int(position)
+    above = min(below + 1, ordered.shape[1] - 1)
+    return np.asarray(ordered[:, below] + (ordered[:, above] - ordered[:, below]) * (position - below))
+
+
+def theil_sen(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+    """The median slope of all pairs of points, and half its interval of 68 %: Sen 1968 (JASA 63, 1379, eq. 2.6).
+
+    That of `scipy.stats.theilslopes`, whose checks of its arguments take longer than the slopes. NaN where all x are
+    equal.
+    """
+    from scipy.special import ndtri
+
+    run, rise = x[:, None] - x, y[:, None] - y
+    ahead = run > 0
+    slopes = np.sort(rise[ahead] / run[ahead])
+    if not len(slopes):
+        return np.nan, np.nan
+    groups = [len(x), *(-k for values in (x, y) for k in _repeats(values))]
+    variance = sum(k * (abs(k) - 1) * (2 * abs(k) + 5) for k in groups) / 18
+    reach = float(-ndtri((1 - _INTERVAL) / 2) * np.sqrt(variance))
+    low = max(round((len(slopes) - reach) / 2) - 1, 0)
+    high = min(round((len(slopes) + reach) / 2), len(slopes) - 1)
+    middle = (slopes[(len(slopes) - 1) // 2] + slopes[len(slopes) // 2]) / 2
+    return float(middle), float(slopes[high] - slopes[low]) / 2
+
+
+def _repeats(values: NDArray[np.float64]) -> list[int]:
+    """How often each value occurs that does so more than once."""
+    ordered = np.sort(values)
+    if (ordered[1:] != ordered[:-1]).all():
+        return []
+    counts = np.unique(ordered, return_counts=True)[1]
+    return [int(count) for count in counts if count > 1]
 
 
 def blank_variance(image: NDArray[np.float32], invvar: NDArray[np.float32]) -> NDArray[np.float64]:
     """v0 of each image and band, the median of 1/invvar over blank pixels: (N, S, S, B) in, (N, B) float64; or NaN."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        blank = (invvar > 0) & (abs(image) * np.sqrt(invvar) < BLANK_SIGMA)
-        variance = np.where(blank, 1 / invvar.astype(np.float64), np.nan)
-    few = blank.sum(axis=(1, 2)) < NEIGHBOURS
-    variance[np.broadcast_to(few[:, None, None, :], variance.shape)] = np.nan
-    flat = variance.reshape(len(image), -1, image.shape[-1])
     out = np.full((len(image), image.shape[-1]), np.nan)
     for i in range(len(image)):
-        for b in range(image.shape[-1]):
-            values = flat[i, :, b]
-            values = values[np.isfinite(values)]
-            if len(values):
-                out[i, b] = np.median(values)
+        flux, weight = (np.moveaxis(each[i], -1, 0).reshape(out.shape[1], -1).copy() for each in (image, invvar))
+        with np.errstate(invalid="ignore"):
+            blank = (weight > 0) & (abs(flux) * np.sqrt(weight) < BLANK_SIGMA)
+        for b in range(len(weight)):
+            values = weight[b][blank[b]]
+            if len(values) >= NEIGHBOURS:
+                out[i, b] = np.median(1 / values.astype(np.float64))
     return out
 
 
@@ -183,17 +249,22 @@ def kernel_of_share(share: float) -> tuple[float, float, float]:
 
 
 def noise_of(
-    light: NDArray[np.float64], gain: float, rng: np.random.Generator, kernel: tuple[float, float, float] | None
-) -> NDArray[np.float64]:
+    light: NDArray[np.floating], gain: float, rng: np.random.Generator, kernel: tuple[float, float, float] | None
+) -> NDArray[np.float32]:
     """Photon noise of added light alone: (S, S) nanomaggies.
 
     Gaussian, of variance light/gain, and spread over neighbours by the kernel along each axis; the sky's noise is in
     the pixels already.
     """
-    from scipy.ndimage import convolve1d
-
-    noise = rng.standard_normal(light.shape, np.float32) * np.sqrt(np.maximum(light, 0) / gain)
+    noise = rng.standard_normal(light.shape, np.float32)
+    noise *= np.sqrt(np.maximum(light, 0) / light.dtype.type(gain))
     if kernel is None:
-        return np.asarray(noise, np.float64)
-    spread = convolve1d(convolve1d(noise, kernel, 0, mode="constant"), kernel, 1, mode="constant")
-    return np.asarray(spread, np.float64)
+        return noise
+    side, middle, _ = map(np.float32, kernel)
+    spread = middle * noise
+    spread[1:] += side * noise[:-1]
+    spread[:-1] += side * noise[1:]
+    whole = middle * spread
+    whole[:, 1:] += side * spread[:, :-1]
+    whole[:, :-1] += side * spread[:, 1:]
+    return np.asarray(whole, np.float32)

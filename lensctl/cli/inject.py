@@ -8,56 +8,47 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import PIXELS, command
+from lensctl.cli.injection_options import (
+    Control,
+    Design,
+    DryRun,
+    Finish,
+    Gain,
+    Hosts,
+    HostStore,
+    Noise,
+    Part,
+    PerHost,
+    Psf,
+    PsfBeta,
+    SourceModel,
+    Stamps,
+    Vary,
+)
 from lensctl.cli.options import Format, Overwrite, Seed, Survey, Workers
 
 
 @command("inject", PIXELS)
 def inject(
-    hosts: Annotated[str, typer.Argument(metavar="HOSTS", help="Galaxies that could be lenses; - is stdin.")],
-    store: Annotated[str, typer.Argument(metavar="STORE", help="Store of their cutouts, best with invvar.")],
+    hosts: Hosts,
+    store: HostStore,
     injected: Annotated[str, typer.Argument(metavar="INJECTED", help="Store to write: a folder, or s3://.")],
-    per_host: Annotated[int, typer.Option(min=1, max=10_000, help="Injections of each host.")] = 5,
-    control: Annotated[
-        str | None,
-        typer.Option(
-            help="null, noise, unlensed, radial, axisymmetric, grey, wrong-host or swapped: take one thing away.",
-            show_default=False,
-        ),
-    ] = None,
-    vary: Annotated[
-        str | None,
-        typer.Option(
-            help="Change one assumption: psf-beta-2.2, psf-beta-3.5, psfsize+5, psfsize-5, gain*1.5, gain/1.5, "
-            "no-noise, colour+0.1, colour-0.1, re+20, re-20 or q-free.",
-            show_default=False,
-        ),
-    ] = None,
+    per_host: PerHost = 5,
+    control: Control = None,
+    vary: Vary = None,
     seed: Seed = 42,
-    psf: Annotated[
-        str, typer.Option(help="moffat, of the hosts' psfsize; planes, of the store's; or FILE.npz of images.")
-    ] = "moffat",
-    psf_beta: Annotated[float, typer.Option(help="Wings of the Moffat.")] = 2.5,
-    noise: Annotated[
-        str, typer.Option(help="Photon noise of the arcs: resampled, shared by neighbours as the store's; white; none.")
-    ] = "resampled",
-    gain: Annotated[
-        str, typer.Option(help="measured, by invvar's slope; nominal, of the survey; or FILE.yaml, one a band.")
-    ] = "measured",
-    source_model: Annotated[str, typer.Option(help="mixed, sersic, clumpy or stamps.")] = "mixed",
-    stamps: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Images of sources, for stamps.", show_default=False)
-    ] = None,
-    design: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Design, as far as it differs from the default.", show_default=False),
-    ] = None,
+    psf: Psf = "moffat",
+    psf_beta: PsfBeta = 2.5,
+    noise: Noise = "resampled",
+    gain: Gain = "measured",
+    source_model: SourceModel = "mixed",
+    stamps: Stamps = None,
+    design: Design = None,
     survey: Survey = None,
     shard_rows: Annotated[int, typer.Option(help="Cutouts per file of the store.")] = 512,
-    part: Annotated[
-        str | None, typer.Option(metavar="K/N", help="Make only part K of N of the store.", show_default=False)
-    ] = None,
-    finish: Annotated[bool, typer.Option("--finish", help="Close the store after all --part runs.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count rows, bytes and hours.")] = False,
+    part: Part = None,
+    finish: Finish = False,
+    dry_run: DryRun = False,
     workers: Workers = None,
     format: Format = None,
     overwrite: Overwrite = False,

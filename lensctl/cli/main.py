@@ -22,7 +22,7 @@ COMMANDS = {
     "sky": "Make a mock survey, laid out like the Legacy Surveys.",
     "crossmatch": "Match a lens catalogue to the survey: positives with tiers.",
     "pool": "Make the pool of negatives from sweeps or Tractor files.",
-    "sample": "Draw stratified negatives from a pool, reproducibly.",
+    "sample": "Draw negatives from a pool, reproducibly.",
     "cutout": "Cut images of the galaxies in a table into a store.",
     "inject": "Add lensed sources to cutouts of possible lenses.",
     "pack": "Pack a folder of .npz cutouts into a store.",

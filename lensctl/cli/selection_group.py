@@ -38,5 +38,5 @@ def selection(
 
     Each has --help.
 
-    Example: lensctl selection observe scores.parquet positives.zarr seen.parquet
+    Example: lensctl selection observe injected.scores.parquet injected.zarr injections.parquet
     """

@@ -14,8 +14,8 @@ from lensctl.cli.selection_group import group
 
 @command("observe", MODEL, group)
 def observe(
-    scores: Annotated[str, typer.Argument(metavar="SCORES", help="Table with galaxy_id; - is stdin.")],
-    store: Annotated[str, typer.Argument(metavar="STORE", help="Store of its cutouts.")],
+    scores: Annotated[str, typer.Argument(metavar="SCORES", help="Table of scored cutouts; - is stdin.")],
+    store: Annotated[str, typer.Argument(metavar="STORE", help="Store of their cutouts.")],
     output: Output,
     survey: Survey = None,
     check_pixels: CheckPixels = True,
@@ -23,14 +23,13 @@ def observe(
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Add what can be seen of arcs in cutouts, real or injected.
+    """Measure what can be seen of arcs in scored cutouts.
 
-    All columns of SCORES are kept. obs_* is seen of arcs, in the bluest band less the host (the reddest band scaled to
-    it): radius, score, contrast, colour, asymmetry; and magnitudes within 1.5 arcsec. art_* is of the pixels: noise,
-    sharpness, NaN, zeros, centring. They are null for rows without pixels in STORE. psfsize is needed in every band,
-    from SCORES or from STORE.
+    One code for real lenses and for injections. All columns of SCORES are kept; obs_* (radius, signal-to-noise, colour,
+    contrast and asymmetry of what is bluer than the host, aperture magnitudes) and art_* (noise, sharpness, empty
+    pixels, centring) are added, null where STORE has no good cutout. The PSF is psfsize_* of SCORES or of STORE.
 
-    Example: lensctl selection observe scores.parquet positives.zarr seen.parquet
+    Example: lensctl selection observe injected.scores.parquet injected.zarr injections.parquet
     """
     from lensctl.selection import observe
 

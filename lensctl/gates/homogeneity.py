@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.gates import origins
 from lensctl.gates.classes import NAMES, labels_of, usable
 from lensctl.gates.registry import NoSettings, gate
+from lensctl.gates.shortcuts import origins
 from lensctl.io.cutouts.by_manifest import Cutouts
 from lensctl.rules import checks, schema
 from lensctl.rules.checks import Check

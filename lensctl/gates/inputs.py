@@ -12,7 +12,7 @@ from lensctl.io.cutouts.listing import SIDE, SIDES
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of, common_survey, from_list
 from lensctl.io.storage.s3 import is_s3
-from lensctl.io.tables.files import read_table
+from lensctl.io.tables.files import chain_at, read_table
 from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import format_of, readable
 from lensctl.rules.config import json_value
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lensctl.rules.survey import Survey
 
 METRICS = "metrics.json"
+INJECTIONS = "tables/injections.parquet"
+"""Of the folder of a selection function; it names the survey."""
 
 
 class Inputs:
@@ -125,6 +127,8 @@ class Inputs:
         path = self.paths[place]
         if (Path(path) / METRICS).is_file():
             return _chain_of_evaluation(Path(path) / METRICS)
+        if (Path(path) / INJECTIONS).is_file():
+            return chain_at(str(Path(path) / INJECTIONS))
         if path != "-" and is_store(path):
             return open_store(path).chain
         kind = format_of(path)

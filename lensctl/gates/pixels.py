@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.gates import blocks
 from lensctl.gates.classes import booleans, texts
 from lensctl.gates.registry import gate, setting
+from lensctl.gates.shortcuts import blocks
 from lensctl.io.cutouts.by_manifest import Cutouts
 from lensctl.io.cutouts.store import is_store, open_store
 from lensctl.rules import checks, quality, schema

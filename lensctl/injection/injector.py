@@ -51,7 +51,7 @@ class Target:
     Parameters
     ----------
     host, following : Host
-        The galaxy, and the next one, whose lens the control `swapped` takes.
+        The galaxy, and the next one in MD5 order, whose Einstein radius and source the control `swapped` takes.
     psfsize : (B,) float64
         Arcsec.
     transmission : (B,) float64
@@ -154,16 +154,18 @@ class Injector:
             target.psfsize * s.variation.psfsize_factor, s.variation.psf_beta or s.psf_beta
         )
         light = self.renderer.seen(shape * flux[:, None, None], kernels)
-        added = np.zeros_like(light) if s.control in ("null", "noise") else light
         noise = np.zeros_like(light) if s.control == "null" else self._noise_of(target, k, light)
-        arcs = np.moveaxis(added + noise, 0, -1).astype(np.float32)
-        result = np.where(image == 0, image, image + arcs) if s.control != "null" else image.copy()
-        worse = None
-        if invvar is not None:
-            variance = np.moveaxis(np.maximum(light, 0), 0, -1) / (target.gain * s.variation.gain_factor)
-            grown = (invvar > 0) & np.full(invvar.shape, s.control != "null" and self._noise != "none")
-            worse = invvar.copy()
-            worse[grown] = (1 / (1 / invvar[grown].astype(np.float64) + variance[grown])).astype(np.float32)
+        light = np.ascontiguousarray(np.moveaxis(light, 0, -1))
+        added = np.zeros_like(light) if s.control in ("null", "noise") else light
+        result = image.copy()
+        if s.control != "null":
+            np.add(result, added + np.moveaxis(noise, 0, -1), out=result, where=image != 0)
+        worse = invvar
+        if invvar is not None and s.control != "null" and self._noise != "none":
+            variance = np.maximum(light, 0) / (target.gain * s.variation.gain_factor)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                grown = (1 / (1 / invvar.astype(np.float64) + variance)).astype(np.float32)
+            worse = np.where(invvar > 0, grown, invvar)
         columns = self._described(target, k, geometry, source)
         per_band = {
             "source_mag": source_mag,
@@ -179,7 +181,7 @@ class Injector:
         first, _ = self.survey.colour_columns
         columns[f"source_{first}"] = float(source_mag[bluer] - source_mag[redder])
         columns[f"delta_{first}"] = float(arc_mag[bluer] - arc_mag[redder] - host_colour)
-        return Injected(result, worse, np.moveaxis(added, 0, -1).astype(np.float32), columns)
+        return Injected(result, worse, added, columns)
 
     def shaped(self, geometry: Geometry, source: Source, images: NDArray[np.float64]) -> NDArray[np.float64]:
         """The light before the PSF as a control has it, of unit flux in each band: (B, s, s)."""
@@ -193,7 +195,7 @@ class Injector:
             images = rendering.azimuthal_mean(images, geometry.lens.x / scale, geometry.lens.y / scale)
         return np.asarray(images / images.sum(axis=(1, 2), keepdims=True))
 
-    def _noise_of(self, target: Target, k: int, light: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _noise_of(self, target: Target, k: int, light: NDArray[np.float32]) -> NDArray[np.float32]:
         """Photon noise of the light alone: (B, S, S)."""
         if self._noise == "none":
             return np.zeros_like(light)
@@ -232,17 +234,17 @@ class Injector:
 
 
 def _visibility(
-    light: NDArray[np.float64], image: NDArray[np.float32], invvar: NDArray[np.float32] | None
+    light: NDArray[np.float32], image: NDArray[np.float32], invvar: NDArray[np.float32] | None
 ) -> dict[str, NDArray[np.float64]]:
     """Signal-to-noise of the arcs, sqrt(sum light^2 invvar), their peak, and their contrast to the host there: (B,)."""
-    peak = light.reshape(len(light), -1)
-    at = peak.argmax(axis=1)
-    below = np.moveaxis(image, -1, 0).reshape(len(light), -1)[np.arange(len(light)), at]
-    highest = peak[np.arange(len(light)), at]
-    snr = np.full(len(light), np.nan)
+    light, image = (each.reshape(-1, each.shape[-1]) for each in (light, image))
+    each_band = np.arange(light.shape[1])
+    at = light.argmax(axis=0)
+    highest, below = light[at, each_band].astype(np.float64), image[at, each_band].astype(np.float64)
+    snr = np.full(len(each_band), np.nan)
     if invvar is not None:
-        weight = np.nan_to_num(np.moveaxis(invvar, -1, 0).astype(np.float64))
-        snr = np.sqrt((light**2 * np.maximum(weight, 0)).sum(axis=(1, 2)))
+        weight = invvar.reshape(light.shape)
+        snr = np.sqrt((light * light * np.where(weight > 0, weight, 0)).sum(axis=0, dtype=np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):
         contrast = np.where(below > 0, highest / below, np.nan)
     return {"arc_snr": snr, "arc_peak": highest, "arc_contrast": contrast}

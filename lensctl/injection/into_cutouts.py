@@ -17,7 +17,7 @@ from lensctl.injection.calibration import Calibration, skies_of
 from lensctl.injection.injector import Injector, Settings
 from lensctl.injection.stamps import Stamps
 from lensctl.io import workers
-from lensctl.io.cutouts.layout import ORIGIN_COLUMNS
+from lensctl.io.cutouts.layout import ORIGIN_COLUMNS, Layout
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.source import Advance, Cuts, Task, complete
@@ -94,8 +94,22 @@ class Injections:
 
     def make(self, tasks: Iterator[Task], writer: ShardWriter, advance: Advance) -> None:
         """Write the shard of every task, and report row statuses as they are done."""
-        for done in workers.each(functools.partial(_make_shard, self, writer), tasks, self.processes):
+        todo = (self.of(task) for task in tasks)
+        for done in workers.each(functools.partial(_make_shard, writer), todo, self.processes):
             advance(done)
+
+    def of(self, task: Task) -> tuple[Injections, Task]:
+        """What one task needs: its own hosts alone, so that what travels to a worker does not grow with the table."""
+        hosts, row = np.unique(task.rows[HOST_ROW].to_numpy(), return_inverse=True)
+        at = task.rows.schema.get_field_index(HOST_ROW)
+        own = dataclasses.replace(
+            self,
+            places=self.places[hosts],
+            aims=[self.aims[host] for host in hosts],
+            variance=self.variance[hosts],
+            of_hosts=self.of_hosts.take(hosts),
+        )
+        return own, dataclasses.replace(task, rows=task.rows.set_column(at, HOST_ROW, [row]))
 
     def injected(self, store: Store, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> Iterator[Injected]:
         """Injection k of host rows of the table, in order."""
@@ -124,37 +138,47 @@ class Injections:
         known = store.columns("status", "cutout_ok", *ORIGIN_COLUMNS).take(self.places[rows])
         return {name: known[name].to_pylist() for name in known.column_names}
 
+    def cuts(self, task: Task, layout: Layout) -> Cuts:
+        """The injections of a task: pixels, the planes of a layout, and the columns of the index."""
+        import pyarrow as pa
 
-def _make_shard(source: Injections, writer: ShardWriter, task: Task) -> Counter[str]:
-    import pyarrow as pa
+        store = open_store(self.path)
+        rows, numbers = (task.rows[name].to_numpy() for name in (HOST_ROW, NUMBER))
+        kept = _keep_arcs(task, layout)
+        shape = (len(rows), *layout.shape("images")[1:])
+        images, blank = np.empty(shape, np.float32), np.broadcast_to(np.float32(np.nan), shape)
+        arcs = np.full(shape, np.nan, np.float32) if kept.any() else blank
+        invvar = np.empty(shape, np.float32) if "invvar" in layout.planes else None
+        described: list[dict[str, Any]] = []
+        for i, done in enumerate(self.injected(store, rows, numbers)):
+            images[i] = done.image
+            if done.invvar is not None and invvar is not None:
+                invvar[i] = done.invvar
+            if kept[i]:
+                arcs[i] = done.arcs
+            described.append(done.columns)
+        columns = {name: pa.array([row[name] for row in described]) for name in described[0]}
+        columns |= targets.columns_of(self.of_hosts, rows, self.survey)
+        columns["gain_source"] = pa.repeat(self._gain_source(), len(rows))
+        columns["design_digest"] = pa.repeat(self.settings.design.digest(), len(rows))
+        made = {ARCS: arcs, **({} if invvar is None else {"invvar": invvar})}
+        planes = {name: made[name] for name in layout.planes}
+        return Cuts(images, self.origin(store, rows), planes, pa.table(columns))
 
-    store = open_store(source.path)
-    rows, numbers = (task.rows[name].to_numpy() for name in (HOST_ROW, NUMBER))
-    first = writer.layout.span(task.shard)[0]
-    numbered = np.arange(len(rows)) if task.places is None else task.places
-    shape = (len(rows), *writer.layout.shape("images")[1:])
-    images, arcs = np.empty(shape, np.float32), np.full(shape, np.nan, np.float32)
-    invvar = np.full(shape, np.nan, np.float32)
-    described: list[dict[str, Any]] = []
-    for i, done in enumerate(source.injected(store, rows, numbers)):
-        images[i] = done.image
-        if done.invvar is not None:
-            invvar[i] = done.invvar
-        if first + numbered[i] < ARCS_KEPT:
-            arcs[i] = done.arcs
-        described.append(done.columns)
-    planes = {"invvar": invvar, ARCS: arcs}
-    columns = {name: pa.array([row[name] for row in described]) for name in described[0]}
-    columns |= targets.columns_of(source.of_hosts, rows, source.survey)
-    bands = source.survey.bands
-    origin_of_gain = source.calibration.source
-    told = (
-        sorted(set(origin_of_gain))
-        if len(set(origin_of_gain)) == 1
-        else [f"{band}: {word}" for band, word in zip(bands, origin_of_gain, strict=True)]
-    )
-    columns["gain_source"] = pa.repeat(", ".join(told), len(rows))
-    columns["design_digest"] = pa.repeat(source.settings.design.digest(), len(rows))
-    wanted = {name: planes[name] for name in writer.layout.planes}
-    cuts = Cuts(images, source.origin(store, rows), wanted, pa.table(columns))
-    return complete(task, cuts, source, writer)
+    def _gain_source(self) -> str:
+        """Where the gain is from: a word, or one for each band."""
+        words = self.calibration.source
+        if len(set(words)) == 1:
+            return str(words[0])
+        return ", ".join(f"{band}: {word}" for band, word in zip(self.survey.bands, words, strict=True))
+
+
+def _make_shard(writer: ShardWriter, work: tuple[Injections, Task]) -> Counter[str]:
+    source, task = work
+    return complete(task, source.cuts(task, writer.layout), source, writer)
+
+
+def _keep_arcs(task: Task, layout: Layout) -> NDArray[np.bool_]:
+    """Which rows of a task are among the first of the store, whose arcs alone are kept."""
+    places = np.arange(task.rows.num_rows) if task.places is None else task.places
+    return np.asarray(layout.span(task.shard)[0] + places < ARCS_KEPT) & (ARCS in layout.planes)

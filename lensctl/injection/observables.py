@@ -12,6 +12,7 @@ from lensctl.astro.moffat import SIGMA_TO_FWHM
 from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from lensctl.rules.survey import Survey
@@ -73,6 +74,22 @@ def observe(images: NDArray[np.float32], psfsize: Floats, survey: Survey) -> dic
     at = _regions(images.shape[1], survey.pixel_scale_arcsec)
     parts = [_observed(images[i : i + BLOCK], psfsize[i : i + BLOCK], survey, at) for i in range(0, len(images), BLOCK)]
     return {name: np.concatenate([np.zeros(0), *(part[name] for part in parts)]) for name in names(survey)}
+
+
+def refuse_unfit(size_px: int, bands: tuple[str, ...], survey: Survey, where: str) -> None:
+    """Raise InputError for cutouts of other bands than the survey's, or too small to have blank sky."""
+    if bands != survey.bands:
+        raise InputError(f"{where}: bands are {', '.join(bands)}", f"make it of {', '.join(survey.bands)}")
+    _regions(size_px, survey.pixel_scale_arcsec)
+
+
+def arrays_of(columns: dict[str, Floats], usable: NDArray[np.bool_]) -> dict[str, pa.Array]:
+    """Columns of `observe` as Arrow arrays; null where there is nothing to measure, or the cutout is not usable."""
+    import pyarrow as pa
+
+    return {
+        name: pa.array(values, pa.float64(), mask=~(usable & np.isfinite(values))) for name, values in columns.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -94,6 +95,7 @@ class Renderer:
     def __init__(self, survey: Survey, size: int) -> None:
         self.survey, self.size, self.scale = survey, size, survey.pixel_scale_arcsec
         self.kernel_px = odd_px(KERNEL_ARCSEC, self.scale)
+        self._last: tuple[Sequence[NDArray[np.float32]], int, NDArray[np.complex64]] | None = None
 
     def shares(self, source: Source) -> NDArray[np.float64]:
         """Share of each group of a source in its unlensed flux in each band: (B, G), rows add up to 1."""
@@ -140,29 +142,44 @@ class Renderer:
         ]
         return np.tensordot(self.shares(source), np.stack(images), axes=1)
 
-    def seen(self, images: NDArray[np.float64], kernels: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
-        """Images (B, s, s) convolved with a kernel a band, (k, k), on the pixels of a cutout: (B, S, S) float64."""
+    def seen(self, images: NDArray[np.float64], kernels: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Images (B, s, s) convolved with a kernel a band, (k, k), on the pixels of a cutout: (B, S, S) float32."""
         from scipy import fft
 
         side, kernel_px = images.shape[-1], kernels[0].shape[-1]
         whole = side + kernel_px - 1
         padded = fft.next_fast_len(whole, real=True)
         light = fft.rfft2(images.astype(np.float32), (padded, padded), workers=1)
-        light *= np.stack([fft.rfft2(kernel, (padded, padded), workers=1) for kernel in kernels])
-        full = fft.irfft2(light, (padded, padded), workers=1)[:, :whole, :whole]
+        light *= self._transforms(kernels, padded)
+        full = fft.irfft2(light, (padded, padded), workers=1, overwrite_x=True)[:, :whole, :whole]
         return _centred(full, self.size)
 
-    def kernels(self, psfsizes: NDArray[np.float64], beta: float) -> list[NDArray[np.float32]]:
-        """Point-sampled kernels of Moffat PSFs with these psfsizes (arcsec), one a band.
+    def _transforms(self, kernels: Sequence[NDArray[np.float32]], padded: int) -> NDArray[np.complex64]:
+        """Fourier transforms of kernels; those of the last call are kept, as a host's injections follow each other."""
+        from scipy import fft
+
+        if self._last is None or self._last[0] is not kernels or self._last[1] != padded:
+            self._last = kernels, padded, fft.rfft2(np.stack(kernels), (padded, padded), workers=1)
+        return self._last[2]
+
+    def kernels(self, psfsizes: NDArray[np.float64], beta: float) -> tuple[NDArray[np.float32], ...]:
+        """Point-sampled kernels of Moffat PSFs with these psfsizes (arcsec), one a band; not to be changed.
 
         The light is integrated over pixels already, so a kernel is not, while psfsize is that of the PSF on pixels.
         """
-        return [Psf.near_psfsize(float(size), beta, self.scale).kernel(self.kernel_px) for size in psfsizes]
+        return _moffats(tuple(map(float, psfsizes)), beta, self.scale, self.kernel_px)
 
 
-def _centred(images: NDArray[np.floating], size: int) -> NDArray[np.float64]:
+@functools.lru_cache(maxsize=8)
+def _moffats(
+    psfsizes: tuple[float, ...], beta: float, pixel_scale: float, side: int
+) -> tuple[NDArray[np.float32], ...]:
+    return tuple(Psf.near_psfsize(size, beta, pixel_scale).kernel(side) for size in psfsizes)
+
+
+def _centred(images: NDArray[np.float32], size: int) -> NDArray[np.float32]:
     """The middle `size` pixels of (B, s, s) images of odd side, with zeros beyond them."""
-    out = np.zeros((len(images), size, size))
+    out = np.zeros((len(images), size, size), np.float32)
     side = images.shape[-1]
     low = (size - 1) // 2 - side // 2  # where the images' first pixel comes to lie
     start, stop = max(low, 0), min(low + side, size)

@@ -10,6 +10,7 @@ from lensctl.injection.drawing import Host
 from lensctl.injection.injector import Target
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
+from lensctl.rules.sampling_rule import order_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,10 +64,16 @@ def checked(hosts: pa.Table, where: str, survey: Survey) -> pa.Table:
     return hosts
 
 
+def order_of(ids: Sequence[str], seed: int) -> list[int]:
+    """Rows in the order of `lensctl hosts`, which does not depend on that of the table."""
+    return sorted(range(len(ids)), key=lambda row: (order_key(ids[row], seed), ids[row]))
+
+
 def targets_of(
     hosts: pa.Table,
     offsets_px: NDArray[np.float64],
     survey: Survey,
+    seed: int,
     kernels: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> list[Target]:
     """Targets in the order of a table of checked hosts, their gains still unknown.
@@ -75,6 +82,8 @@ def targets_of(
     ----------
     offsets_px : (N, 2) float64
         Of each galaxy from the middle pixel's centre, x and y.
+    seed : int
+        Of the order, in which each host has one that follows it, the last the first.
     kernels : mapping, optional
         PSFs, (B, k, k), by galaxy_id; InputError if one lacks.
     """
@@ -97,10 +106,12 @@ def targets_of(
         for i, id in enumerate(ids)
     ]
     transmission = np.stack(dust, axis=1)
+    order = order_of(ids, seed)
+    following = dict(zip(order, [*order[1:], order[0]], strict=True))
     return [
         Target(
             host,
-            each[(i + 1) % len(each)],
+            each[following[i]],
             psfsize[i],
             transmission[i],
             magnitude[i],

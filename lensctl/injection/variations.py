@@ -17,7 +17,7 @@ CONTROLS = {
     "axisymmetric": "the radial profile of the arcs as a ring",
     "grey": "the arcs in the colours of the host",
     "wrong-host": "arcs around galaxies that are no early types: with hosts of other categories",
-    "swapped": "Einstein radius and source of the next host",
+    "swapped": "Einstein radius and source of the next host in MD5 order",
 }
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 POOLS = ("N1", "N2")
 """Of galaxies that nothing is mistaken for, and of those that may be mistaken for lenses."""
 
+UNIFORM = "N0"
+"""Tier of negatives of a uniform draw, each row of the pool as likely, whatever its pool."""
+
 IDENTITY = ("galaxy_id", "brickname", "objid")
 _PER_BAND = ("nobs", "flux", "psfsize", "psfdepth", "galdepth")
 _SHAPE = ("shape_r", "shape_e1", "shape_e2", "sersic")

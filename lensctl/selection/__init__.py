@@ -1,5 +1,6 @@
-"""The selection function of a frozen model: what is seen of arcs, real and injected, and which the model finds."""
+"""The selection function of a frozen model: which lenses it finds, and averages over the lenses there are."""
 
+from lensctl.selection.measuring import measure
 from lensctl.selection.observing import observe
 
-__all__ = ["observe"]
+__all__ = ["measure", "observe"]

@@ -17,7 +17,7 @@ from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, s
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.tables.files import read_table, refuse_rows, refuse_tables, write_table
 from lensctl.io.workers import each
-from lensctl.rules import quality, schema
+from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.selection.psf_sizes import psf_sizes
 
@@ -64,8 +64,8 @@ def observe(
     Raises
     ------
     InputError
-        A table that has these columns already, or none of whose rows has pixels in the store; cutouts of another place
-        or of other pixels than the table's; no psfsize.
+        A table that has these columns already, or none of whose rows has a good cutout in the store; cutouts of another
+        place, of other pixels or of other bands than the table's, or too small; no psfsize.
     """
     scores, output = str(scores), str(output)
     refuse_tables(output, overwrite=overwrite, format=format)
@@ -74,9 +74,10 @@ def observe(
     opened, chain = open_store(store), chain_of(table, scores)
     of = common_survey(survey, chain, opened.chain)
     opened.refuse_other_survey()
+    observables.refuse_unfit(opened.size, opened.bands, of, opened.path)
     refuse_observed(table, of, where)
     found = _places(table, opened, where)
-    psfsize = psf_sizes(table, opened, found.row, found.ok, of, where)
+    psfsize = psf_sizes(table, opened, found.row, found.usable, of, where)
     refuse_rows(table, output, format)
     if check_pixels and opened.recorded.note:
         report.say(opened.recorded.note)
@@ -98,8 +99,9 @@ def observe(
         step_input("cutouts", store, opened.digest, opened.chain),
     )
     step = Step("selection observe", {}, inputs, survey=of)
-    made = with_observables(table, columns)
-    write_table(stamp(made, extend(step, chain, opened.chain)), output, overwrite=overwrite, format=format)
+    for name, values in observables.arrays_of(columns, found.usable).items():
+        table = table.append_column(name, values)
+    write_table(stamp(table, extend(step, chain, opened.chain)), output, overwrite=overwrite, format=format)
     return {
         "command": "selection",
         "action": "observe",
@@ -117,15 +119,6 @@ def refuse_observed(table: pa.Table, survey: Survey, where: str) -> None:
         raise InputError(f"{where}: already has a column '{taken[0]}'", "observe the scores, not what was observed")
 
 
-def with_observables(table: pa.Table, columns: dict[str, NDArray[np.float64]]) -> pa.Table:
-    """The table with columns of `observables.observe`, null where these are NaN."""
-    import pyarrow as pa
-
-    for name, values in columns.items():
-        table = table.append_column(name, pa.array(values, pa.float64(), from_pandas=True))
-    return table
-
-
 class _Task(NamedTuple):
     at: NDArray[np.int64]
     rows: NDArray[np.int64]
@@ -133,11 +126,10 @@ class _Task(NamedTuple):
 
 
 class _Places(NamedTuple):
-    """Row of each galaxy in the store (0 where there is none), whether it has pixels and is ok, and why not."""
+    """Row of each galaxy in the store (0 where there is none), whether its cutout is there and good, and why not."""
 
     row: NDArray[np.int64]
     usable: NDArray[np.bool_]
-    ok: NDArray[np.bool_]
     left_out: Counter[str]
 
 
@@ -151,7 +143,7 @@ def _observed(
 def _places(table: pa.Table, store: Store, where: str) -> _Places:
     """Where the galaxies of a table are in a store.
 
-    Raises InputError if none is there with pixels, or if one is there at another place or with other pixels.
+    Raises InputError if none is there with a good cutout, or if one is there at another place or with other pixels.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -163,12 +155,13 @@ def _places(table: pa.Table, store: Store, where: str) -> _Places:
     there = np.asarray(at.is_valid().to_numpy(zero_copy_only=False), bool)
     row = np.asarray(pc.fill_null(at, 0).to_numpy(), np.int64)
     status = np.where(there, np.array(index["status"].take(row).to_pylist(), object), NOT_IN_STORE)
-    usable = np.isin(status.astype(str), quality.WITH_PIXELS)
+    good = np.asarray(index["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
+    usable = there & good[row]
     left_out = Counter(map(str, status[~usable].tolist()))
     if not usable.any():
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(left_out.items()))
         raise InputError(
-            f"{store.path}: has pixels of none of the {table.num_rows:,} rows of {where} ({reasons})",
+            f"{store.path}: has good cutouts of none of the {table.num_rows:,} rows of {where} ({reasons})",
             "name the store that they were scored from",
         )
     found = np.flatnonzero(there)
@@ -184,4 +177,4 @@ def _places(table: pa.Table, store: Store, where: str) -> _Places:
                 f"{store.path}: {len(others)} cutouts have other pixels than {where} recorded, such as {others[0]}",
                 "name the store that they were scored from",
             )
-    return _Places(row, usable, status == quality.OK, left_out)
+    return _Places(row, usable, left_out)

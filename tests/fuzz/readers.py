@@ -197,7 +197,7 @@ READERS = {
         ("rules/survey_file.py",),
         mutate=damaged_yaml,
     ),
-    "grades": Reader("grades.csv", grades, ("evaluate/grades.py",)),
+    "grades": Reader("grades.csv", grades, ("io/tables/lens_catalogs.py",)),
     "ledger": Reader(
         "target/.lensctl-sync.jsonl", "sync source target", ("sync/ledger.py", "sync/disk.py"), mutate=damaged_lines
     ),

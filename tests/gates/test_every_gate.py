@@ -9,6 +9,7 @@ import pytest
 
 from lensctl.gates import registry
 from lensctl.rules.errors import InputError
+from tests.toys import selection_tables
 from tests.toys.alike_classes import LENSES, PIXELS, TABLE
 from tests.toys.injections import make_injections, spoiled
 from tests.toys.judging import (
@@ -45,6 +46,15 @@ def injections_of_another_flux(folder):
     return spoiled(make_injections(folder, count=6), folder / "spoiled.zarr", spoil)
 
 
+def injections_with_more_noise(folder):
+    """Injections that are noisier than real lenses."""
+
+    def spoil(columns):
+        columns["art_noise_z"] = columns["art_noise_z"] + 2
+
+    return selection_tables.make(folder / "selection", lenses=60, count=600, injections=spoil)
+
+
 RED = {
     "pool": lambda folder: judged(folder, "pool", with_rows(POOL, [0], pool=None), SMALL),
     "splits": lambda folder: judged(folder, "splits", with_rows(MANIFEST, [0], split=None)),
@@ -57,6 +67,7 @@ RED = {
     "homogeneity": lambda folder: judge_facts(folder, source=["viewer"] + ["coadd"] * 19),
     "shortcut": lambda folder: judge("shortcut", with_store(folder, TABLE, lenses_with_zeros())),
     "injection": lambda folder: judge("injection", injections_of_another_flux(folder)),
+    "realism": lambda folder: judge("realism", injections_with_more_noise(folder)),
 }
 SPOILED = {
     "pool": "no nulls in critical columns",
@@ -68,6 +79,7 @@ SPOILED = {
     "homogeneity": "one source",
     "shortcut": "excess of zeros in z",
     "injection": "flux of the arcs in r is that of arc_mag_r",
+    "realism": "P1: AUC of artefacts, matched",
 }
 """The check that must say no to each gate's RED input, among those that do."""
 
@@ -79,6 +91,8 @@ def nothing(tmp_path, name):
     if name == "injection":
         failed_hosts = lambda pixels, columns: columns.update(status=["http_error"] * len(columns["status"]))  # noqa: E731
         return judge(name, spoiled(make_injections(tmp_path, count=2), tmp_path / "none.zarr", failed_hosts))
+    if name == "realism":
+        return judge(name, selection_tables.make(tmp_path / "none", lenses=0, count=0, hosts_count=0))
     return judged(tmp_path, name, (POOL if name == "pool" else MANIFEST).slice(0, 0))
 
 

@@ -111,23 +111,6 @@ def test_rows_without_pixels_have_nulls_and_are_counted(copied, tmp_path):
     assert "nothing observed for 2 rows: missing_brick" in report.said
 
 
-def test_a_row_whose_pixels_have_a_hole_in_the_middle_has_nulls_where_nothing_is_seen(copied, tmp_path):
-    path, store = copied
-
-    def hole(pixels, columns):
-        pixels["images"][0, 48:53, 48:53] = np.nan
-        columns["status"][0] = "nan_center"
-
-    holed = spoiled(store.path, tmp_path / "holed.zarr", hole)
-    table = read_table(str(path)).drop_columns(["cutout_sha256"])
-    observe(write_scored(tmp_path, table, store), holed, tmp_path / "seen.parquet", workers=1)
-    first = store.index["galaxy_id"][0].as_py()
-    row = next(row for row in read_table(str(tmp_path / "seen.parquet")).to_pylist() if row["galaxy_id"] == first)
-    assert row["obs_theta"] is None
-    assert row["obs_mag_r"] is None
-    assert row["art_nan_frac"] == pytest.approx(25 / 101**2)
-
-
 def test_scores_of_a_manifest_find_psfsize_in_the_store(copied, tmp_path):
     path, store = copied
     table = read_table(str(path))
@@ -152,7 +135,7 @@ def _drop(table: pa.Table, *names: str) -> pa.Table:
         (lambda t: changed(t, "cutout_sha256", 2, "0" * 64), "1 cutouts have other pixels than .* recorded"),
         (
             lambda t: t.set_column(0, "galaxy_id", pa.array([f"x_{i}" for i in range(12)])),
-            r"has pixels of none of the 12 rows of .*scores.parquet \(12 not in the store\)",
+            r"has good cutouts of none of the 12 rows of .*scores.parquet \(12 not in the store\)",
         ),
     ],
 )

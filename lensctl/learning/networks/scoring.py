@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.io.cutouts.by_manifest import Origin
+from lensctl.io.provenance.steps import Chain, common_survey
 from lensctl.learning.data.dataloader import read_ahead
 from lensctl.learning.data.row_selection import NAN, NOT_OK, refold
 from lensctl.learning.networks import predict
@@ -16,6 +18,7 @@ from lensctl.learning.networks.checkpoint import ScoringModel, fold_of
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import CALIBRATE, ROLE, SEED, calibrates
+from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +28,7 @@ BLOCK_ROWS = 256
 """Rows read together while the previous block is scored; more if the batch is larger."""
 
 EMBEDDING = "embedding"
+SCALE_TOLERANCE = 0.01
 
 Read = Callable[["NDArray[np.int64]"], "NDArray[np.float32]"]
 """(n,) row numbers to (n, crop, crop, bands) float32 in nanomaggies, in the order given."""
@@ -206,3 +210,35 @@ def with_role(table: pa.Table, model: ScoringModel) -> pa.Table:
         pixel = table["healpix_128"].to_numpy()
         role[(role == "val") & calibrates(pixel, model.card.calibrate_share)] = CALIBRATE
     return table.append_column(ROLE, pa.array(role.tolist(), pa.string()))
+
+
+def refuse_other_cutouts(
+    model: ScoringModel, chains: Sequence[Chain], origin: Origin, survey: Survey | str | None
+) -> Survey:
+    """The survey of cutouts to be scored; InputError if the model was trained on another, on other layers or pixels.
+
+    Parameters
+    ----------
+    chains : sequence of Chain
+        Provenance of the table and of the cutouts.
+    origin : Origin
+        Layers and pixel scales of the cutouts.
+    survey : Survey or str, optional
+        Of cutouts whose provenance names none; default ls-dr10.
+    """
+    found, own = common_survey(survey, *chains), model.card
+    fix = "score cutouts like those it was trained on, or train on these"
+    if found != own.survey:
+        raise InputError(f"the cutouts are of survey {found.name}, {model.where} was trained on {own.survey.name}", fix)
+    others = sorted(set(origin.layers) - set(own.layers))
+    if own.layers and others:
+        raise InputError(
+            f"cutouts of layer {', '.join(others)}, {model.where} was trained on {', '.join(own.layers)}", fix
+        )
+    for scale in origin.pixel_scales_arcsec:
+        if not abs(scale / own.pixel_scale_arcsec - 1) <= SCALE_TOLERANCE:
+            raise InputError(
+                f"cutouts of {scale:.4g} arcsec per pixel, {model.where} was trained on {own.pixel_scale_arcsec:.4g}",
+                fix,
+            )
+    return found

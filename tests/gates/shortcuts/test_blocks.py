@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from lensctl.gates import blocks
+from lensctl.gates.shortcuts import blocks
 from lensctl.rules.errors import InputError
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from lensctl.io.cutouts.by_manifest import Origin
 from lensctl.io.provenance.steps import Step
+from lensctl.learning.networks.scoring import refuse_other_cutouts
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
-from lensctl.score import refuse_other_cutouts
 from tests.learning.networks.test_scoring import model
 from tests.toys.surveys import INFRARED
 

@@ -1,0 +1,130 @@
+"""`gate realism`: passes tables that are alike; each check says no to the fault planted for it, and to that alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from lensctl.gates import realism
+from lensctl.gates.realism import Settings, verdict
+from lensctl.io.tables.files import read_table
+from lensctl.rules.errors import InputError
+from lensctl.stats.intervals import Estimate
+from tests.toys.judging import failed, judge
+from tests.toys.selection_tables import make, rows_of, table_of
+
+P1, P2 = "P1: AUC of artefacts, matched", "P2: AUC of arcs, matched"
+P3 = "P3: AUC of the model's embedding, matched"
+MATCHED = "share of lenses matched in aperture magnitudes"
+FOLDS = ("realism.folds=2",)
+
+
+def shifted(*names, by):
+    def plant(columns):
+        for name in names:
+            columns[name] = np.asarray(columns[name]) + by
+
+    return plant
+
+
+def named(checks):
+    return {check.check: check for check in checks}
+
+
+def test_tables_that_are_alike_pass_and_are_realistic(tmp_path):
+    checks = named(judge("realism", make(tmp_path / "s")))
+    assert failed(checks.values()) == []
+    assert [checks[name].note for name in (P2, P3)] == ["realistic", "realistic"]
+    assert checks[P1].low < 0.5 < checks[P1].high
+    references = [name for name in checks if name.startswith("reference")]
+    assert len(references) == 6
+    assert all(0.3 < checks[name].value < 0.7 and not checks[name].limit for name in references)
+
+
+@pytest.mark.parametrize(
+    ("plant", "wanted"),
+    [
+        ({"injections": shifted("art_noise_g", by=1.5)}, [P1]),
+        ({"injections": shifted("obs_delta_g_minus_r", "obs_theta", by=4)}, [P2]),
+        ({"injections": shifted("embedding", by=6)}, [P3]),
+        ({"injections": shifted("obs_mag_z", "obs_mag_r", "obs_mag_g", by=6)}, [MATCHED, "matched lenses to judge"]),
+        ({"real": lambda c: c.update(split=np.where(np.arange(150) == 7, "val", "test"))},
+         ["lenses are of the test split"]),
+        ({"real": lambda c: c.update(tier=np.full(150, "N1"))}, ["lenses to judge"]),
+        ({"injections": lambda c: c.update(control=np.full(2500, "grey"))}, ["injections to judge"]),
+        ({"injections": lambda c: c.update(vary=np.full(2500, "re+20"))}, ["injections to judge"]),
+        ({"hosts": lambda c: c.update({name: np.asarray(v)[:0] for name, v in c.items()})}, ["hosts to judge"]),
+    ],
+)  # fmt: skip
+def test_each_check_fails_by_the_fault_planted_for_it_and_by_no_other(tmp_path, plant, wanted):
+    assert failed(judge("realism", make(tmp_path / "s", **plant), given=FOLDS)) == wanted
+
+
+def test_what_can_be_told_a_little_is_usable_and_names_what_tells_most(tmp_path):
+    plant = {"injections": shifted("obs_asymmetry", by=1.2)}
+    check = named(judge("realism", make(tmp_path / "s", **plant), given=FOLDS))[P2]
+    assert check.passed
+    assert 0.70 < check.value < 0.90
+    assert check.note.startswith("usable; tell most: obs_asymmetry 0.")
+    assert check.note.count(",") == 4
+
+
+def test_without_an_embedding_nothing_is_judged_by_it(tmp_path):
+    check = named(judge("realism", make(tmp_path / "s", embedding=False), given=FOLDS))[P3]
+    assert (check.passed, check.value) == (True, None)
+    assert "score with --embedding" in check.note
+
+
+@pytest.mark.parametrize(
+    ("estimate", "passed", "told", "word"),
+    [
+        ((0.6, 0.5, 0.69), True, True, "realistic"),
+        ((0.71, 0.6, 0.8), True, True, "usable"),
+        ((0.88, 0.8, 0.95), True, False, "usable"),
+        ((0.92, 0.89, 0.95), True, False, "completeness is conditional on this source model"),
+        ((0.95, 0.91, 0.98), False, True, "completeness is conditional on this source model"),
+        ((0.95, None, None), False, True, "completeness is conditional on this source model"),
+        ((None, None, None), False, True, "nothing to compare"),
+    ],
+)
+def test_the_word_follows_the_value_and_the_judgement_the_interval(estimate, passed, told, word):
+    check = verdict("P2", Estimate(*estimate), "a 0.9", Settings())
+    assert (check.passed, check.told) == (passed, told)
+    assert check.note.startswith(word)
+
+
+def test_artefacts_that_are_told_less_than_by_chance_fail_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(realism, "auc_of_pairs", lambda *args, **how: Estimate(0.2, 0.1, 0.3, 10))
+    assert P1 in failed(judge("realism", make(tmp_path / "s"), given=FOLDS))
+
+
+def test_tables_that_cannot_be_judged_are_a_sentence(tmp_path):
+    with pytest.raises(InputError, match="real.parquet: no such file"):
+        judge("realism", tmp_path)
+    for number, (kind, plant, message) in enumerate(
+        (
+            ("hosts", lambda c: c.pop("art_nan_frac"), "hosts.parquet: column 'art_nan_frac' is missing"),
+            ("real", lambda c: c.pop("tier"), "column 'tier' is missing"),
+            ("real", lambda c: c.pop("split"), "column 'split' is missing"),
+            ("injections", lambda c: c.update(healpix_128=np.full(2500, np.nan)), "healpix_128 is unknown"),
+            ("real", lambda c: c.update(embedding=np.zeros((150, 3))), "embeddings of other lengths"),
+            ("real", lambda c: c.update(obs_theta=np.full(150, "wide")), "obs_theta' is string"),
+        )
+    ):
+        with pytest.raises(InputError) as error:
+            judge("realism", make(tmp_path / str(number), **{kind: plant}), given=FOLDS)
+        assert message in str(error.value)
+
+
+def test_halves_keep_the_injections_of_a_host_together(tmp_path):
+    ids = np.array(rows_of(500, "injections", 0)["galaxy_id"])
+    half = realism._half(ids, 42)
+    assert 0.35 < half.mean() < 0.65
+    assert len({(id.partition("#")[0], h) for id, h in zip(ids.tolist(), half.tolist(), strict=True)}) == 100
+
+
+def test_the_toy_has_what_the_tables_of_a_selection_have(tmp_path):
+    table = read_table(str(make(tmp_path / "s") / "tables" / "injections.parquet"))
+    assert pa.types.is_fixed_size_list(table["embedding"].type)
+    assert table.num_rows == table_of(rows_of(2500, "injections", 1)).num_rows
