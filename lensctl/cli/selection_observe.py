@@ -27,7 +27,7 @@ def observe(
 
     One code for real lenses and for injections. All columns of SCORES are kept; obs_* (radius, signal-to-noise, colour,
     contrast and asymmetry of what is bluer than the host, aperture magnitudes) and art_* (noise, sharpness, empty
-    pixels, centring) are added, null where there is no good cutout. The PSF is psfsize_* of SCORES or of STORE.
+    pixels, centring) are added, null where STORE has no good cutout. The PSF is psfsize_* of SCORES or of STORE.
 
     Example: lensctl selection observe injected.scores.parquet injected.zarr injections.parquet
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from lensctl.gates.shortcuts import embeddings, matching
 from lensctl.injection import observables
 from lensctl.io.provenance import digests
 from lensctl.io.tables.files import read_table
-from lensctl.rules import checks, schema
+from lensctl.rules import checks, sampling_rule, schema
 from lensctl.rules.checks import Check
 from lensctl.rules.errors import InputError
 from lensctl.stats import classifier
@@ -84,6 +83,7 @@ def realism(inputs: Inputs, limits: Settings) -> Iterator[Check]:
 
     A cross-validated classifier, that of the shortcut gate, is given the artefacts of the pixels (P1: noise, empty
     pixels, centring, sharpness), the features of the arcs (P2), and the model's embedding (P3, where there is one).
+    Injections are first thinned to `host_weight`, where they have it, so that their hosts are like those of lenses.
     Artefacts fail where their AUC lies wholly outside 0.40-0.60. Arcs and embedding are realistic up to 0.70, usable up
     to 0.90; above, completeness is conditional on this source model, and they fail where the whole interval is above.
     What the classifier finds between tiers A and B, and between halves of the injections and of the hosts, is beside.
@@ -91,7 +91,8 @@ def realism(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     tables = _tables(inputs)
     survey = inputs.survey
     real, injected, hosts = (_read(tables[name], f"{inputs.path}/tables/{name}.parquet", survey) for name in TABLES)
-    lenses, injections = real.take(_lenses(tables["real"])), injected.take(_plain(tables["injections"]))
+    lenses = real.take(_lenses(tables["real"]))
+    injections = injected.take(_plain(tables["injections"]) & _as_lenses_hosts(tables["injections"], limits.seed))
     ids, split = texts(tables["real"], "galaxy_id"), texts(tables["real"], "split")
     yield checks.none(GATE, "lenses are of the test split", ids[split != "test"], len(ids))
     yield checks.some(GATE, "lenses", len(lenses.ids), limits.min_lenses)
@@ -261,6 +262,24 @@ def _plain(table: pa.Table) -> NDArray[np.bool_]:
     return plain
 
 
+def _as_lenses_hosts(table: pa.Table, seed: int) -> NDArray[np.bool_]:
+    """Rows that are kept so that hosts are like those of lenses: each host with a chance in proportion to its weight.
+
+    The chance is that of MD5("seed:host_id"), so that injections of a host stay or go together.
+    """
+    if "host_weight" not in table.column_names:
+        return np.ones(table.num_rows, bool)
+    weight = np.nan_to_num(numbers(table, "host_weight"))
+    hosts = texts(table, "host_id" if "host_id" in table.column_names else "galaxy_id")
+    drawn = np.array([int(sampling_rule.order_key(_host(id), seed)[:13], 16) / 16**13 for id in hosts.tolist()])
+    return np.asarray(drawn.reshape(-1) * weight.max(initial=0.0) < weight)
+
+
+def _host(id: str) -> str:
+    """The host of an injection, by its galaxy_id."""
+    return id.partition("#")[0]
+
+
 def _joined(one: _Rows, other: _Rows) -> _Rows:
     shared = [name for name in one.values if name in other.values]
     if EMBEDDING in shared and one.values[EMBEDDING].shape[1] != other.values[EMBEDDING].shape[1]:
@@ -275,5 +294,4 @@ def _joined(one: _Rows, other: _Rows) -> _Rows:
 
 def _half(ids: NDArray[np.str_], seed: int) -> NDArray[np.bool_]:
     """Whether a row is in the first half: by its host, so that rows of one host stay together."""
-    hosts = (id.partition("#")[0] for id in ids.tolist())
-    return np.array([hashlib.md5(f"{seed}:{host}".encode()).digest()[0] < 128 for host in hosts], bool)
+    return np.array([sampling_rule.order_key(_host(id), seed) < "8" for id in ids.tolist()], bool)

@@ -161,7 +161,8 @@ class Injections:
         columns |= targets.columns_of(self.of_hosts, rows, self.survey)
         columns["gain_source"] = pa.repeat(self._gain_source(), len(rows))
         columns["design_digest"] = pa.repeat(self.settings.design.digest(), len(rows))
-        planes = {name: arcs if name == ARCS else invvar for name in layout.planes}
+        made = {ARCS: arcs, **({} if invvar is None else {"invvar": invvar})}
+        planes = {name: made[name] for name in layout.planes}
         return Cuts(images, self.origin(store, rows), planes, pa.table(columns))
 
     def _gain_source(self) -> str:

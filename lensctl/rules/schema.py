@@ -119,7 +119,23 @@ SCORED = (
     Column("role", "string", "What the model took the row for: its split, or calibrate (val kept for thresholds)"),
 )
 
-_TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *HOST, *CUTOUT, *MANIFEST, *SCORED)
+OBSERVED = (
+    Column("obs_theta", "double", "Radius of the annulus where arcs stand out most", "arcsec"),
+    Column("obs_snr_{bluest}", "double", "Score of the arcs there: sum over scatter of the sky, in {bluest}"),
+    Column(
+        "obs_contrast", "double", "Mean brightness of the arcs there over that of the lens's core, of the bluest band"
+    ),
+    Column("obs_delta_{bluest}_minus_{second}", "double", "Colour there less that of the lens's core", "mag"),
+    Column("obs_asymmetry", "double", "How unlike the arcs are to themselves turned by 180 degrees, 0 to 2"),
+    Column("obs_mag_{band}", "double", "Magnitude within 1.5 arcsec in {band}, of the cutout", "mag"),
+    Column("art_noise_{band}", "double", "Scatter of blank {band} pixels", "nanomaggy"),
+    Column("art_sharpness_{depth}", "double", "{depth} flux within 0.4 arcsec over that within 0.8"),
+    Column("art_nan_frac", "double", "Fraction of pixels that are NaN or infinite"),
+    Column("art_zero_frac", "double", "Fraction of pixels that are exactly 0"),
+    Column("art_offset_px", "double", "Distance of the {depth} light's centre from the middle", "pixel"),
+)
+
+_TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *HOST, *CUTOUT, *MANIFEST, *SCORED, *OBSERVED)
 
 
 @functools.lru_cache(maxsize=8)
@@ -136,6 +152,9 @@ def _roles(template: Column, survey: Survey) -> Iterator[dict[str, str]]:
     """What the roles in a column's name stand for, once for each column it makes."""
     if "{band}" in template.name:
         yield from ({"band": band} for band in survey.bands)
+    elif "{bluest}" in template.name:
+        bluest, second = survey.colours[0]
+        yield {"bluest": bluest, "second": second}
     elif "{bluer}" in template.name:
         yield from ({"bluer": bluer, "redder": redder} for bluer, redder in survey.colours)
     else:

@@ -25,6 +25,7 @@ from lensctl.io.storage.atomic import exists_error, local_folder
 from lensctl.io.storage.growing_folders import GrowingFolder, begin_folder, is_begun
 from lensctl.io.storage.s3 import exists, is_s3
 from lensctl.io.tables.files import made_by, parquet_writer
+from lensctl.io.tables.paths import SUFFIXES
 from lensctl.learning.networks.scoring import (
     Scorer,
     columns_of,
@@ -107,8 +108,7 @@ def measure(
         As of the three commands; an output of another job.
     """
     model, hosts, store, output = str(model), str(hosts), str(store), str(output)
-    if output == "-":
-        raise InputError("measure writes a folder of parquet files, not a stream", "name a folder")
+    _refuse_no_folder(output)
     of_part = None if part is None else part_of(part)
     options = Options(
         per_host, control, vary, seed, psf, psf_beta, noise, gain, source_model, stamps=stamps, design=design
@@ -248,6 +248,15 @@ def scored(seen: Seen, scorer: Scorer) -> pa.Table:
     for name, values in observables.arrays_of(seen.observed, seen.usable).items():
         table = table.append_column(name, values)
     return table
+
+
+def _refuse_no_folder(output: str) -> None:
+    """Raise InputError for an output that is a stream, or is called after a format: it becomes a folder."""
+    if output == "-":
+        raise InputError("measure writes a folder of parquet files, not a stream", "name a folder")
+    suffix = Path(output.rstrip("/")).suffix.lower()
+    if suffix in SUFFIXES or suffix in (".gz", ".fz"):
+        raise InputError(f"{output} becomes a folder of parquet files, not a {suffix} file", "name it without a suffix")
 
 
 def _name(part: tuple[int, int] | None) -> str | None:

@@ -53,7 +53,7 @@ def test_measure_is_inject_score_and_observe_on_the_command_line(here, capsys):
         (("measure", "frozen", "hosts.parquet", "hosts.zarr", "o", "--control", "grey-ish"), "grey-ish"),
         (("measure", "frozen", "hosts.parquet", "hosts.zarr", "o", "--part", "0/2"), "'0/2' is not a part"),
         (("measure", "frozen", "hosts.parquet", "hosts.zarr", "o", "--psf-beta", "nan"), "--psf-beta"),
-        (("measure", "frozen", "hosts.parquet", "hosts.zarr", "hosts.parquet"), "hosts.parquet exists"),
+        (("measure", "frozen", "hosts.parquet", "hosts.zarr", "hosts.zarr"), "hosts.zarr exists"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence_and_writes_nothing(here, capsys, arguments, message):

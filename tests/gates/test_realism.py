@@ -61,6 +61,67 @@ def test_each_check_fails_by_the_fault_planted_for_it_and_by_no_other(tmp_path, 
     assert failed(judge("realism", make(tmp_path / "s", **plant), given=FOLDS)) == wanted
 
 
+def arcs(columns, *, flux=1.0, redder_mag=0.0, noise=1.0, gaps=0.0):
+    """Arcs of half a magnitude's scatter in flux, 0.3 mag in colour, on skies of 20 % scatter in noise."""
+    rng = np.random.default_rng(len(columns["galaxy_id"]))
+    count = len(columns["galaxy_id"])
+    light = flux * rng.lognormal(0, 0.46, count)
+    columns["obs_snr_g"], columns["obs_contrast"] = 40 * light, 0.3 * light * rng.lognormal(0, 0.3, count)
+    columns["obs_delta_g_minus_r"] = rng.normal(-0.6, 0.3, count) + redder_mag
+    columns["art_noise_g"] = noise * 0.003 * rng.lognormal(0, 0.2, count)
+    columns["art_nan_frac"] = np.where(rng.random(count) < gaps, 0.02, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "wanted"),
+    [
+        ({}, []),
+        ({"redder_mag": 0.9}, [P2]),
+        ({"noise": 1.5}, [P1]),
+        ({"gaps": 0.5}, [P1]),
+        ({"flux": 1.5}, []),  # told from real arcs by their number at each brightness alone: closure judges it
+    ],
+)
+def test_faults_of_injection_fail_the_check_that_sees_them(tmp_path, fault, wanted):
+    folder = make(tmp_path / "s", real=arcs, injections=lambda columns: arcs(columns, **fault), hosts=arcs)
+    checks = named(judge("realism", folder, given=FOLDS))
+    assert failed(checks.values()) == wanted
+    if "flux" in fault:
+        assert checks[P2].value > 0.58
+        assert "obs_snr_g" in checks[P2].note or checks[P2].note == "realistic"
+
+
+def test_hosts_are_thinned_to_be_like_those_of_lenses(tmp_path):
+    """Injections that are unlike lenses in hosts of little weight do not count; without a weight they do."""
+
+    def unlike(columns):
+        count = len(columns["galaxy_id"])
+        light = np.arange(count) // 5 % 2 == 0
+        columns["art_sharpness_z"] = np.asarray(columns["art_sharpness_z"]) + np.where(light, 4.0, 0.0)
+        columns["host_weight"] = np.where(light, 0.0, 2.0)
+        columns["host_id"] = np.array([id.partition("#")[0] for id in columns["galaxy_id"]])
+
+    assert failed(judge("realism", make(tmp_path / "s", injections=unlike), given=FOLDS)) == []
+
+    def unweighted(columns):
+        unlike(columns)
+        del columns["host_weight"]
+
+    assert failed(judge("realism", make(tmp_path / "t", injections=unweighted), given=FOLDS)) == [P1]
+
+
+def test_the_share_of_hosts_that_is_kept_is_that_of_their_weight():
+    hosts = [f"h{i // 5}" for i in range(10_000)]
+    weight = np.where(np.arange(10_000) // 5 % 4 == 0, 4.0, 1.0)
+    table = pa.table({"galaxy_id": [f"{h}#{i % 5}" for i, h in enumerate(hosts)], "host_weight": weight})
+    kept = realism._as_lenses_hosts(table, 42)
+    assert kept[weight == 4].all()
+    assert kept[weight == 1].mean() == pytest.approx(0.25, abs=0.04)
+    assert (kept.reshape(-1, 5).std(axis=1) == 0).all()
+    other = pa.table({"galaxy_id": hosts, "host_weight": pa.array([None] * 10_000, pa.float64())})
+    assert not realism._as_lenses_hosts(other, 42).any()
+
+
 def test_what_can_be_told_a_little_is_usable_and_names_what_tells_most(tmp_path):
     plant = {"injections": shifted("obs_asymmetry", by=1.2)}
     check = named(judge("realism", make(tmp_path / "s", **plant), given=FOLDS))[P2]

@@ -87,6 +87,8 @@ def test_what_cannot_be_measured_is_a_sentence(model, hosts, tmp_path):
     for arguments, how, message in (
         ((model.parent / "run", hosts.table, hosts.store, "o"), {}, "not a frozen model"),
         ((model, hosts.table, hosts.store, "-"), {}, "not a stream"),
+        ((model, hosts.table, hosts.store, tmp_path / "o.parquet"), {}, "becomes a folder of parquet files"),
+        ((model, hosts.table, hosts.store, tmp_path / "o.csv"), {}, "not a .csv file"),
         ((model, hosts.table, hosts.store, "o"), {"part": "3/2"}, "'3/2' is not a part"),
         ((model, hosts.table, hosts.store, "o"), {"control": "none"}, "none"),
     ):

@@ -1,115 +1,167 @@
-"""`selection observe`: every row keeps its columns and gets what its own cutout shows; what does not fit is refused."""
+"""`selection observe`: every row gets what is seen in its own cutout, whatever the order, and nothing else changes."""
 
 from __future__ import annotations
+
+import shutil
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from pandas.testing import assert_frame_equal
 
 from lensctl.injection import observables
 from lensctl.io.cutouts.store import open_store
-from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of
-from lensctl.io.tables.files import read_table, write_table
+from lensctl.io.tables.files import read_table
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
-from lensctl.selection import observe, observing
-from tests.toys.hosts import PSFSIZE
+from lensctl.selection import observe
+from tests.toys.hosts import PSFSIZE, make_hosts
 from tests.toys.injections import spoiled
+from tests.toys.observed import make_scored, write_scored
+from tests.toys.reporters import Saying
+from tests.toys.rings import changed
 
 NAMES = observables.names(LS_DR10)
 
 
-def changed(table, name, values):
-    return table.set_column(table.column_names.index(name), name, pa.array(values, table[name].type))
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    return make_scored(tmp_path_factory.mktemp("scored"))
 
 
-def observed(table, store, folder, **how) -> pa.Table:
-    write_table(table, str(folder / "t.parquet"), overwrite=True)
-    observe(folder / "t.parquet", store, folder / "o.parquet", workers=1, overwrite=True, **how)
-    return read_table(str(folder / "o.parquet"))
+@pytest.fixture
+def copied(scored, tmp_path):
+    """Scores and store in a folder of their own, the store not to be changed."""
+    shutil.copy(scored[0], tmp_path / "scores.parquet")
+    return tmp_path / "scores.parquet", scored[1]
 
 
-def test_rows_keep_their_columns_and_order_and_get_what_their_own_cutouts_show(scores, injected, tmp_path, monkeypatch):
-    monkeypatch.setattr(observing, "BLOCK_ROWS", 4)
-    order = np.random.default_rng(0).permutation(18)[:11]
-    table = read_table(str(scores)).take(order)
-    rows = observed(table, injected, tmp_path)
-    assert rows.column_names == [*table.column_names, *NAMES]
-    assert digests.of_table(rows.select(table.column_names)) == digests.of_table(table)
-    wanted = observables.observe(
-        open_store(injected).read(order), np.tile(PSFSIZE.astype(np.float32), (11, 1)).astype(float), LS_DR10
+def test_every_row_has_what_is_seen_in_its_cutout(scored, tmp_path):
+    path, store = scored
+    receipt = observe(path, store.path, tmp_path / "seen.parquet", workers=1)
+    assert receipt == {
+        "command": "selection",
+        "action": "observe",
+        "output": str(tmp_path / "seen.parquet"),
+        "rows": 12,
+        "observed": 12,
+        "left_out": {},
+    }
+    before, after = read_table(str(path)), read_table(str(tmp_path / "seen.parquet"))
+    assert_frame_equal(after.select(before.column_names).to_pandas(), before.to_pandas())
+    assert tuple(after.column_names[before.num_columns :]) == NAMES
+    ids = store.index["galaxy_id"].to_pylist()
+    for i in range(after.num_rows):
+        image = store.read([ids.index(after["galaxy_id"][i].as_py())])
+        expected = observables.observe(image, PSFSIZE[None].astype(np.float32).astype(float), LS_DR10)
+        for name in NAMES:
+            assert after[name][i].as_py() == expected[name][0], name
+    assert [step.command for step in chain_of(after)][-1] == "selection observe"
+    assert {"inject", "score"} <= {step.command for step in chain_of(after)}
+
+
+def test_blocks_and_workers_change_nothing(scored, tmp_path, monkeypatch):
+    path, store = scored
+    observe(path, store.path, tmp_path / "one.parquet", workers=1)
+    observe(path, store.path, tmp_path / "two.parquet", workers=2)
+    monkeypatch.setattr("lensctl.selection.observing.BLOCK_ROWS", 5)
+    observe(path, store.path, tmp_path / "five.parquet", workers=1)
+    assert len({(tmp_path / f"{name}.parquet").read_bytes() for name in ("one", "two", "five")}) == 1
+
+
+def test_bright_arcs_are_seen_where_their_light_is(tmp_path):
+    (tmp_path / "bright.yaml").write_text("theta_e_arcsec: [1.5, 2.5]\nlensed_mag: [18.5, 19]\n")
+    path, store = make_scored(tmp_path, 8, design=tmp_path / "bright.yaml")
+    ids = store.index["galaxy_id"].to_pylist()
+    observe(path, store.path, tmp_path / "seen.parquet", workers=1)
+    seen = read_table(str(tmp_path / "seen.parquet")).to_pandas().set_index("galaxy_id").loc[ids]
+    axis = (np.arange(101) - 50) * 0.262
+    light = np.maximum(store.read_plane("arcs", 0, store.n)[..., 0].astype(float), 0)
+    radius = np.hypot(axis[:, None], axis[None, :])
+    of_light = (light * radius).sum(axis=(1, 2)) / light.sum(axis=(1, 2))
+    inside = of_light < 4
+    assert inside.sum() > 10
+    assert np.median(np.abs(seen["obs_theta"] - of_light)[inside]) < 0.3
+    assert seen["obs_snr_g"].min() > 20
+
+
+def test_rows_without_pixels_have_nulls_and_are_counted(copied, tmp_path):
+    path, store = copied
+
+    def fail(pixels, columns):
+        pixels["images"][:2] = np.nan
+        columns["status"][:2] = "missing_brick"
+        columns["cutout_ok"][:2] = False
+
+    failed = open_store(spoiled(store.path, tmp_path / "failed.zarr", fail))
+    table = read_table(str(path))
+    other = changed(table.drop_columns(["cutout_sha256"]), "galaxy_id", 0, "elsewhere_1")
+    report = Saying()
+    receipt = observe(
+        write_scored(tmp_path, other, store), failed.path, tmp_path / "seen.parquet", workers=1, report=report
     )
+    gone = {"elsewhere_1", *failed.index["galaxy_id"].to_pylist()[:2]}
+    seen = read_table(str(tmp_path / "seen.parquet"))
     for name in NAMES:
-        np.testing.assert_allclose(rows[name].to_numpy().astype(float), wanted[name], rtol=1e-6)
-    chain = chain_of(rows)
-    assert [step.command for step in chain][-1] == "selection observe"
-    assert {"inject", "score"} <= {step.command for step in chain}
+        known = [value is not None for value in seen[name].to_pylist()]
+        assert known == [id not in gone for id in seen["galaxy_id"].to_pylist()], name
+    assert receipt["left_out"] == {"missing_brick": 2, "not in the store": 1}
+    assert receipt["observed"] == 9
+    assert "nothing observed for 2 rows: missing_brick" in report.said
 
 
-def test_scores_of_injections_carry_what_was_injected(scores):
-    table = read_table(str(scores))
-    bands = [f"{name}_{b}" for name in ("arc_mag", "lensed_mag", "psfsize", "psfdepth", "gain") for b in "grz"]
-    named = ["host_id", "k", "control", "theta_e", "magnification", "split", "mag_z", "shape_r", "design_digest"]
-    assert {*named, *bands, "logit", "embedding"} <= set(table.column_names)
-    assert table["host_id"].to_pylist() == [id.partition("#")[0] for id in table["galaxy_id"].to_pylist()]
-    assert table["logit"].null_count == 0
+def test_scores_of_a_manifest_find_psfsize_in_the_store(copied, tmp_path):
+    path, store = copied
+    table = read_table(str(path))
+    observe(path, store.path, tmp_path / "one.parquet", workers=1)
+    bare = table.drop_columns([f"psfsize_{band}" for band in "grz"])
+    observe(write_scored(tmp_path, bare, store), store.path, tmp_path / "two.parquet", workers=1)
+    one, two = (read_table(str(tmp_path / f"{name}.parquet")) for name in ("one", "two"))
+    assert one.select(NAMES).equals(two.select(NAMES))
 
 
-def test_a_row_without_a_good_cutout_gets_nulls_and_needs_no_psf(scores, injected, tmp_path):
-    def spoil(pixels, columns):
-        pixels["images"][4] = np.nan
-        columns["cutout_ok"] = np.where(np.arange(18) == 4, False, columns["cutout_ok"])
-
-    store = spoiled(injected, tmp_path / "spoiled.zarr", spoil)
-    table = read_table(str(scores)).drop_columns(["cutout_sha256"])
-    psfsize = table["psfsize_g"].to_pylist()
-    psfsize[4] = None
-    rows = observed(changed(table, "psfsize_g", psfsize), store, tmp_path)
-    for name in NAMES:
-        assert rows[name].is_null().to_pylist() == [i == 4 for i in range(18)], name
-
-
-def test_psfsize_is_that_of_the_table_or_else_of_the_index(scores, injected, tmp_path):
-    table = read_table(str(scores))
-    bare = table.drop_columns([f"psfsize_{b}" for b in "grz"])
-    assert observed(bare, injected, tmp_path)["obs_theta"].equals(observed(table, injected, tmp_path)["obs_theta"])
-    other = changed(table, "psfsize_g", [2.0] * 18)
-    assert not observed(other, injected, tmp_path)["obs_snr_g"].equals(observed(table, injected, tmp_path)["obs_snr_g"])
-    meta = {"meta_psfsize_g": [1.0], "meta_psfsize_r": [2.0], "psfsize_z": [3.0], "meta_psfsize_z": [9.0]}
-    found = observing.psfsize_of(pa.table({"psfsize_r": [5.0]}), pa.table(meta), "t", LS_DR10)
-    assert found.tolist() == [[1.0, 5.0, 3.0]]
-
-
-def test_what_cannot_be_observed_is_a_sentence_and_writes_nothing(scores, injected, hosts, tmp_path):
-    table = read_table(str(scores))
-    for made, store, message in (
-        (table, hosts.store, "18 of 18 rows of t.parquet have no cutout, such as"),
-        (
-            changed(table, "cutout_sha256", ["0" * 64] * 18),
-            injected,
-            "18 rows of t.parquet were scored on other pixels",
-        ),
-        (changed(table, "psfsize_r", [1.2] * 17 + [0.0]), injected, "psfsize_r is missing, 0 or NaN for 1 of 18 rows"),
-        (changed(table, "psfsize_r", [None] + [1.2] * 17), injected, "psfsize_r is missing, 0 or NaN for 1 of 18 rows"),
-        (table.append_column("obs_theta", table["theta_e"]), injected, "already has a column 'obs_theta'"),
-        (table.drop_columns(["galaxy_id"]), injected, "column 'galaxy_id' is missing"),
-    ):
-        write_table(made, str(tmp_path / "t.parquet"), overwrite=True)
-        with pytest.raises(InputError) as error:
-            observe(tmp_path / "t.parquet", store, tmp_path / "o.parquet", workers=1)
-        assert message in str(error.value).replace(f"{tmp_path}/", "")
-        assert not (tmp_path / "o.parquet").exists()
-    with pytest.raises(InputError, match="no psfsize_g, neither there nor in the index of the store"):
-        observing.psfsize_of(pa.table({"a": [1]}), pa.table({"b": [1]}), "t", LS_DR10)
-    with pytest.raises(InputError, match="psfsize_g is string, not a number"):
-        observing.psfsize_of(pa.table({f"psfsize_{b}": ["wide"] for b in "grz"}), pa.table({"b": [1]}), "t", LS_DR10)
+def _drop(table: pa.Table, *names: str) -> pa.Table:
+    return table.drop_columns([name for name in table.column_names if name.startswith(names)])
 
 
 @pytest.mark.parametrize(
-    ("size", "bands", "message"),
-    [(48, ("g", "r", "z"), "48 px have no blank sky around a lens"), (101, ("g", "r"), "bands are g, r")],
+    ("spoil", "message"),
+    [
+        (lambda t: _drop(t, "galaxy_id"), "column 'galaxy_id' is missing"),
+        (lambda t: changed(t, "galaxy_id", 3, None), "column 'galaxy_id' is null or NaN in 1 rows"),
+        (lambda t: t.append_column("obs_theta", pa.nulls(12, pa.float64())), "already has a column 'obs_theta'"),
+        (lambda t: changed(t, "ra", 2, 10.0), "1 of 12 cutouts lie elsewhere than their row says"),
+        (lambda t: changed(t, "cutout_sha256", 2, "0" * 64), "1 cutouts have other pixels than .* recorded"),
+        (
+            lambda t: t.set_column(0, "galaxy_id", pa.array([f"x_{i}" for i in range(12)])),
+            r"has good cutouts of none of the 12 rows of .*scores.parquet \(12 not in the store\)",
+        ),
+    ],
 )
-def test_cutouts_that_show_no_sky_or_other_bands_are_refused(size, bands, message):
+def test_what_cannot_be_observed_is_a_sentence_and_nothing_is_written(copied, tmp_path, spoil, message):
+    path, store = copied
+    path = write_scored(tmp_path, spoil(read_table(str(path))), store)
     with pytest.raises(InputError, match=message):
-        observables.refuse_unfit(size, bands, LS_DR10, "s.zarr")
+        observe(path, store.path, tmp_path / "seen.parquet", workers=1)
+    assert not (tmp_path / "seen.parquet").exists()
+
+
+def test_no_psfsize_anywhere_is_a_sentence(tmp_path):
+    hosts = make_hosts(tmp_path / "h", 4)
+    store = open_store(hosts.store)
+    path = write_scored(tmp_path, store.index, store)
+    with pytest.raises(InputError, match=r"no psfsize_g above 0 for 4 of 4 rows, such as 1500p020_0, nor in"):
+        observe(path, store.path, tmp_path / "seen.parquet", workers=1)
+
+
+def test_spoiled_pixels_are_noticed_unless_told_not_to_look(copied, tmp_path):
+    path, store = copied
+    shutil.copytree(store.path, tmp_path / "touched.zarr")
+    shard = next(p for p in (tmp_path / "touched.zarr" / "images" / "c").rglob("*") if p.is_file())
+    data = bytearray(shard.read_bytes())
+    data[5000] ^= 1
+    shard.write_bytes(bytes(data))
+    with pytest.raises(InputError, match="pixels"):
+        observe(path, tmp_path / "touched.zarr", tmp_path / "seen.parquet", workers=1)
+    assert observe(path, tmp_path / "touched.zarr", tmp_path / "s.parquet", check_pixels=False, workers=1)["rows"] == 12

@@ -50,7 +50,7 @@ def make(
 def table_of(columns: dict[str, object]) -> pa.Table:
     lists = {name: np.asarray(values) for name, values in columns.items() if name != "embedding"}
     table = pa.table({name: pa.array(v.tolist() if v.dtype.kind == "U" else v) for name, v in lists.items()})
-    for name in ("galaxy_id", "tier", "split", "control", "vary"):
+    for name in ("galaxy_id", "host_id", "tier", "split", "control", "vary"):
         if name in table.column_names:
             at = table.schema.get_field_index(name)
             table = table.set_column(at, name, table[name].cast(pa.string()))

@@ -39,7 +39,8 @@ WHOLE = ("http_status", "attempts")
 
 def carried(survey: Survey) -> tuple[str, ...]:
     """Columns of an object table that are kept with its cutouts, as `meta_type`, `meta_nobs_z` and so on."""
-    return ("type", survey.depth("nobs"), survey.depth("psfsize"), survey.detection_flux)
+    psfsize = (f"psfsize_{band}" for band in survey.bands)
+    return ("type", survey.depth("nobs"), *psfsize, survey.detection_flux)
 
 
 def index_values(meta: Mapping[str, Array]) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def complete(task: Task, cuts: Cuts, source: CutoutSource, writer: ShardWriter) 
         start, stop = store.layout.span(task.shard)
         statuses[BEFORE] = stop - start - task.rows.num_rows
         known = store.index.slice(start, stop - start).replace_schema_metadata(None)
-        both = pa.concat_tables([known, rows.cast(known.schema)])
+        both = pa.concat_tables([known, rows.select(known.schema.names).cast(known.schema)])
         order = np.arange(stop - start)
         order[task.places] = stop - start + np.arange(len(task.places))
         rows = both.take(order)

@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lensctl.io.cutouts import npz, npz_columns
+from lensctl.io.cutouts import npz, npz_columns, npz_metadata
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
+from tests.toys.surveys import INFRARED
 
 CUTOUT = np.random.default_rng(1).normal(0, 1, (101, 101, 3)).astype(np.float32)
 META: dict[str, npz.Array] = {
@@ -255,3 +257,9 @@ def test_a_member_that_no_array_can_be_is_a_sentence(tmp_path: Path, key: str, r
     with pytest.raises(InputError, match=r"a.npz: (not a complete .npz file|meta_\w+ is not (text|a number))") as error:
         npz.read_npz(zipped(tmp_path / "a.npz", **{key: raw}))
     assert len(str(error.value)) < 400
+
+
+def test_cutouts_keep_the_psfsize_of_every_band_of_their_table():
+    """Observables of real lenses need it, and manifests carry that of the depth band alone."""
+    assert {"psfsize_g", "psfsize_r", "psfsize_z"} <= set(npz_metadata.carried(LS_DR10))
+    assert {f"psfsize_{band}" for band in INFRARED.bands} <= set(npz_metadata.carried(INFRARED))
