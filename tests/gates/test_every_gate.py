@@ -9,7 +9,7 @@ import pytest
 
 from lensctl.gates import registry
 from lensctl.rules.errors import InputError
-from tests.toys import selection_tables
+from tests.toys import closures, selection_tables
 from tests.toys.alike_classes import LENSES, PIXELS, TABLE
 from tests.toys.injections import make_injections, spoiled
 from tests.toys.judging import (
@@ -68,6 +68,7 @@ RED = {
     "shortcut": lambda folder: judge("shortcut", with_store(folder, TABLE, lenses_with_zeros())),
     "injection": lambda folder: judge("injection", injections_of_another_flux(folder)),
     "realism": lambda folder: judge("realism", injections_with_more_noise(folder)),
+    "selection": lambda folder: judge("selection", closures.make(folder / "s", **{"A+B": {"difference": 0.3}})),
 }
 SPOILED = {
     "pool": "no nulls in critical columns",
@@ -80,6 +81,7 @@ SPOILED = {
     "shortcut": "excess of zeros in z",
     "injection": "flux of the arcs in r is that of arc_mag_r",
     "realism": "P1: AUC of artefacts, matched",
+    "selection": "fpr=0.01: recall less mean p_det of A+B",
 }
 """The check that must say no to each gate's RED input, among those that do."""
 
@@ -93,6 +95,8 @@ def nothing(tmp_path, name):
         return judge(name, spoiled(make_injections(tmp_path, count=2), tmp_path / "none.zarr", failed_hosts))
     if name == "realism":
         return judge(name, selection_tables.make(tmp_path / "none", lenses=0, count=0, hosts_count=0))
+    if name == "selection":
+        return judge(name, closures.make(tmp_path / "none", all={"n": 0, "difference": None}))
     return judged(tmp_path, name, (POOL if name == "pool" else MANIFEST).slice(0, 0))
 
 

@@ -97,10 +97,9 @@ def test_the_arcs_of_the_first_rows_of_the_store_alone_are_kept(hosts, tmp_path,
 
 def test_rows_made_again_keep_arcs_by_their_place_in_the_store(hosts):
     layout = Layout(300, 101, shard_rows=200, planes=("arcs",))
-    writer = into_cutouts.ShardWriter(None, layout)
     some = rows_of(hosts.rows, 1).slice(0, 3)
-    assert into_cutouts._keep_arcs(Task(1, some, np.array([3, 55, 56])), writer).tolist() == [True, True, False]
-    assert into_cutouts._keep_arcs(Task(0, some), writer).all()
+    assert into_cutouts._keep_arcs(Task(1, some, np.array([3, 55, 56])), layout).tolist() == [True, True, False]
+    assert into_cutouts._keep_arcs(Task(0, some), layout).all()
 
 
 def test_status_and_origin_are_those_of_the_host(hosts, tmp_path):

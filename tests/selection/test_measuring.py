@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lensctl.io.clock import Clock
 from lensctl.io.provenance.steps import chain_of
 from lensctl.io.tables.files import read_table
 from lensctl.rules.errors import InputError
@@ -100,4 +101,11 @@ def test_a_dry_run_makes_nothing(model, hosts, tmp_path):
     told = measure(model, hosts.table, hosts.store, tmp_path / "m", dry_run=True, **HOW)
     assert (told["rows"], told["hosts"], told["dry_run"]) == (18, 9, True)
     assert not list(tmp_path.iterdir())
-    assert 0 < told["hours"] < 0.1
+
+
+def test_a_dry_run_says_how_long_it_takes_by_the_time_of_the_first_injections(model, hosts, tmp_path, monkeypatch):
+    ticks = iter([100.0, 160.0])
+    monkeypatch.setattr(measuring, "TIMED_ROWS", 3)
+    monkeypatch.setattr(measuring, "CLOCK", Clock(lambda: next(ticks), lambda seconds: None))
+    told = measure(model, hosts.table, hosts.store, tmp_path / "m", dry_run=True, **HOW)
+    assert told["hours"] == pytest.approx(18 * 20 / 3600)  # 60 seconds for 3 of 18

@@ -143,8 +143,12 @@ def of_dict(values: Mapping[str, Any], where: str) -> Detection:
         count, width = functions.matrix(support.least[None, :]).shape[1] + 1, len(axes)
         shapes = [(count,), (count, count), (width,), (width,), (width,), (len(support.points), width)]
         arrays = [coefficients, covariance, support.scale, support.least, support.greatest, support.points]
-        if [each.shape for each in arrays] != shapes or len(knots) != width or len(functions.fine) != width:
+        if [each.shape for each in arrays] != shapes or len(functions.fine) != width:
             raise ValueError("arrays of other shapes")
+        if len(knots) != width or any(len(own) > axis.knots for own, axis in zip(knots, axes, strict=True)):
+            raise ValueError("knots of other axes")
+        if any((np.diff(own) <= 0).any() for own in knots):
+            raise ValueError("knots that do not grow")
         reach = float(given["reach"])
         if not all(np.isfinite(each).all() for each in (*arrays, *knots, reach, support.reach)):
             raise ValueError("values that are no numbers")

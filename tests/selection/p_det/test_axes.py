@@ -7,7 +7,7 @@ import pytest
 
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, LS_DR10_GRIZ
-from lensctl.selection import axes
+from lensctl.selection.p_det import axes
 
 PHYSICAL = axes.physical_axes(LS_DR10)
 

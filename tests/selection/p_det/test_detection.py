@@ -102,6 +102,7 @@ def spoiled(values, name, change):
         ("pairs", lambda a: a[:-1]),
         ("pairs", lambda a: [[0, 99]]),
         ("knots", lambda a: a[::-1]),
+        ("knots", lambda a: [dict(own, **detection.encoded(standalone.decoded(own)[::-1])) for own in a]),
         ("fine", lambda a: a[:-1]),
         ("ceiling_mean", lambda a: 3.0),
         ("reach", lambda a: "wide"),
