@@ -24,7 +24,10 @@ def fit(
     real: Annotated[
         str | None,
         typer.Option(
-            "--real", metavar="TABLE", help="Observed scores of real test lenses, for closure.", show_default=False
+            "--real",
+            metavar="TABLE",
+            help="Observed scores; their lenses of the test split are for closure.",
+            show_default=False,
         ),
     ] = None,
     control: Annotated[

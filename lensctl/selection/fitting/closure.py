@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lensctl.learning.data.held_out import splits_of_model
 from lensctl.rules.errors import InputError
+from lensctl.selection.fitting.held_out_sky import TEST
 from lensctl.selection.p_det.axes import Axis, observable_axes
 from lensctl.selection.p_det.detection import Detection, fit_detection
 from lensctl.stats.fits.clustered import error_of_mean
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from lensctl.rules.survey import Survey
     from lensctl.selection.fitting.fits import AtThreshold
+    from lensctl.selection.fitting.frozen_model import FrozenModel
     from lensctl.selection.fitting.scored import Injections, Scored
 
     Floats = NDArray[np.float64]
@@ -48,23 +52,29 @@ class Closure:
     sets: list[dict[str, Any]]
 
 
-def lenses_of(real: Scored) -> pa.Table:
-    """The lenses of tier A and B with a score; InputError for none, or for lenses outside the test split."""
+def real_lenses(real: Scored, model: FrozenModel) -> Scored:
+    """The lenses of tier A and B of the test split that have a score.
+
+    Raises InputError for none, or for lenses that are said to be of the test split of the model, and are not.
+    """
     import pyarrow as pa
 
-    tier = np.array([str(word) for word in real.table["tier"].to_pylist()], object)
-    is_lens = np.isin(tier, TIERS)
-    taught = is_lens & (np.array(real.table["split"].to_pylist(), object) != "test")
+    tier, part = (np.array(real.table[name].to_pylist(), object) for name in ("tier", "split"))
+    is_lens = np.isin(tier, TIERS) & (part == TEST)
+    pixel = np.asarray(real.table["healpix_128"].to_numpy(), np.int64)
+    taught = is_lens & (splits_of_model(pixel, model.chain, model.survey) != TEST)
     if taught.any():
         first = real.table["galaxy_id"][int(np.argmax(taught))].as_py()
         raise InputError(
-            f"{real.where}: {int(taught.sum())} lenses are not of the test split, such as {first}",
-            "give the rows of split = 'test' alone",
+            f"{real.where}: {int(taught.sum())} lenses lie outside the test split of the model, such as {first}",
+            "score the manifest that the model was trained on",
         )
     scored = np.isfinite(np.asarray(real.table["logit"].cast(pa.float64()).to_numpy(), np.float64))
     if not (is_lens & scored).any():
-        raise InputError(f"{real.where}: no lens of tier A or B has a score", "give scores of real test lenses")
-    return real.table.filter(pa.array((is_lens & scored).astype(bool)))
+        raise InputError(
+            f"{real.where}: no lens of tier A or B of the test split has a score", "give scores of real test lenses"
+        )
+    return dataclasses.replace(real, table=real.table.filter(pa.array((is_lens & scored).astype(bool))))
 
 
 def observables_of(table: pa.Table, axes: Sequence[Axis], survey: Survey, where: str) -> dict[str, Floats]:

@@ -14,6 +14,7 @@ from lensctl.io.storage.resumable import whole_folder
 from lensctl.io.tables.files import read_table
 from lensctl.rules.errors import InputError
 from lensctl.selection.fitting import folder, held_out_sky
+from lensctl.selection.fitting.closure import real_lenses
 from lensctl.selection.fitting.frozen_model import FrozenModel, read_frozen
 from lensctl.selection.fitting.measured import Given, Measured, measured
 from lensctl.selection.fitting.paired import paired
@@ -57,7 +58,7 @@ def fit(
     frozen, key : path
         The model, and the public key (PEM) of whom it must be signed by.
     real : path, optional
-        Observed scores of real test lenses, for closure.
+        Observed scores with real lenses: those of tier A and B of the test split are for closure.
     control, vary : path or paths
         Injections of a control, and of a variation, a table each.
     positives : path, optional
@@ -97,7 +98,9 @@ def fit(
     injections = joined(parts, of_hosts, physical_axes(model.survey))
     controls = [read_scored(path, "control", model, OF_INJECTIONS) for path in listed(control)]
     variations = [read_scored(path, "variation", model, OF_INJECTIONS) for path in listed(vary)]
-    lenses = None if real is None else read_scored(str(real), "real", model, OF_REAL)
+    lenses = None if real is None else real_lenses(read_scored(str(real), "real", model, OF_REAL), model)
+    if lenses is not None:
+        report.say(f"{lenses.where}: {lenses.table.num_rows:,} lenses of tier A and B of the test split have a score")
     given = Given(
         model,
         points,

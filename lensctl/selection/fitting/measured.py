@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, stamp, to_list
-from lensctl.selection.fitting.closure import Closure, closed, lenses_of
+from lensctl.selection.fitting.closure import Closure, closed
 from lensctl.selection.fitting.fits import AtThreshold, fitted_at_all
 from lensctl.selection.fitting.paired import Pairs, control_rows, family_rows, sensitivity_rows, systematic
 from lensctl.selection.p_det.axes import physical_axes
@@ -39,6 +39,7 @@ class Given:
     hosts : Scored
     controls, variations : list of Pairs
     real : Scored, optional
+        Lenses of tier A and B of the test split.
     parent : list of dict
         Result of `parent_factor`.
     exploratory : bool
@@ -115,7 +116,7 @@ def _closures(
 
     if given.real is None:
         return [], []
-    lenses, found, without = lenses_of(given.real), [], []
+    lenses, found, without = given.real.table, [], []
     for fit in fits:
         try:
             where = given.real.where

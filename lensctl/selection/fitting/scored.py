@@ -12,7 +12,7 @@ import numpy as np
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, chain_of, common_survey, step_input
 from lensctl.io.tables.files import read_table
-from lensctl.rules import schema
+from lensctl.rules import schema, split
 from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def read_scored(path: str, role: str, model: FrozenModel, needed: Sequence[str])
     """A table of this model's scores; InputError for missing columns, doubles, nulls, or another model's."""
     table = read_table(path)
     where = "stdin" if path == "-" else path
+    table = with_pixels(table, where)
     schema.require(table, *needed, where=where, survey=model.survey)
     schema.refuse_duplicates(table, where=where)
     schema.refuse_nulls(table, *(name for name in needed if name not in ("logit", "cutout_ok")), where=where)
@@ -80,6 +81,17 @@ def read_scored(path: str, role: str, model: FrozenModel, needed: Sequence[str])
     common_survey(model.survey, chain)
     source = step_input(role, path, digests.of_table(table), chain)
     return Scored(table.sort_by("galaxy_id"), where, chain, source)
+
+
+def with_pixels(table: pa.Table, where: str) -> pa.Table:
+    """A table of scores with healpix_128, by ra and dec where it has none: scores of a store alone have none."""
+    import pyarrow as pa
+
+    if "healpix_128" in table.column_names or not {"ra", "dec"} <= set(table.column_names):
+        return table
+    schema.refuse_bad_positions(table, where=where)
+    ra, dec = (np.asarray(table[name].to_numpy(), np.float64) for name in ("ra", "dec"))
+    return table.append_column("healpix_128", pa.array(split.healpix(ra, dec)))
 
 
 def joined(parts: Sequence[Scored], hosts: Scored, axes: Sequence[Axis]) -> Injections:

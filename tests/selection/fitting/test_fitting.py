@@ -13,6 +13,7 @@ import pytest
 
 from lensctl.io.provenance.steps import chain_of
 from lensctl.io.tables.files import read_table, write_table
+from lensctl.rules import split
 from lensctl.rules.errors import InputError
 from lensctl.selection.fitting import frozen_model
 from lensctl.selection.loading import load_selection
@@ -228,11 +229,24 @@ def test_hosts_that_the_manifest_has_in_train_are_refused_by_id(tables, toy, mod
     fitted(tables, tmp_path / "out", model, manifest=tmp_path / "manifest.parquet")
 
 
-def test_real_lenses_of_train_are_refused(tables, toy, model, tmp_path):
+def test_real_lenses_are_those_of_the_test_split(tables, toy, model, tmp_path):
     columns = toy.real_columns()
-    write_table(toy.stamped(columns | {"split": at(columns["split"], 4, "val")}), str(tmp_path / "real.parquet"))
-    with pytest.raises(InputError, match="1 lenses are not of the test split, such as lens_4"):
-        fitted(tables, tmp_path / "out", model, real=tmp_path / "real.parquet")
+    names = [*columns["galaxy_id"]]
+    some = columns | {"split": at(columns["split"], 4, "val")}
+    write_table(toy.stamped(some), str(tmp_path / "real.parquet"))
+    fitted(tables, tmp_path / "out", model, real=tmp_path / "real.parquet")
+    kept = read_table(str(tmp_path / "out/tables/real.parquet"))["galaxy_id"].to_pylist()
+    assert sorted(kept) == sorted(names[:4] + names[5:])
+    pixels = np.arange(12 * split.NSIDE**2)
+    taught = int(pixels[split.splits_of(pixels) == "train"][0])
+    moved = columns | {"healpix_128": at(columns["healpix_128"], 4, taught)}
+    write_table(toy.stamped(moved), str(tmp_path / "real.parquet"), overwrite=True)
+    with pytest.raises(InputError, match="1 lenses lie outside the test split of the model, such as lens_4"):
+        fitted(tables, tmp_path / "out2", model, real=tmp_path / "real.parquet")
+    none = columns | {"split": ["val"] * len(names)}
+    write_table(toy.stamped(none), str(tmp_path / "real.parquet"), overwrite=True)
+    with pytest.raises(InputError, match="no lens of tier A or B of the test split has a score"):
+        fitted(tables, tmp_path / "out2", model, real=tmp_path / "real.parquet")
 
 
 def test_controls_of_another_draw_are_refused(tables, toy, model, tmp_path):
