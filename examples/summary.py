@@ -30,6 +30,29 @@ def interval(metric: dict[str, Any]) -> str:
     return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
 
 
+def selection(receipts: list[dict[str, Any]]) -> Table:
+    """Which share of a population is found, by both averages, beside the share of the injections."""
+    fit, apply = ({r.get("action"): r for r in receipts}[action] for action in ("fit", "apply"))
+    found, chosen = apply["completeness"], apply["threshold"]
+    title = f"Selection function on mock hosts at {chosen}"
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
+    box = next(point for point in fit["thresholds"] if point["name"] == chosen)["box_mean"]
+    table.add_row("share of the injections found", f"{box:.3f}: of the design's box, no completeness")
+    table.add_row("completeness for", f"isothermal lenses of {fit['hosts']} hosts, no fainter than the injections")
+    for name, what in (("plug_in", "  by p_det"), ("importance", "  by the injections, weighted")):
+        of = found[name]
+        table.add_row(what, interval(of["within"]) if of else "; ".join(found["reasons"]))
+    n_eff = {name: "none" if value is None else f"{value:,.0f}" for name, value in found["n_eff"].items()}
+    table.add_row("effective numbers", f"{n_eff['injections']} hosts, {n_eff['table']} rows of the table")
+    table.add_row(
+        "fainter lenses", f"{100 * found['share']['fainter_than_injections']:.0f} % of all, taken as not found"
+    )
+    table.add_row(
+        "why they differ", "the design asks at every radius and magnitude alike; most lenses are small and faint"
+    )
+    return table
+
+
 def main(work: Path) -> None:
     """Print the summary of one folder."""
     outputs = Table(title=f"Outputs in {work}/", title_justify="left", title_style="bold")
@@ -59,6 +82,7 @@ def main(work: Path) -> None:
     result.add_row("relaxed limits", "see examples/configs/gates.yaml")
     result.add_row("report to open", str((work / "evaluation" / "report.html").resolve()))
     console.print(result)
+    console.print(selection(steps(work)))
     console.print("The survey is a mock: this shows that the pipeline works, not what a model finds on the real sky.")
 
 

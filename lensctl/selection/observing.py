@@ -45,6 +45,8 @@ def observe(
 ) -> Receipt:
     """Add to a table of scores what can be seen of arcs in the cutouts, real or injected, and of the pixels.
 
+    And psfsize of each band where the table has none.
+
     Parameters
     ----------
     scores, store, output : path
@@ -67,6 +69,8 @@ def observe(
         A table that has these columns already, or none of whose rows has a good cutout in the store; cutouts of another
         place, of other pixels or of other bands than the table's, or too small; no psfsize.
     """
+    import pyarrow as pa
+
     scores, output = str(scores), str(output)
     refuse_tables(output, overwrite=overwrite, format=format)
     table = read_table(scores, format=format if scores == "-" else None)
@@ -101,6 +105,9 @@ def observe(
     step = Step("selection observe", {}, inputs, survey=of)
     for name, values in observables.arrays_of(columns, found.usable).items():
         table = table.append_column(name, values)
+    for band, size in zip(of.bands, psfsize.T, strict=True):
+        if f"psfsize_{band}" not in table.column_names:
+            table = table.append_column(f"psfsize_{band}", pa.array(size.astype(np.float32), from_pandas=True))
     write_table(stamp(table, extend(step, chain, opened.chain)), output, overwrite=overwrite, format=format)
     return {
         "command": "selection",

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.learning.data.held_out import splits_of_model
+from lensctl.rules import schema
+from lensctl.rules.derived import magnitude
 from lensctl.rules.errors import InputError
 from lensctl.selection.fitting.held_out_sky import TEST
 from lensctl.selection.p_det.axes import Axis, observable_axes
@@ -74,14 +76,25 @@ def real_lenses(real: Scored, model: FrozenModel) -> Scored:
         raise InputError(
             f"{real.where}: no lens of tier A or B of the test split has a score", "give scores of real test lenses"
         )
-    return dataclasses.replace(real, table=real.table.filter(pa.array((is_lens & scored).astype(bool))))
+    kept = real.table.filter(pa.array((is_lens & scored).astype(bool)))
+    return dataclasses.replace(real, table=_with_magnitude(kept, model.survey, real.where))
+
+
+def _with_magnitude(table: pa.Table, survey: Survey, where: str) -> pa.Table:
+    """A table with the magnitude in the depth band, by the flux where it has none: scores of a manifest have fluxes."""
+    import pyarrow as pa
+
+    name, flux = f"mag_{survey.depth_band}", f"flux_{survey.depth_band}"
+    if name in table.column_names or flux not in table.column_names:
+        return table
+    schema.require_numbers(table, flux, where=where)
+    values = magnitude(np.asarray(table[flux].cast(pa.float64()).to_numpy(), np.float64))
+    return table.append_column(name, pa.array(values, from_pandas=True))
 
 
 def observables_of(table: pa.Table, axes: Sequence[Axis], survey: Survey, where: str) -> dict[str, Floats]:
     """Observable axes of rows, NaN where something was not observed: (N,) each; InputError for a missing column."""
     import pyarrow as pa
-
-    from lensctl.rules import schema
 
     size = f"psfsize_{survey.detection_band}"
     needed = ["obs_theta", *(axis.name for axis in axes if axis.name != OVER_PSF)]

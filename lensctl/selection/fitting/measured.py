@@ -150,14 +150,15 @@ def _tables(
 
 
 def _draws(fit: AtThreshold) -> pa.Table:
-    """Coefficients of each round; the last of them is the ceiling's logit less its prior mean."""
+    """Coefficients of each round, as many as the fit has; the last is the ceiling's logit less its prior mean."""
     import numpy as np
     import pyarrow as pa
 
     count, width = fit.draws.shape
-    flat = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(fit.draws).reshape(-1)), width)
+    ends = pa.array(np.arange(0, (count + 1) * width, width), pa.int32())
+    lists = pa.ListArray.from_arrays(ends, pa.array(np.ascontiguousarray(fit.draws).reshape(-1)))
     name = pa.array([fit.threshold.name] * count, pa.string())
-    return pa.table({"threshold": name, "round": np.arange(count), "coefficients": flat})
+    return pa.table({"threshold": name, "round": np.arange(count), "coefficients": lists})
 
 
 def _facts(

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from lensctl.io.provenance.steps import chain_of
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules import split
 from lensctl.rules.errors import InputError
-from lensctl.selection.fitting import frozen_model
+from lensctl.selection.fitting import frozen_model, measured
 from lensctl.selection.loading import load_selection
 from tests.toys import frozen as frozen_toy
 from tests.toys.measured_injections import at, fitted
@@ -279,3 +280,22 @@ def test_a_threshold_of_a_rate_has_an_interval_and_one_of_p_has_none():
     assert frozen_model._threshold({**point, "name": "p=0.5", "target_fpr": None}, others).low is None
     above = frozen_model._threshold({"name": "above all non-lenses", "target_fpr": None, "logit": 9.0}, others)
     assert (above.high, (others >= above.low).sum()) == (None, 4)
+
+
+def test_lenses_without_a_magnitude_get_it_from_their_flux(tables, toy, model, tmp_path, whole):
+    columns = toy.real_columns()
+    flux = 10 ** (0.4 * (22.5 - columns.pop("mag_z")))
+    write_table(toy.stamped(columns | {"flux_z": flux}), str(tmp_path / "real.parquet"))
+    fitted(tables, tmp_path / "out", model, real=tmp_path / "real.parquet")
+    ours, theirs = (read_table(str(folder / "tables/closure.parquet")) for folder in (tmp_path / "out", whole[0]))
+    np.testing.assert_allclose(ours["p_mean"].to_numpy(), theirs["p_mean"].to_numpy(), atol=1e-4)
+
+
+def test_fits_of_several_thresholds_may_have_other_numbers_of_coefficients():
+    fits = [
+        SimpleNamespace(threshold=SimpleNamespace(name=str(width)), draws=np.arange(3.0 * width).reshape(3, width))
+        for width in (4, 5)
+    ]
+    table = pa.concat_tables([measured._draws(fit) for fit in fits])
+    assert table["coefficients"].to_pylist()[4] == [5.0, 6.0, 7.0, 8.0, 9.0]
+    assert table["round"].to_pylist() == [0, 1, 2, 0, 1, 2]
