@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,21 +43,22 @@ def selection(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     """p_det closes on real lenses: fitted to injections, it foretells the recall of the test lenses.
 
     Lenses of tier A and B decide: reached where the interval of recall less mean p_det(observables) lies inside
-    +-0.10, missed where it lies wholly outside, otherwise not told, and so with fewer than 100 lenses. Tier B alone,
-    and the halves below and above the median signal-to-noise, fail where their interval, at a level for three, lies
-    wholly beside 0. Tier A alone, with few lenses, is reported.
+    +-0.10, missed where it lies wholly outside, otherwise not told, and so is all of it with fewer than 100 lenses.
+    Tier B alone, and the halves below and above the median signal-to-noise, fail where their interval, at a level for
+    three, lies wholly beside 0. Tier A alone, with few lenses, is reported.
     """
     rows, exploratory = _read(inputs)
     yield checks.some(GATE, "thresholds with a closure", len({row["threshold"] for row in rows}))
     yield Check(GATE, "thresholds are the frozen ones", not exploratory, int(exploratory), limit="= 0", n=1)
     sets = [name for name in dict.fromkeys(row["lenses"] for row in rows) if name not in (DECIDES, REPORTED)]
+    few = {row["threshold"] for row in rows if row["lenses"] == DECIDES and row["n"] < limits.min_lenses}
     for row in rows:
         if row["lenses"] == DECIDES:
             yield _decided(row, limits)
         elif row["lenses"] == REPORTED:
-            yield _compared(row, limits.level, None)
+            yield _compared(row, limits.level)
         else:
-            yield _compared(row, 1 - (1 - limits.level) / len(sets), 0.0)
+            yield _part(row, 1 - (1 - limits.level) / len(sets), row["threshold"] not in few)
 
 
 def _decided(row: Mapping[str, Any], limits: Settings) -> Check:
@@ -74,16 +76,25 @@ def _decided(row: Mapping[str, Any], limits: Settings) -> Check:
     return Check(GATE, name, not missed, row["difference"], low, high, limit, row["n"], note=note, told=told)
 
 
-def _compared(row: Mapping[str, Any], level: float, wanted: float | None) -> Check:
-    """A set of lenses whose interval must hold 0, or that is reported."""
-    name, value = _name(row), row["difference"]
-    if value is None:
-        return Check(GATE, name, True, None, n=row["n"], note="too few lenses inside the support")
+def _compared(row: Mapping[str, Any], level: float) -> Check:
+    """A set of lenses that is reported."""
+    if row["difference"] is None:
+        return Check(GATE, _name(row), True, None, n=row["n"], note="too few lenses inside the support")
     low, high = _interval(row, level)
-    if wanted is None:
-        return Check(GATE, name, True, value, low, high, n=row["n"], note=_about(row))
+    return Check(GATE, _name(row), True, row["difference"], low, high, n=row["n"], note=_about(row))
+
+
+def _part(row: Mapping[str, Any], level: float, enough: bool) -> Check:
+    """A set of lenses whose interval must hold 0, where all lenses together are enough to tell."""
+    check = _compared(row, level)
+    if check.value is None:
+        return check
     limit = f"{100 * level:.3g} % interval holds 0"
-    return Check(GATE, name, low <= wanted <= high, value, low, high, limit, row["n"], note=_about(row))
+    if not enough:
+        note = f"not told: too few lenses of tier A and B; {check.note}"
+        return dataclasses.replace(check, limit=limit, note=note, told=False)
+    low, high = _interval(row, level)
+    return dataclasses.replace(check, passed=low <= 0 <= high, limit=limit)
 
 
 def _interval(row: Mapping[str, Any], level: float) -> tuple[float, float]:

@@ -54,6 +54,9 @@ def test_few_lenses_do_not_tell_and_none_fail(tmp_path):
     few = named(judge("selection", make(tmp_path / "few", **{"A+B": {"n": 99, "difference": -0.5}})))[DECIDES]
     assert (few.passed, few.told) == (True, False)
     assert "99 lenses, fewer than 100" in few.note
+    sets = named(judge("selection", make(tmp_path / "off", all={"n": 40, "difference": 0.4})))
+    assert {check.told for name, check in sets.items() if "recall" in name and not name.endswith(" A")} == {False}
+    assert sets[HALF].note.startswith("not told: too few lenses of tier A and B; recall 0.600")
     none = judge("selection", make(tmp_path / "none", **{"A+B": {"n": 0, "difference": None}}))
     assert failed(none) == [DECIDES]
 
