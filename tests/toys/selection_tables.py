@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from lensctl.injection import observables
 from lensctl.io.provenance import digests
-from lensctl.io.tables.files import write_table
+from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules.survey import LS_DR10
 
 WIDTH = 24
@@ -46,8 +46,9 @@ def make(
     for seed, (kind, number) in enumerate({"real": lenses, "injections": count, "hosts": hosts_count}.items()):
         columns = rows_of(number, kind, seed, embedding)
         plant.get(kind, lambda columns: None)(columns)
-        table = table_of(columns)
-        write_table(table, str(folder / "tables" / f"{kind}.parquet"))
+        path = str(folder / "tables" / f"{kind}.parquet")
+        write_table(table_of(columns), path)
+        table = read_table(path, allow_empty=True)
         digest[kind] = {"rows": table.num_rows, "digest": digests.of_table(table)}
     (folder / "selection.json").write_text(json.dumps({"exploratory": False, "tables": digest}))
     return folder
