@@ -1,4 +1,4 @@
-"""The folder of a selection function, as `selection fit` writes it: selection.json, and tables that it names by digest."""
+"""The folder of a selection function, as `selection fit` writes it: facts, and tables that these name by digest."""
 
 from __future__ import annotations
 
@@ -115,3 +115,16 @@ def of_bytes(data: bytes, folder: Path, where: str) -> SelectionFolder:
     if not found.facts:
         raise found.no_selection_function()
     return found
+
+
+def changed(found: SelectionFolder) -> list[str]:
+    """Tables that are missing, or are not those that were fitted, with what else lies among them."""
+    names = found.tables
+    lost = []
+    for name in names:
+        try:
+            found.table(name)
+        except InputError:
+            lost.append(f"{TABLES}/{name}.parquet")
+    there = {path.name for path in (found.path / TABLES).glob("*.parquet")}
+    return sorted([*lost, *(f"{TABLES}/{file}" for file in there - {f"{name}.parquet" for name in names})])

@@ -45,7 +45,9 @@ ONE_KIND = "lens"
 class Settings:
     """Limits of the realism gate."""
 
-    max_artefact_auc: float = setting(MOST_ARTEFACT_AUC, "artefacts fail if the interval is above this or below 1 minus this")
+    max_artefact_auc: float = setting(
+        MOST_ARTEFACT_AUC, "artefacts fail if the interval is above this or below 1 minus this"
+    )
     realistic: float = setting(0.70, "greatest AUC of arcs or embedding that is called realistic")
     usable: float = setting(MOST_ARC_AUC, "arcs or embedding fail if the interval is above this")
     min_lenses: int = setting(30, "minimum number of lenses, and of those matched", least=1)

@@ -50,7 +50,9 @@ def selection(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     rows, exploratory = _read(inputs)
     yield checks.some(GATE, "thresholds with a closure", len({row["threshold"] for row in rows}))
     yield Check(GATE, "thresholds are the frozen ones", not exploratory, int(exploratory), limit="= 0", n=1)
-    sets = [name for name in dict.fromkeys(row["lenses"] for row in rows) if name not in (selection_level.DECIDES, REPORTED)]
+    sets = [
+        name for name in dict.fromkeys(row["lenses"] for row in rows) if name not in (selection_level.DECIDES, REPORTED)
+    ]
     for row in rows:
         if row["lenses"] == selection_level.DECIDES:
             yield _decided(row, limits)

@@ -1,4 +1,4 @@
-"""Acceptance criteria: of a pool of negatives, of a cutout, of a trained model in two levels, of its selection function."""
+"""Acceptance criteria: of a pool of negatives, a cutout, a trained model in two levels, its selection function."""
 
 from __future__ import annotations
 
