@@ -76,7 +76,10 @@ class SelectionFolder:
             raise InputError(f"{self.where}/{FACTS}: names no table '{name}'", MAKE_AGAIN)
         if not path.is_file():
             raise InputError(f"{about}: no such file", MAKE_AGAIN)
-        table = read_table(str(path), allow_empty=True)
+        try:
+            table = read_table(str(path), allow_empty=True)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), about), MAKE_AGAIN) from error
         if digests.of_table(table) != wanted:
             raise InputError(f"{about}: was changed since the fit", MAKE_AGAIN)
         return table

@@ -57,6 +57,8 @@ def prove_attachment(
     InputError
         `frozen` is no folder.
     """
+    if frozen is not None and not Path(frozen).is_dir():
+        raise InputError(f"{frozen}: no such folder", "name a folder written by `lensctl freeze`")
     found = snapshot.take(folder)
     digest = found.digest(layout.SUMS)
     intact = True
