@@ -179,7 +179,7 @@ def old_lines(folder):
 
 def without(name):
     def spoil(folder):
-        toys.write_lines(folder, [line for line in toys.lines_of(folder) if not line["gate"] == name])
+        toys.write_lines(folder, [line for line in toys.lines_of(folder) if line["gate"] != name])
 
     return spoil
 

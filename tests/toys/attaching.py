@@ -19,7 +19,7 @@ _MADE: dict[str, Path] = {}
 
 
 def bundle(factory: pytest.TempPathFactory) -> Path:
-    """A folder with frozen/, injections, hosts and real lenses, selection/ and gates.jsonl; made once: do not change it."""
+    """A folder with frozen/, tables, selection/ and gates.jsonl; made once: do not change it."""
     if "bundle" not in _MADE:
         folder = factory.mktemp("attaching")
         shutil.copytree(frozen_toy.bundle(factory) / "frozen", folder / "frozen")

@@ -1,4 +1,4 @@
-"""An attachment: one flipped bit, one file more or less, a level it has not, another frozen model, is found and told."""
+"""An attachment: a flipped bit, a file more or less, a level it has not, another frozen model, is found and told."""
 
 from __future__ import annotations
 
