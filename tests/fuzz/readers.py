@@ -239,6 +239,14 @@ READERS = {
         "attached",
         damaged_json,
     ),
+    "frozen model attached to": Reader(
+        "frozen/frozen.json",
+        "selection attach frozen attached/out/selection out --gates attached/out/gates.jsonl",
+        ("selection/fitting/frozen_model.py",),
+        "attached",
+        damaged_json,
+        reseal,
+    ),
     "grades": Reader("grades.csv", grades, ("io/tables/lens_catalogs.py",)),
     "ledger": Reader(
         "target/.lensctl-sync.jsonl", "sync source target", ("sync/ledger.py", "sync/disk.py"), mutate=damaged_lines
