@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,11 +11,7 @@ from lensctl.cli import report
 from lensctl.cli.command import MODEL, command
 from lensctl.cli.compute import set_openmp_wait_policy
 from lensctl.cli.options import Overwrite, Root
-
-if TYPE_CHECKING:
-    from lensctl.frozen.signature import PrivateKey
-
-PASSPHRASE = "LENSCTL_SIGN_PASSPHRASE"
+from lensctl.cli.signing import Sign, private_key
 
 
 @command("freeze", MODEL)
@@ -48,16 +42,7 @@ def freeze(
         ),
     ] = None,
     root: Root = None,
-    sign: Annotated[
-        Path | None,
-        typer.Option(
-            "--sign",
-            metavar="KEY",
-            help=f"Sign with this private key (PEM, P-256, P-384 or P-521), in the OpenSSF model-signing format. "
-            f"The passphrase of an encrypted key is read from {PASSPHRASE} or prompted for.",
-            show_default=False,
-        ),
-    ] = None,
+    sign: Sign = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Freeze a model: weights, thresholds, evidence, provenance.
@@ -82,21 +67,8 @@ def freeze(
             allow_failed=allow_failed,
             manifest=manifest,
             root=root,
-            key=None if sign is None else _private_key(sign),
+            key=None if sign is None else private_key(sign),
             overwrite=overwrite,
             report=report,
         )
     )
-
-
-def _private_key(path: Path) -> PrivateKey:
-    """The signing key; prompts for a missing passphrase if run on a terminal."""
-    from lensctl.frozen import signature
-    from lensctl.rules.errors import InputError
-
-    try:
-        return signature.private_key(path, os.environ.get(PASSPHRASE))
-    except signature.NeedsPassphrase as error:
-        if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
-            raise InputError(str(error), f"set {PASSPHRASE}, or run it on a terminal to be prompted") from error
-    return signature.private_key(path, str(typer.prompt(f"Passphrase of {path}", hide_input=True, err=True)))

@@ -48,7 +48,7 @@ def gate_results(data: bytes, where: str) -> list[dict[str, Any]]:
     return lines
 
 
-def missing_or_failed(lines: Lines, digests: Mapping[str, str]) -> list[str]:
+def missing_or_failed(lines: Lines, digests: Mapping[str, str], gates: Sequence[str] = REQUIRED_GATES) -> list[str]:
     """Why a model may not be frozen: one message for each required gate that did not pass on the right input.
 
     Parameters
@@ -56,9 +56,11 @@ def missing_or_failed(lines: Lines, digests: Mapping[str, str]) -> list[str]:
     lines : of all gates
     digests : mapping
         Required input digest of each gate.
+    gates : sequence of str
+        The required ones.
     """
     found = []  # frozen.json records these messages and `verify` compares them: do not change their text
-    for gate in REQUIRED_GATES:
+    for gate in gates:
         own = [line for line in lines if line["gate"] == gate]
         bound = [line for line in own if line["input_digest"] == digests[gate]]
         failed = [str(line["check"]) for line in bound if not line["passed"]]
@@ -71,10 +73,10 @@ def missing_or_failed(lines: Lines, digests: Mapping[str, str]) -> list[str]:
     return found
 
 
-def outdated(lines: Lines) -> list[str]:
+def outdated(lines: Lines, gates: Sequence[str] = REQUIRED_GATES) -> list[str]:
     """Required gates with a line of another version than this lensctl's; it is 1 where a line names none."""
     old = {line["gate"] for line in lines if line.get("gate_version", 1) != GATE_VERSION}
-    return [gate for gate in REQUIRED_GATES if gate in old]
+    return [gate for gate in gates if gate in old]
 
 
 def _short(line: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The folder of a frozen model: its files and their checksums."""
+"""The folder of a frozen model, and of a selection function attached to one: their files and checksums."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ FROZEN, THRESHOLDS, METRICS, PROVENANCE, GATES, CARD = (
 WEIGHTS, PROGRAM, GOLDEN = "model.safetensors", "model.pt2", "golden.npz"
 NOT_IN_FROZEN = (FROZEN, SUMS)
 """Files that frozen.json does not list."""
+
+ATTACHMENT, SELECTION, SELECTION_FACTS = "attachment.json", "selection", "selection/selection.json"
+"""In the folder of an attachment, beside gates.jsonl and SHA256SUMS: its facts, and the selection function."""
+
+OF_ATTACHMENT = {"kind": "attachment", "format": 1, "level": "selection"}
+"""Constant fields of attachment.json."""
 
 TOLERANCE = 1e-3
 """Maximum difference from a golden logit: rounding differs between processors and library versions."""

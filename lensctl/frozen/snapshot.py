@@ -22,6 +22,8 @@ KEPT = {
     layout.GATES,
     layout.WEIGHTS,
     layout.GOLDEN,
+    layout.ATTACHMENT,
+    PurePosixPath(layout.SELECTION_FACTS).name,
 }
 """Names of files whose content is used; all others are hashed only."""
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.frozen.selection_folder import TABLES, read_selection
+from lensctl.frozen.selection_level import ARCS, ARTEFACTS, AUC, EMBEDDING, auc_limit
 from lensctl.gates.classes import numbers, texts
 from lensctl.gates.registry import gate, setting
 from lensctl.gates.shortcuts import embeddings, matching
 from lensctl.injection import observables
-from lensctl.io.provenance import digests
-from lensctl.io.tables.files import read_table
 from lensctl.rules import checks, sampling_rule, schema
+from lensctl.rules.acceptance import MOST_ARC_AUC, MOST_ARTEFACT_AUC
 from lensctl.rules.checks import Check
 from lensctl.rules.errors import InputError
 from lensctl.stats import classifier
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 GATE = "realism"
-TABLES = ("real", "injections", "hosts")
-ARTEFACTS, ARCS, EMBEDDING = "artefacts", "arcs", "the model's embedding"
+NEEDED = ("real", "injections", "hosts")
 TOLD_MOST = 5
 LENSES_A_COMPONENT = 10
 """Principal components of the embedding are as many as a tenth of the lenses."""
@@ -46,9 +45,11 @@ ONE_KIND = "lens"
 class Settings:
     """Limits of the realism gate."""
 
-    max_artefact_auc: float = setting(0.60, "artefacts fail if the interval is above this or below 1 minus this")
+    max_artefact_auc: float = setting(
+        MOST_ARTEFACT_AUC, "artefacts fail if the interval is above this or below 1 minus this"
+    )
     realistic: float = setting(0.70, "greatest AUC of arcs or embedding that is called realistic")
-    usable: float = setting(0.90, "arcs or embedding fail if the interval is above this")
+    usable: float = setting(MOST_ARC_AUC, "arcs or embedding fail if the interval is above this")
     min_lenses: int = setting(30, "minimum number of lenses, and of those matched", least=1)
     min_matched: float = setting(0.10, "minimum fraction of lenses with a match")
     partners: int = setting(5, "injections per lens", least=1)
@@ -90,14 +91,16 @@ def realism(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     """
     tables = _tables(inputs)
     survey = inputs.survey
-    real, injected, hosts = (_read(tables[name], f"{inputs.path}/tables/{name}.parquet", survey) for name in TABLES)
-    lenses = real.take(_lenses(tables["real"]))
+    real, injected = (_read(tables[name], _where(inputs, name), survey) for name in ("real", "injections"))
+    hosts = _read(tables["hosts"], _where(inputs, "hosts"), survey) if _observed(tables["hosts"], survey) else None
+    is_real = _lenses(tables["real"])
+    lenses = real.take(is_real)
     injections = injected.take(_plain(tables["injections"]) & _as_lenses_hosts(tables["injections"], limits.seed))
-    ids, split = texts(tables["real"], "galaxy_id"), texts(tables["real"], "split")
-    yield checks.none(GATE, "lenses are of the test split", ids[split != "test"], len(ids))
+    taught = lenses.ids[texts(tables["real"], "split")[is_real] != "test"]
+    yield checks.none(GATE, "lenses are of the test split", taught, len(lenses.ids))
     yield checks.some(GATE, "lenses", len(lenses.ids), limits.min_lenses)
     yield checks.some(GATE, "injections", len(injections.ids), limits.min_lenses)
-    yield checks.some(GATE, "hosts", len(hosts.ids))
+    yield checks.some(GATE, "hosts", tables["hosts"].num_rows)
     if min(len(lenses.ids), len(injections.ids)) < limits.min_lenses:
         return
     both = _joined(lenses, injections)
@@ -113,14 +116,15 @@ def realism(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     if matched < limits.min_lenses:
         return
     yield from _judged(both, is_lens, lens, partner, survey, limits)
-    tier = texts(tables["real"], "tier")[_lenses(tables["real"])]
+    tier = texts(tables["real"], "tier")[is_real]
     halves = injections.take(np.unique(partner) - len(lenses.ids))
-    for what, rows, first in (
-        ("tier A against B", lenses, tier == "A"),
-        ("injections against injections", halves, _half(halves.ids, limits.seed)),
-        ("hosts against hosts", hosts, _half(hosts.ids, limits.seed)),
-    ):
-        yield from _reference(what, rows, first, limits)
+    yield from _reference("tier A against B", lenses, tier == "A", limits)
+    yield from _reference("injections against injections", halves, _half(halves.ids, limits.seed), limits)
+    if hosts is None:
+        note = "the hosts were not observed: give those of `selection observe` to `selection fit`"
+        yield Check(GATE, "reference, hosts against hosts", True, None, note=note)
+    else:
+        yield from _reference("hosts against hosts", hosts, _half(hosts.ids, limits.seed), limits)
 
 
 def _judged(
@@ -130,11 +134,11 @@ def _judged(
     estimate = _auc(rows, rows.values[ARTEFACTS], is_lens, lens, partner, limits)
     told = _telling(rows.values[ARTEFACTS], features(survey)[ARTEFACTS], lens, partner, rows.pixel)
     note = f"{classifier.NAME}, cross-validated over HEALPix pixels; tell most: {told}"
-    yield checks.meets(GATE, f"P1: AUC of {ARTEFACTS}, matched", estimate, limits.artefact_auc, note)
+    yield checks.meets(GATE, AUC[ARTEFACTS], estimate, limits.artefact_auc, note)
     estimate = _auc(rows, rows.values[ARCS], is_lens, lens, partner, limits)
     told = _telling(rows.values[ARCS], features(survey)[ARCS], lens, partner, rows.pixel)
-    yield verdict(f"P2: AUC of {ARCS}, matched", estimate, told, limits)
-    what = f"P3: AUC of {EMBEDDING}, matched"
+    yield verdict(AUC[ARCS], estimate, told, limits)
+    what = AUC[EMBEDDING]
     if EMBEDDING not in rows.values:
         yield Check(GATE, what, True, None, note="no embedding in both tables: score with --embedding")
         return
@@ -155,7 +159,7 @@ def verdict(what: str, estimate: Estimate, told: str, limits: Settings) -> Check
     `told` of the check says whether the interval lies on one side of the limit.
     """
     value, low, high = estimate.value, estimate.low, estimate.high
-    limit = f"interval not above {limits.usable:g}"
+    limit = auc_limit(limits.usable)
     if value is None:
         note = "nothing to compare: no values in one class"
         return Check(GATE, what, False, None, limit=limit, n=estimate.n, note=note)
@@ -218,13 +222,23 @@ def features(survey: Survey) -> dict[str, list[str]]:
 
 
 def _tables(inputs: Inputs) -> dict[str, pa.Table]:
-    """The three tables of a selection's folder; their digest becomes that of the input."""
-    folder = Path(inputs.path) / "tables"
-    tables = {name: read_table(str(folder / f"{name}.parquet"), allow_empty=True) for name in TABLES}
-    inputs.set_digest(digests.of_many(digests.of_table(table) for table in tables.values()))
-    for name in ("tier", "split"):
-        schema.require(tables["real"], name, where=str(folder / "real.parquet"))
+    """The tables of a selection function that are compared; its digest becomes that of the input."""
+    found = read_selection(inputs.path)
+    inputs.set_digest(found.digest)
+    if "real" not in found.tables:
+        raise InputError(f"{found.where}: was fitted without real lenses", "fit again with --real TABLE")
+    tables = {name: found.table(name) for name in NEEDED}
+    schema.require(tables["real"], "tier", "split", where=_where(inputs, "real"))
     return tables
+
+
+def _where(inputs: Inputs, name: str) -> str:
+    return f"{inputs.path}/{TABLES}/{name}.parquet"
+
+
+def _observed(table: pa.Table, survey: Survey) -> bool:
+    """Whether a table has any observables: hosts need none to be fitted."""
+    return bool(set(observables.names(survey)) & set(table.column_names))
 
 
 def _read(table: pa.Table, where: str, survey: Survey) -> _Rows:

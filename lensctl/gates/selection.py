@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lensctl.frozen import selection_level
+from lensctl.frozen.selection_folder import TABLES, read_selection
 from lensctl.gates.registry import gate, setting
-from lensctl.io.provenance import digests
-from lensctl.io.tables.files import read_table
-from lensctl.rules import checks, schema
+from lensctl.rules import acceptance, checks, schema
 from lensctl.rules.checks import Check
-from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError
+from lensctl.stats.intervals import LEVEL
 
 if TYPE_CHECKING:
     from lensctl.gates.inputs import Inputs
 
-GATE = "selection"
-DECIDES, REPORTED = "A+B", "A"
+GATE, CLOSURE = "selection", "closure"
+REPORTED = "A"
 ALIKE = (
     "known lenses were found by networks like this one, so that they are easier than those that were not; evaluation, "
     "hosts, closure and search share one test split"
@@ -32,9 +31,11 @@ NEEDED = ("lenses", "threshold", *COUNTS, "recall", "p_mean", "difference", "sta
 class Settings:
     """Limits of the selection gate."""
 
-    closure: float = setting(0.10, "greatest difference of recall and mean p_det of lenses of tier A and B", least=0.0)
-    min_lenses: int = setting(100, "fewest lenses that tell", least=2)
-    level: float = setting(0.95, "of the interval of all lenses; sets of them share it (Bonferroni)", least=0.5)
+    closure: float = setting(
+        acceptance.MOST_CLOSURE, "greatest difference of recall and mean p_det of lenses of tier A and B", least=0.0
+    )
+    min_lenses: int = setting(acceptance.CLOSURE_LENSES, "fewest lenses that tell", least=2)
+    level: float = setting(LEVEL, "of the interval of all lenses; sets of them share it (Bonferroni)", least=0.5)
 
 
 @gate(GATE, inputs="SELECTION_DIR", settings=Settings)
@@ -49,9 +50,11 @@ def selection(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     rows, exploratory = _read(inputs)
     yield checks.some(GATE, "thresholds with a closure", len({row["threshold"] for row in rows}))
     yield Check(GATE, "thresholds are the frozen ones", not exploratory, int(exploratory), limit="= 0", n=1)
-    sets = [name for name in dict.fromkeys(row["lenses"] for row in rows) if name not in (DECIDES, REPORTED)]
+    sets = [
+        name for name in dict.fromkeys(row["lenses"] for row in rows) if name not in (selection_level.DECIDES, REPORTED)
+    ]
     for row in rows:
-        if row["lenses"] == DECIDES:
+        if row["lenses"] == selection_level.DECIDES:
             yield _decided(row, limits)
         elif row["lenses"] == REPORTED:
             yield _compared(row, limits.level, None)
@@ -60,8 +63,8 @@ def selection(inputs: Inputs, limits: Settings) -> Iterator[Check]:
 
 
 def _decided(row: Mapping[str, Any], limits: Settings) -> Check:
-    name = _name(row)
-    limit = f"interval inside +-{limits.closure:g}"
+    name = selection_level.closure_of(row["threshold"])
+    limit = selection_level.closure_limit(limits.closure, limits.level)
     if row["difference"] is None or row["n"] < limits.min_lenses:
         note = f"not told: {row['n']} lenses, fewer than {limits.min_lenses}; {ALIKE}"
         some = row["n"] > 0
@@ -76,7 +79,7 @@ def _decided(row: Mapping[str, Any], limits: Settings) -> Check:
 
 def _compared(row: Mapping[str, Any], level: float, wanted: float | None) -> Check:
     """A set of lenses whose interval must hold 0, or that is reported."""
-    name, value = _name(row), row["difference"]
+    name, value = selection_level.closure_of(row["threshold"], row["lenses"]), row["difference"]
     if value is None:
         return Check(GATE, name, True, None, n=row["n"], note="too few lenses inside the support")
     low, high = _interval(row, level)
@@ -94,10 +97,6 @@ def _interval(row: Mapping[str, Any], level: float) -> tuple[float, float]:
     return row["difference"] - half, row["difference"] + half
 
 
-def _name(row: Mapping[str, Any]) -> str:
-    return f"{row['threshold']}: recall less mean p_det of {row['lenses']}"
-
-
 def _about(row: Mapping[str, Any]) -> str:
     reasons = (("outside", "outside the support"), ("unobserved", "without observables"))
     left_out = [f"{row[name]} {what}" for name, what in reasons if row[name]]
@@ -106,22 +105,11 @@ def _about(row: Mapping[str, Any]) -> str:
 
 def _read(inputs: Inputs) -> tuple[list[dict[str, Any]], bool]:
     """The closure's rows, as `selection fit` wrote them, and whether it was exploratory."""
-    folder = Path(inputs.path)
-    path, about = folder / "tables" / "closure.parquet", f"{folder}/selection.json"
-    try:
-        data = (folder / "selection.json").read_bytes()
-        facts = json_value(data)
-        exploratory = bool(facts["exploratory"])
-        recorded = facts["tables"].get("closure")
-    except OSError as error:
-        raise InputError(f"{about}: cannot be read ({error.strerror})", "name a folder of `selection fit`") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{about}: is no selection function", "make the folder again with `selection fit`") from error
-    inputs.set_digest(digests.of_bytes(data))
-    if recorded is None:
-        raise InputError(f"{folder}: was fitted without real lenses", "fit again with --real TABLE")
-    table = read_table(str(path), allow_empty=True)
-    schema.require(table, *NEEDED, where=str(path))
-    if digests.of_table(table) != recorded.get("digest"):
-        raise InputError(f"{path}: was changed since the fit", "make the folder again with `selection fit`")
+    found = read_selection(inputs.path)
+    inputs.set_digest(found.digest)
+    exploratory = found.exploratory
+    if CLOSURE not in found.tables:
+        raise InputError(f"{found.where}: was fitted without real lenses", "fit again with --real TABLE")
+    table = found.table(CLOSURE)
+    schema.require(table, *NEEDED, where=f"{found.where}/{TABLES}/{CLOSURE}.parquet")
     return table.select(NEEDED).to_pylist(), exploratory

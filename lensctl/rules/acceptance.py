@@ -1,4 +1,4 @@
-"""Acceptance criteria: of a pool of negatives, of a cutout, and of a trained model in two levels."""
+"""Acceptance criteria: of a pool of negatives, a cutout, a trained model in two levels, its selection function."""
 
 from __future__ import annotations
 
@@ -44,6 +44,12 @@ LEVELS: Mapping[str, Mapping[str, float]] = {
 """Limits of each level: tier-A recall at p = 0.5, tier-A AUC, FPR of the worst confuser class, and the excess of
 calibration errors over what a calibrated model would show, over all rows and over the lenses. Metrics that a level does
 not list are reported, not judged."""
+
+MOST_CLOSURE, CLOSURE_LENSES = 0.10, 100
+"""Greatest difference of recall and mean p_det of real lenses, and the fewest lenses that tell."""
+
+MOST_ARTEFACT_AUC, MOST_ARC_AUC = 0.60, 0.90
+"""Greatest AUC by which artefacts, and arcs, of injections may be told from those of real lenses."""
 
 REACHED, NOT_TOLD, MISSED = "reached", "not told", "missed"
 """What is known of a criterion: its interval lies wholly on the right side of the limit, on both sides, or wholly on

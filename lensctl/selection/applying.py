@@ -15,10 +15,11 @@ from lensctl.io.tables.files import read_table, refuse_tables, write_table
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.selection.averages import Population, completeness
-from lensctl.selection.axis_values import LOGARITHMIC, axis_values, numbers
+from lensctl.selection.axis_values import axis_values, numbers
 from lensctl.selection.distributions import edges_of, intrinsic_and_selected
 from lensctl.selection.follow_up import BANDS, band_of, follow_up
 from lensctl.selection.loading import load_selection
+from lensctl.selection.p_det.quantities import is_log
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -195,7 +196,7 @@ def distribution(
     if not kept.any():
         return []
     values, weight = values[kept], population.weight[kept]
-    edges = edges_of(values, weight, logarithmic=name.startswith(LOGARITHMIC) and bool((values > 0).all()))
+    edges = edges_of(values, weight, logarithmic=is_log(name) and bool((values > 0).all()))
     pixel = None if population.pixel is None else population.pixel[kept]
     return intrinsic_and_selected(values, weight, found.p[kept], found.low[kept], found.high[kept], pixel, edges)
 

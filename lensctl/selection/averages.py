@@ -13,7 +13,7 @@ from lensctl.selection.axis_values import scaled
 from lensctl.stats.effective import effective_number
 from lensctl.stats.fits.density_ratio import density_ratio, evenly
 from lensctl.stats.intervals import LEVEL
-from lensctl.stats.shares import MIN_PIXELS
+from lensctl.stats.shares import too_few_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,12 +63,13 @@ class Population:
 
 @dataclass(frozen=True)
 class Average:
-    """An average with its 95 % interval, and what that is of."""
+    """An average with its 95 % interval and what that is of; or, without one, why not."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     interval: str = ""
+    why: str = ""
 
 
 def completeness(population: Population, found: Prediction, selection: Selection, *, min_neff: float) -> dict[str, Any]:
@@ -114,7 +115,8 @@ def completeness(population: Population, found: Prediction, selection: Selection
     cluster = injections.host if injections.pixel is None else injections.pixel
     other = importance(ratio, injections.detected, cluster)
     told["agree"] = agree(plug, other)
-    if not told["agree"]:
+    told["reasons"] += [average.why for average in (plug, other) if average.why]
+    if told["agree"] is False:
         told["reasons"].append(
             f"p_det gives {plug.value:.3f} and the injections {other.value:.3f}, farther apart than their intervals: "
             "one of them does not describe this population; quote neither"
@@ -136,41 +138,57 @@ def population_ratio(
 
 
 def plug_in(mean: Mean, p: Floats, weight: Floats, pixel: NDArray[np.int64] | None) -> Average:
-    """C = sum w p / sum w, with the interval of that mean of p_det, widened by the scatter of the table itself."""
+    """C = sum w p / sum w, with the interval of that mean of p_det, widened by the scatter of the table itself.
+
+    Without pixels the rows are taken for independent; in too few there is no interval.
+    """
     value = mean.value
-    scatter = Z * clustered_error(weight * (p - value), pixel) / weight.sum()
+    error, why = clustered_error(weight * (p - value), np.arange(len(p)) if pixel is None else pixel)
+    if error is None:
+        return Average(value, None, None, why=f"the table: {why}")
+    scatter = Z * error / weight.sum()
     down, up = math.hypot(value - mean.low, scatter), math.hypot(mean.high - value, scatter)
-    return Average(value, max(value - down, 0.0), min(value + up, 1.0), "of p_det and of the table")
+    what = "of p_det and of the table" if pixel is not None else "of p_det and of the table, its rows independent"
+    return Average(value, max(value - down, 0.0), min(value + up, 1.0), what)
 
 
 def importance(ratio: Floats, detected: NDArray[np.bool_], cluster: NDArray[np.generic]) -> Average:
-    """C' = sum v d / sum v over the injections, with the scatter between clusters (pixels, or hosts)."""
+    """C' = sum v d / sum v over the injections, with the scatter between clusters (pixels, or hosts).
+
+    In too few clusters there is no interval.
+    """
     value = float((ratio * detected).sum() / ratio.sum())
-    error = Z * clustered_error(ratio * (detected - value), cluster) / ratio.sum()
-    return Average(value, max(value - error, 0.0), min(value + error, 1.0), "of scatter between pixels or hosts")
+    error, why = clustered_error(ratio * (detected - value), cluster)
+    if error is None:
+        return Average(value, None, None, why=f"the injections: {why}")
+    half = Z * error / ratio.sum()
+    return Average(value, max(value - half, 0.0), min(value + half, 1.0), "of scatter between pixels or hosts")
 
 
-def clustered_error(residual: Floats, cluster: NDArray[np.generic] | None) -> float:
-    """Standard error of a sum of residuals that are alike within a cluster; rows where there are too few clusters."""
-    if cluster is None:
-        return math.sqrt(float((residual**2).sum()))
+def clustered_error(residual: Floats, cluster: NDArray[np.generic]) -> tuple[float | None, str]:
+    """Standard error of a sum of residuals that are alike within a cluster; None, and why, in too few clusters."""
     _, place = np.unique(cluster, return_inverse=True)
     sums = np.bincount(place, residual)
-    if len(sums) < MIN_PIXELS:
-        return math.sqrt(float((residual**2).sum()))
-    return math.sqrt(float((sums**2).sum()) * len(sums) / (len(sums) - 1))
+    if why := too_few_pixels(len(sums)):
+        return None, why
+    return math.sqrt(float((sums**2).sum()) * len(sums) / (len(sums) - 1)), ""
 
 
-def agree(one: Average, other: Average) -> bool:
-    """Whether two averages differ by no more than their intervals, added in quadrature."""
+def agree(one: Average, other: Average) -> bool | None:
+    """Whether two averages differ by no more than their intervals, added in quadrature; None if one has none."""
     first, second = sorted((one, other), key=lambda average: average.value)
+    if first.high is None or second.low is None:
+        return None
     gap = second.value - first.value
     return gap <= math.hypot(first.high - first.value, second.value - second.low) + 1e-12
 
 
 def _plain(average: Average, share: float) -> dict[str, Any]:
-    value, low, high = (_rounded(each * share) for each in (average.value, average.low, average.high))
-    return {"value": value, "low": low, "high": high, "level": LEVEL, "interval": average.interval}
+    value, low, high = (
+        None if each is None else _rounded(each * share) for each in (average.value, average.low, average.high)
+    )
+    told = {"value": value, "low": low, "high": high, "level": LEVEL, "interval": average.interval}
+    return {**told, **({"why": average.why} if average.why else {})}
 
 
 def _rounded(value: float) -> float:

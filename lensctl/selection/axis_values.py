@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
+from lensctl.selection.p_det.quantities import is_log, quantity_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,34 +20,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Unit:
-    """Values that a quantity may have in its unit, what it is, and what it is likely to be in below and above them."""
-
-    low: float
-    high: float
-    name: str
-    below: str = "another unit"
-    above: str = "another unit"
-
-
-UNITS: Mapping[str, Unit] = {
-    "theta_e": Unit(0.05, 30, "arcsec", "radians or degrees", "milliarcsec"),
-    "arc_mag_": Unit(10, 40, "mag", "fluxes in nanomaggies", "fluxes"),
-    "lensed_mag_": Unit(10, 40, "mag", "fluxes in nanomaggies", "fluxes"),
-    "mag_": Unit(10, 30, "mag", "fluxes", "fluxes in nanomaggies"),
-    "magnification": Unit(0.9, 1e4, "a ratio of fluxes", "logarithms or magnitudes"),
-    "psfsize_": Unit(0.3, 4, "arcsec", "degrees", "pixels"),
-    "psfdepth_": Unit(1e-2, 1e7, "1/nanomaggy^2", "variances"),
-    "shape_r": Unit(1e-3, 60, "arcsec", "degrees", "milliarcsec or pixels"),
-    "source_r_half": Unit(1e-3, 10, "arcsec", "degrees", "milliarcsec"),
-    "delta_": Unit(-10, 10, "mag"),
-    "source_n": Unit(0.1, 12, "a Sersic index"),
-    "lens_q": Unit(0.05, 1, "an axis ratio, minor over major", "", "major over minor"),
-}
-"""By the beginning of an axis's name."""
-
-LOGARITHMIC = ("theta_e", "magnification", "psfsize_", "psfdepth_", "shape_r", "source_r_half")
 MAGNITUDES_OF_DEPTH = (18.0, 30.0)
 
 
@@ -94,7 +66,7 @@ def numbers(table: pa.Table, name: str, where: str) -> Floats:
 
 def refuse_other_unit(name: str, values: Floats, where: str) -> None:
     """Raise InputError for values that no quantity of this name has in its unit."""
-    unit = _of(name, UNITS)
+    unit = quantity_of(name)
     if unit is None:
         return
     for bad, guess in ((values < unit.low, unit.below), (values > unit.high, unit.above)):
@@ -114,10 +86,6 @@ def refuse_other_unit(name: str, values: Floats, where: str) -> None:
         )
 
 
-def _of(name: str, units: Mapping[str, Unit]) -> Unit | None:
-    return next((unit for start, unit in units.items() if name.startswith(start)), None)
-
-
 def scaled(values: Mapping[str, Floats], names: Sequence[str]) -> Floats:
     """Axes as columns, (N, F), those that are compared by ratio as their logarithm."""
-    return np.stack([np.log(values[name]) if name.startswith(LOGARITHMIC) else values[name] for name in names], axis=1)
+    return np.stack([np.log(values[name]) if is_log(name) else values[name] for name in names], axis=1)

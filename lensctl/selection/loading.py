@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.io.provenance import digests
+from lensctl.frozen.selection_folder import FACTS, MAKE_AGAIN, TABLES, SelectionFolder, read_selection
 from lensctl.io.provenance.steps import Chain, chain_of, survey_of
-from lensctl.io.tables.files import read_table
 from lensctl.rules import schema
-from lensctl.rules.config import as_written, json_value, nearest
+from lensctl.rules.config import as_written, nearest
 from lensctl.rules.errors import InputError
 from lensctl.selection.axis_values import axis_values, numbers
 from lensctl.selection.p_det.detection import of_dict
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-FACTS, INJECTIONS = "selection.json", "tables/injections.parquet"
+INJECTIONS = "injections"
 
 
 @dataclass(frozen=True)
@@ -58,34 +57,30 @@ def load_selection(folder: str | Path, threshold: str | None) -> Loaded:
     Raises
     ------
     InputError
-        Not such a folder, or one that cannot be read; no such threshold, or several and none named.
+        Not such a folder, one that cannot be read, or whose injections were changed since the fit; no such threshold,
+        or several and none named.
     """
-    path, table_path = Path(folder) / FACTS, Path(folder) / INJECTIONS
-    data, points, axes = facts_of(path)
+    found = read_selection(folder)
+    points, axes = facts_of(found)
     name = chosen(points, threshold, str(folder))
-    table = read_table(str(table_path))
-    chain = chain_of(table, str(table_path))
-    asked = injections_of(table, axes, points[name], survey_of(chain), str(table_path))
-    predictor, shift = predictor_of(data, name, str(path))
+    table, where = found.table(INJECTIONS), f"{folder}/{TABLES}/{INJECTIONS}.parquet"
+    chain = chain_of(table, where)
+    asked = injections_of(table, axes, points[name], survey_of(chain), where)
+    predictor, shift = predictor_of(found.facts, name, f"{folder}/{FACTS}")
     systematic = None if shift is None else LogitShift(predictor, shift)
-    return Loaded(Selection(name, axes, predictor, asked, systematic), digests.of_bytes(data), chain)
+    return Loaded(Selection(name, axes, predictor, asked, systematic), found.digest, chain)
 
 
-def facts_of(path: Path) -> tuple[bytes, dict[str, float], tuple[str, ...]]:
-    """The bytes of selection.json, the logit of each threshold by name, and the axes; InputError where it has none."""
+def facts_of(found: SelectionFolder) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The logit of each threshold by name, and the axes; InputError where it has none."""
+    points = found.thresholds
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})", "name a folder of `selection fit`") from error
-    try:
-        facts = json_value(data)
-        points = {str(point["name"]): float(point["logit"]) for point in facts["thresholds"]}
-        axes = tuple(str(name) for name in facts["axes"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: is no selection function", "make the folder again with `selection fit`") from error
+        axes = tuple(str(name) for name in found.facts["axes"])
+    except (KeyError, TypeError) as error:
+        raise found.no_selection_function() from error
     if not points or not axes:
-        raise InputError(f"{path}: has no threshold or no axes", "make the folder again with `selection fit`")
-    return data, points, axes
+        raise InputError(f"{found.where}/{FACTS}: has no threshold or no axes", MAKE_AGAIN)
+    return points, axes
 
 
 def chosen(points: Mapping[str, float], threshold: str | None, where: str) -> str:
@@ -114,12 +109,11 @@ def injections_of(table: pa.Table, axes: Sequence[str], logit: float, survey: Su
     return Injections(values, detected, host, np.asarray(table["healpix_128"].to_numpy(), np.int64))
 
 
-def predictor_of(data: bytes, threshold: str, where: str) -> tuple[Predictor, float | None]:
+def predictor_of(facts: Mapping[str, Any], threshold: str, where: str) -> tuple[Predictor, float | None]:
     """p_det at a threshold, and what assumptions may shift its logit by, where that was measured.
 
-    From the bytes of selection.json; InputError where it has none.
+    From selection.json; InputError where it has none.
     """
-    with as_written(where, "make the folder again with `lensctl selection fit`"):
-        facts = json_value(data)
+    with as_written(where, MAKE_AGAIN):
         shift = facts.get("systematic_logit_shift", {}).get(threshold)
         return of_dict(facts["models"][threshold], where), None if shift is None else float(shift)

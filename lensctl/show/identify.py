@@ -11,7 +11,7 @@ from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables.paths import SUFFIXES
 from lensctl.rules.config import as_written
 from lensctl.rules.errors import InputError
-from lensctl.show import files, folders, pixels
+from lensctl.show import files, folders, pixels, selections
 from lensctl.show.description import Description
 from lensctl.show.tables import table_facts
 
@@ -64,6 +64,10 @@ def _folder(folder: Path, path: str, head: int, where: str, format: str | None) 
     if has(GROUP):
         ours = ATTRIBUTE in (folders.read_json(folder / GROUP).get("attributes") or {})
         return pixels.store_facts(path) if ours else folders.zarr_facts(folder)
+    if has("attachment.json"):
+        return selections.attachment_facts(folder)
+    if has("selection.json"):
+        return selections.selection_facts(folder)
     if has("frozen.json"):
         return folders.frozen_facts(folder)
     if has("run.json"):

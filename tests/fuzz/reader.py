@@ -130,9 +130,10 @@ def from_s3(name: str) -> Callable[[], None]:
 
 def selection_facts() -> None:
     """Reads what `selection apply` reads first."""
+    from lensctl.frozen.selection_folder import read_selection
     from lensctl.selection.loading import facts_of
 
-    facts_of(Path("selection.json"))
+    facts_of(read_selection("."))
 
 
 def uniform() -> None:

@@ -202,7 +202,9 @@ READERS = {
         ("rules/survey_file.py",),
         mutate=damaged_yaml,
     ),
-    "selection": Reader("selection.json", selection_facts, ("selection/loading.py",), mutate=damaged_json),
+    "selection": Reader(
+        "selection.json", selection_facts, ("frozen/selection_folder.py", "selection/loading.py"), mutate=damaged_json
+    ),
     "grades": Reader("grades.csv", grades, ("io/tables/lens_catalogs.py",)),
     "ledger": Reader(
         "target/.lensctl-sync.jsonl", "sync source target", ("sync/ledger.py", "sync/disk.py"), mutate=damaged_lines

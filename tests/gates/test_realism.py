@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from lensctl.gates import realism
 from lensctl.gates.realism import Settings, verdict
+from lensctl.injection import observables
+from lensctl.io.provenance import digests
 from lensctl.io.tables.files import read_table
 from lensctl.rules.errors import InputError
+from lensctl.rules.survey import LS_DR10
 from lensctl.stats.intervals import Estimate
 from tests.toys.judging import failed, judge
 from tests.toys.selection_tables import make, rows_of, table_of
@@ -161,8 +166,18 @@ def test_artefacts_that_are_told_less_than_by_chance_fail_too(tmp_path, monkeypa
 
 
 def test_tables_that_cannot_be_judged_are_a_sentence(tmp_path):
-    with pytest.raises(InputError, match="real.parquet: no such file"):
+    with pytest.raises(InputError, match="selection.json: cannot be read"):
         judge("realism", tmp_path)
+    gone = make(tmp_path / "gone")
+    (gone / "tables" / "real.parquet").unlink()
+    with pytest.raises(InputError, match="real.parquet: no such file"):
+        judge("realism", gone)
+    without = make(tmp_path / "without")
+    facts = json.loads((without / "selection.json").read_text())
+    del facts["tables"]["real"]
+    (without / "selection.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match="was fitted without real lenses"):
+        judge("realism", without)
     for number, (kind, plant, message) in enumerate(
         (
             ("hosts", lambda c: c.pop("art_nan_frac"), "hosts.parquet: column 'art_nan_frac' is missing"),
@@ -176,6 +191,44 @@ def test_tables_that_cannot_be_judged_are_a_sentence(tmp_path):
         with pytest.raises(InputError) as error:
             judge("realism", make(tmp_path / str(number), **{kind: plant}), given=FOLDS)
         assert message in str(error.value)
+
+
+def test_tables_that_were_changed_since_the_fit_are_refused(tmp_path):
+    """Such as hosts of another selection function, which would be judged under the digest of this one."""
+    folder = make(tmp_path / "s")
+    other = make(tmp_path / "t", hosts=shifted("obs_theta", by=1))
+    (folder / "tables" / "hosts.parquet").write_bytes((other / "tables" / "hosts.parquet").read_bytes())
+    with pytest.raises(InputError, match=r"tables/hosts.parquet: was changed since the fit"):
+        judge("realism", folder)
+
+
+def test_every_line_has_the_digest_of_the_selection_function(tmp_path):
+    folder = make(tmp_path / "s")
+    digest = digests.of_file(folder / "selection.json")
+    assert {check.input_digest for check in judge("realism", folder)} == {digest}
+
+
+def test_hosts_need_no_observables(tmp_path):
+    """`selection fit` asks for none: hosts are only a reference."""
+
+    def bare(columns):
+        for name in observables.names(LS_DR10):
+            del columns[name]
+
+    checks = named(judge("realism", make(tmp_path / "s", hosts=bare), given=FOLDS))
+    assert failed(checks.values()) == []
+    check = checks["reference, hosts against hosts"]
+    assert (check.value, check.note) == (
+        None, "the hosts were not observed: give those of `selection observe` to `selection fit`",
+    )  # fmt: skip
+
+
+def test_rows_that_are_no_lenses_may_be_of_any_split(tmp_path):
+    def more(columns):
+        columns["tier"] = np.where(np.arange(150) % 3 == 0, "N1", columns["tier"])
+        columns["split"] = np.where(columns["tier"] == "N1", "train", "test")
+
+    assert failed(judge("realism", make(tmp_path / "s", real=more), given=FOLDS)) == []
 
 
 def test_halves_keep_the_injections_of_a_host_together(tmp_path):

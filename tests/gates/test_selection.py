@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from scipy.special import stdtrit
 
+from lensctl.io.provenance import digests
 from lensctl.io.tables.files import write_table
 from lensctl.rules.errors import InputError
 from tests.toys.closures import make
@@ -84,11 +85,18 @@ def test_a_folder_that_is_none_or_was_changed_is_a_sentence(tmp_path):
     (folder / "selection.json").write_text(json.dumps({"exploratory": False, "tables": {}}))
     with pytest.raises(InputError, match="fitted without real lenses"):
         judge("selection", folder)
-    folder = make(tmp_path / "changed")
-    path = folder / "tables" / "closure.parquet"
-    write_table(pa.Table.from_pylist([{"lenses": "A+B"}]), str(path), overwrite=True)
+    folder = make(tmp_path / "short")
+    table = pa.Table.from_pylist([{"lenses": "A+B"}])
+    write_table(table, str(folder / "tables" / "closure.parquet"), overwrite=True)
+    facts = {"exploratory": False, "tables": {"closure": {"digest": digests.of_table(table)}}}
+    (folder / "selection.json").write_text(json.dumps(facts))
     with pytest.raises(InputError, match="are missing"):
         judge("selection", folder)
+    (folder / "selection.json").write_text(json.dumps({"tables": facts["tables"]}))
+    with pytest.raises(InputError, match="is no selection function"):
+        judge("selection", folder)
+    folder = make(tmp_path / "changed")
+    path = folder / "tables" / "closure.parquet"
     other = make(tmp_path / "other", A={"n": 7}) / "tables" / "closure.parquet"
     path.write_bytes(other.read_bytes())
     with pytest.raises(InputError, match="was changed since the fit"):

@@ -145,9 +145,49 @@ def test_plug_in_has_the_models_interval_and_the_tables_scatter():
     assert found.high - found.value == pytest.approx(np.hypot(0.05, scatter), rel=1e-3)
 
 
-def test_few_clusters_tell_nothing_of_their_scatter():
+def test_clusters_show_their_scatter_and_fewer_than_ten_do_not():
     residual = np.random.default_rng(1).normal(size=90)
-    assert clustered_error(residual, np.arange(90) % 9) == clustered_error(residual, None)
+    error, why = clustered_error(residual, np.arange(90) % 10)
+    sums = residual.reshape(9, 10).sum(axis=0)
+    assert (error, why) == (pytest.approx(np.sqrt((sums**2).sum() * 10 / 9)), "")
+    assert clustered_error(residual, np.arange(90) % 9) == (
+        None, "no interval: the rows lie in 9 HEALPix pixels, and fewer than 10 do not show their scatter",
+    )  # fmt: skip
+
+
+def test_hosts_in_few_pixels_have_a_completeness_without_an_interval_and_the_reason():
+    """As if rows were independent, the interval would be too narrow: pixels share seeing and depth."""
+    known = selections.selection(1)
+    few = dataclasses.replace(known.injections, pixel=known.injections.host % 9)
+    told = told_for(selections.population(1, 4000), dataclasses.replace(known, injections=few))
+    within = told["importance"]["within"]
+    assert (within["low"], within["high"], told["agree"]) == (None, None, None)
+    assert within["value"] == pytest.approx(told["plug_in"]["within"]["value"], abs=0.06)
+    why = "the injections: no interval: the rows lie in 9 HEALPix pixels, and fewer than 10 do not show their scatter"
+    assert (within["why"], told["reasons"]) == (why, [why])
+    assert told["plug_in"]["within"]["low"] < told["plug_in"]["within"]["value"]
+
+
+def test_a_population_in_few_pixels_has_no_interval_either():
+    people = selections.population(1, 4000)
+    told = told_for(dataclasses.replace(people, pixel=np.arange(4000) % 3), selections.selection(1))
+    assert (told["plug_in"]["within"]["low"], told["plug_in"]["all"]["high"], told["agree"]) == (None, None, None)
+    assert told["reasons"][0].startswith("the table: no interval: the rows lie in 3 HEALPix pixels")
+    assert told["importance"]["within"]["low"] is not None
+
+
+def test_rows_without_pixels_are_said_to_be_taken_for_independent():
+    rng = np.random.default_rng(3)
+    p = rng.random(1000)
+    mean = Mean(p.mean(), p.mean() - 0.1, p.mean() + 0.05)
+    alone, placed = (plug_in(mean, p, np.ones(1000), pixel) for pixel in (None, np.arange(1000)))
+    assert (alone.low, alone.high) == (placed.low, placed.high)
+    assert alone.interval == "of p_det and of the table, its rows independent"
+
+
+def test_no_interval_no_agreement():
+    assert agree(Average(0.5, None, None), Average(0.5, 0.4, 0.6)) is None
+    assert agree(Average(0.5, 0.4, 0.6), Average(0.4, None, None)) is None
 
 
 @pytest.mark.parametrize(("gap", "expected"), [(0.049, True), (0.051, False), (-0.049, True), (-0.051, False)])

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lensctl.frozen.selection_folder import read_selection
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
 from lensctl.selection.loading import chosen, facts_of, injections_of, load_selection
@@ -69,7 +70,7 @@ def test_facts_are_thresholds_and_axes(tmp_path):
     (tmp_path / "selection.json").write_text(
         '{"thresholds": [{"name": "fpr=0.01", "logit": 2.5}], "axes": ["theta_e", "mag_z"]}'
     )
-    _, points, axes = facts_of(tmp_path / "selection.json")
+    points, axes = facts_of(read_selection(tmp_path))
     assert (points, axes) == ({"fpr=0.01": 2.5}, ("theta_e", "mag_z"))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from lensctl.injection import observables
-from lensctl.io.tables.files import write_table
+from lensctl.io.provenance import digests
+from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules.survey import LS_DR10
 
 WIDTH = 24
@@ -40,10 +42,15 @@ def make(
 ):
     """Write the folder; `plant` has a function for a kind that changes its columns in place."""
     (folder / "tables").mkdir(parents=True)
+    digest = {}
     for seed, (kind, number) in enumerate({"real": lenses, "injections": count, "hosts": hosts_count}.items()):
         columns = rows_of(number, kind, seed, embedding)
         plant.get(kind, lambda columns: None)(columns)
-        write_table(table_of(columns), str(folder / "tables" / f"{kind}.parquet"))
+        path = str(folder / "tables" / f"{kind}.parquet")
+        write_table(table_of(columns), path)
+        table = read_table(path, allow_empty=True)
+        digest[kind] = {"rows": table.num_rows, "digest": digests.of_table(table)}
+    (folder / "selection.json").write_text(json.dumps({"exploratory": False, "tables": digest}))
     return folder
 
 

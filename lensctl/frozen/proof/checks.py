@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from lensctl.frozen import layout, signature, snapshot
 from lensctl.frozen.gate_results import REQUIRED_GATES, gate_results, missing_or_failed
-from lensctl.frozen.integrity import GATE, check_files
+from lensctl.frozen.integrity import GATE, check_files, check_signature, guarded
 from lensctl.frozen.lineage import Lineage, lineage_of
 from lensctl.frozen.threshold_points import format_of, points_of
 from lensctl.io.provenance.steps import from_json
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lensctl.learning.networks.checkpoint import ScoringModel
     from lensctl.learning.networks.golden import Golden
 
-SIGNATURE = "signature"
+KIND = "a frozen model"
 
 
 def prove(folder: str | Path, *, device: str = "auto", key: PublicKey | None = None) -> Iterator[Check]:
@@ -97,17 +97,17 @@ def check_all(found: Snapshot, places: Sequence[torch.device], key: PublicKey | 
     """All checks of a frozen model as it was read."""
     digest = found.digest(layout.SUMS)
     intact = True
-    for check in (*check_files(found), *_check_signature(found, key)):
+    for check in (*check_files(found), *check_signature(found, key)):
         intact = intact and check.passed
         yield check.of(digest)
-    for check in _guarded(check_listed_files, found) if intact else ():
+    for check in guarded(check_listed_files, found, KIND) if intact else ():
         intact = check.passed
         yield check.of(digest)
     if not intact:
         return
     golden = functools.partial(check_golden_logits, places=places, trusted=key is not None)
     for part in (check_consistency, check_thresholds, golden):
-        for check in _guarded(part, found):
+        for check in guarded(part, found, KIND):
             yield check.of(digest)
 
 
@@ -119,32 +119,6 @@ def _places(device: str) -> list[torch.device]:
     """Devices on which golden logits are recomputed."""
     chosen = predict.pick_device(device)
     return [predict.pick_device("cpu"), chosen] if device == "auto" and chosen.type != "cpu" else [chosen]
-
-
-def _check_signature(found: Snapshot, key: PublicKey | None) -> Iterator[Check]:
-    """Check the signature against the key; without a key, only report that there is one."""
-    if key is not None:
-        verdict = signature.check(found, key)
-        yield Check(
-            GATE,
-            SIGNATURE,
-            verdict.holds,
-            verdict.reason,
-            limit=f"by {key.path.name}",
-            n=verdict.covered,
-            offenders=verdict.files[:OFFENDERS_SHOWN],
-        )
-    elif layout.SIGNATURE in found.digests:
-        yield Check(GATE, SIGNATURE, True, "not checked", n=0, note="signed; check the signer with --key")
-
-
-def _guarded(part: Callable[[Snapshot], Iterator[Check]], found: Snapshot) -> Iterator[Check]:
-    """Checks of one part; contents that cannot be read become a failed check."""
-    try:
-        yield from part(found)
-    except (InputError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError) as error:
-        reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        yield Check(GATE, "content is that of a frozen model", False, reason[:200], limit="as frozen", n=1)
 
 
 def _json(found: Snapshot, name: str) -> Any:

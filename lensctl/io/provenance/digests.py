@@ -43,10 +43,12 @@ def of_table(table: pa.Table) -> str:
 
 
 def _kind(kind: pa.DataType) -> str:
-    """A type's name; that of lists of fixed length without the name of their items, which Parquet changes."""
+    """A type's name; the name of the items of lists, which Parquet changes, does not count."""
     import pyarrow as pa
 
-    return f"list<{kind.value_type}>[{kind.list_size}]" if pa.types.is_fixed_size_list(kind) else str(kind)
+    if pa.types.is_fixed_size_list(kind):
+        return f"list<{kind.value_type}>[{kind.list_size}]"
+    return str(kind).replace("list<item: ", "list<element: ")
 
 
 def _column_bytes(column: pa.ChunkedArray) -> Iterable[bytes | memoryview]:

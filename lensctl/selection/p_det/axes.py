@@ -10,6 +10,7 @@ import numpy as np
 
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
+from lensctl.selection.p_det.quantities import quantity_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 FEW_KNOTS, MANY_KNOTS = 5, 20
 """Knots of an axis, ends included; many where p_det may fall off a cliff."""
+
+SEEING = "FWHM of the Gaussian with the PSF's noise-equivalent area"
 
 NO_AXIS = "source_mag"
 WHY_NO_AXIS = (
@@ -54,25 +57,30 @@ class Axis:
         return f"{self.name} [{self.unit}]" if self.unit else self.name
 
 
+def _axis(name: str, meaning: str, knots: int = FEW_KNOTS) -> Axis:
+    """An axis with the unit, and the logarithm, of the quantity that its name says."""
+    quantity = quantity_of(name)
+    if quantity is None:
+        raise KeyError(name)
+    return Axis(name, quantity.log, knots, quantity.unit, meaning)
+
+
 def physical_axes(survey: Survey) -> tuple[Axis, ...]:
     """Axes of p_det(lens, source, host, observing conditions)."""
     band, deep = survey.detection_band, survey.depth_band
     colour, _ = survey.colour_columns
-    few = FEW_KNOTS
     return (
-        Axis("theta_e", True, few, "arcsec", "Einstein radius"),
-        Axis(f"arc_mag_{band}", False, few, "mag", "Lensed magnitude, extinguished"),
-        Axis("magnification", True, few, "", f"Flux of all images over that of the source in {band}"),
-        Axis(
-            f"psfsize_{band}", True, MANY_KNOTS, "arcsec", "FWHM of the Gaussian with the PSF's noise-equivalent area"
-        ),
-        Axis(f"psfdepth_{band}", True, few, "1/nanomaggy^2", "Inverse variance of a point source"),
-        Axis(f"mag_{deep}", False, few, "mag", "Magnitude of the lens galaxy"),
-        Axis("shape_r", True, few, "arcsec", "Half-light radius of the lens galaxy"),
-        Axis("source_r_half", True, few, "arcsec", "Half-light radius of the source along its major axis"),
-        Axis(f"delta_{colour}", False, few, "mag", "Colour of the arcs less that of the lens galaxy, as observed"),
-        Axis("source_n", False, few, "", "Sersic index of the source"),
-        Axis("lens_q", False, few, "", "Axis ratio of the mass, minor over major"),
+        _axis("theta_e", "Einstein radius"),
+        _axis(f"arc_mag_{band}", "Lensed magnitude, extinguished"),
+        _axis("magnification", f"Flux of all images over that of the source in {band}"),
+        _axis(f"psfsize_{band}", SEEING, MANY_KNOTS),
+        _axis(f"psfdepth_{band}", "Inverse variance of a point source"),
+        _axis(f"mag_{deep}", "Magnitude of the lens galaxy"),
+        _axis("shape_r", "Half-light radius of the lens galaxy"),
+        _axis("source_r_half", "Half-light radius of the source along its major axis"),
+        _axis(f"delta_{colour}", "Colour of the arcs less that of the lens galaxy, as observed"),
+        _axis("source_n", "Sersic index of the source"),
+        _axis("lens_q", "Axis ratio of the mass, minor over major"),
     )
 
 
@@ -80,16 +88,13 @@ def observable_axes(survey: Survey) -> tuple[Axis, ...]:
     """Axes of p_det as a function of what is measured on real and injected images alike."""
     bluest, band, deep = survey.bands[0], survey.detection_band, survey.depth_band
     colour, _ = survey.colour_columns
-    few = FEW_KNOTS
     return (
-        Axis(f"obs_snr_{bluest}", False, few, "", "Score of the arcs in the difference image"),
-        Axis("obs_theta_over_psf", True, few, "", f"Radius of the arcs over psfsize_{band}"),
-        Axis("obs_contrast", False, few, "", "Brightness of the arcs over that of the lens galaxy there"),
-        Axis(f"obs_delta_{colour}", False, few, "mag", "Colour of the arcs less that of the lens galaxy"),
-        Axis(
-            f"psfsize_{band}", True, MANY_KNOTS, "arcsec", "FWHM of the Gaussian with the PSF's noise-equivalent area"
-        ),
-        Axis(f"mag_{deep}", False, few, "mag", "Magnitude of the lens galaxy"),
+        _axis(f"obs_snr_{bluest}", "Score of the arcs in the difference image"),
+        _axis("obs_theta_over_psf", f"Radius of the arcs over psfsize_{band}"),
+        _axis("obs_contrast", "Brightness of the arcs over that of the lens galaxy there"),
+        _axis(f"obs_delta_{colour}", "Colour of the arcs less that of the lens galaxy"),
+        _axis(f"psfsize_{band}", SEEING, MANY_KNOTS),
+        _axis(f"mag_{deep}", "Magnitude of the lens galaxy"),
     )
 
 
