@@ -92,10 +92,9 @@ def fit(
     Detected is a logit at or above a threshold of the frozen model; each has a fit. Hosts that are above it without an
     arc are left out and counted. p_det is a function of radius, magnitude and magnification of the arcs, seeing,
     depth, the galaxy and the source, with 95 % intervals over HEALPix pixels and its support. OUT_DIR gets
-    selection.json, report.html, tables/, plots/ (maps as FITS too), and evaluate.py with golden.csv for those who have no
-    lensctl. Controls say which
-    detections need no arc, variations how far assumptions of the injection move p_det, real test lenses whether it
-    holds.
+    selection.json, report.html, tables/, plots/ with maps as FITS too, and evaluate.py with golden.csv for those who
+    have no lensctl. Controls say which detections need no arc, variations how far assumptions of the injection move
+    p_det, real test lenses whether it holds.
 
     Example: lensctl selection fit injections.parquet selection --hosts hosts.scores.parquet --frozen frozen
     """

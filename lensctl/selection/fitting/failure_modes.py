@@ -59,9 +59,9 @@ def failure_modes(fit: AtThreshold, population: Population | None) -> list[dict[
     Returns
     -------
     list of dict
-        threshold, by (population or design), axis, low, high, second, second_low, second_high, weight, p, p_low, p_high,
-        missed: share of what is missed in all cells of the same axes. Ends of p are means over lenses, as if their
-        errors were one.
+        threshold, by (population or design), axis, low, high, second, second_low, second_high, weight, p, p_low,
+        p_high, missed: share of what is missed in all cells of the same axes. Ends of p are means over lenses, as if
+        their errors were one.
     """
     told = _of_design(fit) if population is None else _of_population(fit, population)
     found: list[dict[str, Any]] = []

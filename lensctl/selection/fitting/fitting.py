@@ -88,7 +88,8 @@ def fit(
     ------
     InputError
         A model that does not verify, or that did not score the tables; hosts that are not of its test split, with their
-        whole cutout; cutouts of other injections; losses that do not add up; too few detected or missed; an existing folder.
+        whole cutout; cutouts of other injections; losses that do not add up; too few detected or missed; an
+        existing folder.
     """
     if rounds < FEWEST_ROUNDS:
         raise InputError(f"--rounds {rounds} are too few for an interval", f"give {FEWEST_ROUNDS} or more")
@@ -102,11 +103,12 @@ def fit(
     held_out_sky.refuse_known_sky(of_hosts, model)
     if manifest is not None:
         held_out_sky.refuse_taught(of_hosts, str(manifest), model)
-    injections = joined(parts, of_hosts, physical_axes(model.survey))
+    axes = physical_axes(model.survey)
+    injections = joined(parts, of_hosts, axes)
     controls = [read_scored(path, "control", model, OF_INJECTIONS) for path in listed(control)]
     variations = [read_scored(path, "variation", model, OF_INJECTIONS) for path in listed(vary)]
     lenses = None if real is None else read_scored(str(real), "real", model, OF_REAL)
-    lost_in = None if population is None else read_population(str(population), physical_axes(model.survey), model.survey)
+    lost_in = None if population is None else read_population(str(population), axes, model.survey)
     shown = None if cutouts is None else pictured(str(cutouts), injections.table, model.survey)
     given = Given(
         model,

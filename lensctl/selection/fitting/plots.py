@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
 from lensctl.io.html.figures import SETTINGS
 from lensctl.rules.acceptance import MOST_CLOSURE
@@ -30,6 +30,9 @@ MOST_ROWS = 400
 PLAIN: Any = {**matplotlib.rcParamsDefault, **SETTINGS, "text.parse_math": False}
 """Names in the data are text, whatever signs are in them."""
 
+SHORT = 5
+"""Least ratio of the ends of an axis with logarithmic ticks."""
+
 CONDITIONS = ("psfsize_", "psfdepth_")
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -37,8 +40,11 @@ LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 def figures(measured: Measured, maps: Mapping[str, Map]) -> Iterator[tuple[str, Figure]]:
     """Each plot with the name of its file; `maps` by the name of the threshold."""
     for fit in measured.fits:
-        word = slug(fit.threshold.name)
-        yield f"map-{word}", _drawn(measured, (6.4, 4.6), functools.partial(_map, fit=fit, made=maps[fit.threshold.name]))
+        word, made = slug(fit.threshold.name), maps[fit.threshold.name]
+        yield (
+            f"map-{word}",
+            _drawn(measured, (6.4, 4.6), functools.partial(_map, fit=fit, made=made)),
+        )
         yield f"curves-{word}", _drawn(measured, (9.0, 7.6), functools.partial(_curves, fit=fit))
     yield "conditions", _drawn(measured, (6.4, 4.4), _conditions)
     yield "score-shift", _drawn(measured, (6.4, 4.4), _score_shift)
@@ -90,8 +96,9 @@ def _map(figure: Figure, measured: Measured, fit: AtThreshold, made: Map) -> Non
 
 
 def _label_round_values(axes: Axes) -> None:
-    """1, 2 and 5 times powers of ten along a logarithmic axis, as plain numbers."""
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    """1, 2 and 5 times powers of ten along a logarithmic axis, or equal steps along a short one, as plain numbers."""
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > SHORT * low else MaxNLocator(4))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_locator(NullLocator())
 
@@ -140,11 +147,7 @@ def _conditions(figure: Figure, measured: Measured) -> None:
         known = np.isfinite(places).all(axis=0) & (np.array(places) > 0).all(axis=0)
         if known.any():
             axes.plot(*(place[known] for place in places), "+", color=ORANGE, ms=5, label="real test lenses")
-    axes.set(xscale="log", yscale="log", xlabel=seeing.label, ylabel=depth.label)
-    axes.set(title="Conditions in which the model was asked")
-    _label_round_values(axes)
-    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set(xlabel=seeing.label, ylabel=depth.label, title="Conditions in which the model was asked")
     axes.legend()
 
 

@@ -83,9 +83,9 @@ def write_fits(path: Path, made: Map, *, threshold: str, model_digest: str, mock
     """Write a map as FITS, reproducible byte for byte.
 
     Four images of the same axes, P_DET (the first), P_LOW, P_HIGH and INSIDE (1 in the support of the injections, 0
-    elsewhere, where the others are NaN), and a table HELD (axis, value, unit) of where every other axis was held. The axes are linear: the
-    first is log10 of the Einstein radius in arcsec, the second the magnitude, both at the middle of pixel CRPIX = 1 plus
-    CDELT a pixel. THRESH names the threshold, MODEL the SHA-256 of the model's weights.
+    elsewhere, where the others are NaN), and a table HELD (axis, value, unit) of where every other axis was held. The
+    axes are linear: the first is log10 of the Einstein radius in arcsec, the second the magnitude; CRVAL is at the
+    middle of pixel CRPIX, and CDELT a step. THRESH names the threshold, MODEL the SHA-256 of the model's weights.
 
     Parameters
     ----------

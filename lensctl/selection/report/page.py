@@ -19,14 +19,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-MOST_CELLS = 8
-"""Cells of two axes, and of one, that are named as failure modes."""
-
-NO_PICTURES = (
-    "There are no pictures: the tables of injections hold no pixels. To see them, make some with `lensctl inject HOSTS "
-    "hosts.zarr injected.zarr --per-host 1` (and the same other options: the first injection into each host is the same), "
-    "and fit again with --cutouts injected.zarr."
-)
+LARGE, MOST_CELLS = 1000, 8
+"""From where numbers are shown whole; cells of two axes, and of one, that are named as failure modes."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +70,10 @@ def ranges(axes: Sequence[Axis], values: Mapping[str, Floats]) -> list[dict[str,
 
 
 def brief(value: float | None) -> str:
-    """A number with three digits, whatever its size; a dash if there is none."""
-    return "–" if value is None else f"{value:.3g}".replace("-", "−")
+    """A number with three digits, or all of its whole ones; a dash if there is none."""
+    if value is None:
+        return "–"
+    return (f"{value:,.0f}" if abs(value) >= LARGE else f"{value:.3g}").replace("-", "−")
 
 
 def render(shown: Contents) -> str:
@@ -93,7 +89,6 @@ def render(shown: Contents) -> str:
         held=shown.held,
         names=shown.names,
         galleries=shown.galleries,
-        no_pictures=NO_PICTURES,
         not_asked=_not_asked(shown.tables.get("controls", [])),
         modes={name: worst(shown.tables.get("failure_modes", []), name) for name in shown.names},
         real="closure" in shown.tables or bool(facts["tables"].get("real")),

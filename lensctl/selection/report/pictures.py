@@ -64,8 +64,8 @@ def pictured(path: str, injections: pa.Table, survey: Survey) -> Pictured:
     Raises
     ------
     InputError
-        No such store; one of controls or variations, of another survey's bands, of other injections, or of the same names
-        with other parameters.
+        No such store; one of controls or variations, of another survey's bands, of other injections, or of the same
+        names with other parameters.
     """
     store = open_store(path)
     store.refuse_other_survey()
