@@ -21,17 +21,6 @@ from tests.toys.measured_injections import at, fitted
 from tests.toys.reporters import Saying
 
 
-@pytest.fixture(scope="session")
-def whole(tables, model, tmp_path_factory):
-    """A folder with everything, and its receipt."""
-    out = tmp_path_factory.mktemp("whole") / "selection"
-    named = {name: tables / f"{name}.parquet" for name in ("null", "noise", "brighter", "real")}
-    receipt = fitted(
-        tables, out, model, control=[named["null"], named["noise"]], vary=named["brighter"], real=named["real"]
-    )
-    return out, receipt
-
-
 def facts_of(folder):
     return json.loads((folder / "selection.json").read_text())
 
