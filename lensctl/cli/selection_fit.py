@@ -56,6 +56,24 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    cutouts: Annotated[
+        str | None,
+        typer.Option(
+            "--cutouts",
+            metavar="STORE",
+            help="Injections of the tables, by `lensctl inject`, for pictures in the report.",
+            show_default=False,
+        ),
+    ] = None,
+    population: Annotated[
+        str | None,
+        typer.Option(
+            "--population",
+            metavar="TABLE",
+            help="Lenses as nature has them, in which the report seeks failure modes.",
+            show_default=False,
+        ),
+    ] = None,
     threshold: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,9 +95,9 @@ def fit(
     Detected is a logit at or above a threshold of the frozen model; each has a fit. Hosts that are above it without an
     arc are left out and counted. p_det is a function of radius, magnitude and magnification of the arcs, seeing,
     depth, the galaxy and the source, with 95 % intervals over HEALPix pixels and its support. OUT_DIR gets
-    selection.json, tables/, plots/, and evaluate.py with golden.csv for those who have no lensctl. Controls say which
-    detections need no arc, variations how far assumptions of the injection move p_det, real test lenses whether it
-    holds.
+    selection.json, report.html, tables/, plots/ with maps as FITS too, and evaluate.py with golden.csv for those who
+    have no lensctl. Controls say which detections need no arc, variations how far assumptions of the injection move
+    p_det, real test lenses whether it holds.
 
     Example: lensctl selection fit injections.parquet selection --hosts hosts.scores.parquet --frozen frozen
     """
@@ -96,6 +114,8 @@ def fit(
         vary=vary or (),
         positives=positives,
         manifest=manifest,
+        cutouts=cutouts,
+        population=population,
         threshold=threshold or (),
         exploratory=exploratory,
         rounds=rounds,

@@ -15,10 +15,10 @@ from lensctl.io.tables.files import read_table, refuse_tables, write_table
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.selection.averages import Population, completeness
-from lensctl.selection.axis_values import axis_values, numbers
 from lensctl.selection.distributions import edges_of, intrinsic_and_selected
 from lensctl.selection.follow_up import BANDS, band_of, follow_up
 from lensctl.selection.loading import load_selection
+from lensctl.selection.p_det.axis_values import WEIGHT, axis_values, numbers, weights
 from lensctl.selection.p_det.quantities import is_log
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MIN_NEFF = 200.0
-WEIGHT, PIXEL, SCORE = "weight", "healpix_128", "logit"
+PIXEL, SCORE = "healpix_128", "logit"
 ADDED = ("p_det", "p_low", "p_high", "p_sys", "inside", "p_band", "follow_up")
 """Columns that are added; the last two where the table has a logit."""
 
@@ -167,15 +167,7 @@ def faint_rows(
 
 def population_of(rows: pa.Table, values: dict[str, Floats], faint: NDArray[np.bool_], where: str) -> Population:
     """The rows as lenses to average over, each with its weight, or 1; InputError for weights that are none."""
-    weight = np.ones(rows.num_rows)
-    if WEIGHT in rows.column_names:
-        weight = numbers(rows, WEIGHT, where)
-        if (weight < 0).any():
-            raise InputError(
-                f"{where}: weight is below 0 in row {int(np.argmax(weight < 0))}", "a weight counts lenses"
-            )
-        if not weight.sum() > 0:
-            raise InputError(f"{where}: weight is 0 in every row", "a weight counts lenses; drop the column for 1 each")
+    weight = weights(rows, where)
     pixel = None
     if PIXEL in rows.column_names:
         schema.refuse_nulls(rows, PIXEL, where=where)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.selection.axis_values import scaled
+from lensctl.selection.p_det.axis_values import scaled
 from lensctl.stats.effective import effective_number
 from lensctl.stats.fits.density_ratio import density_ratio, evenly
 from lensctl.stats.intervals import LEVEL

@@ -14,7 +14,7 @@ from lensctl.io.provenance.steps import Chain, chain_of, survey_of
 from lensctl.rules import schema
 from lensctl.rules.config import as_written, nearest
 from lensctl.rules.errors import InputError
-from lensctl.selection.axis_values import axis_values, numbers
+from lensctl.selection.p_det.axis_values import axis_values, numbers
 from lensctl.selection.p_det.detection import of_dict
 from lensctl.selection.predicting import Injections, Predictor, Selection
 

@@ -15,6 +15,7 @@ from lensctl.io.tables.files import read_table
 from lensctl.rules.errors import InputError
 from lensctl.selection.fitting import folder, held_out_sky
 from lensctl.selection.fitting.closure import real_lenses
+from lensctl.selection.fitting.failure_modes import read_population
 from lensctl.selection.fitting.frozen_model import FrozenModel, read_frozen
 from lensctl.selection.fitting.measured import Given, Measured, measured
 from lensctl.selection.fitting.paired import paired
@@ -22,6 +23,7 @@ from lensctl.selection.fitting.parent import parent_factor
 from lensctl.selection.fitting.scored import OF_HOSTS, OF_INJECTIONS, OF_REAL, Scored, joined, read_scored
 from lensctl.selection.p_det.axes import physical_axes
 from lensctl.selection.p_det.detection import ROUNDS, SEED
+from lensctl.selection.report.pictures import Pictured, pictured
 
 FEWEST_ROUNDS = 100
 
@@ -38,6 +40,8 @@ def fit(
     vary: Paths = (),
     positives: str | Path | None = None,
     manifest: str | Path | None = None,
+    cutouts: str | Path | None = None,
+    population: str | Path | None = None,
     threshold: Sequence[str] = (),
     exploratory: bool = False,
     rounds: int = ROUNDS,
@@ -65,6 +69,10 @@ def fit(
         Lenses with catalogue columns, for the share of them that the pool's criteria let through.
     manifest : path, optional
         That the model was trained on: hosts in train or val of it are refused by id too.
+    cutouts : path, optional
+        A store of injections of the tables, by `inject`, for pictures in the report.
+    population : path, optional
+        Lenses as nature has them, as for `selection apply`: failure modes are sought in it, instead of in the design.
     threshold : sequence of str
         Names of frozen thresholds; all that have a value if none is given.
     exploratory : bool
@@ -81,7 +89,8 @@ def fit(
     ------
     InputError
         A model that does not verify, or that did not score the tables; hosts that are not of its test split, with their
-        whole cutout; losses that do not add up; too few detected or missed; an existing folder.
+        whole cutout; cutouts of other injections; losses that do not add up; too few detected or missed; an
+        existing folder.
     """
     if rounds < FEWEST_ROUNDS:
         raise InputError(f"--rounds {rounds} are too few for an interval", f"give {FEWEST_ROUNDS} or more")
@@ -95,12 +104,15 @@ def fit(
     held_out_sky.refuse_known_sky(of_hosts, model)
     if manifest is not None:
         held_out_sky.refuse_taught(of_hosts, str(manifest), model)
-    injections = joined(parts, of_hosts, physical_axes(model.survey))
+    axes = physical_axes(model.survey)
+    injections = joined(parts, of_hosts, axes)
     controls = [read_scored(path, "control", model, OF_INJECTIONS) for path in listed(control)]
     variations = [read_scored(path, "variation", model, OF_INJECTIONS) for path in listed(vary)]
     lenses = None if real is None else real_lenses(read_scored(str(real), "real", model, OF_REAL), model)
     if lenses is not None:
         report.say(f"{lenses.where}: {lenses.table.num_rows:,} lenses of tier A and B of the test split have a score")
+    lost_in = None if population is None else read_population(str(population), axes, model.survey)
+    shown = None if cutouts is None else pictured(str(cutouts), injections.table, model.survey)
     given = Given(
         model,
         points,
@@ -111,12 +123,16 @@ def fit(
         lenses,
         [] if positives is None else parent_factor(str(positives), model.chain, model.survey),
         exploratory,
+        lost_in,
     )
     sources = [*parts, of_hosts, *controls, *variations, *([] if lenses is None else [lenses])]
-    step = _step(model, sources, given, positives, manifest, {"rounds": rounds, "seed": seed})
-    made = measured(given, extend(step, *(source.chain for source in sources), model.chain), rounds=rounds, seed=seed)
+    step = _step(model, sources, given, positives, manifest, shown, {"rounds": rounds, "seed": seed})
+    chains = [source.chain for source in sources]
+    chains += [lost_in.chain] if lost_in is not None else []
+    chains += [shown.store.chain] if shown is not None else []
+    made = measured(given, extend(step, *chains, model.chain), rounds=rounds, seed=seed)
     with whole_folder(out_dir, "selection fit", overwrite=overwrite) as place:
-        folder.write(made, place)
+        folder.write(made, place, shown)
     _say(made, report)
     return _receipt(made, str(out_dir))
 
@@ -127,6 +143,7 @@ def _step(
     given: Given,
     positives: str | Path | None,
     manifest: str | Path | None,
+    shown: Pictured | None,
     chosen: dict[str, int],
 ) -> Step:
     others = [
@@ -134,6 +151,7 @@ def _step(
         for role, path in (("positives", positives), ("manifest", manifest))
         if path is not None
     ]
+    others += [each.source for each in (given.population, shown) if each is not None]
     parameters = {
         **chosen,
         "thresholds": [point.name for point in given.thresholds],

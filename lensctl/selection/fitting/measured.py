@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, stamp, to_list
 from lensctl.selection.fitting.closure import Closure, closed
+from lensctl.selection.fitting.failure_modes import Population, failure_modes, outside_share
 from lensctl.selection.fitting.fits import AtThreshold, fitted_at_all
 from lensctl.selection.fitting.paired import Pairs, control_rows, family_rows, sensitivity_rows, systematic
 from lensctl.selection.p_det.axes import physical_axes
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 SCHEMA = "lensctl.selection/1"
 EXPLORATORY = "Exploratory: a threshold was chosen after the model was frozen. Not a result."
 MOCK = "These data are a mock survey: the figures show that the pipeline works, and say nothing about the sky."
-TABLES_FOR_PEOPLE = ("cells", "controls", "sensitivity", "closure", "failures", "parent")
+TABLES_FOR_PEOPLE = ("cells", "controls", "sensitivity", "closure", "failures", "failure_modes", "parent")
 """Also written as CSV."""
 
 
@@ -43,6 +44,8 @@ class Given:
     parent : list of dict
         Result of `parent_factor`.
     exploratory : bool
+    population : Population, optional
+        In which failure modes are sought, instead of in the design of the injections.
     """
 
     model: FrozenModel
@@ -54,6 +57,7 @@ class Given:
     real: Scored | None = None
     parent: list[dict[str, Any]] = field(default_factory=list)
     exploratory: bool = False
+    population: Population | None = None
 
     @property
     def survey(self) -> Survey:
@@ -90,7 +94,7 @@ def measured(given: Given, chain: Chain, *, rounds: int, seed: int) -> Measured:
     axes = physical_axes(given.survey)
     fits, left_out = fitted_at_all(given.injections, axes, given.thresholds, rounds=rounds, seed=seed)
     values = {axis.name: given.injections.numbers(axis.name) for axis in axes}
-    rows: dict[str, list[dict[str, Any]]] = {"controls": [], "sensitivity": []}
+    rows: dict[str, list[dict[str, Any]]] = {"controls": [], "sensitivity": [], "failure_modes": []}
     shifts: dict[str, float | None] = {}
     host_logit = given.injections.numbers("logit_host")
     for fit in fits:
@@ -99,6 +103,7 @@ def measured(given: Given, chain: Chain, *, rounds: int, seed: int) -> Measured:
         own += family_rows(fit, given.injections, p)
         shifts[fit.threshold.name] = systematic(own)
         rows["sensitivity"] += own
+        rows["failure_modes"] += failure_modes(fit, given.population)
         rows["controls"] += [control_rows(pairs, fit, host_logit) for pairs in given.controls]
     closures, unclosed = _closures(given, fits, rounds=rounds, seed=seed)
     tables = _tables(given, fits, closures, rows)
@@ -136,6 +141,7 @@ def _tables(
         "cells": [{"threshold": fit.threshold.name, **row} for fit in fits for row in fit.cells],
         "controls": rows["controls"],
         "sensitivity": rows["sensitivity"],
+        "failure_modes": rows["failure_modes"],
         "closure": [row for closure in closures for row in closure.sets],
         "closure_lenses": [row for closure in closures for row in closure.lenses],
         "parent": given.parent,
@@ -147,6 +153,12 @@ def _tables(
     if given.real is not None:
         found["real"] = given.real.table.replace_schema_metadata()
     return found
+
+
+def _about(population: Population, fits: Sequence[AtThreshold]) -> dict[str, Any]:
+    """The population in which failure modes were sought, and the share of its weight of which nothing is known."""
+    outside = {fit.threshold.name: outside_share(fit, population) for fit in fits}
+    return {"table": population.where, "rows": len(population.weight), "outside": outside}
 
 
 def _draws(fit: AtThreshold) -> pa.Table:
@@ -195,6 +207,7 @@ def _facts(
         },
         "design_digests": designs or [],
         "parent": given.parent,
+        "population": None if given.population is None else _about(given.population, fits),
         "systematic_logit_shift": dict(shifts),
         "closure": [row for closure in closures for row in closure.sets],
         "models": {fit.threshold.name: fit.detection.as_dict() for fit in fits},

@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
 from lensctl.io.html.figures import SETTINGS
+from lensctl.rules.acceptance import MOST_CLOSURE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from lensctl.selection.fitting.fits import AtThreshold
     from lensctl.selection.fitting.measured import Measured
+    from lensctl.selection.report.maps import Map
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#7f7f7f"
-GRID, MOST_ROWS = 61, 400
-"""Sides of a map, and most rows of a bin whose mean of p_det is drawn."""
+MOST_ROWS = 400
+"""Most rows of a bin whose mean of p_det is drawn."""
 
+PLAIN: Any = {**matplotlib.rcParamsDefault, **SETTINGS, "text.parse_math": False}
+"""Names in the data are text, whatever signs are in them."""
+
+SHORT = 5
+"""Least ratio of the ends of an axis with logarithmic ticks."""
+
+CONDITIONS = ("psfsize_", "psfdepth_")
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-def figures(measured: Measured) -> Iterator[tuple[str, Figure]]:
-    """Each plot with the name of its file."""
+def figures(measured: Measured, maps: Mapping[str, Map]) -> Iterator[tuple[str, Figure]]:
+    """Each plot with the name of its file; `maps` by the name of the threshold."""
     for fit in measured.fits:
-        word = slug(fit.threshold.name)
-        yield f"map-{word}", _drawn(measured, (6.4, 4.6), functools.partial(_map, fit=fit))
+        word, made = slug(fit.threshold.name), maps[fit.threshold.name]
+        yield (
+            f"map-{word}",
+            _drawn(measured, (6.4, 4.6), functools.partial(_map, fit=fit, made=made)),
+        )
         yield f"curves-{word}", _drawn(measured, (9.0, 7.6), functools.partial(_curves, fit=fit))
+    yield "conditions", _drawn(measured, (6.4, 4.4), _conditions)
     yield "score-shift", _drawn(measured, (6.4, 4.4), _score_shift)
     for name, draw in (("controls", _controls), ("closure", _closure)):
         if name in measured.tables:
@@ -46,7 +60,7 @@ def slug(name: str) -> str:
 
 def _drawn(measured: Measured, size: tuple[float, float], draw: Callable[[Figure, Measured], None]) -> Figure:
     marks = [word for word in ("exploratory", "mock") if measured.facts[word]]
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **SETTINGS}):
+    with matplotlib.rc_context(PLAIN):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure, measured)
         if marks:
@@ -58,42 +72,40 @@ def _drawn(measured: Measured, size: tuple[float, float], draw: Callable[[Figure
     return figure
 
 
-def _map(figure: Figure, measured: Measured, fit: AtThreshold) -> None:
-    """p_det over radius and magnitude, all else at the median of the injections; blank outside the support."""
-    radius, magnitude = fit.detection.axes[:2]
+def values_at(measured: Measured, fit: AtThreshold) -> dict[str, NDArray[np.float64]]:
+    """Axes of the injections that were fitted at a threshold, by name: (N,) each."""
     injections = measured.given.injections
-    values = {axis.name: injections.numbers(axis.name)[fit.kept] for axis in fit.detection.axes}
-    x = np.geomspace(values[radius.name].min(), values[radius.name].max(), GRID)
-    y = np.linspace(values[magnitude.name].min(), values[magnitude.name].max(), GRID)
-    grid = {name: np.full(GRID * GRID, np.median(column)) for name, column in values.items()}
-    grid[radius.name], grid[magnitude.name] = (each.ravel() for each in np.meshgrid(x, y))
-    found = fit.detection.predict(grid)
-    p = np.where(found.inside, found.p, np.nan).reshape(GRID, GRID)
+    return {axis.name: injections.numbers(axis.name)[fit.kept] for axis in fit.detection.axes}
+
+
+def _map(figure: Figure, measured: Measured, fit: AtThreshold, made: Map) -> None:
+    """p_det over radius and magnitude, all else at the median of the injections; blank outside the support."""
+    p = made.planes["p_det"]
     axes = figure.add_subplot()
-    image = axes.pcolormesh(x, y, p, vmin=0, vmax=1, cmap="cividis", shading="nearest", rasterized=True)
-    levels = [level for level in LEVELS if np.nanmin(p) < level < np.nanmax(p)] if np.isfinite(p).any() else []
-    if levels:
-        lines = axes.contour(x, y, p, levels=levels, colors="white", linewidths=1)
+    image = axes.pcolormesh(made.x, made.y, p, vmin=0, vmax=1, cmap="cividis", shading="nearest", rasterized=True)
+    known = p[made.inside]
+    levels = [level for level in LEVELS if known.min() < level < known.max()] if len(known) else []
+    if levels and min(p.shape) > 1:
+        lines = axes.contour(made.x, made.y, p, levels=levels, colors="white", linewidths=1)
         axes.clabel(lines, fmt="%g", fontsize=8)
     figure.colorbar(image, ax=axes, label="p_det")
     axes.grid(visible=False)
-    axes.set(xscale="log", xlabel=radius.label, ylabel=magnitude.label, title=f"p_det at {fit.threshold.name}")
+    axes.set(xscale="log", xlabel=made.across.label, ylabel=made.up.label, title=f"p_det at {fit.threshold.name}")
     _label_round_values(axes)
     axes.invert_yaxis()
 
 
 def _label_round_values(axes: Axes) -> None:
-    """1, 2 and 5 times powers of ten along a logarithmic axis, as plain numbers."""
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    """1, 2 and 5 times powers of ten along a logarithmic axis, or equal steps along a short one, as plain numbers."""
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > SHORT * low else MaxNLocator(4))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _curves(figure: Figure, measured: Measured, fit: AtThreshold) -> None:
     """Along each axis: shares as counted, and the mean of p_det over the same injections, with its band."""
-    injections = measured.given.injections
-    axes_of = fit.detection.axes
-    values = {axis.name: injections.numbers(axis.name)[fit.kept] for axis in axes_of}
+    axes_of, values = fit.detection.axes, values_at(measured, fit)
     panels = figure.subplots(-(-len(axes_of) // 4), 4, sharey=True, squeeze=False).ravel()
     for panel, axis in zip(panels, axes_of, strict=False):
         rows = [row for row in fit.cells if row["axis"] == axis.name and not row["second"]]
@@ -120,6 +132,23 @@ def _mean_in(fit: AtThreshold, values: dict[str, Any], name: str, row: dict[str,
     some = inside[np.unique(np.linspace(0, len(inside) - 1, min(MOST_ROWS, len(inside))).astype(int))]
     mean = fit.detection.mean({key: column[some] for key, column in values.items()})
     return mean.value, mean.low, mean.high
+
+
+def _conditions(figure: Figure, measured: Measured) -> None:
+    """Seeing and depth of the injections, beside those of the test lenses where they are known."""
+    given = measured.given
+    seeing, depth = (next(a for a in measured.fits[0].detection.axes if a.name.startswith(w)) for w in CONDITIONS)
+    axes: Axes = figure.add_subplot()
+    x, y = (given.injections.numbers(axis.name) for axis in (seeing, depth))
+    axes.plot(x, y, ".", color=BLUE, ms=3, alpha=0.4, rasterized=True, label=f"{given.injections.hosts:,} hosts")
+    table = None if given.real is None else given.real.table
+    if table is not None and {seeing.name, depth.name} <= set(table.column_names):
+        places = [np.asarray(table[axis.name].to_numpy(zero_copy_only=False), np.float64) for axis in (seeing, depth)]
+        known = np.isfinite(places).all(axis=0) & (np.array(places) > 0).all(axis=0)
+        if known.any():
+            axes.plot(*(place[known] for place in places), "+", color=ORANGE, ms=5, label="real test lenses")
+    axes.set(xlabel=seeing.label, ylabel=depth.label, title="Conditions in which the model was asked")
+    axes.legend()
 
 
 def _score_shift(figure: Figure, measured: Measured) -> None:
@@ -180,7 +209,7 @@ def _closure(figure: Figure, measured: Measured) -> None:
         error = [1.96 * row["standard_error"] for row in own]
         axes.errorbar([row["difference"] for row in own], place, xerr=error, fmt="o", ms=4, color=colour, label=point)
     axes.axvline(0, color=GREY, lw=0.8)
-    axes.axvspan(-0.1, 0.1, color=GREY, alpha=0.12, lw=0)
+    axes.axvspan(-MOST_CLOSURE, MOST_CLOSURE, color=GREY, alpha=0.12, lw=0)
     axes.set_yticks(range(len(names)), names)
     axes.set(ylim=(max(len(names), 1) - 0.5, -0.5), xlabel="recall of test lenses less mean p_det(observables), 95 %")
     if rows:

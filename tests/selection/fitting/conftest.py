@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.toys.measured_injections import Toy
+from tests.toys.measured_injections import Toy, fitted
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +29,14 @@ def tables(toy, tmp_path_factory):
         real=toy.stamped(toy.real_columns()),
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def whole(tables, model, tmp_path_factory):
+    """A folder with everything, and its receipt."""
+    out = tmp_path_factory.mktemp("whole") / "selection"
+    named = {name: tables / f"{name}.parquet" for name in ("null", "noise", "brighter", "real")}
+    receipt = fitted(
+        tables, out, model, control=[named["null"], named["noise"]], vary=named["brighter"], real=named["real"]
+    )
+    return out, receipt

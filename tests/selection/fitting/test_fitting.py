@@ -23,17 +23,6 @@ from tests.toys.measured_injections import at, fitted
 from tests.toys.reporters import Saying
 
 
-@pytest.fixture(scope="session")
-def whole(tables, model, tmp_path_factory):
-    """A folder with everything, and its receipt."""
-    out = tmp_path_factory.mktemp("whole") / "selection"
-    named = {name: tables / f"{name}.parquet" for name in ("null", "noise", "brighter", "real")}
-    receipt = fitted(
-        tables, out, model, control=[named["null"], named["noise"]], vary=named["brighter"], real=named["real"]
-    )
-    return out, receipt
-
-
 def facts_of(folder):
     return json.loads((folder / "selection.json").read_text())
 
@@ -41,12 +30,13 @@ def facts_of(folder):
 def test_the_folder_has_all_and_the_receipt_says_what_it_is(whole, toy):
     folder, receipt = whole
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    plots = ("map-p-0.5", "curves-p-0.5", "score-shift", "controls", "closure")
-    tables = ("injections", "hosts", "real", "draws", "cells", "controls", "sensitivity", "closure", "closure_lenses")
+    plots = ("map-p-0.5", "curves-p-0.5", "conditions", "score-shift", "controls", "closure")
+    for_people = ("cells", "controls", "sensitivity", "closure", "failure_modes")
+    tables = (*for_people, "injections", "hosts", "real", "draws", "closure_lenses")
     wanted = {f"plots/{plot}.{kind}" for plot in plots for kind in ("png", "pdf")}
     wanted |= {f"tables/{name}.parquet" for name in tables}
-    wanted |= {f"tables/{name}.csv" for name in ("cells", "controls", "sensitivity", "closure")}
-    assert names == wanted | {"selection.json", "evaluate.py", "golden.csv"}
+    wanted |= {f"tables/{name}.csv" for name in for_people} | {"plots/map-p-0.5.fits"}
+    assert names == wanted | {"selection.json", "report.html", "evaluate.py", "golden.csv"}
     assert (receipt["command"], receipt["action"]) == ("selection", "fit")
     assert (receipt["injections"], receipt["usable"], receipt["hosts"]) == (3000, 3000, 600)
     (point,) = receipt["thresholds"]

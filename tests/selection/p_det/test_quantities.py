@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lensctl.rules.survey import LS_DR10, LS_DR10_GRIZ
-from lensctl.selection.axis_values import scaled
 from lensctl.selection.p_det.axes import observable_axes, physical_axes
+from lensctl.selection.p_det.axis_values import scaled
 from lensctl.selection.p_det.quantities import QUANTITIES, is_log, quantity_of
 
 AXES = {axis.name: axis for survey in (LS_DR10, LS_DR10_GRIZ) for axis in

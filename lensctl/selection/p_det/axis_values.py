@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
+WEIGHT = "weight"
 MAGNITUDES_OF_DEPTH = (18.0, 30.0)
 
 
@@ -62,6 +63,18 @@ def numbers(table: pa.Table, name: str, where: str) -> Floats:
         row = int(np.argmax(~np.isfinite(values)))
         raise InputError(f"{where}: {name} is infinite in row {row}", "repair or drop those rows")
     return values
+
+
+def weights(table: pa.Table, where: str) -> Floats:
+    """How many lenses each row stands for, 1 where the table does not say: (N,); InputError for no such numbers."""
+    if WEIGHT not in table.column_names:
+        return np.ones(table.num_rows)
+    weight = numbers(table, WEIGHT, where)
+    if (weight < 0).any():
+        raise InputError(f"{where}: weight is below 0 in row {int(np.argmax(weight < 0))}", "a weight counts lenses")
+    if not weight.sum() > 0:
+        raise InputError(f"{where}: weight is 0 in every row", "a weight counts lenses; drop the column for 1 each")
+    return weight
 
 
 def refuse_other_unit(name: str, values: Floats, where: str) -> None:

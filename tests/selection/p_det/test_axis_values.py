@@ -6,7 +6,7 @@ import pytest
 
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
-from lensctl.selection.axis_values import axis_values, scaled
+from lensctl.selection.p_det.axis_values import axis_values, scaled
 
 GOOD = {
     "theta_e": [1.0, 2.0],

@@ -1,0 +1,1 @@
+"""The report of a selection function: maps, pictures of injections, the page."""
