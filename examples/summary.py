@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def selection(receipts: list[dict[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
     box = next(point for point in fit["thresholds"] if point["name"] == chosen)["box_mean"]
     table.add_row("share of the injections found", f"{box:.3f}: of the design's box, no completeness")
-    table.add_row("completeness for", f"isothermal lenses of {fit['hosts']} hosts, no fainter than the injections")
+    table.add_row(
+        "completeness for", "isothermal lenses, sources brighter than 26, arcs no fainter than the injections"
+    )
     for name, what in (("plug_in", "  by p_det"), ("importance", "  by the injections, weighted")):
         of = found[name]
         table.add_row(what, interval(of["within"]) if of else "; ".join(found["reasons"]))
@@ -59,10 +62,15 @@ def main(work: Path) -> None:
     for name in ("step", "output", "counts", "seconds"):
         outputs.add_column(name, justify="right" if name == "seconds" else "left")
     for step in steps(work):
-        facts = {k: v for k, v in step.items() if k not in ("command", "output", "seconds")}
+        facts = {k: v for k, v in step.items() if k not in ("command", "action", "output", "seconds")}
         counts = {k: v for k, v in facts.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         text = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
-        outputs.add_row(str(step["command"]), str(step["output"]), text, f"{step['seconds']:.1f}")
+        outputs.add_row(
+            " ".join(str(step[name]) for name in ("command", "action") if name in step),
+            str(step["output"]),
+            text,
+            f"{step['seconds']:.1f}",
+        )
     console = Console(width=max(100, Console().width))
     console.print(outputs)
 
@@ -73,14 +81,16 @@ def main(work: Path) -> None:
     result = Table(title="Result on held-out mock lenses", title_justify="left", title_style="bold", show_header=False)
     passed = [name for name, of in gates.items() if all(c["passed"] for c in of)]
     result.add_row("gates passed", f"{len(passed)} of {len(gates)}: {', '.join(passed)}")
-    untold = [str(check["check"]) for check in results if not check.get("told", True)]
-    result.add_row("of them not told", "; ".join(untold) or "none")
+    untold = Counter(str(check["gate"]) for check in results if not check.get("told", True))
+    few = ", ".join(f"{count} of {gate}" for gate, count in untold.items())
+    result.add_row("checks not told", f"{few}: too few mock lenses" if few else "none")
     result.add_row("levels", ", ".join(f"{name} {of['verdict']}" for name, of in evaluation["levels"].items()))
     result.add_row("tier-A recall at p = 0.5", interval(metrics["tier_a_recall"]))
     result.add_row("test AUC", interval(metrics["test_auc"]))
     result.add_row("frozen model, verified", str(work / "frozen"))
     result.add_row("relaxed limits", "see examples/configs/gates.yaml")
-    result.add_row("report to open", str((work / "evaluation" / "report.html").resolve()))
+    for name in ("evaluation", "selection"):
+        result.add_row("report to open", str((work / name / "report.html").resolve()))
     console.print(result)
     console.print(selection(steps(work)))
     console.print("The survey is a mock: this shows that the pipeline works, not what a model finds on the real sky.")
