@@ -63,12 +63,8 @@ def main(work: Path) -> None:
         facts = {k: v for k, v in step.items() if k not in ("command", "action", "output", "seconds")}
         counts = {k: v for k, v in facts.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         text = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
-        outputs.add_row(
-            " ".join(str(step[name]) for name in ("command", "action") if name in step),
-            str(step["output"]),
-            text,
-            f"{step['seconds']:.1f}",
-        )
+        name = " ".join(str(step[part]) for part in ("command", "action") if part in step)
+        outputs.add_row(name, str(step["output"]), text, f"{step['seconds']:.1f}")
     console = Console(width=max(100, Console().width))
     console.print(outputs)
 
