@@ -8,11 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from lensctl.cutout.making import MadeStore, ahead, checked, make
 from lensctl.io.cutouts import npz_folder
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import Store
 from lensctl.io.imaging.bricks import read_bricks
+from lensctl.io.imaging.making import MadeStore, ahead, checked, make
 from lensctl.io.imaging.source import BEFORE
 from lensctl.io.imaging.sources import PUBLIC_VIEWER, SourceOptions, open_source
 from lensctl.io.provenance import digests

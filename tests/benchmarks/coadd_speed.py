@@ -139,9 +139,9 @@ def objects(root: Path, made: list[list[Path]], case: Case) -> tuple[pa.Table, n
 
 def ours(folder: Path, case: Case, table: pa.Table) -> None:
     """A whole store, with its quality columns."""
-    from lensctl.cutout.making import make
     from lensctl.io.cutouts.layout import Layout
     from lensctl.io.imaging.coadds import CoaddSource
+    from lensctl.io.imaging.making import make
     from lensctl.io.provenance.steps import Step
 
     source = CoaddSource(str(folder / f"{case.per_brick}"), processes=WORKERS)

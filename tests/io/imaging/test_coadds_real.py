@@ -10,7 +10,6 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from lensctl.cutout.making import make
 from lensctl.export import export
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.npz import PROVENANCE
@@ -18,6 +17,7 @@ from lensctl.io.fits.tables import read_fits_table
 from lensctl.io.imaging.bricks import bricks_at
 from lensctl.io.imaging.coadds import CoaddSource
 from lensctl.io.imaging.local_bricks import LocalBricks
+from lensctl.io.imaging.making import make
 from lensctl.io.provenance.steps import Step
 from lensctl.pack import pack
 from tests.toys.npz_folders import opened

@@ -16,13 +16,13 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from lensctl.cli.main import main
-from lensctl.cutout.making import make
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.fits.tiles import Mask
 from lensctl.io.imaging import remote_bricks
 from lensctl.io.imaging.bricks import bricks_of
 from lensctl.io.imaging.coadds import Coadds, CoaddSource
 from lensctl.io.imaging.local_bricks import FitsFile, LocalBricks
+from lensctl.io.imaging.making import make
 from lensctl.io.imaging.roots import open_root
 from lensctl.io.imaging.source import Cuts
 from lensctl.io.provenance.steps import Step, to_json

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lensctl.cutout.making import MadeStore, make
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import open_store
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.backoff import Pace
+from lensctl.io.imaging.making import MadeStore, make
 from lensctl.io.imaging.viewer import ViewerSource
 from lensctl.io.imaging.viewer_response import CutoutRequest, judge, retry_after_seconds, shown_layer
 from lensctl.io.provenance.steps import Step

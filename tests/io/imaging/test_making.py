@@ -12,11 +12,11 @@ import pyarrow as pa
 import pytest
 import zarr
 
-from lensctl.cutout.making import MadeStore, ahead, checked, make
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import open_store
 from lensctl.io.imaging.coadds import Coadds, CoaddSource
 from lensctl.io.imaging.local_bricks import LocalBricks
+from lensctl.io.imaging.making import MadeStore, ahead, checked, make
 from lensctl.io.imaging.source import BEFORE
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, step_input
