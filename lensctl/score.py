@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.frozen.proof.checks import proven
-from lensctl.io.cutouts.by_manifest import Cutouts, Origin, origin_of, root_of
+from lensctl.io.cutouts.by_manifest import Cutouts, origin_of, root_of
 from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import Chain, Step, chain_of, common_survey, extend, stamp, step_input
+from lensctl.io.provenance.steps import Step, chain_of, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import local_folder
 from lensctl.io.tables.files import read_table, refuse_rows, refuse_tables, write_table
 from lensctl.learning.data.dataloader import read_ahead
 from lensctl.learning.data.row_selection import NAN, NOT_OK, refold
-from lensctl.learning.networks import predict
 from lensctl.learning.networks.checkpoint import FROZEN, ScoringModel, fold_of, load_model
+from lensctl.learning.networks.scoring import Scorer, refuse_other_cutouts
 from lensctl.learning.out_of_memory import enough_memory
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-SCALE_TOLERANCE = 0.01
 BLOCK_ROWS = 256
 """Rows read together while the previous block is scored; more if the batch is larger."""
 
@@ -91,7 +90,7 @@ def score(
     Raises
     ------
     InputError
-        See `score_table` and `refuse_other_cutouts`; a model that does not verify, pixels other than those recorded,
+        See `score_table` and `scoring.refuse_other_cutouts`; a model that does not verify, pixels other than those recorded,
         an existing output.
     """
     model, input, output = str(model), str(input), str(output)
@@ -139,38 +138,6 @@ def score(
         "members": len(loaded.members),
         "model_digest": loaded.digest,
     }
-
-
-def refuse_other_cutouts(
-    model: ScoringModel, chains: Sequence[Chain], origin: Origin, survey: Survey | str | None
-) -> Survey:
-    """The survey of cutouts to be scored; InputError if the model was trained on another, on other layers or pixels.
-
-    Parameters
-    ----------
-    chains : sequence of Chain
-        Provenance of the table and of the cutouts.
-    origin : Origin
-        Layers and pixel scales of the cutouts.
-    survey : Survey or str, optional
-        Of cutouts whose provenance names none; default ls-dr10.
-    """
-    found, own = common_survey(survey, *chains), model.card
-    fix = "score cutouts like those it was trained on, or train on these"
-    if found != own.survey:
-        raise InputError(f"the cutouts are of survey {found.name}, {model.where} was trained on {own.survey.name}", fix)
-    others = sorted(set(origin.layers) - set(own.layers))
-    if own.layers and others:
-        raise InputError(
-            f"cutouts of layer {', '.join(others)}, {model.where} was trained on {', '.join(own.layers)}", fix
-        )
-    for scale in origin.pixel_scales_arcsec:
-        if not abs(scale / own.pixel_scale_arcsec - 1) <= SCALE_TOLERANCE:
-            raise InputError(
-                f"cutouts of {scale:.4g} arcsec per pixel, {model.where} was trained on {own.pixel_scale_arcsec:.4g}",
-                fix,
-            )
-    return found
 
 
 def score_table(
@@ -225,33 +192,14 @@ def score_table(
     ok = np.asarray(table["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
     left_out = Counter({NOT_OK: int((~ok).sum())})
     logits = np.full((table.num_rows, len(model.members)), np.nan)
-    place = predict.pick_device(device, threads)
-    networks = predict.modules(model, place)
+    scorer = Scorer(model, device=device, threads=threads, tta=tta)
     good = np.flatnonzero(ok)
     block_rows = max(BLOCK_ROWS, batch_size)
     blocks = [good[start : start + block_rows] for start in range(0, len(good), block_rows)]
     advance(table.num_rows - len(good))
     for rows, cutouts in read_ahead(read, blocks):
-        if cutouts.shape[1] < model.card.crop:
-            raise InputError(
-                f"cutouts of {cutouts.shape[1]} px are smaller than the model's crop of {model.card.crop} px",
-                "cut larger ones, or train with a smaller --crop",
-            )
-        if cutouts.shape[3] != len(model.card.bands):
-            raise InputError(
-                f"cutouts of {cutouts.shape[3]} bands, {model.where} was trained on {', '.join(model.card.bands)}",
-                "score cutouts like those it was trained on",
-            )
-        pixels = cutouts.reshape(len(cutouts), -1)
-        finite = np.isfinite(pixels.min(axis=1)) & np.isfinite(pixels.max(axis=1))  # both propagate NaN
-        scorable = cutouts if finite.all() else cutouts[finite]
-        block_logits = predict.logits(networks, scorable, place, tta=tta)
-        if not np.isfinite(block_logits).all():
-            raise InputError(
-                f"{model.where}: the model returns NaN for good cutouts", "its weights are bad; train again"
-            )
-        logits[rows[finite]] = block_logits
-        left_out[NAN] += int((~finite).sum())
+        logits[rows] = scorer.member_logits(cutouts)
+        left_out[NAN] += int(np.isnan(logits[rows, 0]).sum())
         advance(len(rows))
 
     mean = logits.mean(axis=1)

@@ -14,11 +14,12 @@ from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.data.row_selection import NAN, NOT_OK, Fold, refold
 from lensctl.learning.networks import architectures, predict
 from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
+from lensctl.learning.networks.scoring import refuse_other_cutouts
 from lensctl.rules import split
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SEED
 from lensctl.rules.survey import LS_DR10
-from lensctl.score import refuse_other_cutouts, score_table
+from lensctl.score import score_table
 from tests.toys import rings
 from tests.toys.rings import changed
 from tests.toys.surveys import INFRARED
