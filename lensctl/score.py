@@ -90,8 +90,8 @@ def score(
     Raises
     ------
     InputError
-        See `score_table` and `scoring.refuse_other_cutouts`; a model that does not verify, pixels other than those recorded,
-        an existing output.
+        See `score_table` and `scoring.refuse_other_cutouts`; a model that does not verify, pixels other than those
+        recorded, an existing output.
     """
     model, input, output = str(model), str(input), str(output)
     refuse_tables(output, overwrite=overwrite, format=format)

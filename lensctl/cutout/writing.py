@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from lensctl.io.cutouts import npz_folder
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import Store
 from lensctl.io.imaging.bricks import read_bricks
-from lensctl.io.imaging.making import MadeStore, ahead, checked, make
+from lensctl.io.imaging.making import MadeStore, ahead, checked, make, part_of
 from lensctl.io.imaging.source import BEFORE
 from lensctl.io.imaging.sources import PUBLIC_VIEWER, SourceOptions, open_source
 from lensctl.io.provenance import digests
@@ -180,10 +179,7 @@ def _part(
             "--part cannot be combined with --finish, --npz, --overwrite or --engine spark",
             "make the parts, then run the command with --finish (and --npz) instead of --part",
         )
-    found = re.fullmatch(r"(\d+)/(\d+)", part)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise InputError(f"'{part}' is not a part", "write it as K/N, such as 1/8 to 8/8")
-    return int(found[1]), int(found[2])
+    return part_of(part)
 
 
 def _npz(store: Store, folder: str | Path, chain: Chain, workers: int | None, overwrite: bool, report: Reporter) -> int:

@@ -149,9 +149,7 @@ def _measure(images: Images, bands: Sequence[str], max_empty: float) -> Columns:
     return columns | {f"{EMPTY}_{band}": empty[:, b].astype(np.float32) for b, band in enumerate(bands)}
 
 
-def _status(
-    missing: NDArray[np.bool_], hole: NDArray[np.bool_], half_empty: NDArray[np.bool_]
-) -> NDArray[np.object_]:
+def _status(missing: NDArray[np.bool_], hole: NDArray[np.bool_], half_empty: NDArray[np.bool_]) -> NDArray[np.object_]:
     """The first that holds, or ok: (N,)."""
     return np.select([missing, hole, half_empty], ["missing_band", "nan_center", "half_empty"], OK).astype(object)
 

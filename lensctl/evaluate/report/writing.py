@@ -26,7 +26,7 @@ from lensctl.stats.intervals import ROUNDS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lensctl.evaluate.report.pictures import Read
+    from lensctl.io.html.pictures import Read
 
 
 FEW_REMARK = "fewer than 10 events"

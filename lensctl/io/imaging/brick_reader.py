@@ -131,7 +131,7 @@ class OpenBrick:
     def bytes_of(self, boxes: Sequence[Box]) -> int:
         """Bytes of its images in the tiles that boxes touch, taking tiles of an image as equally large."""
         shares = ((plane.image.data_bytes, _tiles_of(plane, boxes)[0].mean()) for plane in self.planes.values())
-        return round(sum(size * share for size, share in shares))
+        return round(float(sum(size * share for size, share in shares)))
 
     def close(self) -> None:
         """Close its files and release its arrays."""

@@ -45,6 +45,13 @@ class Plane(Protocol):
         """Close the file."""
 
 
+class HasBrickTable(Protocol):
+    """What knows which bricks there are."""
+
+    def brick_table(self) -> pa.Table | None:
+        """The survey's table of bricks; None if there is none."""
+
+
 class Root(Protocol):
     """A place with brick coadds.
 
@@ -128,10 +135,11 @@ def release_of_layer(layer: str) -> str | None:
     return f"DR{found[1]}" if found else None
 
 
-def bricks_of(table: pa.Table, root: Root) -> list[str | None]:
-    """The brick of each row: from `brickname`, else the prefix of `galaxy_id`, else `ra` and `dec`.
+def bricks_of(table: pa.Table, root: HasBrickTable) -> list[str | None]:
+    """The brick of each row: from `brickname`, else the prefix of `galaxy_id`, else `ra` and `dec`; and its region.
 
-    None if the survey's table of bricks has no brick at a position.
+    None if the survey's table of bricks has no brick at a position. Rows whose `region` is of REGIONS get a brick of
+    that region (see `of_region`).
 
     Raises InputError if a row's brick cannot be determined.
     """
@@ -152,6 +160,9 @@ def bricks_of(table: pa.Table, root: Root) -> list[str | None]:
         ra, dec = (np.asarray(table[name].to_numpy(), float)[rows] for name in ("ra", "dec"))
         for row, name in zip(unknown, bricks_at(known, ra, dec), strict=True):
             names[row] = name
+    if "region" in table.column_names:
+        regions = map(str, table["region"].to_pylist())
+        names = [of_region(name, region) for name, region in zip(names, regions, strict=True)]
     return names
 
 

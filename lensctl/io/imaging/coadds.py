@@ -307,7 +307,7 @@ class Coadds:
     def _boxes(
         self, brick: OpenBrick, ra: NDArray[np.float64], dec: NDArray[np.float64]
     ) -> tuple[NDArray[np.bool_], list[Box], list[tuple[float, float]]]:
-        """Which cutouts reach onto a brick's image; of these the box, and how far the object is from the pixel's centre."""
+        """Which cutouts reach onto a brick's image; of these the box, and the offset from the pixel's centre."""
         x, y = brick.tan.to_pixel(ra, dec)
         height, width = brick.shape
         near = (np.abs(x - width / 2) < width / 2 + self.size) & (np.abs(y - height / 2) < height / 2 + self.size)

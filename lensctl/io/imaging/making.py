@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,14 @@ class MadeStore:
     def without_pixels(self) -> int:
         """Rows that failed and have no pixels."""
         return sum(count for status, count in self.statuses.items() if status not in quality.WITH_PIXELS)
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """K and N of a part K/N; InputError if it is none."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise InputError(f"'{text}' is not a part", "write it as K/N, such as 1/8 to 8/8")
+    return int(found[1]), int(found[2])
 
 
 def checked(table: pa.Table, where: str, survey: Survey = LS_DR10) -> pa.Table:

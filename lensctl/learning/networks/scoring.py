@@ -40,6 +40,11 @@ class Scorer:
         self._place = predict.pick_device(device, threads)
         self._networks = predict.modules(model, self._place)
 
+    @property
+    def members(self) -> int:
+        """Number of networks."""
+        return len(self._networks)
+
     def member_logits(self, cutouts: NDArray[np.float32]) -> NDArray[np.float64]:
         """Logit of each cutout by each member.
 
