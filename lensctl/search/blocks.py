@@ -21,6 +21,7 @@ from lensctl.io.imaging.source import TRANSIENT
 from lensctl.io.imaging.streaming import CutBlock, CutTask, Window, cut_blocks
 from lensctl.io.storage.growing_folders import GrowingFolder
 from lensctl.rules import schema
+from lensctl.rules.errors import InputError
 from lensctl.rules.quality import OK
 from lensctl.rules.survey import Survey
 from lensctl.search.rows import Plan, plan_schema, read_chunk
@@ -33,6 +34,10 @@ AHEAD = 2
 """Blocks that wait to be scored."""
 AGAIN = "again"
 """In the name of a block with rows that failed for a passing reason: another run takes it up."""
+
+
+class NothingScored(InputError):
+    """No row of a search has a score: there is nothing to keep."""
 
 
 class Scores(Protocol):

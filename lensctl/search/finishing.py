@@ -22,10 +22,10 @@ from lensctl.io.imaging.making import make
 from lensctl.io.provenance.steps import Chain, stamp
 from lensctl.io.storage.growing_folders import GrowingFolder
 from lensctl.io.tables.files import write_table
-from lensctl.rules.errors import InputError, LensctlError
+from lensctl.rules.errors import LensctlError
 from lensctl.rules.quality import OK
 from lensctl.search import hats, known, summary
-from lensctl.search.blocks import Block, Scores
+from lensctl.search.blocks import Block, NothingScored, Scores
 from lensctl.search.known import KnownLenses, Sightings
 from lensctl.search.merging import Totals, partitions
 from lensctl.search.report import page
@@ -141,7 +141,7 @@ def _scores(place: GrowingFolder, folder: Path, work: Finish) -> Totals:
         raise RuntimeError(f"{totals.rows} rows were searched of {rows}")
     if not totals.statuses[OK]:
         why = ", ".join(f"{count:,} {status}" for status, count in totals.statuses.most_common())
-        raise InputError(f"none of {rows:,} rows could be scored: {why}", "is --root that of the table's coadds?")
+        raise NothingScored(f"none of {rows:,} rows could be scored: {why}", "is --root that of the table's coadds?")
     if work.is_hats:
         hats.write_catalogue(folder / "scores", counts, columns, work.name)
     return totals

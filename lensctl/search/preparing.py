@@ -67,8 +67,12 @@ class Search:
 
     def planner(self, place: GrowingFolder) -> Planner:
         """What makes the plan of a file."""
-        releases = {release_of_layer(layer) for layer in self.model.card.layers}
-        return Planner(place, self.criteria, self.source, tuple(sorted(filter(None, releases))))
+        return Planner(place, self.criteria, self.source, self.releases)
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """Data releases that the model was trained on, such as DR10; empty if unknown."""
+        return tuple(sorted({release for layer in self.model.card.layers if (release := release_of_layer(layer))}))
 
     def refuse_other(self, cut: CutBlock) -> None:
         """Raise InputError if coadds are of other layers or pixels than the model was trained on."""

@@ -21,7 +21,7 @@ from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, Unfinished
 from lensctl.rules.quality import OK
 from lensctl.rules.survey import Survey
-from lensctl.search.blocks import Block, stream, undone
+from lensctl.search.blocks import Block, NothingScored, stream, undone
 from lensctl.search.planning import planned
 from lensctl.search.preparing import NO_CRITERIA, Search, prepared
 from lensctl.search.rows import Plan
@@ -158,7 +158,8 @@ def search(
 
             made = finished(place, _finish(ready, plans, blocks))
         except InputError as error:
-            if not of_part and not isinstance(error, Unfinished) and not _has_scores(place):
+            nothing = not _has_scores(place) or isinstance(error, NothingScored)
+            if nothing and not of_part and not isinstance(error, Unfinished):
                 place.abandon()
             raise
     show(made, report)
