@@ -314,6 +314,7 @@ WRITERS = {
     "pool/parts.py": "fills a working folder",
     "pool/output.py": "removes what a killed run made in the working folder",
     "evaluate/report/folder.py": "fills a working folder",
+    "evaluate/report/ranking.py": "fills a working folder",
     "freeze/folder.py": "fills a working folder",
     "frozen/layout.py": "fills a working folder",
     "sky/mock.py": "fills a working folder",

@@ -99,7 +99,7 @@ def test_blocks_make_no_difference(monkeypatch):
     for row in (2, 20, 30):
         pixels.images[row] = np.nan
     one = scored(made, table, pixels).rows["logit"].to_numpy(zero_copy_only=False)
-    monkeypatch.setattr("lensctl.score.BLOCK_ROWS", 7)
+    monkeypatch.setattr("lensctl.score.tables.BLOCK_ROWS", 7)
     done: list[int] = []
     found = scored(made, table, pixels, batch_size=5, advance=done.append)
     assert len(done) == 8  # those without a cutout, and 48 rows by 7

@@ -7,9 +7,8 @@ makes it: scores do not depend on how the work was divided, nor on what was inte
 from __future__ import annotations
 
 import io
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +17,7 @@ import numpy as np
 from lensctl.io.imaging.bricks import of_region
 from lensctl.io.imaging.coadds import CoaddSource
 from lensctl.io.imaging.source import TRANSIENT
-from lensctl.io.imaging.streaming import CutBlock, CutTask, Window, cut_blocks
+from lensctl.io.imaging.streaming import CutBlock, CutTask, Window, cut_blocks, scored_blocks
 from lensctl.io.storage.growing_folders import GrowingFolder
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-AHEAD = 2
-"""Blocks that wait to be scored."""
 AGAIN = "again"
 """In the name of a block with rows that failed for a passing reason: another run takes it up."""
 
@@ -114,24 +111,17 @@ def stream(
             being[number] = block, rows
             yield task_of(number, rows)
 
-    def finish(cut: CutBlock) -> Counter[str]:
+    def checked(cuts: Iterable[CutBlock]) -> Iterator[CutBlock]:
+        for cut in cuts:
+            check(cut)
+            yield cut
+
+    cuts = checked(cut_blocks(source, window.crop, tasks(), processes))
+    for cut, logits in scored_blocks(cuts, scorer.member_logits, scorer.members):
         block, rows = being.pop(cut.number)
-        check(cut)
-        logits = np.full((rows.num_rows, scorer.members), np.nan)
-        if len(cut.images):
-            logits[cut.ok] = scorer.member_logits(cut.images)
         passing = bool(np.isin(cut.status.astype(str), TRANSIENT).any())
         place.put_part(block.name(passing), as_bytes(scored_rows(rows, cut, logits)))
-        return Counter(cut.status.tolist())
-
-    waiting: deque[Future[Counter[str]]] = deque()
-    with ThreadPoolExecutor(1) as scoring:
-        for cut in cut_blocks(source, window.crop, tasks(), processes):
-            waiting.append(scoring.submit(finish, cut))
-            while len(waiting) > AHEAD:
-                advance(waiting.popleft().result())
-        while waiting:
-            advance(waiting.popleft().result())
+        advance(Counter(cut.status.tolist()))
 
 
 def task_of(number: int, rows: pa.Table) -> CutTask:

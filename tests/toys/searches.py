@@ -1,4 +1,4 @@
-"""A small survey to search: three bricks of coadds with gaps, a table of objects with all their faults, a frozen toy."""
+"""A small survey to search: bricks of coadds with gaps, a table of objects with all their faults, known lenses."""
 
 from __future__ import annotations
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 16 << 20
 ROWS_MULTIPLE = 64
 """Blocks are of a multiple of the rows that go through a network together."""
+
+AHEAD = 2
+"""Blocks that wait to be scored."""
 
 NAN_IN_CROP = "nan_in_crop"
 """Status of a usable cutout with a pixel in the network's input that is NaN or infinite: it has no score."""
@@ -167,6 +172,41 @@ def cut_block(source: CoaddSource, window: Window, task: CutTask) -> CutBlock:
     status[ok[~finite]] = NAN_IN_CROP
     good = np.ascontiguousarray(images[ok[finite]])
     return CutBlock(task.number, good, status, tuple(error), tuple(sorted(layers)), tuple(sorted(scales)))
+
+
+def scored_blocks(
+    cuts: Iterable[CutBlock], score: Callable[[NDArray[np.float32]], NDArray[np.float64]], members: int
+) -> Iterator[tuple[CutBlock, NDArray[np.float64]]]:
+    """Blocks with the logits of their rows, one block scored in a thread while the next ones are cut.
+
+    Parameters
+    ----------
+    score : callable
+        (M, crop, crop, B) cutouts to (M, K) logits.
+    members : int
+        K.
+
+    Yields
+    ------
+    CutBlock, (N, K) float64
+        In the order of the blocks; NaN for rows without an image.
+    """
+
+    def logits_of(cut: CutBlock) -> NDArray[np.float64]:
+        logits = np.full((len(cut.status), members), np.nan)
+        if len(cut.images):
+            logits[cut.ok] = score(cut.images)
+        return logits
+
+    waiting: deque[tuple[CutBlock, Future[NDArray[np.float64]]]] = deque()
+    with ThreadPoolExecutor(1) as scoring:
+        for cut in cuts:
+            waiting.append((cut, scoring.submit(logits_of, cut)))
+            while len(waiting) > AHEAD:
+                first, logits = waiting.popleft()
+                yield first, logits.result()
+        for last, logits in waiting:
+            yield last, logits.result()
 
 
 @functools.lru_cache(maxsize=2)

@@ -1,0 +1,188 @@
+"""Tables of scores: rows of a manifest, a store's index or any table, with the logits of their cutouts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lensctl.io.cutouts.by_manifest import Origin
+from lensctl.io.imaging.bricks import BRICK_COLUMN
+from lensctl.io.imaging.coadds import CoaddSource
+from lensctl.io.imaging.streaming import CutBlock, CutTask, Window, cut_blocks, scored_blocks
+from lensctl.learning.data.dataloader import read_ahead
+from lensctl.learning.data.row_selection import NAN, NOT_OK, refold
+from lensctl.learning.networks.checkpoint import ScoringModel, fold_of
+from lensctl.learning.networks.scoring import Scorer, refuse_other_cutouts
+from lensctl.rules import schema
+from lensctl.rules.errors import InputError
+from lensctl.rules.quality import OK
+from lensctl.rules.split import CALIBRATE, ROLE, SEED, calibrates
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+BLOCK_ROWS = 256
+"""Rows read together while the previous block is scored; more if the batch is larger."""
+
+Read = Callable[["NDArray[np.int64]"], "NDArray[np.float32]"]
+"""(n,) row numbers to (n, crop, crop, bands) float32 in nanomaggies, in the order given."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The table with `logit`, `p` and `logit_0`, `logit_1`, ...; counts of rows without a score by reason."""
+
+    rows: pa.Table
+    left_out: Counter[str]
+
+
+def score_table(
+    model: ScoringModel,
+    table: pa.Table,
+    read: Read,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    batch_size: int = 256,
+    tta: bool = False,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Scores:
+    """Score the rows of a manifest or of a store's index.
+
+    Parameters
+    ----------
+    model : ScoringModel
+    table : pa.Table
+        With `cutout_ok`; all columns are kept. For a model trained on a fold, `split` is replaced by the fold's.
+    read : callable
+        Reads the central `crop` pixels of the given rows.
+    tta : bool
+        Average each logit over the eight rotations and flips.
+    advance : callable
+        Called with the number of rows just done.
+
+    Returns
+    -------
+    Scores
+        `logit` is the mean of the members' logits and `p` its logistic function, so one overconfident member cannot
+        dominate as in a mean of p. Both are null for rows without a score.
+
+    Raises
+    ------
+    InputError
+        Missing columns, a table that already has scores, or cutouts smaller than the crop or of other bands.
+    """
+    scorer = Scorer(model, device=device, threads=threads, tta=tta)
+    return score_read(scorer, table, read, batch_size, advance)
+
+
+def score_read(scorer: Scorer, table: pa.Table, read: Read, batch_size: int, advance: Callable[[int], None]) -> Scores:
+    """`score_table` with a model that is on its device."""
+    schema.require(table, "cutout_ok", where="input")
+    _refuse_scores(table, scorer.members)
+    ok = np.asarray(table["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
+    left_out = Counter({NOT_OK: int((~ok).sum())})
+    logits = np.full((table.num_rows, scorer.members), np.nan)
+    good = np.flatnonzero(ok)
+    block_rows = max(BLOCK_ROWS, batch_size)
+    blocks = [good[start : start + block_rows] for start in range(0, len(good), block_rows)]
+    advance(table.num_rows - len(good))
+    for rows, cutouts in read_ahead(read, blocks):
+        logits[rows] = scorer.member_logits(cutouts)
+        left_out[NAN] += int(np.isnan(logits[rows, 0]).sum())
+        advance(len(rows))
+    return Scores(_with_scores(scorer.model, table, logits), +left_out)
+
+
+def _refuse_scores(table: pa.Table, members: int, others: Sequence[str] = ()) -> None:
+    """Raise InputError for a table that has columns which scoring adds."""
+    added = ("logit", "p", *(f"logit_{k}" for k in range(members)), ROLE, *others)
+    taken = [name for name in added if name in table.column_names]
+    if taken:
+        raise InputError(f"input already has a column '{taken[0]}'", "score the manifest, not its scores")
+
+
+def _with_scores(model: ScoringModel, table: pa.Table, logits: NDArray[np.float64]) -> pa.Table:
+    """The table with `logit`, `p`, the members' logits (N, K), and what the model took each row for."""
+    import pyarrow as pa
+
+    fold = fold_of(model.card)
+    if fold is not None and "split" in table.column_names:
+        table = refold(table, fold, SEED)
+    mean = logits.mean(axis=1)
+    added = ["logit", "p", *(f"logit_{k}" for k in range(logits.shape[1]))]
+    columns = dict(zip(added, (mean, 1.0 / (1.0 + np.exp(-mean)), *logits.T), strict=True))
+    unscored = np.isnan(mean)
+    for name, values in columns.items():
+        table = table.append_column(name, pa.array(values, pa.float64(), mask=unscored))
+    return _with_role(table, model.card.calibrate_share)
+
+
+def _with_role(table: pa.Table, calibrate_share: float) -> pa.Table:
+    """The table with what the model took each row for: its split, but `calibrate` for val that stopped nothing."""
+    import pyarrow as pa
+
+    if not {"split", "healpix_128"} <= set(table.column_names):
+        return table
+    role = np.array(table["split"].to_pylist(), dtype=object)
+    if calibrate_share:
+        pixel = table["healpix_128"].to_numpy()
+        role[(role == "val") & calibrates(pixel, calibrate_share)] = CALIBRATE
+    return table.append_column(ROLE, pa.array(role.tolist(), pa.string()))
+
+
+def score_coadds(
+    scorer: Scorer,
+    table: pa.Table,
+    source: CoaddSource,
+    *,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Scores:
+    """Score the rows of a table, brick by brick, with cutouts from coadds that are not kept.
+
+    Parameters
+    ----------
+    table : pa.Table
+        Checked rows (see `making.checked`); all columns are kept. `status` and `error` of each cutout are added.
+    source : CoaddSource
+
+    Raises
+    ------
+    InputError
+        A table that already has scores, a row without a brick, coadds of other layers or pixels than the model's.
+    """
+    import pyarrow as pa
+
+    _refuse_scores(table, len(scorer.model.members), ("status", "error"))
+    window = Window(source.size, scorer.model.card.crop)
+    bricks = np.array([name or "" for name in source.prepare(table)[BRICK_COLUMN].to_pylist()])
+    ra, dec = (np.asarray(table[name].to_numpy(), np.float64) for name in ("ra", "dec"))
+    order = np.lexsort((ra, dec, bricks))
+    parts = [order[k : k + window.rows_at_once] for k in range(0, len(order), window.rows_at_once)]
+    tasks = (
+        CutTask(number, tuple(name or None for name in bricks[at].tolist()), ra[at], dec[at])
+        for number, at in enumerate(parts)
+    )
+
+    def alike(cuts: Iterable[CutBlock]) -> Iterator[CutBlock]:
+        for cut in cuts:
+            origin = Origin(cut.layers, cut.pixel_scales_arcsec, ())
+            refuse_other_cutouts(scorer.model, (), origin, source.survey)
+            yield cut
+
+    logits = np.full((table.num_rows, scorer.members), np.nan)
+    status, error = (np.full(table.num_rows, None, object) for _ in range(2))
+    cuts = alike(cut_blocks(source, window.crop, tasks, source.processes))
+    for cut, found in scored_blocks(cuts, scorer.member_logits, scorer.members):
+        at = parts[cut.number]
+        logits[at], status[at], error[at] = found, cut.status, np.array([*cut.error, None], object)[:-1]
+        advance(len(at))
+    table = table.append_column("status", pa.array(status.tolist(), pa.string()))
+    table = table.append_column("error", pa.array(error.tolist(), pa.string()))
+    left_out = Counter(text for text in status.tolist() if text != OK)
+    return Scores(_with_scores(scorer.model, table, logits), left_out)
