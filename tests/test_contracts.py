@@ -35,7 +35,7 @@ BEFORE = {  # what an example needs that no example before it makes
 }
 ORDER = [
     "sky", "crossmatch", "pool", "sample", "cutout", "export", "pack", "sync", "manifest", "gate", "train", "score",
-    "evaluate", "freeze", "verify", "emr", "show", "doctor",
+    "evaluate", "freeze", "verify", "search", "emr", "show", "doctor",
 ]  # fmt: skip
 ADDED = {  # so that it is quick: of an option given twice the last counts
     "sky": " --galaxies 1200",
@@ -57,10 +57,11 @@ OUTPUT = {
     "score": "scores.parquet",
     "evaluate": "evaluation",
     "freeze": "frozen",
+    "search": "found",
 }
 NO_OUTPUT = {"gate", "verify", "emr", "show", "doctor"}
 """Commands that say something on stdout, and make nothing by their example."""
-RESUMED = {"pool", "cutout", "sync"}  # the same again is "nothing to do", not "exists"
+RESUMED = {"pool", "cutout", "sync", "search"}  # the same again is "nothing to do", not "exists"
 
 
 def shell(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -298,6 +299,7 @@ BAD = {
     "evaluate": "lensctl evaluate {bad} out",
     "freeze": "lensctl freeze {bad} out --evaluation evaluation --gates gates.jsonl",
     "verify": "lensctl verify {bad}",
+    "search": "lensctl search frozen {bad} out --root sky",
     "show": "lensctl show {bad}",
 }
 NO_INPUT = {"sky", "emr", "doctor"}

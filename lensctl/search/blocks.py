@@ -19,6 +19,8 @@ from lensctl.io.imaging.coadds import CoaddSource
 from lensctl.io.imaging.source import TRANSIENT
 from lensctl.io.imaging.streaming import CutBlock, CutTask, Window, cut_blocks, scored_blocks
 from lensctl.io.storage.growing_folders import GrowingFolder
+from lensctl.io.tables.paths import readable
+from lensctl.io.unpacking import sound
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.quality import OK
@@ -127,7 +129,7 @@ def stream(
 def task_of(number: int, rows: pa.Table) -> CutTask:
     """What is to be cut for some rows of a plan."""
     names = zip(rows["brickname"].to_pylist(), rows["region"].to_pylist(), strict=True)
-    bricks = tuple(of_region(brick, region) for brick, region in names)
+    bricks = tuple(of_region(brick or None, region) for brick, region in names)
     return CutTask(number, bricks, rows["ra"].to_numpy(), rows["dec"].to_numpy())
 
 
@@ -169,12 +171,17 @@ def scored_rows(rows: pa.Table, cut: CutBlock, logits: NDArray[np.float64]) -> p
     return rows
 
 
-def read_block(place: GrowingFolder, block: Block, there: Collection[str]) -> pa.Table:
-    """The scored rows of a block; FileNotFoundError if it is not done."""
+def read_block(place: GrowingFolder, block: Block, there: Collection[str], columns: pa.Schema) -> pa.Table:
+    """The scored rows of a block, with these columns; FileNotFoundError if it is not done."""
     import pyarrow as pa
 
     name = block.name() if block.name() in there else block.name(again=True)
-    return pa.ipc.open_file(pa.BufferReader(place.part(name))).read_all()
+    where, data = f"{place.path}: {name}", place.part(name)
+    with readable(where):
+        rows = sound(pa.ipc.open_file(pa.BufferReader(data)).read_all())
+    if rows.num_rows != block.stop - block.start or rows.column_names != columns.names:
+        raise InputError(f"{where}: not the rows that were scored", "run with --overwrite")
+    return rows.cast(columns)
 
 
 def lost_rows(statuses: Counter[str]) -> int:

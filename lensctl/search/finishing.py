@@ -25,7 +25,7 @@ from lensctl.io.tables.files import write_table
 from lensctl.rules.errors import LensctlError
 from lensctl.rules.quality import OK
 from lensctl.search import hats, known, summary
-from lensctl.search.blocks import Block, NothingScored, Scores
+from lensctl.search.blocks import Block, NothingScored, Scores, results_schema
 from lensctl.search.known import KnownLenses, Sightings
 from lensctl.search.merging import Totals, partitions
 from lensctl.search.report import page
@@ -130,9 +130,10 @@ def _scores(place: GrowingFolder, folder: Path, work: Finish) -> Totals:
     lenses = work.lenses or KnownLenses((), (), (), np.zeros(0), np.zeros(0))
     sightings = Sightings(lenses, work.source.survey.match_arcsec)
     totals = Totals(CellCounts(rows), Top(work.wanted), sightings, work.thresholds)
+    of_block = results_schema(work.source.survey, work.rescorer.members)
     counts: dict[int, int] = {}
     columns = None
-    for pixel, table in partitions(place, work.blocks, place.parts(), work.training, work.name):
+    for pixel, table in partitions(place, work.blocks, place.parts(), of_block, work.training, work.name):
         stamped = stamp(table, work.chain)
         hats.write_pixel(folder / "scores", pixel, stamped)
         totals.add(table)

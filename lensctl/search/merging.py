@@ -79,7 +79,12 @@ class Totals:
 
 
 def partitions(
-    place: GrowingFolder, blocks: Sequence[Block], there: Collection[str], training: Training, name: str
+    place: GrowingFolder,
+    blocks: Sequence[Block],
+    there: Collection[str],
+    columns: pa.Schema,
+    training: Training,
+    name: str,
 ) -> Iterator[tuple[int, pa.Table]]:
     """Each pixel of the partition with all its rows, in order of place, region and id.
 
@@ -87,6 +92,8 @@ def partitions(
     ----------
     there : collection of str
         Names of the parts that are there.
+    columns : pa.Schema
+        Of a block: `blocks.results_schema`.
     name : str
         Of the output, for messages.
 
@@ -99,11 +106,7 @@ def partitions(
 
     ordered = sorted(blocks, key=lambda block: (block.pixel, block.file, block.number))
     for pixel, of_pixel in itertools.groupby(ordered, key=lambda block: block.pixel):
-        parts = [(block, read_block(place, block, there)) for block in of_pixel]
-        for block, part in parts:
-            if part.num_rows != block.stop - block.start:
-                raise RuntimeError(f"{block.name()} has {part.num_rows} rows of {block.stop - block.start}")
-        rows = pa.concat_tables([part for _, part in parts])
+        rows = pa.concat_tables([read_block(place, block, there, columns) for block in of_pixel])
         rows = rows.sort_by([(PIXEL, "ascending"), ("region", "ascending"), ("galaxy_id", "ascending")])
         _refuse_repeated(rows, name)
         yield pixel, with_flags(rows.combine_chunks(), training)

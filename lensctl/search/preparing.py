@@ -126,7 +126,7 @@ def prepared(
     of = refuse_other_cutouts(model, chains, Origin((), (), ()), survey or model.card.survey)
     chosen = chosen_criteria(of, criteria, files[0])
     keep, threshold = wanted
-    limit = None if threshold is None else _limit(threshold, points)
+    limit = None if threshold is None else limit_of(threshold, points)
     size = max(of.cutout_size_px, model.card.crop)
     source = CoaddSource(root, size, of, max_empty=max_empty, **machine)
     opened = source.open()
@@ -171,7 +171,7 @@ def chosen_criteria(survey: Survey, preset: str, first: str) -> Criteria:
     return chosen.on(sweeps.columns_of(first, survey)) if survey.columns else chosen
 
 
-def _limit(name: str, points: Sequence[dict[str, Any]]) -> float:
+def limit_of(name: str, points: Sequence[dict[str, Any]]) -> float:
     """The logit of a frozen threshold."""
     by_name = {str(point["name"]): point for point in points}
     if name not in by_name:

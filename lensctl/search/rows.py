@@ -169,6 +169,7 @@ def selected(
         ("ra", "dec", *criteria.columns),
         (*identity, *carried(survey)),
         functools.partial(_keep, criteria=criteria, lost=lost),
+        known=("galaxy_id",),
     ):
         if rows.num_rows:
             refuse_other_release(rows, releases, scan.path)
@@ -210,6 +211,7 @@ def _planned(rows: pa.Table, path: str, of_region: str, known: _Known, survey: S
         schema.require(rows, *(["galaxy_id"] if "objid" not in rows.column_names else ["brickname"]), where=path)
         ids = pc.binary_join_element_wise(rows["brickname"], rows["objid"].cast(pa.string()), "_")
         rows = rows.append_column("galaxy_id", ids)
+    schema.refuse_nulls(rows, "galaxy_id", where=path)
     _refuse_bad_positions(rows, path)
     brick_names.refuse_far(rows, path, survey)
     regions = [of_region] * rows.num_rows
