@@ -27,6 +27,9 @@ BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[1]
 BEFORE = {  # what an example needs that no example before it makes
     "sync": ["lensctl cutout negatives.parquet negatives.zarr --source coadd --root sky"],
+    "inject": [
+        "lensctl cutout hosts.parquet hosts.zarr --source coadd --root sky --planes invvar",
+    ],
     "freeze": [
         "lensctl gate pool pool.parquet --set pool.min_rows=10 > gates.jsonl || true",
         "lensctl gate splits,overlap,pixels,homogeneity,weights,shortcut manifest.parquet >> gates.jsonl || true",
@@ -34,8 +37,8 @@ BEFORE = {  # what an example needs that no example before it makes
     ],
 }
 ORDER = [
-    "sky", "crossmatch", "pool", "sample", "cutout", "export", "pack", "sync", "manifest", "gate", "train", "score",
-    "evaluate", "freeze", "verify", "search", "emr", "show", "doctor",
+    "sky", "crossmatch", "pool", "sample", "cutout", "hosts", "inject", "export", "pack", "sync", "manifest", "gate",
+    "train", "score", "evaluate", "freeze", "verify", "search", "emr", "show", "doctor",
 ]  # fmt: skip
 ADDED = {  # so that it is quick: of an option given twice the last counts
     "sky": " --galaxies 1200",
@@ -49,6 +52,7 @@ OUTPUT = {
     "pool": "pool.parquet",
     "sample": "negatives.parquet",
     "cutout": "positives.zarr",
+    "inject": "injected.zarr",
     "export": "npz",
     "pack": "packed.zarr",
     "sync": "mirror/negatives.zarr",
@@ -58,10 +62,11 @@ OUTPUT = {
     "evaluate": "evaluation",
     "freeze": "frozen",
     "search": "found",
+    "hosts": "hosts.parquet",
 }
 NO_OUTPUT = {"gate", "verify", "emr", "show", "doctor"}
 """Commands that say something on stdout, and make nothing by their example."""
-RESUMED = {"pool", "cutout", "sync", "search"}  # the same again is "nothing to do", not "exists"
+RESUMED = {"pool", "cutout", "inject", "sync", "search"}  # the same again is "nothing to do", not "exists"
 
 
 def shell(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -292,6 +297,7 @@ BAD = {
     "pool": "lensctl pool {bad} out --lenses sky/lenses.csv",
     "sample": "lensctl sample {bad} out --positives positives.parquet",
     "cutout": "lensctl cutout {bad} out --source coadd --root sky",
+    "inject": "lensctl inject {bad} hosts.zarr out",
     "pack": "lensctl pack {bad} out",
     "export": "lensctl export {bad} out",
     "sync": "lensctl sync {bad} out",
@@ -303,6 +309,7 @@ BAD = {
     "freeze": "lensctl freeze {bad} out --evaluation evaluation --gates gates.jsonl",
     "verify": "lensctl verify {bad}",
     "search": "lensctl search frozen {bad} out --root sky",
+    "hosts": "lensctl hosts {bad} out --lenses sky/lenses.csv",
     "show": "lensctl show {bad}",
 }
 NO_INPUT = {"sky", "emr", "doctor"}

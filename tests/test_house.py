@@ -25,6 +25,7 @@ FLOORS = (
     ("io/fits",),
     ("io/tables", "io/cutouts"),
     ("io/imaging",),
+    ("injection",),
     ("frozen", "learning"),
     ("learning/data",),
     ("learning/networks",),

@@ -13,7 +13,8 @@ import pytest
 
 from lensctl.io.cutouts import npz
 from lensctl.io.provenance.steps import Step, chain_of, stamp
-from lensctl.manifest import columns_of, join, manifest
+from lensctl.manifest import manifest
+from lensctl.manifest.joining import columns_of, join
 from lensctl.pack import pack
 from lensctl.rules import split
 from lensctl.rules.errors import InputError
@@ -345,3 +346,30 @@ def test_half_empty_files_are_not_used_unless_so_much_may_be_empty(tmp_path):
     npz.write_npz(file, pixels, found.meta)
     assert manifest(tmp_path / "m.parquet", **pair)["cutouts_not_ok"] == 1
     assert manifest(tmp_path / "n.parquet", **pair, max_empty=0.2)["cutouts_not_ok"] == 0
+
+
+def test_hard_negatives_are_carried_with_their_round_and_a_uniform_draw_with_its_tier():
+    positives, negatives = toys.positives(30), toys.pool(400)
+    drawn = toys.pool(400, seed=7, ra=170.0)
+    train = drawn.filter(pc.equal(drawn["split"], "train"))
+    mined = train.append_column("mined", pa.array(["hard 1"] * train.num_rows))
+    both = pa.concat_tables([negatives, mined], promote_options="permissive")
+    uniform = both.append_column("tier", pa.array(["N0" if k < 3 else None for k in range(both.num_rows)]))
+    cutouts = (toys.listing(positives), toys.listing(both))
+    made = join(positives, cutouts[0], uniform, cutouts[1]).rows
+    rounds = dict(zip(made["galaxy_id"].to_pylist(), made["mined"].to_pylist(), strict=True))
+    kept = set(made["galaxy_id"].to_pylist())
+    assert {name for name, text in rounds.items() if text} == set(mined["galaxy_id"].to_pylist()) & kept
+    tiers = dict(zip(made["galaxy_id"].to_pylist(), made["tier"].to_pylist(), strict=True))
+    names = both["galaxy_id"].to_pylist()
+    assert {tiers[name] for name in names[:3] if name in kept} == {"N0"}
+    assert {tiers[name] for name in names[3:] if name in kept} <= {"N1", "N2"}
+    plain = join(positives, cutouts[0], negatives, toys.listing(negatives)).rows
+    assert "mined" not in plain.column_names
+
+
+def test_a_hard_negative_outside_train_is_refused():
+    positives, negatives = toys.positives(30), toys.pool(400)
+    mined = negatives.append_column("mined", pa.array(["hard 1"] * negatives.num_rows))
+    with pytest.raises(InputError, match=r"\d+ hard negatives are not of split train, such as"):
+        join(positives, toys.listing(positives), mined, toys.listing(mined))

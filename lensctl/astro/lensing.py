@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _ROUNDEST = 1 - 1e-9  # the formulas are 0/0 at q = 1; here they equal the SIS to 1e-9
-_DIRECTIONS = 4096
+_DIRECTIONS, _FEWER_DIRECTIONS = 4096, 720
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,9 @@ class Lens:
         zeros of a function of one angle; r follows and must be positive. Images closer together than 1/4096 of the
         circle (pairs merging on the critical curve) may be missed.
         """
-        bx, by = source_x - self.x, source_y - self.y
-
-        def sides(angle: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-            ex, ey = np.cos(angle), np.sin(angle)
-            sheared_x, sheared_y = self.gamma1 * ex + self.gamma2 * ey, self.gamma2 * ex - self.gamma1 * ey
-            ax, ay = self.deflection(self.x + ex, self.y + ey)
-            return ex - sheared_x, ey - sheared_y, bx + ax - sheared_x, by + ay - sheared_y
 
         def misalignment(angle: NDArray[np.float64]) -> NDArray[np.float64]:
-            lx, ly, rx, ry = sides(angle)
+            lx, ly, rx, ry = self._sides(angle, source_x, source_y)
             return lx * ry - ly * rx
 
         edges = np.linspace(-np.pi, np.pi, _DIRECTIONS + 1) + 1e-4 * np.sqrt(2)
@@ -122,10 +115,26 @@ class Lens:
             before = np.sign(misalignment(middle)) == sign
             low, high = np.where(before, middle, low), np.where(before, high, middle)
         angle = (low + high) / 2
-        lx, ly, rx, ry = sides(angle)
+        lx, ly, rx, ry = self._sides(angle, source_x, source_y)
         distance = (lx * rx + ly * ry) / (lx * lx + ly * ly)
         real = distance > 0
         return self.x + (distance * np.cos(angle))[real], self.y + (distance * np.sin(angle))[real]
+
+    def image_count(self, source_x: float, source_y: float) -> int:
+        """Number of images of a point source, as `images` finds them, but for pairs closer than 1/720 of the circle."""
+        angle = np.linspace(-np.pi, np.pi, _FEWER_DIRECTIONS + 1) + 1e-4 * np.sqrt(2)
+        lx, ly, rx, ry = self._sides(angle, source_x, source_y)
+        crossing = np.signbit(lx * ry - ly * rx)
+        ahead = lx * rx + ly * ry > 0  # the image is in this direction, not the opposite one
+        return int(np.count_nonzero((crossing[:-1] != crossing[1:]) & ahead[:-1]))
+
+    def _sides(self, angle: NDArray[np.float64], source_x: float, source_y: float) -> tuple[NDArray[np.float64], ...]:
+        """Both sides of the equation of `images` in some directions: e - Gamma e, and beta + alpha(e) - Gamma e."""
+        bx, by = source_x - self.x, source_y - self.y
+        ex, ey = np.cos(angle), np.sin(angle)
+        sheared_x, sheared_y = self.gamma1 * ex + self.gamma2 * ey, self.gamma2 * ex - self.gamma1 * ey
+        ax, ay = self.deflection(self.x + ex, self.y + ey)
+        return ex - sheared_x, ey - sheared_y, bx + ax - sheared_x, by + ay - sheared_y
 
 
 def lensed_image(

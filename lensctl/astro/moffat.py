@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,6 +80,14 @@ class Psf:
             )
         return cls(float(np.exp(brentq(excess, low, high, xtol=1e-6))), beta, e1, e2, pixel_scale)
 
+    @classmethod
+    def near_psfsize(cls, psfsize: float, beta: float, pixel_scale: float) -> Psf:
+        """A round `of_psfsize` by interpolation, for many: psfsize holds within 1e-4."""
+        sizes, widths = _sizes(beta, pixel_scale)
+        if not sizes[0] <= psfsize <= sizes[-1]:
+            return cls.of_psfsize(psfsize, beta, pixel_scale)
+        return cls(float(np.exp(np.interp(np.log(psfsize), np.log(sizes), np.log(widths)))), beta, 0, 0, pixel_scale)
+
     @property
     def alpha_px(self) -> float:
         """Core width alpha in pixels."""
@@ -122,3 +131,10 @@ class Psf:
         """Radius in pixels beyond which a star of this flux adds less than `faintest` to a pixel."""
         peak = flux * (self.beta - 1) / (np.pi * self.alpha_px**2)
         return int(np.ceil(self.alpha_px * np.sqrt(max((peak / faintest) ** (1 / self.beta) - 1, 0)))) + 1
+
+
+@functools.lru_cache(maxsize=16)
+def _sizes(beta: float, pixel_scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """psfsize and FWHM of round Moffats, arcsec: of widths from 0.8 to 12 pixels."""
+    widths = np.geomspace(0.8, 12, 200) * pixel_scale
+    return np.array([Psf(width, beta, 0, 0, pixel_scale).psfsize for width in widths]), widths

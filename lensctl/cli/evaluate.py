@@ -48,8 +48,35 @@ def evaluate(
         str | None,
         typer.Option(
             "--thresholds",
-            metavar="FROZEN",
-            help="A frozen model, or an evaluation, whose thresholds and calibration are used instead of val's.",
+            metavar="RUN|FROZEN",
+            help="A run, a frozen model or an evaluation, whose thresholds and calibration are used instead of val's.",
+            show_default=False,
+        ),
+    ] = None,
+    negatives: Annotated[
+        str | None,
+        typer.Option(
+            "--negatives",
+            metavar="SCORES",
+            help="Scores of a uniform draw (`sample --uniform`) by the same model, for recall at FPR 1e-4 and 1e-5.",
+            show_default=False,
+        ),
+    ] = None,
+    lenses: Annotated[
+        list[str],
+        typer.Option(
+            "--lenses",
+            metavar="CATALOG",
+            help="Catalogue whose lenses must not be near rows of --negatives; repeatable.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    manifest: Annotated[
+        str | None,
+        typer.Option(
+            "--manifest",
+            metavar="MANIFEST",
+            help="What the model was trained on: its train and val must not be in --negatives.",
             show_default=False,
         ),
     ] = None,
@@ -79,8 +106,11 @@ def evaluate(
     with paired intervals. One figure, --headline, is judged by itself; p-values of the others are corrected for their
     number. Grades change neither thresholds nor verdict: metrics after grading are listed separately.
 
-    `lensctl evaluate OUTSIDE OUT_DIR --all-rows --thresholds FROZEN` judges another labelled set, scored with the same
-    model, at the thresholds that were chosen on the model's own val.
+    `lensctl evaluate OUTSIDE OUT_DIR --all-rows --thresholds RUN` judges another labelled set, scored with the same
+    model, at the thresholds that are chosen on the model's own val; a frozen model or an evaluation does as well.
+
+    `--negatives UNIFORM` adds recall at low false positive rates on a uniform draw, and tables/fpr by confuser class.
+    Rows that the model may know, by the split rule or --manifest, and rows near a lens are refused.
 
     A level is reached, missed or not told: what its interval says of the limit.
 
@@ -97,6 +127,9 @@ def evaluate(
         against=against,
         grades=grades,
         thresholds=thresholds,
+        negatives=negatives,
+        lenses=lenses,
+        manifest=manifest,
         all_rows=all_rows,
         headline=headline,
         calibration=calibration,

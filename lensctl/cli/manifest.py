@@ -17,6 +17,12 @@ def manifest(
     output: Output,
     positives: Annotated[tuple[str, str], typer.Option(metavar="TABLE STORE", help="Positives and their cutouts.")],
     negatives: Annotated[tuple[str, str], typer.Option(metavar="TABLE STORE", help="Negatives and their cutouts.")],
+    hard: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--hard", metavar="TABLE STORE", help="Hard negatives and their cutouts, too.", show_default=False
+        ),
+    ] = None,
     keep_unstratified: Annotated[
         bool,
         typer.Option(
@@ -45,6 +51,7 @@ def manifest(
             output,
             positives=positives,
             negatives=negatives,
+            hard=hard,
             keep_unstratified=keep_unstratified,
             max_empty=max_empty,
             survey=survey,

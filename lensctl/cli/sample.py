@@ -17,8 +17,77 @@ def sample(
     pool: Annotated[str, typer.Argument(metavar="POOL", help="Pool made by `lensctl pool`; - is stdin.")],
     output: Output,
     positives: Annotated[
-        str, typer.Option("--positives", metavar="TABLE", help="Positives; their strata set the targets.")
-    ],
+        str | None,
+        typer.Option(
+            "--positives",
+            metavar="TABLE",
+            help="Positives; their strata set the targets. --uniform stays away from them.",
+            show_default=False,
+        ),
+    ] = None,
+    uniform: Annotated[
+        int | None,
+        typer.Option(
+            "--uniform",
+            metavar="N",
+            min=1,
+            help="Draw N rows instead, each of the pool as likely (tier N0).",
+            show_default=False,
+        ),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where",
+            metavar="SQL",
+            help="Condition on the rows of --uniform, such as \"split = 'test'\".",
+            show_default=False,
+        ),
+    ] = None,
+    hard: Annotated[
+        str | None,
+        typer.Option(
+            "--hard",
+            metavar="SCORES",
+            help="Draw --count rows of train instead, those with the highest logit; needs --lenses.",
+            show_default=False,
+        ),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", metavar="N", min=1, help="Number of hard negatives.", show_default=False),
+    ] = None,
+    grades: Annotated[
+        list[str],
+        typer.Option(
+            "--grades",
+            metavar="FILE",
+            help="Grades: no hard negative is or lies near a galaxy of A, B or C; repeatable.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    candidates: Annotated[
+        list[str],
+        typer.Option(
+            "--candidates",
+            metavar="TABLE",
+            help="Candidates of a search: no hard negative is or lies near one; repeatable.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
+    manifest: Annotated[
+        str | None,
+        typer.Option(
+            "--manifest",
+            metavar="MANIFEST",
+            help="Galaxies that are not drawn again as hard negatives.",
+            show_default=False,
+        ),
+    ] = None,
+    control: Annotated[
+        bool,
+        typer.Option("--control", help="As many random rows of those --hard draws from: the other arm."),
+    ] = False,
     lenses: Lenses = [],  # noqa: B006
     survey: Survey = None,
     strata: Annotated[
@@ -56,10 +125,17 @@ def sample(
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw stratified negatives from a pool, reproducibly.
+    """Draw negatives from a pool, reproducibly.
 
     For each positive, negatives are drawn from its own stratum (nobs_z bin and type), 85 % N1 and 15 % N2. Rows are
     taken in the order of MD5("seed:galaxy_id"), and carry the number of pool rows they stand for (sampling_weight).
+
+    With --uniform N, N rows are drawn in the same order, each of the pool as likely, with tier N0: what a model meets
+    when it searches. `lensctl evaluate --negatives` measures low false positive rates on them.
+
+    With --hard SCORES, the --count rows of the train split that a model scored highest are drawn, none near a lens, a
+    candidate or a graded galaxy, none whose cutout reaches another split. `mined` says which round a row came from;
+    whether it helped, `lensctl evaluate --against` tells, with an arm of --control rows.
 
     Example: lensctl sample pool.parquet negatives.parquet --positives positives.parquet --negatives-per-positive 5
     """
@@ -70,6 +146,14 @@ def sample(
             pool,
             output,
             positives=positives,
+            uniform=uniform,
+            where=where,
+            hard=hard,
+            count=count,
+            grades=grades,
+            candidates=candidates,
+            manifest=manifest,
+            control=control,
             lenses=lenses,
             survey=survey,
             strata=strata,

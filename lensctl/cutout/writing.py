@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lensctl.io.cutouts import npz_folder
-from lensctl.io.cutouts.layout import Layout
+from lensctl.io.cutouts.layout import OF_COADDS, Layout
 from lensctl.io.cutouts.store import Store
 from lensctl.io.imaging.bricks import read_bricks
 from lensctl.io.imaging.making import MadeStore, ahead, checked, make, part_of
@@ -110,6 +110,9 @@ def cutout(
     of = common_survey(survey, chain)
     rows = checked(objects, "stdin" if table == "-" else table, of)
     extra = dict.fromkeys({"psf": "psfsize"}.get(name, name) for name in planes.replace(" ", "").split(",") if name)
+    for plane in extra:
+        if plane not in OF_COADDS:
+            raise InputError(f"coadds have no plane '{plane}'", f"use {', '.join(OF_COADDS)}")
     side = of.cutout_size_px if size is None else size
     layout = Layout(rows.num_rows, side, of.bands, shard_rows, codec, tuple(extra))
     name = source or ("coadd" if root else "viewer")

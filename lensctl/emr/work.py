@@ -19,6 +19,7 @@ _NOT_THERE = {
     "dry_run": "a dry run needs no cluster",
     "part": "--engine spark makes all parts at once",
     "finish": "--engine spark finishes the store itself",
+    "hard": "hard negatives are drawn on one machine",
     "npz": "a cluster writes only the store; `lensctl export` makes .npz files from it",
 }
 

@@ -16,7 +16,7 @@ from lensctl.stats.intervals import Estimate, Resampling, percentile_interval
 from lensctl.stats.shares import share_of_rows, too_few_pixels
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 KINDS = ("platt", "temperature")
 BIN_KINDS: tuple[By, ...] = ("width", "mass")
@@ -24,10 +24,10 @@ NOTHING = Estimate(None, why="one class only")
 EXCESS = "basic bootstrap over pixels, from zero unless a test excludes it"
 
 
-def fit(part: Scored, kind: str, weight: NDArray[np.float64] | None = None) -> Scaling | None:
-    """Fit a scaling of the logit; None if the rows are of one class."""
+def fit(label: ArrayLike, logit: ArrayLike, kind: str, weight: ArrayLike | None = None) -> Scaling | None:
+    """Fit a scaling of one of KINDS to the logits; None if the rows are of one class."""
     fitter = calibration.fit_platt if kind == "platt" else calibration.fit_temperature
-    return fitter(part.is_lens, part.logit, weight)
+    return fitter(label, logit, weight)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,8 @@ against
     With --against: the result of `against.compare`; else null.
 grades
     With --grades: the result of `grades.figures`; else null. They change nothing else.
+negatives
+    With --negatives: `uniform_negatives.figures` on a uniform draw; else null. They change nothing else.
 ensemble
     AUC and tier-A recall of each member on test, and their spread; null for a single model.
 sky
@@ -68,14 +70,17 @@ from lensctl.evaluate import (
     ranking,
     summary_metrics,
     tables,
+    uniform_negatives,
     verdict,
 )
 from lensctl.evaluate import scored as scored_rows
 from lensctl.evaluate.scored import Scored
+from lensctl.evaluate.uniform.rows import uniform_of
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of, stamp, to_list
 from lensctl.rules.acceptance import COLLAPSED_BELOW
-from lensctl.rules.split import CALIBRATE, ROLE, SPLITS
+from lensctl.rules.derived import POOLS, UNIFORM
+from lensctl.rules.split import CALIBRATE, ROLE, SPLITS, for_thresholds
 from lensctl.stats import metrics
 from lensctl.stats import thresholds as operating_points
 from lensctl.stats.intervals import ROUNDS, Estimate
@@ -86,6 +91,7 @@ if TYPE_CHECKING:
     from lensctl.evaluate.against import Other
     from lensctl.evaluate.given_thresholds import Given
     from lensctl.evaluate.grades import Grades
+    from lensctl.evaluate.uniform.rows import UniformScores
     from lensctl.rules.survey import Survey
     from lensctl.stats.calibration import Scaling
 
@@ -138,6 +144,7 @@ def evaluation_of(
     other: Other | None = None,
     graded: Grades | None = None,
     given: Given | None = None,
+    negatives: UniformScores | None = None,
 ) -> Evaluation:
     """Evaluate a table made by `lensctl score`.
 
@@ -158,6 +165,8 @@ def evaluation_of(
         Visual grades.
     given : Given, optional
         Thresholds and calibration of the same model, in place of those of split=val. Needed with `all_rows`.
+    negatives : UniformScores, optional
+        Scores of a uniform draw by the same model, for recall at low false positive rates.
 
     Raises
     ------
@@ -173,8 +182,12 @@ def evaluation_of(
     scored = scored_rows.read_scores(scores, name, splits=needed, survey=survey, all_rows=choices.all_rows)
     origin.refuse_other_rows(scores, name)
     parts = {split: scored.of(split) for split in SPLITS if (scored.split == split).any()}
-    val, test = None if given is not None else _for_thresholds(parts["val"]), parts["test"]
-    extra_inputs = [extra for extra in (other, graded, given) if extra is not None]
+    test, val = parts["test"], None
+    if given is None:
+        val = parts["val"].where(for_thresholds(parts["val"].text(ROLE)))
+    extra_inputs: list[origin.ExtraInput] = [extra for extra in (other, graded, given) if extra is not None]
+    if negatives is not None:
+        extra_inputs += [negatives, *negatives.extras]
     chain = origin.extended(scores, name, choices.as_dict(), extra_inputs, scored.survey)
 
     def auc(part: Scored) -> dict[str, Any]:
@@ -189,7 +202,7 @@ def evaluation_of(
     else:
         assert val is not None
         chosen = operating_points.choose(val.is_lens, val.logit)
-        scaling = calibrating.fit(val, choices.calibration)
+        scaling = calibrating.fit(val.is_lens, val.logit, choices.calibration)
     raw = calibrating.errors(test, test.p, choices.rounds, choices.seed)
     after = None if scaling is None else calibrating.errors(test, scaling.p(test.logit), choices.rounds, choices.seed)
     rates = operating_point.fpr_by_category(test)
@@ -213,8 +226,16 @@ def evaluation_of(
     compared = None if other is None else against.compare(test, other, choices.rounds, choices.seed, choices.headline)
     if compared is not None:
         named_tables["against"] = pa.Table.from_pylist(compared["figures"])
-    regraded = None if graded is None else grades.figures(scored, test, graded, key, choices.rounds, choices.seed)
+    of_uniform, among_uniform = None, 0
+    if negatives is not None:
+        lenses = scored.table.filter(pa.array(scored.is_lens))
+        uniform = uniform_of(negatives, lenses, scored.survey, chain_of(scores, name))
+        of_uniform = uniform_negatives.figures(test, uniform, chosen, choices.rounds, choices.seed, graded)
+        among_uniform = uniform_negatives.graded_among(uniform, graded)
+        named_tables["fpr"] = of_uniform.table
+    regraded = None
     if graded is not None:
+        regraded = grades.figures(scored, test, graded, key, choices.rounds, choices.seed, elsewhere=among_uniform)
         named_tables["graded"] = grades.as_table(scored, graded)
     is_mock = mock or origin.of_mock(chain, scores)
     result = {
@@ -246,6 +267,7 @@ def evaluation_of(
         "generalisation": _generalisation(headline, ranks),
         "against": compared,
         "grades": regraded,
+        "negatives": None if of_uniform is None else of_uniform.block,
         "ensemble": _ensemble(test),
         "sky": None
         if choices.prevalence is None
@@ -260,12 +282,6 @@ def evaluation_of(
     return Evaluation(result, stamped, test, scaling, galleries, graded.of if graded else {})
 
 
-def _for_thresholds(val: Scored) -> Scored:
-    """The rows of val that early stopping did not see, where the model kept such; else all."""
-    kept = val.text(ROLE) == CALIBRATE
-    return val.where(kept) if kept.any() else val
-
-
 def _role_of(val: Scored) -> str:
     return CALIBRATE if (val.text(ROLE) == CALIBRATE).any() else "val"
 
@@ -276,7 +292,7 @@ def _counts(scored: Scored, parts: dict[str, Scored]) -> dict[str, Any]:
             "scored": len(part),
             "unscored": scored.unscored[split],
             "lenses": {tier: int((part.tier == tier).sum()) for tier in ("A", "B")},
-            "others": {pool: int((part.tier == pool).sum()) for pool in ("N1", "N2")},
+            "others": {pool: int((part.tier == pool).sum()) for pool in (*POOLS, UNIFORM)},
         }
         for split, part in parts.items()
     }

@@ -10,77 +10,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lensctl.evaluate import summary_metrics
 from lensctl.evaluate.scored import Scored
-from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import chain_of, step_input
 from lensctl.io.tables import lens_catalogs
-from lensctl.io.tables.files import read_table
-from lensctl.rules import schema
+from lensctl.io.tables.lens_catalogs import Grades, read_grades
 from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from lensctl.io.provenance.steps import Chain, Input
-
+__all__ = ["Grades", "as_table", "contradicted", "figures", "given", "read_grades"]
 SHOWN = ("galaxy_id", "ra", "dec", "label", "tier", "confuser_category", "split", "logit", "p")
 LENS, NO_LENS = "left out: a lens among the others", "left out: no lens"
 NOTE = (
     "Only galaxies selected by a model are graded, so metrics after grading are biased in its favour. Thresholds, "
     "calibration, headline and verdict keep the original labels."
 )
-
-
-@dataclass(frozen=True)
-class Grades:
-    """Grades by galaxy_id, and their source file."""
-
-    of: Mapping[str, str]
-    source: Input
-    chain: Chain
-
-
-def read_grades(path: str) -> Grades:
-    """Read grades from a table with galaxy_id and grading, such as the CSV from a report; empty grades are skipped.
-
-    Raises
-    ------
-    InputError
-        Missing columns, a grade other than A, B, C or not, a galaxy with two grades, or no grades.
-    """
-    table = read_table(path)
-    where = Path(path).name
-    schema.require(table, "galaxy_id", "grading", where=where)
-    schema.refuse_nulls(table, "galaxy_id", where=where)
-    found: dict[str, str] = {}
-    for row, (galaxy, given) in enumerate(
-        zip(table["galaxy_id"].to_pylist(), table["grading"].to_pylist(), strict=True)
-    ):
-        text = str(given or "").strip()
-        if not text:
-            continue
-        grade = lens_catalogs.grade_of(text)
-        if grade is None:
-            raise InputError(
-                f"{where}: grading in row {row} is '{text}'", f"use one of {', '.join(lens_catalogs.GRADES)}"
-            )
-        if found.setdefault(str(galaxy), grade) != grade:
-            raise InputError(
-                f"{where}: galaxy {galaxy} is graded {found[str(galaxy)]} and, in row {row}, {grade}",
-                "keep one of them",
-            )
-    if not found:
-        raise InputError(f"{where}: no grades in this file", "grade galaxies in report.html and download the CSV")
-    chain = chain_of(table, path)
-    return Grades(found, step_input("grades", path, digests.of_table(table), chain), chain)
 
 
 def given(part: Scored, grades: Grades) -> NDArray[np.object_]:
@@ -97,7 +47,14 @@ def contradicted(part: Scored, grade: NDArray[np.object_]) -> NDArray[np.object_
 
 
 def figures(
-    scored: Scored, test: Scored, grades: Grades, before: Mapping[str, Any], rounds: int, seed: int
+    scored: Scored,
+    test: Scored,
+    grades: Grades,
+    before: Mapping[str, Any],
+    rounds: int,
+    seed: int,
+    *,
+    elsewhere: int = 0,
 ) -> dict[str, Any]:
     """Counts of grades, and the key metrics of test before and after grading.
 
@@ -107,6 +64,8 @@ def figures(
         All scored rows, and those of test.
     before : mapping
         `summary_metrics.of` test with original labels.
+    elsewhere : int
+        Graded galaxies among other scores that are judged too.
 
     Raises
     ------
@@ -115,7 +74,7 @@ def figures(
     """
     grade = given(scored, grades)
     known = int((grade != None).sum())  # noqa: E711
-    if not known:
+    if not known and not elsewhere:
         raise InputError(
             f"{grades.source.name}: none of its {len(grades.of):,} galaxies is among the scores",
             "grades and scores must have the same galaxy_id",

@@ -35,7 +35,7 @@ def figures(
     Bayes' rule.
     """
     refuse(prevalence)
-    scaling = None if val is None else calibrating.fit(val, kind, val.weight)
+    scaling = None if val is None else calibrating.fit(val.is_lens, val.logit, kind, val.weight)
     calibrated: dict[str, Any] | None = None
     if scaling is not None and val is not None:
         prior = float(val.weight[val.is_lens].sum() / val.weight.sum())

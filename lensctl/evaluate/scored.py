@@ -13,7 +13,7 @@ import numpy as np
 
 from lensctl.io.provenance.steps import chain_of, common_survey
 from lensctl.rules import schema
-from lensctl.rules.confusers import POOLS
+from lensctl.rules.derived import POOLS, UNIFORM
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SPLITS
 from lensctl.rules.survey import Survey
@@ -208,7 +208,7 @@ def read_scores(
             raise InputError(
                 f"{where}: no scored row has split '{name}'" if not all_rows else f"{where}: no row has a score",
                 "thresholds come from val and metrics from test: score the whole manifest, or judge an outside set "
-                "with --all-rows --thresholds FROZEN",
+                "with --all-rows --thresholds RUN",
             )
     return found
 
@@ -241,7 +241,7 @@ def _weights(table: pa.Table, is_lens: NDArray[np.bool_], where: str) -> NDArray
 def _refuse_contradictions(
     label: NDArray[np.int64], split: NDArray[np.object_], tier: NDArray[np.object_], where: str
 ) -> None:
-    known_tiers = (*LENS_TIERS, *POOLS)
+    known_tiers = (*LENS_TIERS, *POOLS, UNIFORM)
     for name, values, known in (("label", label, (0, 1)), ("split", split, SPLITS), ("tier", tier, known_tiers)):
         row = next((i for i, value in enumerate(values.tolist()) if value not in known), None)
         if row is not None:
@@ -252,7 +252,7 @@ def _refuse_contradictions(
         row = contradictory[0]
         raise InputError(
             f"{where}: label {label[row]} contradicts tier {tier[row]} in row {row}",
-            "tiers A and B are lenses, N1 and N2 are not: score the unmodified manifest",
+            "tiers A and B are lenses, N0, N1 and N2 are not: score the unmodified manifest",
         )
 
 

@@ -13,7 +13,7 @@ from lensctl.frozen.threshold_points import format_of
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import from_list
 from lensctl.io.tables.files import read_table
-from lensctl.learning.networks import checkpoint
+from lensctl.learning.networks import checkpoint, run_files
 from lensctl.rules.errors import InputError
 from lensctl.stats import thresholds
 
@@ -42,7 +42,7 @@ class Evidence:
 
 def gather(run: Path, model: ScoringModel, evaluation: Path) -> Evidence:
     """Read run and evaluation; InputError if they do not belong together."""
-    facts = checkpoint.read_json(run / checkpoint.RUN)
+    facts = checkpoint.read_json(run / run_files.RUN)
     if facts.get("kind") != "run" or not facts.get("stopped"):
         raise InputError(f"{run}: not a finished run", "name a folder written by `lensctl train`")
     path = evaluation / layout.METRICS

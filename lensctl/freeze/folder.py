@@ -22,7 +22,7 @@ from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import refuse_existing
 from lensctl.io.storage.resumable import whole_folder
 from lensctl.io.tables.files import read_table
-from lensctl.learning.networks import checkpoint, exported_program, predict
+from lensctl.learning.networks import checkpoint, exported_program, predict, run_files
 from lensctl.learning.networks.golden import NAME, read_golden, write_golden
 from lensctl.learning.training import trained_on
 from lensctl.learning.training.run_folder import versions
@@ -184,15 +184,15 @@ def fill(
     size = inputs.cutouts.shape[1]
     networks = predict.modules(model, predict.pick_device("cpu"))
     judged = dataclasses.replace(inputs, logits=predict.logits(networks, inputs.cutouts, predict.pick_device("cpu")))
-    sources = checkpoint.member_folders(run, model.card.members)
+    sources = run_files.member_folders(run, model.card.members)
     for source, target, network in zip(
-        sources, checkpoint.member_folders(folder, model.card.members), networks, strict=True
+        sources, run_files.member_folders(folder, model.card.members), networks, strict=True
     ):
         target.mkdir(exist_ok=True)
-        shutil.copyfile(source / checkpoint.BEST, target / layout.WEIGHTS)
+        shutil.copyfile(source / run_files.BEST, target / layout.WEIGHTS)
         exported_program.write(network, size, len(model.card.bands), target / layout.PROGRAM)
-    copies = [part / layout.WEIGHTS for part in checkpoint.member_folders(folder, model.card.members)]
-    if checkpoint.weights_digest(copies) != model.digest:
+    copies = [part / layout.WEIGHTS for part in run_files.member_folders(folder, model.card.members)]
+    if run_files.weights_digest(copies) != model.digest:
         raise InputError(f"{run}: the weights changed while they were frozen", "freeze again once nothing writes there")
     splits = None if data is None else trained_on.splits(data.manifest, model.card.fold)
     with as_written(f"{run} or {evaluation}", "train or evaluate again"):

@@ -14,7 +14,7 @@ from lensctl.io.tables.sql import Database
 from lensctl.rules import checks, schema, split
 from lensctl.rules.acceptance import MIN_POOL_ROWS, N2_SHARE, critical_columns, min_pool_types
 from lensctl.rules.checks import Check
-from lensctl.rules.confusers import POOLS
+from lensctl.rules.derived import POOLS
 from lensctl.rules.survey import LS_DR10
 from lensctl.stats.intervals import wilson
 from lensctl.stats.pixel_shares import shares

@@ -28,7 +28,7 @@ from lensctl.rules.survey import LS_DR10, Survey
 if TYPE_CHECKING:
     from lensctl.gates.inputs import Inputs
 
-BUILT_IN = ("pool", "splits", "overlap", "pixels", "homogeneity", "weights", "shortcut", "trained")
+BUILT_IN = ("pool", "splits", "overlap", "pixels", "homogeneity", "weights", "shortcut", "trained", "injection")
 GROUP = "lensctl.gates"
 LIST = "list"  # reserved: lists the gates
 IMPORT_ERRORS = (AttributeError, ImportError, NameError, SyntaxError, TypeError, ValueError)

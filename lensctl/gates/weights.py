@@ -11,6 +11,7 @@ import numpy as np
 from lensctl.gates.classes import numbers, texts
 from lensctl.gates.registry import gate, setting
 from lensctl.rules import checks, schema
+from lensctl.rules.derived import POOLS, UNIFORM
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,8 +55,8 @@ def weights(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     if not len(ids):
         return
     yield judge("label is 0 or 1", is_lens | is_not, everything)
-    fits = (is_lens & np.isin(tier, ("A", "B"))) | (is_not & np.isin(tier, ("N1", "N2")))
-    yield judge("tier fits the label: A, B for 1, N1, N2 for 0", fits, everything)
+    fits = (is_lens & np.isin(tier, ("A", "B"))) | (is_not & np.isin(tier, (*POOLS, UNIFORM)))
+    yield judge("tier fits the label: A, B for 1, N0, N1, N2 for 0", fits, everything)
     yield judge("weight is finite and positive", np.isfinite(weight) & (weight > 0), everything)
     yield judge(f"tier A weighs {limits.tier_a:g}", weight == limits.tier_a, tier == "A")
     low, high = limits.tier_b

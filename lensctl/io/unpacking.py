@@ -129,18 +129,18 @@ def refuse_nested(lines: bytes) -> None:
 
 
 def _repeated(footers: Iterable[pq.FileMetaData]) -> list[str]:
-    """Columns of texts that a file holds as numbers of a dictionary; ValueError if a column as stored is swollen."""
+    """Columns of texts, which are read as numbers of a dictionary; ValueError if a row group as stored is swollen.
+
+    Only what is said of a whole row group is asked for: Arrow ends the process if what is said of a column is damaged.
+    """
     found: dict[str, None] = {}
     for footer in footers:
-        schema = footer.schema.to_arrow_schema()
-        text = [column.path for column in map(footer.schema.column, range(footer.num_columns))]
+        kinds = {field.name: field.type for field in footer.schema.to_arrow_schema()}
         for group in map(footer.row_group, range(footer.num_row_groups)):
-            for number, name in enumerate(text):
-                chunk = group.column(number)
-                known = schema.field(name).type if name in schema.names else None
-                _refuse_swollen(name, known, chunk.total_uncompressed_size, chunk.num_values)
-                if known is not None and _is_text(known) and chunk.has_dictionary_page:
-                    found[name] = None
+            room = sum(_most_bytes(kind, group.num_rows) for kind in kinds.values())
+            if group.total_byte_size > room:
+                raise ValueError(f"columns would take {group.total_byte_size / 1e9:.1f} GB in {group.num_rows} rows")
+        found |= {name: None for name, kind in kinds.items() if _is_text(kind)}
     return list(found)
 
 
@@ -155,9 +155,13 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
-def _refuse_swollen(name: str, kind: pa.DataType | None, size: int, rows: int) -> None:
+def _refuse_swollen(name: str, kind: pa.DataType, size: int, rows: int) -> None:
+    if size > _most_bytes(kind, rows):
+        raise ValueError(f"column '{name}' would take {size / 1e9:.1f} GB in {rows} rows")
+
+
+def _most_bytes(kind: pa.DataType, rows: int) -> int:
     import pyarrow as pa
 
-    is_string = kind is not None and (pa.types.is_string(kind) or pa.types.is_large_string(kind))
-    if size > ROOM_BYTES + rows * (TEXT_BYTES if is_string else BINARY_BYTES):
-        raise ValueError(f"column '{name}' would take {size / 1e9:.1f} GB in {rows} rows")
+    is_string = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return ROOM_BYTES + rows * (TEXT_BYTES if is_string else BINARY_BYTES)

@@ -34,6 +34,9 @@ P_OPERATING = 0.5
 TARGET_FPRS = (1e-2, 1e-3, 1e-4)
 """False positive rates for which thresholds are chosen on validation."""
 
+SEARCH_FPRS = (*TARGET_FPRS, 1e-5)
+"""False positive rates at which recall is judged on a uniform draw: a search runs at the lowest."""
+
 LEVELS: Mapping[str, Mapping[str, float]] = {
     "mvp": {"min_recall": 0.75, "min_auc": 0.90, "max_fpr": 0.10, "max_ece": 0.10, "max_ece_positive": 0.10},
     "publication": {"min_recall": 0.85},

@@ -1,14 +1,13 @@
-"""Columns derived from measured ones: identity, magnitudes, colours, bins, HEALPix, split."""
+"""Columns derived from measured ones: identity, magnitudes, colours, bins, HEALPix, split, confuser class, pool."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lensctl import __version__
 from lensctl.rules import split
-from lensctl.rules.confusers import confuser_category, pool_of
 from lensctl.rules.schema import arrow_type, columns
 from lensctl.rules.strata import nobs_bin
 from lensctl.rules.survey import LS_DR10, Survey
@@ -17,6 +16,12 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
+
+POOLS = ("N1", "N2")
+"""Of galaxies that nothing is mistaken for, and of those that may be mistaken for lenses."""
+
+UNIFORM = "N0"
+"""Tier of negatives of a uniform draw, each row of the pool as likely, whatever its pool."""
 
 IDENTITY = ("galaxy_id", "brickname", "objid")
 _PER_BAND = ("nobs", "flux", "psfsize", "psfdepth", "galdepth")
@@ -122,3 +127,35 @@ def magnitude(flux: ArrayLike) -> NDArray[np.float32]:
     with np.errstate(divide="ignore", invalid="ignore"):
         magnitude = np.where(flux > 0, 22.5 - 2.5 * np.log10(flux), np.nan)
     return magnitude.astype(np.float32)
+
+
+def applied(survey: Survey, columns: Collection[str]) -> dict[str, str]:
+    """The confuser rules, by class, that need no other columns than these."""
+    return {
+        name: text for name, text in survey.confusers.items() if set(survey.expression(text).columns) <= set(columns)
+    }
+
+
+def confuser_category(columns: Mapping[str, ArrayLike], survey: Survey = LS_DR10) -> NDArray[np.object_]:
+    """Hard-confuser class of each row, None if there is none; the first matching rule of the survey applies.
+
+    Parameters
+    ----------
+    columns : mapping of (N,) arrays
+        Numbers in the declared units, NaN where unknown, and text. Rules that need others are not applied.
+    survey : Survey
+    """
+    import numpy as np
+
+    arrays = {name: np.asarray(values) for name, values in columns.items()}
+    category = np.full(len(next(iter(arrays.values()))), None, dtype=object)
+    for name, text in reversed(list(applied(survey, arrays).items())):
+        category[survey.expression(text)(arrays.__getitem__)] = name
+    return category
+
+
+def pool_of(category: NDArray[np.object_]) -> NDArray[np.object_]:
+    """N2 for rows with a confuser class, otherwise N1."""
+    import numpy as np
+
+    return np.where([name is None for name in category], *POOLS).astype(object)

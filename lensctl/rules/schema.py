@@ -65,6 +65,7 @@ DERIVED = (
     Column("row_index", "int64", "Row within that file, from 0"),
     Column("pipeline_version", "string", "lensctl version that made the row"),
     Column("sampling_weight", "double", "Number of pool rows that a sampled row stands for"),
+    Column("mined", "string", "Round that added a negative: hard 1, control 1, and so on; null for other draws"),
 )
 POSITIVE = (
     Column("lens_ra", "double", "Right ascension in the lens catalogue", "deg"),
@@ -73,9 +74,14 @@ POSITIVE = (
     Column("names", "string", "Names of the lens, joined by |"),
     Column("ref", "string", "Discovery catalogue or paper"),
     Column("grading", "string", "Grade in the lens catalogue"),
-    Column("tier", "string", "A or B for lenses, N1 or N2 for negatives"),
+    Column("tier", "string", "A or B for lenses, N1 or N2 for negatives, N0 for those of a uniform draw"),
     Column("sample_weight", "double", "Weight of the row in the loss"),
     Column("unstratified", "bool", "Type or bin of exposures without negatives"),
+)
+HOST = (
+    Column("host_weight", "double", "Weight that makes hosts resemble the train and val lenses, mean 1"),
+    Column("z_host", "float", "Redshift of a host"),
+    Column("z_source", "string", "Where z_host is from: z_phot or colour"),
 )
 CUTOUT = (
     Column("status", "string", "ok, or why the cutout cannot be used"),
@@ -125,7 +131,7 @@ SEARCHED = (
     Column("known_sep_arcsec", "double", "Distance of the known lens", "arcsec"),
 )
 
-_TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *CUTOUT, *MANIFEST, *SCORED, *SEARCHED)
+_TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *HOST, *CUTOUT, *MANIFEST, *SCORED, *SEARCHED)
 
 
 @functools.lru_cache(maxsize=8)

@@ -73,6 +73,14 @@ def calibrates(pixels: NDArray[np.int64], share: float, seed: int = SEED) -> NDA
     return np.asarray((u < share)[inverse], bool)
 
 
+def for_thresholds(role: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which rows of val thresholds and calibration come from, by their role: those kept, or all where none were."""
+    import numpy as np
+
+    kept = np.asarray(role == CALIBRATE, bool)
+    return kept if kept.any() else np.ones(len(role), bool)
+
+
 def split_sql(column: str, seed: int = SEED, edges: Mapping[str, float] = EDGES) -> str:
     """The same rule as a DuckDB expression over an integer pixel column."""
     u = f"(('0x' || substr(sha256({column}::BIGINT::VARCHAR || '_{seed}'), 1, 8))::BIGINT / 4294967296.0)"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from lensctl.rules.errors import InputError
 from lensctl.rules.expressions import Expression
+from lensctl.rules.survey_parts import STRICT, BandImaging, BrickLayout, CatalogColumn, ColourRedshift
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,62 +24,6 @@ GALACTIC_POLE_DEG = (192.85948, 27.12825)
 
 SHARE_TOLERANCE = {"train": 0.05, "val": 0.03, "test": 0.03}
 """The splits, in the order of the rule, and how far the share of each may be from its fraction."""
-
-_STRICT = {"extra": "forbid", "allow_inf_nan": False}
-
-
-@dataclass(frozen=True)
-class BandImaging:
-    """Typical imaging in one band, from which `lensctl sky` makes a mock.
-
-    Effective wavelength; median psfsize, the FWHM of the Gaussian with the PSF's noise-equivalent area; of an exposure
-    the sky's noise in a pixel, and the gain; saturation of a pixel."""
-
-    wavelength_um: float
-    psf_fwhm_arcsec: float
-    noise_nanomaggy: float
-    electrons_per_nanomaggy: float
-    saturation_nanomaggy: float
-
-    __pydantic_config__ = _STRICT
-
-    @property
-    def sky_nanomaggy(self) -> float:
-        """Brightness of the sky in a pixel, whose electrons make the noise: noise^2 = sky / gain."""
-        return self.noise_nanomaggy**2 * self.electrons_per_nanomaggy
-
-
-@dataclass(frozen=True)
-class BrickLayout:
-    """Height of a brick in declination, side of its coadd; FOLDER/BRICK[:3]/BRICK/PREFIX-BRICK-image-BAND.fits*."""
-
-    size_deg: float = 0.25
-    side_px: int = 3600
-    prefix: str = "legacysurvey"
-    folders: tuple[str, ...] = ("coadd", "south/coadd")
-
-    __pydantic_config__ = _STRICT
-
-
-@dataclass(frozen=True)
-class CatalogColumn:
-    """Where a column comes from in a catalogue of other names: a column there, times `factor`, or a constant.
-
-    `unit` is that of the catalogue, such as mag (AB), uJy or arcmin; empty if it is the one lensctl uses.
-    """
-
-    column: str | None = None
-    unit: str = ""
-    factor: float = 1.0
-    constant: int | float | str | None = None
-
-    __pydantic_config__ = _STRICT
-
-    def __post_init__(self) -> None:
-        if (self.column is None) == (self.constant is None):
-            raise InputError("a column of the survey needs either 'from' or 'constant'", "give one of them")
-        if self.constant is not None and (self.unit or self.factor != 1.0):
-            raise InputError("a constant has neither unit nor factor", "give its value as lensctl uses it")
 
 
 @dataclass(frozen=True)
@@ -123,6 +68,10 @@ class Survey:
         Where columns come from in a catalogue of other names; empty for one with lensctl's own.
     imaging : mapping
         Typical imaging of each band; or empty.
+    hosts : mapping
+        Criteria of galaxies that could be lenses, by name, as expressions; or empty.
+    colour_redshift : ColourRedshift
+        Redshifts of passive galaxies by colour; or empty.
 
     Raises
     ------
@@ -144,7 +93,7 @@ class Survey:
     layer: str = ""
     northern_layer: str = ""
     north_dec_deg: float = 90.0
-    bricks: BrickLayout = BrickLayout()
+    bricks: BrickLayout = field(default_factory=BrickLayout)
     mask_bits: Mapping[str, int] = field(default_factory=dict)
     match_arcsec: float = 5.0
     merge_arcsec: float = 3.0
@@ -153,8 +102,10 @@ class Survey:
     split_seed: int = 42
     columns: Mapping[str, CatalogColumn] = field(default_factory=dict)
     imaging: Mapping[str, BandImaging] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    colour_redshift: ColourRedshift = field(default_factory=ColourRedshift)
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
 
     def __post_init__(self) -> None:
         bands, fractions = self.bands, self.split_fractions
@@ -190,8 +141,9 @@ class Survey:
         )
         wrong = not (all(f > 0 for f in fractions.values()) and abs(sum(fractions.values()) - 1) <= 1e-9)
         self._refuse(wrong, "split_fractions are not above 0, or do not add up to 1", "such as 0.7, 0.15, 0.15")
-        for text in (*(t for preset in self.criteria.values() for t in preset.values()), *self.confusers.values()):
-            self.expression(text)
+        for named_texts in (*self.criteria.values(), self.confusers, self.hosts):
+            for text in named_texts.values():
+                self.expression(text)
 
     def _refuse(self, wrong: bool, message: str, fix: str) -> None:
         if wrong:
@@ -202,8 +154,15 @@ class Survey:
 
     @functools.cached_property
     def as_text(self) -> str:
-        """All values as one line of JSON; the order of criteria, classes and splits counts."""
-        return json.dumps(dataclasses.asdict(self), separators=(",", ":"), allow_nan=False)
+        """All values as one line of JSON; the order of criteria, classes and splits counts.
+
+        What 0.1.0 did not know is left out where it is empty, so that a survey of then is the same text still.
+        """
+        values = dataclasses.asdict(self)
+        for name in ("hosts", "colour_redshift"):
+            if getattr(self, name) in ({}, ColourRedshift()):
+                del values[name]
+        return json.dumps(values, separators=(",", ":"), allow_nan=False)
 
     def expression(self, text: str) -> Expression:
         """A criterion over the survey's columns and mask bits."""
@@ -308,6 +267,24 @@ _CONFUSERS = {
 }
 """The classes of the published negative sample, with ellipticity (|e| >= 0.5) and Sersic index."""
 
+_HOSTS = {
+    "type": "type == 'DEV' or type == 'SER' and sersic >= 2.5",
+    "mag_z": "17.0 <= mag_z <= 20.4",
+    "colours": "g_minus_r >= 0.9 and r_minus_z >= 0.5",
+    "nobs": "nobs_g >= 1 and nobs_r >= 1 and nobs_z >= 3",
+    "maskbits": "maskbits == 0",
+}
+"""Massive early types at the redshifts of known lenses."""
+
+_PASSIVE = ColourRedshift(
+    (0.05, 0.15, 0.25, 0.35, 0.45, 0.60, 0.75, 0.95),
+    {
+        "g_minus_r": (0.80, 1.02, 1.28, 1.55, 1.70, 1.76, 1.80, 1.80),
+        "r_minus_z": (0.50, 0.58, 0.66, 0.74, 0.84, 1.08, 1.36, 1.60),
+    },
+)
+"""Roughly those of passive galaxies, to some 0.05 in redshift."""
+
 _IMAGING = {
     "g": BandImaging(0.472, 1.38, 0.0060, 3100.0, 22.0),
     "r": BandImaging(0.642, 1.26, 0.0078, 3800.0, 22.0),
@@ -334,6 +311,8 @@ LS_DR10 = Survey(
     north_dec_deg=32.375,
     mask_bits={name: bit for bit, name in enumerate(_BITS.split())},
     imaging={band: _IMAGING[band] for band in "grz"},
+    hosts=_HOSTS,
+    colour_redshift=_PASSIVE,
 )
 """Data Release 10 of the DESI Legacy Imaging Surveys in g, r and z (legacysurvey.org/dr10)."""
 

@@ -1,4 +1,4 @@
-"""Stratified negatives, drawn reproducibly from a pool."""
+"""Negatives, drawn reproducibly from a pool: stratified, or uniform."""
 
 from lensctl.sample.drawing import sample
 

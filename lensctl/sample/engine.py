@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -39,3 +40,6 @@ class Engine(Protocol):
 
     def query(self, sql: str) -> pa.Table:
         """Result of a statement that returns few rows."""
+
+    def condition(self, what: str, fix: str) -> AbstractContextManager[None]:
+        """Within it, a statement that the engine does not understand is an InputError: a user wrote a part of it."""

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from lensctl.io.tables.declared_types import fitted
 from lensctl.rules import sampling_rule, schema
-from lensctl.rules.confusers import POOLS
+from lensctl.rules.derived import POOLS
 from lensctl.rules.errors import InputError
-from lensctl.rules.strata import Division, divisions, strata_of, text_sql
+from lensctl.rules.strata import Division, divisions, strata_of
+from lensctl.sample.choosing import Cell, choose_sql, refuse_bad_ids
 from lensctl.sample.engine import CANDIDATES, Engine
 from lensctl.sample.near_lenses import exclude_near
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 NEEDED = ("galaxy_id", "pool", "ra", "dec")
 """Columns of a pool that the rule needs, besides those of the strata."""
-
-CHOSEN = "chosen"
-"""Name of the table of selected rows."""
 
 COUNTS = (
     "positives",
@@ -40,8 +38,6 @@ COUNTS = (
     "filled_from",
 )
 """Columns of the table of strata, besides the strata."""
-
-MARGIN_SIGMA = 8.0  # margin of the key threshold, in standard deviations of a binomial draw
 
 
 @dataclass(frozen=True)
@@ -132,7 +128,7 @@ def plan(
     if not wanted:
         raise InputError("no positive lies in any stratum", f"the strata are {'; '.join(map(str, divided_by))}")
     strata = begin(engine, divided_by, positions=lenses is not None)
-    _refuse_bad_ids(engine)
+    refuse_bad_ids(engine)
     near = exclude_near(engine, lenses, exclude_arcsec, strata)
     in_pool, too_near = (_counts(engine, table, strata) for table in (CANDIDATES, "near"))
     targets = sampling_rule.targets(wanted, per_positive=per_positive, cap=cap)
@@ -152,7 +148,7 @@ def plan(
                 f"the pool has no row of stratum {'/'.join(quota.stratum)}, which {quota.positives} positives need",
                 "remake the pool with it, or leave the stratum out of stratification_bins",
             )
-    sql = choose_sql(quotas, strata, seed, engine.locator)
+    sql = choose_sql(_cells(quotas), (*strata, "pool"), seed, engine.locator)
     return Plan(divided_by, quotas, near, positives.num_rows - wanted.total(), sql)
 
 
@@ -166,35 +162,6 @@ def begin(engine: Engine, by: Sequence[Division], *, positions: bool) -> tuple[s
     return strata
 
 
-def _refuse_bad_ids(engine: Engine) -> None:
-    """Raise InputError naming some ids that occur in more than one row, or the number of null ids.
-
-    Hashes are cheap to count; only ids that share a hash are compared themselves.
-    """
-    key = f"CASE WHEN galaxy_id IS NOT NULL THEN {engine.hash64}(galaxy_id) END"
-    engine.keep(
-        "suspect",
-        f"SELECT key FROM (SELECT {key} AS key FROM {CANDIDATES}) GROUP BY key HAVING count(*) > 1 OR key IS NULL",
-    )
-    suspects = engine.query("SELECT count(*) AS n, count(key) AS named FROM suspect").to_pylist()[0]
-    if suspects["n"] > suspects["named"]:
-        null = engine.query(f"SELECT count(*) AS n FROM {CANDIDATES} WHERE galaxy_id IS NULL")["n"][0].as_py()
-        raise InputError(f"pool: column 'galaxy_id' is null in {null} rows", "remake the pool")
-    if not suspects["n"]:
-        return
-    engine.keep(
-        "twice",
-        f"SELECT galaxy_id FROM {CANDIDATES} WHERE {key} IN (SELECT key FROM suspect)"
-        " GROUP BY galaxy_id HAVING count(*) > 1",
-    )
-    count = engine.query("SELECT count(*) AS n FROM twice")["n"][0].as_py()
-    if count:
-        some = engine.query("SELECT galaxy_id FROM twice ORDER BY galaxy_id LIMIT 3")["galaxy_id"].to_pylist()
-        raise InputError(
-            f"pool: {count} values of 'galaxy_id' occur in more than one row: {', '.join(some)}", "keep one of each"
-        )
-
-
 def _counts(engine: Engine, table: str, strata: Sequence[str]) -> Counter[tuple[tuple[str, ...], str]]:
     """Number of rows of a table for each (stratum, pool)."""
     names = ", ".join((*strata, "pool"))
@@ -202,40 +169,12 @@ def _counts(engine: Engine, table: str, strata: Sequence[str]) -> Counter[tuple[
     return Counter({(tuple(row[name] for name in strata), row["pool"]): row["n"] for row in counts})
 
 
-def choose_sql(quotas: Sequence[sampling_rule.Quota], strata: Sequence[str], seed: int, locator: Sequence[str]) -> str:
-    """The SQL that selects the rows with the smallest keys in each (stratum, pool), and their weights.
-
-    Only rows with a key below a threshold are ranked. The threshold allows the expected number plus MARGIN_SIGMA
-    standard deviations, so the chance of missing a row is 1e-15; the rows drawn are counted.
-    """
-    names = ", ".join(strata)
-    where = ", ".join(locator)
-    rows, thresholds = [], []
-    for quota in quotas:
+def _cells(quotas: Sequence[sampling_rule.Quota]) -> list[Cell]:
+    """What is taken of each (stratum, pool)."""
+    return [
+        Cell((*quota.stratum, pool), available, take)
+        for quota in quotas
         for pool, available, take in zip(
             POOLS, (quota.available_n1, quota.available_n2), (quota.taken_n1, quota.taken_n2), strict=True
-        ):
-            if take:
-                values = ", ".join(map(text_sql, (*quota.stratum, pool)))
-                thresholds.append(_threshold(take, available))
-                rows.append(f"({values}, {take}, '{thresholds[-1]}', {available / take:.17e})")
-    order = sampling_rule.order_sql("galaxy_id", seed)
-    placed = ", ".join((*strata, "pool", "galaxy_id", f"{order} AS key"))
-    return (
-        f"WITH quota({names}, pool, take, below, sampling_weight) AS (VALUES\n    {f',{chr(10)}    '.join(rows)}),\n"
-        f"low AS (SELECT * FROM (SELECT {where}, {placed} FROM {CANDIDATES})\n"
-        f"    WHERE key < '{max(thresholds)}'),\n"
-        f"candidate AS (SELECT low.*, take, sampling_weight FROM low JOIN quota USING ({names}, pool)\n"
-        f"    WHERE key < below),\n"
-        f"far AS (SELECT candidate.* FROM candidate ANTI JOIN near USING ({where})),\n"
-        f"ranked AS (SELECT *, row_number() OVER (PARTITION BY {names}, pool ORDER BY key, galaxy_id) AS place\n"
-        f"    FROM far)\n"
-        f"SELECT {where}, sampling_weight FROM ranked WHERE place <= take"
-    )
-
-
-def _threshold(take: int, available: int) -> str:
-    """Hex key below which `take` of `available` uniform keys almost surely lie; "g" is above every key."""
-    share = take / available
-    generous = share + MARGIN_SIGMA * math.sqrt(share * (1 - share) / available) + MARGIN_SIGMA**2 / available
-    return "g" if generous >= 1 else f"{int(generous * 16**8):08x}"
+        )
+    ]

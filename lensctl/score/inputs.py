@@ -20,10 +20,10 @@ from lensctl.io.provenance.steps import Chain, Input, chain_of, step_input
 from lensctl.io.reporter import Reporter
 from lensctl.io.tables.files import read_table
 from lensctl.learning.networks.checkpoint import ScoringModel
-from lensctl.learning.networks.scoring import refuse_other_cutouts
+from lensctl.learning.networks.scorer import refuse_other_cutouts
+from lensctl.learning.networks.scoring import Read
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import Survey
-from lensctl.score.tables import Read
 
 if TYPE_CHECKING:
     import pyarrow as pa

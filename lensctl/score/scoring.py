@@ -12,13 +12,14 @@ from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import local_folder
 from lensctl.io.tables.files import refuse_rows, refuse_tables, write_table
 from lensctl.learning.networks.checkpoint import FROZEN, load_model
-from lensctl.learning.networks.scoring import Scorer
+from lensctl.learning.networks.scorer import Scorer
+from lensctl.learning.networks.scoring import score_read
 from lensctl.learning.out_of_memory import enough_memory
 from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import Survey
 from lensctl.score.inputs import of_coadds, of_manifest, of_store
-from lensctl.score.tables import score_coadds, score_read
+from lensctl.score.of_coadds import score_coadds
 
 
 def score(
@@ -71,7 +72,7 @@ def score(
     Raises
     ------
     InputError
-        See `score_table` and `scoring.refuse_other_cutouts`; a model that does not verify, pixels other than those
+        See `score_table` and `scorer.refuse_other_cutouts`; a model that does not verify, pixels other than those
         recorded, an existing output.
     """
     model, input, output = str(model), str(input), str(output)

@@ -40,7 +40,7 @@ class NothingScored(InputError):
 
 
 class Scores(Protocol):
-    """A model of `members` networks at work; `lensctl.learning.networks.scoring.Scorer` is one."""
+    """A model of `members` networks at work; `lensctl.learning.networks.scorer.Scorer` is one."""
 
     @property
     def members(self) -> int:

@@ -40,7 +40,7 @@ def foreseen(ready: Search, *, device: str = "auto", threads: int | None = None,
 
 def _counted(ready: Search, place: GrowingFolder, device: str, threads: int | None, report: Reporter) -> dict[str, Any]:
     from lensctl.learning.networks import predict
-    from lensctl.learning.networks.scoring import Scorer
+    from lensctl.learning.networks.scorer import Scorer
 
     plans = planned(ready, place, make=True, count=ready.source.processes, report=report)
     rows = sum(plan.rows for plan in plans)

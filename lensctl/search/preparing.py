@@ -76,7 +76,7 @@ class Search:
 
     def refuse_other(self, cut: CutBlock) -> None:
         """Raise InputError if coadds are of other layers or pixels than the model was trained on."""
-        from lensctl.learning.networks.scoring import refuse_other_cutouts
+        from lensctl.learning.networks.scorer import refuse_other_cutouts
 
         refuse_other_cutouts(self.model, (), Origin(cut.layers, cut.pixel_scales_arcsec, ()), self.survey)
 
@@ -118,7 +118,7 @@ def prepared(
     """
     from lensctl.frozen.proof.checks import proven_with_thresholds
     from lensctl.learning.networks.checkpoint import fold_of
-    from lensctl.learning.networks.scoring import refuse_other_cutouts
+    from lensctl.learning.networks.scorer import refuse_other_cutouts
 
     files = sweeps.catalog_files(tables)
     model, points = proven_with_thresholds(local_folder(frozen, "a model must be on"), device=device, key=key)

@@ -218,7 +218,7 @@ def streamed(
     report: Reporter = SILENT,
 ) -> dict[str, Any]:
     """Make the blocks of this run that are not done; returns rows, and of those made now how many a second."""
-    from lensctl.learning.networks.scoring import Scorer
+    from lensctl.learning.networks.scorer import Scorer
     from lensctl.learning.out_of_memory import enough_memory
 
     todo = undone(blocks, place.parts())
@@ -251,7 +251,7 @@ def streamed(
 
 
 def _finish(ready: Search, plans: Sequence[Plan], blocks: Sequence[Block]) -> Finish:
-    from lensctl.learning.networks.scoring import Scorer
+    from lensctl.learning.networks.scorer import Scorer
     from lensctl.search.finishing import Finish
 
     tables = sweeps.catalog_input(ready.files, [plan.digest for plan in plans])

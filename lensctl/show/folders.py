@@ -42,6 +42,7 @@ def run_facts(folder: Path) -> Description:
         "stopped": run.get("stopped"),
         "model_digest": run.get("model_digest"),
         "manifest_digest": run.get("manifest_digest"),
+        "val_scores": (run.get("val_scores") or {}).get("rows"),
         "warnings": [text for member in members for text in member.get("warnings") or []],
     }
     best = [(i, *pair) for i, member in enumerate(members) for pair in _numbers(member.get("metrics"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lensctl.astro.rgb import lupton_rgb
+from lensctl.injection.into_cutouts import ARCS, ARCS_KEPT
 from lensctl.io.cutouts import by_manifest, npz
 from lensctl.io.cutouts.store import is_store, open_store
 from lensctl.io.provenance.steps import chain_of, survey_of
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMNS, WIDTH_PX, GAP_PX, MOST_ZOOM = 8, 1000, 6, 4
+PICTURES = ("without its arc", "arc alone")
+"""Of an injection, before the cutout itself."""
 LINE_PX, HEADING_PX, TEXT_PX, HEADING_TEXT_PX = 12, 26, 9, 14
 DPI = 100
 _HEADED = re.compile(r"([^:'\"=<>()]+):\s+(.+)", re.DOTALL)
@@ -36,21 +40,26 @@ Read = Callable[[Sequence[int]], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Source:
-    """Cutouts to select from: their table, a function that reads some of them, and their survey."""
+    """Cutouts to select from: their table, functions that read some of them and the arcs in them, and their survey."""
 
     table: pa.Table
     read: Read
     survey: Survey = LS_DR10
+    arcs: Read | None = None
 
 
 @dataclass(frozen=True)
 class Strip:
-    """Cutouts under one heading: pixels (n, S, S, B) float32 in nanomaggies, lines of text below each, their survey."""
+    """Cutouts under one heading: pixels (n, S, S, B) float32 in nanomaggies, lines of text below each, their survey.
+
+    As many as `together` in a row are of one galaxy, and stand on one line.
+    """
 
     heading: str
     images: NDArray[np.float32]
     labels: Sequence[Sequence[str]]
     survey: Survey = LS_DR10
+    together: int = 1
 
 
 def open_source(path: str, root: str | None = None) -> Source:
@@ -63,7 +72,8 @@ def open_source(path: str, root: str | None = None) -> Source:
     """
     if is_store(path):
         store = open_store(path)
-        return Source(store.index, store.read, survey_of(store.chain))
+        arcs = functools.partial(store.read_plane_rows, ARCS) if ARCS in store.layout.planes else None
+        return Source(store.index, store.read, survey_of(store.chain), arcs)
     if not is_s3(path) and (path.endswith(".npz") or _holds_npz(path)):
         return _npz_source(path)
     manifest = read_table(path)
@@ -108,6 +118,8 @@ def choose(
 ) -> list[Strip]:
     """Up to `n` cutouts for each condition, in the order of the table.
 
+    A store of injections has arcs alone for its first rows: these are drawn without their arcs, as arcs and whole.
+
     Parameters
     ----------
     conditions : sequence of str
@@ -124,16 +136,17 @@ def choose(
     Raises
     ------
     InputError
-        Invalid SQL, a missing galaxy or column, or nothing to draw.
+        Invalid SQL, a missing galaxy or column, an injection whose arcs were not kept, or nothing to draw.
     """
-    table = source.table
+    table = source.table if source.arcs is None else source.table.slice(0, ARCS_KEPT)
     if label:
         schema.require(table, *label)
     if ids:
         number = {id: row for row, id in enumerate(table["galaxy_id"].to_pylist())}
         missing = [id for id in ids if id not in number]
         if missing:
-            raise InputError(f"no galaxy {', '.join(missing[:5])} in the table", "check --ids")
+            few = f" among the first {ARCS_KEPT}, whose arcs are kept" if source.arcs is not None else ""
+            raise InputError(f"no galaxy {', '.join(missing[:5])} in the table{few}", "check --ids")
         chosen = [("", [number[id] for id in ids])]
     else:
         chosen = []
@@ -145,11 +158,17 @@ def choose(
             chosen.append((heading, sql.rows_that(table, both, order)[:n]))
     if not any(rows for _, rows in chosen):
         raise InputError("no cutout meets the conditions", "see its contents with `lensctl show`")
-    return [
-        Strip(heading, source.read(rows), _labels(table, rows, label), source.survey)
-        for heading, rows in chosen
-        if rows
-    ]
+    return [_strip(source, heading, rows, _labels(table, rows, label)) for heading, rows in chosen if rows]
+
+
+def _strip(source: Source, heading: str, rows: Sequence[int], labels: list[list[str]]) -> Strip:
+    images = source.read(rows)
+    if source.arcs is None:
+        return Strip(heading, images, labels, source.survey)
+    arcs = source.arcs(rows)
+    pictures = np.stack([images - arcs, arcs, images], axis=1)
+    below = [text for label in labels for text in (*([name] for name in PICTURES), label)]
+    return Strip(heading, pictures.reshape(-1, *images.shape[1:]), below, source.survey, len(PICTURES) + 1)
 
 
 def _labels(table: pa.Table, rows: Sequence[int], columns: Sequence[str]) -> list[list[str]]:
@@ -177,12 +196,14 @@ def draw(strips: Sequence[Strip], columns: int | None = None) -> bytes:
     strips : sequence of Strip
         Each begins a new row.
     columns : int, optional
-        Cutouts per row; by default at most 8.
+        Cutouts per row; by default at most 8. Those of one galaxy stay together.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = columns or min(COLUMNS, max(len(strip.images) for strip in strips))
+    together = max(strip.together for strip in strips)
+    columns = max(columns // together, 1) * together
     size = max(strip.images.shape[1] for strip in strips)
     zoom = max(1, min(MOST_ZOOM, WIDTH_PX // (columns * (size + GAP_PX))))
     cell = size * zoom

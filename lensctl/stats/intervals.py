@@ -23,6 +23,9 @@ BLOCK_ROUNDS = 64
 LANES = 4
 """Rounds per 64-bit hash: 16 bits each, finer than 2,000 rounds can distinguish from a true Poisson."""
 
+TOP_ROWS, TOP_TIMES = 1_000, 2.0
+"""Non-lenses that a bootstrap of low rates goes through: so many, and so many times the largest rate."""
+
 MIN_DEFINED = 0.95
 """Minimum fraction of bootstrap rounds in which a metric must be defined to have an interval."""
 
@@ -217,6 +220,31 @@ class Resampling:
                 allowed = int(np.searchsorted(negatives[1:], count, "left"))
                 at_count[number, k] = lenses[found_before[allowed]] / lenses[-1]
         return auc, at_fpr, at_count
+
+    def recall_at(self, label: ArrayLike, score: ArrayLike, fprs: Sequence[float]) -> NDArray[np.float64]:
+        """`at_fpr` of `ranking`, many times as fast where the rates are low and the non-lenses many.
+
+        In a round only the highest-scored non-lenses are gone through, and all of them where those do not suffice.
+        """
+        (lens_score, lens_cluster), (negative_score, negative_cluster) = self._descending(label, score)
+        found_before = np.searchsorted(-lens_score, -negative_score, "left")  # lenses strictly above each non-lens
+        found_before = np.append(found_before, len(lens_score))
+        count = len(negative_score)
+        top = min(count, TOP_ROWS + math.ceil(TOP_TIMES * max(fprs) * count))
+        per_pixel = np.bincount(negative_cluster, minlength=len(self.pixels))
+        at_fpr = np.full((self.rounds, len(fprs)), np.nan)
+        for number, drawn in self._draws():
+            lenses = np.append(0, np.cumsum(drawn[lens_cluster], dtype=np.int64))
+            total = int(drawn.astype(np.int64) @ per_pixel)
+            if not lenses[-1] or not total:
+                continue
+            limits = np.array(fprs) * total * (1 + 1e-12)
+            negatives = np.cumsum(drawn[negative_cluster[:top]], dtype=np.int64)
+            if top < count and negatives[-1] <= limits.max():
+                negatives = np.cumsum(drawn[negative_cluster], dtype=np.int64)
+            allowed = np.searchsorted(negatives, limits, "right")
+            at_fpr[number] = lenses[found_before[allowed]] / lenses[-1]
+        return at_fpr
 
     def _draws(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """Multiplicity of each distinct pixel, round by round."""

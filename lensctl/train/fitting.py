@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -17,30 +15,32 @@ from torch import nn
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, extend, step_input, to_list
 from lensctl.io.storage import resumable
-from lensctl.learning.data import dataloader, normalise
-from lensctl.learning.data.augment import BLUR_REACH_PX
-from lensctl.learning.data.dataloader import Batch, Feed, Pixels
-from lensctl.learning.data.row_selection import NAN, Fold, RowSelection, refuse_one_class, select_rows
+from lensctl.learning.data import dataloader
+from lensctl.learning.data.dataloader import Batch, Pixels
+from lensctl.learning.data.row_selection import Fold, select_rows
 from lensctl.learning.networks import architectures, checkpoint, predict
-from lensctl.learning.networks.checkpoint import BEST, ModelCard
+from lensctl.learning.networks.checkpoint import ModelCard
 from lensctl.learning.networks.golden import save_golden_inputs
+from lensctl.learning.networks.run_files import BEST, member_folders
 from lensctl.learning.randomness import seed_of
 from lensctl.learning.training.distributed import ALONE, Team
 from lensctl.learning.training.early_stopping import RedFlag, judge_epoch
 from lensctl.learning.training.epoch_metrics import epoch_metrics, refuse_nan, refuse_unsound
 from lensctl.learning.training.learner import Learner, Schedule, StepResult, precision_of
 from lensctl.learning.training.run_folder import RunFolder, gather_members, state_of
-from lensctl.learning.training.settings import BALANCED, Resources, TrainConfig
+from lensctl.learning.training.settings import Resources, TrainConfig
+from lensctl.learning.training.val_scores import keep_val_scores, rows_of_val
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SEED
 from lensctl.rules.survey import LS_DR10, Survey
+from lensctl.train.feeding import Feeds, read_cutouts
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from lensctl.io.provenance.steps import Chain
-    from lensctl.learning.data.row_selection import Rows, RowSelection
+    from lensctl.learning.data.row_selection import RowSelection
 
 
 @dataclass(frozen=True)
@@ -127,26 +127,11 @@ def fit(
         size_arcsec=pixels.read(np.zeros(1, np.int64)).shape[1] * scale if fold else 0.0,
         calibrate_share=config.calibrate_share,
     )
-    bands = len(survey.bands)
-    fresh_network(config, config.seed, resources.init, bands)
-    _, side, _, planes = pixels.read(selection.train.at[:1]).shape
-    if side < config.crop:
-        raise InputError(f"cutouts of {side} px are smaller than the crop of {config.crop} px", "use a smaller --crop")
-    if planes != bands:
-        named = ", ".join(survey.bands)
-        raise InputError(f"cutouts of {planes} bands, survey {survey.name} has {named}", "name theirs with --survey")
-    place = dataloader.choose_place(
-        _pixels(selection, config, side) * bands, device, resources.host_bytes, asked=resources.feed
-    )
-    training = Feed(pixels, selection.train, _window(config, side), place, device)
-    validation = Feed(pixels, selection.val, config.crop, place, device)
-    blocks = _counted(training.fill(), advance)
-    normalisation = normalise.fit(config.normalise, config.crop, blocks)
-    for _ in itertools.chain(blocks, _counted(validation.fill(), advance)):
-        pass
-    selection = _without_nan(selection, training, validation)
-    training.rows = _weighted(training.rows, config.pos_weight)
-    yield TrainProgress(note=f"{_summary(selection)}; {place.reason}")
+    fresh_network(config, config.seed, resources.init, len(survey.bands))
+    scored_later = np.setdiff1d(rows_of_val(manifest, fold), selection.val.at)
+    feeds = read_cutouts(pixels, selection, scored_later, config, survey, device, resources, advance)
+    selection = feeds.selection
+    yield TrainProgress(note=f"{_summary(selection)}; {feeds.place}")
 
     facts = {
         "kind": "run",
@@ -163,7 +148,7 @@ def fit(
     card = ModelCard(
         config.arch,
         config.crop,
-        normalisation,
+        feeds.normalisation,
         config.dropout,
         survey,
         scale,
@@ -173,12 +158,12 @@ def fit(
     )
     with _job(run_dir, step, state, team) as job:
         run_folder = job.built if job else Path(run_dir)
-        for member, folder in enumerate(checkpoint.member_folders(run_folder, config.ensemble)):
+        for member, folder in enumerate(member_folders(run_folder, config.ensemble)):
             if job:
                 folder.mkdir(exist_ok=True)
             record = RunFolder(folder, card, facts, team)
             try:
-                yield from _fit(member, config, resources, training, validation, record, device)
+                yield from _fit(member, config, resources, feeds, record, device)
             except RedFlag as flag:
                 if (folder / BEST).is_file():
                     flag.fix += f"; the best checkpoint so far is in {folder.relative_to(Path(run_dir).parent)}/"
@@ -187,6 +172,8 @@ def fit(
             if config.ensemble > 1:
                 gather_members(run_folder, replace(card, members=config.ensemble), facts)
             save_golden_inputs(run_folder, manifest, pixels.read, config.crop, config.fold)
+            kept = keep_val_scores(run_folder, manifest, pixels, device=resources.device, threads=resources.threads)
+            yield TrainProgress(note=f"scores of {kept:,} rows of val are kept, for thresholds")
             job.finish()
 
 
@@ -204,13 +191,12 @@ def _fit(
     member: int,
     config: TrainConfig,
     resources: Resources,
-    training: Feed,
-    validation: Feed,
+    feeds: Feeds,
     record: RunFolder,
     device: torch.device,
 ) -> Iterator[TrainProgress]:
     """Train one network, from its last checkpoint to the end."""
-    team = record.team
+    team, training, validation = record.team, feeds.training, feeds.validation
     if record.stopped:
         return
     seed = config.seed + member
@@ -309,42 +295,11 @@ def _job(run_dir: str | Path, step: Step, state: str, team: Team) -> AbstractCon
     return resumable.job(run_dir, step.as_dict(), overwrite=True, afresh=state == "free")
 
 
-def _window(config: TrainConfig, side: int) -> int:
-    """Pixels per side that training needs: the crop plus a margin for shifts and blur."""
-    reach = config.shift + (BLUR_REACH_PX if config.blur else 0)
-    return min(side, config.crop + 2 * reach)
-
-
-def _pixels(selection: RowSelection, config: TrainConfig, side: int) -> int:
-    return len(selection.train) * _window(config, side) ** 2 + len(selection.val) * config.crop**2
-
-
-def _counted(blocks: Iterator[NDArray[np.float32]], advance: Callable[[int], None]) -> Iterator[NDArray[np.float32]]:
-    for block in blocks:
-        advance(len(block))
-        yield block
-
-
-def _without_nan(selection: RowSelection, training: Feed, validation: Feed) -> RowSelection:
-    """The selection without rows that have NaN in the crop."""
-    lost = len(selection.train) + len(selection.val) - len(training.rows) - len(validation.rows)
-    left_out = +(selection.left_out + Counter({NAN: lost}))
-    finite = replace(selection, train=training.rows, val=validation.rows, left_out=left_out)
-    refuse_one_class(finite)
-    return finite
-
-
-def _weighted(rows: Rows, pos_weight: float | str) -> Rows:
-    """The rows, with the weight of lenses multiplied by `pos_weight`."""
-    is_lens = rows.label == 1
-    if pos_weight == BALANCED:
-        pos_weight = float(rows.weight[~is_lens].sum() / rows.weight[is_lens].sum())
-    return replace(rows, weight=np.where(is_lens, rows.weight * np.float32(pos_weight), rows.weight))
-
-
 def _summary(selection: RowSelection) -> str:
     parts = [
         f"{name}: {counts['positives']:,} lenses and {counts['negatives']:,} non-lenses"
         for name, counts in (("train", selection.train.counts()), ("val", selection.val.counts()))
     ]
+    if selection.calibrate:
+        parts.append(f"{selection.calibrate:,} more rows of val are kept for thresholds")
     return "; ".join([*parts, *(f"{n:,} left out ({why})" for why, n in sorted(selection.left_out.items()))])

@@ -13,7 +13,8 @@ from lensctl.io.provenance.steps import chain_of, common_survey
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import local_folder
 from lensctl.io.tables.files import read_table
-from lensctl.learning.networks.checkpoint import RUN, read_json
+from lensctl.learning.networks.checkpoint import read_json
+from lensctl.learning.networks.run_files import RUN
 from lensctl.learning.training.distributed import ALONE, Team
 from lensctl.learning.training.settings import Resources, TrainConfig, weight_from
 from lensctl.learning.training.trackers import TRACKERS, refuse_missing

@@ -24,9 +24,9 @@ from lensctl.io.provenance.steps import Step
 from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.networks import architectures, predict
 from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
+from lensctl.learning.networks.scoring import score_table
 from lensctl.learning.training.early_stopping import RedFlag
 from lensctl.learning.training.settings import Resources, TrainConfig
-from lensctl.score import score_table
 from lensctl.show.montage import choose, draw, open_source
 from lensctl.train.fitting import fit
 from tests.toys.manifests import galaxies, toy_manifest, with_store

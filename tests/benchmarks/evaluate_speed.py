@@ -16,9 +16,12 @@ from lensctl.rules.acceptance import TARGET_FPRS
 from lensctl.stats.intervals import ROUNDS, Resampling
 from tests.benchmarks.processes import timed
 from tests.toys.scores import toy_scores
+from tests.toys.uniform import uniform_scores
 
 ROWS, LENSES, PIXELS, PEER_ROUNDS = 77_000, 770, 20_000, 20
 BOOTSTRAP_SECONDS, OF_PEER, COMMAND_SECONDS = 10.0, 10.0, 60.0
+UNIFORM, UNIFORM_SECONDS, UNIFORM_MB = 1_000_000, 60.0, 2000.0
+"""Galaxies of a uniform draw, and what judging them may take."""
 POSITIVES, NEGATIVES = 5_140, 508_200
 """Of a manifest whose test split has 77,000 rows."""
 
@@ -55,6 +58,19 @@ def figures() -> Iterator[dict[str, object]]:
             "peak_mb": round(ran.peak_mb),
             "limit_seconds": COMMAND_SECONDS,
             "holds": ran.seconds <= COMMAND_SECONDS,
+        }
+        small, uniform = toy_scores(POSITIVES, POSITIVES), Path(name) / "uniform.parquet"
+        write_table(small, str(scores), overwrite=True)
+        write_table(uniform_scores(small, UNIFORM), str(uniform))
+        command = [sys.executable, "-m", "lensctl", "evaluate", str(scores), str(Path(name) / "on-uniform")]
+        ran = timed([*command, "--negatives", str(uniform)])
+        yield {
+            "what": f"lensctl evaluate --negatives, {UNIFORM} galaxies of a uniform draw",
+            "seconds": round(ran.seconds, 1),
+            "peak_mb": round(ran.peak_mb),
+            "limit_seconds": UNIFORM_SECONDS,
+            "limit_mb": UNIFORM_MB,
+            "holds": ran.seconds <= UNIFORM_SECONDS and ran.peak_mb <= UNIFORM_MB,
         }
 
 

@@ -16,6 +16,7 @@ from tests.toys import seaweed
 
 ROWS, SPARK_ROWS = 18_597_747, 5_000_000
 LEAST_OF_DUCKDB, LEAST_OF_SPARK, MOST_MB, MOST_OF_LOCAL = 4.0, 15.0, 1000.0, 3.0
+MOST_OF_STRATIFIED = 1.5
 
 
 def _sample(pool: object, positives: Path, output: Path, env: dict[str, str] | None = None) -> Ran:
@@ -38,10 +39,28 @@ def figures() -> Iterator[dict[str, object]]:
         pool = survey_pool.make(folder / "pool", ROWS)
         here = _sample(pool, positives, folder / "ours.parquet")
         yield _beside("duckdb", LEAST_OF_DUCKDB, pool, positives, folder, here)
+        yield _uniform(pool, folder, here)
         yield from _from_s3(pool, positives, folder)
         few = survey_pool.make(folder / "few", SPARK_ROWS)
         here = _sample(few, positives, folder / "ours.parquet")
         yield _beside("spark", LEAST_OF_SPARK, few, positives, folder, here)
+
+
+def _uniform(pool: Path, folder: Path, stratified: Ran) -> dict[str, object]:
+    """As many rows as the stratified draw has, each as likely."""
+    command = [sys.executable, "-m", "lensctl", "sample", str(pool), str(folder / "uniform.parquet"), "--overwrite"]
+    count = pq.read_metadata(folder / "ours.parquet").num_rows
+    ran = timed([*command, "--uniform", str(count)])
+    return {
+        "beside": "the stratified draw, --uniform",
+        "rows": count,
+        "seconds": round(ran.seconds, 2),
+        "stratified_seconds": round(stratified.seconds, 2),
+        "limit": MOST_OF_STRATIFIED,
+        "peak_mb": round(ran.peak_mb),
+        "peak_limit_mb": MOST_MB,
+        "holds": ran.seconds <= MOST_OF_STRATIFIED * stratified.seconds and ran.peak_mb <= MOST_MB,
+    }
 
 
 def _beside(peer: str, least: float, pool: Path, positives: Path, folder: Path, ours: Ran) -> dict[str, object]:

@@ -15,7 +15,7 @@ from lensctl.io.provenance.steps import Step
 from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.networks import architectures, predict
 from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
-from lensctl.score import score_table
+from lensctl.learning.networks.scoring import score_table
 from tests.benchmarks.train_speed import settle
 from tests.toys.pixels import images, make_store
 

@@ -31,7 +31,7 @@ from lensctl.io.tables.files import write_table
 from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.networks import architectures, predict
 from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
-from lensctl.learning.networks.scoring import Scorer
+from lensctl.learning.networks.scorer import Scorer
 from lensctl.search import search
 from tests.benchmarks.coadd_speed import SCALE_DEG, SIDE, make_brick
 from tests.toys import rings

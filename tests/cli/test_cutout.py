@@ -116,6 +116,7 @@ BAD = {
     "a root of something else": (table(), ["--root", "."], "holds no coadd/"),
     "no source": (table(), ["--source", "heaven"], "no source 'heaven'"),
     "no codec": (table(), ["--codec", "gzip"], "no codec 'gzip'"),
+    "a plane of no coadd": (table(), ["--planes", "arcs"], "coadds have no plane 'arcs'"),
     "size 0": (table(), ["--size", "0"], "0 px"),
     "an unknown option": (table(), ["--sise", "64"], "No such option"),
     "an unknown setting": (table(), ["--config", "c.yaml"], "sise"),

@@ -18,6 +18,7 @@ from tests.toys import pixels, rings
 from tests.toys.frozen import content
 from tests.toys.manifests import changed, with_rows
 from tests.toys.scores import restamped, toy_scores
+from tests.toys.uniform import uniform_scores
 
 QUICK = ["--rounds", "100", "--top-k", "10"]
 
@@ -99,12 +100,15 @@ def test_it_refuses_what_exists_unless_told(folder, capfd):
         (["scores.parquet"], "OUT_DIR is missing"),
         (
             ["old", "--against", "scores.parquet", "--grades", "bad.csv"],
-            "--grades, --prevalence and --thresholds need an",
+            "--grades, --prevalence, --thresholds and --negatives need an",
         ),
         (["scores.parquet", "out", "--all-rows"], "--all-rows needs --thresholds"),
-        (["scores.parquet", "out", "--thresholds", "bad.csv"], "bad.csv: not a frozen model or an evaluation"),
+        (["scores.parquet", "out", "--thresholds", "bad.csv"], "bad.csv: not a run, a frozen model or an evaluation"),
         (["scores.parquet", "out", "--thresholds", "old"], "old: not as lensctl wrote it"),
-        (["scores.parquet", "out", "--thresholds", "run"], "run: a run keeps no scores of its val split"),
+        (
+            ["scores.parquet", "out", "--thresholds", "run"],
+            "run: this run, made by an older version or not finished, keeps no",
+        ),
         (
             ["scores.parquet", "out", "--all-rows", "--thresholds", "old", "--against", "scores.parquet"],
             "--all-rows and --against exclude each other",
@@ -211,3 +215,37 @@ def test_a_mock_survey_is_announced_on_stderr(folder, capfd):
 def test_help_has_an_example(capfd):
     assert main(["evaluate", "--help"]) == 0
     assert "Example: lensctl evaluate " in capfd.readouterr().out
+
+
+def test_a_uniform_draw_is_told_of_and_the_same_bytes_come_twice(folder, scores, capfd):
+    write_table(uniform_scores(scores, 3_000), "uniform.parquet")
+    (folder / "lenses.csv").write_text("ra,dec\n10.0,-80.0\n")
+    beside = ["--negatives", "uniform.parquet", "--lenses", "lenses.csv", "--manifest", "scores.parquet"]
+    assert main(["evaluate", "scores.parquet", "out", *beside, *QUICK]) == 0
+    (line,), err = said(capfd)
+    assert line["negatives"] == 3_000
+    assert "On 3,000 uniform negatives of uniform.parquet" in err
+    assert "Random galaxies hold undiscovered lenses" in err
+    assert main(["evaluate", "scores.parquet", "again", *beside, *QUICK]) == 0
+    assert content(folder / "out") == content(folder / "again")
+    inputs = json.loads((folder / "out" / "metrics.json").read_text())["provenance"][-1]["inputs"]
+    assert [each["role"] for each in inputs] == ["scores", "negatives", "lenses", "manifest"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["scores.parquet", "out", "--lenses", "l.csv"], "--lenses and --manifest belong to --negatives"),
+        (["scores.parquet", "out", "--manifest", "m.parquet"], "--lenses and --manifest belong to --negatives"),
+        (["scores.parquet", "out", "--negatives", "nothing.parquet"], "nothing.parquet: no such file"),
+        (["scores.parquet", "out", "--negatives", "scores.parquet"], "rows are of tier N"),
+        (["scores.parquet", "--against", "scores.parquet", "--negatives", "u.parquet"], "--negatives need an OUT_DIR"),
+    ],
+)
+def test_negatives_that_cannot_be_judged_are_said_plainly(folder, capfd, args, message):
+    before = {path.name for path in folder.iterdir()}
+    assert main(["evaluate", *args]) == 2
+    out, err = said(capfd)
+    assert (out, "Traceback" in err) == ([], False)
+    assert message in err
+    assert {path.name for path in folder.iterdir()} == before

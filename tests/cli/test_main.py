@@ -198,6 +198,7 @@ NAMED = {  # a command line with one path, @, of each
     "pool": "pool sweep.fits o.parquet --lenses @",
     "sample": "sample @ o.parquet --positives p.parquet",
     "cutout": "cutout t.parquet o.zarr --npz @",
+    "inject": "inject @ h.zarr o.zarr",
     "pack": "pack @ o.zarr",
     "export": "export s.zarr @",
     "sync": "sync @ mirror",
@@ -208,6 +209,7 @@ NAMED = {  # a command line with one path, @, of each
     "evaluate": "evaluate s.parquet @",
     "freeze": "freeze run frozen --evaluation @ --gates g.jsonl",
     "verify": "verify frozen --key @",
+    "hosts": "hosts @ o.parquet --lenses lenses.csv",
     "emr": "emr submit --staging s3://b/s -- sample @ o.parquet",
     "show": "show @",
     "doctor": "doctor --config @",
@@ -282,6 +284,7 @@ TO_TABLES = {
     "sample": "pool.parquet @ --positives p.parquet",
     "manifest": "@ --positives p.parquet p.zarr --negatives n.parquet n.zarr",
     "score": "run m.parquet @",
+    "hosts": "pool.parquet @ --lenses lenses.csv",
 }
 """Of each command that writes a table, a line whose inputs are missing."""
 

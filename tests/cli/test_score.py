@@ -15,7 +15,8 @@ from lensctl.io.provenance.steps import Step, chain_of, to_list
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.networks import architectures, checkpoint
-from lensctl.learning.networks.checkpoint import BEST, RUN, ModelCard
+from lensctl.learning.networks.checkpoint import ModelCard
+from lensctl.learning.networks.run_files import BEST, RUN, weights_digest
 from tests.cli.test_train import content, make
 
 TRAINED = (Step("train", {"seed": 0}),)
@@ -32,7 +33,7 @@ def folder(tmp_path_factory) -> Path:
     checkpoint.save_tensors(folder / "run" / BEST, weights, {})
     card = ModelCard("shielded", 16, Normalisation("asinh"))
     facts = {"model": card.as_dict(), "provenance": to_list(TRAINED)}
-    digest = checkpoint.weights_digest([folder / "run" / BEST])
+    digest = weights_digest([folder / "run" / BEST])
     checkpoint.write_json(folder / "run" / RUN, {**facts, "model_digest": digest})
     return folder
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,11 +17,13 @@ from lensctl.evaluate.given_thresholds import read_thresholds
 from lensctl.evaluate.report import folder as written
 from lensctl.evaluate.report import plots
 from lensctl.evaluate.report.html import render
-from lensctl.io.provenance.steps import from_list
+from lensctl.io.provenance.steps import chain_of, from_list, stamp
 from lensctl.io.tables.files import write_table
+from lensctl.learning.networks.run_files import VAL_SCORES
 from lensctl.rules.errors import InputError
 from lensctl.stats import metrics
 from tests.evaluate.toys import QUICK, rescored
+from tests.toys import frozen, rings
 from tests.toys.manifests import changed
 from tests.toys.scores import restamped, toy_scores
 
@@ -129,6 +134,67 @@ def test_a_frozen_model_gives_its_thresholds_as_it_was_frozen_or_not_at_all(bund
     kept.write_text(kept.read_text().replace('"split": "val"', '"split": "all"'))
     with pytest.raises(InputError, match=r"was changed \(no file was touched: thresholds.json\)"):
         read_thresholds(str(tmp_path / "frozen"))
+
+
+def test_scores_made_in_another_way_than_the_thresholds_are_refused(evaluated, outside):
+    *before, step = chain_of(outside)
+    averaged = stamp(outside, (*before, replace(step, parameters={"tta": True})))
+    with pytest.raises(InputError, match="scored with --tta, the thresholds of evaluation are of scores without it"):
+        evaluation_of(averaged, ALL, given=read_thresholds(str(evaluated)))
+
+
+def test_the_scores_that_a_run_keeps_give_the_thresholds_of_its_evaluation(bundle):
+    for kind in ("platt", "temperature"):
+        of_run = read_thresholds(str(bundle / "run"), kind)
+        assert of_run.scaling.kind == kind
+    of_run, evaluated = read_thresholds(str(bundle / "run")), read_thresholds(str(bundle / "evaluation"))
+    assert of_run.model_digest == evaluated.model_digest
+    assert [one.name for one in of_run.chosen] == [one.name for one in evaluated.chosen]
+    for ours, theirs in zip(of_run.chosen, evaluated.chosen, strict=True):
+        assert ours.logit == pytest.approx(theirs.logit, abs=1e-5)
+        assert (ours.found, ours.false, ours.others) == (theirs.found, theirs.false, theirs.others)
+    assert of_run.scaling.slope == pytest.approx(evaluated.scaling.slope, rel=1e-4)
+
+
+def test_a_run_judges_an_outside_set_and_not_its_own_manifest(bundle, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plots, "PLOTS", {})
+    with frozen.tiny_network():
+        write_table(frozen.scored(bundle, *rings.manifest(300, seed=7)), "outside.parquet")
+    words = ["--all-rows", "--thresholds", str(bundle / "run"), "--rounds", "100"]
+    assert main(["evaluate", "outside.parquet", "out", *words]) == 0
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (found["judged"], found["thresholds"]["given_by"]) == ("all rows", "run")
+    assert found["rows"]["test"]["scored"] == 300
+    given = from_list(found["provenance"], "metrics")[-1].input("thresholds")
+    assert given.digest == json.loads((bundle / "run" / "run.json").read_text())["val_scores"]["digest"]
+    assert main(["evaluate", str(bundle / "scores.parquet"), "again", *words]) == 2
+    assert "--all-rows would judge the manifest that the model was trained on" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda run: frozen.flip(run / "best.safetensors", -1, 0), "its val scores are not those of its weights"),
+        (lambda run: write_table(toy_scores(60, 300), str(run / VAL_SCORES), overwrite=True), "are not those of its"),
+        (lambda run: (run / VAL_SCORES).unlink(), "no such file"),
+        (lambda run: (run / "best.safetensors").unlink(), "its weights cannot be read"),
+    ],
+    ids=["other weights", "other scores", "no scores", "no weights"],
+)
+def test_val_scores_that_do_not_belong_to_the_weights_are_refused(bundle, tmp_path, spoil, message):
+    shutil.copytree(bundle / "run", tmp_path / "run")
+    spoil(tmp_path / "run")
+    with pytest.raises(InputError, match=message):
+        read_thresholds(str(tmp_path / "run"))
+
+
+def test_the_thresholds_of_a_run_are_read_without_torch(bundle):
+    code = (
+        "import sys; from lensctl.evaluate.given_thresholds import read_thresholds\n"
+        f"read_thresholds({str(bundle / 'run')!r}); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_rows_that_the_model_was_trained_on_are_no_outside_set(evaluated):

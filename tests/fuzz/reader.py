@@ -128,6 +128,20 @@ def from_s3(name: str) -> Callable[[], None]:
     return read
 
 
+def uniform() -> None:
+    """Reads scores of a uniform draw."""
+    from lensctl.evaluate.uniform.rows import read_uniform
+
+    read_uniform("scores.parquet", ["lenses.csv"])
+
+
+def suspects() -> None:
+    """Reads what hard negatives stay away from."""
+    from lensctl.sample.suspects import read_suspects
+
+    read_suspects(["lenses.csv"], ["grades.csv"], ["positives.parquet"], None)
+
+
 def grades() -> None:
     """Reads grades; a whole evaluation would take half a second."""
     from lensctl.evaluate.grades import read_grades

@@ -12,8 +12,10 @@ from tests.fuzz.reader import (
     grades,
     note_sizes,
     reseal,
+    suspects,
     thresholds_of,
     torch_weights,
+    uniform,
     zip_members,
 )
 
@@ -116,6 +118,8 @@ READERS = {
     "program": Reader("program.pt2", exported, ("learning/networks/exported_program.py",)),
     "manifest": Reader("rows.parquet", "gate splits,overlap,weights,pixels rows.parquet", ("gates/inputs.py",), SCORED),
     "manifest trained on": Reader("rows.parquet", "score run rows.parquet out.parquet --device cpu", (FILES,), SCORED),
+    "scores of a uniform draw": Reader("scores.parquet", uniform, ("evaluate/uniform/rows.py",), "lenses.csv"),
+    "candidates": Reader("positives.parquet", suspects, ("sample/suspects.py",), "lenses.csv grades.csv"),
     "scores": Reader("scores.parquet", "evaluate scores.parquet --against scores.parquet --rounds 100", (FILES,)),
     "metrics.json": Reader(
         "evaluation/metrics.json",
@@ -182,6 +186,10 @@ READERS = {
     "thresholds given by an evaluation": Reader(
         "evaluation/metrics.json", thresholds_of("evaluation"), ("evaluate/given_thresholds.py",), mutate=damaged_json
     ),
+    "thresholds given by a run": Reader(
+        "run/run.json", thresholds_of("run"), ("evaluate/given_thresholds.py",), mutate=damaged_json
+    ),
+    "val scores of a run": Reader("run/val_scores.parquet", thresholds_of("run"), (FILES,)),
     "frozen provenance": Reader(
         "frozen/provenance.json", "verify frozen --device cpu", (STEPS,), mutate=damaged_json, before=reseal
     ),
@@ -209,7 +217,7 @@ READERS = {
         ("rules/survey_file.py",),
         mutate=damaged_yaml,
     ),
-    "grades": Reader("grades.csv", grades, ("evaluate/grades.py",)),
+    "grades": Reader("grades.csv", grades, ("io/tables/lens_catalogs.py",)),
     "ledger": Reader(
         "target/.lensctl-sync.jsonl", "sync source target", ("sync/ledger.py", "sync/disk.py"), mutate=damaged_lines
     ),

@@ -10,6 +10,7 @@ import pytest
 from lensctl.gates import registry
 from lensctl.rules.errors import InputError
 from tests.toys.alike_classes import LENSES, PIXELS, TABLE
+from tests.toys.injections import make_injections, spoiled
 from tests.toys.judging import (
     CUTOUTS,
     MANIFEST,
@@ -35,6 +36,15 @@ def lenses_with_zeros():
     return pixels
 
 
+def injections_of_another_flux(folder):
+    """Injections whose table says another magnitude of the arcs."""
+
+    def spoil(pixels, columns):
+        columns["arc_mag_r"] += 0.2
+
+    return spoiled(make_injections(folder, count=6), folder / "spoiled.zarr", spoil)
+
+
 RED = {
     "pool": lambda folder: judged(folder, "pool", with_rows(POOL, [0], pool=None), SMALL),
     "splits": lambda folder: judged(folder, "splits", with_rows(MANIFEST, [0], split=None)),
@@ -46,6 +56,7 @@ RED = {
     "pixels": lambda folder: judge("pixels", with_store(folder, CUTOUTS, NOISE[:, :9, :9])),
     "homogeneity": lambda folder: judge_facts(folder, source=["viewer"] + ["coadd"] * 19),
     "shortcut": lambda folder: judge("shortcut", with_store(folder, TABLE, lenses_with_zeros())),
+    "injection": lambda folder: judge("injection", injections_of_another_flux(folder)),
 }
 SPOILED = {
     "pool": "no nulls in critical columns",
@@ -56,6 +67,7 @@ SPOILED = {
     "pixels": "cutouts of another shape",
     "homogeneity": "one source",
     "shortcut": "excess of zeros in z",
+    "injection": "flux of the arcs in r is that of arc_mag_r",
 }
 """The check that must say no to each gate's RED input, among those that do."""
 
@@ -64,6 +76,9 @@ def nothing(tmp_path, name):
     if name == "trained":
         none = figure(None, n=0, events=0)
         return judge_evaluation(tmp_path, tier_a_recall=none, tier_a_auc=none, contaminant_fpr=none)
+    if name == "injection":
+        failed_hosts = lambda pixels, columns: columns.update(status=["http_error"] * len(columns["status"]))  # noqa: E731
+        return judge(name, spoiled(make_injections(tmp_path, count=2), tmp_path / "none.zarr", failed_hosts))
     return judged(tmp_path, name, (POOL if name == "pool" else MANIFEST).slice(0, 0))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from lensctl.io.provenance.steps import Step, stamp
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import CatalogColumn
+from lensctl.rules.survey_parts import CatalogColumn
 from tests.gates.of_survey import judge_by_survey
 from tests.toys.judging import POOL, SMALL, failed, judged, saved
 from tests.toys.manifests import changed, toy_manifest, with_rows

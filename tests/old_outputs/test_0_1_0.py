@@ -22,7 +22,10 @@ from lensctl.rules.split import SPLITS
 ARCHIVE = Path(__file__).with_name("lensctl-0.1.0.tar.xz")
 LOGIT_TOLERANCE = 1e-3  # as for golden logits: other processors round otherwise
 DECIDES = ("gate", "passed", "limit", "n")
-REPLACED = {"no object within 1 arcsec in two splits": "no two rows within 1 arcsec"}
+REPLACED = {
+    "no object within 1 arcsec in two splits": "no two rows within 1 arcsec",
+    "tier fits the label: A, B for 1, N1, N2 for 0": "tier fits the label: A, B for 1, N0, N1, N2 for 0",
+}
 """Checks that now have another name, and see more."""
 
 
@@ -182,6 +185,13 @@ def test_its_thresholds_are_given_by_the_rule_of_today(lensctl, old, tmp_path):
     )
     assert found.returncode == 2
     assert "--all-rows would judge the manifest that the model was trained on, manifest.parquet" in found.stderr
+
+
+def test_its_run_keeps_no_val_scores_and_the_refusal_says_so(lensctl, old, tmp_path):
+    found = lensctl("evaluate", old / "scores.parquet", tmp_path / "out", "--all-rows", "--thresholds", old / "run")
+    assert found.returncode == 2
+    assert "this run, made by an older version or not finished, keeps no val scores" in found.stderr
+    assert "name its evaluation or its frozen model" in found.stderr
 
 
 def test_its_frozen_model_verifies_and_its_run_freezes_by_gates_run_again(lensctl, old, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from lensctl.astro import geometry
 from lensctl.astro.lens_units import Lenses
 from lensctl.rules import split
-from lensctl.rules.confusers import confuser_category
+from lensctl.rules.derived import confuser_category
 from lensctl.rules.errors import InputError
 from tests.toys import catalogs as toys
 from tests.toys.negatives import kept

@@ -114,3 +114,9 @@ def test_pixels_kept_for_thresholds_are_their_share_of_all_and_the_same_each_tim
     assert (split.calibrates(pixels, 0.3) <= kept).all()
     assert not split.calibrates(pixels, 0.0).any()
     assert kept[split.splits_of(pixels) == "val"].mean() == pytest.approx(0.5, abs=0.04)  # apart from the split
+
+
+def test_thresholds_come_from_the_rows_kept_for_them_or_from_all_of_val_where_none_were():
+    role = np.array(["val", split.CALIBRATE, "val"], dtype=object)
+    assert split.for_thresholds(role).tolist() == [False, True, False]
+    assert split.for_thresholds(role[::2]).tolist() == [True, True]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import BUILT_IN, LS_DR10, LS_DR10_GRIZ, BandImaging, CatalogColumn
+from lensctl.rules.survey import BUILT_IN, LS_DR10, LS_DR10_GRIZ
+from lensctl.rules.survey_file import survey_of_text
+from lensctl.rules.survey_parts import BandImaging, CatalogColumn, ColourRedshift
 from tests.toys.surveys import INFRARED, ONE_BAND
 
 
@@ -118,3 +121,12 @@ def test_a_column_comes_from_one_place():
 def test_a_survey_with_nan_is_refused(changed):
     with pytest.raises(InputError):
         dataclasses.replace(LS_DR10, **changed)
+
+
+def test_a_survey_without_hosts_is_the_text_it_was_before_there_were_any():
+    """Ids of steps are made of this text: with more in it, provenance of then would count as altered."""
+    plain = dataclasses.replace(LS_DR10, name="plain", hosts={}, colour_redshift=ColourRedshift())
+    assert not {"hosts", "colour_redshift"} & set(json.loads(plain.as_text))
+    assert {"hosts", "colour_redshift"} <= set(json.loads(LS_DR10.as_text))
+    for survey in (plain, dataclasses.replace(LS_DR10, name="full")):
+        assert survey_of_text(survey.as_text, "here") == survey

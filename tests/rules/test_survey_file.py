@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from lensctl.rules.errors import InputError
 from lensctl.rules.expressions import FUNCTIONS
-from lensctl.rules.survey import BUILT_IN, LS_DR10, BandImaging, CatalogColumn, Survey
+from lensctl.rules.survey import BUILT_IN, LS_DR10, Survey
 from lensctl.rules.survey_file import named_survey, survey_of_text, text_of_survey
+from lensctl.rules.survey_parts import BandImaging, CatalogColumn
 from tests.toys.surveys import INFRARED, ONE_BAND
 
 TEXT = """

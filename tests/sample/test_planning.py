@@ -23,7 +23,8 @@ from lensctl.io.tables.sql import Database
 from lensctl.rules import sampling_rule
 from lensctl.rules.errors import InputError
 from lensctl.rules.strata import divisions, parse_strata
-from lensctl.sample.planning import CHOSEN, NEEDED, Plan, plan
+from lensctl.sample.choosing import CHOSEN
+from lensctl.sample.planning import NEEDED, Plan, plan
 from tests.toys import catalogs as toys
 
 BINS = {"nobs_z_bin": ("3-5", "6-10", "11+"), "type": ("SER", "DEV", "REX")}

@@ -24,6 +24,7 @@ def test_a_run_an_evaluation_a_frozen_model_and_gate_lines_say_what_they_are(mad
     run, evaluation, frozen = (identify(str(made / name)) for name in ("run", "evaluation", "frozen"))
     assert [facts.kind for facts in (run, evaluation, frozen)] == ["run", "evaluation", "frozen model"]
     assert run.values["epochs"] == 2
+    assert run.values["val_scores"] == 40
     assert run.values["model_digest"] == evaluation.values["model_digest"] == frozen.values["model_digest"]
     assert run.values["manifest_digest"] == identify(str(made / "manifest.parquet")).values["digest"]
     assert "test_auc" in evaluation.details["headline"]

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 from lensctl.astro.rgb import BAND_GAIN
+from lensctl.inject import inject
 from lensctl.io.cutouts import npz
 from lensctl.io.provenance.steps import Step, to_json
 from lensctl.io.tables.files import read_table, write_table
@@ -18,6 +19,7 @@ from lensctl.show.identify import identify
 from lensctl.show.montage import Strip, choose, draw, open_source
 from tests.show.toys import an_npz
 from tests.toys import pixels
+from tests.toys.hosts import make_hosts
 from tests.toys.manifests import toy_manifest, with_store
 from tests.toys.surveys import WIDE
 
@@ -87,6 +89,24 @@ def test_labels_are_columns_and_a_status_that_is_not_ok(tmp_path):
     assert bare.labels == [[], ["missing_band"]]
     with pytest.raises(InputError, match="'p' is missing"):
         choose(open_source(str(tmp_path / "s.zarr")), [], 2, label=["p"])
+
+
+def test_an_injection_is_drawn_without_its_arc_as_arc_and_whole(tmp_path):
+    hosts = make_hosts(tmp_path, count=70, size=64)
+    inject(hosts.table, hosts.store, tmp_path / "i.zarr", per_host=4, noise="none", workers=1)
+    source = open_source(str(tmp_path / "i.zarr"))
+    (strip,) = choose(source, ["k = 1"], 2, label=["galaxy_id"])
+    first = hosts.rows["galaxy_id"][0].as_py()
+    assert strip.together == 3
+    assert strip.labels[:3] == [["without its arc"], ["arc alone"], [f"{first}#1"]]
+    for host, i in ((0, 0), (1, 3)):
+        assert strip.images[i] == pytest.approx(hosts.images[host], abs=1e-5)
+        assert strip.images[i + 1].max() > 0
+        assert strip.images[i + 2] == pytest.approx(strip.images[i] + strip.images[i + 1], abs=1e-6)
+    assert imread(BytesIO(draw([strip], columns=4))).shape[1] == 3 * (64 * 4 + 6) + 6  # a line holds whole galaxies
+    last = hosts.rows["galaxy_id"][69].as_py()
+    with pytest.raises(InputError, match=rf"no galaxy {last}#0 in the table among the first 256, whose arcs are kept"):
+        choose(source, [], 1, ids=[f"{last}#0"])
 
 
 def test_nothing_to_draw_is_an_error(manifest, tmp_path):

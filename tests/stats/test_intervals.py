@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, poisson
 
-from lensctl.stats import metrics
+from lensctl.stats import intervals, metrics
 from lensctl.stats.intervals import Estimate, Resampling, delong, delong_difference, percentile_interval, wilson
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(-3, 3).map(float), st.integers(0, 5)), min_size=2, max_size=40)
@@ -192,3 +192,25 @@ def test_a_figure_that_often_has_no_value_has_no_interval():
     assert percentile_interval(np.full(100, np.nan)) == (None, None)
     assert percentile_interval(np.append(np.full(10, np.nan), np.ones(90))) == (None, None)
     assert percentile_interval(np.append(np.full(5, np.nan), np.linspace(0, 1, 95))) == pytest.approx((0.025, 0.975))
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(0, 2**31),
+    st.integers(1, 30),
+    st.integers(1, 400),
+    st.lists(st.sampled_from([1e-5, 1e-3, 0.01, 0.1, 0.5]), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_recall_at_low_rates_is_that_of_the_whole_ranking(seed, lenses, others, fprs, short):
+    """Also where the highest-scored non-lenses do not suffice, and all are gone through."""
+    random = np.random.default_rng(seed)
+    label = random.permutation(np.arange(lenses + others) < lenses)
+    score = random.integers(0, 40, lenses + others) / 4.0
+    resampling = intervals.Resampling(random.integers(0, 25, lenses + others), 70, seed)
+    with pytest.MonkeyPatch.context() as patch:
+        if short:
+            patch.setattr(intervals, "TOP_ROWS", 1)
+            patch.setattr(intervals, "TOP_TIMES", 0.3)
+        ours = resampling.recall_at(label, score, fprs)
+    np.testing.assert_array_equal(ours, resampling.ranking(label, score, fprs)[1])

@@ -22,9 +22,9 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Step, chain_of, extend, stamp, step_input
 from lensctl.io.tables.files import write_table
 from lensctl.learning.networks import architectures, checkpoint
+from lensctl.learning.networks.scoring import score_table
 from lensctl.learning.training.settings import TrainConfig
 from lensctl.rules.checks import Check
-from lensctl.score import score_table
 from lensctl.train.fitting import fit
 from tests.toys import pixels, rings
 

@@ -25,7 +25,7 @@ from lensctl.learning.training import learner
 from lensctl.learning.training.early_stopping import RedFlag
 from lensctl.learning.training.settings import Resources, TrainConfig
 from lensctl.rules.errors import InputError
-from lensctl.train import fitting
+from lensctl.train import feeding, fitting
 from lensctl.train.fitting import TrainProgress, fit
 from tests.toys import damage, rings
 from tests.toys.pixels import make_store
@@ -35,6 +35,7 @@ SMALL = TrainConfig(arch="resnet18", crop=16, epochs=2, batch_size=16, lr=3e-3, 
 
 
 FILES = ("best.safetensors", "last.safetensors", "run.json", "metrics.jsonl", "metrics.csv")
+OF_THE_WHOLE = ("golden.npz", "val_scores.parquet")
 
 
 PART = ".run.part/whole"
@@ -87,7 +88,7 @@ def test_it_learns_what_there_is_to_learn(tmp_path):
 
 
 def test_the_folder_holds_what_is_promised_and_nothing_else(straight):
-    assert sorted(os.listdir(straight)) == sorted([*FILES, "golden.npz"])
+    assert sorted(os.listdir(straight)) == sorted([*FILES, *OF_THE_WHOLE])
     assert not (straight.parent / ".run.part").exists()
     told = json.loads((straight / "run.json").read_text())
     table, _ = toy_of()
@@ -149,9 +150,11 @@ def test_the_manifests_row_order_does_not_change_the_weights(straight, tmp_path)
 
 
 @pytest.mark.parametrize("every", [None, 1])
-@pytest.mark.parametrize("stop_after", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 4, 6, 8, 9])
 def test_stopped_anywhere_it_goes_on_to_the_same_bytes(straight, tmp_path, stop_after, every):
+    """After 8 all epochs are done, after 9 the scores of val are kept."""
     run(tmp_path, stop_after=stop_after, resources=Resources(checkpoint_every=every))
+    assert (tmp_path / PART / "val_scores.parquet").exists() == (stop_after == 9)
     assert not (tmp_path / "run").exists()
     run(tmp_path, resume=True)
     assert content(tmp_path / "run") == content(straight)
@@ -250,7 +253,7 @@ def test_an_ensemble_is_its_members_and_resumes_among_them(tmp_path):
     run(tmp_path / "b", config, resume=True)
     one, other = content(tmp_path / "a" / "run"), content(tmp_path / "b" / "run")
     assert one == other
-    assert sorted(one) == sorted([*(f"member-{k}/{f}" for k in (0, 1) for f in FILES), *FILES[2:], "golden.npz"])
+    assert sorted(one) == sorted([*(f"member-{k}/{f}" for k in (0, 1) for f in FILES), *FILES[2:], *OF_THE_WHOLE])
     model = checkpoint.load_model(tmp_path / "a" / "run")
     assert len(model.members) == 2
     (tmp_path / "c").mkdir()
@@ -389,7 +392,7 @@ def test_it_starts_from_given_weights_which_are_part_of_what_it_is(straight, tmp
 
 
 def test_balanced_weights_make_the_classes_weigh_the_same():
-    rows = fitting._weighted(select_rows(toy_of()[0]).train, "balanced")
+    rows = feeding.weighted(select_rows(toy_of()[0]).train, "balanced")
     assert rows.weight[rows.label == 1].sum() == pytest.approx(rows.weight[rows.label == 0].sum(), rel=1e-5)
 
 

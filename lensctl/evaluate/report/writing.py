@@ -12,7 +12,9 @@ from lensctl.evaluate.calibrating import KINDS
 from lensctl.evaluate.evaluation import Choices, evaluation_of
 from lensctl.evaluate.given_thresholds import read_thresholds
 from lensctl.evaluate.report import folder, ranking, unlabelled
+from lensctl.evaluate.uniform.rows import read_uniform
 from lensctl.io.cutouts.by_manifest import Cutouts
+from lensctl.io.paths import Paths, listed
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import refuse_existing
 from lensctl.io.storage.resumable import whole_folder
@@ -43,6 +45,9 @@ def evaluate(
     against: str | Path | None = None,
     grades: str | Path | None = None,
     thresholds: str | Path | None = None,
+    negatives: str | Path | None = None,
+    lenses: Paths = (),
+    manifest: str | Path | None = None,
     all_rows: bool = False,
     headline: str = against_.HEADLINE,
     calibration: str = "platt",
@@ -71,7 +76,13 @@ def evaluate(
     grades : path, optional
         Visual grades.
     thresholds : path, optional
-        A frozen model or an evaluation whose thresholds and calibration are used, in place of those of split=val.
+        A run, a frozen model or an evaluation whose thresholds and calibration are used instead of those of split=val.
+    negatives : path, optional
+        Scores of a uniform draw by the same model (`sample --uniform`), for recall at low false positive rates.
+    lenses : sequence of paths
+        Catalogues: a row of `negatives` near one of their lenses is refused, as one near a lens of the scores is.
+    manifest : path, optional
+        That the model was trained on: its galaxies of train and val are refused among `negatives` too.
     all_rows : bool
         Judge every row, whatever its split, with `thresholds`: an outside labelled set.
     headline : str
@@ -92,15 +103,19 @@ def evaluate(
         raise InputError(f"no calibration '{calibration}'{nearest(calibration, KINDS)}", f"use {' or '.join(KINDS)}")
     if all_rows and thresholds is None:
         raise InputError(
-            "--all-rows needs --thresholds", "name the frozen model or evaluation that thresholds come from"
+            "--all-rows needs --thresholds", "name the run, frozen model or evaluation that thresholds come from"
         )
     if all_rows and against is not None:
         raise InputError("--all-rows and --against exclude each other", "compare two evaluations of split=test")
+    if negatives is None and (listed(lenses) or manifest is not None):
+        raise InputError("--lenses and --manifest belong to --negatives", "give the scores of a uniform draw, too")
     if out_dir is None:
         if against is None:
             raise InputError("OUT_DIR is missing", "name the folder to create; it is optional only with --against")
-        if grades is not None or prevalence is not None or thresholds is not None:
-            raise InputError("--grades, --prevalence and --thresholds need an OUT_DIR", "name the folder to create")
+        if any(each is not None for each in (grades, prevalence, thresholds, negatives)):
+            raise InputError(
+                "--grades, --prevalence, --thresholds and --negatives need an OUT_DIR", "name the folder to create"
+            )
         here, there = against_.read_other(scores, "scores"), against_.read_other(str(against))
         found = against_.compare(here.test, there, rounds, seed, headline)
         _show_comparison(found, report)
@@ -112,16 +127,22 @@ def evaluate(
     refuse_existing(str(out_dir), overwrite)
     other = None if against is None else against_.read_other(str(against))
     graded = None if grades is None else grades_.read_grades(str(grades))
-    given = None if thresholds is None else read_thresholds(str(thresholds))
+    given = None if thresholds is None else read_thresholds(str(thresholds), calibration)
+    drawn = None
+    if negatives is not None:
+        drawn = read_uniform(str(negatives), listed(lenses), None if manifest is None else str(manifest))
     table = read_table(scores)
     if unlabelled.is_unlabelled(table):
-        for option, value in (("--against", against), ("--prevalence", prevalence), ("--all-rows", all_rows or None)):
+        for option, value in (("--against", against), ("--prevalence", prevalence), ("--all-rows", all_rows or None),
+                              ("--negatives", negatives)):  # fmt: skip
             if value is not None:
                 raise InputError(f"{scores}: scores without labels, of which {option} cannot be told", "leave it out")
         return _rank(table, scores, str(out_dir), top_k, survey, root, given, graded, overwrite, report)
     choices = Choices(rounds, seed, calibration, top_k, prevalence, headline, all_rows)
     name = "stdin" if scores == "-" else Path(scores).name
-    evaluation = evaluation_of(table, choices, name, survey=survey, other=other, graded=graded, given=given)
+    evaluation = evaluation_of(
+        table, choices, name, survey=survey, other=other, graded=graded, given=given, negatives=drawn
+    )
     metrics = evaluation.metrics
     read, no_pictures = _cutout_reader(table, scores, root)
     with whole_folder(out_dir, "evaluate", overwrite) as part:
@@ -133,8 +154,10 @@ def evaluate(
         _show_comparison(metrics["against"], report)
     if metrics["grades"] is not None:
         _show_grades(metrics["grades"], report)
+    if metrics["negatives"] is not None:
+        _show_negatives(metrics["negatives"], report)
     figures = metrics["headline"]
-    return {
+    made = {
         "command": "evaluate",
         "output": str(out_dir),
         "rows": table.num_rows,
@@ -145,6 +168,7 @@ def evaluate(
         "mock": metrics["mock"],
         "pictures": pictures,
     }
+    return made if metrics["negatives"] is None else {**made, "negatives": metrics["negatives"]["rows"]}
 
 
 def _rank(
@@ -232,6 +256,20 @@ def _show_comparison(found: dict[str, Any], report: Reporter) -> None:
     columns = ("metric", "here", "other", "difference", "paired 95% CI", "p", "here is", "remark")
     report.table(f"Compared with {found['name']}", columns, rows)
     report.say(against_.sentence(found))
+
+
+def _show_negatives(found: dict[str, Any], report: Reporter) -> None:
+    rows = []
+    for at in found["recall_at_fpr"]:
+        own = at["uniform"]
+        graded = [] if at["as_graded"] is None else [at["as_graded"]["value"]]
+        interval = "" if own["low"] is None else f"{own['low']:.4f} to {own['high']:.4f}"
+        remark = own["why"] or (FEW_REMARK if own["few"] else "")
+        rows.append((f"{at['fpr']:g}", own["value"], interval, *graded, at["stratified"]["value"], remark))
+    graded_column = [] if found["graded_lenses"] is None else ["as graded"]
+    columns = ("FPR", "recall", "95% CI", *graded_column, "stratified", "remark")
+    report.table(f"On {found['rows']:,} uniform negatives of {found['name']}", columns, rows)
+    report.say(found["note"])
 
 
 def _show_grades(found: dict[str, Any], report: Reporter) -> None:

@@ -15,7 +15,7 @@ from lensctl.frozen.integrity import GATE, check_files
 from lensctl.frozen.lineage import Lineage, lineage_of
 from lensctl.frozen.threshold_points import format_of, points_of
 from lensctl.io.provenance.steps import from_json
-from lensctl.learning.networks import checkpoint, exported_program, predict
+from lensctl.learning.networks import checkpoint, exported_program, predict, run_files
 from lensctl.learning.networks.golden import golden_of
 from lensctl.rules import checks
 from lensctl.rules.checks import OFFENDERS_SHOWN, Check
@@ -175,7 +175,7 @@ def check_consistency(found: Snapshot) -> Iterator[Check]:
     yield Check(GATE, "provenance from the pool to here", True, len(chain), limit="unbroken", n=len(chain))
     last = chain[-1]
     weights = [found.digest(name) for name in _of_members(layout.WEIGHTS, int(facts["model"]["members"]))]
-    weights_digest, metrics_digest = checkpoint.digest_of_weights(weights), found.digest(layout.METRICS)
+    weights_digest, metrics_digest = run_files.digest_of_weights(weights), found.digest(layout.METRICS)
     recorded = {name: source.digest if (source := last.input(name)) else "" for name in ("model", "evaluation")}
     metrics = _json(found, layout.METRICS)
     pairs = {
@@ -292,4 +292,4 @@ def _golden_name(name: str, place: torch.device) -> str:
 
 def _of_members(name: str, members: int) -> list[str]:
     """The name of a file of every member, relative to the folder."""
-    return [(folder / name).as_posix() for folder in checkpoint.member_folders(Path(), members)]
+    return [(folder / name).as_posix() for folder in run_files.member_folders(Path(), members)]

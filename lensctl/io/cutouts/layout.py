@@ -61,8 +61,12 @@ EXTRAS = {
     "invvar": PixelArray("float32", True, math.nan),
     "maskbits": PixelArray("int32", False, -1),
     "psfsize": PixelArray("float32", True, math.nan),
+    "arcs": PixelArray("float32", True, math.nan),
 }
-"""Planes of a coadd besides its image: 1/nanomaggy^2, bits (-1, all bits set: no plane), FWHM in arcsec."""
+"""Planes besides the image: 1/nanomaggy^2, bits (-1, all bits set: no plane), FWHM in arcsec, nanomaggies injected."""
+
+OF_COADDS = ("invvar", "maskbits", "psfsize")
+"""Those that coadds have."""
 
 PIXELS = {IMAGES: PixelArray("float32", True, math.nan), **EXTRAS}
 """All arrays of pixels."""

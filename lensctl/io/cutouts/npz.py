@@ -162,6 +162,14 @@ def members_of(data: bytes) -> dict[str, Array]:
     return members
 
 
+def read_arrays(path: str | Path) -> dict[str, Array]:
+    """The arrays of any .npz file, by name; raises OSError or one of BROKEN, for pickled ones too."""
+    try:
+        return members_of(read_bounded(path))
+    except Pickled as error:
+        raise ValueError(f"member '{error}' holds Python objects") from error
+
+
 def _room_after(name: str, size: int, room: int) -> int:
     """What is left of the largest size after a member; ValueError for one that is larger than any of ours."""
     if size > (min(room, LARGEST_META_BYTES) if name.startswith(META) else room):

@@ -187,6 +187,17 @@ class Store:
         with tensorstore_errors(self.path):
             return np.asarray(self._opened(name)[start:stop].read().result())
 
+    def read_plane_rows(self, name: str, rows: ArrayLike) -> NDArray[Any]:
+        """Rows of an additional array, in any order: (n, S, S, B) or (n, S, S)."""
+        wanted = np.asarray(rows, np.int64).reshape(-1)
+        if not len(wanted):
+            return self.read_plane(name, 0, 0)
+        first, last = int(wanted.min()), int(wanted.max()) + 1
+        if last - first <= 2 * len(wanted):  # nearly all of a range: one read
+            return self.read_plane(name, first, last)[wanted - first]
+        with tensorstore_errors(self.path):
+            return np.asarray(self._opened(name)[wanted].read().result())
+
     def _side(self, crop: int | None) -> slice:
         if crop is None:
             return slice(0, self.size)

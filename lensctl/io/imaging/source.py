@@ -41,11 +41,14 @@ class Cuts:
         Columns of the index. `status` is None if the pixels decide.
     planes : dict of (N, S, S, B) or (N, S, S) arrays
         The additional arrays of the store.
+    more : pa.Table, optional
+        N rows of columns beyond those that every store has.
     """
 
     images: NDArray[np.float32]
     columns: dict[str, list[Any]]
     planes: dict[str, NDArray[Any]] = field(default_factory=dict)
+    more: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,8 @@ def complete(task: Task, cuts: Cuts, source: CutoutSource, writer: ShardWriter) 
 
 def index_of(rows: pa.Table, cuts: Cuts, source: CutoutSource, layout: Layout) -> pa.Table:
     """Rows of the index: columns on the objects, on the origin of their pixels, and on the pixels."""
+    import pyarrow as pa
+
     measured = quality.measure(cuts.images, layout.bands, source.max_empty)
     status = [recorded or found for recorded, found in zip(cuts.columns["status"], measured["status"], strict=True)]
     columns = {
@@ -174,4 +179,6 @@ def index_of(rows: pa.Table, cuts: Cuts, source: CutoutSource, layout: Layout) -
     }
     carried = [name for name in npz_metadata.carried(source.survey) if name in rows.column_names]
     meta = rows.select(carried).rename_columns([f"meta_{name}" for name in carried]) if carried else None
-    return index_rows(layout, columns, meta)
+    extra = [table for table in (meta, cuts.more) if table is not None]
+    beyond = pa.table({name: table[name] for table in extra for name in table.column_names}) if extra else None
+    return index_rows(layout, columns, beyond)

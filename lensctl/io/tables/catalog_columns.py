@@ -10,7 +10,8 @@ from lensctl.io.tables import units
 from lensctl.io.tables.declared_types import fitted
 from lensctl.rules import derived, schema
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import CatalogColumn, Survey
+from lensctl.rules.survey import Survey
+from lensctl.rules.survey_parts import CatalogColumn
 
 if TYPE_CHECKING:
     import numpy as np

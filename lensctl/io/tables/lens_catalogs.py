@@ -1,17 +1,20 @@
-"""Lens catalogues: lenscat's CSV, or any table with positions and grades, in a common form."""
+"""Lens catalogues: lenscat's CSV, or any table with positions and grades, in a common form; and visual grades."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lensctl.astro.lens_units import Lenses
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import Input, chain_of, stamp, step_input
+from lensctl.io.provenance.steps import Chain, Input, chain_of, stamp, step_input
 from lensctl.io.tables import units
 from lensctl.io.tables.declared_types import fitted
 from lensctl.io.tables.files import read_table
 from lensctl.rules import schema
+from lensctl.rules.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,3 +93,46 @@ def positions(paths: Sequence[str]) -> tuple[Lenses, tuple[Input, ...]]:
     )
     lenses = [c.filter(pa.array([grade_of(g) != NO_LENS for g in c["grading"].to_pylist()])) for c in catalogs]
     return Lenses(tuple(paths), tuple((c["ra"].to_numpy(), c["dec"].to_numpy()) for c in lenses)), sources
+
+
+@dataclass(frozen=True)
+class Grades:
+    """Grades by galaxy_id, the table that has them, and the input that it is."""
+
+    of: Mapping[str, str]
+    table: pa.Table
+    source: Input
+    chain: Chain
+
+
+def read_grades(path: str) -> Grades:
+    """Read grades from a table with galaxy_id and grading, such as the CSV from a report; empty grades are skipped.
+
+    Raises
+    ------
+    InputError
+        Missing columns, a grade other than A, B, C or not, a galaxy with two grades, or no grades.
+    """
+    table = read_table(path)
+    where = Path(path).name
+    schema.require(table, "galaxy_id", "grading", where=where)
+    schema.refuse_nulls(table, "galaxy_id", where=where)
+    found: dict[str, str] = {}
+    for row, (galaxy, given) in enumerate(
+        zip(table["galaxy_id"].to_pylist(), table["grading"].to_pylist(), strict=True)
+    ):
+        text = str(given or "").strip()
+        if not text:
+            continue
+        grade = grade_of(text)
+        if grade is None:
+            raise InputError(f"{where}: grading in row {row} is '{text}'", f"use one of {', '.join(GRADES)}")
+        if found.setdefault(str(galaxy), grade) != grade:
+            raise InputError(
+                f"{where}: galaxy {galaxy} is graded {found[str(galaxy)]} and, in row {row}, {grade}",
+                "keep one of them",
+            )
+    if not found:
+        raise InputError(f"{where}: no grades in this file", "grade galaxies in report.html and download the CSV")
+    chain = chain_of(table, path)
+    return Grades(found, table, step_input("grades", path, digests.of_table(table), chain), chain)

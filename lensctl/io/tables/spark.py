@@ -99,6 +99,27 @@ class Cluster:
         with _spark_errors():
             self._session.sql(sql).createOrReplaceTempView(name)
 
+    @contextmanager
+    def condition(self, what: str, fix: str) -> Iterator[None]:
+        """Within it, a statement that Spark does not understand is an InputError: a user wrote a part of it.
+
+        Text that is no number is then an error, as for DuckDB, and not null.
+        """
+        from pyspark.errors import AnalysisException, ParseException
+
+        self._session.conf.set("spark.sql.ansi.enabled", "true")
+        try:
+            yield
+        except LensctlError as error:
+            cause = error.__cause__
+            text = str(cause)
+            if isinstance(cause, AnalysisException | ParseException) or "[CAST_INVALID_INPUT]" in text:
+                said = next((line for line in text.splitlines() if line.strip().startswith("[")), text)
+                raise InputError(f"{what}: {first_line(said)}", fix) from error
+            raise
+        finally:
+            self._session.conf.unset("spark.sql.ansi.enabled")
+
     def register(self, name: str, table: pa.Table) -> None:
         """Register a small table under a name."""
         rows = [tuple(row.values()) for row in table.to_pylist()]

@@ -138,6 +138,20 @@ class Database:
 
         return reader.schema, batches()
 
+    @contextmanager
+    def condition(self, what: str, fix: str) -> Iterator[None]:
+        """Within it, a statement that DuckDB does not understand is an InputError: a user wrote a part of it."""
+        import duckdb
+
+        try:
+            yield
+        except duckdb.Error as error:
+            raise InputError(f"{what}: {first_line(error)}", fix) from error
+        except InputError as error:
+            if isinstance(error.__cause__, duckdb.ConversionException | duckdb.OutOfRangeException):
+                raise InputError(f"{what}: {first_line(error.__cause__)}", fix) from error
+            raise
+
     def run(self, sql: str) -> None:
         """Run a statement without a result."""
         self.query(sql)

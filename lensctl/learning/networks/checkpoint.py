@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +23,20 @@ from lensctl.io.storage.atomic import whole_file
 from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.data.row_selection import Fold
 from lensctl.learning.networks import architectures
+from lensctl.learning.networks.run_files import (
+    BEST,
+    METRICS_CSV,
+    METRICS_JSONL,
+    RUN,
+    digest_of_weights,
+    member_folders,
+)
 from lensctl.learning.torch_errors import InvalidFile, unpickling
 from lensctl.rules.config import as_written, json_value
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
 from lensctl.rules.survey_file import survey_of_text, text_of_survey
 
-BEST, LAST, RUN, METRICS_JSONL, METRICS_CSV = (
-    "best.safetensors",
-    "last.safetensors",
-    "run.json",
-    "metrics.jsonl",
-    "metrics.csv",
-)
 FROZEN, FROZEN_WEIGHTS, PROVENANCE = "frozen.json", "model.safetensors", "provenance.json"
 MOST_MEMBERS = 1000
 """Of an ensemble; more are taken for damage."""
@@ -269,21 +270,6 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(found, dict) or not all(isinstance(v, torch.Tensor) for v in found.values()):
         raise InputError(f"{path}: not a state_dict of tensors", "save only model.state_dict()")
     return found
-
-
-def member_folders(folder: Path, members: int) -> list[Path]:
-    """Folders with weights: the run folder, or `member-0` etc. for an ensemble."""
-    return [folder] if members == 1 else [folder / f"member-{k}" for k in range(members)]
-
-
-def weights_digest(files: Iterable[Path]) -> str:
-    """Digest of the weights file, or of the digests of several."""
-    return digest_of_weights([digests.of_file(file) for file in files])
-
-
-def digest_of_weights(each: Sequence[str]) -> str:
-    """Digest of a model from the digests of its members' weights."""
-    return each[0] if len(each) == 1 else digests.of_many(each)
 
 
 def load_model(path: str | Path) -> ScoringModel:

@@ -1,119 +1,130 @@
-"""Cutouts to logits by a model, refused where they are not of the kind that it was trained on."""
+"""The scores of a table of cutouts, block by block, by a model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.io.cutouts.by_manifest import Origin
-from lensctl.io.provenance.steps import Chain, common_survey
-from lensctl.learning.networks import predict
+from lensctl.learning.data.dataloader import read_ahead
+from lensctl.learning.data.row_selection import NAN, NOT_OK, refold
+from lensctl.learning.networks.checkpoint import ScoringModel, fold_of
+from lensctl.learning.networks.scorer import Scorer
+from lensctl.rules import schema
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import Survey
+from lensctl.rules.split import CALIBRATE, ROLE, SEED, calibrates
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
-    from lensctl.learning.networks.checkpoint import ScoringModel
+BLOCK_ROWS = 256
+"""Rows read together while the previous block is scored; more if the batch is larger."""
 
-SCALE_TOLERANCE = 0.01
+Read = Callable[["NDArray[np.int64]"], "NDArray[np.float32]"]
+"""(n,) row numbers to (n, crop, crop, bands) float32 in nanomaggies, in the order given."""
 
 
-class Scorer:
-    """A model on a device.
+@dataclass(frozen=True)
+class Scores:
+    """The table with `logit`, `p` and `logit_0`, `logit_1`, ...; counts of rows without a score by reason."""
+
+    rows: pa.Table
+    left_out: Counter[str]
+
+
+def score_table(
+    model: ScoringModel,
+    table: pa.Table,
+    read: Read,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    batch_size: int = 256,
+    tta: bool = False,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Scores:
+    """Score the rows of a manifest or of a store's index.
 
     Parameters
     ----------
     model : ScoringModel
-    device, threads
-        See `predict.pick_device`.
+    table : pa.Table
+        With `cutout_ok`; all columns are kept. For a model trained on a fold, `split` is replaced by the fold's.
+    read : callable
+        Reads the central `crop` pixels of the given rows.
     tta : bool
         Average each logit over the eight rotations and flips.
+    advance : callable
+        Called with the number of rows just done.
+
+    Returns
+    -------
+    Scores
+        `logit` is the mean of the members' logits and `p` its logistic function, so one overconfident member cannot
+        dominate as in a mean of p. Both are null for rows without a score.
+
+    Raises
+    ------
+    InputError
+        Missing columns, a table that already has scores, or cutouts smaller than the crop or of other bands.
     """
-
-    def __init__(
-        self, model: ScoringModel, *, device: str = "auto", threads: int | None = None, tta: bool = False
-    ) -> None:
-        self.model, self._tta = model, tta
-        self._place = predict.pick_device(device, threads)
-        self._networks = predict.modules(model, self._place)
-
-    @property
-    def members(self) -> int:
-        """Number of networks."""
-        return len(self._networks)
-
-    def member_logits(self, cutouts: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Logit of each cutout by each member.
-
-        Parameters
-        ----------
-        cutouts : (N, S, S, B) float32
-            Nanomaggies; the central crop is used.
-
-        Returns
-        -------
-        (N, K) float64
-            NaN for a cutout with a pixel that is NaN or infinite.
-
-        Raises
-        ------
-        InputError
-            Cutouts smaller than the crop or of other bands, or a model that returns NaN.
-        """
-        card, where = self.model.card, self.model.where
-        if cutouts.shape[1] < card.crop:
-            raise InputError(
-                f"cutouts of {cutouts.shape[1]} px are smaller than the model's crop of {card.crop} px",
-                "cut larger ones, or train with a smaller --crop",
-            )
-        if cutouts.shape[3] != len(card.bands):
-            raise InputError(
-                f"cutouts of {cutouts.shape[3]} bands, {where} was trained on {', '.join(card.bands)}",
-                "score cutouts like those it was trained on",
-            )
-        found = np.full((len(cutouts), len(self._networks)), np.nan)
-        if not len(cutouts):
-            return found
-        pixels = cutouts.reshape(len(cutouts), -1)
-        finite = np.isfinite(pixels.min(axis=1)) & np.isfinite(pixels.max(axis=1))  # both propagate NaN
-        scorable = cutouts if finite.all() else cutouts[finite]
-        logits = predict.logits(self._networks, scorable, self._place, tta=self._tta)
-        if not np.isfinite(logits).all():
-            raise InputError(f"{where}: the model returns NaN for good cutouts", "its weights are bad; train again")
-        found[finite] = logits
-        return found
+    return score_read(Scorer(model, device=device, threads=threads, tta=tta), table, read, batch_size, advance)
 
 
-def refuse_other_cutouts(
-    model: ScoringModel, chains: Sequence[Chain], origin: Origin, survey: Survey | str | None
-) -> Survey:
-    """The survey of cutouts to be scored; InputError if the model was trained on another, on other layers or pixels.
+def score_read(scorer: Scorer, table: pa.Table, read: Read, batch_size: int, advance: Callable[[int], None]) -> Scores:
+    """`score_table` with a model that is on its device."""
+    schema.require(table, "cutout_ok", where="input")
+    refuse_scores(table, scorer.members)
+    ok = np.asarray(table["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
+    left_out = Counter({NOT_OK: int((~ok).sum())})
+    logits = np.full((table.num_rows, scorer.members), np.nan)
+    good = np.flatnonzero(ok)
+    block_rows = max(BLOCK_ROWS, batch_size)
+    blocks = [good[start : start + block_rows] for start in range(0, len(good), block_rows)]
+    advance(table.num_rows - len(good))
+    for rows, cutouts in read_ahead(read, blocks):
+        logits[rows] = scorer.member_logits(cutouts)
+        left_out[NAN] += int(np.isnan(logits[rows, 0]).sum())
+        advance(len(rows))
+    return Scores(with_scores(scorer.model, table, logits), +left_out)
 
-    Parameters
-    ----------
-    chains : sequence of Chain
-        Provenance of the table and of the cutouts.
-    origin : Origin
-        Layers and pixel scales of the cutouts.
-    survey : Survey or str, optional
-        Of cutouts whose provenance names none; default ls-dr10.
-    """
-    found, own = common_survey(survey, *chains), model.card
-    fix = "score cutouts like those it was trained on, or train on these"
-    if found != own.survey:
-        raise InputError(f"the cutouts are of survey {found.name}, {model.where} was trained on {own.survey.name}", fix)
-    others = sorted(set(origin.layers) - set(own.layers))
-    if own.layers and others:
-        raise InputError(
-            f"cutouts of layer {', '.join(others)}, {model.where} was trained on {', '.join(own.layers)}", fix
-        )
-    for scale in origin.pixel_scales_arcsec:
-        if not abs(scale / own.pixel_scale_arcsec - 1) <= SCALE_TOLERANCE:
-            raise InputError(
-                f"cutouts of {scale:.4g} arcsec per pixel, {model.where} was trained on {own.pixel_scale_arcsec:.4g}",
-                fix,
-            )
-    return found
+
+def refuse_scores(table: pa.Table, members: int, others: Sequence[str] = ()) -> None:
+    """Raise InputError for a table that has columns which scoring adds."""
+    added = ("logit", "p", *(f"logit_{k}" for k in range(members)), ROLE, *others)
+    taken = [name for name in added if name in table.column_names]
+    if taken:
+        raise InputError(f"input already has a column '{taken[0]}'", "score the manifest, not its scores")
+
+
+def with_scores(model: ScoringModel, table: pa.Table, logits: NDArray[np.float64]) -> pa.Table:
+    """The table with `logit`, `p`, the members' logits (N, K), and what the model took each row for."""
+    import pyarrow as pa
+
+    fold = fold_of(model.card)
+    if fold is not None and "split" in table.column_names:
+        table = refold(table, fold, SEED)
+    mean = logits.mean(axis=1)
+    added = ["logit", "p", *(f"logit_{k}" for k in range(logits.shape[1]))]
+    columns = dict(zip(added, (mean, 1.0 / (1.0 + np.exp(-mean)), *logits.T), strict=True))
+    unscored = np.isnan(mean)
+    for name, values in columns.items():
+        table = table.append_column(name, pa.array(values, pa.float64(), mask=unscored))
+    return _with_role(table, model.card.calibrate_share)
+
+
+def _with_role(table: pa.Table, calibrate_share: float) -> pa.Table:
+    """The table with what the model took each row for: its split, but `calibrate` for val that stopped nothing."""
+    import pyarrow as pa
+
+    if not {"split", "healpix_128"} <= set(table.column_names):
+        return table
+    role = np.array(table["split"].to_pylist(), dtype=object)
+    if calibrate_share:
+        pixel = table["healpix_128"].to_numpy()
+        role[(role == "val") & calibrates(pixel, calibrate_share)] = CALIBRATE
+    return table.append_column(ROLE, pa.array(role.tolist(), pa.string()))

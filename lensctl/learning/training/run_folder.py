@@ -20,7 +20,8 @@ from lensctl.io.provenance.steps import Step, from_list
 from lensctl.io.storage import resumable
 from lensctl.io.storage.atomic import part_of, refuse_existing
 from lensctl.learning.networks import checkpoint
-from lensctl.learning.networks.checkpoint import BEST, LAST, METRICS_JSONL, RUN, ModelCard
+from lensctl.learning.networks.checkpoint import ModelCard
+from lensctl.learning.networks.run_files import BEST, LAST, METRICS_JSONL, RUN, member_folders, weights_digest
 from lensctl.learning.training.distributed import ALONE, Team
 from lensctl.learning.training.early_stopping import Verdict
 from lensctl.learning.training.learner import Learner
@@ -128,7 +129,7 @@ class RunFolder:
             {
                 **self.facts,
                 "model": self.card.as_dict(),
-                "model_digest": checkpoint.weights_digest([best]) if best.is_file() else None,
+                "model_digest": weights_digest([best]) if best.is_file() else None,
                 "epochs": position.epoch,
                 "best_epoch": verdict.best or None,
                 "metrics": position.history[verdict.best - 1] if verdict.best else None,
@@ -200,9 +201,9 @@ def versions() -> dict[str, str]:
 
 def gather_members(folder: Path, card: ModelCard, facts: Mapping[str, Any]) -> None:
     """Write an ensemble's run.json and metrics from those of its members."""
-    runs = [checkpoint.read_json(member / RUN) for member in checkpoint.member_folders(folder, card.members)]
+    runs = [checkpoint.read_json(member / RUN) for member in member_folders(folder, card.members)]
     lines = []
-    for member in checkpoint.member_folders(folder, card.members):
+    for member in member_folders(folder, card.members):
         text = (member / METRICS_JSONL).read_text(encoding="utf-8")
         lines += [{"member": int(member.name.rpartition("-")[2]), **json_value(line)} for line in text.splitlines()]
     checkpoint.write_metrics(folder, lines)

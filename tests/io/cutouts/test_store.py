@@ -31,6 +31,7 @@ from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
 from tests.toys import damage
 from tests.toys.folders import folder_digest
+from tests.toys.hosts import make_hosts
 from tests.toys.pixels import CHAIN, ids, images, index, make_store
 
 PIXELS = images(10)
@@ -417,6 +418,15 @@ def test_zarr_2_is_named_with_the_way_to_convert_it(tmp_path: Path, name: str) -
         assert "lensctl pack" in caught.value.fix
     (tmp_path / "v2.zarr" / name).unlink()
     assert not is_store(tmp_path / "v2.zarr")
+
+
+def test_rows_of_a_plane_come_in_any_order_near_or_far(tmp_path):
+    hosts = make_hosts(tmp_path, count=12, size=64)
+    store = open_store(hosts.store)
+    for rows in ([3, 1, 2], [11, 0], [5, 5], []):
+        assert store.read_plane_rows("invvar", rows).tobytes() == hosts.invvar[rows].tobytes()
+    with pytest.raises(InputError, match="no array 'arcs'"):
+        store.read_plane_rows("arcs", [0])
 
 
 def test_an_index_whose_columns_have_no_utf8_names_is_refused(tmp_path):

@@ -22,7 +22,8 @@ from lensctl.io.imaging.coadds import Coadds, CoaddSource
 from lensctl.io.imaging.local_bricks import FitsFile, LocalBricks
 from lensctl.io.imaging.source import Cuts
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import LS_DR10, BrickLayout
+from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey_parts import BrickLayout
 from tests.io.imaging.test_bricks import BRICK_TABLE
 from tests.toys.coadds import CENTRES, make_brick, make_maskbits, objects
 from tests.toys.surveys import INFRARED

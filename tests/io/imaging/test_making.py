@@ -16,7 +16,7 @@ from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import open_store
 from lensctl.io.imaging.coadds import Coadds, CoaddSource
 from lensctl.io.imaging.local_bricks import LocalBricks
-from lensctl.io.imaging.making import MadeStore, ahead, checked, make
+from lensctl.io.imaging.making import MadeStore, ahead, checked, make, part_of
 from lensctl.io.imaging.source import BEFORE
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, step_input
@@ -341,3 +341,11 @@ def test_a_good_table_passes_with_its_columns() -> None:
 def test_settings_that_make_no_store_are_refused(lies: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Layout(**({"rows": 5, "size": 101} | lies))
+
+
+def test_a_part_is_k_of_n_and_nothing_else():
+    assert part_of("1/1") == (1, 1)
+    assert part_of("3/8") == (3, 8)
+    for text in ("0/2", "3/2", "1", "1/0", "-1/2", "1/2/3", "a/b", ""):
+        with pytest.raises(InputError, match="is not a part"):
+            part_of(text)

@@ -15,7 +15,8 @@ from lensctl.io.tables import catalog_columns, sweeps
 from lensctl.io.tables.catalog_columns import converted
 from lensctl.io.tables.files import write_table
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import LS_DR10, CatalogColumn
+from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey_parts import CatalogColumn
 from tests.toys.surveys import INFRARED
 
 OURS = dataclasses.replace(

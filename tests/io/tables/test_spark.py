@@ -15,7 +15,8 @@ from lensctl.io.storage import s3
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.io.tables.spark import Cluster
 from lensctl.rules.errors import InputError, LensctlError
-from lensctl.sample.planning import CHOSEN, NEEDED, plan
+from lensctl.sample.choosing import CHOSEN
+from lensctl.sample.planning import NEEDED, plan
 from tests.benchmarks import pool_speed, survey_pool
 from tests.sample.test_planning import of_vectors
 from tests.toys import catalogs as toys

@@ -14,7 +14,8 @@ from lensctl.io.tables.files import read_table
 from lensctl.io.tables.lens_catalogs import read_lens_catalog
 from lensctl.io.tables.scanned import scan_parquet
 from lensctl.rules.errors import InputError
-from lensctl.rules.survey import LS_DR10, CatalogColumn
+from lensctl.rules.survey import LS_DR10
+from lensctl.rules.survey_parts import CatalogColumn
 from tests.toys import catalogs as toys
 
 

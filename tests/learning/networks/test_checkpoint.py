@@ -19,7 +19,8 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, to_list
 from lensctl.learning.data.normalise import Normalisation
 from lensctl.learning.networks import architectures, checkpoint
-from lensctl.learning.networks.checkpoint import BEST, FROZEN, FROZEN_WEIGHTS, RUN, ModelCard, load_model
+from lensctl.learning.networks.checkpoint import FROZEN, FROZEN_WEIGHTS, ModelCard, load_model
+from lensctl.learning.networks.run_files import BEST, RUN, member_folders, weights_digest
 from lensctl.rules.errors import InputError
 
 CARD = ModelCard("shielded", 16, Normalisation("bands", mean=(0.0, 0.1, 0.2), std=(1.0, 1.0, 2.0)), fold="1/5")
@@ -33,13 +34,13 @@ def network(seed: int = 0, arch: str = "shielded") -> torch.nn.Module:
 
 def run_folder(path: Path, members: int = 1) -> Path:
     """A run's folder, or a small ensemble's, with random weights."""
-    for k, folder in enumerate(checkpoint.member_folders(path, members)):
+    for k, folder in enumerate(member_folders(path, members)):
         folder.mkdir(parents=True)
         checkpoint.save_tensors(folder / BEST, network(k).state_dict(), {"epoch": 1})
-    files = [folder / BEST for folder in checkpoint.member_folders(path, members)]
+    files = [folder / BEST for folder in member_folders(path, members)]
     facts = {
         "model": replace(CARD, members=members).as_dict(),
-        "model_digest": checkpoint.weights_digest(files),
+        "model_digest": weights_digest(files),
         "provenance": to_list(CHAIN),
     }
     checkpoint.write_json(path / RUN, facts)
@@ -142,7 +143,7 @@ def test_a_run_loads_with_all_it_needs_to_score(tmp_path, members):
     assert model.card == replace(CARD, members=members)
     assert model.chain == CHAIN
     assert not any(member.training for member in model.members)
-    first = digests.of_file(checkpoint.member_folders(tmp_path / "run", members)[0] / BEST)
+    first = digests.of_file(member_folders(tmp_path / "run", members)[0] / BEST)
     assert (model.digest == first) == (members == 1)
 
 
@@ -150,7 +151,7 @@ def test_a_run_loads_with_all_it_needs_to_score(tmp_path, members):
 def test_a_frozen_model_loads_as_the_run_it_came_from(tmp_path, members):
     run = run_folder(tmp_path / "run", members)
     frozen = tmp_path / "frozen"
-    for old, new in zip(*(checkpoint.member_folders(f, members) for f in (run, frozen)), strict=True):
+    for old, new in zip(*(member_folders(f, members) for f in (run, frozen)), strict=True):
         new.mkdir(parents=True)
         (new / FROZEN_WEIGHTS).write_bytes((old / BEST).read_bytes())
     facts = json.loads((run / RUN).read_text())

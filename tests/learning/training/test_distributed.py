@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from lensctl.io.tables.files import read_table
 from lensctl.learning.data.augment import Augmentation
 from lensctl.learning.networks import architectures, checkpoint
 from lensctl.learning.training.distributed import ALONE, Team
@@ -91,6 +92,12 @@ def test_two_processes_end_with_the_weights_of_one_within_rounding(one, two):
         torch.testing.assert_close(together[name], alone[name], rtol=1e-2, atol=2e-4)
 
 
+def test_two_processes_keep_the_val_scores_of_one_within_rounding(one, two):
+    alone, together = (read_table(str(run / "val_scores.parquet")) for run in (one, two[0] / "straight" / "run"))
+    assert together.drop_columns(["logit", "logit_0"]).equals(alone.drop_columns(["logit", "logit_0"]))
+    assert together["logit"].to_numpy() == pytest.approx(alone["logit"].to_numpy(), rel=1e-2, abs=1e-2)
+
+
 def test_a_run_of_two_says_so_and_says_what_else_a_run_of_one_says(one, two):
     alone, together = (json.loads((run / "run.json").read_text()) for run in (one, two[0] / "straight" / "run"))
     assert (alone["computed_on"]["processes"], together["computed_on"]["processes"]) == (1, 2)
@@ -106,7 +113,7 @@ def test_streamed_or_stopped_and_gone_on_with_two_processes_make_the_same_bytes(
 def test_two_processes_make_one_ensemble_folder(two):
     folder = two[0] / "ensemble" / "run"
     assert {path.name for path in folder.iterdir()} == {
-        "member-0", "member-1", "run.json", "metrics.jsonl", "metrics.csv", "golden.npz"
+        "member-0", "member-1", "run.json", "metrics.jsonl", "metrics.csv", "golden.npz", "val_scores.parquet"
     }  # fmt: skip
     assert len(json.loads((folder / "run.json").read_text())["members"]) == 2
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy.stats import norm
 
 from lensctl.learning.training.early_stopping import judge_epoch
+from lensctl.rules.split import CALIBRATE, calibrates, for_thresholds
+from lensctl.stats import metrics, thresholds
 
 
 def history(*aucs: float, train: float | None = None) -> list[dict[str, float | None]]:
@@ -47,3 +51,40 @@ def test_three_epochs_far_below_the_best_are_a_red_flag():
     flag = judge_epoch(history(0.9, 0.79, 0.79, 0.79), 30).flag
     assert flag is not None
     assert "0.900, epoch 1" in str(flag)
+
+
+EPOCHS, TARGET_FPR = 30, 0.01
+
+
+def epochs_of_val(random: np.random.Generator, lenses: int = 400, others: int = 4000):
+    """Labels, pixels, and the logits of 30 epochs, all equally good: half of what a non-lens scores is its own, the
+    rest changes from epoch to epoch, a fifth of it alike in a pixel. Non-lenses are standard normal in each."""
+    count = lenses + others
+    label, pixel = np.arange(count) < lenses, random.integers(0, others // 4, count)
+    own, logits = random.normal(size=count), []
+    for _ in range(EPOCHS):
+        of_pixel, rest = random.normal(size=others // 4)[pixel], random.normal(size=count)
+        luck = np.sqrt(0.2) * of_pixel + np.sqrt(0.8) * rest
+        logits.append(3.0 * label + np.sqrt(0.5) * own + np.sqrt(0.5) * luck)
+    return label, pixel, logits
+
+
+def true_rate(label, pixel, logits, calibrate_share: float) -> float:
+    """True false positive rate, over the nominal one, of the threshold in the epoch that early stopping chooses."""
+    role = np.where(calibrates(pixel, calibrate_share), CALIBRATE, "val").astype(object)
+    stops, sets = role != CALIBRATE, for_thresholds(role)
+    best = judge_epoch(history(*(metrics.roc_auc(label[stops], logit[stops]) for logit in logits)), EPOCHS).best
+    chosen = thresholds.choose(label[sets], logits[best - 1][sets], [TARGET_FPR])
+    return float(norm.sf(chosen[1].logit)) / TARGET_FPR
+
+
+@pytest.mark.parametrize("seeds", [100, pytest.param(1000, marks=pytest.mark.soak)])
+def test_thresholds_of_rows_that_stopped_no_training_hold_their_rate_and_those_of_all_of_val_do_not(seeds):
+    """The best of many epochs is also the one that was lucky with the non-lenses of val."""
+    rates = {0.5: [], 0.0: []}
+    for seed in range(seeds):
+        val = epochs_of_val(np.random.default_rng(seed))
+        for share, found in rates.items():
+            found.append(true_rate(*val, share))
+    assert abs(np.mean(rates[0.5]) - 1) < 0.01 + 0.5 / np.sqrt(seeds)
+    assert 1.05 < np.mean(rates[0.0]) < 1.13

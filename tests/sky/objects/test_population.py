@@ -7,8 +7,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from lensctl.rules import split
-from lensctl.rules.confusers import confuser_category
-from lensctl.rules.derived import magnitudes
+from lensctl.rules.derived import confuser_category, magnitudes
 from lensctl.rules.strata import NOBS_BINS, nobs_bin
 from lensctl.rules.survey import LS_DR10, Survey
 from lensctl.sky import dirt, measure, mock, places, pointings, window

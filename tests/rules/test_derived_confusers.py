@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lensctl.rules.confusers import confuser_category, pool_of
+from lensctl.rules.derived import confuser_category, pool_of
 
 NUMBERS = ("flux_r", "mag_r", "g_minus_r", "shape_r", "shape_e1", "shape_e2", "sersic")
 

@@ -1,0 +1,1 @@
+"""The scored rows of a uniform draw, and why some are refused."""

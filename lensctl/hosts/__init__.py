@@ -1,0 +1,5 @@
+"""Galaxies that could be lenses, into which sources are injected."""
+
+from lensctl.hosts.making import hosts
+
+__all__ = ["hosts"]
