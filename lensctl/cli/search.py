@@ -63,6 +63,14 @@ def search(
             show_default=False,
         ),
     ] = [],  # noqa: B006
+    null: Annotated[
+        list[str],
+        typer.Option(
+            metavar="SCORES",
+            help="Scores of a draw of galaxies that are no lenses, by this model: candidates get q-values; repeatable.",
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006
     hats: Annotated[bool, typer.Option("--hats", help="Make scores/ a HATS catalogue.")] = False,
     part: Annotated[
         str | None, typer.Option(metavar="K/N", help="Search only part K of N.", show_default=False)
@@ -105,6 +113,7 @@ def search(
             threshold=threshold,
             lenses=lenses,
             manifest=manifest,
+            null=null,
             hats=hats,
             part=part,
             finish=finish,

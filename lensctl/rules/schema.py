@@ -129,6 +129,9 @@ SEARCHED = (
     Column("known_tier", "string", "Tier of the known lens"),
     Column("known_ref", "string", "Where the known lens was published"),
     Column("known_sep_arcsec", "double", "Distance of the known lens", "arcsec"),
+    Column("q_random", "double", "Expected false share of the list down to the row, if all searched were random"),
+    Column("q_lookalike", "double", "The same, if all searched were look-alikes of lenses"),
+    Column("q_classes", "double", "The same, by the confuser classes of what was searched"),
 )
 
 _TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *HOST, *CUTOUT, *MANIFEST, *SCORED, *SEARCHED)

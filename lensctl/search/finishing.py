@@ -28,6 +28,7 @@ from lensctl.search import hats, known, summary
 from lensctl.search.blocks import Block, NothingScored, Scores, results_schema
 from lensctl.search.known import KnownLenses, Sightings
 from lensctl.search.merging import Totals, partitions
+from lensctl.search.null import GivenNull, Searched, with_q
 from lensctl.search.report import page
 from lensctl.search.rows import Plan
 from lensctl.search.top import Top, Wanted, leading, ranked, systems
@@ -53,6 +54,8 @@ class Finish:
         Thresholds of the frozen model.
     lenses : KnownLenses, optional
         None: no catalogue was given.
+    null : GivenNull, optional
+        None: candidates get no q-values.
     rescorer : Scores
         The model on the CPU.
     is_hats : bool
@@ -69,6 +72,7 @@ class Finish:
     wanted: Wanted
     training: Training
     lenses: KnownLenses | None
+    null: GivenNull | None
     rescorer: Scores
     model: str
     model_digest: str
@@ -108,6 +112,7 @@ def _write(place: GrowingFolder, folder: Path, work: Finish) -> dict[str, Any]:
         write_moc(folder / f"{name}.moc.fits", cells, area.order)
     candidates = systems(_candidates(folder, totals.top.rows(), work))
     candidates = _with_known(candidates, work.lenses, survey.match_arcsec)
+    candidates, told = with_q(candidates, work.null, totals.searched)
     lenses, recall = None, list[dict[str, Any]]()
     if work.lenses is not None:
         lenses = known.fates(totals.sightings, candidates, area, survey.match_arcsec)
@@ -116,7 +121,16 @@ def _write(place: GrowingFolder, folder: Path, work: Finish) -> dict[str, Any]:
     _lists(folder, leading(candidates), work.chain)
     about = {"model": work.model, "model_digest": work.model_digest}
     made = summary.summary_of(
-        totals, area, work.plans, work.points, candidates, work.chain, lenses=lenses, recall=recall, **about
+        totals,
+        area,
+        work.plans,
+        work.points,
+        candidates,
+        work.chain,
+        lenses=lenses,
+        recall=recall,
+        false_discovery=told,
+        **about,
     )
     text = json.dumps(made, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     (folder / summary.SUMMARY).write_text(text + "\n", encoding="utf-8")
@@ -129,7 +143,8 @@ def _scores(place: GrowingFolder, folder: Path, work: Finish) -> Totals:
     rows = sum(plan.rows for plan in work.plans)
     lenses = work.lenses or KnownLenses((), (), (), np.zeros(0), np.zeros(0))
     sightings = Sightings(lenses, work.source.survey.match_arcsec)
-    totals = Totals(CellCounts(rows), Top(work.wanted), sightings, work.thresholds)
+    searched = None if work.null is None else Searched(work.null, work.source.survey)
+    totals = Totals(CellCounts(rows), Top(work.wanted), sightings, work.thresholds, searched)
     of_block = results_schema(work.source.survey, work.rescorer.members)
     counts: dict[int, int] = {}
     columns = None

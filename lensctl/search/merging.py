@@ -16,6 +16,7 @@ from lensctl.rules import schema
 from lensctl.rules.quality import OK
 from lensctl.search.blocks import Block, read_block
 from lensctl.search.known import Sightings
+from lensctl.search.null import Searched
 from lensctl.search.rows import PIXEL, repeated_error
 from lensctl.search.top import Top
 from lensctl.search.training import Training
@@ -40,7 +41,7 @@ class Totals:
     statuses, seen : Counter
         Rows by status, and those that the model may know by why.
     above : Counter
-        Scored rows at or above each threshold, by its name; `unseen_above` of them those the model does not know.
+        Scored rows at or above each threshold, by its name.
     bricks : Counter
         Bricks by whether a row in them was scored ("searched"), or none ("lost").
     """
@@ -49,6 +50,7 @@ class Totals:
     top: Top
     sightings: Sightings
     thresholds: dict[str, float]
+    searched: Searched | None = None
     statuses: Counter[str] = field(default_factory=Counter)
     seen: Counter[str] = field(default_factory=Counter)
     above: Counter[str] = field(default_factory=Counter)
@@ -75,7 +77,10 @@ class Totals:
         named = found.filter(pc.is_valid(found["brickname"]))
         self.bricks.update("searched" if count else "lost" for count in named["n_sum"].to_pylist())
         self.sightings.add(rows)
-        self.top.add(rows.filter(pc.is_valid(rows["logit"])))
+        with_score = rows.filter(pc.is_valid(rows["logit"]))
+        self.top.add(with_score)
+        if self.searched is not None:
+            self.searched.add(with_score)
 
 
 def partitions(

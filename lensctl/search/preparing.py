@@ -23,6 +23,7 @@ from lensctl.rules.errors import InputError
 from lensctl.rules.survey import Survey
 from lensctl.search.blocks import Block, blocks_of
 from lensctl.search.known import KnownLenses, read_known
+from lensctl.search.null import GivenNull, read_null
 from lensctl.search.rows import Plan, Planner
 from lensctl.search.top import Wanted
 from lensctl.search.training import Training, read_ids
@@ -57,6 +58,7 @@ class Search:
     wanted: Wanted
     training: Training
     lenses: KnownLenses | None
+    null: GivenNull | None
     is_hats: bool
     part: tuple[int, int] | None = None
 
@@ -105,6 +107,7 @@ def prepared(
     wanted: tuple[int, str | None],
     lenses: list[str],
     manifests: list[str],
+    nulls: list[str],
     is_hats: bool,
     part: tuple[int, int] | None,
     machine: dict[str, Any],
@@ -136,12 +139,22 @@ def prepared(
     ids, of_manifests = _ids(manifests)
     parameters = {"root": opened.name, "preset": criteria, **chosen.as_parameters(), "max_empty": max_empty}
     parameters |= {"keep": keep if threshold is None else None, "threshold": threshold, "hats": is_hats}
+    training = Training(of, fold_of(model.card), ids)
+    null, of_nulls, of_draws = None, tuple[Input, ...](), tuple[Chain, ...]()
+    if nulls:
+        null, of_nulls, of_draws = read_null(
+            nulls,
+            model_digest=model.digest,
+            training=training,
+            lenses=known,
+            criteria=dict(chosen.expressions),
+            columns=sweeps.columns_of(files[0], of),
+        )
     of_model = step_input("model", frozen, model.digest, model.chain)
     of_root = (origin[0],) if origin else ()
-    inputs = (sweeps.stamped_input(files), of_model, *of_root, *of_lenses, *of_manifests)
+    inputs = (sweeps.stamped_input(files), of_model, *of_root, *of_lenses, *of_manifests, *of_nulls)
     begun = Step("search", parameters, inputs, survey=of)
-    before = (*((origin[1],) if origin else ()), model.chain)
-    training = Training(of, fold_of(model.card), ids)
+    before = (*((origin[1],) if origin else ()), *of_draws, model.chain)
     return Search(
         out,
         files,
@@ -155,6 +168,7 @@ def prepared(
         Wanted(keep, limit),
         training,
         known,
+        null,
         is_hats,
         part,
     )

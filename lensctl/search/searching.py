@@ -50,6 +50,7 @@ def search(
     threshold: str | None = None,
     lenses: Paths = (),
     manifest: Paths = (),
+    null: Paths = (),
     hats: bool = False,
     part: str | None = None,
     finish: bool = False,
@@ -90,6 +91,8 @@ def search(
         Catalogues of known lenses, to name candidates and to measure recall.
     manifest : path or paths
         Training manifests; their rows of train and val are flagged.
+    null : path or paths
+        Scores, by this model, of draws of galaxies that are no lenses and that it has not seen: for q-values.
     hats : bool
         Make `scores` a HATS catalogue.
     part, finish
@@ -129,6 +132,7 @@ def search(
         wanted=(keep, threshold),
         lenses=listed(lenses),
         manifests=listed(manifest),
+        nulls=listed(null),
         is_hats=hats,
         part=of_part,
         machine={"processes": workers, "connections": connections, "timeout": timeout, "tries": tries},
@@ -267,6 +271,7 @@ def _finish(ready: Search, plans: Sequence[Plan], blocks: Sequence[Block]) -> Fi
         wanted=ready.wanted,
         training=ready.training,
         lenses=ready.lenses,
+        null=ready.null,
         rescorer=Scorer(ready.model, device="cpu", threads=RESCORING_THREADS),
         model=ready.model.where,
         model_digest=ready.model.digest,

@@ -17,6 +17,9 @@ candidates
     Rows that were scored again, candidates in the list, systems, and of these known lenses and rows seen in training.
 known_lenses
     Lenses by what became of them and tier; `recall` with intervals: see `known.recall`. Null without --lenses.
+false_discovery
+    See `null.with_q`: the null galaxies, and for each estimate the smallest q-value that the list can have, how many
+    candidates reach some q-values and how many are needed at least. Null without --null.
 provenance
     The chain of steps, parents first.
 """
@@ -69,6 +72,7 @@ def summary_of(
     model_digest: str,
     lenses: pa.Table | None,
     recall: Sequence[Mapping[str, Any]],
+    false_discovery: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """All of `search.json`.
 
@@ -102,6 +106,7 @@ def summary_of(
         "thresholds": [_threshold(point, totals, area) for point in points],
         "candidates": _candidates(candidates),
         "known_lenses": None if lenses is None else {"fates": _fates(lenses), "recall": [dict(row) for row in recall]},
+        "false_discovery": None if false_discovery is None else dict(false_discovery),
         "provenance": to_list(chain),
     }
 

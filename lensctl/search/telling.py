@@ -12,6 +12,8 @@ from lensctl.rules.quality import OK
 def counts(made: Mapping[str, Any]) -> dict[str, Any]:
     """What the receipt tells of a search."""
     rows, found = made["rows"], made["candidates"]
+    told = made["false_discovery"]
+    q = {} if told is None else {"smallest_q": {of["name"]: of["smallest_q"] for of in told["estimates"]}}
     return {
         "rows": rows["searched"],
         "scored": rows["scored"],
@@ -21,6 +23,7 @@ def counts(made: Mapping[str, Any]) -> dict[str, Any]:
         "systems": found["systems"],
         "known_lenses": found["known_lenses"],
         "searched_deg2": round(made["area"]["searched_deg2"], 4),
+        **q,
         "model_digest": made["model_digest"],
     }
 
@@ -59,3 +62,17 @@ def show(made: Mapping[str, Any], report: Reporter) -> None:
         ]
         columns = ("tier", "lenses", "at", "recall", "low", "high", "n", "remark")
         report.table("Recall of known lenses in the searched area", columns, figures)
+    if made["false_discovery"] is not None:
+        _show_false_discovery(made["false_discovery"], report)
+
+
+def _show_false_discovery(told: Mapping[str, Any], report: Reporter) -> None:
+    """How small q-values can become, and how many candidates reach some."""
+    rows = []
+    for of in told["estimates"]:
+        for reached in of["reached"]:
+            row = (of["name"], of["smallest_q"], of["unlike"], reached["q"], reached["candidates"], reached["at_least"])
+            rows.append(row)
+    columns = ("estimate", "smallest q", "unlike any null", "q", "candidates that reach it", "needed at least")
+    title = f"False discoveries: {told['candidates']:,} new candidates, {told['null']['rows']:,} null galaxies"
+    report.table(title, columns, rows)

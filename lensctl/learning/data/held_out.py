@@ -24,7 +24,7 @@ DRAW = "draw it by `lensctl sample --uniform N --where \"split = 'test'\"`"
 
 def refuse_other_model(where: str, chain: Chain, of_scores: Chain) -> None:
     """Raise InputError unless scores of a uniform draw are of the model of other scores, by the provenance of both."""
-    here, there = (_model(of) for of in (of_scores, chain))
+    here, there = (model_of(of) for of in (of_scores, chain))
     if here is None or here != there:
         known = "no model that is known" if there is None else f"another model ({there[:19]}…)"
         raise InputError(
@@ -33,10 +33,25 @@ def refuse_other_model(where: str, chain: Chain, of_scores: Chain) -> None:
         )
 
 
-def _model(chain: Chain) -> str | None:
+def model_of(chain: Chain) -> str | None:
+    """Digest of the model that made scores; None if their provenance does not say."""
     step = _last(chain, "score")
     model = step.input("model") if step else None
     return model.digest if model else None
+
+
+def condition_of_draw(chain: Chain) -> str | None:
+    """The condition, such as `split = 'test'`, of the draw that rows are of; None if there was none."""
+    step = _last(chain, "sample")
+    where = step.parameters.get("where") if step else None
+    return None if where is None else str(where)
+
+
+def criteria_of_pool(chain: Chain) -> dict[str, str] | None:
+    """Texts of the criteria of the pool that rows were drawn from, by name; None if their provenance does not say."""
+    step = _last(chain, "pool")
+    criteria = step.parameters.get("criteria") if step else None
+    return {str(k): str(v) for k, v in criteria.items()} if isinstance(criteria, Mapping) else None
 
 
 def _last(chain: Chain, command: str) -> Step | None:
