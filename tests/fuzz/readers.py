@@ -159,6 +159,9 @@ READERS = {
     "frozen.json shown": Reader("frozen/frozen.json", "show frozen --json", (SHOW,), mutate=damaged_json),
     "search": Reader("found/search.json", SEARCH, ("search/searching.py",), "fz frozen", damaged_json),
     "search shown": Reader("found/search.json", "show found --json", (SHOW,), "found", damaged_json),
+    "null of a search": Reader(
+        "null.parquet", f"{SEARCH.replace(' found ', ' out ')} --null null.parquet", ("search/null.py",), "fz frozen"
+    ),
     "plan of a search": Reader(
         ".begun-search.part/parts/plan-00000.json", SEARCHED, ("search/rows.py",), "fz .begun-search.part", damaged_json
     ),
