@@ -1,7 +1,7 @@
 """`search.json`: what was searched, what was lost, what was found, as plain JSON values.
 
 schema, mock, note, model, model_digest
-    "lensctl.search/1"; whether the data are a mock survey, and a note saying so; the frozen model.
+    "lensctl.search/1"; whether a mock survey is in the provenance, and a note saying so; the frozen model.
 funnel
     For each criterion the rows removed and remaining, from the rows read to the rows searched.
 rows
@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA = "lensctl.search/1"
-MOCK_NOTE = "These data are a mock survey: the list shows that the search works, and says nothing about the sky."
+MOCK_NOTE = (
+    "These data, or those that the model was trained on, are a mock survey: the list shows that the search works, and "
+    "says nothing about the sky."
+)
 SUMMARY = "search.json"
 
 
@@ -85,7 +88,7 @@ def summary_of(
     lenses : pa.Table, optional
         By `known.fates`.
     """
-    mock = any(step.command == "sky" or "mock" in source.name.lower() for step in chain for source in step.inputs)
+    mock = any(step.command == "sky" or any("mock" in source.name.lower() for source in step.inputs) for step in chain)
     return {
         "schema": SCHEMA,
         "mock": mock,

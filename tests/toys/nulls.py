@@ -36,7 +36,15 @@ def null_scores(
         **columns,
     }
     pool = extend(Step("pool", {"criteria": criteria or {}}))
-    drawn = extend(Step("sample", {"uniform": rows, "where": "split = 'test'"}, ()), pool)
-    trained = extend(Step("train", {}))
+    drawn = extend(
+        Step("sample", {"uniform": rows, "where": "split = 'test'"}, (step_input("pool", "p", "sha256:3", pool),)), pool
+    )
+    other_pool = extend(Step("pool", {"criteria": {"z": "nobs_z >= 99"}}))
+    other_draw = step_input("pool", "pool.parquet", "sha256:1", other_pool)
+    sampled = extend(Step("sample", {}, (other_draw,)), other_pool)  # what the model was trained on
+    trained = extend(Step("train", {}, (step_input("manifest", "m", "sha256:2", sampled),)), sampled)
     model = step_input("model", "run", model_digest, trained)
-    return stamp(pa.table(table), extend(Step("score", {}, (model,)), drawn, trained))
+    return stamp(
+        pa.table(table),
+        extend(Step("score", {}, (model, step_input("table", "drawn", "sha256:0", drawn))), drawn, trained),
+    )

@@ -42,16 +42,30 @@ def model_of(chain: Chain) -> str | None:
 
 def condition_of_draw(chain: Chain) -> str | None:
     """The condition, such as `split = 'test'`, of the draw that rows are of; None if there was none."""
-    step = _last(chain, "sample")
+    step = _behind(chain, "sample")
     where = step.parameters.get("where") if step else None
     return None if where is None else str(where)
 
 
 def criteria_of_pool(chain: Chain) -> dict[str, str] | None:
     """Texts of the criteria of the pool that rows were drawn from, by name; None if their provenance does not say."""
-    step = _last(chain, "pool")
+    step = _behind(chain, "pool")
     criteria = step.parameters.get("criteria") if step else None
     return {str(k): str(v) for k, v in criteria.items()} if isinstance(criteria, Mapping) else None
+
+
+def _behind(chain: Chain, command: str) -> Step | None:
+    """The nearest step of a command behind what was scored; those behind the model that scored it are others."""
+    by_id = {step.id: step for step in chain}
+    scored = _last(chain, "score")
+    todo, seen = [scored] if scored else [], set[str]()
+    for step in todo:  # grows
+        if step.command == command:
+            return step
+        behind = [source.step for source in step.inputs if source.role != "model" and source.step not in seen]
+        seen.update(filter(None, behind))
+        todo += [by_id[id] for id in behind if id in by_id]
+    return None
 
 
 def _last(chain: Chain, command: str) -> Step | None:
@@ -84,7 +98,7 @@ def refuse_other_draw(rows: pa.Table, chain: Chain, where: str) -> None:
                 DRAW,
             )
         return
-    drawn = _last(chain, "sample")
+    drawn = _behind(chain, "sample")
     if drawn is None or not drawn.parameters.get("uniform"):
         raise InputError(f"{where}: nothing says that its rows are a uniform draw (tier {UNIFORM})", DRAW)
 

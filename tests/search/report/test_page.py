@@ -49,7 +49,7 @@ def test_known_lenses_are_named_and_what_was_missed_is_listed(out):
         if row["rank"] is None and row["in_searched_area"]:
             assert f"<td>{row['name']}</td>" in text
         if row["rank"] is not None:
-            assert f'<span class="lens">{row["name"]}' in text
+            assert f'<span class="known">{row["name"]}' in text
     assert "tier A, unseen" in text
 
 
