@@ -55,17 +55,20 @@ def figures() -> Iterator[dict[str, object]]:
 def speed(here: Path) -> dict[str, object]:
     table = make_table(here / "t.parquet", PER_BRICK)
     found: dict[str, list[float]] = {"search": [], "cutting": [], "scoring": []}
+    cores: dict[str, list[float]] = {name: [] for name in found}
     for number in range(ROUNDS + 1):
         for what, work in (("cutting", cut_alone), ("scoring", score_alone), ("search", search_whole)):
-            started = time.perf_counter()
+            started, used = time.perf_counter(), sum(os.times()[:4])
             work(here, table)
             if number:  # the first round warms up
                 found[what].append(time.perf_counter() - started)
+                cores[what].append(sum(os.times()[:4]) - used)
     ratio = statistics.median(s / (a + b) for s, a, b in zip(*found.values(), strict=True))
     return {
         "what": f"{table.num_rows} galaxies in {BRICKS} bricks, resnet18, {CROP} px, {WORKERS} processes",
         "device": predict.pick_device("auto").type,
         **{f"{what}_seconds": round(statistics.median(times), 2) for what, times in found.items()},
+        **{f"{what}_core_seconds": round(statistics.median(times), 2) for what, times in cores.items()},
         "per_second": round(table.num_rows / statistics.median(found["search"]), 1),
         "of_its_parts": round(ratio, 3),
         "limit": LIMIT,
