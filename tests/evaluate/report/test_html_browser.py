@@ -85,7 +85,15 @@ def test_it_opens_from_disk_shows_its_pictures_and_fetches_nothing(opened):
     assert len(drawn) > 40
     assert all(drawn)
     assert [url for url in opened.fetched if url.startswith("file:")] == [page.url]
-    for heading in ("Verdict", "Strata", "Calibration", "Ensemble", "On the sky", "Compared with b.parquet", "Galleries"):
+    for heading in (
+        "Verdict",
+        "Strata",
+        "Calibration",
+        "Ensemble",
+        "On the sky",
+        "Compared with b.parquet",
+        "Galleries",
+    ):
         assert page.get_by_role("heading", name=heading, exact=True).is_visible()
 
 
