@@ -8,6 +8,7 @@ import numpy as np
 
 from lensctl.evaluate.operating_point import share_taken
 from lensctl.evaluate.scored import Scored
+from lensctl.io.html.pages import viewer_link
 from lensctl.rules.strata import NOBS_BINS
 from lensctl.stats.auc import auc_within
 from lensctl.stats.few_lenses import are_few, auc_of_few
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lensctl.rules.survey import Survey
-
-VIEWER = "https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer={layer}&zoom=16"
 
 
 def names_of(survey: Survey) -> dict[str, str]:
@@ -138,9 +137,4 @@ def as_table(part: Scored) -> pa.Table:
 
 def viewer_links(part: Scored) -> list[str]:
     """Link to the Legacy Survey sky viewer for each row; empty if there is no position, or it lacks the survey."""
-    if not part.survey.in_legacy_surveys:
-        return [""] * len(part)
-    return [
-        VIEWER.format(ra=ra, dec=dec, layer=part.survey.layer) if np.isfinite(ra) and np.isfinite(dec) else ""
-        for ra, dec in zip(part.number("ra"), part.number("dec"), strict=True)
-    ]
+    return [viewer_link(ra, dec, part.survey) for ra, dec in zip(part.number("ra"), part.number("dec"), strict=True)]

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lensctl.evaluate.evaluation import Evaluation
-from lensctl.evaluate.report import pictures, plots
+from lensctl.evaluate.report import plots
 from lensctl.evaluate.report.gallery import galleries_shown
 from lensctl.evaluate.report.html import render
+from lensctl.io.html import figures, pictures
 from lensctl.io.tables.files import write_table
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def write(evaluation: Evaluation, folder: Path, read: pictures.Read | None, no_p
     for name in plots.PLOTS:
         figure = plots.draw(name, evaluation)
         for kind in PLOT_KINDS:
-            (folder / "plots" / f"{name}.{kind}").write_bytes(plots.render(figure, kind))
-        plot_uris[name] = pictures.data_uri(plots.render(figure, "svg"), "svg+xml")
+            (folder / "plots" / f"{name}.{kind}").write_bytes(figures.render(figure, kind))
+        plot_uris[name] = pictures.data_uri(figures.render(figure, "svg"), "svg+xml")
     shown = {
         name: pictures.colour_pictures(read, part.row, part.survey)
         for name, part in galleries_shown(evaluation).items()

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lensctl.evaluate import listings
 from lensctl.evaluate.evaluation import Evaluation
 from lensctl.evaluate.prevalence import sampling_ratio
 from lensctl.evaluate.report.gallery import cards_of, galleries_shown
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A number for display; a dash if there is none."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if value and abs(value) < 10**-digits / 2:
-        return f"{value:.1e}"
-    return f"{value:,.{digits}f}".replace("-", "−")
-
-
-def interval(figure: Mapping[str, Any], digits: int = 3) -> str:
-    """An interval for display."""
-    if figure["low"] is None or figure["high"] is None:
-        return "no interval"
-    return f"{number(figure['low'], digits)} to {number(figure['high'], digits)}"
+from lensctl.io.html.pages import environment
 
 
 def render(
@@ -44,32 +26,27 @@ def render(
     no_pictures : str
         Text to show in that case.
     """
-    environment = Environment(
-        loader=PackageLoader("lensctl.evaluate.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(number=number, interval=interval, begin=lambda text: text[:1].upper() + text[1:])
-    return environment.get_template("report.html").render(
-        m=evaluation.metrics,
-        h=evaluation.metrics["headline"],
-        strata=_strata(evaluation),
-        plots=plots,
-        pictures=bool(pictures),
-        sampling_ratio=sampling_ratio(evaluation.test),
-        in_viewer=evaluation.test.survey.in_legacy_surveys,
-        no_pictures=no_pictures,
-        galleries=[
-            {
-                "name": name,
-                "cards": cards_of(part, pictures.get(name, ()), evaluation.grades),
-                "wrong": int(((part.logit >= 0) != part.is_lens).sum()),
-            }
-            for name, part in galleries_shown(evaluation).items()
-        ],
+    return (
+        environment("lensctl.evaluate.report")
+        .get_template("report.html")
+        .render(
+            m=evaluation.metrics,
+            h=evaluation.metrics["headline"],
+            strata=_strata(evaluation),
+            plots=plots,
+            pictures=bool(pictures),
+            sampling_ratio=sampling_ratio(evaluation.test),
+            in_viewer=evaluation.test.survey.in_legacy_surveys,
+            no_pictures=no_pictures,
+            galleries=[
+                {
+                    "name": name,
+                    "cards": cards_of(part, pictures.get(name, ()), evaluation.grades),
+                    "wrong": int(((part.logit >= 0) != part.is_lens).sum()),
+                }
+                for name, part in galleries_shown(evaluation).items()
+            ],
+        )
     )
 
 

@@ -1,11 +1,10 @@
 """The plots of an evaluation: ROC, purity against completeness, reliability, score histograms, recall by stratum.
 
-Each is a matplotlib figure that depends only on the evaluation; `render` returns its bytes without a timestamp.
+Each is a matplotlib figure that depends only on the evaluation; `figures.render` returns its bytes.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from matplotlib.figure import Figure
 from lensctl.evaluate.evaluation import Evaluation
 from lensctl.evaluate.listings import names_of
 from lensctl.evaluate.prevalence import sampling_ratio
+from lensctl.io.html.figures import SETTINGS
 from lensctl.stats.intervals import FEW
 
 if TYPE_CHECKING:
@@ -32,28 +32,6 @@ CLASS_NAMES = {"A": "tier A lenses", "B": "tier B lenses", "N1": "N1 galaxies", 
 MOST_GROUPS = 12
 """Maximum number of discovery catalogues plotted."""
 
-SETTINGS: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e5e5e5",
-    "legend.frameon": False,
-    "savefig.dpi": 160,
-    "backend": "agg",
-    "svg.hashsalt": "lensctl",
-    "svg.fonttype": "path",
-    "pdf.fonttype": 3,
-    "text.usetex": False,
-}
-NO_DATES: Mapping[str, Mapping[str, None]] = {
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    "svg": {"Date": None, "Creator": None},
-}
-
 
 def draw(name: str, evaluation: Evaluation) -> Figure:
     """Draw one of PLOTS."""
@@ -66,14 +44,6 @@ def draw(name: str, evaluation: Evaluation) -> Figure:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # laid out once, not for each format
     return figure
-
-
-def render(figure: Figure, kind: str) -> bytes:
-    """A figure as png, pdf or svg; reproducible byte for byte."""
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **SETTINGS}):
-        figure.savefig(buffer, format=kind, metadata=dict(NO_DATES[kind]))
-    return buffer.getvalue()
 
 
 def _roc(figure: Figure, evaluation: Evaluation) -> None:

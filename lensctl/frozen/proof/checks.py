@@ -74,6 +74,13 @@ def proven(folder: str | Path, *, device: str = "auto", key: str | Path | None =
     Only frozen models are accepted; an ordinary run is an error. `key` is the public key, in PEM, of whom it must be
     signed by.
     """
+    return proven_with_thresholds(folder, device=device, key=key)[0]
+
+
+def proven_with_thresholds(
+    folder: str | Path, *, device: str = "auto", key: str | Path | None = None
+) -> tuple[ScoringModel, list[dict[str, Any]]]:
+    """Like `proven`, with the points of its thresholds.json: `name`, `logit` (null where not resolved), `text`, ..."""
     folder = Path(folder)
     if not (folder / layout.FROZEN).exists():
         raise InputError(f"{folder}: not a frozen model", "name a folder written by `lensctl freeze`")
@@ -85,7 +92,7 @@ def proven(folder: str | Path, *, device: str = "auto", key: str | Path | None =
             raise InputError(
                 f"{folder}: verification failed ({check.check}: {detail})", f"see `lensctl verify {folder.name}`"
             )
-    return _model(found)
+    return _model(found), list(_json(found, layout.THRESHOLDS)["points"])
 
 
 def check_all(found: Snapshot, places: Sequence[torch.device], key: PublicKey | None) -> Iterator[Check]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from lensctl.learning.data.dataloader import read_ahead
 from lensctl.learning.data.row_selection import NAN, NOT_OK, refold
-from lensctl.learning.networks import predict
 from lensctl.learning.networks.checkpoint import ScoringModel, fold_of
+from lensctl.learning.networks.scorer import Scorer
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import CALIBRATE, ROLE, SEED, calibrates
@@ -72,57 +72,49 @@ def score_table(
     InputError
         Missing columns, a table that already has scores, or cutouts smaller than the crop or of other bands.
     """
-    import pyarrow as pa
+    return score_read(Scorer(model, device=device, threads=threads, tta=tta), table, read, batch_size, advance)
 
+
+def score_read(scorer: Scorer, table: pa.Table, read: Read, batch_size: int, advance: Callable[[int], None]) -> Scores:
+    """`score_table` with a model that is on its device."""
     schema.require(table, "cutout_ok", where="input")
-    added = ["logit", "p", *(f"logit_{k}" for k in range(len(model.members)))]
-    taken = [name for name in added if name in table.column_names]
-    if taken:
-        raise InputError(f"input already has a column '{taken[0]}'", "score the manifest, not its scores")
-    if ROLE in table.column_names:
-        raise InputError(f"input already has a column '{ROLE}'", "score the manifest, not its scores")
-    fold = fold_of(model.card)
-    if fold is not None and "split" in table.column_names:
-        table = refold(table, fold, SEED)
-
+    refuse_scores(table, scorer.members)
     ok = np.asarray(table["cutout_ok"].fill_null(False).to_numpy(zero_copy_only=False), bool)
     left_out = Counter({NOT_OK: int((~ok).sum())})
-    logits = np.full((table.num_rows, len(model.members)), np.nan)
-    place = predict.pick_device(device, threads)
-    networks = predict.modules(model, place)
+    logits = np.full((table.num_rows, scorer.members), np.nan)
     good = np.flatnonzero(ok)
     block_rows = max(BLOCK_ROWS, batch_size)
     blocks = [good[start : start + block_rows] for start in range(0, len(good), block_rows)]
     advance(table.num_rows - len(good))
     for rows, cutouts in read_ahead(read, blocks):
-        if cutouts.shape[1] < model.card.crop:
-            raise InputError(
-                f"cutouts of {cutouts.shape[1]} px are smaller than the model's crop of {model.card.crop} px",
-                "cut larger ones, or train with a smaller --crop",
-            )
-        if cutouts.shape[3] != len(model.card.bands):
-            raise InputError(
-                f"cutouts of {cutouts.shape[3]} bands, {model.where} was trained on {', '.join(model.card.bands)}",
-                "score cutouts like those it was trained on",
-            )
-        pixels = cutouts.reshape(len(cutouts), -1)
-        finite = np.isfinite(pixels.min(axis=1)) & np.isfinite(pixels.max(axis=1))  # both propagate NaN
-        scorable = cutouts if finite.all() else cutouts[finite]
-        block_logits = predict.logits(networks, scorable, place, tta=tta)
-        if not np.isfinite(block_logits).all():
-            raise InputError(
-                f"{model.where}: the model returns NaN for good cutouts", "its weights are bad; train again"
-            )
-        logits[rows[finite]] = block_logits
-        left_out[NAN] += int((~finite).sum())
+        logits[rows] = scorer.member_logits(cutouts)
+        left_out[NAN] += int(np.isnan(logits[rows, 0]).sum())
         advance(len(rows))
+    return Scores(with_scores(scorer.model, table, logits), +left_out)
 
+
+def refuse_scores(table: pa.Table, members: int, others: Sequence[str] = ()) -> None:
+    """Raise InputError for a table that has columns which scoring adds."""
+    added = ("logit", "p", *(f"logit_{k}" for k in range(members)), ROLE, *others)
+    taken = [name for name in added if name in table.column_names]
+    if taken:
+        raise InputError(f"input already has a column '{taken[0]}'", "score the manifest, not its scores")
+
+
+def with_scores(model: ScoringModel, table: pa.Table, logits: NDArray[np.float64]) -> pa.Table:
+    """The table with `logit`, `p`, the members' logits (N, K), and what the model took each row for."""
+    import pyarrow as pa
+
+    fold = fold_of(model.card)
+    if fold is not None and "split" in table.column_names:
+        table = refold(table, fold, SEED)
     mean = logits.mean(axis=1)
+    added = ["logit", "p", *(f"logit_{k}" for k in range(logits.shape[1]))]
     columns = dict(zip(added, (mean, 1.0 / (1.0 + np.exp(-mean)), *logits.T), strict=True))
     unscored = np.isnan(mean)
     for name, values in columns.items():
         table = table.append_column(name, pa.array(values, pa.float64(), mask=unscored))
-    return Scores(_with_role(table, model.card.calibrate_share), +left_out)
+    return _with_role(table, model.card.calibrate_share)
 
 
 def _with_role(table: pa.Table, calibrate_share: float) -> pa.Table:

@@ -11,7 +11,8 @@ import pytest
 
 from lensctl.astro.rgb import lupton_rgb
 from lensctl.evaluate.evaluation import evaluation_of
-from lensctl.evaluate.report import folder, pictures, plots
+from lensctl.evaluate.report import folder, plots
+from lensctl.io.html import pictures
 from lensctl.io.tables.files import read_table
 from tests.evaluate.toys import QUICK, write
 from tests.toys.surveys import WIDE

@@ -10,7 +10,8 @@ import pytest
 
 from lensctl.evaluate.evaluation import evaluation_of
 from lensctl.evaluate.report.gallery import galleries_shown
-from lensctl.evaluate.report.html import number, render
+from lensctl.evaluate.report.html import render
+from lensctl.io.html.pages import number
 from tests.evaluate.toys import QUICK, column, rescored, write
 from tests.toys.manifests import with_rows
 from tests.toys.scores import restamped, toy_scores

@@ -85,7 +85,15 @@ def test_it_opens_from_disk_shows_its_pictures_and_fetches_nothing(opened):
     assert len(drawn) > 40
     assert all(drawn)
     assert [url for url in opened.fetched if url.startswith("file:")] == [page.url]
-    for heading in ("Verdict", "Strata", "Calibration", "Ensemble", "On the sky", "Against b.parquet", "Galleries"):
+    for heading in (
+        "Verdict",
+        "Strata",
+        "Calibration",
+        "Ensemble",
+        "On the sky",
+        "Compared with b.parquet",
+        "Galleries",
+    ):
         assert page.get_by_role("heading", name=heading, exact=True).is_visible()
 
 
@@ -207,7 +215,7 @@ def sweep_at(rows, path):
     for name, values in fixed.items():
         kind = table.schema.field(name).type
         table = table.set_column(table.column_names.index(name), name, pa.array(values).cast(kind))
-    return toys.write_fits(table, path)
+    return toys.write_fits(toys.in_bricks(table), path)
 
 
 def test_the_downloaded_grades_are_read_by_the_commands_that_close_the_loop(

@@ -1,0 +1,1 @@
+"""Pages for people: self-contained HTML with pictures, tables to sort and galaxies to grade."""
