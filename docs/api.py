@@ -80,7 +80,9 @@ def commands() -> list[tuple[str, ast.FunctionDef]]:
         if path.is_dir() and (path / "__init__.py").is_file():
             for module, name in exported(path):
                 file = PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py")
-                found.append((f"lensctl.{path.name}", documented(file)[name]))
+                function = documented(file)[name]
+                if function.returns is not None and ast.unparse(function.returns) == "Receipt":
+                    found.append((f"lensctl.{path.name}", function))
         elif path.suffix == ".py" and path.stem in documented(path):
             found.append((f"lensctl.{path.stem}", documented(path)[path.stem]))
     return found

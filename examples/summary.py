@@ -54,6 +54,22 @@ def selection(receipts: list[dict[str, Any]]) -> Table:
     return table
 
 
+def searched(work: Path) -> list[tuple[str, str]]:
+    """What the search found, if it was run."""
+    file = work / "search" / "search.json"
+    if not file.is_file():
+        return []
+    found = json.loads(file.read_text())
+    rows, candidates, known = found["rows"], found["candidates"], found["known_lenses"]
+    recall = next(row for row in known["recall"] if (row["tier"], row["lenses"], row["at"]) == ("A", "unseen", "p=0.5"))
+    return [
+        ("searched", f"{rows['scored']:,} galaxies of {rows['searched']:,}, {found['area']['searched_deg2']:.2f} deg²"),
+        ("in the list", f"{candidates['systems']} systems, {candidates['known_lenses']} of them known lenses"),
+        ("recall of unseen known lenses, tier A, p = 0.5", interval(recall)),
+        ("candidates to look at", str((work / "search" / "report.html").resolve())),
+    ]
+
+
 def main(work: Path) -> None:
     """Print the summary of one folder."""
     outputs = Table(title=f"Outputs in {work}/", title_justify="left", title_style="bold")
@@ -82,6 +98,8 @@ def main(work: Path) -> None:
     result.add_row("tier-A recall at p = 0.5", interval(metrics["tier_a_recall"]))
     result.add_row("test AUC", interval(metrics["test_auc"]))
     result.add_row("frozen model, verified", str(work / "frozen"))
+    for name, value in searched(work):
+        result.add_row(name, value)
     result.add_row("relaxed limits", "see examples/configs/gates.yaml")
     for name in ("evaluation", "selection"):
         result.add_row("report to open", str((work / name / "report.html").resolve()))

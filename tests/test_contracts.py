@@ -39,7 +39,7 @@ BEFORE = {  # what an example needs that no example before it makes
 }
 ORDER = [
     "sky", "crossmatch", "pool", "sample", "cutout", "hosts", "inject", "export", "pack", "sync", "manifest", "gate",
-    "train", "score", "selection", "evaluate", "freeze", "verify", "emr", "show", "doctor",
+    "train", "score", "selection", "evaluate", "freeze", "verify", "search", "emr", "show", "doctor",
 ]  # fmt: skip
 ADDED = {  # so that it is quick: of an option given twice the last counts
     "sky": " --galaxies 1200",
@@ -62,12 +62,13 @@ OUTPUT = {
     "score": "scores.parquet",
     "evaluate": "evaluation",
     "freeze": "frozen",
+    "search": "found",
     "hosts": "hosts.parquet",
     "selection": "injections.parquet",
 }
 NO_OUTPUT = {"gate", "verify", "emr", "show", "doctor"}
 """Commands that say something on stdout, and make nothing by their example."""
-RESUMED = {"pool", "cutout", "inject", "sync"}  # the same again is "nothing to do", not "exists"
+RESUMED = {"pool", "cutout", "inject", "sync", "search"}  # the same again is "nothing to do", not "exists"
 
 
 def shell(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -209,12 +210,15 @@ def test_an_example_whose_answer_cannot_be_written_is_exit_2(pipeline, name):
     assert "Traceback" not in done.stderr
 
 
+UNLIKE = ("output", "seconds", "rows_per_second")
+
+
 def facts(name: str, stdout: str) -> list[dict[str, object]] | None:
-    """What a command says on stdout without its output and its seconds; None for doctor: disk and memory change."""
+    """What a command says on stdout without its output and its speed; None for doctor: disk and memory change."""
     if name == "doctor":
         return None
     lines = map(json.loads, stdout.splitlines())
-    return [{key: value for key, value in line.items() if key not in ("output", "seconds")} for line in lines]
+    return [{key: value for key, value in line.items() if key not in UNLIKE} for line in lines]
 
 
 ALLOWED = {"metrics.jsonl", "metrics.csv"}  # of a run: they tell the seconds of each epoch
@@ -306,6 +310,7 @@ BAD = {
     "evaluate": "lensctl evaluate {bad} out",
     "freeze": "lensctl freeze {bad} out --evaluation evaluation --gates gates.jsonl",
     "verify": "lensctl verify {bad}",
+    "search": "lensctl search frozen {bad} out --root sky",
     "hosts": "lensctl hosts {bad} out --lenses sky/lenses.csv",
     "selection": "lensctl selection observe {bad} injected.zarr out",
     "show": "lensctl show {bad}",

@@ -219,6 +219,15 @@ def boxes_overlap(
     return np.asarray(near1.all(axis=1) & near2.all(axis=1) & same_side)
 
 
+def points_around(
+    ra: ArrayLike, dec: ArrayLike, east_arcsec: ArrayLike, north_arcsec: ArrayLike
+) -> NDArray[np.float64]:
+    """Directions to points offset (M,) to the east and north of each position (N,): (N, M, 3) unit vectors."""
+    offsets = np.radians(np.stack([np.asarray(east_arcsec, float), np.asarray(north_arcsec, float)], axis=-1) / ARCSEC)
+    points = unit_vectors(ra, dec)[:, None, :] + offsets @ _east_north(ra, dec)  # (M, 2) @ (N, 2, 3)
+    return np.asarray(points / np.linalg.norm(points, axis=-1, keepdims=True))
+
+
 def overlapping_pairs(
     ra: ArrayLike, dec: ArrayLike, size_arcsec: ArrayLike
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -35,6 +35,7 @@ COMMANDS = {
     "evaluate": "Evaluate a model: metrics, tables, plots, report.",
     "freeze": "Freeze a model: weights, thresholds, evidence, provenance.",
     "verify": "Verify that a frozen model is unchanged.",
+    "search": "Search tables of galaxies with a frozen model.",
     "hosts": "Choose galaxies that could be lenses, to inject sources into.",
     "selection": "Measure which lenses a frozen model finds, and use it.",
     "emr": "Run pool, sample or cutout on an EMR cluster.",

@@ -202,12 +202,7 @@ def read_scores(
         unscored={name: int(((split == name) & ~scored).sum()) for name in SPLITS},
         survey=survey,
     )
-    off = np.flatnonzero(~(np.abs(found.p - logistic(found.logit)) <= P_TOLERANCE))
-    if len(off):
-        raise InputError(
-            f"{where}: p is not the logistic function of logit in {len(off)} rows, first in row {found.row[off[0]]}",
-            "use the scores as written by `lensctl score`",
-        )
+    refuse_wrong_p(found.logit, found.p, found.row, where)
     for name in splits:
         if not (found.split == name).any():
             raise InputError(
@@ -216,6 +211,16 @@ def read_scores(
                 "with --all-rows --thresholds RUN",
             )
     return found
+
+
+def refuse_wrong_p(logit: NDArray[np.float64], p: NDArray[np.float64], row: NDArray[np.int64], where: str) -> None:
+    """Raise InputError if p is not the logistic function of logit, or one is no finite number; `row` names rows."""
+    off = np.flatnonzero(~(np.abs(p - logistic(logit)) <= P_TOLERANCE) | ~np.isfinite(logit))
+    if len(off):
+        raise InputError(
+            f"{where}: p is not the logistic function of logit in {len(off)} rows, first in row {row[off[0]]}",
+            "use the scores as written by `lensctl score`",
+        )
 
 
 def _doubles(table: pa.Table, name: str) -> NDArray[np.float64]:

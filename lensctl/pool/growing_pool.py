@@ -12,8 +12,8 @@ from lensctl.astro.lens_units import Lenses
 from lensctl.io.provenance.steps import Chain
 from lensctl.io.storage.growing_folders import GrowingFolder
 from lensctl.io.tables import partitioned, sweeps
+from lensctl.io.tables.criteria import Criteria
 from lensctl.io.temporary import temporary_folder
-from lensctl.pool.criteria import Criteria
 from lensctl.pool.funnel import Funnel, funnel_from
 from lensctl.pool.select import negatives
 from lensctl.rules.config import as_written, json_value

@@ -10,18 +10,18 @@ from typing import Any
 
 from lensctl.astro.lens_units import DEGREES, Lenses, refuse_other_units
 from lensctl.io.paths import Paths, listed
-from lensctl.io.provenance.steps import Input, Step, common_survey, extend
+from lensctl.io.provenance.steps import Input, Step, common_survey, extend, is_alike
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage import resumable
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.io.tables import lens_catalogs
 from lensctl.io.tables import sweeps as catalogs
+from lensctl.io.tables.criteria import Criteria, criteria_of
 from lensctl.io.tables.files import chain_at, made_by, output_format
 from lensctl.io.temporary import temporary_folder
-from lensctl.pool.criteria import Criteria, criteria_of
 from lensctl.pool.funnel import Funnel, classes, validation
 from lensctl.pool.growing_pool import PoolWriter, partitions
-from lensctl.pool.output import is_alike, put, workplace_of, written
+from lensctl.pool.output import put, workplace_of, written
 from lensctl.pool.parts import Part, in_order, repeated_between, select_all
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from lensctl.io.provenance.steps import Chain, Step, stamp
+from lensctl.io.provenance.steps import Chain, stamp
 from lensctl.io.storage import resumable
 from lensctl.io.storage.atomic import refuse_existing, upload
 from lensctl.io.storage.incomplete import refuse_existing_folder, upload_folder
@@ -16,17 +15,6 @@ from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables import partitioned
 from lensctl.io.tables.files import write_batches
 from lensctl.pool.parts import Part, batches
-
-
-def is_alike(chain: Chain, begun: Step) -> bool:
-    """Whether the existing output was made by the same command, judged without reading the catalogue files."""
-
-    def comparable(step: Step) -> str:
-        fields = step.as_dict()
-        fields["inputs"] = [(i.role, i.name) for i in step.inputs[:1]], [vars(i) for i in step.inputs[1:]]
-        return json.dumps(fields, sort_keys=True)
-
-    return bool(chain) and comparable(chain[-1]) == comparable(begun)
 
 
 def workplace_of(output: str, by: str, overwrite: bool, folder: bool) -> str | Path:

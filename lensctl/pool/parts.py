@@ -15,8 +15,8 @@ from lensctl.astro.lens_units import Lenses
 from lensctl.io import workers
 from lensctl.io.storage.atomic import replace_file
 from lensctl.io.tables import sweeps
+from lensctl.io.tables.criteria import Criteria
 from lensctl.io.tables.paths import base_name
-from lensctl.pool.criteria import Criteria
 from lensctl.pool.funnel import Funnel, funnel_from
 from lensctl.pool.select import negatives
 from lensctl.rules.config import as_written, json_value

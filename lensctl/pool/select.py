@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lensctl.astro import geometry
 from lensctl.astro.lens_units import DEGREES, SAME_ARCSEC, Lenses
 from lensctl.io.tables import sweeps
-from lensctl.pool.criteria import Criteria, tests_of
+from lensctl.io.tables.criteria import Criteria, tests_of
 from lensctl.pool.funnel import Funnel, classified
 from lensctl.rules import derived
 from lensctl.rules.acceptance import critical_columns

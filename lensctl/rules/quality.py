@@ -135,11 +135,10 @@ def _measure(images: Images, bands: Sequence[str], max_empty: float) -> Columns:
     missing = np.logical_not(np.all(present, axis=1))
     hole = np.any(np.isnan(middle), axis=(1, 2, 3))
     half_empty = np.any(empty > max_empty, axis=1)
-    usable = np.asarray(~(missing | hole | half_empty))
-    status = np.select([missing, hole, half_empty], ["missing_band", "nan_center", "half_empty"], OK).astype(object)
+    status = _status(missing, hole, half_empty)
     columns: Columns = {
         "status": status,
-        "cutout_ok": usable,
+        "cutout_ok": np.asarray(status == OK),
         "has_nan": nan_count > 0,
         "nan_pixel_count": nan_count.astype(np.int32),
         "bad_pixel_frac": (1.0 - n_finite.sum(axis=1) / (height * width * planes)).astype(np.float32),
@@ -148,6 +147,35 @@ def _measure(images: Images, bands: Sequence[str], max_empty: float) -> Columns:
         known = np.where(n_finite > 0, statistics[name], np.nan).astype(np.float32)
         columns |= {f"{name}_{band}": known[:, b] for b, band in enumerate(bands)}
     return columns | {f"{EMPTY}_{band}": empty[:, b].astype(np.float32) for b, band in enumerate(bands)}
+
+
+def _status(missing: NDArray[np.bool_], hole: NDArray[np.bool_], half_empty: NDArray[np.bool_]) -> NDArray[np.object_]:
+    """The first that holds, or ok: (N,)."""
+    return np.select([missing, hole, half_empty], ["missing_band", "nan_center", "half_empty"], OK).astype(object)
+
+
+def status_within(images: Images, inner_px: slice, central_px: slice, max_empty: float) -> NDArray[np.object_]:
+    """Status of cutouts of which only a part is known, as `measure` says it of the whole.
+
+    Parameters
+    ----------
+    images : (N, h, w, B) float32
+        The part.
+    inner_px, central_px : slice
+        Where in the part the inner square and the central fifth of the whole cutout lie, along either side.
+    max_empty : float
+        See `measure`.
+
+    Returns
+    -------
+    (N,) object
+        `missing_band` where a band is empty all over the part: outside it, a whole cutout may hold something.
+    """
+    lit = np.isfinite(images) & (images != 0)
+    missing = np.logical_not(lit.any(axis=(1, 2)).all(axis=1))
+    hole = np.any(np.isnan(images[:, central_px, central_px]), axis=(1, 2, 3))
+    empty = _missing_fraction(np.moveaxis(lit[:, inner_px, inner_px], 3, 1))
+    return _status(missing, hole, np.any(empty > max_empty, axis=1))
 
 
 def _percentile(ordered: Images, n_finite: NDArray[np.int64], share: float) -> NDArray[np.float64]:

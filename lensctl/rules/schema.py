@@ -118,6 +118,21 @@ SCORED = (
     Column("p", "double", "Logistic function of logit"),
     Column("role", "string", "What the model took the row for: its split, or calibrate (val kept for thresholds)"),
 )
+SEARCHED = (
+    Column("region", "string", "north or south, where a survey has two; empty elsewhere"),
+    Column("_healpix_29", "int64", "HEALPix pixel, order 29, nested"),
+    Column("seen_in_training", "string", "Why the model may know the row: train, val, its box reaches them, manifest"),
+    Column("rank", "int64", "Place in the list of candidates, from 1"),
+    Column("members", "string", "Candidates of one system, the leading one first, joined by |"),
+    Column("n_members", "int32", "Number of candidates of the system"),
+    Column("known_lens", "string", "Names of the known lens at this place, joined by |"),
+    Column("known_tier", "string", "Tier of the known lens"),
+    Column("known_ref", "string", "Where the known lens was published"),
+    Column("known_sep_arcsec", "double", "Distance of the known lens", "arcsec"),
+    Column("q_random", "double", "Expected false share of the list down to the row, if all searched were random"),
+    Column("q_lookalike", "double", "The same, if all searched were look-alikes of lenses"),
+    Column("q_classes", "double", "The same, by the confuser classes of what was searched"),
+)
 
 OBSERVED = (
     Column("obs_theta", "double", "Radius of the annulus where arcs stand out most", "arcsec"),
@@ -135,7 +150,7 @@ OBSERVED = (
     Column("art_offset_px", "double", "Distance of the {depth} light's centre from the middle", "pixel"),
 )
 
-_TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *HOST, *CUTOUT, *MANIFEST, *SCORED, *OBSERVED)
+_TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *HOST, *CUTOUT, *MANIFEST, *SCORED, *SEARCHED, *OBSERVED)
 
 
 @functools.lru_cache(maxsize=8)

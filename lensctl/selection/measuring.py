@@ -26,14 +26,8 @@ from lensctl.io.storage.growing_folders import GrowingFolder, begin_folder, is_b
 from lensctl.io.storage.s3 import exists, is_s3
 from lensctl.io.tables.files import made_by, parquet_writer
 from lensctl.io.tables.paths import SUFFIXES
-from lensctl.learning.networks.scoring import (
-    Scorer,
-    columns_of,
-    refolded,
-    refuse_other_cutouts,
-    refuse_scored,
-    with_role,
-)
+from lensctl.learning.networks.scorer import Scorer, refuse_other_cutouts
+from lensctl.learning.networks.scoring import refuse_scores, with_scores
 from lensctl.learning.out_of_memory import enough_memory
 from lensctl.rules.errors import InputError, Unfinished
 
@@ -235,16 +229,11 @@ def _see(layout: Layout, crop: int, work: tuple[Injections, Task]) -> Seen:
 
 def scored(seen: Seen, scorer: Scorer) -> pa.Table:
     """The index with scores and observables, as `score` and `observe` would add them."""
-    logits = np.full((len(seen.usable), len(scorer.model.members)), np.nan)
-    features = np.full((len(seen.usable), scorer.width), np.nan, np.float32) if scorer.width else None
-    logits[seen.usable], of_layer = scorer.score(seen.pixels)
-    if features is not None:
-        features[seen.usable] = of_layer
-    refuse_scored(seen.index, scorer.model, embedding=features is not None)
-    table = refolded(seen.index, scorer.model)
-    for name, values in columns_of(logits, features).items():
-        table = table.append_column(name, values)
-    table = with_role(table, scorer.model)
+    logits = np.full((len(seen.usable), scorer.members), np.nan)
+    features = np.full((len(seen.usable), scorer.width), np.nan, np.float32)
+    logits[seen.usable], features[seen.usable] = scorer.seen(seen.pixels)
+    refuse_scores(seen.index, scorer)
+    table = with_scores(scorer.model, seen.index, logits, features)
     for name, values in observables.arrays_of(seen.observed, seen.usable).items():
         table = table.append_column(name, values)
     return table

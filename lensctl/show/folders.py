@@ -92,6 +92,39 @@ def _headline(metrics: Mapping[str, Any]) -> Rows:
     return Rows("Headline metrics, from split=test", ("metric", "value", "low", "high", "n", "remark"), rows)
 
 
+def search_facts(folder: Path) -> Description:
+    """A search."""
+    found = read_json(folder / "search.json")
+    rows, area, candidates = (found.get(name) or {} for name in ("rows", "area", "candidates"))
+    values = {
+        "mock": found.get("mock"),
+        "note": found.get("note") or None,
+        "model_digest": found.get("model_digest"),
+        "searched": rows.get("searched"),
+        "scored": rows.get("scored"),
+        "lost": rows.get("lost"),
+        "searched_deg2": area.get("searched_deg2"),
+        "candidates": candidates.get("rows"),
+        "systems": candidates.get("systems"),
+        "report": "report.html" if (folder / "report.html").is_file() else None,
+    }
+    points = [
+        (point.get("name"), point.get("logit"), point.get("rows"), (point.get("per_deg2") or {}).get("value"))
+        for point in found.get("thresholds") or []
+    ]
+    fates = (found.get("known_lenses") or {}).get("fates") or []
+    listings = [
+        Rows("Rows by status", ("status", "rows"), sorted((rows.get("status") or {}).items())),
+        Rows("Rows above each threshold", ("threshold", "logit", "rows", "per square degree"), points),
+        Rows(
+            "Known lenses", ("tier", "fate", "lenses"), [(f.get("tier"), f.get("fate"), f.get("lenses")) for f in fates]
+        ),
+    ]
+    chain = from_list(found.get("provenance") or [], str(folder / "search.json"))
+    details = {name: found.get(name) for name in ("area", "thresholds", "known_lenses", "funnel")}
+    return Description("search", values, listings, details, chain)
+
+
 def frozen_facts(folder: Path) -> Description:
     """A frozen model, as described by its own files; `lensctl verify` checks them."""
     frozen = read_json(folder / "frozen.json")

@@ -74,6 +74,8 @@ def _folder(folder: Path, path: str, head: int, where: str, format: str | None) 
         return folders.run_facts(folder)
     if has("metrics.json"):
         return folders.evaluation_facts(folder)
+    if has("search.json"):
+        return folders.search_facts(folder)
     if has("provenance.json", "truth.parquet", "survey-bricks.fits.gz"):
         return folders.sky_facts(folder)
     if has("job.json"):

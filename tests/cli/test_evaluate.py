@@ -89,7 +89,10 @@ def test_it_refuses_what_exists_unless_told(folder, capfd):
         (["scores.parquet", "out", "--rounds", "3"], "--rounds"),
         (["scores.parquet", "nowhere/out"], "folder nowhere/ does not exist"),
         (["nan.parquet", "out"], "nan.parquet: column 'logit' is not finite in 1 rows, first in row 7"),
-        (["bare.parquet", "out"], "bare.parquet: scores without labels"),
+        (
+            ["bare.parquet", "out", "--prevalence", "0.01"],
+            "bare.parquet: scores without labels, of which --prevalence cannot",
+        ),
         (["empty.parquet", "out"], "empty.parquet: the table has no rows"),
         (["scores.parquet", "out", "--root", "nowhere"], "nowhere"),
         (["scores.parquet", "out", "--against", "nothing.parquet"], "nothing.parquet: no such file"),

@@ -119,3 +119,76 @@ def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(here, folder, ar
     assert "Traceback" not in err
     assert out == ""
     assert content(folder) == before
+
+
+def test_scores_of_a_store_name_its_cutouts_so_that_they_can_be_drawn_and_ranked(here, folder):
+    status, _, err = here("score", "run", "s.zarr", "of_store.parquet")
+    assert status == 0, err
+    scores = read_table(str(folder / "of_store.parquet"))
+    assert set(scores["cutout_path"].to_pylist()) == {"s.zarr"}
+    assert scores["cutout_index"].to_pylist() == list(range(scores.num_rows))
+    status, out, err = here(
+        "show", "of_store.parquet", "--order", "logit DESC", "--montage", "top.png", "--n", 4, "--overwrite"
+    )
+    assert status == 0, err
+    assert json.loads(out)["cutouts"] == 4
+    status, out, err = here("evaluate", "of_store.parquet", "ranked", "--overwrite")
+    assert status == 0, err
+    told = json.loads(out)
+    assert (told["labels"], told["ranked"], told["pictures"]) == (False, 20, 20)
+    assert "the scores have no labels" in err
+    ranked = read_table(str(folder / "ranked" / "tables" / "ranking.parquet"))
+    assert ranked["logit"].to_pylist() == sorted(scores["logit"].to_pylist(), reverse=True)
+
+
+def test_scores_of_a_store_elsewhere_name_no_cutouts_and_it_is_said(here, folder, tmp_path):
+    status, _, err = here("score", "run", "s.zarr", tmp_path / "away.parquet")
+    assert status == 0, err
+    assert "the scores name no cutouts" in err
+    assert "cutout_path" not in read_table(str(tmp_path / "away.parquet")).column_names
+    status, _, err = here("score", "run", "s.zarr", tmp_path / "named.parquet", "--root", ".")
+    assert status == 0, err
+    assert set(read_table(str(tmp_path / "named.parquet"))["cutout_path"].to_pylist()) == {"s.zarr"}
+
+
+def test_a_table_is_scored_from_coadds_as_from_a_store_of_them(here, folder):
+    from tests.toys import searches
+
+    (folder / "survey").mkdir()
+    searches.make(folder / "survey")
+    status, out, err = here(
+        "score", "run", "survey/t.parquet", "streamed.parquet", "--source", "coadd", "--root", "survey/sky",
+        "--workers", 1, "--device", "cpu",
+    )  # fmt: skip
+    assert status == 0, err
+    told = json.loads(out)
+    here("cutout", "survey/t.parquet", "t.zarr", "--root", "survey/sky", "--workers", 1, "--max-failed", 1)
+    here("score", "run", "t.zarr", "kept.parquet", "--device", "cpu")
+    given, streamed, kept = (
+        read_table(str(folder / name)) for name in ("survey/t.parquet", "streamed.parquet", "kept.parquet")
+    )
+    assert streamed["galaxy_id"].to_pylist() == given["galaxy_id"].to_pylist()  # in the order of the table
+    assert set(given.column_names) | {"status", "error", "logit", "p", "logit_0"} == set(streamed.column_names)
+    wanted = dict(zip(kept["galaxy_id"].to_pylist(), kept["logit"].to_pylist(), strict=True))
+    for row in streamed.to_pylist():
+        other = wanted[row["galaxy_id"]]
+        assert (row["logit"] is None) == (other is None)
+        assert other is None or abs(row["logit"] - other) < 1e-4
+    assert told["scored"] == sum(logit is not None for logit in wanted.values())
+    step = chain_of(streamed)[-1]
+    assert step.parameters["root"] == "sky"
+    assert str(folder) not in json.dumps(step.as_dict())
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--source", "viewer", "--root", "survey"], "no source 'viewer' to score from"),
+        (["--source", "coadd"], "no folder of coadds is given"),
+        (["--source", "coadd", "--root", "nowhere"], "nowhere: no such folder"),
+    ],
+)
+def test_a_table_that_cannot_be_scored_from_coadds_is_refused(here, folder, more, message):
+    status, out, err = here("score", "run", "m.parquet", "x.parquet", *more)
+    assert (status, out) == (2, "")
+    assert message in err

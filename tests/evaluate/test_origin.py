@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
+from lensctl.evaluate import origin
 from lensctl.evaluate.evaluation import evaluation_of
 from lensctl.evaluate.report.html import render
 from lensctl.io.provenance import digests
@@ -73,6 +75,11 @@ def test_a_mock_survey_is_announced(scores, how):
     assert found.metrics["mock"] is True
     assert "mock survey" in found.metrics["note"]
     assert found.metrics["note"] in render(found, {}, {})
+
+
+def test_a_mock_survey_is_known_by_the_step_that_made_it_which_has_no_inputs():
+    assert origin.of_mock((Step("sky", {}),), pa.table({}))
+    assert not origin.of_mock((Step("pool", {}),), pa.table({}))
 
 
 def test_a_real_survey_is_not_called_a_mock(found):

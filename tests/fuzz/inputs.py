@@ -24,9 +24,11 @@ from lensctl.io.cutouts.store import open_store
 from lensctl.io.provenance.steps import Step, stamp, to_json
 from lensctl.io.tables.files import write_table
 from lensctl.learning.networks import architectures
+from lensctl.search import search
 from lensctl.train import train
 from tests.toys import attaching, catalogs, coadds, frozen, npz_folders, pixels
 from tests.toys.freezing import signed_bundle
+from tests.toys.nulls import null_scores
 from tests.toys.small_sky import SURVEYS
 from tests.toys.viewer_server import answer
 
@@ -199,6 +201,12 @@ def _journals() -> None:
         if len(list(filter(None, epochs))) == 2:
             raise _Stopped
 
+    with frozen.tiny_network():
+        options = {"root": "fz", "max_empty": 1.0, "workers": 1, "device": "cpu", "keep": 2}
+        search("frozen", "objects.parquet", "found", **options)
+        digest = json.loads(Path("frozen/frozen.json").read_text())["model_digest"]
+        write_table(null_scores(digest, 40), "null.parquet")
+        search("frozen", "objects.parquet", "begun-search", part="1/1", **options)
     with frozen.tiny_network(), contextlib.suppress(_Stopped):
         train("rows.parquet", "begun", crop=16, epochs=2, batch_size=64, event=stop_after_two, device="cpu")
 

@@ -30,6 +30,8 @@ CHECKPOINT, STEPS, SHOW = "learning/networks/checkpoint.py", "io/provenance/step
 POOL = "--lenses lenses.csv --workers 1"
 CUT = "cutout objects.parquet out.zarr --size 9 --workers 1"
 SCORED = "s.zarr"
+SEARCH = "search frozen objects.parquet found --root fz --max-empty 1 --workers 1 --device cpu --keep 2"
+SEARCHED = SEARCH.replace(" found ", " begun-search ")
 IMAGE = "south/coadd/150/1500p020/legacysurvey-1500p020-image-r.fits"
 
 READERS = {
@@ -157,6 +159,23 @@ READERS = {
         reseal,
     ),
     "frozen.json shown": Reader("frozen/frozen.json", "show frozen --json", (SHOW,), mutate=damaged_json),
+    "search": Reader("found/search.json", SEARCH, ("search/searching.py",), "fz frozen", damaged_json),
+    "search shown": Reader("found/search.json", "show found --json", (SHOW,), "found", damaged_json),
+    "null of a search": Reader(
+        "null.parquet", f"{SEARCH.replace(' found ', ' out ')} --null null.parquet", ("search/null.py",), "fz frozen"
+    ),
+    "plan of a search": Reader(
+        ".begun-search.part/parts/plan-00000.json", SEARCHED, ("search/rows.py",), "fz .begun-search.part", damaged_json
+    ),
+    "rows of a search": Reader(
+        ".begun-search.part/parts/rows-00000-00000.parquet", SEARCHED, ("search/rows.py",), "fz .begun-search.part"
+    ),
+    "scores of a search": Reader(
+        ".begun-search.part/parts/scored-0425-00000-000000.arrow",
+        SEARCHED,
+        ("search/blocks.py",),
+        "fz .begun-search.part",
+    ),
     "SHA256SUMS": Reader("frozen/SHA256SUMS", "verify frozen --device cpu", ("frozen/layout.py",)),
     "thresholds": Reader(
         "frozen/thresholds.json",

@@ -33,6 +33,7 @@ NOT_READERS = {
     "emr/wheel.py": "reads a wheel of lensctl, and what pip installed",
     "frozen/model_card.py": "writes how a model is opened",
     "pack.py": "reads notes of the parts that it has written",
+    "search/hats.py": "reads footers that it has written",
     "pool/growing_pool.py": "reads notes of its own, as pool/parts.py does",
     "gates/registry.py": "loads entry points",
 }

@@ -29,6 +29,7 @@ LINES = {
     "evaluate": "scores.parquet --against scores.parquet --rounds 100",
     "freeze": "run out --evaluation evaluation --gates gates.jsonl",
     "verify": "frozen",
+    "search": "frozen objects.parquet out --root fz --max-empty 1 --workers 1 --device cpu",
     "hosts": "pool.parquet out.parquet --lenses lenses.csv --positives positives.parquet",
     "selection observe": "scores.parquet plain.zarr out.parquet --workers 1",
     "selection measure": "frozen objects.parquet plain.zarr out --workers 1",
@@ -48,7 +49,7 @@ LINES = {
     "doctor": "--url http://127.0.0.1:PORT",
 }
 """Of each command a line that works, or ends early."""
-NEEDS = {"cutout": " answer.fits fz", "train": " s.zarr", "score": " s.zarr"}
+NEEDS = {"cutout": " answer.fits fz", "train": " s.zarr", "score": " s.zarr", "search": " fz"}
 OF_NUMBERS, OF_TEXTS = ("inf", "1e308", "-1", str(10**30)), ("",)
 MORE_NUMBERS, MORE_TEXTS = ("nan", "0", ""), ("x", "-1", "nan", "=", "1e308=1e308")
 """Values of all tests, and those of the long ones."""

@@ -8,7 +8,7 @@ import os
 import pyarrow as pa
 import pytest
 
-from lensctl.pool.criteria import criteria_of
+from lensctl.io.tables.criteria import criteria_of
 from lensctl.pool.parts import repeated_between, select_all
 from tests.toys import catalogs as toys
 from tests.toys.damage import spoil_packed_column

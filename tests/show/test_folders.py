@@ -91,3 +91,27 @@ def test_a_folder_of_unlike_tables_lists_them_and_adds_nothing_up(tmp_path):
         {"file": "a.parquet", "rows": rows, "columns": 2},
         {"file": "b.parquet", "rows": 5, "columns": 1},
     ]
+
+
+def test_a_search_says_what_it_searched_and_found(tmp_path):
+    (tmp_path / "search.json").write_text(
+        json.dumps(
+            {
+                "model_digest": "sha256:1",
+                "rows": {"searched": 9, "scored": 7, "lost": 2, "status": {"ok": 7, "half_empty": 2}},
+                "area": {"searched_deg2": 1.5},
+                "candidates": {"rows": 3, "systems": 2},
+                "thresholds": [{"name": "p=0.5", "logit": 0.0, "rows": 3, "per_deg2": {"value": 2.0}}],
+                "known_lenses": {"fates": [{"tier": "A", "fate": "in the list", "lenses": 1}]},
+            }
+        )
+    )
+    facts = identify(str(tmp_path))
+    assert facts.kind == "search"
+    assert (facts.values["scored"], facts.values["lost"], facts.values["systems"]) == (7, 2, 2)
+    assert [listing.title for listing in facts.listings] == [
+        "Rows by status",
+        "Rows above each threshold",
+        "Known lenses",
+    ]
+    assert facts.listings[1].rows == [("p=0.5", 0.0, 3, 2.0)]

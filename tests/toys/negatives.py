@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lensctl.astro.lens_units import Lenses
-from lensctl.pool.criteria import criteria_of
+from lensctl.io.tables.criteria import criteria_of
 from lensctl.pool.select import select
 
 NONE = Lenses((), ())

@@ -39,4 +39,6 @@ def uniform_scores(scores: pa.Table, rows: int = 20_000, seed: int = 3, paramete
     drawn = extend(Step("sample", parameters or {"uniform": rows}, ()))
     trained = chain_of(scores)[:-1]
     model = step_input("model", "run", MODEL_DIGEST, trained)
-    return stamp(table, extend(Step("score", {}, (model,)), drawn, trained))
+    return stamp(
+        table, extend(Step("score", {}, (model, step_input("table", "drawn", "sha256:0", drawn))), drawn, trained)
+    )

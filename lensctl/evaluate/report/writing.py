@@ -11,7 +11,7 @@ from lensctl.evaluate import grades as grades_
 from lensctl.evaluate.calibrating import KINDS
 from lensctl.evaluate.evaluation import Choices, evaluation_of
 from lensctl.evaluate.given_thresholds import read_thresholds
-from lensctl.evaluate.report import folder
+from lensctl.evaluate.report import folder, ranking, unlabelled
 from lensctl.evaluate.uniform.rows import read_uniform
 from lensctl.io.cutouts.by_manifest import Cutouts
 from lensctl.io.paths import Paths, listed
@@ -28,6 +28,7 @@ from lensctl.stats.intervals import ROUNDS
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lensctl.evaluate.given_thresholds import Given
     from lensctl.io.html.pictures import Read
 
 
@@ -57,6 +58,8 @@ def evaluate(
     report: Reporter = SILENT,
 ) -> Receipt:
     """Evaluate a model from its scores: metrics, tables, plots and a report in a folder.
+
+    Scores without labels are ranked, and no more.
 
     Parameters
     ----------
@@ -129,6 +132,12 @@ def evaluate(
     if negatives is not None:
         drawn = read_uniform(str(negatives), listed(lenses), None if manifest is None else str(manifest))
     table = read_table(scores)
+    if unlabelled.is_unlabelled(table):
+        for option, value in (("--against", against), ("--prevalence", prevalence), ("--all-rows", all_rows or None),
+                              ("--negatives", negatives)):  # fmt: skip
+            if value is not None:
+                raise InputError(f"{scores}: scores without labels, of which {option} cannot be told", "leave it out")
+        return _rank(table, scores, str(out_dir), top_k, survey, root, given, graded, overwrite, report)
     choices = Choices(rounds, seed, calibration, top_k, prevalence, headline, all_rows)
     name = "stdin" if scores == "-" else Path(scores).name
     evaluation = evaluation_of(
@@ -160,6 +169,43 @@ def evaluate(
         "pictures": pictures,
     }
     return made if metrics["negatives"] is None else {**made, "negatives": metrics["negatives"]["rows"]}
+
+
+def _rank(
+    table: pa.Table,
+    scores: str,
+    out_dir: str,
+    top: int,
+    survey: Survey | str | None,
+    root: str | Path | None,
+    given: Given | None,
+    graded: grades_.Grades | None,
+    overwrite: bool,
+    report: Reporter,
+) -> Receipt:
+    """Rank scores without labels: a folder with a ranking and a report."""
+    name = "stdin" if scores == "-" else Path(scores).name
+    found = unlabelled.ranking_of(table, top, name, survey=survey, given=given, graded=graded)
+    read, no_pictures = (None, "The scores name no cutouts, so there are no pictures.")
+    if "cutout_path" in table.column_names:
+        read, no_pictures = _cutout_reader(table, scores, root)
+    with whole_folder(out_dir, "evaluate", overwrite) as part:
+        pictures = ranking.write(found, part, read, no_pictures)
+    report.say("the scores have no labels: they are ranked, and nothing can be said of recall or false positive rate")
+    points = found.metrics["thresholds"]["points"]
+    rows = [(point["name"], point["logit"], point["rows"]) for point in points]
+    report.table("Rows above each threshold", ("threshold", "logit", "rows"), rows)
+    counts = found.metrics["rows"]
+    return {
+        "command": "evaluate",
+        "output": out_dir,
+        "rows": table.num_rows,
+        "unscored": counts["unscored"],
+        "ranked": found.table.num_rows,
+        "labels": False,
+        "mock": found.metrics["mock"],
+        "pictures": pictures,
+    }
 
 
 def _cutout_reader(table: pa.Table, scores: str, root: str | Path | None) -> tuple[Read | None, str]:

@@ -74,7 +74,15 @@ def proven(folder: str | Path, *, device: str = "auto", key: str | Path | None =
     Only frozen models are accepted; an ordinary run is an error. `key` is the public key, in PEM, of whom it must be
     signed by.
     """
-    return _model(proven_snapshot(folder, device=device, key=key))
+    return proven_with_thresholds(folder, device=device, key=key)[0]
+
+
+def proven_with_thresholds(
+    folder: str | Path, *, device: str = "auto", key: str | Path | None = None
+) -> tuple[ScoringModel, list[dict[str, Any]]]:
+    """Like `proven`, with the points of its thresholds.json: `name`, `logit` (null where not resolved), `text`, ..."""
+    found = proven_snapshot(folder, device=device, key=key)
+    return _model(found), list(_json(found, layout.THRESHOLDS)["points"])
 
 
 def proven_snapshot(folder: str | Path, *, device: str = "auto", key: str | Path | None = None) -> Snapshot:

@@ -62,7 +62,7 @@ class OpenBrick:
 
     def __init__(self, name: str, planes: dict[str, Plane], damaged: dict[str, str]) -> None:
         self.name, self.planes, self.damaged = name, planes, damaged
-        self.memory, self.keeps = Memory(), True
+        self.memory, self.keeps, self.folder = Memory(), True, ""
         self._read: dict[str, _ReadPlane] = {}
         first = next(iter(planes.values())).image
         self.tan, self.shape = Tan.of(first.header), first.shape
@@ -110,13 +110,7 @@ class OpenBrick:
         If they share many tiles, each tile is read once, into an array of the whole plane.
         """
         plane = self.planes[which]
-        tile = tile_shape(plane.image)
-        needed = no_tiles(plane.image)
-        touched = 0
-        for box in boxes:
-            tiles = box.tiles(tile)
-            needed[tiles] = True
-            touched += (tiles[0].stop - tiles[0].start) * (tiles[1].stop - tiles[1].start)
+        needed, touched = _tiles_of(plane, boxes)
         try:
             if which not in self._read and touched <= OVERLAP * np.count_nonzero(needed):
                 await plane.fetch(needed)
@@ -133,6 +127,11 @@ class OpenBrick:
             target[row, box.own_rows, box.own_columns] = pixels[box.rows, box.columns]
         if not self.keeps:
             self.memory.give(self._read.pop(which).pixels)
+
+    def bytes_of(self, boxes: Sequence[Box]) -> int:
+        """Bytes of its images in the tiles that boxes touch, taking tiles of an image as equally large."""
+        shares = ((plane.image.data_bytes, _tiles_of(plane, boxes)[0].mean()) for plane in self.planes.values())
+        return round(float(sum(size * share for size, share in shares)))
 
     def close(self) -> None:
         """Close its files and release its arrays."""
@@ -179,6 +178,16 @@ class _ReadPlane:
         for rows, columns in pixels_of(self.plane.image, tile_blocks(missing)):
             self.plane.fill(rows, columns, self.pixels[rows, columns])
         self.filled = missing if self.filled is None else self.filled | missing
+
+
+def _tiles_of(plane: Plane, boxes: Sequence[Box]) -> tuple[Mask, int]:
+    """The tiles of a plane that boxes overlap, and how many each box overlaps, summed over boxes."""
+    tile, needed, touched = tile_shape(plane.image), no_tiles(plane.image), 0
+    for box in boxes:
+        tiles = box.tiles(tile)
+        needed[tiles] = True
+        touched += (tiles[0].stop - tiles[0].start) * (tiles[1].stop - tiles[1].start)
+    return needed, touched
 
 
 def _with_plane(error: OSError | ValueError, which: str) -> ValueError:

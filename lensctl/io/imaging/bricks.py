@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BRICK = re.compile(r"[0-9]{4}[pm][0-9]{3}")
+REGIONS = ("north", "south")
+"""Parts of a survey whose bricks have the same names where they overlap."""
 ENDINGS = (".fits.fz", ".fits", ".fits.gz")
 BRICK_TABLES = ("survey-bricks.fits.gz", "survey-bricks.fits")
 BRICK_CORNERS = ("brickname", "ra1", "ra2", "dec1", "dec2")
@@ -42,6 +45,13 @@ class Plane(Protocol):
         """Close the file."""
 
 
+class HasBrickTable(Protocol):
+    """What knows which bricks there are."""
+
+    def brick_table(self) -> pa.Table | None:
+        """The survey's table of bricks; None if there is none."""
+
+
 class Root(Protocol):
     """A place with brick coadds.
 
@@ -59,8 +69,8 @@ class Root(Protocol):
     def refuse_empty(self) -> None:
         """Raise InputError if there are no coadds, ServiceError if there is no response."""
 
-    async def folder(self, brick: str) -> str | None:
-        """Folder of a brick's files, relative to the root; None if there are none."""
+    async def folder(self, brick: str, region: str = "") -> str | None:
+        """Folder of a brick's files, relative to the root; None if there are none, or only those of another region."""
 
     async def plane(self, folder: str, brick: str, name: str) -> Plane | None:
         """One plane of a brick, such as `image-g` or `maskbits`; None if there is no such file.
@@ -78,6 +88,24 @@ class Root(Protocol):
 def file_names(brick: str, name: str, prefix: str) -> list[str]:
     """Possible file names of a brick's plane."""
     return [f"{prefix}-{brick}-{name}{ending}" for ending in ENDINGS]
+
+
+def of_region(brick: str | None, region: str) -> str | None:
+    """The name by which cutouts are asked of one region's brick, such as north/1500p020; REGIONS alone make a name."""
+    return f"{region}/{brick}" if brick and region in REGIONS else brick
+
+
+def bases_of(folders: Sequence[str], region: str, root_name: str) -> list[str]:
+    """Folders below a root that may hold the bricks of a region, or of any where it is empty.
+
+    Never those of another region: its bricks have the same names, and other pixels.
+    """
+    if not region:
+        return list(folders)
+    own = [f"{region}/{folder}" for folder in folders if "/" not in folder]
+    others = set(REGIONS) - {region}
+    rest = [folder for folder in folders if folder.split("/")[0] not in others and root_name not in others]
+    return list(dict.fromkeys([*own, *rest]))
 
 
 def release_of(header: Header) -> str | None:
@@ -107,10 +135,11 @@ def release_of_layer(layer: str) -> str | None:
     return f"DR{found[1]}" if found else None
 
 
-def bricks_of(table: pa.Table, root: Root) -> list[str | None]:
-    """The brick of each row: from `brickname`, else the prefix of `galaxy_id`, else `ra` and `dec`.
+def bricks_of(table: pa.Table, root: HasBrickTable) -> list[str | None]:
+    """The brick of each row: from `brickname`, else the prefix of `galaxy_id`, else `ra` and `dec`; and its region.
 
-    None if the survey's table of bricks has no brick at a position.
+    None if the survey's table of bricks has no brick at a position. Rows whose `region` is of REGIONS get a brick of
+    that region (see `of_region`).
 
     Raises InputError if a row's brick cannot be determined.
     """
@@ -131,6 +160,9 @@ def bricks_of(table: pa.Table, root: Root) -> list[str | None]:
         ra, dec = (np.asarray(table[name].to_numpy(), float)[rows] for name in ("ra", "dec"))
         for row, name in zip(unknown, bricks_at(known, ra, dec), strict=True):
             names[row] = name
+    if "region" in table.column_names:
+        regions = map(str, table["region"].to_pylist())
+        names = [of_region(name, region) for name, region in zip(names, regions, strict=True)]
     return names
 
 

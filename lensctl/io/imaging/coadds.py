@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import itertools
 from collections import Counter
@@ -150,7 +151,8 @@ class Coadds:
         Parameters
         ----------
         bricks : N names
-            The brick that owns each object; None if none does.
+            The brick that owns each object, with its region where that must be told (`bricks.of_region`); None if none
+            does.
         ra, dec : (N,) float64, degrees
 
         Returns
@@ -171,6 +173,28 @@ class Coadds:
         _set(cuts, outside, status="outside_footprint", error="not in any brick of the survey")
         event_loop.run(self._cut_all({name: np.array(rows) for name, rows in of_brick.items() if name}, ra, dec, cuts))
         return cuts
+
+    def bytes_read(self, bricks: Sequence[str | None], ra: NDArray[np.float64], dec: NDArray[np.float64]) -> int:
+        """Bytes of images that cutting some objects would read: of each image the share of its tiles they touch."""
+        names = np.array([name or "" for name in bricks])
+
+        async def count() -> int:
+            return sum([await self._bytes(str(name), ra[names == name], dec[names == name]) for name in set(names)])
+
+        return event_loop.run(count())
+
+    async def _bytes(self, key: str, ra: NDArray[np.float64], dec: NDArray[np.float64]) -> int:
+        region, _, name = key.rpartition("/")
+        folder = await self.root.folder(name, region) if BRICK.fullmatch(name) else None
+        brick = None
+        with contextlib.suppress(OSError, ValueError, Unanswered):
+            brick = await self._take(name, folder) if folder is not None else None
+        if brick is None:
+            return 0
+        _, boxes, _ = self._boxes(brick, ra, dec)
+        touched = brick.bytes_of(boxes)
+        self._keep(brick)
+        return touched
 
     def close(self) -> None:
         """Close open files."""
@@ -206,10 +230,11 @@ class Coadds:
         await asyncio.gather(*(work() for _ in range(self.root.at_once)))
 
     async def _cut_brick(
-        self, name: str, rows: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], cuts: Cuts
+        self, key: str, rows: NDArray[np.int64], ra: NDArray[np.float64], dec: NDArray[np.float64], cuts: Cuts
     ) -> None:
+        region, _, name = key.rpartition("/")
         try:
-            folder = await self.root.folder(name) if BRICK.fullmatch(name) else None
+            folder = await self.root.folder(name, region) if BRICK.fullmatch(name) else None
             if folder is None:
                 _set(cuts, rows, status="missing_brick", error=f"no coadd of brick {name}")
                 return
@@ -231,11 +256,12 @@ class Coadds:
     async def _take(self, name: str, folder: str) -> OpenBrick | None:
         """An open brick, the kept one if it is the same; None if it has no image."""
         kept = self._brick
-        if kept is not None and kept.name == name:
+        if kept is not None and (kept.name, kept.folder) == (name, folder):
             self._brick = None
             return kept
         brick = await OpenBrick.open(self.root, name, folder, self.bands, self.planes)
         if brick is not None:
+            brick.folder = folder
             brick.memory, brick.keeps = self._memory, self.root.at_once == 1
         return brick
 
@@ -262,17 +288,10 @@ class Coadds:
             why = f"brick {brick.name} is {brick.release}, not {self.layer}"
             _set(cuts, rows, status="wrong_release", error=why)
             return
-        x, y = brick.tan.to_pixel(ra, dec)
-        height, width = brick.shape
-        near = (np.abs(x - width / 2) < width / 2 + self.size) & (np.abs(y - height / 2) < height / 2 + self.size)
-        column, line = nearest_pixel(np.where(near, x, 0)), nearest_pixel(np.where(near, y, 0))
-        left, low = column - self.size // 2, line - self.size // 2
-        near &= (left < width) & (left + self.size > 0) & (low < height) & (low + self.size > 0)
+        near, boxes, offsets = self._boxes(brick, ra, dec)
         _set(cuts, rows[~near], status="outside_footprint", error=f"outside the coadd of brick {brick.name}")
-        for i in np.flatnonzero(near):
-            cuts.columns["offset_x_px"][rows[i]] = float(x[i] - column[i])
-            cuts.columns["offset_y_px"][rows[i]] = float(y[i] - line[i])
-        boxes = [Box.of(int(low[i]), int(left[i]), self.size, brick.shape) for i in np.flatnonzero(near)]
+        for row, (x, y) in zip(rows[near], offsets, strict=True):
+            cuts.columns["offset_x_px"][row], cuts.columns["offset_y_px"][row] = x, y
         inside = rows[near]
         problems = []
         missing = [band for band in self.bands if f"image-{band}" not in brick.planes]
@@ -284,6 +303,20 @@ class Coadds:
         problems += [why for name in self.planes for why in await self._cut_extra(name, brick, boxes, inside, cuts)]
         if problems:
             _set(cuts, inside, error="; ".join(problems))
+
+    def _boxes(
+        self, brick: OpenBrick, ra: NDArray[np.float64], dec: NDArray[np.float64]
+    ) -> tuple[NDArray[np.bool_], list[Box], list[tuple[float, float]]]:
+        """Which cutouts reach onto a brick's image; of these the box, and the offset from the pixel's centre."""
+        x, y = brick.tan.to_pixel(ra, dec)
+        height, width = brick.shape
+        near = (np.abs(x - width / 2) < width / 2 + self.size) & (np.abs(y - height / 2) < height / 2 + self.size)
+        column, line = nearest_pixel(np.where(near, x, 0)), nearest_pixel(np.where(near, y, 0))
+        left, low = column - self.size // 2, line - self.size // 2
+        near &= (left < width) & (left + self.size > 0) & (low < height) & (low + self.size > 0)
+        at = np.flatnonzero(near)
+        boxes = [Box.of(int(low[i]), int(left[i]), self.size, brick.shape) for i in at]
+        return near, boxes, [(float(x[i] - column[i]), float(y[i] - line[i])) for i in at]
 
     def _refuse_other_scale(self, brick: OpenBrick) -> None:
         found, wanted = brick.tan.pixel_scale_arcsec, self.survey.pixel_scale_arcsec

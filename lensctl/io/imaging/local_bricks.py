@@ -14,7 +14,7 @@ import numpy as np
 from lensctl.io.fits.header import BLOCK, MOST_BYTES_A_PIXEL, Image, find_image
 from lensctl.io.fits.rice import RiceTiles
 from lensctl.io.fits.tiles import Mask, Spans, gzipped_spans, no_tiles, table_bytes, tile_shape
-from lensctl.io.imaging.bricks import BRICK_TABLES, Pixels, file_names, read_bricks
+from lensctl.io.imaging.bricks import BRICK_TABLES, REGIONS, Pixels, bases_of, file_names, read_bricks
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Input, from_json, step_input
 from lensctl.io.unpacking import gunzipping, refuse_broken
@@ -41,7 +41,10 @@ class LocalBricks:
         self.name = self.root.absolute().name
         if not self.root.is_dir():
             raise InputError(f"{root}: no such folder", "give the folder that holds coadd/, such as .../dr10/south")
-        self.bases = [name for name in survey.bricks.folders if (self.root / name).is_dir()]
+        self._folders = survey.bricks.folders
+        regional = dict.fromkeys(base for region in ("", *REGIONS) for base in bases_of(self._folders, region, ""))
+        there = [name for name in regional if (self.root / name).is_dir()]
+        self.bases = [name for name in self._folders if name in there] or there
         self.flat = not self.bases and any(self.root.glob(f"{self._prefix}-*-image-*.fits*"))
         if not self.bases and not self.flat:
             raise InputError(
@@ -52,11 +55,12 @@ class LocalBricks:
     def refuse_empty(self) -> None:
         """No-op: checked on opening."""
 
-    async def folder(self, brick: str) -> str | None:
-        """Folder of a brick's files, relative to the root; None if there are none."""
-        if self.flat:
+    async def folder(self, brick: str, region: str = "") -> str | None:
+        """Folder of a brick's files, relative to the root; None if there are none, or only those of another region."""
+        bases = bases_of(self._folders, region, self.name) if region else self.bases
+        if self.flat and self.name not in set(REGIONS) - {region or self.name}:
             return "." if any(self.root.glob(f"{self._prefix}-{glob.escape(brick)}-image-*.fits*")) else None
-        for base in self.bases:
+        for base in bases:
             if (self.root / base / brick[:3] / brick).is_dir():
                 return f"{base}/{brick[:3]}/{brick}"
         return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lensctl.io.fits.header import LONGEST_HEADER, MAGIC, find_image
 from lensctl.io.fits.tiles import Mask, Spans, merged_spans, spans_needed, table_bytes, tile_spans
-from lensctl.io.imaging.bricks import BRICK_TABLES, file_names, read_bricks
+from lensctl.io.imaging.bricks import BRICK_TABLES, REGIONS, bases_of, file_names, read_bricks
 from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.imaging.http_ranges import NoRanges, Objects, Version
 from lensctl.io.imaging.local_bricks import FitsFile, refuse_not_2d, refuse_short
@@ -45,31 +45,32 @@ class RemoteBricks:
         self.url, self._survey, self.at_once = url, survey, at_once
         self._objects = Objects(url, timeout, tries)
         self.name = self._objects.name()
-        self._base: str | None = None
+        self._base: dict[str, str] = {}
+        """Where the bricks of each region lie, once one has been found."""
 
     def refuse_empty(self) -> None:
         """Raise InputError if there are no coadds, as far as is known, ServiceError if there is no response."""
         names = self._objects.top()
         bricks = self._survey.bricks
-        starts = (*(folder.split("/")[0] for folder in bricks.folders), f"{bricks.prefix}-")
+        starts = (*(folder.split("/")[0] for folder in bricks.folders), *REGIONS, f"{bricks.prefix}-")
         if names is not None and not any(name.startswith(starts) for name in names):
             raise InputError(
                 f"{self.url}: holds no {bricks.folders[0]}/ and no {bricks.prefix}-BRICK-image-*.fits",
                 "give --root .../dr10/south",
             )
 
-    async def folder(self, brick: str) -> str | None:
+    async def folder(self, brick: str, region: str = "") -> str | None:
         """Folder of a brick's files, relative to the root; None if they are in none of the usual places."""
-        if self._base is None:
-            for base in (*self._survey.bricks.folders, "."):
+        if region not in self._base:
+            for base in (*bases_of(self._survey.bricks.folders, region, self.name), "."):
                 images = (f"image-{band}" for band in self._survey.bands)
                 names = [name for image in images for name in file_names(brick, image, self._survey.bricks.prefix)]
                 for name in names:
                     if await self._objects.has(f"{_below(base, brick)}/{name}"):
-                        self._base = base
+                        self._base[region] = base
                         return _below(base, brick)
             return None
-        return _below(self._base, brick)
+        return _below(self._base[region], brick)
 
     async def plane(self, folder: str, brick: str, name: str) -> RemoteFile | None:
         """One plane of a brick; None if there is no such file."""

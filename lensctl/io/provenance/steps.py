@@ -117,6 +117,17 @@ def common_survey(given: Survey | str | None, *chains: Chain) -> Survey:
     return wanted or LS_DR10
 
 
+def is_alike(chain: Chain, begun: Step) -> bool:
+    """Whether an existing output was made by the same command, judged without reading its first input's files."""
+
+    def comparable(step: Step) -> str:
+        fields = step.as_dict()
+        fields["inputs"] = [(i.role, i.name) for i in step.inputs[:1]], [vars(i) for i in step.inputs[1:]]
+        return json.dumps(fields, sort_keys=True)
+
+    return bool(chain) and comparable(chain[-1]) == comparable(begun)
+
+
 def to_list(chain: Chain) -> list[dict[str, Any]]:
     """A chain as plain JSON values; a survey that is not built in is described in its first step, and named after."""
     listed, described = [], set[str]()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lensctl.io.storage import incomplete, resumable, s3, working_folders
-from lensctl.io.storage.atomic import exists_error, forget, replace_file
+from lensctl.io.storage.atomic import exists_error, forget, is_part, replace_file
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.storage.working_folders import FAILED_FILE
 from lensctl.io.temporary import temporary_folder
@@ -52,6 +52,9 @@ class GrowingFolder(Protocol):
 
     def part(self, name: str) -> bytes:
         """A stored part; OSError if there is none."""
+
+    def parts(self) -> set[str]:
+        """Names of all stored parts."""
 
     def finish(self) -> None:
         """Complete the folder."""
@@ -101,6 +104,10 @@ class GrowingOnDisk:
         """A stored part."""
         return (self.job.folder / PARTS / name).read_bytes()
 
+    def parts(self) -> set[str]:
+        """Names of all stored parts."""
+        return {name for name in os.listdir(self.job.folder / PARTS) if not is_part(name)}
+
     def finish(self) -> None:
         """Move the folder into place."""
         for pattern in ("*.__lock", "*.partial"):  # left by killed writers, of tensorstore and zarr
@@ -147,6 +154,10 @@ class GrowingOnS3:
     def part(self, name: str) -> bytes:
         """A stored part."""
         return s3.read_object(f"{self.path}/{NOTES}/{name}")
+
+    def parts(self) -> set[str]:
+        """Names of all stored parts."""
+        return {name.rpartition("/")[2] for name in s3.list_objects(f"{self.path}/{NOTES}")}
 
     def finish(self) -> None:
         """Remove the mark and the parts."""

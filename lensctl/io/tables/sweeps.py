@@ -148,6 +148,7 @@ class CatalogScan:
         required: Sequence[str],
         optional: Sequence[str] = (),
         keep: Callable[[Values], NDArray[np.bool_]] | None = None,
+        known: Sequence[str] = OF_AN_OBJECT,
     ) -> Iterator[pa.Table]:
         """The kept rows, in order, batch by batch; most columns are read only for these.
 
@@ -157,6 +158,8 @@ class CatalogScan:
             Columns to return; the optional ones if the file has them.
         keep : callable, optional
             Takes a function that returns a column, and returns a (N,) bool mask of rows to keep. Default: all.
+        known : sequence of str
+            Columns in which a null is an error.
 
         Yields
         ------
@@ -182,13 +185,13 @@ class CatalogScan:
                 self.read += len(rows)
                 if keep is not None:
                     rows = rows[keep(_of_some(batch, rows))]
-                yield self._finished(batch.take(rows, wanted), batch.first + rows)
+                yield self._finished(batch.take(rows, wanted), batch.first + rows, known)
             self.digest = digest()
 
-    def _finished(self, table: pa.Table, numbers: NDArray[np.int64]) -> pa.Table:
+    def _finished(self, table: pa.Table, numbers: NDArray[np.int64], known: Sequence[str]) -> pa.Table:
         import pyarrow as pa
 
-        for name in OF_AN_OBJECT:
+        for name in known:
             if name in table.column_names and table[name].null_count:
                 row = int(numbers[table[name].is_null().index(True).as_py()])
                 raise InputError(f"{self.path}: column '{name}' is null in row {row}", "repair or drop those rows")

@@ -24,7 +24,7 @@ DRAW = "draw it by `lensctl sample --uniform N --where \"split = 'test'\"`"
 
 def refuse_other_model(where: str, chain: Chain, of_scores: Chain) -> None:
     """Raise InputError unless scores of a uniform draw are of the model of other scores, by the provenance of both."""
-    here, there = (_model(of) for of in (of_scores, chain))
+    here, there = (model_of(of) for of in (of_scores, chain))
     if here is None or here != there:
         known = "no model that is known" if there is None else f"another model ({there[:19]}…)"
         raise InputError(
@@ -33,10 +33,39 @@ def refuse_other_model(where: str, chain: Chain, of_scores: Chain) -> None:
         )
 
 
-def _model(chain: Chain) -> str | None:
+def model_of(chain: Chain) -> str | None:
+    """Digest of the model that made scores; None if their provenance does not say."""
     step = _last(chain, "score")
     model = step.input("model") if step else None
     return model.digest if model else None
+
+
+def condition_of_draw(chain: Chain) -> str | None:
+    """The condition, such as `split = 'test'`, of the draw that rows are of; None if there was none."""
+    step = _behind(chain, "sample")
+    where = step.parameters.get("where") if step else None
+    return None if where is None else str(where)
+
+
+def criteria_of_pool(chain: Chain) -> dict[str, str] | None:
+    """Texts of the criteria of the pool that rows were drawn from, by name; None if their provenance does not say."""
+    step = _behind(chain, "pool")
+    criteria = step.parameters.get("criteria") if step else None
+    return {str(k): str(v) for k, v in criteria.items()} if isinstance(criteria, Mapping) else None
+
+
+def _behind(chain: Chain, command: str) -> Step | None:
+    """The nearest step of a command behind what was scored; those behind the model that scored it are others."""
+    by_id = {step.id: step for step in chain}
+    scored = _last(chain, "score")
+    todo, seen = [scored] if scored else [], set[str]()
+    for step in todo:  # grows
+        if step.command == command:
+            return step
+        behind = [source.step for source in step.inputs if source.role != "model" and source.step not in seen]
+        seen.update(filter(None, behind))
+        todo += [by_id[id] for id in behind if id in by_id]
+    return None
 
 
 def _last(chain: Chain, command: str) -> Step | None:
@@ -69,7 +98,7 @@ def refuse_other_draw(rows: pa.Table, chain: Chain, where: str) -> None:
                 DRAW,
             )
         return
-    drawn = _last(chain, "sample")
+    drawn = _behind(chain, "sample")
     if drawn is None or not drawn.parameters.get("uniform"):
         raise InputError(f"{where}: nothing says that its rows are a uniform draw (tier {UNIFORM})", DRAW)
 

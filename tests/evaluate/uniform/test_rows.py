@@ -106,9 +106,9 @@ def test_the_splits_of_a_model_of_a_fold_are_those_of_its_fold(judge):
 
 def other_model(table):
     chain = chain_of(table)
-    (source,) = chain[-1].inputs
+    source, *rest = chain[-1].inputs
     other = type(source)(source.role, source.name, "sha256:" + "9" * 64, source.step)
-    return stamp(table, (*chain[:-1], Step("score", {}, (other,))))
+    return stamp(table, (*chain[:-1], Step("score", {}, (other, *rest))))
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,25 @@
-"""Scoring: apply a model to every cutout of a manifest or a store."""
+"""From a manifest, a store or a table to a table of scores: the whole command."""
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 
 from lensctl.frozen.proof.checks import proven
-from lensctl.io.cutouts.by_manifest import Cutouts, origin_of, root_of
-from lensctl.io.cutouts.store import Store, is_store, open_store
-from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import Step, chain_of, extend, stamp, step_input
+from lensctl.io.cutouts.store import is_store
+from lensctl.io.imaging.coadds import CoaddSource
+from lensctl.io.provenance.steps import Step, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import local_folder
-from lensctl.io.tables.files import read_table, refuse_lists, refuse_rows, refuse_tables, write_table
+from lensctl.io.tables.files import refuse_lists, refuse_rows, refuse_tables, write_table
 from lensctl.learning.networks.checkpoint import FROZEN, load_model
-from lensctl.learning.networks.scoring import Read, refuse_other_cutouts, score_table
+from lensctl.learning.networks.scorer import Scorer
+from lensctl.learning.networks.scoring import score_read
 from lensctl.learning.out_of_memory import enough_memory
+from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import Survey
+from lensctl.score.inputs import of_coadds, of_manifest, of_store
+from lensctl.score.of_coadds import score_coadds
 
 
 def score(
@@ -25,8 +27,11 @@ def score(
     input: str | Path,
     output: str | Path,
     *,
+    source: str | None = None,
     survey: Survey | str | None = None,
     root: str | Path | None = None,
+    max_empty: float = MAX_EMPTY,
+    workers: int | None = None,
     tta: bool = False,
     embedding: bool = False,
     batch_size: int = 256,
@@ -44,15 +49,20 @@ def score(
     ----------
     model, input, output : path
         Folder of the model; manifest or store, `-` is a manifest on stdin; table to write, `-` is stdout.
+    source : str, optional
+        `coadd`: the input is a table with galaxy_id, ra, dec, whose cutouts are cut from coadds and not kept.
     survey : Survey or str, optional
         The survey, its name or its YAML file, if the input names none.
     root : path, optional
-        Folder that `cutout_path` is relative to; default the manifest's.
+        Folder that `cutout_path` is relative to; default the manifest's, and the output's if the input is a store. With
+        `source`, the coadds: see `CoaddSource`.
+    max_empty, workers
+        With `source`: greatest fraction of empty inner pixels of a usable cutout; processes that cut.
     tta, batch_size, device, threads
         See `score_table`.
     embedding : bool
         Add a column `embedding`, what enters the last layer: a list of fixed length, of an ensemble the members' one
-        after the other.
+        after the other. Not with `source`.
     key : path, optional
         Public key (PEM) of the expected signer of a frozen model.
     check_pixels : bool
@@ -66,13 +76,15 @@ def score(
     Raises
     ------
     InputError
-        See `score_table` and `refuse_other_cutouts`; a model that does not verify, pixels other than those recorded,
-        an existing output.
+        See `score_table` and `scorer.refuse_other_cutouts`; a model that does not verify, pixels other than those
+        recorded, an existing output.
     """
     model, input, output = str(model), str(input), str(output)
     refuse_tables(output, overwrite=overwrite, format=format)
     if embedding:
         refuse_lists(output, format)
+        if source is not None:
+            raise InputError("--embedding and --source do not go together", "cut the rows first, and score the store")
     folder = local_folder(model, "a model must be on")
     if (folder / FROZEN).exists():
         loaded = proven(folder, device=device, key=key)
@@ -80,40 +92,27 @@ def score(
         loaded = load_model(folder)
     else:
         raise InputError(f"{model}: a run is not signed, but a key is given", "score a frozen model, or omit --key")
-    crop = loaded.card.crop
-    if input != "-" and is_store(input):
-        store = open_store(input)
-        table, chain, digest, role, origin = store.index, store.chain, store.digest, "store", origin_of(store)
-        reader: Store | Cutouts = store
+    if source is not None:
+        given = of_coadds(source, input, format, root, survey, loaded, max_empty, workers)
+    elif input != "-" and is_store(input):
+        given = of_store(input, output, root, survey, loaded, check_pixels, report)
     else:
-        cutout_root = root_of(input, root)
-        table = read_table(input, format=format if input == "-" else None)
-        chain, digest, role = chain_of(table, input), digests.of_table(table), "manifest"
-        cutouts = Cutouts(table, cutout_root)
-        origin = cutouts.origin()
-        reader = cutouts
-    read: Read = functools.partial(reader.read, crop=crop, check=check_pixels)
-    if check_pixels and reader.recorded.note:
-        report.say(reader.recorded.note)
-    of = refuse_other_cutouts(loaded, (chain, *origin.chains), origin, survey)
+        given = of_manifest(input, format, root, survey, loaded, check_pixels, report)
+    table = given.table
     refuse_rows(table, output, format)
     with report.progress("cutouts scored", table.num_rows) as advance, enough_memory("use --device cpu"):
-        scored = score_table(
-            loaded,
-            table,
-            read,
-            device=device,
-            threads=threads,
-            batch_size=batch_size,
-            tta=tta,
-            embedding=embedding,
-            advance=advance,
-        )
+        scorer = Scorer(loaded, device=device, threads=threads, tta=tta, embedding=embedding)
+        if isinstance(given.cutouts, CoaddSource):
+            scored = score_coadds(scorer, table, given.cutouts, advance=advance)
+        else:
+            scored = score_read(scorer, table, given.cutouts, batch_size, advance)
     for reason, count in sorted(scored.left_out.items()):
         report.say(f"no score for {count:,} rows: {reason}")
-    inputs = (step_input("model", model, loaded.digest, loaded.chain), step_input(role, input, digest, chain))
-    step = Step("score", {"tta": tta, **({"embedding": True} if embedding else {})}, inputs, survey=of)
-    write_table(stamp(scored.rows, extend(step, chain, loaded.chain)), output, overwrite=overwrite, format=format)
+    of_model = step_input("model", model, loaded.digest, loaded.chain)
+    said = {"tta": tta, **({"embedding": True} if embedding else {}), **given.parameters}
+    step = Step("score", said, (of_model, *given.inputs), survey=given.survey)
+    chain = extend(step, *given.chains, loaded.chain)
+    write_table(stamp(scored.rows, chain), output, overwrite=overwrite, format=format)
     left_out = sum(scored.left_out.values())
     return {
         "command": "score",

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lensctl.io.tables.criteria import criteria_of
 from lensctl.io.tables.files import write_table
-from lensctl.pool.criteria import criteria_of
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
 from tests.toys import catalogs as toys

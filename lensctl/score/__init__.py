@@ -1,0 +1,5 @@
+"""Scores of cutouts by a trained or frozen model."""
+
+from lensctl.score.scoring import score
+
+__all__ = ["score"]

@@ -1,0 +1,60 @@
+"""The report of a search in a real browser: it fetches nothing, fits any screen, and its keys grade."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from lensctl.rules.survey import LS_DR10
+from lensctl.search import search
+from lensctl.search.report import page as of_page
+from tests.toys import searches
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [
+    pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine (Debian: apt install chromium)"),
+    pytest.mark.usefixtures("tiny_network"),
+]
+LONG = "DESI-028.4788-14.0855|MOCKJ028.48-14.09|" + "J" * 60
+
+
+@pytest.fixture
+def report(here: Path) -> Path:
+    """A report in which every candidate is a known lens of a long name."""
+    search("frozen", "t.parquet", "out", root="sky", device="cpu", workers=1, keep=12, lenses="lenses.csv")
+    from lensctl.io.tables.files import read_table
+
+    leaders = read_table("out/candidates.parquet")
+    names = pa.array([LONG] * leaders.num_rows, pa.string())
+    leaders = leaders.set_column(leaders.column_names.index("known_lens"), "known_lens", names)
+    blank = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
+    lenses = read_table("out/known_lenses.parquet")
+    text = of_page.render(searches.summary(here / "out"), leaders, [blank] * leaders.num_rows, lenses, blank, LS_DR10)
+    (here / "report.html").write_text(text)
+    return here / "report.html"
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+def test_it_fits_the_screen_fetches_nothing_and_is_graded_by_keys(report, width):
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    fetched, wrong = [], []
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.on("request", lambda request: fetched.append(request.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(report.as_uri())
+        wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        cards = page.locator(".galaxy")
+        cards.first.focus()
+        for key in ("a", "n"):
+            page.keyboard.press(key)
+        grades = [cards.nth(k).get_attribute("data-grade") for k in range(3)]
+        browser.close()
+    assert wide == seen
+    assert grades == ["A", "not", None]
+    assert wrong == []
+    assert [url for url in fetched if not url.startswith(("file:", "data:"))] == []
