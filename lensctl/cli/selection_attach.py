@@ -19,7 +19,7 @@ from lensctl.cli.signing import Sign, private_key
 def attach(
     frozen: Annotated[Path, typer.Argument(metavar="FROZEN", help="Frozen model.")],
     selection_dir: Annotated[Path, typer.Argument(metavar="SELECTION_DIR", help="Made by `lensctl selection fit`.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to create.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="Folder to create.")],
     gates: Annotated[
         list[Path],
         typer.Option("--gates", metavar="FILE", help="JSON lines of gate realism and gate selection; repeatable."),
@@ -41,7 +41,7 @@ def attach(
     from lensctl.io.storage.atomic import refuse_existing
     from lensctl.selection import attach
 
-    refuse_existing(str(out), overwrite)  # before a passphrase is asked for
+    refuse_existing(out, overwrite)  # before a passphrase is asked for
     report.receipt(
         **attach(
             frozen,

@@ -88,8 +88,9 @@ class Check:
         return values
 
     def as_json(self) -> str:
-        """One line of JSON."""
-        return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False)
+        """One line of JSON, also of names in somebody's file that are not UTF-8."""
+        line = json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False)
+        return line.encode("utf-8", "backslashreplace").decode("utf-8")
 
     def of(self, input_digest: str) -> Check:
         """The same check with the digest of the data checked."""

@@ -25,7 +25,7 @@ from lensctl.io.provenance.steps import Step, stamp, to_json
 from lensctl.io.tables.files import write_table
 from lensctl.learning.networks import architectures
 from lensctl.train import train
-from tests.toys import catalogs, coadds, frozen, npz_folders, pixels
+from tests.toys import attaching, catalogs, coadds, frozen, npz_folders, pixels
 from tests.toys.freezing import signed_bundle
 from tests.toys.small_sky import SURVEYS
 from tests.toys.viewer_server import answer
@@ -133,11 +133,13 @@ def _models(folder: Path, factory: pytest.TempPathFactory) -> None:
     """All that `freeze` asks for, a frozen model, a signed one, weights of other makers, an exported program."""
     with frozen.tiny_network():
         bundle, signed = frozen.bundle(factory), signed_bundle(factory)
+        attached = attaching.attached(factory)
     for name in ("run", "evaluation", "frozen", "s.zarr"):
         shutil.copytree(bundle / name, folder / name)
     for name in ("manifest.parquet", "scores.parquet", "gates.jsonl"):
         shutil.copy(bundle / name, folder / name)
     shutil.copytree(signed / "frozen", folder / "signed")
+    shutil.copytree(attached, folder / "attached")
     shutil.copy(signed / "key.pub", folder / "key.pub")
     with frozen.tiny_network():
         network = architectures.build("resnet18", 0.0, 3)

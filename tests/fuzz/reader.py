@@ -182,16 +182,24 @@ def exported() -> None:
 
 def reseal() -> None:
     """The lists of a frozen model made anew, so that only what the files say is wrong."""
+    _reseal(Path("frozen"), "frozen.json")
+
+
+def reseal_attachment() -> None:
+    """Those of an attachment."""
+    _reseal(Path("attached/out"), "attachment.json")
+
+
+def _reseal(folder: Path, record: str) -> None:
     import json
 
     from lensctl.frozen import layout
 
-    folder = Path("frozen")
     with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        facts = json.loads((folder / layout.FROZEN).read_bytes())
+        facts = json.loads((folder / record).read_bytes())
         facts["files"] = {name: layout.sha256(folder / name) for name in facts["files"]}
-        _replace(folder / layout.FROZEN, json.dumps(facts).encode())
-    names = sorted(file.name for file in folder.iterdir() if file.name != layout.SUMS)
+        _replace(folder / record, json.dumps(facts).encode())
+    names = [name for name in layout.contents_of(folder).files if name != layout.SUMS]
     _replace(folder / layout.SUMS, layout.sums_of(folder, names).encode())
 
 

@@ -12,6 +12,7 @@ from tests.fuzz.reader import (
     grades,
     note_sizes,
     reseal,
+    reseal_attachment,
     selection_facts,
     suspects,
     thresholds_of,
@@ -204,6 +205,47 @@ READERS = {
     ),
     "selection": Reader(
         "selection.json", selection_facts, ("frozen/selection_folder.py", "selection/loading.py"), mutate=damaged_json
+    ),
+    "attachment": Reader(
+        "attached/out/attachment.json",
+        "verify attached/out --device cpu",
+        ("frozen/proof/attachments.py",),
+        "attached",
+        damaged_json,
+        reseal_attachment,
+    ),
+    "attached selection": Reader(
+        "attached/out/selection/selection.json",
+        "verify attached/out --device cpu",
+        ("frozen/selection_folder.py",),
+        "attached",
+        damaged_json,
+        reseal_attachment,
+    ),
+    "attachment shown": Reader(
+        "attached/out/attachment.json", "show attached/out --json", ("show/selections.py",), "attached", damaged_json
+    ),
+    "selection shown": Reader(
+        "attached/out/selection/selection.json",
+        "show attached/out/selection --json",
+        ("show/selections.py",),
+        "attached",
+        damaged_json,
+    ),
+    "selection attached": Reader(
+        "attached/out/selection/selection.json",
+        "selection attach frozen attached/out/selection out --gates attached/out/gates.jsonl",
+        ("selection/attaching.py",),
+        "attached",
+        damaged_json,
+    ),
+    "frozen model attached to": Reader(
+        "frozen/frozen.json",
+        "selection attach frozen attached/out/selection out --gates attached/out/gates.jsonl",
+        ("selection/fitting/frozen_model.py",),
+        "attached",
+        damaged_json,
+        reseal,
     ),
     "grades": Reader("grades.csv", grades, ("io/tables/lens_catalogs.py",)),
     "ledger": Reader(

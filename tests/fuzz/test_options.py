@@ -33,6 +33,7 @@ LINES = {
     "selection observe": "scores.parquet plain.zarr out.parquet --workers 1",
     "selection measure": "frozen objects.parquet plain.zarr out --workers 1",
     "selection fit": "scores.parquet out --hosts scores.parquet --frozen frozen",
+    "selection attach": "frozen attached/out/selection out --gates attached/out/gates.jsonl",
     "selection population": "out.parquet --hosts objects.parquet --count 3 --workers 1",
     "selection apply": "run objects.parquet out.parquet",
     "emr submit": "--staging s3://b/emr --region us-east-2 --subnet subnet-1 --dry-run sample s3://b/p s3://b/n",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 import pytest
@@ -40,3 +41,10 @@ def test_an_interval_that_is_none_fails(low, high):
 @pytest.mark.parametrize("judge", [checks.share, checks.meets])
 def test_a_bound_that_is_none_fails(judge, bounds):
     assert not judge("gate", "check", Estimate(), bounds).passed
+
+
+def test_names_that_are_not_utf8_can_be_written():
+    """Half a character of a damaged JSON file; as an escape it is JSON again."""
+    line = checks.Check("g", "c", False, "\ud800", offenders=("caf\udce9", "caf\u00e9")).as_json()
+    assert json.loads(line.encode("utf-8").decode("utf-8"))["offenders"] == ["caf\udce9", "caf\u00e9"]
+    assert "caf\u00e9" in line

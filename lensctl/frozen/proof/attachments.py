@@ -67,7 +67,11 @@ def prove_attachment(
         yield check.of(digest)
     if not intact:
         return
-    for part in (check_consistency, check_level, functools.partial(check_frozen, frozen=frozen, device=device)):
+    for check in guarded(check_consistency, found, KIND):
+        intact = intact and check.passed
+        yield check.of(digest)
+    compared = functools.partial(check_frozen, frozen=frozen, device=device)
+    for part in (check_level, compared) if intact else (check_level,):
         for check in guarded(part, found, KIND):
             yield check.of(digest)
 
@@ -81,6 +85,7 @@ def check_consistency(found: Snapshot) -> Iterator[Check]:
     pairs: dict[str, tuple[Any, ...]] = {
         "format": ({name: facts.get(name) for name in layout.OF_ATTACHMENT}, dict(layout.OF_ATTACHMENT)),
         "frozen model": (facts["frozen_digest"], made_of["frozen"]),
+        "model": (facts["model"], selection.facts["model"]),
         "weights": (facts["model_digest"], selection.facts["model_digest"]),
         "selection function": (found.digest(layout.SELECTION_FACTS), facts["selection_digest"], made_of["selection"]),
         "thresholds": (facts["thresholds"], selection.thresholds),

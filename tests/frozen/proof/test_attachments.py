@@ -56,7 +56,7 @@ def test_all_is_well_and_the_level_is_told(out, made):
     checks = list(prove_attachment(out, device="cpu"))
     assert all(check.passed and check.input_digest == digests.of_file(out / layout.SUMS) for check in checks)
     (level,) = [check for check in checks if check.check == "level"]
-    assert (level.value, level.limit, level.n) == ("selection", "selection", 21)
+    assert (level.value, level.limit, level.n) == ("selection", "selection", toys.LINES)
     last = checks[-1]
     assert (last.check, last.judged) == ("the frozen model is the one named", False)
     assert last.note.startswith("not compared: frozen, weights sha256:")
@@ -79,10 +79,10 @@ def test_a_file_more_or_less_and_a_link_are_named(out):
     (out / "selection" / "more").write_text("")
     assert failed(out) == {"no file is extra": {"selection/more"}}
     (out / "selection" / "more").unlink()
-    (out / "selection" / "golden.csv").unlink()
-    assert failed(out) == {"no file is missing": {"selection/golden.csv"}}
-    (out / "selection" / "golden.csv").symlink_to(out / "gates.jsonl")
-    assert "selection/golden.csv" in failed(out)["neither links nor empty folders"]
+    (out / "selection" / "evaluate.py").unlink()
+    assert failed(out) == {"no file is missing": {"selection/evaluate.py"}}
+    (out / "selection" / "evaluate.py").symlink_to(out / "gates.jsonl")
+    assert "selection/evaluate.py" in failed(out)["neither links nor empty folders"]
     (out / layout.SUMS).unlink()
     assert "SHA256SUMS can be read" in failed(out)
 

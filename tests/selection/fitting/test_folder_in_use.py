@@ -1,4 +1,4 @@
-"""From `selection fit` to `selection apply`, by the folder on disk alone: other lenses get the p_det they have."""
+"""What is done with the folder of `selection fit`: both gates, apply, attach, verify, show."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import chain_of
 from lensctl.io.tables.files import read_table, write_table
 from lensctl.rules.errors import InputError
-from lensctl.selection import apply
+from lensctl.selection import apply, attach
 from lensctl.selection.loading import predictor_of
+from lensctl.show.identify import identify
+from lensctl.verify import verify
 from tests.toys import attaching as toys
+from tests.toys import frozen as frozen_toy
 from tests.toys import known_detection
 from tests.toys.measured_injections import places
 
@@ -23,7 +27,7 @@ LENSES = 400
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return toys.bundle(tmp_path_factory)
+    return toys.fitted_bundle(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,32 @@ def test_lenses_of_another_draw_get_their_p_det_and_both_averages_their_share(ma
         assert within["low"] - 0.02 < others.p.mean() < within["high"] + 0.02
     commands = [step.command for step in chain_of(found)]
     assert commands[-2:] == ["selection fit", "selection apply"]
+
+
+def test_both_gates_judge_what_fit_writes_and_know_it_by_one_digest(made):
+    lines = toys.lines_of(made)
+    assert {line["gate"] for line in lines} == {"realism", "selection"}
+    assert {line["input_digest"] for line in lines} == {digests.of_file(made / "selection" / "selection.json")}
+    judged = {line["check"] for line in lines if line["limit"] and line["value"] is not None}
+    assert {"P1: AUC of artefacts, matched", "P2: AUC of arcs, matched"} <= judged
+    assert "p=0.5: recall less mean p_det of A+B" in judged
+
+
+def test_a_fit_whose_gates_are_well_is_attached_verified_and_shown(made, tmp_path):
+    with frozen_toy.tiny_network():
+        attach(made / "frozen", made / "selection", tmp_path / "out", gates=made / "gates.jsonl")
+        found = verify(tmp_path / "out", frozen=made / "frozen", device="cpu")
+    checks = {check["check"]: check for check in found["checks"]}
+    assert found["passed"]
+    assert checks["level"]["value"] == "selection"
+    assert checks["tables are those that were fitted"]["n"] == len(list((made / "selection/tables").glob("*.parquet")))
+    facts = identify(str(made / "selection"))
+    assert (facts.kind, facts.values["usable"], facts.values["exploratory"]) == ("selection function", 3000, False)
+    assert facts.values["digest"] == identify(str(tmp_path / "out")).values["selection_digest"]
+    thresholds, closure = facts.listings
+    assert thresholds.rows[0][0] == "p=0.5"
+    assert [row[1] for row in closure.rows][:3] == ["A+B", "A", "B"]
+    assert facts.chain[-1].command == "selection fit"
 
 
 def test_the_predictor_is_that_of_evaluate_py(made, others):
