@@ -88,5 +88,5 @@ def test_a_store_of_other_hosts_and_one_of_no_injections_are_refused(injected, h
     other = table.set_column(table.column_names.index("galaxy_id"), "galaxy_id", names)
     with pytest.raises(InputError, match="none of its injections is in the tables"):
         pictures.pictured(str(injected), other, LS_DR10)
-    with pytest.raises(InputError, match="column 'control' is missing"):
+    with pytest.raises(InputError, match="columns 'control', 'vary', .* are missing"):
         pictures.pictured(str(hosts.store), table, LS_DR10)
