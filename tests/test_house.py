@@ -319,6 +319,7 @@ WRITERS = {
     "evaluate/report/ranking.py": "fills a working folder",
     "freeze/folder.py": "fills a working folder",
     "frozen/layout.py": "fills a working folder",
+    "selection/attaching.py": "fills a working folder",
     "selection/fitting/folder.py": "fills a working folder",
     "sky/mock.py": "fills a working folder",
     "sky/catalogs.py": "fills a working folder",

@@ -18,8 +18,8 @@ from lensctl.rules import checks, sampling_rule, schema
 from lensctl.rules.acceptance import MOST_ARC_AUC, MOST_ARTEFACT_AUC
 from lensctl.rules.checks import Check
 from lensctl.rules.errors import InputError
-from lensctl.stats import classifier
 from lensctl.stats.auc import auc_of_pairs, auc_within
+from lensctl.stats.fits import classifier
 from lensctl.stats.intervals import Estimate, wilson
 
 if TYPE_CHECKING:

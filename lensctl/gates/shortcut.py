@@ -16,8 +16,8 @@ from lensctl.io.cutouts.by_manifest import Cutouts
 from lensctl.rules import checks, schema
 from lensctl.rules.checks import Check
 from lensctl.rules.errors import InputError
-from lensctl.stats import classifier
 from lensctl.stats.auc import auc_difference, auc_of_pairs, auc_within
+from lensctl.stats.fits import classifier
 from lensctl.stats.intervals import wilson
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ SHOWN, SURPRISES = 12, 6
 SAME = ("theta_e", "lens_phi", "source_x", "source_y", "source_phi", "magnification")
 """Columns by which two injections of one name are known to be of one draw."""
 
-WITHOUT_ARCS, ARCS_ALONE, WHOLE = "without its arcs", "arcs alone", "injected"
+HOST_ALONE, ARCS_ALONE, BOTH = "host alone", "arcs alone", "both"
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,10 @@ def cards(
     """What the card of each injection shows: values of the columns by name, and `pictures`, (name, data URI) each."""
     place = source.place[list(rows)]
     images = source.store.read(place)
-    planes = {WHOLE: images}
+    planes = {BOTH: images}
     if source.has_arcs and len(place):
         arcs = source.store.read_plane_rows(ARCS, place)
-        planes = {WITHOUT_ARCS: images - arcs, ARCS_ALONE: arcs, WHOLE: images}
+        planes = {HOST_ALONE: images - arcs, ARCS_ALONE: arcs, BOTH: images}
     drawn = {name: colour_pictures(each.__getitem__, np.arange(len(each)), survey) for name, each in planes.items()}
     return [
         {

@@ -1,4 +1,4 @@
-"""report.html as `selection fit` writes it: one file, with the figures of the tables, and pictures where there are some."""
+"""report.html as `selection fit` writes it: one file, with the figures of its tables, and pictures if it has some."""
 
 from __future__ import annotations
 
@@ -60,9 +60,7 @@ def test_the_map_in_fits_is_the_fit_of_selection_json(whole):
     assert header["MODEL"] == facts["model_digest"].removeprefix("sha256:")
 
 
-def test_pictures_of_found_and_missed_injections_and_where_they_are_from(
-    tables, model, injected, tmp_path, monkeypatch
-):
+def test_pictures_of_found_and_missed_injections_and_their_origin(tables, model, injected, tmp_path, monkeypatch):
     store = open_store(injected)
     place = np.full(3000, -1)
     place[:18] = np.arange(18)

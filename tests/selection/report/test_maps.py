@@ -36,7 +36,7 @@ def values():
 def test_every_pixel_is_p_det_there_with_the_other_axes_at_their_median(values):
     made = map_of(Known(), values)
     at = {axis.name: np.array([np.median(values[axis.name])]) for axis in AXES}
-    assert dict((axis.name, value) for axis, value in made.held) == {
+    assert {axis.name: value for axis, value in made.held} == {
         axis.name: pytest.approx(at[axis.name][0]) for axis in AXES[2:]
     }
     for row, column in ((0, 0), (3, 50), (40, 7)):

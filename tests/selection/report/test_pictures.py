@@ -39,7 +39,7 @@ def test_three_pictures_of_each_and_what_was_asked_beside_them(injected, table):
     columns = {"galaxy_id": table["galaxy_id"].to_pylist(), "p": np.linspace(0, 1, 18)}
     made = pictures.cards(found, [3, 8], columns, LS_DR10)
     assert [card["galaxy_id"] for card in made] == [columns["galaxy_id"][3], columns["galaxy_id"][8]]
-    assert [name for name, _ in made[0]["pictures"]] == ["without its arcs", "arcs alone", "injected"]
+    assert [name for name, _ in made[0]["pictures"]] == ["host alone", "arcs alone", "both"]
     uris = [uri for card in made for _, uri in card["pictures"]]
     assert len(set(uris)) == 6
     assert all(base64.b64decode(uri.removeprefix("data:image/jpeg;base64,"))[:2] == b"\xff\xd8" for uri in uris)
@@ -88,5 +88,5 @@ def test_a_store_of_other_hosts_and_one_of_no_injections_are_refused(injected, h
     other = table.set_column(table.column_names.index("galaxy_id"), "galaxy_id", names)
     with pytest.raises(InputError, match="none of its injections is in the tables"):
         pictures.pictured(str(injected), other, LS_DR10)
-    with pytest.raises(InputError, match="column 'control' is missing"):
+    with pytest.raises(InputError, match="columns 'control', 'vary', .* are missing"):
         pictures.pictured(str(hosts.store), table, LS_DR10)

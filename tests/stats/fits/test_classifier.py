@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from lensctl.stats import classifier
 from lensctl.stats.auc import auc_of_pairs, auc_within
+from lensctl.stats.fits import classifier
 
 
 def on_noise(seed: int, kind: str) -> float:
