@@ -210,6 +210,7 @@ NAMED = {  # a command line with one path, @, of each
     "freeze": "freeze run frozen --evaluation @ --gates g.jsonl",
     "verify": "verify frozen --key @",
     "hosts": "hosts @ o.parquet --lenses lenses.csv",
+    "search": "search frozen @ found --root sky",
     "selection": "selection observe @ s.zarr o.parquet",
     "emr": "emr submit --staging s3://b/s -- sample @ o.parquet",
     "show": "show @",
