@@ -15,7 +15,6 @@ WORK ?= work-ladder
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))
 HOSTS ?= 200
 PER_HOST ?= 10
-LENSES ?= 6000
 THRESHOLD ?= p=0.5
 MIN_NEFF ?= 30
 ANY ?= ring_proxy,edge_on_proxy,large_galaxy,blue_clumpy
@@ -42,7 +41,7 @@ all_HOSTS := early
 
 .PHONY: all
 all: $(RUNGS:%=$(WORK)/detected-%.parquet)
-	@python $(HERE)ladder.py $(WORK) $(WORK)/ladder.png
+	@python $(HERE)ladder.py draw $(WORK) $(WORK)/ladder.png
 
 # Galaxies that could be lenses, and galaxies of the confuser classes; their pixels, and their scores without an arc
 $(WORK)/early.parquet: $(FROM)/pool.parquet
@@ -60,7 +59,7 @@ $(WORK)/%.zarr.done: $(WORK)/%.parquet
 $(WORK)/%.scores.parquet: $(WORK)/%.zarr.done
 	lensctl score $(FROM)/frozen $(WORK)/$*.zarr $@ --overwrite
 
-# Injections of each rung, p_det, and the lenses there would be around these galaxies with these sources
+# Injections of each rung, p_det, and the share of the box and of a population that is found
 $(WORK)/injections-%.done: $(WORK)/any.zarr.done $(WORK)/early.zarr.done
 	lensctl selection measure $(FROM)/frozen $(WORK)/$($*_HOSTS).parquet $(WORK)/$($*_HOSTS).zarr $(WORK)/injections-$* \
 	  --per-host $(PER_HOST) $($*_DESIGN) $($*_GAIN)
@@ -71,8 +70,8 @@ $(WORK)/fit-%.done: $(WORK)/injections-%.done $(WORK)/any.scores.parquet $(WORK)
 	  --frozen $(FROM)/frozen --threshold $(THRESHOLD) --overwrite
 	@touch $@
 
-$(WORK)/lenses-%.parquet: $(WORK)/any.parquet $(WORK)/early.parquet
-	lensctl selection population $@ --hosts $(WORK)/$($*_HOSTS).parquet --count $(LENSES) $($*_DESIGN) --overwrite
+$(WORK)/lenses-%.parquet: $(WORK)/injections-%.done
+	@python $(HERE)ladder.py weigh $(WORK)/injections-$* $@
 
 $(WORK)/detected-%.parquet: $(WORK)/fit-%.done $(WORK)/lenses-%.parquet
 	lensctl selection apply $(WORK)/fit-$* $(WORK)/lenses-$*.parquet $@ --min-neff $(MIN_NEFF) --overwrite \

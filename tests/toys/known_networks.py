@@ -29,7 +29,10 @@ ANNULUS_PX = (4.0, 14.0)
 """1.0 to 3.7 arcsec."""
 
 LEAST_G, SLOPE = 4.0, 4.0
-LEAST_RATIO, LEAST_UNEVEN = 0.34, 3.0
+LEAST_RATIO, LEAST_UNEVEN, LEAST_PEAK = 0.34, 3.0, 0.04
+HOST_G_OVER_Z = 10**-0.92
+"""Colour of the made-up hosts, whose profile is the same in all bands."""
+
 WORST_PSFSIZE, MARK = 1.4, (0, 0)
 """Above this psfsize (arcsec) one network is blind; it reads the psfsize off a pixel of r, in which the hosts' images have it."""
 
@@ -51,6 +54,9 @@ def known(name: str, images: np.ndarray) -> np.ndarray:
     seen = annulus(images.shape[1])
     if name == "colour":
         return SLOPE * 10 * (g[:, seen].sum(axis=1) / np.maximum(r[:, seen].sum(axis=1), 0.01) - LEAST_RATIO)
+    if name == "peak":
+        excess = g - HOST_G_OVER_Z * images[..., 2].astype(np.float64)
+        return 100 * SLOPE * (excess[:, seen].max(axis=1) - LEAST_PEAK)
     if name == "shape":
         return SLOPE * (abs(r - r[:, ::-1, ::-1])[:, seen].sum(axis=1) - LEAST_UNEVEN)
     logit = SLOPE * (g[:, seen].sum(axis=1) - LEAST_G)
@@ -67,7 +73,11 @@ class Known(torch.nn.Module):
             self.register_buffer(what, torch.tensor(values)[None, :, None, None])
         self.register_buffer("seen", torch.from_numpy(annulus()).float())
         self.fc = architectures.Head(1, 0.0)
-        slope, least = {"colour": (10 * SLOPE, LEAST_RATIO), "shape": (SLOPE, LEAST_UNEVEN)}.get(name, (SLOPE, LEAST_G))
+        slope, least = {
+            "colour": (10 * SLOPE, LEAST_RATIO),
+            "shape": (SLOPE, LEAST_UNEVEN),
+            "peak": (100 * SLOPE, LEAST_PEAK),
+        }.get(name, (SLOPE, LEAST_G))
         with torch.no_grad():
             self.fc.weight.fill_(slope)
             self.fc.bias.fill_(-slope * least)
@@ -78,6 +88,8 @@ class Known(torch.nn.Module):
         g, r = nanomaggies[:, 0], nanomaggies[:, 1]
         if self.name == "colour":
             return self.fc((self._sum(g) / self._sum(r).clamp_min(0.01))[:, None])
+        if self.name == "peak":
+            return self.fc(((g - HOST_G_OVER_Z * nanomaggies[:, 2]) * self.seen).amax(dim=(1, 2))[:, None])
         if self.name == "shape":
             return self.fc(self._sum((r - r.flip(1, 2)).abs())[:, None])
         logit = self.fc(self._sum(g)[:, None])
