@@ -124,7 +124,7 @@ def lines(found, told):
         box, population = (written(shares[what]) for what in ("box", "population"))
         yield f"{RUNGS[name]}: box mean {box}, of the population {population}"
     for name, what, text in STEPS[1:]:
-        value, low, high = shares_of(found, name, f"{what}_change")
+        value, low, high = found[name][f"{what}_change"]
         yield f"change by {text}: {value:+.3f} ({low:+.3f} to {high:+.3f})"
     for name, said in told.items():
         averages = [written(tuple(said[way]["within"][end] for end in ("value", "low", "high")))
@@ -143,11 +143,6 @@ STEPS = (
 """The ladder: a rung, what its share is of, and what it is called."""
 
 
-def shares_of(found, name, what):
-    """(value, low, high) of a rung."""
-    return found[name][what]
-
-
 def written(estimate):
     """A share with its interval."""
     return "{:.3f} ({:.3f} to {:.3f})".format(*estimate)
@@ -157,14 +152,14 @@ def drawn(found):
     """The ladder as a figure."""
     figure = Figure(figsize=(6.4, 3.2), layout="constrained")
     axes = figure.subplots()
-    for row, (name, what, text) in enumerate(STEPS):
-        value, low, high = shares_of(found, name, what)
+    for row, (name, what, _) in enumerate(STEPS):
+        value, low, high = found[name][what]
         colour = GREY if what == "box" else BLUE
         axes.plot([low, high], [row, row], color=colour, lw=2)
         axes.plot(value, row, "o", color=colour)
         axes.annotate(f"{value:.3f}", (high, row), (6, 0), textcoords="offset points", va="center", fontsize=8)
     axes.axvline(found["origin"]["box"][0], color=GREY, lw=0.8, ls=":")
-    axes.set_yticks(range(len(STEPS)), [text for _, _, text in STEPS])
+    axes.set_yticks(range(len(STEPS)), [step[2] for step in STEPS])
     axes.invert_yaxis()
     axes.set_xlim(left=0)
     axes.set_xlabel("share found; grey: of the box, blue: of the population (95 %; mock survey)")

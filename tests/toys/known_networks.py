@@ -34,7 +34,7 @@ HOST_G_OVER_Z = 10**-0.92
 """Colour of the made-up hosts, whose profile is the same in all bands."""
 
 WORST_PSFSIZE, MARK = 1.4, (0, 0)
-"""Above this psfsize (arcsec) one network is blind; it reads the psfsize off a pixel of r, in which the hosts' images have it."""
+"""Above this psfsize (arcsec) one network is blind; it reads it off a pixel of r, in which the hosts have it."""
 
 NEVER = -30.0
 CONFIG = TrainConfig(crop=SIZE, epochs=1, batch_size=16, lr=1e-12, lr_end=0.0, shift=0)

@@ -1,4 +1,4 @@
-"""What `gate realism` and `gate selection` judge, through pixels: lenses by an injector, and injections by a wrong one."""
+"""Lenses by an injector and injections by a wrong one, through pixels, as `gate realism` and `gate selection` read them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ source_r_half_arcsec: [0.1, 0.6]
 source_n: [0.5, 2.4]
 clumpy_share: 0.0
 """
-VISIBLE_SNR, CONFIDENT_SNR = 40.0, 100.0
-"""Of the arcs in g: what a lens of tier B and of tier A has at least."""
+VISIBLE_SNR, CONFIDENT_SNR = 6.0, 15.0
+"""obs_snr_g that a lens of tier B and of tier A has at least: graders see pixels, not the truth."""
 
 HOW: dict[str, Any] = {"workers": 1, "device": "cpu", "threads": 1}
 
@@ -80,7 +80,7 @@ def lenses(model: Path, name: str, folder: Path, hosts: int, per_host: int, seed
     with known_networks.network(name), fault("none", folder) as options:
         measure(model, made.table, made.store, folder / "m", per_host=per_host, seed=seed, **options, **HOW)
     table = read_table(str(folder / "m"))
-    snr = np.asarray(table["arc_snr_g"].to_numpy())
+    snr = np.asarray(table["obs_snr_g"].to_numpy())
     tier = pa.array(np.where(snr >= CONFIDENT_SNR, "A", "B").tolist())
     real = table.append_column("tier", tier).filter(pa.array(snr >= VISIBLE_SNR))
     ids = pa.array([f"lens_{id}" for id in real["galaxy_id"].to_pylist()])
