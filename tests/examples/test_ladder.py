@@ -1,4 +1,4 @@
-"""The ladder: injections weighted as a population, rungs compared in pairs, lines and figure; on tables made up here."""
+"""The ladder: injections weighted as a population, rungs compared in pairs, lines and figure; on made-up tables."""
 
 from __future__ import annotations
 

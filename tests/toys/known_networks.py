@@ -146,8 +146,11 @@ def freeze(name: str, folder: Path) -> Path:
     return folder / "frozen"
 
 
-def hosts(folder: Path, count: int, seed: int = 0, per_pixel: int = 5) -> Hosts:
-    """Galaxies of the test split with seeing on either side of the cliff, which is written into one pixel of r."""
+def hosts(folder: Path, count: int, seed: int = 0, per_pixel: int = 5, off_px: int = 0) -> Hosts:
+    """Galaxies of the test split with seeing on either side of the cliff, which is written into one pixel of r.
+
+    They lie `off_px` beside where their store says.
+    """
     random = np.random.default_rng(seed)
     ra, dec, pixel = places(count, per_pixel)
     good = random.random(count) < 0.5
@@ -165,6 +168,6 @@ def hosts(folder: Path, count: int, seed: int = 0, per_pixel: int = 5) -> Hosts:
     for name, values in changed.items():
         at = rows.schema.get_field_index(name)
         rows = rows.append_column(name, pa.array(values)) if at < 0 else rows.set_column(at, name, pa.array(values))
-    images, invvar = pixels_of(rows, SIZE, seed)
+    images, invvar = (np.roll(pixels, off_px, axis=2) for pixels in pixels_of(rows, SIZE, seed))
     images[:, MARK[0], MARK[1], 1] = psfsize
     return make_hosts(folder, size=SIZE, rows=rows, pixels=(images, invvar))

@@ -1,4 +1,4 @@
-"""Lenses by an injector and injections by a wrong one, through pixels, as `gate realism` and `gate selection` read them."""
+"""Lenses by one injector and injections by a wrong one, through pixels, for `gate realism` and `gate selection`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _broader(kernels: Callable[..., Any]) -> Callable[..., Any]:
     return of
 
 
-FAULTS = ("none", "flux * 1.5", "g-r + 0.9", "psfsize as FWHM", "gain 150", "2 px off")
+FAULTS = ("none", "flux * 1.5", "g-r + 0.9", "psfsize as FWHM", "gain 150", "arcs 2 px off", "cutouts 2 px off")
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def fault(name: str, folder: Path) -> Iterator[dict[str, Any]]:
     if name == "gain 150":
         options["gain"] = str(folder / "gain.yaml")
     with pytest.MonkeyPatch.context() as patch:
-        if name in ("flux * 1.5", "2 px off"):
+        if name in ("flux * 1.5", "arcs 2 px off"):
             patch.setattr(Renderer, "seen", (_brighter if name == "flux * 1.5" else _off)(Renderer.seen))
         if name == "psfsize as FWHM":
             patch.setattr(Renderer, "kernels", _broader(Renderer.kernels))
@@ -91,7 +91,7 @@ def lenses(model: Path, name: str, folder: Path, hosts: int, per_host: int, seed
 
 def selection(model: Path, name: str, real: Path, wrong: str, folder: Path, hosts: int, per_host: int) -> Path:
     """A folder of `selection fit` by an injector with a fault, with real lenses."""
-    made = known_networks.hosts(folder / "hosts", hosts)
+    made = known_networks.hosts(folder / "hosts", hosts, off_px=2 * (wrong == "cutouts 2 px off"))
     with known_networks.network(name), fault(wrong, folder) as options, pytest.MonkeyPatch.context() as patch:
         patch.setattr(fit_folder, "figures", lambda measured: ())  # most of the time, and no gate looks at them
         measure(model, made.table, made.store, folder / "m", per_host=per_host, **options, **HOW)
