@@ -3,7 +3,7 @@
 #   make -f examples/selection/ladder.mk FROM=demo WORK=work-ladder
 #
 # FROM is a folder of examples/Makefile: a mock sky, its pool, and a frozen model. The lowest rung injects red sources,
-# with the photon noise of a gain of 150 electrons per nanomaggy, into galaxies of any kind, and takes the share of the
+# with the photon noise of a gain of 150 electrons per nanomaggy, into galaxies of the confuser classes, and takes the share of the
 # box that is found for completeness. Each correction is made alone, then all together; `ladder.py` draws the figure.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c

@@ -17,16 +17,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from matplotlib import rc_context, rcParamsDefault
 from matplotlib.figure import Figure
 
-from lensctl.io.html.figures import render
+from lensctl.io.html.figures import SETTINGS, render
 from lensctl.io.provenance.steps import chain_of, stamp
 from lensctl.io.tables.files import read_table, write_table
 
 SHAPE, SCALE_ARCSEC, LEAST_ARCSEC, SLOPE = 2, 0.30, 0.5, 0.3
 DRAWS, SEED = 2000, 42
 RUNGS = {
-    "origin": "red sources, gain 150, galaxies of any kind",
+    "origin": "red sources, gain 150, confusers as hosts",
     "colours": "colours of sources",
     "gain": "gain of the coadds",
     "hosts": "early types",
@@ -137,6 +138,7 @@ STEPS = (
     ("colours", "box", "colours alone"),
     ("gain", "box", "gain alone"),
     ("hosts", "box", "hosts alone"),
+    ("all", "box", "all three"),
     ("origin", "population", "population alone"),
     ("all", "population", "all together"),
 )
@@ -150,8 +152,9 @@ def written(estimate):
 
 def drawn(found):
     """The ladder as a figure."""
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
-    axes = figure.subplots()
+    with rc_context({**rcParamsDefault, **SETTINGS}):
+        figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+        axes = figure.subplots()
     for row, (name, what, _) in enumerate(STEPS):
         value, low, high = found[name][what]
         colour = GREY if what == "box" else BLUE
@@ -161,8 +164,8 @@ def drawn(found):
     axes.axvline(found["origin"]["box"][0], color=GREY, lw=0.8, ls=":")
     axes.set_yticks(range(len(STEPS)), [step[2] for step in STEPS])
     axes.invert_yaxis()
-    axes.set_xlim(left=0)
-    axes.set_xlabel("share found; grey: of the box, blue: of the population (95 %; mock survey)")
+    axes.set_xlim(0, 1.15 * max(found[name][what][2] for name, what, _ in STEPS))
+    axes.set_xlabel("share found, 95 %, mock survey; grey: of the box, blue: of the population")
     return figure
 
 

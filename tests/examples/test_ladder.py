@@ -119,8 +119,8 @@ def test_the_lines_and_the_figure_are_of_every_rung_and_the_same_twice(ladder, t
         ladder["main"]("draw", str(work), str(tmp_path / f"{name}.png"))
     first, second = np.array_split(capsys.readouterr().out.splitlines(), 2)
     assert list(first) == list(second)
-    assert len(first) == 5 + 5 + 5
-    assert first[0].startswith("red sources, gain 150, galaxies of any kind: box mean 0.")
+    assert len(first) == 5 + 6 + 5
+    assert first[0].startswith("red sources, gain 150, confusers as hosts: box mean 0.")
     assert any(line.startswith("change by all together: +0.") or "all together: -0." in line for line in first)
     assert "apply, early types: too few hosts" in first
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
