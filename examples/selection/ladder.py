@@ -87,7 +87,7 @@ def compared(rungs):
     every = np.unique(np.concatenate([pixels for pixels, _ in rungs.values()]))
     random = np.random.default_rng(SEED)
     times = random.multinomial(len(every), np.full(len(every), 1 / len(every)), DRAWS)
-    times = np.concatenate([np.ones((1, len(every)), int), times])  # the sample itself first
+    times = np.concatenate([np.ones((1, len(every))), times])  # the sample itself first
     shares = {}
     for name, (pixels, each) in rungs.items():
         n, found, weight, weight_found = (times[:, np.searchsorted(every, pixels)] @ each).T

@@ -80,7 +80,7 @@ def test_faults_of_an_injector_are_seen_by_one_of_the_gates_but_for_two(many, fa
 
 def test_flux_that_is_not_that_of_the_table_is_seen_by_the_gate_of_injections(tmp_path):
     """Brighter arcs look and score like brighter arcs: neither realism nor closure can tell, but the table can."""
-    made = make_hosts(tmp_path / "hosts", count=24)
+    made = make_hosts(tmp_path / "hosts", count=12)
     for fault in ("none", "flux * 1.5"):
         with planted.fault(fault, tmp_path) as options:
             inject(made.table, made.store, tmp_path / f"{fault}.zarr", per_host=2, workers=1, **options)
