@@ -79,10 +79,10 @@ def make(folder: Path, count: int = 160, members: int = 1) -> pa.Table:
     return scores
 
 
-def scored(folder: Path, manifest: pa.Table, cutouts: rings.InMemory) -> pa.Table:
+def scored(folder: Path, manifest: pa.Table, cutouts: rings.InMemory, crop: int = CONFIG.crop) -> pa.Table:
     """Scores of the manifest by the run, with the chain that `lensctl score` stamps."""
     model = checkpoint.load_model(folder / "run")
-    rows = score_table(model, manifest, lambda rows: cutouts.read(rows, 16), device="cpu").rows
+    rows = score_table(model, manifest, lambda rows: cutouts.read(rows, crop), device="cpu").rows
     chain = chain_of(manifest)
     step = Step(
         "score",

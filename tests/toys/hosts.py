@@ -80,12 +80,16 @@ def make_hosts(
     *,
     invvar: bool = True,
     rows: pa.Table | None = None,
+    pixels: tuple[np.ndarray, np.ndarray] | None = None,
     **columns: object,
 ) -> Hosts:
-    """A table and a store of hosts in a folder; `columns` replace those of the index, such as source."""
+    """A table and a store of hosts in a folder; `columns` replace those of the index, such as source.
+
+    `pixels` are images and invvar, in place of made-up ones.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rows = rows_of(count) if rows is None else rows
-    images, weights = pixels_of(rows, size)
+    images, weights = pixels_of(rows, size) if pixels is None else pixels
     chain = (Step("cutout", {"made": "up"}),)
     layout = Layout(rows.num_rows, size, shard_rows=8, planes=("invvar",) if invvar else ())
     index = {
