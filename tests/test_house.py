@@ -317,6 +317,7 @@ WRITERS = {
     "pool/output.py": "removes what a killed run made in the working folder",
     "evaluate/report/folder.py": "fills a working folder",
     "freeze/folder.py": "fills a working folder",
+    "selection/attaching.py": "fills a working folder",
     "frozen/layout.py": "fills a working folder",
     "selection/fitting/folder.py": "fills a working folder",
     "sky/mock.py": "fills a working folder",

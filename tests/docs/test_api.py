@@ -31,7 +31,7 @@ def test_the_list_of_functions_is_that_of_the_code():
 
 def test_every_command_is_a_function():
     emr = {"submit", "status", "wait", "logs", "terminate", "clusters"}
-    selection = {"observe", "measure", "fit", "population", "apply"}
+    selection = {"observe", "measure", "fit", "population", "apply", "attach"}
     assert {name for _, name in CALLS} == (set(COMMANDS) - {"emr", "selection"}) | emr | selection
 
 
