@@ -88,6 +88,7 @@ def pictured(path: str, injections: pa.Table, survey: Survey) -> Pictured:
         )
     for name in (name for name in SAME if name in injections.column_names):
         schema.require_numbers(index, name, where=path)
+        schema.require_numbers(injections, name, where="the injections")
         here, there = _numbers(injections, name)[rows], _numbers(index, name)[place[rows]]
         if not np.allclose(here, there, rtol=1e-6, atol=1e-9, equal_nan=True):
             raise InputError(

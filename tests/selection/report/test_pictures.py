@@ -90,3 +90,9 @@ def test_a_store_of_other_hosts_and_one_of_no_injections_are_refused(injected, h
         pictures.pictured(str(injected), other, LS_DR10)
     with pytest.raises(InputError, match="columns 'control', 'vary', .* are missing"):
         pictures.pictured(str(hosts.store), table, LS_DR10)
+
+
+def test_a_column_that_is_no_number_is_refused_by_name(injected, table):
+    text = table.set_column(table.column_names.index("source_x"), "source_x", pa.array(["left"] * 18))
+    with pytest.raises(InputError, match="the injections: .*source_x"):
+        pictures.pictured(str(injected), text, LS_DR10)
