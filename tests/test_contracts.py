@@ -30,7 +30,7 @@ BEFORE = {  # what an example needs that no example before it makes
     "inject": [
         "lensctl cutout hosts.parquet hosts.zarr --source coadd --root sky --planes invvar",
     ],
-    "selection": ["lensctl score run injected.zarr injected.scores.parquet"],
+    "selection": ["lensctl score run injected.zarr scored.parquet"],
     "freeze": [
         "lensctl gate pool pool.parquet --set pool.min_rows=10 > gates.jsonl || true",
         "lensctl gate splits,overlap,pixels,homogeneity,weights,shortcut manifest.parquet >> gates.jsonl || true",
@@ -64,7 +64,7 @@ OUTPUT = {
     "freeze": "frozen",
     "search": "found",
     "hosts": "hosts.parquet",
-    "selection": "injections.parquet",
+    "selection": "arcs.parquet",
 }
 NO_OUTPUT = {"gate", "verify", "emr", "show", "doctor"}
 """Commands that say something on stdout, and make nothing by their example."""

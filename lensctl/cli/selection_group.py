@@ -38,5 +38,5 @@ def selection(
 
     Each has --help; docs/science/selection.md teaches what it is for.
 
-    Example: lensctl selection observe injected.scores.parquet injected.zarr injections.parquet
+    Example: lensctl selection observe scored.parquet injected.zarr arcs.parquet
     """
