@@ -86,7 +86,7 @@ def read_cutouts(
     for start in range(0, len(scored_later), READ_ROWS):
         advance(len(pixels.read(scored_later[start : start + READ_ROWS])))
     selection = _without_nan(selection, training, validation)
-    training.rows = weighted(training.rows, config.pos_weight)
+    training.rows = smoothed(weighted(training.rows, config.pos_weight), config.label_smoothing)
     return Feeds(training, validation, selection, normalisation, place.reason)
 
 
@@ -121,3 +121,10 @@ def weighted(rows: Rows, pos_weight: float | str) -> Rows:
     if pos_weight == BALANCED:
         pos_weight = float(rows.weight[~is_lens].sum() / rows.weight[is_lens].sum())
     return replace(rows, weight=np.where(is_lens, rows.weight * np.float32(pos_weight), rows.weight))
+
+
+def smoothed(rows: Rows, amount: float) -> Rows:
+    """The rows, with targets nearer to one half: t (1 - amount) + amount / 2."""
+    if not amount:
+        return rows
+    return replace(rows, target=(rows.target * (1 - amount) + amount / 2).astype(np.float32))
