@@ -26,7 +26,8 @@ class Average:
         self.decay, self.steps = decay, 0
         self.network = copy.deepcopy(network).requires_grad_(False)
         pairs = list(zip(self.network.state_dict().values(), network.state_dict().values(), strict=True))
-        self._blended = [(mine, its) for mine, its in pairs if mine.is_floating_point()]
+        self._mine = [mine for mine, _ in pairs if mine.is_floating_point()]
+        self._its = [its for _, its in pairs if its.is_floating_point()]
         self._counted = [(mine, its) for mine, its in pairs if not mine.is_floating_point()]
 
     @torch.no_grad()
@@ -34,6 +35,6 @@ class Average:
         """Take in the network's weights after a step."""
         self.steps += 1
         keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(*([*tensors] for tensors in zip(*self._blended, strict=True)), weight=1.0 - keep)
+        torch._foreach_lerp_(self._mine, self._its, weight=1.0 - keep)
         for mine, its in self._counted:
             mine.copy_(its)

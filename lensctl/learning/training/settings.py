@@ -12,7 +12,7 @@ from lensctl.learning.data.augment import Augmentation
 from lensctl.learning.data.normalise import KINDS
 from lensctl.learning.data.row_selection import Fold
 from lensctl.learning.networks.architectures import ARCHITECTURES
-from lensctl.learning.training.length import Length, length_of
+from lensctl.learning.training.length import EPOCHS, Length, length_of
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
 
@@ -130,7 +130,8 @@ class TrainConfig:
         if not self.has_floor:
             idle.add("least_steps")
         kept = {name: value for name, value in vars(self).items() if name not in idle}
-        return {**kept, "without_ref": list(self.without_ref)}
+        epochs = self.epochs if self.has_floor else self.epochs or EPOCHS
+        return {**kept, "epochs": epochs, "without_ref": list(self.without_ref)}
 
     @property
     def has_floor(self) -> bool:
