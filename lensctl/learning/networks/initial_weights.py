@@ -23,6 +23,8 @@ MOST_BYTES = 2 << 30
 """Of a file of weights, as it is and unpacked."""
 MOST_CHANNELS, MOST_PLACES = 64, 1 << 16
 """Of a first layer, and of an embedding of positions; more are taken for damage."""
+MOST_RUNS = 20
+"""Trained one from another."""
 POSITIONS = "pos_embed"
 NOT_SAID = "not said"
 
@@ -76,13 +78,31 @@ def origin_of(path: Path, said: str | None) -> dict[str, Any]:
         facts = read_json(facts_path)
         if facts["model_digest"] != weights_digest([path]):
             raise InputError(f"{path}: not the weights that {beside} beside it is about", "restore the folder")
+        before = facts["init"]["trained_on"] if "init" in facts else None
         known = {
-            "manifest_digest": str(facts["manifest_digest"]),
+            "manifest_digest": facts["manifest_digest"],
             "fold": facts["config"].get("fold"),
-            "without_ref": [str(ref) for ref in facts["config"].get("without_ref") or []],
+            "without_ref": facts["config"].get("without_ref", []),
+            **({} if before is None else {"init": before}),
         }
-        before = {"init": dict(facts["init"]["trained_on"])} if "init" in facts else {}
-    return {**known, **before, **words}
+        return {**_checked(known), **words}
+
+
+def _checked(known: Any, depth: int = 0) -> dict[str, Any]:
+    """What a run says its weights were trained on, and those before them; ValueError if it is no such thing."""
+    if not isinstance(known, dict) or depth > MOST_RUNS:
+        raise ValueError("no record of training data")
+    texts = [
+        known.get("said", ""),
+        known.get("manifest_digest", ""),
+        known.get("fold") or "",
+        *known.get("without_ref", []),
+    ]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a record of training data holds texts")
+    if "manifest_digest" in known:
+        known = {"fold": None, "without_ref": [], **known}
+    return {**known, **({"init": _checked(known["init"], depth + 1)} if "init" in known else {})}
 
 
 def refuse_known_lenses(trained_on: Mapping[str, Any], without_ref: Sequence[str], fold: str | None) -> None:
