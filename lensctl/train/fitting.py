@@ -174,7 +174,7 @@ def fit(
                 folder.mkdir(exist_ok=True)
             record = RunFolder(folder, card, facts, team)
             try:
-                yield from _fit(member, config, resources, feeds, record, device)
+                yield from fit_member(member, config, resources, feeds, record, device)
             except RedFlag as flag:
                 if (folder / BEST).is_file():
                     flag.fix += f"; the best checkpoint so far is in {folder.relative_to(Path(run_dir).parent)}/"
@@ -213,7 +213,7 @@ def _initial(config: TrainConfig, path: Path | None, bands: int) -> Initial | No
     return Initial(path.name, digests.of_file(path), trained_on, initialise(network, path))
 
 
-def _fit(
+def fit_member(
     member: int,
     config: TrainConfig,
     resources: Resources,
