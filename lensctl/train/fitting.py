@@ -200,14 +200,11 @@ def fresh_network(config: TrainConfig, seed: int, init: Path | None, bands: int 
 
 def _initial(config: TrainConfig, path: Path | None, bands: int) -> Initial | None:
     """What is to be said of the weights of `--init`; InputError if they do not fit, or break a claim of the run."""
+    network = fresh_network(config, config.seed, None, bands)
     if path is None:
         if config.init_trained_on is not None:
             raise InputError("init_trained_on is said of no weights", "give --init, or leave it out")
-        fresh_network(
-            config, config.seed, None, bands
-        )  # an architecture that is not installed is refused before reading
         return None
-    network = fresh_network(config, config.seed, None, bands)
     trained_on = origin_of(path, config.init_trained_on)
     refuse_known_lenses(trained_on, config.without_ref, config.fold)
     return Initial(path.name, digests.of_file(path), trained_on, initialise(network, path))
