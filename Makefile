@@ -9,13 +9,16 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 DEMO ?= demo
 
-.PHONY: demo test soak bench lint types setup clean help
+.PHONY: demo compare test soak bench lint types setup clean help
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
 
 demo: setup ## Run the whole pipeline on a mock survey, in demo/
 	@$(MAKE) -f examples/Makefile BIN="$(BIN)" WORK="$(DEMO)" CONFIGS=examples/configs
+
+compare: setup ## Train by two recipes on a mock survey and compare them, in work-compare/
+	@$(MAKE) -f examples/compare.mk BIN="$(BIN)"
 
 test: setup ## Run the tests
 	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile

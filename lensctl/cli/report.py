@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import math
 import os
@@ -12,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, Any, TextIO
 
+from lensctl.cli.pace import Pace
 from lensctl.rules.errors import printable, without_secrets
 
 if TYPE_CHECKING:
@@ -120,20 +120,19 @@ def progress(what: str, total: int | None) -> Iterator[Progress]:
         with _bar(what, total) as advance:
             yield advance
         return
-    started = last_printed = time.monotonic()
-    count, expected = 0, total
+    last_printed, expected = time.monotonic(), total
+    pace = Pace(last_printed)
 
     def plain(done: int, note: str = "", total: int | None = None) -> None:
-        nonlocal count, last_printed, expected
-        count, expected = count + done, total or expected
+        nonlocal last_printed, expected
+        expected = total or expected
         now = time.monotonic()
+        pace.advance(done, now)
         if now - last_printed >= PLAIN_LINE_EVERY_SECONDS:
             last_printed = now
-            rate = count / (now - started)
-            parts = [f"{what}: {count:,}" + (f" of {expected:,}" if expected else ""), f"{rate:,.0f}/s"]
-            if expected and rate:
-                parts.append(f"{datetime.timedelta(seconds=round((expected - count) / rate))} left")
-            say(", ".join([*parts, *([note] if note else [])]))
+            parts = [f"{what}: {pace.done:,}" + (f" of {expected:,}" if expected else ""), f"{pace.rate(now):,.0f}/s"]
+            left = pace.left(expected - pace.done, now) if expected else ""
+            say(", ".join([*parts, *(part for part in (left, note) if part)]))
 
     yield plain
 

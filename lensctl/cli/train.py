@@ -25,6 +25,26 @@ WORLD = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
 RECIPE, DATA, AUGMENTATION, MACHINE = "Recipe", "Rows", "Augmentation", "Machine"
 
 
+ARCHS = (
+    "resnet18 (11.2 M weights), shielded (0.06 M, cost 0.5 of it), shielded_194k (0.19 M, 1.6), efficientnet_b0 "
+    "(4.0 M, 0.2), efficientnet_v2_s (20 M, 1.6); with timm convnext_nano (15 M, 1.3), tf_efficientnetv2_s "
+    "(20 M, 1.6), vit_small_patch8_224 (21 M, 9.4)."
+)
+"""Costs are multiplications for a cutout of 64 px, relative to resnet18."""
+NORMALISATIONS = (
+    "bands (one mean and std a band: keeps brightness and colour), asinh (each cutout by its own noise: keeps colour, "
+    "not brightness) or annulus (each band by its own: keeps neither; clips bright cores)."
+)
+
+
+def _recipe(context: typer.Context, name: str) -> str:
+    """Use the settings of a recipe as defaults; the config file and options take precedence."""
+    from lensctl.learning.training.recipes import recipe
+
+    context.default_map = {**recipe(name), **(context.default_map or {})}
+    return name
+
+
 @command("train", MODEL)
 def train(
     manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="Made by `lensctl manifest`; - is stdin.")],
@@ -32,22 +52,58 @@ def train(
     survey: Survey = None,
     root: Root = None,
     format: Format = None,
-    arch: Annotated[
+    recipe: Annotated[
         str,
         typer.Option(
-            help="resnet18, shielded, shielded_194k, efficientnet_b0 or efficientnet_v2_s.", rich_help_panel=RECIPE
+            help="Settings to begin with: default, or plan (30 passes, whatever the size of the set); options win.",
+            rich_help_panel=RECIPE,
+            is_eager=True,
+            callback=_recipe,
         ),
-    ] = "resnet18",
+    ] = "default",
+    arch: Annotated[str, typer.Option(help=ARCHS, rich_help_panel=RECIPE)] = "resnet18",
     dropout: Annotated[float, typer.Option(help="Dropout before the last layer.", rich_help_panel=RECIPE)] = 0.0,
     init: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Initial weights: safetensors or a torch state_dict.", rich_help_panel=RECIPE
+            metavar="FILE",
+            help="Initial weights: safetensors or a torch state_dict, with the first and last layer adapted.",
+            rich_help_panel=RECIPE,
         ),
     ] = None,
-    crop: Annotated[int, typer.Option(help="Side of the network's input, pixels.", rich_help_panel=RECIPE)] = 64,
-    normalise: Annotated[str, typer.Option(help="bands, asinh or annulus.", rich_help_panel=RECIPE)] = "bands",
-    epochs: Annotated[int, typer.Option(help="Maximum number of epochs.", rich_help_panel=RECIPE)] = 30,
+    init_trained_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="What they were trained on, such as ImageNet-1k; recorded, and needed with --without-ref.",
+            rich_help_panel=RECIPE,
+        ),
+    ] = None,
+    crop: Annotated[
+        int,
+        typer.Option(
+            help="Side of the network's input, pixels; 101 costs 2.3 to 3.2 times as much as 64.",
+            rich_help_panel=RECIPE,
+        ),
+    ] = 64,
+    normalise: Annotated[str, typer.Option(help=NORMALISATIONS, rich_help_panel=RECIPE)] = "bands",
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help="Passes over the rows; by default 30 epochs, as long as --least-steps asks.", rich_help_panel=RECIPE
+        ),
+    ] = None,
+    cutouts_seen: Annotated[
+        int | None,
+        typer.Option(help="Length of the whole training in cutouts, instead of passes.", rich_help_panel=RECIPE),
+    ] = None,
+    least_steps: Annotated[
+        int,
+        typer.Option(
+            help="Steps of a training at least, where nothing else says its length: a small set is seen more often.",
+            rich_help_panel=RECIPE,
+        ),
+    ] = 1500,
     patience: Annotated[
         int, typer.Option(help="Early stopping: epochs without improvement.", rich_help_panel=RECIPE)
     ] = 8,
@@ -59,23 +115,50 @@ def train(
     ] = 0.03,
     weight_decay: Annotated[float, typer.Option(help="AdamW weight decay.", rich_help_panel=RECIPE)] = 0.01,
     clip: Annotated[float, typer.Option(help="Gradient clipping: maximum norm.", rich_help_panel=RECIPE)] = 1.0,
+    ema: Annotated[
+        float,
+        typer.Option(
+            help="Keep a moving average of the weights, with this decay, such as 0.999, instead of the last ones.",
+            rich_help_panel=RECIPE,
+        ),
+    ] = 0.0,
     seed: Seed = 42,
     ensemble: Annotated[
-        int, typer.Option(help="Networks to train, each with its own seed.", rich_help_panel=RECIPE)
+        int,
+        typer.Option(
+            help="Networks to train, each with its own seed: time and size of each more.", rich_help_panel=RECIPE
+        ),
     ] = 1,
     pos_weight: Annotated[
-        str, typer.Option(metavar="X|balanced", help="Factor on the loss weight of lenses.", rich_help_panel=DATA)
+        str,
+        typer.Option(
+            metavar="X|balanced",
+            help="Factor on the loss weight of lenses; balanced: as much as all others. Above 1, p comes out too high "
+            "until it is calibrated.",
+            rich_help_panel=DATA,
+        ),
     ] = "1.0",
     positive_share: Annotated[
         float | None,
-        typer.Option(help="Fraction of lenses in each batch; default: as in the data.", rich_help_panel=DATA),
+        typer.Option(
+            help="Fraction of lenses in each batch, 0.5 for balanced ones; lenses repeat, and p comes out too high "
+            "until it is calibrated. Default: as in the data.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     samples_per_epoch: Annotated[
         int | None, typer.Option(help="Rows per epoch; default: all.", rich_help_panel=DATA)
     ] = None,
     tier_b_target: Annotated[
-        float, typer.Option(help="Target for tier B lenses; 0.95 is label smoothing.", rich_help_panel=DATA)
+        float, typer.Option(help="Target for tier B lenses, less than 1 where they are doubtful.", rich_help_panel=DATA)
     ] = 1.0,
+    label_smoothing: Annotated[
+        float,
+        typer.Option(
+            help="Move all training targets this far towards 1/2: less sure of wrong labels, and of right ones.",
+            rich_help_panel=DATA,
+        ),
+    ] = 0.0,
     fold: Annotated[
         str | None,
         typer.Option(
@@ -115,7 +198,9 @@ def train(
     feed: Annotated[
         str,
         typer.Option(
-            help="Where cutouts are kept: device, host or stream; auto picks by size.", rich_help_panel=MACHINE
+            help="Where cutouts are kept: device (GPU memory, fastest), host, or stream (any size, at the speed of the "
+            "store); auto picks by size. The weights are the same, unless auto keeps cutouts as bfloat16 to fit a GPU.",
+            rich_help_panel=MACHINE,
         ),
     ] = "auto",
     checkpoint_every: Annotated[
@@ -133,6 +218,7 @@ def train(
     Rows whose cutout failed or has a NaN in the crop are left out and counted. The best epoch by validation AUC is
     kept. --resume continues a killed run and reaches the same weights. For several GPUs use torchrun, which splits
     each batch among them: torchrun --nproc-per-node 4 -m lensctl train manifest.parquet run
+    docs/science/training.md has what each setting changes and costs.
 
     Example: lensctl train manifest.parquet run --epochs 10 --positive-share 0.3
     """
@@ -145,7 +231,7 @@ def train(
     with (
         _team(device) as team,
         enough_memory("use --feed stream or a smaller --batch-size, then add --resume"),
-        training_display(epochs, ensemble, team.leads) as display,
+        training_display(ensemble, team.leads) as display,
     ):
         made = train(
             manifest,
@@ -159,6 +245,7 @@ def train(
             compile=compile,
             checkpoint_every=checkpoint_every,
             track=track,
+            recipe=recipe,
             resume=resume,
             overwrite=overwrite,
             format=format,

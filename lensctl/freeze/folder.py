@@ -265,6 +265,7 @@ def _write_facts(
             "pool_digest": evidence.steps.digest("sample", "pool"),
             "splits": splits,
             "config": evidence.run["config"],
+            **{name: evidence.run[name] for name in ("init",) if name in evidence.run},
             "input": {"shape": ["N", size, size, len(model.card.bands)], "dtype": "float32", "unit": "nanomaggy"},
             "allowed_failures": allowed,
             "mock": evidence.metrics["mock"],

@@ -46,11 +46,11 @@ class _Silent:
         pass
 
     def progress(self, what: str, total: int | None) -> AbstractContextManager[Progress]:
-        return nullcontext(_nothing)
+        return nullcontext(nothing)
 
 
-def _nothing(done: int, note: str = "", total: int | None = None) -> None:
-    pass
+def nothing(done: int, note: str = "", total: int | None = None) -> None:
+    """Show no progress."""
 
 
 SILENT: Reporter = _Silent()

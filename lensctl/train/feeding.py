@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.io.reporter import Progress, nothing
 from lensctl.learning.data import dataloader, normalise
 from lensctl.learning.data.augment import BLUR_REACH_PX
 from lensctl.learning.data.dataloader import READ_ROWS, Feed, Pixels
@@ -48,7 +50,7 @@ def read_cutouts(
     survey: Survey,
     device: torch.device,
     resources: Resources,
-    advance: Callable[[int], None] = lambda rows: None,
+    advance: Progress = nothing,
 ) -> Feeds:
     """Read and check every cutout that a run needs.
 
@@ -61,7 +63,7 @@ def read_cutouts(
     survey : Survey
         Its bands are those of the cutouts.
     advance : callable
-        Called with the number of cutouts just read.
+        Called with the number of cutouts just read, and with how many there are to read.
 
     Raises
     ------
@@ -79,6 +81,8 @@ def read_cutouts(
     )
     training = Feed(pixels, selection.train, _window(config, side), place, device)
     validation = Feed(pixels, selection.val, config.crop, place, device)
+    to_read = len(selection.train) + len(selection.val) + len(scored_later)
+    advance = functools.partial(advance, total=to_read)
     blocks = _counted(training.fill(), advance)
     normalisation = normalise.fit(config.normalise, config.crop, blocks)
     for _ in itertools.chain(blocks, _counted(validation.fill(), advance)):
@@ -86,7 +90,7 @@ def read_cutouts(
     for start in range(0, len(scored_later), READ_ROWS):
         advance(len(pixels.read(scored_later[start : start + READ_ROWS])))
     selection = _without_nan(selection, training, validation)
-    training.rows = weighted(training.rows, config.pos_weight)
+    training.rows = smoothed(weighted(training.rows, config.pos_weight), config.label_smoothing)
     return Feeds(training, validation, selection, normalisation, place.reason)
 
 
@@ -121,3 +125,10 @@ def weighted(rows: Rows, pos_weight: float | str) -> Rows:
     if pos_weight == BALANCED:
         pos_weight = float(rows.weight[~is_lens].sum() / rows.weight[is_lens].sum())
     return replace(rows, weight=np.where(is_lens, rows.weight * np.float32(pos_weight), rows.weight))
+
+
+def smoothed(rows: Rows, amount: float) -> Rows:
+    """The rows, with targets nearer to one half: t (1 - amount) + amount / 2."""
+    if not amount:
+        return rows
+    return replace(rows, target=(rows.target * (1 - amount) + amount / 2).astype(np.float32))

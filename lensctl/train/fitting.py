@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,25 +14,29 @@ from torch import nn
 
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, extend, step_input, to_list
+from lensctl.io.reporter import Progress, nothing
 from lensctl.io.storage import resumable
 from lensctl.learning.data import dataloader
 from lensctl.learning.data.dataloader import Batch, Pixels
 from lensctl.learning.data.row_selection import Fold, select_rows
-from lensctl.learning.networks import architectures, checkpoint, predict
+from lensctl.learning.networks import architectures, predict
 from lensctl.learning.networks.checkpoint import ModelCard
 from lensctl.learning.networks.golden import save_golden_inputs
+from lensctl.learning.networks.initial_weights import Initial, initialise, origin_of, refuse_known_lenses
 from lensctl.learning.networks.run_files import BEST, member_folders
 from lensctl.learning.randomness import seed_of
 from lensctl.learning.training.distributed import ALONE, Team
 from lensctl.learning.training.early_stopping import RedFlag, judge_epoch
 from lensctl.learning.training.epoch_metrics import epoch_metrics, refuse_nan, refuse_unsound
 from lensctl.learning.training.learner import Learner, Schedule, StepResult, precision_of
+from lensctl.learning.training.length import Length
 from lensctl.learning.training.run_folder import RunFolder, gather_members, state_of
 from lensctl.learning.training.settings import Resources, TrainConfig
 from lensctl.learning.training.val_scores import keep_val_scores, rows_of_val
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SEED
 from lensctl.rules.survey import LS_DR10, Survey
+from lensctl.train import notes
 from lensctl.train.feeding import Feeds, read_cutouts
 
 if TYPE_CHECKING:
@@ -40,18 +44,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lensctl.io.provenance.steps import Chain
-    from lensctl.learning.data.row_selection import RowSelection
 
 
 @dataclass(frozen=True)
 class TrainProgress:
-    """A finished batch (`batch` of `batches`), a finished epoch (with its `metrics`), or a message (`note`)."""
+    """A finished batch (`batch` of `batches`), a finished epoch (with its `metrics`), or a message (`note`).
+
+    `steps_left` are those to come in the run, of members to come too; fewer if training stops early.
+    """
 
     member: int = 0
     epoch: int = 0
+    epochs: int = 0
     batch: int = 0
     batches: int = 0
     samples: int = 0
+    steps_left: int = 0
     metrics: dict[str, Any] | None = None
     note: str = ""
 
@@ -70,7 +78,7 @@ def fit(
     team: Team = ALONE,
     resume: bool = False,
     overwrite: bool = False,
-    advance: Callable[[int], None] = lambda rows: None,
+    advance: Progress = nothing,
 ) -> Iterator[TrainProgress]:
     """Train a network or an ensemble on a manifest.
 
@@ -99,7 +107,8 @@ def fit(
     overwrite : bool
         Replace an existing folder; with `resume`, only if it holds another run.
     advance : callable
-        Called with the number of cutouts just read, while they are checked before training.
+        Called with the number of cutouts just read, and how many there are to read, while they are checked before
+        training.
 
     Yields
     ------
@@ -127,11 +136,11 @@ def fit(
         size_arcsec=pixels.read(np.zeros(1, np.int64)).shape[1] * scale if fold else 0.0,
         calibrate_share=config.calibrate_share,
     )
-    fresh_network(config, config.seed, resources.init, len(survey.bands))
+    initial = _initial(config, resources.init, len(survey.bands))
     scored_later = np.setdiff1d(rows_of_val(manifest, fold), selection.val.at)
     feeds = read_cutouts(pixels, selection, scored_later, config, survey, device, resources, advance)
     selection = feeds.selection
-    yield TrainProgress(note=f"{_summary(selection)}; {feeds.place}")
+    yield TrainProgress(note="\n".join(notes.about(selection, feeds.place, config, initial)))
 
     facts = {
         "kind": "run",
@@ -143,6 +152,8 @@ def fit(
             "calibrate": selection.calibrate,
             "left_out": dict(sorted(selection.left_out.items())),
         },
+        "length": config.length(len(selection.train)).as_dict(),
+        **({"init": initial.as_dict()} if initial else {}),
         "provenance": to_list(extend(step, chain)),
     }
     card = ModelCard(
@@ -163,7 +174,7 @@ def fit(
                 folder.mkdir(exist_ok=True)
             record = RunFolder(folder, card, facts, team)
             try:
-                yield from _fit(member, config, resources, feeds, record, device)
+                yield from fit_member(member, config, resources, feeds, record, device)
             except RedFlag as flag:
                 if (folder / BEST).is_file():
                     flag.fix += f"; the best checkpoint so far is in {folder.relative_to(Path(run_dir).parent)}/"
@@ -183,11 +194,23 @@ def fresh_network(config: TrainConfig, seed: int, init: Path | None, bands: int 
         torch.manual_seed(seed_of("weights", seed))
         network = architectures.build(config.arch, config.dropout, bands)
     if init is not None:
-        checkpoint.initialise(network, init)
+        initialise(network, init)
     return network
 
 
-def _fit(
+def _initial(config: TrainConfig, path: Path | None, bands: int) -> Initial | None:
+    """What is to be said of the weights of `--init`; InputError if they do not fit, or break a claim of the run."""
+    network = fresh_network(config, config.seed, None, bands)
+    if path is None:
+        if config.init_trained_on is not None:
+            raise InputError("init_trained_on is said of no weights", "give --init, or leave it out")
+        return None
+    trained_on = origin_of(path, config.init_trained_on)
+    refuse_known_lenses(trained_on, config.without_ref, config.fold)
+    return Initial(path.name, digests.of_file(path), trained_on, initialise(network, path))
+
+
+def fit_member(
     member: int,
     config: TrainConfig,
     resources: Resources,
@@ -200,7 +223,9 @@ def _fit(
     if record.stopped:
         return
     seed = config.seed + member
-    notes: list[str] = []
+    label = training.rows.label
+    length = config.length(len(label))
+    said: list[str] = []
     learner = Learner(
         fresh_network(config, seed, resources.init, len(record.card.bands)),
         device,
@@ -208,24 +233,25 @@ def _fit(
         clip=config.clip,
         precision=precision_of(device, config.amp),
         compiled=resources.compiled,
-        say=notes.append,
+        say=said.append,
         team=team,
+        ema=config.ema,
     )
     position = record.restore(learner)
     if position.epoch or position.batch:
         yield TrainProgress(member, note=f"resumes after {position.epoch} epochs and {position.batch} batches")
-    label = training.rows.label
-    batches, size = _order(label, config, seed, 0).shape
+    batches, size, epochs = length.steps, length.batch, length.epochs
     mine, augment = team.part(size), config.augmentation
-    schedule = Schedule(config.lr, config.lr_end, config.warmup, config.epochs * batches)
-    verdict = judge_epoch(position.history, config.epochs)
+    schedule = Schedule(config.lr, config.lr_end, config.warmup, length.all_steps)
+    later = (config.ensemble - 1 - member) * length.all_steps
+    verdict = judge_epoch(position.history, epochs)
     record.publish(learner, position, verdict)
     if verdict.flag:
         raise verdict.flag
 
-    while position.epoch < config.epochs and verdict.stale < config.patience:
+    while position.epoch < epochs and verdict.stale < config.patience:
         epoch = position.epoch
-        order = _order(label, config, seed, epoch)  # (batches, B) indices of training rows; columns `mine` are ours
+        order = _order(label, config, length, seed, epoch)  # (batches, B) indices of rows; columns `mine` are ours
         before: tuple[int, Batch, StepResult] | None = None
         for i, batch in enumerate(training.batches(order[position.batch :, mine]), start=position.batch):
             # forward, backward
@@ -240,8 +266,9 @@ def _fit(
             # check the previous step while the device works on this one
             refuse_nan(before, epoch, training, team)
             before = (i, batch, step)
-            yield from (TrainProgress(member, epoch + 1, note=notes.pop()) for _ in range(len(notes)))
-            yield TrainProgress(member, epoch + 1, i + 1, batches, size)
+            yield from (TrainProgress(member, epoch + 1, note=said.pop()) for _ in range(len(said)))
+            left = later + length.all_steps - epoch * batches - i - 1
+            yield TrainProgress(member, epoch + 1, epochs, i + 1, batches, size, steps_left=left)
             if resources.checkpoint_every and (i + 1) % resources.checkpoint_every == 0 and i + 1 < batches:
                 refuse_nan(before, epoch, training, team)
                 refuse_unsound(learner, epoch, i)
@@ -253,26 +280,28 @@ def _fit(
         val_batch = learner.micro_batch or config.batch_size
         metrics = epoch_metrics(learner, position, label[order.ravel()], validation, record.card, val_batch)
         position.end_epoch({"epoch": epoch + 1, "lr": rate, **metrics})
-        verdict = judge_epoch(position.history, config.epochs)
+        verdict = judge_epoch(position.history, epochs)
         record.save(learner, position)
         record.publish(learner, position, verdict)
-        yield TrainProgress(member, epoch + 1, batches, batches, metrics=position.history[-1], note=verdict.warning)
+        yield TrainProgress(
+            member, epoch + 1, epochs, batches, batches, metrics=position.history[-1], note=verdict.warning
+        )
         if verdict.flag:
             raise verdict.flag
 
-    reason = f"no gain for {verdict.stale} epochs" if position.epoch < config.epochs else "all epochs done"
+    reason = f"no gain for {verdict.stale} epochs" if position.epoch < epochs else "all epochs done"
     record.publish(learner, position, verdict, stopped=reason)
-    yield TrainProgress(member, position.epoch, note=f"{reason}; best val AUC in epoch {verdict.best}")
+    yield TrainProgress(member, position.epoch, note=notes.ended(reason, verdict.best, length))
 
 
-def _order(label: NDArray[np.float32], config: TrainConfig, seed: int, epoch: int) -> NDArray[np.int64]:
+def _order(label: NDArray[np.float32], config: TrainConfig, length: Length, seed: int, epoch: int) -> NDArray[np.int64]:
     return dataloader.epoch_order(
         label,
-        config.batch_size,
+        length.batch,
         seed=seed,
         epoch=epoch,
         positive_share=config.positive_share,
-        samples=config.samples_per_epoch,
+        samples=length.samples,
     )
 
 
@@ -293,13 +322,3 @@ def _job(run_dir: str | Path, step: Step, state: str, team: Team) -> AbstractCon
     if not team.leads:
         return nullcontext()
     return resumable.job(run_dir, step.as_dict(), overwrite=True, afresh=state == "free")
-
-
-def _summary(selection: RowSelection) -> str:
-    parts = [
-        f"{name}: {counts['positives']:,} lenses and {counts['negatives']:,} non-lenses"
-        for name, counts in (("train", selection.train.counts()), ("val", selection.val.counts()))
-    ]
-    if selection.calibrate:
-        parts.append(f"{selection.calibrate:,} more rows of val are kept for thresholds")
-    return "; ".join([*parts, *(f"{n:,} left out ({why})" for why, n in sorted(selection.left_out.items()))])

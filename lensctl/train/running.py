@@ -10,12 +10,14 @@ from typing import Any
 from lensctl.io import machine
 from lensctl.io.cutouts.by_manifest import Cutouts, root_of
 from lensctl.io.provenance.steps import chain_of, common_survey
-from lensctl.io.reporter import SILENT, Receipt, Reporter
+from lensctl.io.reporter import SILENT, Progress, Receipt, Reporter, nothing
 from lensctl.io.storage.atomic import local_folder
 from lensctl.io.tables.files import read_table
 from lensctl.learning.networks.checkpoint import read_json
 from lensctl.learning.networks.run_files import RUN
+from lensctl.learning.training import recipes
 from lensctl.learning.training.distributed import ALONE, Team
+from lensctl.learning.training.recipes import DEFAULT
 from lensctl.learning.training.settings import Resources, TrainConfig, weight_from
 from lensctl.learning.training.trackers import TRACKERS, refuse_missing
 from lensctl.rules.config import nearest
@@ -37,15 +39,16 @@ def train(
     compile: bool = False,
     checkpoint_every: int | None = None,
     track: Sequence[str] = (),
+    recipe: str = DEFAULT,
     resume: bool = False,
     overwrite: bool = False,
     format: str | None = None,
     team: Team = ALONE,
     neighbours: int = 1,
     event: Callable[[TrainProgress], None] = lambda event: None,
-    advance: Callable[[int], None] = lambda rows: None,
+    advance: Progress = nothing,
     report: Reporter = SILENT,
-    **recipe: Any,
+    **settings: Any,
 ) -> Receipt:
     """Train a network or an ensemble on a manifest and its cutouts, and write the run folder.
 
@@ -65,13 +68,15 @@ def train(
         CPU threads; recorded, as weights differ by rounding with another number.
     track : sequence of str
         Trackers to log to: tensorboard, wandb, mlflow.
+    recipe : str
+        Settings to begin with, by name; see recipes.RECIPES.
     resume, overwrite : bool
         Continue an unfinished run; replace an existing one.
     team, neighbours
         The processes that train together, and how many of them share this machine's memory.
     event, advance : callables
         Called with each batch, epoch and note, and with the number of cutouts just read before training starts.
-    recipe
+    settings
         Fields of `TrainConfig`, such as `arch="shielded"` or `epochs=10`.
 
     Returns
@@ -82,10 +87,10 @@ def train(
     Raises
     ------
     InputError
-        See `fitting.fit`; an unknown field of the recipe, inputs of two surveys.
+        See `fitting.fit`; an unknown setting or recipe, inputs of two surveys.
     """
     manifest = str(manifest)
-    config = _config(recipe)
+    config = _config({**recipes.recipe(recipe), **settings})
     for name in track:
         refuse_missing(name)
     run_folder = local_folder(str(run_dir), "a run must be on")
@@ -138,17 +143,23 @@ def train(
     return {"command": "train", "output": str(run_dir), **_summary(read_json(run_folder / RUN))}
 
 
-def _config(recipe: dict[str, Any]) -> TrainConfig:
+def _config(settings: dict[str, Any]) -> TrainConfig:
     known = [field.name for field in fields(TrainConfig)]
-    for name in recipe:
+    for name in settings:
         if name not in known:
             raise InputError(f"no setting '{name}' of training{nearest(name, known)}", f"use {', '.join(known)}")
-    changed = dict(recipe)
+    changed = dict(settings)
     if "pos_weight" in changed:
         changed["pos_weight"] = weight_from(str(changed["pos_weight"]))
     if "without_ref" in changed:
         changed["without_ref"] = tuple(changed["without_ref"])
     return TrainConfig(**changed)
+
+
+def _seen(members: list[dict[str, Any]], length: dict[str, int]) -> int:
+    """Cutouts that the members saw, each as often as it was shown."""
+    epochs = sum(int(member["epochs"]) for member in members)
+    return epochs * (length["cutouts_seen"] // length["epochs"])
 
 
 def _summary(run: dict[str, Any]) -> dict[str, Any]:
@@ -157,6 +168,7 @@ def _summary(run: dict[str, Any]) -> dict[str, Any]:
     return {
         "members": len(members),
         "epochs": sum(member["epochs"] for member in members),
+        **({"cutouts_seen": _seen(members, run["length"])} if "length" in run else {}),
         "val_auc": round(sum(best) / len(best), 6) if best else None,
         "train_rows": sum(run["rows"]["train"].values()),
         "val_rows": sum(run["rows"]["val"].values()),

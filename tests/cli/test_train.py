@@ -283,6 +283,9 @@ def test_a_finished_run_is_resumed_by_doing_nothing_and_else_refused(here, strai
         (["m.parquet", "run", "--fold", "1/2"], "not a fold"),
         (["m.parquet", "run", "--crop", "48"], "smaller than the crop"),
         (["m.parquet", "run", "--init", "w.pth"], "w.pth: no such file"),
+        (["m.parquet", "run", "--recipe", "plans"], "no recipe 'plans' (did you mean 'plan'?)"),
+        (["m.parquet", "run", "--init", "m.parquet", "--without-ref", "paper one"], "say it with --init-trained-on"),
+        (["m.parquet", "run", "--cutouts-seen", "9", "--samples-per-epoch", "9"], "both say how long an epoch is"),
         (["m.parquet", "run", "--pos-weight", "heavy"], "pos_weight = heavy"),
         (["m.parquet", "run", "--epoch", "3"], "--epoch"),
         (["m.parquet", "run", "--config", "typo.yaml"], "no setting 'epoch' (did you mean 'epochs'?)"),
@@ -358,3 +361,31 @@ def test_the_options_are_the_recipes_fields_with_its_defaults():
         given = options[field.name].default
         given = weight_from(given) if field.name == "pos_weight" else given
         assert (tuple(given) if isinstance(given, list) else given) == field.default, field.name
+
+
+def config_of(here, *options: str) -> dict:
+    """What a run records of its settings."""
+    status, _, err = here("train", "m.parquet", "run", *RECIPE[:4], "--batch-size", "16", "--overwrite", *options)
+    assert status == 0, err
+    return json.loads(Path("run/run.json").read_text())["config"]
+
+
+def test_a_recipe_gives_defaults_over_which_the_config_and_options_win(here, folder, monkeypatch):
+    from lensctl.learning.training import recipes
+
+    monkeypatch.chdir(folder)
+    monkeypatch.setitem(recipes.RECIPES, "plan", {"epochs": 2, "shift": 1, "noise": 0.05, "crop": 17})
+    (folder / "c.yaml").write_text("shift: 2\nnoise: 0.02\nrecipe: plan\n")
+    assert config_of(here, "--recipe", "plan") | {"epochs": 2, "shift": 1, "noise": 0.05, "crop": 16} == config_of(
+        here, "--recipe", "plan"
+    )
+    for options in (["--config", "c.yaml"], ["--recipe", "plan", "--config", "c.yaml"]):
+        config = config_of(here, *options, "--noise", "0.01")
+        assert (config["epochs"], config["shift"], config["noise"], config["crop"]) == (2, 2, 0.01, 16)
+
+
+def test_the_receipt_says_how_many_cutouts_were_seen(straight):
+    assert json.loads((straight / "out").read_text())["cutouts_seen"] == 64
+    assert (
+        "4 steps of 16 cutouts in 2 epochs: 64 cutouts seen, each row about 2 times" in (straight / "err").read_text()
+    )

@@ -169,9 +169,9 @@ def thresholds_of(folder: str) -> Callable[[], None]:
 
 
 def torch_weights() -> None:
-    from lensctl.learning.networks import architectures, checkpoint
+    from lensctl.learning.networks import architectures, initial_weights
 
-    checkpoint.initialise(architectures.build("resnet18", 0.0, 3), Path("weights.pt"))
+    initial_weights.initialise(architectures.build("resnet18", 0.0, 3), Path("weights.pt"))
 
 
 def exported() -> None:

@@ -391,6 +391,91 @@ def test_it_starts_from_given_weights_which_are_part_of_what_it_is(straight, tmp
     assert source.digest == digests.of_file(given)
 
 
+def test_with_averaged_weights_it_keeps_the_average_and_goes_on_to_the_same_bytes(straight, tmp_path):
+    config = replace(SMALL, ema=0.9)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    run(tmp_path / "a", config)
+    run(tmp_path / "b", config, stop_after=3, resources=Resources(checkpoint_every=1))
+    run(tmp_path / "b", config, resume=True)
+    assert content(tmp_path / "a" / "run") == content(tmp_path / "b" / "run")
+    best, _ = checkpoint.load_tensors(tmp_path / "a" / "run" / "best.safetensors")
+    last, state = checkpoint.load_tensors(tmp_path / "a" / "run" / "last.safetensors")
+    told = json.loads((tmp_path / "a" / "run" / "run.json").read_text())
+    if told["best_epoch"] == 2:
+        assert all(torch.equal(tensor, last[f"average.{name}"]) for name, tensor in best.items())
+    assert state["averaged"] == 4
+    assert not torch.equal(last["average.fc.weight"], last["network.fc.weight"])
+    plain, _ = checkpoint.load_tensors(straight / "last.safetensors")
+    assert all(torch.equal(last[name], tensor) for name, tensor in plain.items()), "averaging changed the training"
+
+
+def test_without_a_length_a_small_set_is_seen_often_and_the_run_goes_on_to_the_same_bytes(tmp_path):
+    """32 rows in batches of 16, 90 steps in 30 epochs of 3: the rows repeat within an epoch."""
+    config = replace(SMALL, epochs=None, least_steps=90, patience=100)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    events = run(tmp_path / "a", config)
+    run(tmp_path / "b", config, stop_after=12)
+    run(tmp_path / "b", config, resume=True)
+    assert content(tmp_path / "a" / "run") == content(tmp_path / "b" / "run")
+    told = json.loads((tmp_path / "a" / "run" / "run.json").read_text())
+    assert told["length"] == {"epochs": 30, "steps_per_epoch": 3, "steps": 90, "cutouts_seen": 1440}
+    assert told["epochs"] == 30
+    assert "90 steps of 16 cutouts in 30 epochs: 1,440 cutouts seen, each row about 45 times" in events[0].note
+    left = [event.steps_left for event in events if event.batch and event.metrics is None]
+    assert left == list(range(89, -1, -1))
+
+
+def test_steps_left_are_those_of_the_members_to_come_too(tmp_path):
+    events = run(tmp_path, replace(SMALL, ensemble=2))
+    assert [event.steps_left for event in events if event.batch and event.metrics is None] == list(range(7, -1, -1))
+
+
+def test_smoothed_targets_are_nearer_to_one_half_in_training_alone():
+    rows = select_rows(toy_of()[0]).train
+    soft = feeding.smoothed(rows, 0.1)
+    assert set(soft.target.tolist()) == {np.float32(0.05), np.float32(0.95)}
+    assert feeding.smoothed(rows, 0.0) is rows
+    config = replace(SMALL, label_smoothing=0.1)
+    table, pixels = toy_of()
+    made = feeding.read_cutouts(
+        pixels, select_rows(table), np.zeros(0, np.int64), config, fitting.LS_DR10, torch.device("cpu"), Resources()
+    )
+    assert set(made.training.rows.target.tolist()) == {np.float32(0.05), np.float32(0.95)}
+    assert set(made.validation.rows.target.tolist()) == {0.0, 1.0}
+
+
+def test_what_initial_weights_were_trained_on_and_what_was_adapted_is_said_and_recorded(straight, tmp_path):
+    given = tmp_path / "w.safetensors"
+    tensors, _ = checkpoint.load_tensors(straight / "best.safetensors")
+    checkpoint.save_tensors(given, {**tensors, "fc.weight": torch.zeros(1000, 72), "fc.bias": torch.zeros(1000)}, {})
+    config = replace(SMALL, epochs=1, init_trained_on="ImageNet-1k", without_ref=("paper one",))
+    events = run(tmp_path, config, resources=Resources(init=given))
+    assert (
+        "initial weights from w.safetensors, trained on: ImageNet-1k\nlast layer (fc.weight, fc.bias)" in events[0].note
+    )
+    told = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert told["init"]["trained_on"] == {"said": "ImageNet-1k"}
+    assert told["init"]["digest"] == digests.of_file(given)
+    assert told["init"]["adapted"][0].startswith("last layer (fc.weight, fc.bias)")
+
+
+def test_a_run_of_all_catalogues_is_no_start_for_one_that_leaves_one_out(straight, tmp_path):
+    with pytest.raises(InputError, match="a run that did not leave it out"):
+        run(
+            tmp_path,
+            replace(SMALL, without_ref=("paper one",)),
+            resources=Resources(init=straight / "best.safetensors"),
+        )
+    assert os.listdir(tmp_path) == []
+
+
+def test_words_about_no_weights_are_refused(tmp_path):
+    with pytest.raises(InputError, match="init_trained_on is said of no weights"):
+        run(tmp_path, replace(SMALL, init_trained_on="ImageNet-1k"))
+
+
 def test_balanced_weights_make_the_classes_weigh_the_same():
     rows = feeding.weighted(select_rows(toy_of()[0]).train, "balanced")
     assert rows.weight[rows.label == 1].sum() == pytest.approx(rows.weight[rows.label == 0].sum(), rel=1e-5)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -113,17 +115,47 @@ def _torchvision(name: str, bands: int) -> nn.Module:
     return network
 
 
+def _timm(name: str, bands: int, dropout: float, **how: Any) -> nn.Module:
+    """A network of timm with random weights; its last layer is ours."""
+    if importlib.util.find_spec("timm") is None:
+        raise InputError(f"the architecture {name} needs timm, which is not installed", "pip install 'lensctl[timm]'")
+    import timm
+
+    network: nn.Module = timm.create_model(name, pretrained=False, num_classes=1, in_chans=bands, **how)
+    last = network.get_classifier()  # type: ignore[operator]
+    place = next(place for place, module in network.named_modules() if module is last)
+    network.set_submodule(place, Head(last.in_features, dropout))
+    return network
+
+
 ARCHITECTURES: Mapping[str, Callable[[int, float], nn.Module]] = {
     "resnet18": _resnet18,
     "shielded": lambda bands, dropout: ShieldedResNet(bands, 32, 16, 32, 16, dropout),
     "shielded_194k": lambda bands, dropout: ShieldedResNet(bands, 40, 30, 68, 12, dropout),
     "efficientnet_b0": functools.partial(_efficientnet, "efficientnet_b0"),
     "efficientnet_v2_s": functools.partial(_efficientnet, "efficientnet_v2_s"),
+    "convnext_nano": functools.partial(_timm, "convnext_nano"),
+    "tf_efficientnetv2_s": functools.partial(_timm, "tf_efficientnetv2_s"),
+    "vit_small_patch8_224": functools.partial(
+        _timm, "vit_small_patch8_224", img_size=64, dynamic_img_size=True, dynamic_img_pad=True
+    ),
 }
-"""Networks by `--arch` name; each takes the number of bands, and the dropout probability before the last layer."""
+"""Networks by `--arch` name; each takes the number of bands, and the dropout probability before the last layer.
 
-HEADS = ("fc.", "classifier.1.")
-"""Prefixes of the last layer's weights."""
+The last three are timm's, by timm's names, so that weights published for these names fit. The ViT takes any crop: its
+embedding of positions is for 8 x 8 patches of 8 px and interpolated for others; edges are filled up with zeros.
+"""
+
+
+def head_weights(network: nn.Module) -> list[str]:
+    """Names of the last layer's weights."""
+    (place,) = (place for place, module in network.named_modules() if isinstance(module, Head))
+    return [f"{place}.weight", f"{place}.bias"]
+
+
+def first_weight(network: nn.Module) -> str:
+    """Name of the first convolution's weight, whose shape depends on the number of bands."""
+    return next(f"{place}.weight" for place, module in network.named_modules() if isinstance(module, nn.Conv2d))
 
 
 def build(arch: str, dropout: float = 0.0, bands: int = 3) -> nn.Module:

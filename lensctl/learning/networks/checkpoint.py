@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +30,6 @@ from lensctl.learning.networks.run_files import (
     digest_of_weights,
     member_folders,
 )
-from lensctl.learning.torch_errors import InvalidFile, unpickling
 from lensctl.rules.config import as_written, json_value
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
@@ -224,52 +222,6 @@ def fill(network: nn.Module, weights: Tensors, where: str) -> None:
             "use the architecture it was trained with",
         )
     network.load_state_dict(dict(weights))
-
-
-def initialise(network: nn.Module, path: Path) -> tuple[str, ...]:
-    """Initialise a network from a file (`--init`): safetensors, or a torch state_dict read with weights_only.
-
-    A last layer of another shape (such as ImageNet's thousand classes) is not loaded.
-
-    Returns
-    -------
-    names of the weights that were not loaded
-
-    Raises
-    ------
-    InputError
-        Unreadable, or of another architecture.
-    """
-    weights = {_plain(name): tensor for name, tensor in _read_weights(path).items()}
-    own = network.state_dict()
-    heads = [name for name in own if name.startswith(architectures.HEADS)]
-    skipped = [n for n in heads if n not in weights or weights[n].shape != own[n].shape]
-    fill(network, {**weights, **{name: own[name] for name in skipped}}, str(path))
-    return tuple(skipped)
-
-
-def _plain(name: str) -> str:
-    """A weight's name without what DistributedDataParallel and torch.compile put before it, in either order."""
-    return re.sub(r"^(module\.|_orig_mod\.)+", "", name)
-
-
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    if path.suffix == ".safetensors":
-        return load_tensors(path)[0]
-    try:
-        with unpickling():
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})", "give a file of weights") from error
-    except InvalidFile as error:
-        kind = type(error.__cause__).__name__
-        raise InputError(
-            f"{path}: neither safetensors nor a plain torch state_dict ({kind}); other pickles are not loaded",
-            "save only model.state_dict(), or use safetensors",
-        ) from error
-    if not isinstance(found, dict) or not all(isinstance(v, torch.Tensor) for v in found.values()):
-        raise InputError(f"{path}: not a state_dict of tensors", "save only model.state_dict()")
-    return found
 
 
 def load_model(path: str | Path) -> ScoringModel:

@@ -87,7 +87,14 @@ class Team:
         """
         if self.size == 1:
             return network
-        if device.type == "cuda":
+        fused = any(isinstance(each, nn.BatchNorm2d) and type(each) is not nn.BatchNorm2d for each in network.modules())
+        if fused and device.type == "cuda":  # timm's, which has an activation within
+            from timm.layers.norm_act import convert_sync_batchnorm
+
+            convert_sync_batchnorm(network)
+        elif fused:
+            raise InputError("several processes cannot train this architecture on CPUs", "use one process, or GPUs")
+        elif device.type == "cuda":
             nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         else:
             _convert_batch_norm(network)

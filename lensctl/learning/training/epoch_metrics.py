@@ -33,7 +33,7 @@ def epoch_metrics(
     """
     team = learner.team
     train_logit = torch.cat(position.logits).cpu().double().numpy()
-    network = PixelsToLogit(learner.network, card.normalisation, card.crop).eval()
+    network = PixelsToLogit(learner.judged, card.normalisation, card.crop).eval()
     val = torch.zeros(len(validation.rows), device=learner.device)
     with torch.inference_mode(), exact_arithmetic():
         for part in validation.batches(validation.in_order(batch)[team.rank :: team.size]):

@@ -12,6 +12,7 @@ from torch import nn
 
 from lensctl.learning.out_of_memory import is_out_of_memory
 from lensctl.learning.randomness import seed_of
+from lensctl.learning.training.averaging import Average
 from lensctl.learning.training.distributed import ALONE, Team
 from lensctl.rules.errors import InputError
 
@@ -68,6 +69,8 @@ class Learner:
         Called with a message when the batch is halved because memory ran out.
     team : Team
         The processes that share each batch; all get the same weights.
+    ema : float
+        Decay of the moving average of the weights; 0 for none.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Learner:
         compiled: bool = False,
         say: Callable[[str], None] = lambda text: None,
         team: Team = ALONE,
+        ema: float = 0.0,
     ) -> None:
         self.device, self.clip, self.precision, self.say, self.team = device, clip, precision, say, team
         self.network = network.to(device)
@@ -88,6 +92,7 @@ class Learner:
         self.forward: Callable[[torch.Tensor], torch.Tensor] = torch.compile(parallel) if compiled else parallel
         self.optimizer = torch.optim.AdamW(self.network.parameters(), weight_decay=weight_decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision is torch.float16)
+        self.average = Average(self.network, ema) if ema else None
         self.micro_batch: int | None = None
         self.fits_memory = False
 
@@ -121,6 +126,8 @@ class Learner:
         overflow = self.scaler.get_scale() > 1.0 if self.scaler.is_enabled() else False
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.average:
+            self.average.update()
         return StepResult(logits, loss, torch.isfinite(loss) & (torch.isfinite(norm) | overflow))
 
     def _micro_batched(
@@ -200,15 +207,23 @@ class Learner:
         """Whether all weights are finite."""
         return all(bool(torch.isfinite(parameter).all()) for parameter in self.network.parameters())
 
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and kept: the average of the weights if there is one."""
+        return self.average.network if self.average else self.network
+
     def state(self) -> dict[str, Any]:
         """State besides the tensors, as plain JSON values."""
-        return {"micro_batch": self.micro_batch, "scaler": self.scaler.state_dict()}
+        averaged = {"averaged": self.average.steps} if self.average else {}
+        return {"micro_batch": self.micro_batch, "scaler": self.scaler.state_dict(), **averaged}
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Weights (`network.*`) and optimizer state (`optimizer.K.*`, by parameter)."""
+        """Weights (`network.*`), their average (`average.*`), and optimizer state (`optimizer.K.*`, by parameter)."""
         state = self.optimizer.state_dict()["state"]
+        average = self.average.network.state_dict() if self.average else {}
         return {
             **{f"network.{name}": tensor for name, tensor in self.network.state_dict().items()},
+            **{f"average.{name}": tensor for name, tensor in average.items()},
             **{f"optimizer.{k}.{key}": tensor for k, kept in state.items() for key, tensor in kept.items()},
         }
 
@@ -217,8 +232,10 @@ class Learner:
         self.micro_batch = state["micro_batch"]
         if state["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
-        weights = {n.removeprefix("network."): t for n, t in tensors.items() if n.startswith("network.")}
-        self.network.load_state_dict(weights)
+        self.network.load_state_dict(_beneath("network.", tensors))
+        if self.average:
+            self.average.network.load_state_dict(_beneath("average.", tensors))
+            self.average.steps = int(state["averaged"])
         parameters = list(self.network.parameters())
         for name, tensor in tensors.items():
             if name.startswith("optimizer."):
@@ -226,3 +243,8 @@ class Learner:
                 parameter = parameters[int(k)]
                 like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
                 self.optimizer.state[parameter][key] = like.copy_(tensor)  # keeps the memory format
+
+
+def _beneath(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

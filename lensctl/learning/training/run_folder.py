@@ -105,7 +105,7 @@ class RunFolder:
         try:
             learner.restore(tensors, state)
             position = Position(state["epoch"], state["batch"], state["history"])
-        except (KeyError, RuntimeError, IndexError) as error:
+        except (KeyError, RuntimeError, IndexError, TypeError, ValueError) as error:
             raise InputError(
                 f"{self.folder / LAST}: not a checkpoint of this run", "start again with --overwrite"
             ) from error
@@ -120,7 +120,7 @@ class RunFolder:
             return
         if position.epoch and verdict.best == position.epoch and position.batch == 0:
             checkpoint.save_tensors(
-                self.folder / BEST, learner.network.state_dict(), {"arch": self.card.arch, "epoch": position.epoch}
+                self.folder / BEST, learner.judged.state_dict(), {"arch": self.card.arch, "epoch": position.epoch}
             )
         checkpoint.write_metrics(self.folder, position.history)
         best = self.folder / BEST

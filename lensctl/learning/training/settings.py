@@ -12,10 +12,17 @@ from lensctl.learning.data.augment import Augmentation
 from lensctl.learning.data.normalise import KINDS
 from lensctl.learning.data.row_selection import Fold
 from lensctl.learning.networks.architectures import ARCHITECTURES
+from lensctl.learning.training.length import EPOCHS, Length, length_of
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
 
 BALANCED = "balanced"
+LEAST_STEPS = 1500
+"""Three times the 510 steps after which runs were seen to improve still; see docs/science/training.md."""
+UNRECORDED = {"cutouts_seen": None, "ema": 0.0, "label_smoothing": 0.0, "init_trained_on": None}
+"""Settings that are recorded only where they differ from this, so that runs begun without them can be resumed."""
+MOST_TEXT = 500
+"""Longest `init_trained_on`, characters."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +36,22 @@ class TrainConfig:
         Side of the network's input, pixels.
     normalise : str
         One of normalise.KINDS.
-    epochs, batch_size, lr, lr_end, warmup, weight_decay, clip : AdamW, with cosine decay from `lr` to `lr_end` after
+    epochs, cutouts_seen, least_steps, samples_per_epoch : how long; see length.length_of
+    batch_size, lr, lr_end, warmup, weight_decay, clip : AdamW, with cosine decay from `lr` to `lr_end` after
         linear warmup over the first `warmup` fraction of the steps; gradients clipped to norm `clip`
+    ema : float
+        Decay of the moving average of the weights that is judged and kept; 0 keeps the last weights instead. See
+        averaging.Average.
     patience : int
         Epochs without improvement before training stops; see early_stopping.judge_epoch.
     pos_weight : float or "balanced"
         Factor on the weight of lenses; "balanced" gives both classes the same total weight.
     positive_share : float, optional
         Fraction of lenses in each batch; as in the data if None.
-    samples_per_epoch : int, optional
-        Rows per epoch; all if None.
     tier_b_target : float
         Target of tier B lenses in the loss.
+    label_smoothing : float
+        Targets of training are this much nearer to one half: t (1 - e) + e / 2. Those of val are not.
     rotate, flip, shift, noise, blur : see augment.Augmentation
     amp : bool
         Mixed precision on a GPU.
@@ -50,6 +61,8 @@ class TrainConfig:
     fold : str, optional
         K/N; see row_selection.Fold.
     without_ref : catalogues in `ref` whose lenses are excluded from training and validation
+    init_trained_on : str, optional
+        What the weights of `--init` were trained on, in words.
     ensemble : int
         Networks to train, with seeds seed, seed + 1, ...
     """
@@ -58,18 +71,22 @@ class TrainConfig:
     dropout: float = 0.0
     crop: int = 64
     normalise: str = "bands"
-    epochs: int = 30
+    epochs: int | None = None
+    cutouts_seen: int | None = None
+    least_steps: int = LEAST_STEPS
     batch_size: int = 256
     lr: float = 1e-3
     lr_end: float = 1e-5
     warmup: float = 0.03
     weight_decay: float = 0.01
     clip: float = 1.0
+    ema: float = 0.0
     patience: int = 8
     pos_weight: float | str = 1.0
     positive_share: float | None = None
     samples_per_epoch: int | None = None
     tier_b_target: float = 1.0
+    label_smoothing: float = 0.0
     rotate: bool = True
     flip: bool = True
     shift: int = 5
@@ -80,6 +97,7 @@ class TrainConfig:
     fold: str | None = None
     calibrate_share: float = 0.5
     without_ref: tuple[str, ...] = ()
+    init_trained_on: str | None = None
     ensemble: int = 1
 
     def __post_init__(self) -> None:
@@ -93,6 +111,10 @@ class TrainConfig:
                 raise InputError(f"{name} = {value} is outside {low:g} to {high:g}", "see `lensctl train --help`")
         if self.lr_end > self.lr:
             raise InputError(f"lr_end = {self.lr_end} is above lr = {self.lr}", "use lr_end <= lr")
+        if self.cutouts_seen is not None and self.samples_per_epoch is not None:
+            raise InputError("cutouts_seen and samples_per_epoch both say how long an epoch is", "give one of them")
+        if self.init_trained_on is not None and not 0 < len(self.init_trained_on.strip()) <= MOST_TEXT:
+            raise InputError(f"init_trained_on is not a text of 1 to {MOST_TEXT} characters", "name the data in words")
         if self.pos_weight != BALANCED and not (
             isinstance(self.pos_weight, int | float) and 0 < self.pos_weight < math.inf
         ):
@@ -103,8 +125,29 @@ class TrainConfig:
             Fold.parse(self.fold)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {**vars(self), "without_ref": list(self.without_ref)}
+        """Plain JSON values, without settings that have no effect on this run and that older versions did not have."""
+        idle = {name for name, off in UNRECORDED.items() if getattr(self, name) == off}
+        if not self.has_floor:
+            idle.add("least_steps")
+        kept = {name: value for name, value in vars(self).items() if name not in idle}
+        epochs = self.epochs if self.has_floor else self.epochs or EPOCHS
+        return {**kept, "epochs": epochs, "without_ref": list(self.without_ref)}
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether `least_steps` has a say: nothing else says how long the run is."""
+        return self.epochs is None and self.cutouts_seen is None and self.samples_per_epoch is None
+
+    def length(self, rows: int) -> Length:
+        """The length of a run on so many training rows."""
+        return length_of(
+            rows,
+            self.batch_size,
+            epochs=self.epochs,
+            cutouts_seen=self.cutouts_seen,
+            samples_per_epoch=self.samples_per_epoch,
+            least_steps=self.least_steps,
+        )
 
     @property
     def augmentation(self) -> Augmentation:
@@ -128,6 +171,10 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "dropout": (0, 0.95),
     "crop": (16, 1024),
     "epochs": (1, 10_000),
+    "cutouts_seen": (2, 10**9),
+    "least_steps": (0, 10**6),
+    "ema": (0, 0.99999),
+    "label_smoothing": (0, 0.5),
     "batch_size": (2, 65_536),
     "lr": (1e-12, 10),
     "lr_end": (0, 10),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -15,12 +18,39 @@ COUNTS = {
     "shielded_194k": 194_433,
     "efficientnet_b0": 4_008_829,
     "efficientnet_v2_s": 20_178_769,
+    "convnext_nano": 14_953_201,
+    "tf_efficientnetv2_s": 20_178_769,
+    "vit_small_patch8_224": 21_394_177,
 }
+MULTIPLICATIONS_64_PX = {
+    "resnet18": 148.0,
+    "shielded": 77.9,
+    "shielded_194k": 235.9,
+    "efficientnet_b0": 32.0,
+    "efficientnet_v2_s": 235.9,
+    "convnext_nano": 199.6,
+    "tf_efficientnetv2_s": 235.9,
+    "vit_small_patch8_224": 1384.9,
+}
+"""Millions a cutout, as docs/science/training.md and the help of `train` have them."""
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_parameter_counts_are_those_published(arch):
     assert sum(parameter.numel() for parameter in build(arch).parameters()) == COUNTS[arch]
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_cost_of_a_cutout_is_the_one_that_help_and_docs_state(arch):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network = build(arch).eval()
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 3, 64, 64))
+    million = counter.get_total_flops() / 2e6
+    assert million == pytest.approx(MULTIPLICATIONS_64_PX[arch], abs=0.06)
+    told = (Path(__file__).parents[3] / "docs" / "science" / "training.md").read_text()
+    assert re.search(rf"^\| `{arch}` \|.*\| {COUNTS[arch]:,} \| {million:,.0f} \|", told, re.MULTILINE)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -53,8 +83,9 @@ def test_weights_lie_channels_last_as_the_pixels_do(arch):
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_the_last_layer_is_found_by_its_name(arch):
-    heads = [name for name in build(arch).state_dict() if name.startswith(architectures.HEADS)]
-    assert len(heads) == 2
+    network = build(arch)
+    heads, names = architectures.head_weights(network), list(network.state_dict())
+    assert sorted(heads) == sorted(names[-2:])
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
@@ -70,3 +101,10 @@ def test_dropout_acts_in_training_only_and_keeps_the_names_of_the_weights(arch):
 def test_an_unknown_architecture_is_named_with_the_near_one():
     with pytest.raises(InputError, match="did you mean 'resnet18'"):
         build("resnet81")
+
+
+def test_an_architecture_of_a_library_that_is_missing_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="needs timm, which is not installed") as error:
+        build("convnext_nano")
+    assert error.value.fix == "pip install 'lensctl[timm]'"

@@ -5,15 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
-import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
-from safetensors.torch import save_file
 
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, to_list
@@ -159,84 +155,6 @@ def test_a_frozen_model_loads_as_the_run_it_came_from(tmp_path, members):
     checkpoint.write_json(frozen / "provenance.json", facts["provenance"])
     one, other = load_model(run), load_model(frozen)
     assert (one.card, one.digest, one.chain) == (other.card, other.digest, other.chain)
-
-
-def test_init_takes_a_torchvision_state_dict_but_for_its_thousand_classes(tmp_path):
-    import torchvision
-
-    torch.manual_seed(3)
-    given = torchvision.models.resnet18().state_dict()
-    torch.save(given, tmp_path / "w.pth")
-    mine = network(0, "resnet18")
-    head = mine.fc.weight.clone()
-    assert set(checkpoint.initialise(mine, tmp_path / "w.pth")) == {"fc.weight", "fc.bias"}
-    assert torch.equal(mine.conv1.weight, given["conv1.weight"])
-    assert torch.equal(mine.fc.weight, head)
-
-
-def test_init_takes_our_own_weights_whole(tmp_path):
-    checkpoint.save_tensors(tmp_path / "w.safetensors", network(7).state_dict(), {})
-    mine = network(0)
-    assert checkpoint.initialise(mine, tmp_path / "w.safetensors") == ()
-    assert weights(mine) == weights(network(7))
-
-
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
-def test_init_takes_safetensors_made_elsewhere(tmp_path, prefix):
-    """By DistributedDataParallel, torch.compile, or both."""
-    given = {f"{prefix}{name}": tensor.contiguous() for name, tensor in network(7).state_dict().items()}
-    save_file(given, tmp_path / "w.safetensors")
-    mine = network(0)
-    checkpoint.initialise(mine, tmp_path / "w.safetensors")
-    assert weights(mine) == weights(network(7))
-
-
-class Trap:
-    """What runs code when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return (os.mkdir, (str(self.path),))
-
-
-@pytest.mark.parametrize("how", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
-def test_init_never_unpickles(tmp_path, how):
-    how({"fc.weight": Trap(tmp_path / "sprung")}, tmp_path / "w.pth")
-    with pytest.raises(InputError, match="other pickles are not loaded"):
-        checkpoint.initialise(network(), tmp_path / "w.pth")
-    assert not (tmp_path / "sprung").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("w.pth", b"not weights", "nor a plain torch state_dict"),
-        ("w.pth", b"", "nor a plain torch state_dict"),
-        ("w.pth", b"rubbish", "nor a plain torch state_dict"),
-        ("w.pth", b"G", "nor a plain torch state_dict"),
-        ("w.safetensors", b"not weights", "invalid safetensors file"),
-    ],
-)
-def test_init_from_what_is_no_file_of_weights_is_refused(tmp_path, name, content, message):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=message):
-        checkpoint.initialise(network(), tmp_path / name)
-
-
-@given(st.binary(max_size=40))
-def test_init_from_any_bytes_is_refused_in_a_sentence(tmp_path_factory, content):
-    path = tmp_path_factory.mktemp("init") / "w.pth"
-    path.write_bytes(content)
-    with pytest.raises(InputError):
-        checkpoint.initialise(network(), path)
-
-
-def test_init_of_another_architecture_is_refused(tmp_path):
-    torch.save(network(arch="shielded_194k").state_dict(), tmp_path / "w.pth")
-    with pytest.raises(InputError, match="another architecture"):
-        checkpoint.initialise(network(), tmp_path / "w.pth")
 
 
 def test_with_no_room_on_the_disk_the_checkpoint_before_stays(tmp_path, monkeypatch):

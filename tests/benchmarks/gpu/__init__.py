@@ -1,0 +1,1 @@
+"""Training and scoring on one card: `python -m tests.benchmarks.gpu`, in eight minutes at most."""
