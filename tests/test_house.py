@@ -318,7 +318,6 @@ WRITERS = {
     "evaluate/report/folder.py": "fills a working folder",
     "evaluate/report/ranking.py": "fills a working folder",
     "freeze/folder.py": "fills a working folder",
-    "selection/attaching.py": "fills a working folder",
     "frozen/layout.py": "fills a working folder",
     "selection/attaching.py": "fills a working folder",
     "selection/fitting/folder.py": "fills a working folder",
