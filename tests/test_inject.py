@@ -19,6 +19,7 @@ from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.tables.files import write_table
 from lensctl.pack import pack
 from lensctl.rules.errors import InputError
+from tests.toys import hosts as toy_hosts
 from tests.toys.hosts import GAIN, SKY, Hosts, make_hosts, rows_of
 from tests.toys.reporters import Saying
 
@@ -292,6 +293,14 @@ def test_bad_input_is_refused_in_a_sentence_and_nothing_is_written(tmp_path, spo
 def test_cutouts_unfit_for_injection_are_refused(tmp_path, make, message):
     hosts = make_hosts(tmp_path / "h", rows=rows_of(4), **make)
     with pytest.raises(InputError, match=message):
+        inject(hosts.table, hosts.store, tmp_path / "i.zarr", workers=1)
+
+
+def test_invvar_that_is_0_everywhere_is_refused(tmp_path, monkeypatch):
+    images, weights = toy_hosts.pixels_of(rows_of(4), 101)
+    monkeypatch.setattr(toy_hosts, "pixels_of", lambda rows, size: (images, 0 * weights))
+    hosts = make_hosts(tmp_path / "h", rows=rows_of(4))
+    with pytest.raises(InputError, match=r"hosts.zarr: invvar is nowhere above 0"):
         inject(hosts.table, hosts.store, tmp_path / "i.zarr", workers=1)
 
 

@@ -68,6 +68,14 @@ class SelectionFolder:
         except (KeyError, TypeError, AttributeError) as error:
             raise self.no_selection_function() from error
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The digest of each file that is no table, by its path in the folder; InputError where they are not told."""
+        try:
+            return {str(name): str(digest) for name, digest in self.facts["files"].items()}
+        except (KeyError, AttributeError) as error:
+            raise self.no_selection_function() from error
+
     def table(self, name: str) -> pa.Table:
         """A table; InputError where it is missing, cannot be read, or is not the one that was fitted."""
         path, about = self.path / TABLES / f"{name}.parquet", f"{self.where}/{TABLES}/{name}.parquet"
@@ -121,13 +129,22 @@ def of_bytes(data: bytes, folder: Path, where: str) -> SelectionFolder:
 
 
 def changed(found: SelectionFolder) -> list[str]:
-    """Tables that are missing, or are not those that were fitted, with what else lies among them."""
-    names = found.tables
+    """Files that are missing, or are not those that `selection fit` wrote, with what else lies among them."""
+    names, files = found.tables, found.files
     lost = []
     for name in names:
         try:
             found.table(name)
         except InputError:
             lost.append(f"{TABLES}/{name}.parquet")
-    there = {path.name for path in (found.path / TABLES).glob("*.parquet")}
-    return sorted([*lost, *(f"{TABLES}/{file}" for file in there - {f"{name}.parquet" for name in names})])
+    lost += [f"{TABLES}/{path.name}" for path in (found.path / TABLES).glob("*.parquet") if path.stem not in names]
+    there = set(other_files(found.path))
+    lost += [name for name in there & set(files) if digests.of_file(found.path / name) != files[name]]
+    return sorted([*lost, *(there ^ set(files))])
+
+
+def other_files(folder: Path) -> list[str]:
+    """Files of a selection function but for selection.json and the tables that it names, by their paths, in order."""
+    inside = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
+    tables = {path for path in inside if path.parent.name == TABLES and path.suffix == ".parquet"}
+    return sorted(path.as_posix() for path in inside if path not in tables and path.name != FACTS)

@@ -73,7 +73,8 @@ def apply(
     Raises
     ------
     InputError
-        No selection function, or several and no `threshold`; a missing axis, or one in another unit; no weight.
+        No selection function, or several and no `threshold`; a missing axis, or one in another unit; no weight; no row
+        inside the support, without `extrapolate`.
     """
     table, output = str(table), str(output)
     refuse_tables(output, overwrite=overwrite, format=format)
@@ -83,6 +84,11 @@ def apply(
     chain = chain_of(rows, table)
     survey = common_survey(None, fitted.chain, chain) if chain else common_survey(None, fitted.chain)
     made, found, values, faint = applied(rows, fitted.selection, survey, where, extrapolate=extrapolate)
+    if not extrapolate and not found.inside.any():
+        raise InputError(
+            f"{where}: none of {rows.num_rows:,} rows lies inside the support of the injections, so p_det is not known",
+            "inject by a design that holds them, or add --extrapolate",
+        )
     whole = population_of(rows, values, faint, where)
     told = completeness(whole, found, fitted.selection, min_neff=min_neff)
     shown = {name: distribution(rows, name, whole, found, where) for name in by}

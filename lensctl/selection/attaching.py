@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.frozen import layout, selection_folder, selection_level, signature
 from lensctl.frozen.gate_results import as_text, outdated, read_gate_results
-from lensctl.frozen.selection_folder import FACTS, MAKE_AGAIN, TABLES, SelectionFolder, read_selection
+from lensctl.frozen.selection_folder import FACTS, MAKE_AGAIN, SelectionFolder, read_selection
 from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, extend, from_list, step_input, to_list
@@ -166,11 +166,11 @@ def refuse_other(found: SelectionFolder, model: FrozenModel) -> None:
 
 
 def refuse_changed(found: SelectionFolder) -> None:
-    """Raise InputError for tables that are not those that selection.json names."""
+    """Raise InputError for files that are not those that selection.json names."""
     for name in found.tables:
         found.table(name)
-    for extra in selection_folder.changed(found):
-        raise InputError(f"{found.where}/{extra}: is no table of the fit ({FACTS} names {TABLES}/)", MAKE_AGAIN)
+    for other in selection_folder.changed(found):
+        raise InputError(f"{found.where}/{other}: was changed since the fit, or is none of its files", MAKE_AGAIN)
 
 
 def lines_of(gates: Sequence[Path], found: SelectionFolder) -> list[dict[str, Any]]:

@@ -145,6 +145,10 @@ def more_tables(folder):
     shutil.copy(tables / "hosts.parquet", tables / "mine.parquet")
 
 
+def other_evaluate_file(folder):
+    (folder / "selection" / "evaluate.py").write_text("MODEL = {1}\n")
+
+
 def a_link(folder):
     (folder / "selection" / "more").symlink_to(folder / "frozen")
 
@@ -229,7 +233,8 @@ REFUSED = {
     changed_table: r"selection/tables/draws.parquet: was changed since the fit",
     no_table: r"selection/tables/cells.parquet: no such file",
     cut_table: r"selection/tables/real.parquet: cannot be read as a table",
-    more_tables: r"selection/tables/mine.parquet: is no table of the fit",
+    more_tables: r"selection/tables/mine.parquet: was changed since the fit, or is none of its files",
+    other_evaluate_file: r"selection/evaluate.py: was changed since the fit, or is none of its files",
     a_link: r"selection: more is a link or an empty folder",
     a_name_of_two_lines: r"selection: 'a\\nb' is a name that SHA256SUMS cannot hold",
     no_folder: r"selection: no such folder",

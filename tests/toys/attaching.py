@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from lensctl.frozen import layout
+from lensctl.frozen.selection_folder import other_files
 from lensctl.frozen.selection_level import LIMITS, closure_limit, closure_of
 from lensctl.gates import gate
 from lensctl.io.provenance import digests
@@ -59,6 +60,7 @@ def write_selection(folder: Path) -> None:
     for name in ("tables", "plots"):
         (out / name).mkdir(parents=True)
     (out / "plots" / "curves.png").write_bytes(b"a picture")
+    (out / "evaluate.py").write_text("MODEL = {}\n")
     tables = {name: pa.table({"x": [number, 2]}) for number, name in enumerate(TABLES)}
     for name, table in tables.items():
         write_table(table, str(out / "tables" / f"{name}.parquet"))
@@ -74,10 +76,10 @@ def write_selection(folder: Path) -> None:
         "axes": ["theta_e", "mag_z"],
         "thresholds": [{"name": NAME, "logit": point["logit"]} for point in points if point["name"] == NAME],
         "tables": {name: {"rows": 2, "digest": digests.of_table(table)} for name, table in tables.items()},
+        "files": {name: digests.of_file(out / name) for name in other_files(out)},
         "provenance": to_list(extend(Step("selection fit", {}, (source,)), chain)),
     }
     (out / "selection.json").write_text(json.dumps(selection))
-    (out / "evaluate.py").write_text("MODEL = {}\n")
     digest = digests.of_file(out / "selection.json")
     checks = [Check("realism", check, True, 0.55, 0.5, 0.6, limit, 300) for check, limit in LIMITS.items()]
     checks += [Check("realism", "hosts to judge", True, 9, limit=">= 1", n=9)]

@@ -95,7 +95,8 @@ def check_consistency(found: Snapshot) -> Iterator[Check]:
     differing = sorted(name for name, values in pairs.items() if any(value != values[0] for value in values))
     yield checks.none(GATE, "frozen model, selection function and steps name each other", differing, len(pairs))
     changed = selection_folder.changed(selection)
-    yield checks.none(GATE, "tables are those that were fitted", changed, len(selection.tables))
+    count = len(selection.tables) + len(selection.files)
+    yield checks.none(GATE, "tables and files are those of the fit", changed, count)
 
 
 def check_level(found: Snapshot) -> Iterator[Check]:

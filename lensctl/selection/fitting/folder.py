@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lensctl.frozen.selection_folder import FACTS, other_files
 from lensctl.io.html.figures import render
 from lensctl.io.html.pictures import data_uri
+from lensctl.io.provenance import digests
 from lensctl.io.tables.csv_dress import for_people
 from lensctl.io.tables.files import write_table
 from lensctl.selection.fitting.measured import TABLES_FOR_PEOPLE
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from lensctl.selection.fitting.measured import Measured
     from lensctl.selection.report.pictures import Pictured
 
-FACTS, REPORT, EVALUATE, GOLDEN = "selection.json", "report.html", "evaluate.py", "golden.csv"
+REPORT, EVALUATE, GOLDEN = "report.html", "evaluate.py", "golden.csv"
 PLOT_KINDS = ("png", "pdf")
 EMBEDDING = "embedding"
 """Column of `score --embedding`."""
@@ -61,6 +63,7 @@ def write(measured: Measured, folder: Path, pictured: Pictured | None = None) ->
     write_table(golden(detections, values), str(folder / GOLDEN))
     html = page.render(_contents(measured, maps, plots, pictured))
     (folder / REPORT).write_text(html, encoding="utf-8")
+    facts = {**facts, "files": {name: digests.of_file(folder / name) for name in other_files(folder)}}
     text = json.dumps(facts, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
     (folder / FACTS).write_text(text + "\n", encoding="utf-8")
 

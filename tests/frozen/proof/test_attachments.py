@@ -88,7 +88,7 @@ def test_a_file_more_or_less_and_a_link_are_named(out):
 
 
 NAMES = "frozen model, selection function and steps name each other"
-TABLES = "tables are those that were fitted"
+TABLES = "tables and files are those of the fit"
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,9 @@ def test_other_tables_in_its_place_are_found(out):
     shutil.copy(tables / "hosts.parquet", tables / "draws.parquet")
     (tables / "cells.parquet").write_bytes(b"PAR1")
     shutil.copy(tables / "hosts.parquet", tables / "mine.parquet")
+    (out / "selection" / "evaluate.py").write_text("MODEL = {1}\n")
     reseal(out)
-    assert failed(out) == {TABLES: {f"tables/{name}.parquet" for name in ("draws", "cells", "mine")}}
+    assert failed(out) == {TABLES: {*(f"tables/{name}.parquet" for name in ("draws", "cells", "mine")), "evaluate.py"}}
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,8 @@ def test_a_fit_whose_gates_are_well_is_attached_verified_and_shown(made, tmp_pat
     checks = {check["check"]: check for check in found["checks"]}
     assert found["passed"]
     assert checks["level"]["value"] == "selection"
-    assert checks["tables are those that were fitted"]["n"] == len(list((made / "selection/tables").glob("*.parquet")))
+    every = [path for path in (made / "selection").rglob("*") if path.is_file()]
+    assert checks["tables and files are those of the fit"]["n"] == len(every) - 1
     facts = identify(str(made / "selection"))
     assert (facts.kind, facts.values["usable"], facts.values["exploratory"]) == ("selection function", 3000, False)
     assert facts.values["digest"] == identify(str(tmp_path / "out")).values["selection_digest"]
