@@ -205,7 +205,7 @@ def questions(bucket: str | None, url: str, seconds: float, folder: Path) -> lis
     ]
     more = [
         Question(EXTRAS, f"{extra}: {name}", functools.partial(package, name), f"pip install 'lensctl[{extra}]'")
-        for extra in ("spark", "track")
+        for extra in ("spark", "timm", "track")
         for name in needed.get(extra, [])
     ]
     return own + here + away + [*more, Question(EXTRAS, "spark: Java", java, "install Java 17")]

@@ -147,6 +147,10 @@ embedding of positions is for 8 x 8 patches of 8 px and interpolated for others;
 """
 
 
+LEAST_CROP = {"convnext_nano": 32}
+"""Side in pixels below which nothing is left for the last layers."""
+
+
 def head_weights(network: nn.Module) -> list[str]:
     """Names of the last layer's weights."""
     (place,) = (place for place, module in network.named_modules() if isinstance(module, Head))

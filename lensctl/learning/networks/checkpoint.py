@@ -96,7 +96,8 @@ class ModelCard:
             known = card.arch in architectures.ARCHITECTURES
             if card.fold is not None:
                 Fold.parse(card.fold)
-            if not (1 <= card.members <= MOST_MEMBERS and 1 <= card.crop <= LARGEST_PX and 0 <= card.dropout < 1):
+            least = architectures.LEAST_CROP.get(card.arch, 1)
+            if not (1 <= card.members <= MOST_MEMBERS and least <= card.crop <= LARGEST_PX and 0 <= card.dropout < 1):
                 raise ValueError(f"members {card.members}, crop {card.crop}, dropout {card.dropout}")
             if not all(isinstance(count, int) for count in (card.members, card.crop)):
                 raise TypeError("members and crop are whole numbers")

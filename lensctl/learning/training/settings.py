@@ -11,7 +11,7 @@ from typing import Any
 from lensctl.learning.data.augment import Augmentation
 from lensctl.learning.data.normalise import KINDS
 from lensctl.learning.data.row_selection import Fold
-from lensctl.learning.networks.architectures import ARCHITECTURES
+from lensctl.learning.networks.architectures import ARCHITECTURES, LEAST_CROP
 from lensctl.learning.training.length import EPOCHS, Length, length_of
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
@@ -109,6 +109,10 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise InputError(f"{name} = {value} is outside {low:g} to {high:g}", "see `lensctl train --help`")
+        if self.crop < LEAST_CROP.get(self.arch, 0):
+            raise InputError(
+                f"a crop of {self.crop} px is too small for {self.arch}", f"use --crop {LEAST_CROP[self.arch]} or more"
+            )
         if self.lr_end > self.lr:
             raise InputError(f"lr_end = {self.lr_end} is above lr = {self.lr}", "use lr_end <= lr")
         if self.cutouts_seen is not None and self.samples_per_epoch is not None:

@@ -98,6 +98,13 @@ def test_dropout_acts_in_training_only_and_keeps_the_names_of_the_weights(arch):
     assert torch.equal(head.eval()(x), head(x))
 
 
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_the_smallest_crop_that_is_let_pass_gives_a_logit(arch):
+    side = architectures.LEAST_CROP.get(arch, 16)
+    with torch.inference_mode():
+        assert build(arch).eval()(torch.zeros(1, 3, side, side)).shape == (1, 1)
+
+
 def test_an_unknown_architecture_is_named_with_the_near_one():
     with pytest.raises(InputError, match="did you mean 'resnet18'"):
         build("resnet81")

@@ -40,13 +40,14 @@ def _one_thread():
 
 def model(members: int = 1, normalisation: Normalisation = BANDS, arch: str = "shielded", **card) -> ScoringModel:
     """Networks with random weights, warmed up so that batch norm has seen some pixels."""
+    crop = max(16, architectures.LEAST_CROP.get(arch, 0))
     networks = []
     for k in range(members):
         torch.manual_seed(k)
         network = architectures.build(arch)
-        network.train()(torch.randn(16, 3, 16, 16))
+        network.train()(torch.randn(16, 3, crop, crop))
         networks.append(network.eval())
-    facts = ModelCard(arch, 16, normalisation, members=members, **card)
+    facts = ModelCard(arch, crop, normalisation, members=members, **card)
     return ScoringModel(tuple(networks), facts, "sha256:0", (Step("train", {}),), "run")
 
 
@@ -150,8 +151,9 @@ def test_a_table_without_splits_can_be_scored():
 
 @pytest.mark.parametrize("arch", architectures.ARCHITECTURES)
 def test_every_architecture_scores(arch):
-    table, pixels = rings.manifest(4)
-    assert scored(model(arch=arch), table, pixels).rows["logit"].null_count == 0
+    made = model(arch=arch)
+    table, pixels = rings.manifest(4, size=made.card.crop + 8)
+    assert scored(made, table, pixels).rows["logit"].null_count == 0
 
 
 def test_scores_are_not_scored_again():

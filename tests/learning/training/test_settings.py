@@ -15,6 +15,7 @@ from lensctl.rules.errors import InputError
         ({"normalise": "band"}, "did you mean 'bands'"),
         ({"epochs": 0}, "epochs = 0 is outside 1"),
         ({"lr": float("nan")}, "lr = nan"),
+        ({"arch": "convnext_nano", "crop": 31}, "a crop of 31 px is too small for convnext_nano"),
         ({"ema": 1.0}, "ema = 1.0 is outside 0 to 0.99999"),
         ({"label_smoothing": 0.6}, "label_smoothing = 0.6 is outside 0 to 0.5"),
         ({"least_steps": -1}, "least_steps = -1 is outside 0"),
