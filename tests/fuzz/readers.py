@@ -116,7 +116,9 @@ READERS = {
     "run shown": Reader("run/run.json", "show run --json", (SHOW,), mutate=damaged_json),
     "weights": Reader("run/best.safetensors", "score run rows.parquet out.parquet --device cpu", (CHECKPOINT,), SCORED),
     "weights shown": Reader("run/best.safetensors", "show run/best.safetensors --json", ("show/files.py",), "run"),
-    "weights of torch": Reader("weights.pt", torch_weights, ("learning/torch_errors.py",)),
+    "weights of torch": Reader(
+        "weights.pt", torch_weights, ("learning/torch_errors.py", "learning/networks/initial_weights.py")
+    ),
     "program": Reader("program.pt2", exported, ("learning/networks/exported_program.py",)),
     "manifest": Reader("rows.parquet", "gate splits,overlap,weights,pixels rows.parquet", ("gates/inputs.py",), SCORED),
     "manifest trained on": Reader("rows.parquet", "score run rows.parquet out.parquet --device cpu", (FILES,), SCORED),

@@ -139,7 +139,7 @@ def test_the_same_bytes_twice(tmp_path, fitted):
         (lambda t: _with(t, "weight", np.zeros(40)), {}, "weight is 0 in every row"),
         (lambda t: _with(t, "weight", np.full(40, np.nan)), {}, "column 'weight' is null or NaN in 40 rows"),
         (lambda t: t.append_column("p_det", t["theta_e"]), {}, "column 'p_det' is there already"),
-        (lambda t: _with(t, "magnification", np.full(40, 900.0)), {}, "none of 40 rows lies inside the support"),
+        (lambda t: _with(t, "theta_e", np.full(40, 0.4)), {}, "none of 40 rows lies inside the support"),
         (lambda t: t, {"by": ("theta",)}, "column 'theta' is missing"),
         (lambda t: t, {"by": ("galaxy_id",)}, "column 'galaxy_id' is string, not a number"),
     ],
