@@ -1,4 +1,4 @@
-"""A toy sweep for the tests of criteria and of selection."""
+"""A toy sweep for the tests of what is selected."""
 
 from __future__ import annotations
 

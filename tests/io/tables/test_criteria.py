@@ -15,8 +15,8 @@ from tests.toys.negatives import kept
 from tests.toys.surveys import INFRARED
 
 
-def test_the_plans_criteria_row_by_row(sweep):
-    rows, funnel = kept(sweep)
+def test_the_plans_criteria_row_by_row(tmp_path):
+    rows, funnel = kept(toys.write_fits(toys.rows(2000), tmp_path / "sweep-150p002-160p007.fits"))
     raw = toys.rows(2000).to_pylist()
     expected = [
         f"{r['brickname']}_{r['objid']}"
