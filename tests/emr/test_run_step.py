@@ -62,8 +62,8 @@ def node(built, tmp_path):
 def test_a_node_with_another_wheel_or_a_changed_one_does_nothing(node, aws, built):
     where, run = node
     refused(run(aws, "sha256:other"), f"this cluster has wheel {wheel.digest(built)}, but sha256:other was submitted")
-    with (where / "lensctl" / "score.py").open("a") as file:
+    with (where / "lensctl" / "inject.py").open("a") as file:
         file.write("# a change\n")
-    refused(run(aws, wheel.digest(built)), "lensctl/score.py differs from the wheel")
-    Path(where / "lensctl" / "score.py").unlink()
-    refused(run(aws, wheel.digest(built)), "lensctl/score.py differs from the wheel")
+    refused(run(aws, wheel.digest(built)), "lensctl/inject.py differs from the wheel")
+    Path(where / "lensctl" / "inject.py").unlink()
+    refused(run(aws, wheel.digest(built)), "lensctl/inject.py differs from the wheel")

@@ -93,7 +93,8 @@ def selection(model: Path, name: str, real: Path, wrong: str, folder: Path, host
     """A folder of `selection fit` by an injector with a fault, with real lenses."""
     made = known_networks.hosts(folder / "hosts", hosts, off_px=2 * (wrong == "cutouts 2 px off"))
     with known_networks.network(name), fault(wrong, folder) as options, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fit_folder, "figures", lambda measured: ())  # most of the time, and no gate looks at them
+        patch.setattr(fit_folder, "figures", lambda measured, maps: ())  # most of the time, and no gate looks at them
+        patch.setattr(fit_folder.page, "render", lambda contents: "")
         measure(model, made.table, made.store, folder / "m", per_host=per_host, **options, **HOW)
         score(model, made.store, folder / "s.parquet", device="cpu", threads=1)
         _with_psfsize(folder / "s.parquet", made.rows)

@@ -49,7 +49,8 @@ class Sky:
         out = self.folder / f"{name}-{control}"
         plain, hosts, grey = (self.folder / f"{name}-{what}.parquet" for what in ("plain", "hosts", "control"))
         with known_networks.network(name), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(fit_folder, "figures", lambda measured: ())  # most of the time
+            patch.setattr(fit_folder, "figures", lambda measured, maps: ())  # most of the time
+            patch.setattr(fit_folder.page, "render", lambda contents: "")  # it would show them
             score(model, self.folder / "plain.zarr", plain, device="cpu", threads=1)
             score(model, self.hosts.store, hosts, device="cpu", threads=1)
             if control:
