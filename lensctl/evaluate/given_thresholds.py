@@ -10,7 +10,7 @@ from lensctl.evaluate import calibrating, tables
 from lensctl.frozen import layout, snapshot
 from lensctl.frozen.integrity import check_files
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import from_json, from_list, step_input
+from lensctl.io.provenance.steps import from_json, from_list, last_step, step_input
 from lensctl.io.tables.files import read_table
 from lensctl.learning.networks.run_files import BEST, RUN, VAL_SCORES, member_folders, weights_digest
 from lensctl.rules.config import as_written, json_value
@@ -20,7 +20,7 @@ from lensctl.stats.calibration import Scaling
 from lensctl.stats.thresholds import Threshold
 
 if TYPE_CHECKING:
-    from lensctl.io.provenance.steps import Chain, Input, Step
+    from lensctl.io.provenance.steps import Chain, Input
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Given:
 
     def refuse_training_rows(self, chain: Chain, name: str) -> None:
         """Raise InputError if the scores are of the manifest that the model was trained on."""
-        train = next((step for step in reversed(self.chain) if step.command == "train"), None)
-        trained, judged = (step.input("manifest") if step else None for step in (train, _score_step(chain)))
+        train = last_step(self.chain, "train")
+        trained, judged = (step.input("manifest") if step else None for step in (train, last_step(chain, "score")))
         if trained is not None and judged is not None and trained.digest == judged.digest:
             raise InputError(
                 f"{name}: --all-rows would judge the manifest that the model was trained on, {trained.name}",
@@ -45,7 +45,7 @@ class Given:
 
     def refuse_other_model(self, chain: Chain, name: str) -> None:
         """Raise InputError if the scores are not known to be of this model, or were made in another way."""
-        step = _score_step(chain)
+        step = last_step(chain, "score")
         model = step.input("model") if step else None
         if model is None or model.digest != self.model_digest:
             whose = "no model that is known" if model is None else f"another model ({model.digest[:19]}…)"
@@ -61,13 +61,9 @@ class Given:
             )
 
 
-def _score_step(chain: Chain) -> Step | None:
-    return next((step for step in reversed(chain) if step.command == "score"), None)
-
-
 def _by_views(chain: Chain) -> bool:
     """Whether scores are means over rotations and flips; those that a run keeps are not."""
-    step = _score_step(chain)
+    step = last_step(chain, "score")
     return bool(step and step.parameters.get("tta"))
 
 

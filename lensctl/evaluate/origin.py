@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lensctl.io.provenance import digests
-from lensctl.io.provenance.steps import Step, chain_of, extend, step_input
+from lensctl.io.provenance.steps import Step, chain_of, extend, is_mock, last_step, step_input
 from lensctl.rules.errors import InputError
+from lensctl.rules.schema import EMBEDDING
 from lensctl.rules.split import ROLE
 from lensctl.rules.survey import Survey
 
@@ -37,11 +38,11 @@ def refuse_other_rows(scores: pa.Table, name: str) -> None:
     splits.
     """
     chain = chain_of(scores, name)
-    score_step = next((step for step in reversed(chain) if step.command == "score"), None)
+    score_step = last_step(chain, "score")
     manifest = score_step.input("manifest") if score_step else None
     if manifest is None or any(step.command == "train" and step.parameters.get("fold") for step in chain):
         return
-    added = [column for column in scores.column_names if re.fullmatch(rf"logit(_\d+)?|p|{ROLE}", column)]
+    added = [column for column in scores.column_names if re.fullmatch(rf"logit(_\d+)?|p|{ROLE}|{EMBEDDING}", column)]
     if digests.of_table(scores.drop_columns(added)) != manifest.digest:
         raise InputError(
             f"{name}: labels, splits or other columns differ from the scored manifest, {manifest.name}",
@@ -72,7 +73,7 @@ def evaluated_digests(chain: Chain) -> dict[str, str | None]:
 
 def of_mock(chain: Chain, scores: pa.Table) -> bool:
     """Whether a mock survey is in the provenance, or the columns (release, ref, survey) say so."""
-    if any(step.command == "sky" or any("mock" in source.name.lower() for source in step.inputs) for step in chain):
+    if is_mock(chain):
         return True
     return any(
         "mock" in value.lower()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lensctl.io.provenance.steps import Chain, Input, Step
+from lensctl.io.provenance.steps import Chain, Input, Step, last_step
 from lensctl.rules.errors import InputError
 
 CUTTERS = ("cutout", "pack")
@@ -39,7 +39,7 @@ def lineage_of(chain: Chain, where: str) -> Lineage:
         where they must be the same; the message names the gap.
     """
     _refuse_dangling(chain, where)
-    evaluate = next((step for step in reversed(chain) if step.command == "evaluate"), None)
+    evaluate = last_step(chain, "evaluate")
     if evaluate is None:
         raise _broken(where, "there is no evaluate step", "name a folder written by `lensctl evaluate`")
     score = _parent(chain, evaluate, "scores", ("score",), where)

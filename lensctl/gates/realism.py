@@ -255,7 +255,7 @@ def _read(table: pa.Table, where: str, survey: Survey) -> _Rows:
         kind: np.stack([numbers(table, name) for name in names], axis=1).reshape(len(pixel), len(names))
         for kind, names in kinds.items()
     }
-    if "embedding" in table.column_names:
+    if schema.EMBEDDING in table.column_names:
         values[EMBEDDING] = embeddings.of(table, where)
     mag = {band: numbers(table, f"obs_mag_{band}") for band in survey.bands}
     colours = [mag[bluer] - mag[redder] for bluer, redder in survey.colours]

@@ -118,6 +118,9 @@ SCORED = (
     Column("p", "double", "Logistic function of logit"),
     Column("role", "string", "What the model took the row for: its split, or calibrate (val kept for thresholds)"),
 )
+EMBEDDING = "embedding"
+"""Column of `score --embedding`: what enters a model's last layer, a list of fixed length."""
+
 SEARCHED = (
     Column("region", "string", "north or south, where a survey has two; empty elsewhere"),
     Column("_healpix_29", "int64", "HEALPix pixel, order 29, nested"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.io.provenance.steps import last_step
 from lensctl.io.tables.sql import Database
 from lensctl.learning.data import held_out
 from lensctl.rules import sampling_rule, schema, split
@@ -144,7 +145,7 @@ def round_of(chain: Chain) -> int:
 
     Raises InputError where the provenance names no model.
     """
-    trained = next((step for step in reversed(chain) if step.command == "train"), None)
+    trained = last_step(chain, "train")
     if trained is None:
         raise InputError(
             "the scores of --hard do not say which model made them", "give a table of `lensctl score` as it is"

@@ -32,7 +32,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lensctl.astro.sky_area import Area
-from lensctl.io.provenance.steps import Chain, to_list
+from lensctl.io.provenance.steps import Chain, is_mock, to_list
 from lensctl.rules.quality import OK
 from lensctl.search.merging import Totals
 from lensctl.search.rows import Plan
@@ -88,7 +88,7 @@ def summary_of(
     lenses : pa.Table, optional
         By `known.fates`.
     """
-    mock = any(step.command == "sky" or any("mock" in source.name.lower() for source in step.inputs) for step in chain)
+    mock = is_mock(chain)
     return {
         "schema": SCHEMA,
         "mock": mock,

@@ -10,9 +10,10 @@ import numpy as np
 
 from lensctl.astro import geometry
 from lensctl.io.tables.files import read_table
+from lensctl.learning.data.held_out import splits_by
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
-from lensctl.rules.split import NSIDE, SPLITS, splits_of
+from lensctl.rules.split import NSIDE, SPLITS
 from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ class Training:
 
     def splits(self, pixels: NDArray[np.int64]) -> NDArray[np.str_]:
         """Split of HEALPix pixels of nside 128: (N,) int64 to (N,) text."""
-        if self.fold is not None:
-            return self.fold.splits(pixels, self.survey.split_seed)
-        return splits_of(pixels, self.survey.split_seed, self.survey.split_edges)
+        return splits_by(pixels, self.fold, self.survey)
 
     def seen(
         self, galaxy_id: ArrayLike, ra: NDArray[np.float64], dec: NDArray[np.float64], pixels: NDArray[np.int64]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -58,6 +59,12 @@ def test_scores_of_a_fold_may_have_other_splits_than_the_manifest(scores):
     sources = tuple(Input(s.role, s.name, s.digest, folded.id) for s in score.inputs)
     again = stamp(flipped(scores, [0]), (*chain[:-2], folded, Step("score", {}, sources)))
     assert evaluation_of(again, QUICK).metrics["rows"]["test"]["scored"] == 360
+
+
+def test_an_embedding_beside_the_scores_is_no_change_of_the_manifest(scores):
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(3 * scores.num_rows, np.float32)), 3)
+    seen = scores.append_column("embedding", lists)
+    assert evaluation_of(seen, QUICK).metrics["headline"] == evaluation_of(scores, QUICK).metrics["headline"]
 
 
 def test_scores_of_other_tools_are_judged_but_bound_to_nothing(scores):

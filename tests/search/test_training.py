@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from types import SimpleNamespace
+
 import healpy
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from lensctl.astro import geometry
-from lensctl.learning.data.row_selection import Fold
+from lensctl.learning.data.row_selection import Fold, refold
+from lensctl.learning.networks.checkpoint import fold_of
 from lensctl.rules.errors import InputError
-from lensctl.rules.split import healpix, splits_of
+from lensctl.rules.split import SEED, healpix, splits_of
 from lensctl.rules.survey import LS_DR10
 from lensctl.search.training import Training, ids_of
 
@@ -62,6 +66,14 @@ def test_a_fold_has_splits_of_its_own():
     fold = Fold(2, 5)
     training = Training(LS_DR10, fold)
     assert training.splits(healpix(ra, dec)).tolist() == fold.splits(healpix(ra, dec), LS_DR10.split_seed).tolist()
+
+
+def test_a_fold_is_that_of_the_training_whatever_the_survey_draws_its_splits_by():
+    pixels = np.arange(3000)
+    rows = pa.table({"healpix_128": pixels, "split": ["test"] * 3000, "cutout_ok": [False] * 3000})
+    survey, card = dataclasses.replace(LS_DR10, split_seed=7), SimpleNamespace(fold="2/5")
+    taught = refold(rows, fold_of(card), SEED)["split"].to_pylist()
+    assert Training(survey, Fold(2, 5)).splits(pixels).tolist() == taught
 
 
 def test_ids_of_a_manifest_are_flagged_where_the_sky_says_nothing():

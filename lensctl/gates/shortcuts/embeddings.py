@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.rules.errors import InputError
+from lensctl.rules.schema import EMBEDDING
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,14 +15,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-COLUMN = "embedding"
-
 
 def of(table: pa.Table, where: str) -> Floats:
     """Column `embedding`, lists of one length: (N, E); NaN where null. InputError if it is anything else."""
     import pyarrow as pa
 
-    column = table[COLUMN].combine_chunks()
+    column = table[EMBEDDING].combine_chunks()
     if not pa.types.is_fixed_size_list(column.type) or not pa.types.is_floating(column.type.value_type):
         raise InputError(f"{where}: embedding is {column.type}, not lists of one length", "score with --embedding")
     found = np.full((len(column), column.type.list_size), np.nan)

@@ -84,6 +84,16 @@ def extend(step: Step, *parents: Chain) -> Chain:
     return (*steps.values(), step)
 
 
+def last_step(chain: Chain, *commands: str) -> Step | None:
+    """The last step of one of these commands; None if there is none."""
+    return next((step for step in reversed(chain) if step.command in commands), None)
+
+
+def is_mock(chain: Chain) -> bool:
+    """Whether a mock survey is behind an output: a step that made one, or an input with a name that says so."""
+    return any(step.command == "sky" or any("mock" in source.name.lower() for source in step.inputs) for step in chain)
+
+
 def survey_of(chain: Chain) -> Survey:
     """The survey of an output; ls-dr10 if it names none."""
     return chain[-1].survey if chain else LS_DR10

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.io.provenance.steps import last_step
 from lensctl.learning.data.row_selection import Fold
 from lensctl.rules import schema, split
 from lensctl.rules.derived import UNIFORM
@@ -35,7 +36,7 @@ def refuse_other_model(where: str, chain: Chain, of_scores: Chain) -> None:
 
 def model_of(chain: Chain) -> str | None:
     """Digest of the model that made scores; None if their provenance does not say."""
-    step = _last(chain, "score")
+    step = last_step(chain, "score")
     model = step.input("model") if step else None
     return model.digest if model else None
 
@@ -57,7 +58,7 @@ def criteria_of_pool(chain: Chain) -> dict[str, str] | None:
 def _behind(chain: Chain, command: str) -> Step | None:
     """The nearest step of a command behind what was scored; those behind the model that scored it are others."""
     by_id = {step.id: step for step in chain}
-    scored = _last(chain, "score")
+    scored = last_step(chain, "score")
     todo, seen = [scored] if scored else [], set[str]()
     for step in todo:  # grows
         if step.command == command:
@@ -66,10 +67,6 @@ def _behind(chain: Chain, command: str) -> Step | None:
         seen.update(filter(None, behind))
         todo += [by_id[id] for id in behind if id in by_id]
     return None
-
-
-def _last(chain: Chain, command: str) -> Step | None:
-    return next((step for step in reversed(chain) if step.command == command), None)
 
 
 def labelled_lens(table: pa.Table, where: str) -> pa.Array:
@@ -105,10 +102,15 @@ def refuse_other_draw(rows: pa.Table, chain: Chain, where: str) -> None:
 
 def splits_of_model(pixel: NDArray[np.int64], chain: Chain, survey: Survey) -> NDArray[np.str_]:
     """Split of each pixel by the rule of the model: the survey's, or that of the fold it was trained on."""
-    train = _last(chain, "train")
+    train = last_step(chain, "train")
     fold = train.parameters.get("fold") if train else None
-    if fold:
-        return Fold.parse(str(fold)).splits(pixel, split.SEED)
+    return splits_by(pixel, Fold.parse(str(fold)) if fold else None, survey)
+
+
+def splits_by(pixel: NDArray[np.int64], fold: Fold | None, survey: Survey) -> NDArray[np.str_]:
+    """Split of each pixel by a fold, whose seed is the same for every survey, or by the survey's rule."""
+    if fold is not None:
+        return fold.splits(pixel, split.SEED)
     return split.splits_of(pixel, survey.split_seed, survey.split_edges)
 
 

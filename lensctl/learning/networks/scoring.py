@@ -15,6 +15,7 @@ from lensctl.learning.networks.checkpoint import ScoringModel, fold_of
 from lensctl.learning.networks.scorer import Scorer
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
+from lensctl.rules.schema import EMBEDDING
 from lensctl.rules.split import CALIBRATE, ROLE, SEED, calibrates
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 BLOCK_ROWS = 256
 """Rows read together while the previous block is scored; more if the batch is larger."""
-
-EMBEDDING = "embedding"
 
 Read = Callable[["NDArray[np.int64]"], "NDArray[np.float32]"]
 """(n,) row numbers to (n, crop, crop, bands) float32 in nanomaggies, in the order given."""

@@ -14,6 +14,7 @@ from lensctl.io.html.pictures import data_uri
 from lensctl.io.provenance import digests
 from lensctl.io.tables.csv_dress import for_people
 from lensctl.io.tables.files import write_table
+from lensctl.rules.schema import EMBEDDING
 from lensctl.selection.fitting.measured import TABLES_FOR_PEOPLE
 from lensctl.selection.fitting.plots import figures, slug, values_at
 from lensctl.selection.p_det.evaluate_file import golden, text_of
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 REPORT, EVALUATE, GOLDEN = "report.html", "evaluate.py", "golden.csv"
 PLOT_KINDS = ("png", "pdf")
-EMBEDDING = "embedding"
-"""Column of `score --embedding`."""
 
 
 def write(measured: Measured, folder: Path, pictured: Pictured | None = None) -> None:

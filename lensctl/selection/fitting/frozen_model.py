@@ -12,7 +12,7 @@ import numpy as np
 
 from lensctl.frozen import layout
 from lensctl.frozen.proof.checks import proven_snapshot
-from lensctl.io.provenance.steps import Chain, Step, from_json, step_input, survey_of
+from lensctl.io.provenance.steps import Chain, from_json, last_step, step_input, survey_of
 from lensctl.rules.config import as_written, json_value, nearest
 from lensctl.rules.errors import InputError
 from lensctl.stats import thresholds as chosen_on
@@ -77,7 +77,7 @@ class FrozenModel:
 
     def refuse_other_scores(self, chain: Chain, where: str) -> None:
         """Raise InputError for scores that are not known to be of this model, made as those of its thresholds were."""
-        step = scoring(chain)
+        step = last_step(chain, *SCORERS)
         model = None if step is None else step.input("model")
         if step is None or model is None or model.digest != self.digest:
             whose = "no model that is known" if model is None else f"another model ({model.digest[:19]}…)"
@@ -116,11 +116,6 @@ class FrozenModel:
         return tuple(found)
 
 
-def scoring(chain: Chain) -> Step | None:
-    """The step that scored a table: the last of its kind."""
-    return next((step for step in reversed(chain) if step.command in SCORERS), None)
-
-
 def read_frozen(folder: str | Path, key: str | Path | None) -> FrozenModel:
     """Verify a frozen model and read its thresholds.
 
@@ -133,12 +128,12 @@ def read_frozen(folder: str | Path, key: str | Path | None) -> FrozenModel:
         others = np.sort(np.asarray(chosen_on.unpack(kept["val_scores"]["others"], where), np.float64))[::-1]
         points = tuple(_threshold(point, others) for point in kept["points"] if point["logit"] is not None)
         chain = from_json(found[layout.PROVENANCE], f"{folder}/{layout.PROVENANCE}")
-        evaluated = next(step for step in reversed(chain) if step.command == "score")
+        evaluated = last_step(chain, "score")
         model = FrozenModel(
             Path(folder).name,
             str(facts["model_digest"]),
             points,
-            bool(evaluated.parameters.get("tta")),
+            bool(evaluated and evaluated.parameters.get("tta")),
             chain,
             step_input("frozen", str(folder), found.digest(layout.SUMS), chain),
             bool(facts.get("mock")),
