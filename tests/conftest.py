@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from tests.toys import seaweed
+from tests.toys.browsers import BROWSER
 
 settings.register_profile("lensctl", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("lensctl")
@@ -92,3 +93,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, tiny_network: None) -> Path
     from tests.toys import frozen
 
     return frozen.bundle(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A running chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield running
+        running.close()

@@ -40,7 +40,10 @@ def compared(arch: str, batch: int, steps: int, device: torch.device, changed: b
     if not changed:
         config = replace(config, rotate=False, flip=False, shift=0, noise=0.0, blur=0.0)
     table, pixels = rings.manifest(16 * batch, size=SIZE)
-    bare = BareLoop(arch, pixels.images, batch, device)
+    start = (SIZE - CROP) // 2
+    inner = np.ascontiguousarray(pixels.images[:, start : start + CROP, start : start + CROP])
+    x, y = torch.from_numpy(inner).permute(0, 3, 1, 2), (torch.arange(len(inner)) % 10 < 3).float()  # channels last
+    bare = BareLoop(arch, x, y, batch, device)
     ours, peer, waits = [], [], []
     with tempfile.TemporaryDirectory() as name:
         events = fit(
@@ -78,13 +81,10 @@ def compared(arch: str, batch: int, steps: int, device: torch.device, changed: b
 
 
 class BareLoop:
-    """What anyone would write: cutouts as one normalised tensor, forward, backward, AdamW."""
+    """What anyone would write: forward, backward and AdamW over normalised cutouts (N, 3, S, S) and labels (N,)."""
 
-    def __init__(self, arch: str, images: np.ndarray, batch: int, device: torch.device) -> None:
-        start = (SIZE - CROP) // 2
-        inner = np.ascontiguousarray(images[:, start : start + CROP, start : start + CROP])
-        self.x = torch.from_numpy(inner).permute(0, 3, 1, 2).to(device)  # (N, 3, S, S), channels last
-        self.y = (torch.arange(len(inner)) % 10 < 3).float().to(device)
+    def __init__(self, arch: str, x: torch.Tensor, y: torch.Tensor, batch: int, device: torch.device) -> None:
+        self.x, self.y = x.to(device), y.to(device)
         self.network = architectures.build(arch).to(device).train()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), 1e-3)
         self.batch, self.device = batch, device

@@ -24,7 +24,7 @@ from lensctl.train import fitting
 from lensctl.train.feeding import Feeds
 from lensctl.train.fitting import TrainProgress, fit_member
 from tests.benchmarks.gpu.crops import Size, crops
-from tests.benchmarks.train_speed import settle, take, waited
+from tests.benchmarks.train_speed import BareLoop, settle, take, waited
 
 PLAN_EPOCHS, GOAL_MINUTES, GOAL_SCORED = 40, 10.0, 100_000
 ROUNDS = 3
@@ -69,7 +69,9 @@ def epochs(size: Size, feeds: Feeds, device: torch.device) -> Figures:
 
 def beside_a_bare_loop(size: Size, feeds: Feeds, device: torch.device) -> Figures:
     """Rounds of steps by `train`, each followed by as many of a loop over a normalised tensor; and the time waited."""
-    bare = BareLoop(size, device)
+    label = (np.arange(min(size.rows, 8192)) % 20 == 0).astype(np.float32)
+    x = crops(label, size.crop, device).sub_(0.05).div_(0.1).permute(0, 3, 1, 2)  # (N, 3, S, S)
+    bare = BareLoop(size.arch, x, torch.from_numpy(label), size.batch, device)
     ours, peer = [], []
     samples = size.batch * size.steps * (ROUNDS + 3)
     with training(size, feeds, device, 1, samples) as events:
@@ -90,30 +92,6 @@ def beside_a_bare_loop(size: Size, feeds: Feeds, device: torch.device) -> Figure
         "of_bare": round(statistics.median(b / a for a, b in zip(ours, peer, strict=True)), 3),
         "share_of_time_the_device_waited": None if share is None else round(share, 3),
     }
-
-
-class BareLoop:
-    """What anyone would write: normalised crops in memory, forward, backward, AdamW; no augmentation."""
-
-    def __init__(self, size: Size, device: torch.device) -> None:
-        label = (np.arange(min(size.rows, 8192)) % 20 == 0).astype(np.float32)
-        self.x = crops(label, size.crop, device).sub_(0.05).div_(0.1).permute(0, 3, 1, 2)  # (N, 3, S, S)
-        self.y = torch.from_numpy(label).to(device)
-        self.network = architectures.build(size.arch).to(device).train()
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), 1e-3)
-        self.batch, self.device = size.batch, device
-        self.half = device.type == "cuda" and torch.cuda.is_bf16_supported()
-
-    def take(self, steps: int) -> None:
-        """So many steps."""
-        for _ in range(steps):
-            which = torch.randint(len(self.x), (self.batch,), device=self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-                logits = self.network(self.x[which])[:, 0]
-            loss = torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), self.y[which])
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
 
 
 def precisions(size: Size, feeds: Feeds, device: torch.device) -> Figures:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 
 import pyarrow as pa
 import pytest
@@ -15,10 +14,10 @@ from lensctl.evaluate.evaluation import Choices, evaluation_of
 from lensctl.evaluate.report import folder, plots
 from lensctl.io.tables.files import read_table, write_table
 from tests.toys import catalogs as toys
+from tests.toys.browsers import needs_browser
 from tests.toys.scores import toy_pixels, toy_scores
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine (Debian: apt install chromium)")
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +34,6 @@ def made(tmp_path_factory):
         found = evaluation_of(scores, Choices(rounds=100, top=20, prevalence=1e-3), other=other)
         folder.write(found, place / "evaluation", toy_pixels)
     return place
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,10 +11,10 @@ from lensctl.rules.survey import LS_DR10
 from lensctl.search import search
 from lensctl.search.report import page as of_page
 from tests.toys import searches
+from tests.toys.browsers import needs_browser
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
-    pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine (Debian: apt install chromium)"),
+    needs_browser,
     pytest.mark.usefixtures("tiny_network"),
 ]
 LONG = "DESI-028.4788-14.0855|MOCKJ028.48-14.09|" + "J" * 60
@@ -38,22 +37,19 @@ def report(here: Path) -> Path:
 
 
 @pytest.mark.parametrize("width", [1400, 390])
-def test_it_fits_the_screen_fetches_nothing_and_is_graded_by_keys(report, width):
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+def test_it_fits_the_screen_fetches_nothing_and_is_graded_by_keys(report, browser, width):
     fetched, wrong = [], []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        page.on("request", lambda request: fetched.append(request.url))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(report.as_uri())
-        wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-        cards = page.locator(".galaxy")
-        cards.first.focus()
-        for key in ("a", "n"):
-            page.keyboard.press(key)
-        grades = [cards.nth(k).get_attribute("data-grade") for k in range(3)]
-        browser.close()
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.on("request", lambda request: fetched.append(request.url))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(report.as_uri())
+    wide, seen = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    cards = page.locator(".galaxy")
+    cards.first.focus()
+    for key in ("a", "n"):
+        page.keyboard.press(key)
+    grades = [cards.nth(k).get_attribute("data-grade") for k in range(3)]
+    page.close()
     assert wide == seen
     assert grades == ["A", "not", None]
     assert wrong == []

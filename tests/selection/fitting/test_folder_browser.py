@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine (Debian: apt install chromium)")
+from tests.toys.browsers import needs_browser
+
+pytestmark = needs_browser
 
 HEADINGS = (
     "Thresholds", "Injections found and missed", "p_det in maps", "p_det along each axis", "Conditions",
     "What arcs do to the score", "Controls", "Sensitivity", "Realism", "Closure on real lenses", "Failure modes",
     "How to apply it", "Parent factor", "Limits", "Rows and provenance",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture
