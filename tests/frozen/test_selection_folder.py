@@ -19,6 +19,7 @@ def write(folder, **facts):
         "exploratory": False,
         "thresholds": [{"name": "p=0.5", "logit": 0.25}],
         "tables": {"one": {"rows": 2, "digest": digests.of_table(table)}},
+        "files": {},
     }
     (folder / "selection.json").write_text(json.dumps({**whole, **facts}))
     return read_selection(folder)
