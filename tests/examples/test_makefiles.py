@@ -19,7 +19,7 @@ from lensctl.io.cutouts.store import open_store
 from tests.toys.viewer_server import serving
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-RECIPES = ("Makefile", "real.mk", "hard-negatives.mk", "compare.mk", "selection/ladder.mk")
+RECIPES = ("Makefile", "real.mk", "mock.mk", "hard-negatives.mk", "compare.mk", "selection/ladder.mk")
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
@@ -40,7 +40,7 @@ def rules(recipe: str) -> dict[str, str]:
 def test_no_target_is_inside_what_lensctl_made_or_holds_the_lines_of_a_gate(recipe):
     """make deletes the target of a step that failed."""
     found = rules(recipe)
-    assert len(found) > 6
+    assert len(found) > 3
     for target, commands in found.items():
         written = re.search(r"\blensctl (gate|verify) .*> (\S+)", commands)
         if written:
