@@ -66,6 +66,9 @@ OUTPUT = {
     "hosts": "hosts.parquet",
     "selection": "arcs.parquet",
 }
+QUICK = {"crossmatch", "sample", "manifest", "gate", "evaluate", "verify", "show"}
+"""A table, a folder and a verdict by stdout: what all commands print is printed in one place, so soak takes the rest."""
+SOME = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.soak]) for name in ORDER]
 NO_OUTPUT = {"gate", "verify", "emr", "show", "doctor"}
 """Commands that say something on stdout, and make nothing by their example."""
 RESUMED = {"pool", "cutout", "inject", "sync", "search"}  # the same again is "nothing to do", not "exists"
@@ -178,7 +181,7 @@ def test_a_second_time_and_quietly_an_example_gives_the_same_bytes_and_answer_an
         assert [file for file in mine if mine[file] != theirs[file] and file not in ALLOWED] == []
 
 
-@pytest.mark.parametrize("name", ORDER)
+@pytest.mark.parametrize("name", SOME)
 def test_an_example_needs_neither_stdin_nor_stderr(pipeline, name):
     folder, said = pipeline
     done = shell(f"{repeated(name, 'deaf')} <&- 2>&-", folder)
@@ -186,7 +189,7 @@ def test_an_example_needs_neither_stdin_nor_stderr(pipeline, name):
     assert facts(name, done.stdout) == facts(name, said[name].stdout)
 
 
-@pytest.mark.parametrize("name", ORDER)
+@pytest.mark.parametrize("name", SOME)
 def test_an_example_whose_answer_cannot_be_written_is_exit_2(pipeline, name):
     """Neither a bug, nor a gate's "no"."""
     folder, _ = pipeline
