@@ -36,9 +36,16 @@ def out(line: str) -> None:
     sys.stdout.flush()
 
 
-def say(text: str) -> None:
-    """Write lines for people to stderr; on a terminal they break between words."""
-    _write(sys.stderr, _folded(shown(text), sys.stderr))
+def say(text: str, style: str = "") -> None:
+    """Write lines for people to stderr; on a terminal they break between words, and may have a style of rich."""
+    text = _folded(shown(text), sys.stderr)
+    if style and is_alive():
+        from rich.console import Console
+        from rich.text import Text
+
+        Console(stderr=True, width=width()).print(Text(text, style=style))
+    else:
+        _write(sys.stderr, text)
 
 
 def complain(text: str) -> None:
