@@ -55,9 +55,7 @@ def lensctl(
     ] = None,
     show_completion: Annotated[
         Shell | None,
-        typer.Option(
-            metavar="SHELL", help="Print the script that does so.", callback=typer.completion.show_callback
-        ),
+        typer.Option(metavar="SHELL", help="Print the script that does so.", callback=typer.completion.show_callback),
     ] = None,
 ) -> None:
     """From a survey on disk to a verified, frozen strong-lens finder: one command per step, files in, files out.

@@ -140,7 +140,9 @@ class LiveTable:
         self.bar = Bar(*parts)
         self.task = self.bar.add_task("reading cutouts", total=None, rate="")
         self.cutouts, self.training = 0, False
-        self.live = Live(get_renderable=self._render, console=Console(stderr=True, width=report.width()), refresh_per_second=4)
+        self.live = Live(
+            get_renderable=self._render, console=Console(stderr=True, width=report.width()), refresh_per_second=4
+        )
 
     def __enter__(self) -> LiveTable:
         self.live.start()

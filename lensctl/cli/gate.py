@@ -25,7 +25,9 @@ NAMED = "lensctl.gates named before --help"
 OF_SOME = ("level", "crop")
 """Options that only some gates have."""
 LONGEST_MEANING = 64
-OF_SURVEY = "Limits that follow from the survey are those of the survey that the input names; those below are of ls-dr10."
+OF_SURVEY = (
+    "Limits that follow from the survey are those of the survey that the input names; those below are of ls-dr10."
+)
 FILES = {
     "POOL": "pool.parquet",
     "MANIFEST": "manifest.parquet",

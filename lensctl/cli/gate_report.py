@@ -62,7 +62,11 @@ def _judged(checks: Sequence[Check], several: bool) -> Iterator[tuple[Any, ...]]
         if several:
             yield (gate,)
         for check in own:
-            yield (_named(check), *map(figure, (_number(check.value), _interval(check), _short_limit(check.limit))), check.n)
+            yield (
+                _named(check),
+                *map(figure, (_number(check.value), _interval(check), _short_limit(check.limit))),
+                check.n,
+            )
 
 
 def _report(checks: Sequence[Check], bands: Sequence[str], several: bool) -> None:

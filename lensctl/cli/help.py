@@ -106,7 +106,9 @@ def _value(annotation: Any) -> str:
     parts = [part for part in get_args(annotation) if part is not type(None)]
     if parts:
         return " ".join(map(_value, parts))
-    return next((word for kind, word in VALUES if isinstance(annotation, type) and issubclass(annotation, kind)), "TEXT")
+    return next(
+        (word for kind, word in VALUES if isinstance(annotation, type) and issubclass(annotation, kind)), "TEXT"
+    )
 
 
 def _paragraphs(text: str, width: int) -> Iterator[str]:

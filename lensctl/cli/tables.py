@@ -99,7 +99,9 @@ def _widths(heads: Sequence[Text], cells: Sequence[Sequence[Text]], width: int) 
     """Widths of columns side by side, each at least its longest word; None if they do not fit."""
     columns = [[head, *(row[i] for row in cells if i < len(row))] for i, head in enumerate(heads)]
     widths = [max(1, *map(_longest_word, column)) for column in columns]
-    wanted = [max(1, *(max(map(cell_len, text.plain.splitlines()), default=0) for text in column)) for column in columns]
+    wanted = [
+        max(1, *(max(map(cell_len, text.plain.splitlines()), default=0) for text in column)) for column in columns
+    ]
     spare = width - sum(widths) - GAP * (len(widths) - 1)
     if spare < 0:
         return None

@@ -93,7 +93,9 @@ def show(
 def _tell(name: str, found: Description, report: Reporter) -> None:
     """Print the description for people."""
     report.say(f"{name}: {found.kind}")
-    report.table("", ("", ""), [(key, _text(value)) for key, value in found.values.items() if value not in (None, "", [])])
+    report.table(
+        "", ("", ""), [(key, _text(value)) for key, value in found.values.items() if value not in (None, "", [])]
+    )
     for listing in found.listings:
         if listing.rows:
             report.table(listing.title, listing.columns, listing.rows)
