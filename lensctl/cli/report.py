@@ -24,7 +24,7 @@ USUAL_WIDTH, LEAST_WIDTH = 80, 20
 """Where no terminal tells its width; and what lines are broken to at least."""
 DUMB = ("dumb", "unknown")
 """TERM of what can only add lines, as rich has it."""
-BAR = 16
+BAR = 12
 """Characters of a bar, so that its numbers and notes fit 80 columns."""
 _loud: TextIO | None = None
 """The stderr that `quietly` put aside."""
@@ -168,6 +168,7 @@ def _bar(what: str, total: int | None) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
     from rich.text import Text
 
     class Rate(ProgressColumn):
@@ -175,9 +176,10 @@ def _bar(what: str, total: int | None) -> Iterator[Progress]:
             return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
 
     left = TimeRemainingColumn(elapsed_when_finished=True)
-    note = TextColumn("{task.description}", markup=False)
+    gives_way = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    note = TextColumn("{task.description}", markup=False, table_column=gives_way)
     parts = (TextColumn(shown(what), markup=False), BarColumn(BAR), MofNCompleteColumn(), Rate(), left, note)
-    with Bar(*parts, console=Console(stderr=True, width=width()), transient=True) as bar:
+    with Bar(*parts, console=Console(stderr=True, width=width()), transient=True, expand=True) as bar:
         task = bar.add_task("", total=total)
 
         def advance(done: int, note: str = "", total: int | None = None) -> None:

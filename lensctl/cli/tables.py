@@ -53,7 +53,7 @@ def drawn(
     heads = [Text(shown(name)) for name in columns]
     looks = list(styles) or [None] * len(cells)
     above = [Text("\n".join(_lines(Text(shown(title)), width)), style="bold")] if title else []
-    if not any(columns):
+    if len(columns) == 2 and not any(columns):
         return Group(*above, *_facts(cells, width, INDENT))
     widths = _widths(heads, cells, width)
     if widths is not None and _height(heads, cells, widths) <= _stacked_height(cells, width):
