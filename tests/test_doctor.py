@@ -206,7 +206,9 @@ def test_it_ends_with_one_line_that_fits_80_columns(monkeypatch, capsys):
     assert "rich no not installed (pip install rich)" in text
 
 
-@pytest.mark.parametrize(("terminal", "option", "found"), [(False, [], True), (True, [], False), (True, ["--json"], True)])
+@pytest.mark.parametrize(
+    ("terminal", "option", "found"), [(False, [], True), (True, [], False), (True, ["--json"], True)]
+)
 def test_details_are_in_the_json_line_but_on_a_terminal_only_if_asked_for(monkeypatch, capsys, terminal, option, found):
     monkeypatch.setattr("lensctl.doctor.examine", lambda questions: FINDINGS)
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)

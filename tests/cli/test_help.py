@@ -87,7 +87,11 @@ def test_the_example_is_what_the_docstring_says_in_lines_of_a_shell(said, line):
 
 def test_words_in_quotes_and_an_option_with_its_value_stay_together():
     lines = help_.example('Example: lensctl show m.parquet --rows "lenses: label = 1" --montage out.png --n 8', 45)
-    assert lines == ["Example: lensctl show m.parquet \\", '    --rows "lenses: label = 1" \\', "    --montage out.png --n 8"]
+    assert lines == [
+        "Example: lensctl show m.parquet \\",
+        '    --rows "lenses: label = 1" \\',
+        "    --montage out.png --n 8",
+    ]
 
 
 def test_the_list_of_commands_fits_too(lensctl):
@@ -120,7 +124,10 @@ def test_help_on_a_gate_has_its_meaning_its_limits_with_defaults_and_an_example(
     example = re.search(r"Example: lensctl gate (\S+) \S+(?: \\)?(?: --set (\S+))?", text)
     assert example[1] == name
     registry.settings_for([gate], [example[2]] if example[2] else [])
-    assert ("--level" in text, "--crop" in text) == ("level" in gate.fields() or name == "shortcut", "crop" in gate.fields())
+    assert ("--level" in text, "--crop" in text) == (
+        "level" in gate.fields() or name == "shortcut",
+        "crop" in gate.fields(),
+    )
 
 
 def test_help_on_several_gates_has_the_limits_of_each_and_no_gate_is_a_sentence(said, capsys):

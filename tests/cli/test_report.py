@@ -67,7 +67,9 @@ def test_what_people_read_holds_no_escape_and_no_endless_sentence(capsys):
 @pytest.fixture
 def terminal(monkeypatch, capsys):
     """A terminal of 80 columns; gives what was written to it since it was asked last."""
-    monkeypatch.setattr(type(sys.stderr), "isatty", lambda stream: True)  # the object is another in each phase of a test
+    monkeypatch.setattr(
+        type(sys.stderr), "isatty", lambda stream: True
+    )  # the object is another in each phase of a test
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "xterm")
     return lambda: capsys.readouterr().err

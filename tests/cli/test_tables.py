@@ -51,7 +51,9 @@ def test_no_line_is_longer_than_the_terminal_and_no_word_is_broken(table, width)
     if len(columns) > 1:
         there = [name for i, name in enumerate(columns) if any(tables._cell(row[i]).plain.strip() for row in rows)]
         given_words += [word for name in there[1:] for word in name.split()]
-    assert [word for word in [*given_words, *title.split()] if cell_len(word) <= width - INDENT - 1 and word not in shown] == []
+    assert [
+        word for word in [*given_words, *title.split()] if cell_len(word) <= width - INDENT - 1 and word not in shown
+    ] == []
 
 
 def literal_headings():
@@ -80,7 +82,9 @@ def test_the_headings_of_every_table_stand_side_by_side_in_80_columns(where):
     assert max(map(len, lines)) <= 80
 
 
-ROWS = [(f"column_{i}", "string", "a long meaning of many words that takes a good part of a line", 0.5) for i in range(5)]
+ROWS = [
+    (f"column_{i}", "string", "a long meaning of many words that takes a good part of a line", 0.5) for i in range(5)
+]
 
 
 @pytest.mark.parametrize("width", [30, 80, 140])

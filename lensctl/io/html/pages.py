@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from lensctl.rules.survey import Survey
 
 CONTENTS = "<!-- contents -->"
-TITLE = re.compile(r'<h2 id="title-([\w-]+)">(.*?)</h2>')
-"""Of a section, whose id follows `title-`."""
+TITLE = re.compile(r'<section id="([\w-]+)"[^>]*>\s*<h2>(.*?)</h2>')
+"""Of a section: its id and its heading."""
 VIEWER = "https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer={layer}&zoom=16"
 
 
