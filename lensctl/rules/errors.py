@@ -41,6 +41,11 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: _code(found[0]), text)
 
 
+def shown(text: str) -> str:
+    """A text as people see it: without secrets in addresses, and with nothing that a terminal would obey."""
+    return printable(without_secrets(text))
+
+
 def _code(letter: str) -> str:
     return f"\\x{ord(letter) & 0xFF:02x}" if "\udc80" <= letter <= "\udcff" else repr(letter)[1:-1]
 
