@@ -17,7 +17,7 @@ USUAL, SOAK, AT_ONCE = 50, 200, 10
 READ_BY = Counter(reader.file for reader in READERS.values())
 PARSES = re.compile(
     r"json_value\(|yaml\.load|pq\.(read_|ParquetFile)|ipc\.open_|tensorstore\.open|npy\.read|zipfile\.ZipFile|GzipFile|gzip\.open"
-    r"|safe_open|torch\.load|export\.load|[^\w.]load\(|fitsio\.FITS|votable\.parse|text_tables|read_header\(|find_image\("
+    r"|safe_open|torch\.load|export\.load|[^\w.]load\(|fitsio\.FITS|fits\.open|votable\.parse|text_tables|read_header\(|find_image\("
     r"|csv\.reader|read_csv|\.read_json\(|read_parquet\(|load_pem|Rice1\(|inflated\(|Quantize\("
 )
 """What takes bytes of others apart."""

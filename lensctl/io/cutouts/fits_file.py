@@ -123,6 +123,18 @@ def read_cutout(files: Mapping[str, Path] | Path, ra: float, dec: float, form: F
     InputError
         A device or a pipe in the place of a file.
     """
+    from astropy.io.fits import VerifyError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _read_cutout(files, ra, dec, form)
+    except (*BROKEN, VerifyError) as error:
+        names = [files.name] if isinstance(files, Path) else [file.name for file in files.values()]
+        raise Unusable("bad_file", f"{' or '.join(names)} is damaged ({first_line(error, 80)})") from error
+
+
+def _read_cutout(files: Mapping[str, Path] | Path, ra: float, dec: float, form: FitsForm) -> FitsCutout:
     bands = form.survey.bands
     if isinstance(files, Path):
         planes = _of_one_file(files, bands)
@@ -160,7 +172,7 @@ def zero_points_of(text: str | float, bands: Sequence[str]) -> dict[str, float]:
 
 
 def _images(path: Path) -> Iterator[tuple[Any, NDArray[Any]]]:
-    """Headers and pixels of the images of a file; raises Unusable, one of BROKEN, or InputError."""
+    """Headers and pixels of the images of a file."""
     from astropy.io import fits
 
     refuse_device(path)
@@ -189,19 +201,14 @@ def _images(path: Path) -> Iterator[tuple[Any, NDArray[Any]]]:
 def _read(path: Path, bands: Sequence[str]) -> list[_Plane]:
     """The planes of a file's first cube, or all its flat images; Unusable if it has none."""
     flat: list[_Plane] = []
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for header, pixels in _images(path):
-                if pixels.ndim == 3 and not flat:
-                    names = _cube_bands(header) or [""] * len(pixels)
-                    if len(names) != len(pixels):
-                        raise Unusable("wrong_bands", f"bands {', '.join(names)} of {len(pixels)} planes")
-                    return [_Plane(name, plane, header) for name, plane in zip(names, pixels, strict=True)]
-                if pixels.ndim == 2:
-                    flat.append(_Plane(_band(header, bands), pixels, header))
-    except BROKEN as error:
-        raise Unusable("bad_file", f"{path.name} is damaged ({first_line(error, 80)})") from error
+    for header, pixels in _images(path):
+        if pixels.ndim == 3 and not flat:
+            names = _cube_bands(header) or [""] * len(pixels)
+            if len(names) != len(pixels):
+                raise Unusable("wrong_bands", f"bands {', '.join(names)} of {len(pixels)} planes")
+            return [_Plane(name, plane, header) for name, plane in zip(names, pixels, strict=True)]
+        if pixels.ndim == 2:
+            flat.append(_Plane(_band(header, bands), pixels, header))
     if not flat:
         raise Unusable("bad_file", f"{path.name} holds no image")
     return flat
@@ -254,13 +261,12 @@ def _place(header: Any, ra: float, dec: float, form: FitsForm) -> tuple[tuple[fl
     from astropy.wcs.utils import proj_plane_pixel_scales
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            wcs = WCS(header, naxis=2)
-            if not wcs.has_celestial or wcs.wcs.lngtyp != "RA":
-                raise Unusable("wrong_position", "the header has no position in RA and Dec")
-            x, y = (float(number) for number in wcs.wcs_world2pix([[ra, dec]], 0)[0][:: 1 if wcs.wcs.lng == 0 else -1])
-            scale = 3600.0 * float(np.sqrt(np.prod(proj_plane_pixel_scales(wcs))))
+        wcs = WCS(header, naxis=2)
+        if not wcs.has_celestial or wcs.wcs.lngtyp != "RA":
+            raise Unusable("wrong_position", "the header has no position in RA and Dec")
+        place = [ra, dec] if wcs.wcs.lng == 0 else [dec, ra]
+        x, y = (float(number) for number in wcs.wcs_world2pix([place], 0)[0])
+        scale = 3600.0 * float(np.sqrt(np.prod(proj_plane_pixel_scales(wcs))))
     except BROKEN as error:
         raise Unusable("wrong_position", f"the header's position cannot be read ({first_line(error, 80)})") from error
     wanted, middle = form.survey.pixel_scale_arcsec, (form.size - 1) / 2
@@ -292,8 +298,6 @@ def _of_unit(text: str) -> float | None:
     from astropy import units as u
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return float(u.Unit(text).to(u.nmgy, equivalencies=u.zero_point_flux(AB_ZERO_POINT_JY * u.Jy)))
+        return float(u.Unit(text).to(u.nmgy, equivalencies=u.zero_point_flux(AB_ZERO_POINT_JY * u.Jy)))
     except (ValueError, TypeError, AttributeError, u.UnitsError):
         return None

@@ -114,6 +114,11 @@ def damage(path: Path, end: int) -> None:
     path.write_bytes(path.read_bytes()[:end])
 
 
+def with_broken_card(path: Path) -> bytes:
+    write_images(path, PIXELS, header(FILTER="ours"), "grz")
+    return path.read_bytes().replace(b"FILTER  = 'ours    '", b"FILTER  = 'ours \x7f   ")
+
+
 WRONG = {
     "another size": (lambda p: write_cube(p, PIXELS[:19, :19], header()), "wrong_shape", "19x19 px, not 21x21"),
     "not square": (lambda p: write_cube(p, PIXELS[:19], header()), "wrong_shape", "21x19 px, not 21x21"),
@@ -175,6 +180,7 @@ WRONG = {
     "cut short in the header": (lambda p: damage(p, 3000), "bad_file", "holds no image"),
     "cut short in the pixels": (lambda p: damage(p, 2880 * 2 + 1000), "bad_file", "is damaged"),
     "no file": (lambda p: None, "bad_file", "no file 1.fits"),
+    "a card that cannot be read": (lambda p: p.write_bytes(with_broken_card(p)), "bad_file", "1.fits is damaged"),
     "a size that no file holds": (
         lambda p: p.write_bytes(fits.PrimaryHDU(header=header()).header.tostring().encode()),
         "bad_file",
