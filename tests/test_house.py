@@ -318,6 +318,7 @@ WRITERS = {
     "evaluate/report/folder.py": "fills a working folder",
     "evaluate/report/ranking.py": "fills a working folder",
     "freeze/folder.py": "fills a working folder",
+    "freeze/archive.py": "fills the part that the one writer gives",
     "frozen/layout.py": "fills a working folder",
     "selection/attaching.py": "fills a working folder",
     "selection/fitting/folder.py": "fills a working folder",

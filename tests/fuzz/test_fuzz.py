@@ -31,6 +31,7 @@ NOT_READERS = {
     "emr/machines.py": "reads a file of the checkout",
     "emr/run_step.py": "reads what the command it has run says",
     "emr/wheel.py": "reads a wheel of lensctl, and what pip installed",
+    "freeze/archive.py": "writes",
     "frozen/model_card.py": "writes how a model is opened",
     "pack.py": "reads notes of the parts that it has written",
     "search/hats.py": "reads footers that it has written",
