@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from lensctl.cutout import cutout
 from lensctl.io.cutouts.store import open_store
+from lensctl.io.tables.files import write_table
+from lensctl.io.tables.lens_catalogs import read_lens_catalog
 from lensctl.rules.survey import LS_DR10_GRIZ
 from lensctl.rules.survey_file import named_survey
 from lensctl.sky import sky
@@ -23,19 +25,20 @@ MEASURED = ("half_light_px", "class", "fwhm_i", "depth_i")
 SURVEY_FILE = ROOT / "examples" / "own-survey" / "survey.yaml"
 
 
-def make(folder: Path, galaxies: int, lenses: int) -> None:
+def make(folder: Path, galaxies: int, lens_count: int) -> None:
     """catalog.csv, lenses.csv and cutouts/ in a folder, from a mock sky of the survey in examples/own-survey."""
     mine = named_survey(str(SURVEY_FILE))
     bands = mine.bands
     imaging = {band: LS_DR10_GRIZ.imaging[band] for band in bands}
     bits = {"BRIGHT": 1, **{f"SATUR_{band.upper()}": 2 + b for b, band in enumerate(bands)}, "MEDIUM": 11}
     sky_survey = dataclasses.replace(mine, columns={}, imaging=imaging, mask_bits=bits)
-    sky(folder / "sky", survey=sky_survey, galaxies=galaxies, lenses=lenses, workers=1)
+    sky(folder / "sky", survey=sky_survey, galaxies=galaxies, lenses=lens_count, workers=1)
     files = sorted((folder / "sky/south/tractor").rglob("*.fits"))
     rows = np.concatenate([fitsio.read(file, ext=1) for file in files])
     rows = rows[rows["type"].astype(str) != "PSF"]
     ids = [f"{name}_{number}" for name, number in zip(rows["brickname"].astype(str), rows["objid"], strict=True)]
-    (folder / "lenses.csv").write_text((folder / "sky/lenses.csv").read_text())
+    lenses = read_lens_catalog(str(folder / "sky/lenses.csv"))
+    write_table(lenses.select(["name", "ra", "dec", "grading"]), str(folder / "lenses.csv"))
     objects = {"galaxy_id": ids, "ra": rows["ra"].astype(float), "dec": rows["dec"].astype(float)}
     pq.write_table(pa.table(objects), folder / "objects.parquet")
     where = {"root": folder / "sky", "survey": sky_survey, "workers": 1, "max_failed": 1}
