@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lensctl.frozen.layout import CITATION, LICENCE
 from lensctl.io.paths import refuse_device
+from lensctl.rules.config import read_config
 from lensctl.rules.errors import InputError, first_line
 
 LARGEST_BYTES = 1 << 20
-REQUIRED = ("cff-version", "message", "title", "authors", "license")
+REQUIRED = ("cff_version", "message", "title", "authors", "license")
 """Keys of a CITATION.cff; the last, an SPDX identifier, may be missing by its standard, and is needed here."""
+
+KEYS = (
+    *REQUIRED,
+    *("abstract", "commit", "contact", "date_released", "doi", "identifiers", "keywords", "license_url"),
+    *("preferred_citation", "references", "repository", "repository_artifact", "repository_code", "type", "url"),
+    "version",
+)
+"""All keys of format 1.2.0 (github.com/citation-file-format/citation-file-format, schema-guide.md)."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,7 @@ def read_credit(citation: str | Path | None, licence: str | Path | None, *, need
     text = _read(licence)
     if not text.strip():
         raise InputError(f"{licence}: the licence is empty", "give the text of a licence")
-    cited = _read(citation)
-    return Credit(cited, text, _spdx(cited, citation))
+    return Credit(_read(citation), text, _spdx(citation))
 
 
 def _read(path: str | Path) -> bytes:
@@ -62,23 +69,16 @@ def _read(path: str | Path) -> bytes:
     return data
 
 
-def _spdx(citation: bytes, where: str | Path) -> str:
-    import yaml
-
-    try:
-        found: Any = yaml.safe_load(citation.decode())
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{where}: not YAML ({first_line(error)})", "see citation-file-format.github.io") from error
-    missing = [key for key in REQUIRED if not isinstance(found, dict) or not found.get(key)]
+def _spdx(citation: str | Path) -> str:
+    found = read_config(Path(citation), KEYS)
+    missing = [key for key in REQUIRED if not found.get(key)]
     if missing:
-        what = (
-            "its licence by an SPDX identifier, such as CC-BY-4.0"
-            if missing == ["license"]
-            else "what a citation needs"
-        )
+        of_licence = missing == ["license"]
+        what = "its licence by an SPDX identifier, such as CC-BY-4.0" if of_licence else "what a citation needs"
         raise InputError(
-            f"{where}: key '{missing[0]}' is missing", f"it says {what}; see citation-file-format.github.io"
+            f"{citation}: key '{missing[0].replace('_', '-')}' is missing",
+            f"it says {what}; see citation-file-format.github.io",
         )
     if not isinstance(found["license"], str):
-        raise InputError(f"{where}: license is not one SPDX identifier", "give one, such as CC-BY-4.0")
+        raise InputError(f"{citation}: license is not one SPDX identifier", "give one, such as CC-BY-4.0")
     return found["license"].strip()

@@ -138,11 +138,12 @@ def test_an_archive_in_the_folder_that_is_replaced_is_refused(here, capfd):
 
 
 CITATIONS = {
-    "no YAML": ("a: [", "not YAML"),
-    "a list": ("- a", "key 'cff-version' is missing"),
+    "no YAML": ("a: [", "CITATION.cff: "),
+    "a list": ("- a", "CITATION.cff: "),
+    "a key misspelt": (CFF.replace("title", "titel"), "did you mean 'title'"),
     "nothing": ("", "key 'cff-version' is missing"),
-    "no authors": (CFF.replace("authors", "makers"), "key 'authors' is missing"),
-    "no licence": (CFF.replace("license", "licence"), "key 'license' is missing"),
+    "no authors": (CFF.replace("authors", "keywords"), "key 'authors' is missing"),
+    "no licence": (CFF.replace("license: CC-BY-4.0", ""), "key 'license' is missing"),
     "two licences": (CFF.replace("CC-BY-4.0", "[MIT, CC-BY-4.0]"), "license is not one SPDX identifier"),
     "too long": (CFF + "#" * (1 << 20), "longer than any citation"),
     "no text": (b"\xff\xfe\x00", "cannot be read"),
