@@ -272,7 +272,7 @@ UNPACKERS = {
     r"yaml\.(load|safe_load|full_load)\(": {"rules/config.py"},
     r"decompressobj\(|\bdecompress\(": {"io/unpacking.py"},
     r"gzip\.open\(": {"io/imaging/local_bricks.py", "show/files.py"},
-    r"GzipFile\(": {"io/fits/tables.py", "emr/step_logs.py"},
+    r"GzipFile\(": {"io/fits/tables.py", "emr/step_logs.py", "freeze/archive.py"},  # the last writes
     r"np\.load\(|NpzFile": set(),
     r"pq\.read_table\(": {"io/unpacking.py"},
 }
@@ -318,6 +318,7 @@ WRITERS = {
     "evaluate/report/folder.py": "fills a working folder",
     "evaluate/report/ranking.py": "fills a working folder",
     "freeze/folder.py": "fills a working folder",
+    "freeze/archive.py": "fills the part that the one writer gives",
     "frozen/layout.py": "fills a working folder",
     "selection/attaching.py": "fills a working folder",
     "selection/fitting/folder.py": "fills a working folder",

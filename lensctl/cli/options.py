@@ -15,7 +15,9 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same output
 Format = Annotated[
     str | None,
     typer.Option(
-        "--format", help="parquet, arrow, csv, ndjson, fits or vot; by default from the file name.", show_default=False
+        "--format",
+        help="parquet, arrow, csv, ndjson, fits, vot or reg; by default from the file name.",
+        show_default=False,
     ),
 ]
 MOST_AT_ONCE = 4096

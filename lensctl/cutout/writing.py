@@ -31,6 +31,8 @@ def cutout(
     *,
     source: str | None = None,
     root: str | Path | None = None,
+    files: str | None = None,
+    zero_point: str | None = None,
     planes: str = "",
     url: str | None = None,
     layer: str | None = None,
@@ -66,7 +68,8 @@ def cutout(
         Objects with galaxy_id, ra, dec (`-` is stdin), and the store to write: a folder or `s3://`.
     source : str, optional
         A name of `io.imaging.sources.SOURCES`; default coadd where `root` is given, else viewer.
-    root, url, layer, pixscale, connections, rate, timeout, tries, patience, allow_release, workers, max_empty
+    root, files, zero_point, url, layer, pixscale
+    connections, rate, timeout, tries, patience, allow_release, workers, max_empty
         Of the source: see `SourceOptions`.
     planes : str
         Additional planes of coadds, joined by commas: invvar, maskbits, psfsize.
@@ -118,6 +121,8 @@ def cutout(
     name = source or ("coadd" if root else "viewer")
     options = SourceOptions(
         None if root is None else str(root),
+        files,
+        zero_point,
         url or PUBLIC_VIEWER,
         layer,
         pixscale,
@@ -162,11 +167,11 @@ def cutout(
         report.say(f"part {part} of {store} is done; when all are, run the command with --finish instead of --part")
     elif result.cut == 0 and not finish:
         report.say(f"{store} is up to date: nothing to do")
-    files = _npz(result.store, npz, whole, workers, overwrite, report) if npz and result.store else None
+    written = _npz(result.store, npz, whole, workers, overwrite, report) if npz and result.store else None
     _judge(result, store, max_failed, report)
     made = {"rows": rows.num_rows, "cut": result.cut, "status": dict(sorted(result.statuses.items()))}
     made |= {"part": part} if part else {}
-    return {"command": "cutout", "output": store, **made, **({"npz": files} if npz else {})}
+    return {"command": "cutout", "output": store, **made, **({"npz": written} if npz else {})}
 
 
 def _part(

@@ -19,7 +19,15 @@ from lensctl.io.cutouts.store import open_store
 from tests.toys.viewer_server import serving
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-RECIPES = ("Makefile", "real.mk", "mock.mk", "hard-negatives.mk", "compare.mk", "selection/ladder.mk")
+RECIPES = (
+    "Makefile",
+    "real.mk",
+    "mock.mk",
+    "hard-negatives.mk",
+    "compare.mk",
+    "selection/ladder.mk",
+    "own-survey/Makefile",
+)
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 

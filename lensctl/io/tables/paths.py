@@ -35,7 +35,11 @@ SUFFIXES = {
     ".fit": "fits",
     ".vot": "vot",
     ".ecsv": "ecsv",
+    ".reg": "reg",
 }
+
+WRITTEN_ONLY = ("reg",)
+"""Formats that hold a part of a table, and are not read."""
 
 
 HATS = re.compile(r"Norder=(\d+)/(?:Dir=\d+/)?(Npix=\d+[^/]*(?:/[^/]+)?)$")
@@ -62,6 +66,12 @@ def format_of(path: str, format: str | None = None) -> str:
         known = ", ".join(SUFFIXES)
         raise InputError(f"{path}: ending {other[0]} is none of a table's", f"use {known}, or say its --format")
     return "parquet"
+
+
+def refuse_written_only(kind: str, path: str) -> None:
+    """Raise InputError for a format that is not read."""
+    if kind in WRITTEN_ONLY:
+        raise InputError(f"{path}: regions are written, and not read", "name the table that they were made from")
 
 
 def files_of(path: str) -> list[str]:
