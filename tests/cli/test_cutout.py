@@ -181,7 +181,7 @@ def test_dry_run_of_the_viewer_tells_hours_by_the_rate_of_twenty_answers(
         assert main([*command, "--url", service.url, "--connections", "1"]) == 0
         asked = [float(query["ra"]) for query in service.queries]
         service.down = True
-        patience = ("--patience", "1", "--tries", "1")
+        patience = ("--patience", "1", "--connections", "1")
         assert main([*command, "--url", service.url, *patience]) == 0
     out, err = capsys.readouterr()
     measured, without = map(json.loads, out.splitlines())
