@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 SMALL = (
     "SAMPLE=--negatives-per-positive 2",
     "CUTOUT=--rate 1000 --patience 1 --tries 3",
-    "GATES=--set pool.min_rows=100",
+    "GATES=--set pool.min_rows=100 --set pixels.max_failed=0.1 --set shortcut.min_positives=10",
     "TRAIN=--epochs 2 --samples-per-epoch 128 --threads 1",
 )
 """A small mock sky instead of the real one, and no need to be polite to it."""
