@@ -304,6 +304,7 @@ WRITERS = {
     "io/storage/resumable.py": "notes in a working folder that it holds",
     "io/storage/growing_folders.py": "moves files of a scratch folder into a working folder",
     "io/storage/s3.py": "downloads to where the caller says",
+    "io/storage/web.py": "downloads to where the caller says",
     "io/tables/files.py": "fills the part that the one writer gives",
     "io/cutouts/writer.py": "fills a working folder",
     "io/imaging/http_ranges.py": "downloads into a temporary folder",

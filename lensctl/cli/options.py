@@ -73,3 +73,16 @@ Lenses = Annotated[
         "--lenses", metavar="CATALOG", help="Lens catalogue to stay away from; repeatable.", show_default=False
     ),
 ]
+CATALOGUES = (
+    "Sweep or Tractor files, FITS or parquet: paths, globs, s3:// or https://. A web server lists no files: name each, "
+    "or a list of checksums (.sha256sum) beside them."
+)
+Downloads = Annotated[
+    str | None,
+    typer.Option(
+        "--downloads",
+        metavar="DIR",
+        help="Keep catalogues from https:// in this folder, and do not fetch again what is there.",
+        show_default=False,
+    ),
+]

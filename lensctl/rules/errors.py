@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-ASKED = ("ra", "dec", "size", "layer", "pixscale", "bands")
+ASKED = ("ra", "dec", "size", "layer", "pixscale", "bands", "ralo", "rahi", "declo", "dechi")
 """What lensctl asks the cutout service; any other value in an address may be a token or a signature."""
 _SCHEME = r"(\b[A-Za-z][A-Za-z0-9+.-]{0,20}://)"
 _USER = re.compile(_SCHEME + r"(?:[^\s/?#\"]{0,999}@|[^\s/?#@:\"]{0,99}:(?!\d{1,5}(?:[/?#\s\"]|$))[^\s\"]{0,999}@)")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from lensctl.io import workers
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.imaging.bricks import release_of_layer
 from lensctl.io.imaging.source import CutoutSource
@@ -20,8 +21,6 @@ from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
 
 PUBLIC_VIEWER = "https://www.legacysurvey.org/viewer"
-USUAL_ROWS_PER_SECOND = 20.0
-"""Of the cutout service for each connection, to foretell how long a run takes."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +79,18 @@ class OpenedSource:
         What a step records of it.
     inputs, chains
         Its provenance, if it has any.
-    rows_per_second : float, optional
-        Expected, if known.
+    processes : int
+        That cut at the same time.
+    fastest : float, optional
+        Greatest number of rows a second that its options allow.
     """
 
     source: CutoutSource
     parameters: Mapping[str, Any]
     inputs: tuple[Input, ...] = ()
     chains: tuple[Chain, ...] = ()
-    rows_per_second: float | None = None
+    processes: int = 1
+    fastest: float | None = None
 
 
 def _coadd(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSource:
@@ -118,14 +120,14 @@ def _coadd(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSour
     origin = opened.origin()
     planes = {"planes": list(layout.planes)} if layout.planes else {}
     inputs, chains = ((origin[0],), (origin[1],)) if origin else ((), ())
-    return OpenedSource(source, {"root": opened.name, **planes}, inputs, chains)
+    return OpenedSource(source, {"root": opened.name, **planes}, inputs, chains, options.workers or workers.cores())
 
 
 def _viewer(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSource:
     """The cutout service, with a clock and random numbers."""
-    from lensctl.io.imaging.backoff import Pace
     from lensctl.io.imaging.viewer import ViewerSource
     from lensctl.io.imaging.viewer_response import CutoutRequest
+    from lensctl.io.storage.backoff import Pace
     from lensctl.io.storage.retry import RetryPolicy
 
     if layout.planes:
@@ -141,9 +143,8 @@ def _viewer(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSou
     source = ViewerSource(
         request, pace, lambda: datetime.now(UTC), options.connections, options.timeout, options.max_empty
     )
-    expected = options.rate or USUAL_ROWS_PER_SECOND * options.connections
     parameters = {"url": request.url, **asked}
-    return OpenedSource(source, parameters, rows_per_second=expected)
+    return OpenedSource(source, parameters, fastest=options.rate)
 
 
 def _fits(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSource:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lensctl.io.addresses import is_web
 from lensctl.io.regions import to_regions
 from lensctl.io.storage.atomic import refuse_outputs, whole_file
 from lensctl.io.storage.s3 import is_s3
@@ -58,6 +59,8 @@ def read_table(
     kind = format_of(path, format)
     where = "stdin" if path == "-" else path
     refuse_written_only(kind, where)
+    if is_web(path):
+        raise InputError(f"{path}: only catalogues are read from a web server", "download it, and name the file")
     with readable(path):
         if path == "-":
             table = _READERS[kind](_stdin())
