@@ -1,4 +1,4 @@
-# The same pipeline on the real DR10; needs internet access and the sweeps. See README.md beside this file.
+# The same pipeline on the real DR10; needs internet access and the sweeps. See docs/howto/real-dr10.md.
 # Targets are files and, beside a folder, its stamp: what a failed step made stays, and is resumed by the next `make`.
 #
 #   make -f examples/real.mk SWEEPS='/data/dr10/sweep/10.0/*.fits' WORK=/data/lensctl

@@ -77,6 +77,8 @@ INJECTED = (
     schema.Column("magnification", "double", "Flux of all images over that of the source, in the detection band"),
     schema.Column("source_{bluer}_minus_{redder}", "double", "First colour of the source", "mag"),
     schema.Column("delta_{bluer}_minus_{redder}", "double", "First colour of the arcs less that of the host", "mag"),
+    schema.Column("gain_source", "string", "Where the gain is from, band by band: measured, or nominal"),
+    schema.Column("design_digest", "string", "Digest of the design that was drawn from"),
 )
 """What `inject` adds to the index; tests/docs/test_made_pages.py holds it to an injected store."""
 
@@ -109,8 +111,8 @@ Where a run has fewer than 100 lenses in val, `val_scores.parquet` has all of va
 
 ## Time and luck
 
-The columns {luck} differ from run to run. Digests leave them out; no other column, and no file, holds a clock, a host name or an
-absolute path."""
+The columns and keys {luck}
+differ from run to run. Digests leave them out; no other column, and no file, holds a clock, a host name or an absolute path."""
 
 
 def columns(of: Iterable[schema.Column]) -> list[str]:
@@ -164,7 +166,14 @@ def npz() -> list[str]:
 def gate_lines() -> list[str]:
     """The keys of one line of a gate."""
     text = (Check.__doc__ or "").split("----------\n")[1]
-    lines = ["", "## Lines of a gate", "", "`gate` and `verify` print one JSON object a line.", "", "| key | type | what |"]
+    lines = [
+        "",
+        "## Lines of a gate",
+        "",
+        "`gate` and `verify` print one JSON object a line.",
+        "",
+        "| key | type | what |",
+    ]
     lines.append("|---|---|---|")
     for line in text.splitlines():
         if line.startswith("    ") and not line.startswith("     ") and " : " in line:
@@ -183,7 +192,10 @@ def page() -> list[str]:
     says = "`index.parquet` of a store of `inject`, and `selection measure`; `selection population` has those that it draws."
     lines += ["", "## Injections", "", says, *columns(INJECTED)]
     lines += [*store(), *npz(), *gate_lines()]
-    frozen, luck = ", ".join(f"`{name}`" for name in expected_files(1)), ", ".join(f"`{n}`" for n in schema.NONDETERMINISTIC)
+    frozen, luck = (
+        ", ".join(f"`{name}`" for name in expected_files(1)),
+        ", ".join(f"`{n}`" for n in schema.NONDETERMINISTIC),
+    )
     return [*lines, FOLDERS.format(frozen=frozen, signature=SIGNATURE, sums=SUMS, luck=luck)]
 
 
