@@ -2,10 +2,10 @@
 
 python docs/tutorial.py demo
 
-The transcript of a run, demo/transcript.txt, is what `make tutorial` writes: make prints each command, and the command its
-output. In the page, a block of output stands between `<!-- demo: WORDS -->` and `<!-- end -->`; WORDS are the first words of
-the command (after `lensctl`), or `summary` for what is printed at the end. `rows=6` shows six rows of each table, `lines=8+2`
-the first eight lines and the last two.
+The transcript of a run, demo/transcript.txt, is what `make tutorial` writes: make prints each command, and the command
+its output. In the page, a block of output stands between `<!-- demo: WORDS -->` and `<!-- end -->`; WORDS are the first
+words of the command (after `lensctl`), or `summary` for what is printed at the end. `rows=6` shows six rows of each
+table, `lines=8+2` the first eight lines and the last two.
 """
 
 import re

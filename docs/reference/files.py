@@ -149,7 +149,7 @@ def npz() -> list[str]:
         "",
         "## .npz",
         "",
-        f"One cutout, as `export` writes and `pack` reads it; never pickled. Needed are {', '.join(map('`{}`'.format, REQUIRED))}.",  # noqa: E501
+        f"One cutout, as `export` writes and `pack` reads it; never pickled. Needed are {', '.join(map('`{}`'.format, REQUIRED))}.",
         "",
         "| member | what |",
         "|---|---|",

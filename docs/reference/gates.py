@@ -9,10 +9,10 @@ from lensctl.gates import registry
 
 HEAD = """# Gates and their settings
 
-Made from the gates by `python docs/reference/gates.py > docs/reference/gates.md`; a test compares it. `lensctl gate list`
-prints the same, and the gates of installed packages. Any setting can be changed with `--set GATE.KEY=VALUE` or under
-`set:` in a `--config` file. Defaults are those of ls-dr10; what follows from the survey, such as the shares of the splits,
-follows the survey of the input. Why the limits are what they are: [gates](../science/gates.md),
+Made from the gates by `python docs/reference/gates.py > docs/reference/gates.md`; a test compares it. `lensctl gate
+list` prints the same, and the gates of installed packages. Any setting can be changed with `--set GATE.KEY=VALUE` or
+under `set:` in a `--config` file. Defaults are those of ls-dr10; what follows from the survey, such as the shares of
+the splits, follows the survey of the input. Why the limits are what they are: [gates](../science/gates.md),
 [evaluation](../science/evaluation.md), [injection](../science/injection.md), [selection](../science/selection.md). What
 a line of a gate holds: [files](files.md#lines-of-a-gate)."""
 

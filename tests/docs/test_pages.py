@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,8 @@ def test_a_list_or_a_table_begins_after_a_blank_line(page):
     """Where it does not, GitHub shows a list, and the built page a run of words."""
     text = re.sub(r"^ *```.*?^ *```", "```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     lines = text.splitlines()
-    lists = [
-        b for a, b in zip(lines, lines[1:], strict=False) if re.match(r"(- |\d+\. )", b) and re.match(r"[^\s#\-\d]", a)
-    ]
-    tables = [b for a, b in zip(lines, lines[1:], strict=False) if b.startswith("|") and re.match(r"[^|#]", a)]
+    lists = [b for a, b in itertools.pairwise(lines) if re.match(r"(- |\d+\. )", b) and re.match(r"[^\s#\-\d]", a)]
+    tables = [b for a, b in itertools.pairwise(lines) if b.startswith("|") and re.match(r"[^|#]", a)]
     assert (lists, tables) == ([], [])
 
 

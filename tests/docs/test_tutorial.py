@@ -61,7 +61,8 @@ def test_a_transcript_is_read_command_by_command_and_the_last_run_counts():
     assert of[gate] == "12 checks: 12 passed"
     assert end == tutorial.SUMMARY
     assert tutorial.block(of, "pool", 2).splitlines() == [
-        "$ lensctl pool 'a b' demo/pool.parquet --lenses l.csv", "Funnel", "┏━━━━━━┓", "│ one  │", "│ two  │", "│ …    │", "└──────┘",
+        "$ lensctl pool 'a b' demo/pool.parquet --lenses l.csv",
+        "Funnel", "┏━━━━━━┓", "│ one  │", "│ two  │", "│ …    │", "└──────┘",
         '{"command": "pool", "digest": "sha256:0123456789ab…", "seconds": 1.5}',
     ]  # fmt: skip
     assert tutorial.block(of, "pool", lines=(1, 1)).splitlines()[1:3] == ["Funnel", "…"]
@@ -73,8 +74,8 @@ def test_a_transcript_is_read_command_by_command_and_the_last_run_counts():
 
 
 def test_a_long_command_is_folded_before_an_option():
-    line = "lensctl freeze run frozen --evaluation evaluation --manifest node/manifest.parquet --gates pool.jsonl --gates manifest.jsonl"
-    assert tutorial.shown(f"{line} --overwrite | tee x.json").splitlines() == [
+    line = "lensctl freeze run frozen --evaluation evaluation --manifest node/manifest.parquet --gates pool.jsonl"
+    assert tutorial.shown(f"{line} --gates manifest.jsonl --overwrite | tee x.json").splitlines() == [
         "lensctl freeze run frozen --evaluation evaluation --manifest node/manifest.parquet --gates pool.jsonl \\",
         "    --gates manifest.jsonl",
     ]
