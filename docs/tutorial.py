@@ -4,7 +4,7 @@ python docs/tutorial.py demo
 
 The transcript of a run, demo/transcript.txt, is what `make tutorial` writes: make prints each command, and the command
 its output. In the page, a block of output stands between `<!-- demo: WORDS -->` and `<!-- end -->`; WORDS are the first
-words of the command (after `lensctl`), or `summary` for what is printed at the end. `rows=6` shows six rows of each
+words of the command (after `lensctl`), or `summary` for the results at the end. `rows=6` shows six rows of each
 table, `lines=8+2` the first eight lines and the last two.
 """
 
@@ -21,8 +21,8 @@ BLOCK = re.compile(
     r"<!-- demo: (.*?)(?: rows=(\d+))?(?: lines=(\d+)\+(\d+))? -->\n```\n(.*?)```\n<!-- end -->", re.DOTALL
 )
 SUMMARY = "summary"
-ENDS = re.compile(r"Outputs in \S+/$")
-"""First line of the summary."""
+ENDS, RESULTS = "Outputs in ", "Result on "
+"""What follows the last command: a table of the receipts, which are on the page already, and the results."""
 PROGRESS = re.compile(r"^[\w ]+: (?:[\d,]+(?: of [\d,]+)?, [\d,]+/s|epoch \d+ of \d+, batch)|^[\d,.]+ cutouts/s over ")
 """A line now and then, of how far a command has come, and how fast."""
 TOLD_BY_MAKE = re.compile(r"^make(\[\d+\])?: ")
@@ -42,9 +42,9 @@ def transcript(text: str) -> dict[str, str]:
             unfinished = line.endswith("\\")
             if not unfinished:
                 command = shown(command)
-        elif ENDS.match(line):
+        elif line.startswith((ENDS, RESULTS)):
             found |= {command: "\n".join(lines)} if command else {}
-            command, lines = SUMMARY, [line]
+            command, lines = (SUMMARY, [line]) if line.startswith(RESULTS) else ("", [])
         elif command and not PROGRESS.match(line) and not TOLD_BY_MAKE.match(line):
             lines.append(line)
     return found

@@ -48,7 +48,9 @@ training: epoch 1 of 8, batch 13 of 23, 22 cutouts/s, 0:08:13 left
 make[1]: Nothing to be done
 lensctl gate pool demo/pool.parquet > demo/gates/pool.jsonl
 12 checks: 12 passed
-Outputs in demo/
+Outputs in demo/         
+│ pool │
+Result on mock lenses
 │ report to open │ /a/place/of/mine/demo/evaluation/report.html │
 """
 
