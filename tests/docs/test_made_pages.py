@@ -14,7 +14,7 @@ from lensctl.rules import schema
 from tests.docs.pages import DOCS
 from tests.toys.injections import make_injections
 
-MADE = ("api", "reference/commands", "reference/gates", "reference/files")
+MADE = ("reference/commands", "reference/gates", "reference/files")
 
 
 @pytest.mark.parametrize("page", MADE)
