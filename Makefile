@@ -9,7 +9,7 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 DEMO ?= demo
 
-.PHONY: demo compare test soak bench lint types setup clean help
+.PHONY: demo compare test soak bench lint types docs pages tutorial setup clean help
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -36,6 +36,18 @@ lint: setup ## Check style
 types: setup ## Check types
 	$(BIN)/mypy
 
+docs: setup ## Build the documentation into site/, with every link checked
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+pages: setup ## Make the pages that come from the code anew
+	@for page in api reference/commands reference/gates reference/files; do \
+	  $(BIN)/python docs/$$page.py > docs/$$page.new && mv docs/$$page.new docs/$$page.md; done
+
+tutorial: setup ## Run the demo, and put its output into the tutorial
+	@mkdir -p $(DEMO)
+	@$(MAKE) demo 2>&1 | tee -a $(DEMO)/transcript.txt
+	$(BIN)/python docs/tutorial.py $(DEMO)
+
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
@@ -47,4 +59,4 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 clean: ## Remove the demo and the caches; the environment stays
-	rm -rf $(DEMO) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(DEMO) site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -18,7 +18,8 @@ QUERIES = "lensctl.io.tables.sql"
 HEAD = """# lensctl from Python
 
 Made by `python docs/api.py > docs/api.md`; a test compares it. Arguments, units and errors stand in the docstrings:
-`help(lensctl.sample.sample)`. [examples/notebook.ipynb](../examples/notebook.ipynb) goes through all steps.
+`help(lensctl.sample.sample)`. `examples/notebook.ipynb` goes through the steps of the demo, without selection and
+search.
 
 ## Commands
 Each is one function. It takes paths (str or Path; a local path, `s3://`, and a glob or `-` where the command takes

@@ -1,4 +1,4 @@
-"""The rules of the house (CONTRIBUTING.md): who may import whom, how large a room is, what stands in one place only."""
+"""The rules of the house (docs/design.md): who may import whom, how large a room is, what stands in one place only."""
 
 from __future__ import annotations
 
@@ -150,8 +150,8 @@ def test_every_room_says_what_is_in_it():
     assert silent in ([], [""])
 
 
-def test_the_map_in_contributing_is_that_of_the_folders():
-    text = (ROOT / "CONTRIBUTING.md").read_text()
+def test_the_map_in_the_design_is_that_of_the_folders():
+    text = (ROOT / "docs" / "design.md").read_text()
     mapped = set(re.findall(r"^\| `lensctl/([a-z_/]+)/` ", text, re.MULTILINE))
     there = {named(path.parent) for path in MODULES} - {""}
     assert mapped == there

@@ -144,7 +144,7 @@ def _ending(error: BaseException, argv: list[str]) -> int:
             return _say(
                 CANNOT,
                 f"error: `lensctl {argv[0]}` needs torch and torchvision, which are not installed",
-                "  fix: pip install lensctl with its dependencies (see 'Without torch' in the README)",
+                "  fix: pip install lensctl with its dependencies (docs/howto/without-torch.md)",
             )
     traceback.print_exception(error)
     return _say(BUG, "error: this is a bug in lensctl; please report the lines above")

@@ -59,7 +59,7 @@ def test_without_torch_a_command_that_needs_it_says_so_in_a_sentence(light, name
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
         f"error: `lensctl {name}` needs torch and torchvision, which are not installed",
-        "  fix: pip install lensctl with its dependencies (see 'Without torch' in the README)",
+        "  fix: pip install lensctl with its dependencies (docs/howto/without-torch.md)",
     ]
     assert list(tmp_path.iterdir()) == []
 
