@@ -270,9 +270,7 @@ def _make_folder(path: Path, downloads: str | Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise InputError(
-            f"{downloads}: {error.filename} is a file, not a folder", "name a folder for --downloads"
-        ) from error
+        raise InputError(f"{downloads} is, or holds, a file where a folder must be", "name another folder") from error
 
 
 def _place(url: str, folder: Path) -> Path:
