@@ -5,43 +5,20 @@
 #
 # Both train on the same manifest, with each of SEEDS, and are compared by pairs on its test split. Settings in TRAIN hold
 # for both, such as TRAIN='--cutouts-seen 40000' for a first look.
-SHELL := bash
-.SHELLFLAGS := -euo pipefail -c
-.DELETE_ON_ERROR:
-.SECONDARY:
-
 WORK ?= work-compare
 SKY ?= --galaxies 18000 --lenses 900 --seed 42
 SEEDS ?= 42
 A ?= --recipe plan
 B ?= --recipe default
 TRAIN ?=
-BIN ?=
-ifneq ($(BIN),)
-export PATH := $(BIN):$(PATH)
-endif
 
 .PHONY: all
 all: $(SEEDS:%=$(WORK)/b-against-a-%.done)
 
-$(WORK)/sky.done:
-	@mkdir -p $(WORK)
-	lensctl sky $(WORK)/sky $(SKY) --overwrite
-	@touch $@
-
-$(WORK)/positives.parquet: $(WORK)/sky.done
-	lensctl crossmatch $(WORK)/sky/lenses.csv '$(WORK)/sky/south/tractor/*/*.fits' $@ --overwrite
-
-$(WORK)/pool.parquet: $(WORK)/sky.done
-	lensctl pool '$(WORK)/sky/south/sweep/10.0/*.fits' $@ --lenses $(WORK)/sky/lenses.csv --overwrite
-	@touch $@
+include $(dir $(lastword $(MAKEFILE_LIST)))mock.mk
 
 $(WORK)/negatives.parquet: $(WORK)/pool.parquet $(WORK)/positives.parquet
 	lensctl sample $< $@ --positives $(WORK)/positives.parquet --lenses $(WORK)/sky/lenses.csv --overwrite
-
-$(WORK)/%.zarr.done: $(WORK)/%.parquet
-	lensctl cutout $< $(WORK)/$*.zarr --source coadd --root $(WORK)/sky --overwrite
-	@touch $@
 
 $(WORK)/manifest.parquet: $(WORK)/positives.zarr.done $(WORK)/negatives.zarr.done
 	lensctl manifest $@ --positives $(WORK)/positives.parquet $(WORK)/positives.zarr \

@@ -4,43 +4,19 @@
 #
 # The same model trains three times: on the stratified negatives, on these and those that the first model scored highest
 # in the train split, and on these and as many random ones. The last two are compared on the same test galaxies.
-SHELL := bash
-.SHELLFLAGS := -euo pipefail -c
-.DELETE_ON_ERROR:
-.SECONDARY:
-
 WORK ?= work-hard
 COUNT ?= 600
 SKY ?= --galaxies 6000 --lenses 300 --seed 42
 TRAIN ?= --normalise asinh --epochs 6 --samples-per-epoch 750 --batch-size 64 --positive-share 0.3 --seed 42
-BIN ?=
-ifneq ($(BIN),)
-export PATH := $(BIN):$(PATH)
-endif
 
 .PHONY: all
 all: $(WORK)/against-control.done $(WORK)/against-first.done
 
-$(WORK)/sky.done:
-	@mkdir -p $(WORK)
-	lensctl sky $(WORK)/sky $(SKY) --overwrite
-	@touch $@
-
-$(WORK)/positives.parquet: $(WORK)/sky.done
-	lensctl crossmatch $(WORK)/sky/lenses.csv '$(WORK)/sky/south/tractor/*/*.fits' $@ --overwrite
-
-$(WORK)/pool.parquet: $(WORK)/sky.done
-	lensctl pool '$(WORK)/sky/south/sweep/10.0/*.fits' $@ --lenses $(WORK)/sky/lenses.csv --overwrite
-	@touch $@
+include $(dir $(lastword $(MAKEFILE_LIST)))mock.mk
 
 $(WORK)/negatives.parquet: $(WORK)/pool.parquet $(WORK)/positives.parquet
 	lensctl sample $< $@ --positives $(WORK)/positives.parquet --lenses $(WORK)/sky/lenses.csv \
 	  --negatives-per-positive 5 --overwrite
-
-# Cutouts of the whole pool: all tables of negatives are parts of it
-$(WORK)/%.zarr.done: $(WORK)/%.parquet
-	lensctl cutout $< $(WORK)/$*.zarr --source coadd --root $(WORK)/sky --overwrite
-	@touch $@
 
 $(WORK)/manifest-first.parquet: $(WORK)/positives.zarr.done $(WORK)/pool.zarr.done $(WORK)/negatives.parquet
 	lensctl manifest $@ --positives $(WORK)/positives.parquet $(WORK)/positives.zarr \

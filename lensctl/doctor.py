@@ -21,6 +21,7 @@ Answer = TypeVar("Answer")
 GIB = 1 << 30
 VIEWER = "https://www.legacysurvey.org/viewer"
 SOFTWARE, MACHINE, CLOUD, SERVICES, EXTRAS = "software", "machine", "cloud", "services", "extras"
+ANSWERS = {True: "yes", False: "no", None: ""}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Finding:
         What was found, or why it does not work.
     fix : str
         How to fix it.
+    package : bool
+        Whether it is a required Python package.
     """
 
     topic: str
@@ -43,10 +46,11 @@ class Finding:
     ok: bool | None
     value: str
     fix: str = ""
+    package: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values; an empty fix is left out."""
-        return {name: value for name, value in asdict(self).items() if name != "fix" or value}
+        return {name: value for name, value in asdict(self).items() if name != "package" and (name != "fix" or value)}
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Question:
     name: str
     ask: Callable[[], tuple[bool | None, str]]
     fix: str = ""
+    package: bool = False
 
 
 def doctor(
@@ -89,14 +94,33 @@ def doctor(
         raise InputError(f"{folder}: no such folder", "name one with --folder")
     name = bucket.removeprefix("s3://").strip("/") if bucket else None
     findings = examine(questions(name, url, seconds, Path(folder)))
-    answers = {True: "yes", False: "no", None: ""}
-    report.table(
-        "This machine",
-        ("", "", "works", "found", "what to do"),
-        [(f.topic, f.name, answers[f.ok], f.value, f.fix) for f in findings],
-    )
+    _tell(findings, report)
     found = [finding.as_dict() for finding in findings]
     return {"command": "doctor", "output": "", "works": works(findings), "findings": found}
+
+
+def _tell(findings: Sequence[Finding], report: Reporter) -> None:
+    """What was found, packages that are there in one row, and in the last line what it comes to."""
+    packages = [finding for finding in findings if finding.package]
+    there = sum(finding.ok is True for finding in packages)
+    rows = [
+        (finding.topic, finding.name, ANSWERS[finding.ok], finding.value + (f" ({finding.fix})" if finding.fix else ""))
+        for finding in findings
+        if not (finding.package and finding.ok)
+    ]
+    last = max((i for i, row in enumerate(rows) if row[0] == SOFTWARE), default=-1) + 1
+    count = (SOFTWARE, "required packages", ANSWERS[there == len(packages)], f"{there} of {len(packages)} installed")
+    report.table("This machine", ("", "", "works", "found"), [*rows[:last], count, *rows[last:]])
+    report.say(summary(findings))
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """In one line whether everything that is required works, and how much else does not."""
+    needed = [finding.name for finding in findings if finding.topic == SOFTWARE and finding.ok is False]
+    others = [finding for finding in findings if finding.topic != SOFTWARE and finding.ok is not None]
+    no = sum(finding.ok is False for finding in others)
+    first = f"lensctl does not work here: {', '.join(needed)}" if needed else "All that lensctl requires works"
+    return f"{first}; {no} of {len(others)} other checks say no, see above." if no else f"{first}."
 
 
 def once(ask: Callable[[], Answer]) -> Callable[[], Answer]:
@@ -130,7 +154,7 @@ def _answer(question: Question) -> Finding:
         ok, value, fix = False, str(error), error.fix or question.fix
     except OSError as error:
         ok, value, fix = False, first_line(error.strerror or error), question.fix
-    return Finding(question.topic, question.name, ok, value, "" if ok is not False else fix)
+    return Finding(question.topic, question.name, ok, value, "" if ok is not False else fix, question.package)
 
 
 def works(findings: Sequence[Finding]) -> bool:
@@ -188,7 +212,10 @@ def questions(bucket: str | None, url: str, seconds: float, folder: Path) -> lis
         Question(SOFTWARE, "python", machine.python, "use 3.11 or later"),
         Question(SOFTWARE, "torch and torchvision import", torch, "install matching versions of torch and torchvision"),
     ]
-    own += [Question(SOFTWARE, name, functools.partial(package, name), f"pip install {name}") for name in needed[""]]
+    own += [
+        Question(SOFTWARE, name, functools.partial(package, name), f"pip install {name}", package=True)
+        for name in needed[""]
+    ]
     here = [
         Question(MACHINE, "system", lambda: (None, machine.system())),
         Question(MACHINE, "cores", lambda: (None, str(workers.cores()))),

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from lensctl.cli.main import main
-from lensctl.doctor import EXTRAS, SOFTWARE, Finding, Question, examine, once, works
+from lensctl.doctor import EXTRAS, SOFTWARE, Finding, Question, examine, once, summary, works
 from lensctl.io import machine
 from lensctl.io.provenance import environment
 from lensctl.io.storage import s3
@@ -177,3 +177,43 @@ def test_wrong_usage_is_exit_2(lensctl, arguments):
 def test_the_import_of_the_command_is_light():
     code = "import sys, lensctl.cli.doctor, lensctl.cli.show, lensctl.cli.sync; print('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+FINDINGS = [
+    Finding(SOFTWARE, "lensctl", True, "0.1.0"),
+    *(Finding(SOFTWARE, name, True, "1.0", package=True) for name in ("duckdb", "torch", "zarr")),
+    Finding("machine", "GPU", False, "none", "training is slow"),
+    Finding("machine", "memory", None, "8 GiB"),
+    Finding("cloud", "AWS region", True, "us-east-2"),
+]
+
+
+def test_it_ends_with_one_line_that_fits_80_columns(monkeypatch, capsys):
+    monkeypatch.setattr("lensctl.doctor.examine", lambda questions: FINDINGS)
+    assert main(["doctor"]) == 0
+    *table, last = capsys.readouterr().err.splitlines()
+    assert last == "All that lensctl requires works; 1 of 2 other checks say no, see above."
+    text = " ".join(" ".join(table).split())
+    assert "required packages yes 3 of 3 installed" in text
+    assert "duckdb" not in text
+    assert "GPU no none (training is slow)" in text
+    broken = [*FINDINGS, Finding(SOFTWARE, "rich", False, "not installed", "pip install rich", package=True)]
+    assert summary(broken).startswith("lensctl does not work here: rich; ")
+    monkeypatch.setattr("lensctl.doctor.examine", lambda questions: broken)
+    assert main(["doctor"]) == 0
+    text = " ".join(capsys.readouterr().err.split())
+    assert "required packages no 3 of 4 installed" in text
+    assert "rich no not installed (pip install rich)" in text
+
+
+@pytest.mark.parametrize(
+    ("terminal", "option", "found"), [(False, [], True), (True, [], False), (True, ["--json"], True)]
+)
+def test_details_are_in_the_json_line_but_on_a_terminal_only_if_asked_for(monkeypatch, capsys, terminal, option, found):
+    monkeypatch.setattr("lensctl.doctor.examine", lambda questions: FINDINGS)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    assert main(["doctor", *option]) == 0
+    said = capsys.readouterr()
+    (line,) = map(json.loads, said.out.splitlines())
+    assert (line["works"], "findings" in line) == (True, found)
+    assert bool(said.err) == (not option)

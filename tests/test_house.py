@@ -272,7 +272,7 @@ UNPACKERS = {
     r"yaml\.(load|safe_load|full_load)\(": {"rules/config.py"},
     r"decompressobj\(|\bdecompress\(": {"io/unpacking.py"},
     r"gzip\.open\(": {"io/imaging/local_bricks.py", "show/files.py"},
-    r"GzipFile\(": {"io/fits/tables.py", "emr/step_logs.py"},
+    r"GzipFile\(": {"io/fits/tables.py", "emr/step_logs.py", "freeze/archive.py"},  # the last writes
     r"np\.load\(|NpzFile": set(),
     r"pq\.read_table\(": {"io/unpacking.py"},
 }
@@ -304,6 +304,7 @@ WRITERS = {
     "io/storage/resumable.py": "notes in a working folder that it holds",
     "io/storage/growing_folders.py": "moves files of a scratch folder into a working folder",
     "io/storage/s3.py": "downloads to where the caller says",
+    "io/storage/web.py": "downloads to where the caller says",
     "io/tables/files.py": "fills the part that the one writer gives",
     "io/cutouts/writer.py": "fills a working folder",
     "io/imaging/http_ranges.py": "downloads into a temporary folder",
@@ -318,6 +319,7 @@ WRITERS = {
     "evaluate/report/folder.py": "fills a working folder",
     "evaluate/report/ranking.py": "fills a working folder",
     "freeze/folder.py": "fills a working folder",
+    "freeze/archive.py": "fills the part that the one writer gives",
     "frozen/layout.py": "fills a working folder",
     "selection/attaching.py": "fills a working folder",
     "selection/fitting/folder.py": "fills a working folder",

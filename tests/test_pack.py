@@ -64,6 +64,13 @@ BAD = {
 }
 
 
+def test_a_folder_of_fits_is_told_where_it_goes(tmp_path: Path) -> None:
+    (tmp_path / "1.fits").touch()
+    with pytest.raises(InputError) as raised:
+        pack(tmp_path, str(tmp_path / "a.zarr"), workers=1)
+    assert "lensctl cutout TABLE STORE --source fits" in raised.value.fix
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_folder_is_refused_and_nothing_is_left(tmp_path: Path, case: str) -> None:
     spoil, message = BAD[case]

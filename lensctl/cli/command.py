@@ -14,11 +14,13 @@ import typer.completion
 
 from lensctl import __version__
 from lensctl.cli import report
+from lensctl.cli.help import HelpCommand, HelpGroup
 from lensctl.rules.config import read_config
 from lensctl.rules.errors import InputError
 
 app = typer.Typer(
     name="lensctl",
+    cls=HelpGroup,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -45,11 +47,15 @@ def lensctl(
     ] = False,
     install_completion: Annotated[
         Shell | None,
-        typer.Option(help="Make a shell complete command lines.", callback=typer.completion.install_callback),
+        typer.Option(
+            metavar="SHELL",
+            help="Make a shell complete command lines: bash, zsh, fish, powershell or pwsh.",
+            callback=typer.completion.install_callback,
+        ),
     ] = None,
     show_completion: Annotated[
         Shell | None,
-        typer.Option(help="Print the script that does so.", callback=typer.completion.show_callback),
+        typer.Option(metavar="SHELL", help="Print the script that does so.", callback=typer.completion.show_callback),
     ] = None,
 ) -> None:
     """From a survey on disk to a verified, frozen strong-lens finder: one command per step, files in, files out.
@@ -111,8 +117,6 @@ def command(
 
     def register(function: Callable[..., int | None]) -> Callable[..., int | None]:
         signature = inspect.signature(function, eval_str=True)
-        text = inspect.cleandoc(function.__doc__ or "")
-        function.__doc__ = text.replace("\nExample:", "\n\b\nExample:")  # \b keeps line breaks
         shared = (
             inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Config),
             inspect.Parameter("quiet", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Quiet),
@@ -129,7 +133,7 @@ def command(
         del run.__wrapped__  # otherwise Typer would not see the added options
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        group.command(name, rich_help_panel=panel, **settings)(run)
+        group.command(name, rich_help_panel=panel, **{"cls": HelpCommand, **settings})(run)
         return function
 
     return register

@@ -8,13 +8,13 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import TABLES, command
-from lensctl.cli.options import Format, Output, Overwrite, Survey, Workers
+from lensctl.cli.options import CATALOGUES, Downloads, Format, Output, Overwrite, Survey, Workers
 
 
 @command("crossmatch", TABLES)
 def crossmatch(
     catalog: Annotated[str, typer.Argument(metavar="CATALOG", help="lenscat's CSV, or a table with ra, dec, grading.")],
-    tractor: Annotated[list[str], typer.Argument(metavar="TRACTOR...", help="Tractor or sweep files.")],
+    tractor: Annotated[list[str], typer.Argument(metavar="TRACTOR...", help=CATALOGUES)],
     output: Output,
     survey: Survey = None,
     radius_arcsec: Annotated[
@@ -34,6 +34,7 @@ def crossmatch(
             show_default=False,
         ),
     ] = None,
+    downloads: Downloads = None,
     workers: Workers = None,
     format: Format = None,
     overwrite: Overwrite = False,
@@ -57,6 +58,7 @@ def crossmatch(
             name_contains=name_contains,
             tier_b_weight=tier_b_weight,
             unmatched=unmatched,
+            downloads=downloads,
             workers=workers,
             format=format,
             overwrite=overwrite,

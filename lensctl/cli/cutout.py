@@ -18,13 +18,29 @@ def cutout(
     store: Annotated[str, typer.Argument(metavar="STORE", help="Cutout store to write: a folder, or s3://.")],
     source: Annotated[
         str | None,
-        typer.Option(help="viewer or coadd; default coadd if --root is given, else viewer.", show_default=False),
+        typer.Option(help="viewer, coadd or fits; default coadd if --root is given, else viewer.", show_default=False),
     ] = None,
     root: Annotated[
         str | None,
         typer.Option(
             help="Coadds: folder, s3:// or http(s):// that holds coadd/, south/coadd/, or the files. A password or "
-            "token in the address is sent, never recorded.",
+            "token in the address is sent, never recorded. FITS cutouts: their folder.",
+            show_default=False,
+        ),
+    ] = None,
+    files: Annotated[
+        str | None,
+        typer.Option(
+            help="FITS cutouts: name of a galaxy's file, with {galaxy_id} and, for a file a band, {band}; default "
+            "'{galaxy_id}.fits'.",
+            show_default=False,
+        ),
+    ] = None,
+    zero_point: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MAG",
+            help="FITS cutouts: AB magnitude of one count, such as 27 or g=27,r=27.1; default from BUNIT.",
             show_default=False,
         ),
     ] = None,
@@ -81,12 +97,16 @@ def cutout(
         str | None,
         typer.Option(metavar="FILE", help="Brick table; --dry-run counts rows outside it.", show_default=False),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be done, and how long by the rate of 20 cutouts.")
+    ] = False,
     workers: Workers = None,
     format: Format = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Cut images of the galaxies in a table into a store.
+
+    From the Legacy Surveys' cutout service, from brick coadds, or from FITS cutouts that you have.
 
     Failed rows are kept and flagged with the reason. Rerun the command to resume, or to retry rows that failed
     transiently (service down, file not there yet).
@@ -101,6 +121,8 @@ def cutout(
             store,
             source=source,
             root=root,
+            files=files,
+            zero_point=zero_point,
             planes=planes,
             url=url,
             layer=layer,

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from lensctl.cli.command import LOOK, app
+from lensctl.cli.help import HelpGroup
 from lensctl.rules.config import read_config
 
-group = typer.Typer(rich_markup_mode=None)
+group = typer.Typer(cls=HelpGroup, rich_markup_mode=None)
 app.add_typer(group, name="emr", rich_help_panel=LOOK)
 
 
@@ -49,7 +50,6 @@ def emr(
 
     `submit` starts a cluster that runs one command and terminates; `wait` verifies its outputs. Each has --help.
 
-    \b
     Example: lensctl emr submit --dry-run --region us-east-2 --subnet subnet-0a1b2c3d --staging s3://survey/emr \\
       sample s3://survey/pool s3://survey/negatives.parquet --positives s3://survey/positives.parquet
     """

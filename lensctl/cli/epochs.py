@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -137,10 +136,13 @@ class LiveTable:
         self.rows: list[tuple[int, Mapping[str, Any]]] = []
         self.finished = False
         left = TimeRemainingColumn(compact=True)
-        self.bar = Bar(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[rate]}"), left)
+        parts = (TextColumn("{task.description}"), BarColumn(report.BAR), TextColumn("{task.fields[rate]}"), left)
+        self.bar = Bar(*parts)
         self.task = self.bar.add_task("reading cutouts", total=None, rate="")
         self.cutouts, self.training = 0, False
-        self.live = Live(get_renderable=self._render, console=Console(stderr=True), refresh_per_second=4)
+        self.live = Live(
+            get_renderable=self._render, console=Console(stderr=True, width=report.width()), refresh_per_second=4
+        )
 
     def __enter__(self) -> LiveTable:
         self.live.start()
@@ -177,20 +179,21 @@ class LiveTable:
     def _render(self) -> RenderableType:
         """The bar and the latest epochs that fit the terminal; all epochs once the run is finished."""
         from rich.console import Group
-        from rich.table import Table
+
+        from lensctl.cli.tables import drawn, figure
 
         if not self.rows:
             return self.bar
-        table = Table()
-        for name in (*(["member"] if self.ensemble > 1 else []), "epoch", "lr", *SHOWN.values()):
-            table.add_column(name.replace("precision", "prec."), justify="right", no_wrap=name == "lr")
+        columns = (*(["member"] if self.ensemble > 1 else []), "epoch", "lr", *SHOWN.values())
         room = len(self.rows) if self.finished else max(1, self.live.console.height - 9)
+        rows, styles = [], []
         for member, metrics in self.rows[-room:]:
-            values = ["–" if metrics[key] is None else f"{metrics[key]:.3f}" for key in SHOWN]
-            member_cell = [str(member)] if self.ensemble > 1 else []
+            values = [figure("–" if metrics[key] is None else f"{metrics[key]:.3f}") for key in SHOWN]
+            owner = [member] if self.ensemble > 1 else []
+            rows.append((*owner, metrics["epoch"], figure(f"{metrics['lr']:.1e}"), *values))
             best = max((row for owner, row in self.rows if owner == member), key=lambda row: row["val_auc"])
-            style = "bold" if metrics is best else None
-            table.add_row(*member_cell, str(metrics["epoch"]), f"{metrics['lr']:.1e}", *values, style=style)
+            styles.append("bold" if metrics is best else None)
+        table = drawn("", columns, rows, self.live.console.width, styles=styles)
         return table if self.finished else Group(table, self.bar)
 
 
@@ -203,7 +206,7 @@ def training_display(ensemble: int, visible: bool) -> Iterator[TrainingDisplay]:
     """The display for this process: silent, a live table, or log lines."""
     if not visible:
         yield SilentDisplay()
-    elif sys.stderr.isatty():
+    elif report.is_alive():
         with LiveTable(ensemble) as table:
             yield table
     else:

@@ -43,6 +43,28 @@ def freeze(
     ] = None,
     root: Root = None,
     sign: Sign = None,
+    citation: Annotated[
+        Path | None,
+        typer.Option(
+            "--citation",
+            metavar="FILE",
+            help="CITATION.cff to keep in the folder: whom to cite, and the licence by its SPDX identifier.",
+            show_default=False,
+        ),
+    ] = None,
+    licence: Annotated[
+        Path | None,
+        typer.Option("--licence", metavar="FILE", help="Text of that licence, kept as LICENSE.", show_default=False),
+    ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            "--archive",
+            metavar="FILE",
+            help="Also write the folder as one .tar.gz or .zip; needs --citation and --licence.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Freeze a model: weights, thresholds, evidence, provenance.
@@ -57,7 +79,8 @@ def freeze(
     from lensctl.freeze import freeze
     from lensctl.io.storage.atomic import refuse_existing
 
-    refuse_existing(str(frozen_dir), overwrite)  # before a passphrase is asked for
+    for output in filter(None, (frozen_dir, archive)):
+        refuse_existing(str(output), overwrite)  # before a passphrase is asked for
     report.receipt(
         **freeze(
             run_dir,
@@ -68,6 +91,9 @@ def freeze(
             manifest=manifest,
             root=root,
             key=None if sign is None else private_key(sign),
+            citation=citation,
+            licence=licence,
+            archive=archive,
             overwrite=overwrite,
             report=report,
         )

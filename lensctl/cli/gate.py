@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,7 @@ import typer
 
 from lensctl.cli import gate_report, report
 from lensctl.cli.command import LOOK, command
+from lensctl.cli.help import HelpCommand, page
 from lensctl.cli.options import Overwrite, Root, Survey
 
 if TYPE_CHECKING:
@@ -18,6 +21,21 @@ if TYPE_CHECKING:
     from lensctl.rules.survey import Survey as SurveyValue
 
 FAILED = 1
+NAMED = "lensctl.gates named before --help"
+OF_SOME = ("level", "crop")
+"""Options that only some gates have."""
+LONGEST_MEANING = 64
+OF_SURVEY = (
+    "Limits that follow from the survey are those of the survey that the input names; those below are of ls-dr10."
+)
+FILES = {
+    "POOL": "pool.parquet",
+    "MANIFEST": "manifest.parquet",
+    "STORE": "injected.zarr",
+    "EVALUATION_DIR": "evaluation",
+    "SELECTION_DIR": "selection",
+}
+"""What inputs are called in examples."""
 
 
 def _merged(context: typer.Context, given: list[str]) -> list[str]:
@@ -25,7 +43,72 @@ def _merged(context: typer.Context, given: list[str]) -> list[str]:
     return [*(context.default_map or {}).get("set", []), *given]
 
 
-@command("gate", LOOK)
+class GateHelp(HelpCommand):
+    """Help on all gates in brief, or on those that are named before --help at length."""
+
+    def parse_args(self, context: typer.Context, args: list[str]) -> list[str]:
+        """Remember what is named, because help is given before arguments are read."""
+        context.meta[NAMED] = args[0] if args and not args[0].startswith("-") else ""
+        return super().parse_args(context, args)
+
+    def get_help(self, context: typer.Context) -> str:
+        """The help text."""
+        from lensctl.gates import registry
+
+        named = context.meta[NAMED]
+        if not named or named == registry.LIST:
+            return page(self, context, self.help or "", {"Gates": list(_in_brief())})
+        gates = [registry.find(part) for part in dict.fromkeys(part.strip() for part in named.split(","))]
+        left_out = {key for key in OF_SOME if not any(key in gate.fields() for gate in gates)} | {"name", "inputs"}
+        limits = [row for gate in gates for row in _limits(gate)]
+        return page(
+            self,
+            context,
+            "\n\n".join([*(gate.text for gate in gates), OF_SURVEY if limits else "", _example(gates[0])]),
+            {"Limits, each --set GATE.KEY=VALUE": limits},
+            gates[0].inputs,
+            f"lensctl gate {named}",
+            left_out,
+        )
+
+
+def _in_brief() -> Iterator[tuple[str, str]]:
+    """Every gate with what it judges, in a line; of a broken one that it is."""
+    from lensctl.gates import registry
+    from lensctl.rules.errors import InputError
+
+    for name in registry.names():
+        try:
+            meaning = registry.find(name).meaning.partition(": ")[0].removesuffix(".")
+        except InputError:
+            meaning = "cannot be loaded; `lensctl gate list` says why"
+        yield name, textwrap.shorten(meaning, LONGEST_MEANING, placeholder=" …")
+
+
+def _limits(gate: Gate) -> Iterator[tuple[str, str]]:
+    """A gate's settings with their defaults in ls-dr10, and their meanings."""
+    from lensctl.gates import registry
+    from lensctl.rules.survey import LS_DR10
+
+    for key, default in _shown_settings(gate, LS_DR10).items():
+        meaning = registry.meaning_of(gate.fields()[key])
+        yield f"{gate.name}.{key}", f"{meaning}  [default: {default.replace(',', ', ')}]"
+
+
+def _example(gate: Gate) -> str:
+    """A command line that runs a gate, with the default of its first limit."""
+    inputs = gate.inputs.partition(" ")[0].partition(",")[0].rstrip(".")
+    limit = next((f" --set {name}={_default(gate, name)}" for name, _ in _limits(gate)), "")
+    return f"Example: lensctl gate {gate.name} {FILES.get(inputs, inputs.lower())}{limit}"
+
+
+def _default(gate: Gate, name: str) -> str:
+    from lensctl.rules.survey import LS_DR10
+
+    return _shown_settings(gate, LS_DR10)[name.partition(".")[2]]
+
+
+@command("gate", LOOK, cls=GateHelp)
 def gate(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="Gate, or several separated by commas; `list` shows them all.")
@@ -69,25 +152,7 @@ def gate(
     Prints one JSON line per check: gate, check, passed, value, low and high (its 95% interval), limit, n, offenders,
     input_digest. For several tables, the input digest is the digest of their digests, in order.
 
-    Limits that follow from the survey, such as the fractions of the splits, are those of the survey that the input
-    names. Names below are those of ls-dr10; z is its depth band, g-r and r-z are its colours, and radii are in its
-    pixels.
-
-    The shortcut gate tests for properties that separate positives from negatives without lensing. Over all rows and
-    within strata (type, nobs_z_bin): psfsize_z, psfdepth_z, nobs_z. On a reproducible sample of cutouts with the
-    strata of the positives: the excess (fraction of positives minus fraction of negatives) of a source, layer, release,
-    pixel scale or side of the survey, and of cutouts with zeros or NaN in a band. Against negatives matched in type,
-    flux_z, g-r, r-z, psfsize_z and nobs_z (a negative serves at most five positives): noise and texture in the outer
-    annulus; level, gradient and stripes of the background there, and level, noise and corners beyond it, in units of
-    the noise; centroid; all of these combined with PSF, depth and nobs; how fast the brightness falls within 3 px, and
-    how bright it is there. Reported as expected physics: annulus_brightness, annulus_mad, asymmetry and profile (mean
-    brightness in five rings). It does not see what is wrong inside the radius of the arcs, or in both classes alike;
-    denser places of real lenses are untested, and --set shortcut.max_auc=0.65 moves the limit.
-
-    The classifier is scikit-learn's HistGradientBoostingClassifier (60 trees of depth 3), cross-validated in five folds
-    of HEALPix pixels. The core test uses mean and standard deviation in five rings within 10 px in each band; only
-    --level plan sets a limit on it. An AUC, an excess or a ratio fails only if its whole 95% interval is outside the
-    limit.
+    `lensctl gate NAME --help` says what a gate judges and with which limits; `lensctl gate list` says it of all.
 
     Example: lensctl gate splits,overlap,weights manifest.parquet --set splits.train=0.6,0.8
     """

@@ -7,18 +7,16 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
+from lensctl.cli import report
+from lensctl.rules.errors import shown
 from lensctl.rules.survey import LS_DR10
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from rich.console import Console
-    from rich.table import Table
-
     from lensctl.rules.checks import Check
     from lensctl.rules.survey import Survey
 
-LOG_WIDTH = 110
 OFFENDERS_IN_TABLE = 3
 NAME_WIDTH, BAND_WIDTH = 20, 20
 SHARE_LIMITS = re.compile(r">= (\S+), <= (\S+)")
@@ -27,27 +25,22 @@ NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 def show(checks: Sequence[Check], survey: Survey = LS_DR10) -> None:
     """Print the checks to stderr: passed, reported only, and failed ones last, where they are seen first."""
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = max(console.width, LOG_WIDTH)
     several = len({check.gate for check in checks}) > 1
     passed = [check for check in checks if check.judged and check.passed]
     reported = [check for check in checks if not check.judged]
     failed = [check for check in checks if not check.passed]
     if passed:
-        console.print(_judged(passed, several), "")
-    _report(console, reported, survey.bands, several)
+        report.table("", ("passed", "value", "95% CI", "limit", "n"), _judged(passed, several))
+    _report(reported, survey.bands, several)
     for check in failed:
-        console.print(f"FAILED {check.gate}: {check.check}", style="bold red")
+        report.say(f"FAILED {check.gate}: {check.check}", style="bold red")
         for line in _why(check):
-            console.print(f"  {line}")
+            report.say(f"  {line}")
     untold = sum(not check.told for check in passed)
     counts = [f"{len(passed)} passed" + (f" ({untold} of them not told)" if untold else "")]
     counts += [f"{len(failed) or 'none'} failed"]
     counts += [f"{len(reported)} reported only"] if reported else []
-    console.print(f"{len(checks)} checks: {', '.join(counts)}", style="bold")
+    report.say(f"{len(checks)} checks: {', '.join(counts)}", style="bold")
 
 
 def _why(check: Check) -> Iterator[str]:
@@ -63,34 +56,22 @@ def _why(check: Check) -> Iterator[str]:
         yield f"… and {count - OFFENDERS_IN_TABLE:,} more"
 
 
-def _table(*columns: str) -> Table:
-    """An empty table: the first column is text, the others are numbers that do not wrap."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(columns[0], overflow="fold")
-    for name in columns[1:]:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def _judged(checks: Sequence[Check], several: bool) -> Table:
-    table = _table("passed", "value", "95% CI", "limit", "n")
+def _judged(checks: Sequence[Check], several: bool) -> Iterator[tuple[Any, ...]]:
+    """Rows of checks with a limit; under the name of their gate if there are several."""
     for gate, own in itertools.groupby(checks, key=lambda check: check.gate):
         if several:
-            table.add_section()
-            table.add_row(gate, style="bold")
+            yield (gate,)
         for check in own:
-            table.add_row(
-                _named(check), _number(check.value), _interval(check), _short_limit(check.limit), f"{check.n:,}"
+            yield (
+                _named(check),
+                *map(figure, (_number(check.value), _interval(check), _short_limit(check.limit))),
+                check.n,
             )
-    return table
 
 
-def _report(console: Console, checks: Sequence[Check], bands: Sequence[str], several: bool) -> None:
+def _report(checks: Sequence[Check], bands: Sequence[str], several: bool) -> None:
     """Checks without a limit; per-band checks share one line, in several tables if there are many bands."""
-    table = _table("reported only", "value", "95% CI", "n")
+    rows = []
     in_bands: dict[tuple[str, ...], list[tuple[str, str, Check]]] = {}
     for check in checks:
         what, band, suffix = _band_of(check.check, bands)
@@ -99,20 +80,20 @@ def _report(console: Console, checks: Sequence[Check], bands: Sequence[str], sev
             in_bands.setdefault((check.gate, check.note, before, suffix), []).append((what, band, check))
         else:
             name = f"{check.gate}: " if several else ""
-            table.add_row(_named(check, name), _number(check.value), _interval(check), f"{check.n:,}")
-    if table.rows:
-        console.print(table, "")
+            rows.append((_named(check, name), figure(_number(check.value)), figure(_interval(check)), check.n))
+    if rows:
+        report.table("", ("reported only", "value", "95% CI", "n"), rows)
     for (gate, note, before, suffix), group in in_bands.items():
         heading = f"{note or 'reported only'}; {before} …{suffix}"
-        console.print(f"{gate}: {heading}" if several else heading, style="bold")
-        shown = [band for band in bands if any(band == of for _, of, _ in group)]
-        fit = max((console.width - NAME_WIDTH) // BAND_WIDTH, 3)
-        for some in (shown[i : i + fit] for i in range(0, len(shown), fit)):
-            table = _table("", *some)
+        title = f"{gate}: {heading}" if several else heading
+        there = [band for band in bands if any(band == of for _, of, _ in group)]
+        fit = max((report.width() - NAME_WIDTH) // BAND_WIDTH, 3)
+        for some in (there[i : i + fit] for i in range(0, len(there), fit)):
+            lines = []
             for what, own in itertools.groupby(group, key=lambda each: each[0]):
-                cells = {band: f"{_number(check.value, 3)} {_interval(check)}" for _, band, check in own}
-                table.add_row(what, *(cells.get(band, "") for band in some))
-            console.print(table, "")
+                cells = {band: figure(f"{_number(check.value, 3)} {_interval(check)}") for _, band, check in own}
+                lines.append((what, *(cells.get(band, figure("")) for band in some)))
+            report.table(title, ("", *some), lines)
 
 
 def _band_of(name: str, bands: Sequence[str]) -> tuple[str, str, str]:
@@ -121,13 +102,20 @@ def _band_of(name: str, bands: Sequence[str]) -> tuple[str, str, str]:
     return (found[1], found[2], found[3] or "") if found else (name, "", "")
 
 
+def figure(text: str) -> Any:
+    """A number as it is to be shown, on the right."""
+    from lensctl.cli import tables
+
+    return tables.figure(text)
+
+
 def _named(check: Check, before: str = "") -> Any:
     """The check's name, with its note on the next line."""
     from rich.text import Text
 
-    name = Text(before + check.check)
+    name = Text(shown(before + check.check))
     if check.note:
-        name.append(f"\n  {check.note}", style="dim")
+        name.append(f"\n  {shown(check.note)}", style="dim")
     return name
 
 

@@ -15,7 +15,9 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same output
 Format = Annotated[
     str | None,
     typer.Option(
-        "--format", help="parquet, arrow, csv, ndjson, fits or vot; by default from the file name.", show_default=False
+        "--format",
+        help="parquet, arrow, csv, ndjson, fits, vot or reg; by default from the file name.",
+        show_default=False,
     ),
 ]
 MOST_AT_ONCE = 4096
@@ -69,5 +71,18 @@ Lenses = Annotated[
     list[str],
     typer.Option(
         "--lenses", metavar="CATALOG", help="Lens catalogue to stay away from; repeatable.", show_default=False
+    ),
+]
+CATALOGUES = (
+    "Sweep or Tractor files, FITS or parquet: paths, globs, s3:// or https://. A web server lists no files: name each, "
+    "or a list of checksums (.sha256sum) beside them."
+)
+Downloads = Annotated[
+    str | None,
+    typer.Option(
+        "--downloads",
+        metavar="DIR",
+        help="Keep catalogues from https:// in this folder, and do not fetch again what is there.",
+        show_default=False,
     ),
 ]

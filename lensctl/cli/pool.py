@@ -9,12 +9,12 @@ import typer
 
 from lensctl.cli import report
 from lensctl.cli.command import TABLES, command
-from lensctl.cli.options import Format, Lenses, Output, Overwrite, Survey, Workers
+from lensctl.cli.options import CATALOGUES, Downloads, Format, Lenses, Output, Overwrite, Survey, Workers
 
 
 @command("pool", TABLES)
 def pool(
-    sweeps: Annotated[list[str], typer.Argument(metavar="SWEEP...", help="Sweep or Tractor files, FITS or parquet.")],
+    sweeps: Annotated[list[str], typer.Argument(metavar="SWEEP...", help=CATALOGUES)],
     output: Output,
     lenses: Lenses,
     survey: Survey = None,
@@ -57,6 +57,7 @@ def pool(
         ),
     ] = [],  # noqa: B006
     skip_bad: Annotated[int, typer.Option(min=0, help="Number of unreadable files that may be skipped.")] = 0,
+    downloads: Downloads = None,
     engine: Annotated[
         str, typer.Option(help="local or spark; with spark OUTPUT is a folder, with one or more files per sweep.")
     ] = "local",
@@ -88,6 +89,7 @@ def pool(
             exclude_arcsec=exclude_arcsec,
             partition_by=partition_by,
             skip_bad=skip_bad,
+            downloads=downloads,
             engine=engine,
             workers=workers,
             format=format,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lensctl.cli.pace import Pace
-from lensctl.rules.errors import printable, without_secrets
+from lensctl.rules.errors import shown, without_secrets
 
 if TYPE_CHECKING:
     from lensctl.io.reporter import Progress
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 STARTED = time.perf_counter()
 PLAIN_LINE_EVERY_SECONDS = 10.0
 LONGEST_LINE = 1000
+USUAL_WIDTH, LEAST_WIDTH = 80, 20
+"""Where no terminal tells its width; and what lines are broken to at least."""
+DUMB = ("dumb", "unknown")
+"""TERM of what can only add lines, as rich has it."""
+BAR = 12
+"""Characters of a bar, so that its numbers and notes fit 80 columns."""
 _loud: TextIO | None = None
 """The stderr that `quietly` put aside."""
 
@@ -30,23 +36,63 @@ def out(line: str) -> None:
     sys.stdout.flush()
 
 
-def say(text: str) -> None:
-    """Write a line for people to stderr."""
-    sys.stderr.write(shown(text) + "\n")
-    sys.stderr.flush()
+def say(text: str, style: str = "") -> None:
+    """Write lines for people to stderr; on a terminal they break between words, and may have a style of rich."""
+    text = _folded(shown(text), sys.stderr)
+    if style and is_alive():
+        from rich.console import Console
+        from rich.text import Text
+
+        Console(stderr=True, width=width()).print(Text(text, style=style))
+    else:
+        _write(sys.stderr, text)
 
 
 def complain(text: str) -> None:
     """Write a line about an error to stderr, also within `quietly`; the end of a very long one is left out."""
     stream = _loud or sys.stderr
     text = shown(text)
-    stream.write((text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE - 1]}…") + "\n")
+    text = text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE - 1]}…"
+    _write(stream, _folded(text, stream))
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.write(text + "\n")
     stream.flush()
 
 
-def shown(text: str) -> str:
-    """A text as people see it: without secrets in addresses, and with nothing that a terminal would obey."""
-    return printable(without_secrets(text))
+def _folded(text: str, stream: TextIO) -> str:
+    """A text with lines that fit a terminal, what goes on indented; as it is where no terminal is."""
+    if not stream.isatty():
+        return text
+    lines = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()))
+        lines += textwrap.wrap(
+            line,
+            width(stream),
+            subsequent_indent=f"{indent}  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [line]
+    return "\n".join(lines)
+
+
+def width(stream: TextIO | None = None) -> int:
+    """Columns of the terminal, by default that of stderr; COLUMNS wins, and where there is neither it is 80."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdigit() and int(given):
+        return max(int(given), LEAST_WIDTH)
+    try:
+        found = os.get_terminal_size((stream or sys.stderr).fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        found = 0
+    return max(found or USUAL_WIDTH, LEAST_WIDTH)
+
+
+def is_alive() -> bool:
+    """Whether stderr is a terminal on which lines can be drawn over, as bars are: not a dumb one."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "").lower() not in DUMB
 
 
 @contextmanager
@@ -74,40 +120,19 @@ def receipt(command: str, output: str | None, **facts: Any) -> None:
     """Print a summary of the output as one JSON line: on stdout, or on stderr if the output itself went to stdout."""
     line = json.dumps({"command": command, "output": output, **facts, "seconds": seconds()})
     if output == "-":
-        say(line)
+        _write(sys.stderr, without_secrets(line))
     else:
         out(line)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table for people on stderr; numbers are right-aligned, missing values are a dash."""
+    """Print a table for people on stderr, no wider than the terminal; see `tables.drawn`."""
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    cells = [list(row) for row in rows]
-    drawn = Table(title=Text(shown(title)), title_justify="left", title_style="bold")
-    for i, name in enumerate(columns):
-        numeric = bool(cells) and all(isinstance(row[i], int | float) or row[i] is None for row in cells)
-        drawn.add_column(Text(shown(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in cells:
-        drawn.add_row(*(Text(_cell(value)) for value in row))
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        console.width = max(console.width, 140)
-    console.print(drawn)
+    from lensctl.cli.tables import drawn
 
-
-def _cell(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return shown(str(value))
+    console = Console(stderr=True, width=width(), highlight=False, markup=False, emoji=False)
+    console.print(drawn(title, columns, rows, width()), *([""] if any(columns) else []), sep="\n")
 
 
 @contextmanager
@@ -116,7 +141,7 @@ def progress(what: str, total: int | None) -> Iterator[Progress]:
 
     Yields a function to call with the number of items just done.
     """
-    if sys.stderr.isatty():
+    if is_alive():
         with _bar(what, total) as advance:
             yield advance
         return
@@ -143,6 +168,7 @@ def _bar(what: str, total: int | None) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
     from rich.text import Text
 
     class Rate(ProgressColumn):
@@ -150,9 +176,10 @@ def _bar(what: str, total: int | None) -> Iterator[Progress]:
             return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
 
     left = TimeRemainingColumn(elapsed_when_finished=True)
-    note = TextColumn("{task.description}", markup=False)
-    parts = (TextColumn(shown(what), markup=False), BarColumn(), MofNCompleteColumn(), Rate(), left, note)
-    with Bar(*parts, console=Console(stderr=True), transient=True) as bar:
+    gives_way = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    note = TextColumn("{task.description}", markup=False, table_column=gives_way)
+    parts = (TextColumn(shown(what), markup=False), BarColumn(BAR), MofNCompleteColumn(), Rate(), left, note)
+    with Bar(*parts, console=Console(stderr=True, width=width()), transient=True, expand=True) as bar:
         task = bar.add_task("", total=total)
 
         def advance(done: int, note: str = "", total: int | None = None) -> None:

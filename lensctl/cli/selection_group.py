@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from lensctl.cli.command import MODEL, app
+from lensctl.cli.help import HelpGroup
 from lensctl.rules.config import read_config
 
-group = typer.Typer(rich_markup_mode=None)
+group = typer.Typer(cls=HelpGroup, rich_markup_mode=None)
 app.add_typer(group, name="selection", rich_help_panel=MODEL)
 
 

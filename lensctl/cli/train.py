@@ -218,6 +218,7 @@ def train(
     Rows whose cutout failed or has a NaN in the crop are left out and counted. The best epoch by validation AUC is
     kept. --resume continues a killed run and reaches the same weights. For several GPUs use torchrun, which splits
     each batch among them: torchrun --nproc-per-node 4 -m lensctl train manifest.parquet run
+
     docs/science/training.md has what each setting changes and costs.
 
     Example: lensctl train manifest.parquet run --epochs 10 --positive-share 0.3

@@ -11,6 +11,7 @@ from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, common_survey, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
+from lensctl.io.storage import web
 from lensctl.io.tables import lens_catalogs, sweeps
 from lensctl.io.tables.files import refuse_tables, table_beside, write_table
 from lensctl.rules.survey import Survey
@@ -27,6 +28,7 @@ def crossmatch(
     name_contains: str = "DESI-",
     tier_b_weight: float = 0.5,
     unmatched: str | Path | None = None,
+    downloads: str | Path | None = None,
     workers: int | None = None,
     format: str | None = None,
     overwrite: bool = False,
@@ -39,7 +41,7 @@ def crossmatch(
     catalog : path
         lenscat's CSV, or a table with ra, dec, grading.
     tractor : path or paths
-        Tractor or sweep files; globs are allowed.
+        Tractor or sweep files, on disk, S3 or a web server; globs are allowed but there.
     output : path
         Table to write; `-` is stdout.
     survey : Survey or str, optional
@@ -52,6 +54,8 @@ def crossmatch(
         `sample_weight` of tier B, 0.3 to 0.6.
     unmatched : path, optional
         Also write candidates without a match or stratum here, with the reason.
+    downloads : path, optional
+        Folder that keeps files from web servers, for the next command or run.
     workers : int, optional
         Processes; default one per core.
 
@@ -80,7 +84,7 @@ def crossmatch(
         f"{lenses.ungraded:,} without tier A or B, {lenses.merged:,} merged as duplicates, "
         f"{lenses.rows.num_rows:,} lenses"
     )
-    files = sweeps.catalog_files(listed(tractor))
+    files = sweeps.catalog_files(listed(tractor), downloads, report)
     with report.progress("catalogue files", len(files)) as advance:
         matched = match(
             lenses.rows,
@@ -88,7 +92,7 @@ def crossmatch(
             survey=of,
             radius_arcsec=radius_arcsec,
             tier_b_weight=tier_b_weight,
-            count=workers,
+            count=web.processes(files, workers),
             advance=advance,
         )
     counts = summary(matched.positives, of)

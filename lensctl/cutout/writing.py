@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lensctl.io.cutouts import npz_folder
 from lensctl.io.cutouts.layout import OF_COADDS, Layout
 from lensctl.io.cutouts.store import Store
 from lensctl.io.imaging.bricks import read_bricks
+from lensctl.io.imaging.foretelling import measured_rate
 from lensctl.io.imaging.making import MadeStore, ahead, checked, make, part_of
 from lensctl.io.imaging.source import BEFORE
-from lensctl.io.imaging.sources import PUBLIC_VIEWER, SourceOptions, open_source
+from lensctl.io.imaging.sources import PUBLIC_VIEWER, OpenedSource, SourceOptions, open_source
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Step, chain_of, common_survey, extend, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import refuse_same
 from lensctl.io.tables.files import read_table
 from lensctl.rules.acceptance import MAX_EMPTY
-from lensctl.rules.errors import InputError, LensctlError
+from lensctl.rules.errors import InputError, LensctlError, ServiceError
 from lensctl.rules.quality import OK
 from lensctl.rules.survey import Survey
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def cutout(
@@ -31,6 +36,8 @@ def cutout(
     *,
     source: str | None = None,
     root: str | Path | None = None,
+    files: str | None = None,
+    zero_point: str | None = None,
     planes: str = "",
     url: str | None = None,
     layer: str | None = None,
@@ -66,7 +73,8 @@ def cutout(
         Objects with galaxy_id, ra, dec (`-` is stdin), and the store to write: a folder or `s3://`.
     source : str, optional
         A name of `io.imaging.sources.SOURCES`; default coadd where `root` is given, else viewer.
-    root, url, layer, pixscale, connections, rate, timeout, tries, patience, allow_release, workers, max_empty
+    root, files, zero_point, url, layer, pixscale
+    connections, rate, timeout, tries, patience, allow_release, workers, max_empty
         Of the source: see `SourceOptions`.
     planes : str
         Additional planes of coadds, joined by commas: invvar, maskbits, psfsize.
@@ -87,7 +95,7 @@ def cutout(
     survey_bricks : path, optional
         Brick table, by which a dry run counts rows outside the survey.
     dry_run : bool
-        Only say what would be done.
+        Only say what would be done, and how long it would take at the rate of a few cutouts that are made and not kept.
 
     Returns
     -------
@@ -118,6 +126,8 @@ def cutout(
     name = source or ("coadd" if root else "viewer")
     options = SourceOptions(
         None if root is None else str(root),
+        files,
+        zero_point,
         url or PUBLIC_VIEWER,
         layer,
         pixscale,
@@ -137,9 +147,7 @@ def cutout(
     whole = extend(Step("cutout", parameters, inputs, survey=of), chain, *opened.chains)
     if dry_run:
         known = read_bricks(str(survey_bricks)) if survey_bricks else None
-        counts: dict[str, Any] = dict(ahead(rows, opened.source, layout, known))
-        if opened.rows_per_second:
-            counts["hours"] = round(rows.num_rows / opened.rows_per_second / 3600, 2)
+        counts = {**ahead(rows, opened.source, layout, known), **_foretold(rows, opened, layout, report)}
         report.table("Work to do", ("", "count"), list(counts.items()))
         return {"command": "cutout", "output": store, "dry_run": True, **counts}
     with contextlib.ExitStack() as stack:
@@ -162,11 +170,27 @@ def cutout(
         report.say(f"part {part} of {store} is done; when all are, run the command with --finish instead of --part")
     elif result.cut == 0 and not finish:
         report.say(f"{store} is up to date: nothing to do")
-    files = _npz(result.store, npz, whole, workers, overwrite, report) if npz and result.store else None
+    written = _npz(result.store, npz, whole, workers, overwrite, report) if npz and result.store else None
     _judge(result, store, max_failed, report)
     made = {"rows": rows.num_rows, "cut": result.cut, "status": dict(sorted(result.statuses.items()))}
     made |= {"part": part} if part else {}
-    return {"command": "cutout", "output": store, **made, **({"npz": files} if npz else {})}
+    return {"command": "cutout", "output": store, **made, **({"npz": written} if npz else {})}
+
+
+def _foretold(rows: pa.Table, opened: OpenedSource, layout: Layout, report: Reporter) -> dict[str, Any]:
+    """Hours of a run at the rate of a few cutouts made now; without hours where the rate cannot be measured."""
+    try:
+        rate = measured_rate(opened.source, rows, layout)
+    except ServiceError as error:
+        report.say(f"hours are not told: {error}")
+        return {}
+    if rate.per_second is None:
+        report.say(f"hours are not told: none of {rate.rows} cutouts tried came with pixels")
+        return {}
+    per_second = min(rate.per_second * opened.processes, opened.fastest or math.inf)
+    report.say(f"hours by the rate of {rate.rows} cutouts made now and not kept; a service may be slower later")
+    hours = rows.num_rows / per_second / 3600
+    return {"measured_rows": rate.rows, "rows_per_second": round(per_second, 1), "hours": round(hours, 3)}
 
 
 def _part(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 from collections.abc import Callable, Sequence
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lensctl.freeze import archive as archives
+from lensctl.freeze.credit import Credit, read_credit
 from lensctl.freeze.evidence import Evidence, gate_digests, gather
 from lensctl.frozen import layout, model_card, signature
 from lensctl.frozen.gate_results import as_text, missing_or_failed, outdated, read_gate_results
@@ -19,7 +22,7 @@ from lensctl.io.provenance import digests
 from lensctl.io.provenance.environment import installed_versions, source_commit
 from lensctl.io.provenance.steps import Input, Step, extend, step_input, to_list
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage.atomic import refuse_existing
+from lensctl.io.storage.atomic import refuse_existing, whole_file
 from lensctl.io.storage.resumable import whole_folder
 from lensctl.io.tables.files import read_table
 from lensctl.learning.networks import checkpoint, exported_program, predict, run_files
@@ -58,6 +61,9 @@ def freeze(
     manifest: str | Path | None = None,
     root: str | Path | None = None,
     key: PrivateKey | None = None,
+    citation: str | Path | None = None,
+    licence: str | Path | None = None,
+    archive: str | Path | None = None,
     overwrite: bool = False,
     report: Reporter = SILENT,
 ) -> Receipt:
@@ -79,6 +85,10 @@ def freeze(
         Folder that its `cutout_path` is relative to; default the manifest's.
     key : PrivateKey, optional
         Signs the folder; from `frozen.signature.private_key`.
+    citation, licence : path, optional
+        CITATION.cff, which names the licence, and the text of the licence: copied into the folder. Both or neither.
+    archive : path, optional
+        Also write the folder as one file, `.tar.gz` or `.zip`; needs both.
 
     Returns
     -------
@@ -91,21 +101,34 @@ def freeze(
         See `fill`; an existing folder.
     """
     refuse_existing(str(frozen_dir), overwrite)
+    if archive is not None:
+        archives.name_within(archive)
+        archives.refuse_inside(archive, frozen_dir)
+        refuse_existing(archive, overwrite)
+    credit = read_credit(citation, licence, needed=archive is not None)
     data = None
     if manifest is not None:
         data = Data(read_table(str(manifest)), root_of(str(manifest), root), str(manifest))
     cutouts = 0 if data is None else data.manifest.num_rows
-    with whole_folder(frozen_dir, "freeze", overwrite) as part, report.progress("cutouts compared", cutouts) as advance:
-        frozen = fill(
-            Path(run_dir),
-            Path(evaluation),
-            [Path(path) for path in listed(gates)],
-            part,
-            allow_failed=allow_failed,
-            data=data,
-            key=key,
-            advance=advance,
-        )
+    with contextlib.ExitStack() as later:
+        packed = None if archive is None else later.enter_context(whole_file(archive, overwrite))
+        with (
+            whole_folder(frozen_dir, "freeze", overwrite) as part,
+            report.progress("cutouts compared", cutouts) as advance,
+        ):
+            frozen = fill(
+                Path(run_dir),
+                Path(evaluation),
+                [Path(path) for path in listed(gates)],
+                part,
+                allow_failed=allow_failed,
+                data=data,
+                key=key,
+                credit=credit,
+                advance=advance,
+            )
+            if archive is not None and packed is not None:
+                archives.pack(part, packed, archive)
     if frozen.mock:
         report.say("the model was trained on a mock survey; its README says so")
     if data is None:
@@ -122,6 +145,7 @@ def freeze(
         "cutouts_compared": cutouts,
         "signed": key is not None,
         "mock": frozen.mock,
+        **({} if archive is None else {"archive": str(archive)}),
     }
 
 
@@ -134,6 +158,7 @@ def fill(
     allow_failed: str = "",
     data: Data | None = None,
     key: PrivateKey | None = None,
+    credit: Credit | None = None,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> Frozen:
     """Fill an empty folder with a frozen model.
@@ -152,6 +177,8 @@ def fill(
         The training manifest; it and all its cutouts are compared with their state at training.
     key : PrivateKey, optional
         Signs the folder. Without it the output is reproducible byte for byte; a signature differs each time.
+    credit : Credit, optional
+        CITATION.cff and LICENSE.
     advance : callable
         Called with the number of cutouts just compared.
 
@@ -196,8 +223,8 @@ def fill(
         raise InputError(f"{run}: the weights changed while they were frozen", "freeze again once nothing writes there")
     splits = None if data is None else trained_on.splits(data.manifest, model.card.fold)
     with as_written(f"{run} or {evaluation}", "train or evaluate again"):
-        _write_facts(folder, model, evidence, evaluation, lines, gates, judged, allowed, splits)
-    names = layout.expected_files(model.card.members)
+        _write_facts(folder, model, evidence, evaluation, lines, gates, judged, allowed, splits, credit)
+    names = layout.expected_files(model.card.members, tuple(credit.files) if credit else ())
     if key is not None:
         signature.sign(folder, model_card.name(model.card.as_dict(), model.digest), key)
         names = sorted([*names, layout.SIGNATURE])
@@ -215,6 +242,7 @@ def _write_facts(
     judged: Golden,
     allowed: dict[str, Any] | None,
     splits: dict[str, Any] | None,
+    credit: Credit | None,
 ) -> None:
     """Write everything except the weights; frozen.json last, because it lists the other files."""
     shutil.copyfile(evaluation / layout.METRICS, folder / layout.METRICS)
@@ -233,6 +261,9 @@ def _write_facts(
             "val_scores": evidence.val_scores,
         },
     )
+    credited = credit.files if credit else {}
+    for name, content in credited.items():
+        (folder / name).write_bytes(content)
     step = Step(
         "freeze",
         {"allow_failed": allowed["reason"] if allowed else "", "manifest_compared": splits is not None},
@@ -240,6 +271,7 @@ def _write_facts(
             Input("model", model.where, model.digest, model.chain[-1].id),
             Input("evaluation", layout.METRICS, evidence.metrics_digest, evidence.chain[-1].id),
             *(step_input("gates", path.name, digests.of_file(path)) for path in gates),
+            *(Input(name, name, digests.of_file(folder / name)) for name in credited),
         ),
         survey=model.card.survey,
     )
@@ -247,9 +279,10 @@ def _write_facts(
     size = judged.cutouts.shape[1]
     card = model.card.as_dict()
     (folder / layout.CARD).write_text(
-        model_card.text(card, model.digest, evidence.metrics, points, allowed, size), encoding="utf-8"
+        model_card.text(card, model.digest, evidence.metrics, points, allowed, size, credit.spdx if credit else ""),
+        encoding="utf-8",
     )
-    names = [n for n in layout.expected_files(model.card.members) if n not in layout.NOT_IN_FROZEN]
+    names = [n for n in layout.expected_files(model.card.members, tuple(credited)) if n not in layout.NOT_IN_FROZEN]
     manifest = evidence.steps.manifest
     checkpoint.write_json(
         folder / layout.FROZEN,

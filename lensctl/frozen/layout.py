@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,13 @@ FROZEN, THRESHOLDS, METRICS, PROVENANCE, GATES, CARD = (
     "README.md",
 )
 WEIGHTS, PROGRAM, GOLDEN = "model.safetensors", "model.pt2", "golden.npz"
+CITATION, LICENCE = "CITATION.cff", "LICENSE"
+OPTIONAL = (CITATION, LICENCE)
+"""Files that a frozen model has where its makers gave them."""
+
+OF_THE_HUB = (".gitattributes", ".cache")
+"""What Hugging Face adds: the first to a repository, the second to a folder that it is downloaded to."""
+
 NOT_IN_FROZEN = (FROZEN, SUMS)
 """Files that frozen.json does not list."""
 
@@ -41,11 +49,14 @@ CALIBRATION = ("kind", "slope", "bias", "fitted_on")
 READ_ONLY = 0o444
 
 
-def expected_files(members: int) -> list[str]:
-    """Names of the files of a frozen model, sorted, relative to its folder; without SHA256SUMS and signature."""
+def expected_files(members: int, optional: Sequence[str] = ()) -> list[str]:
+    """Names of the files of a frozen model, sorted, relative to its folder; without SHA256SUMS and signature.
+
+    `optional` are those of `OPTIONAL` that it has.
+    """
     folders = [""] if members == 1 else [f"member-{k}/" for k in range(members)]
     weights = [folder + name for folder in folders for name in (WEIGHTS, PROGRAM)]
-    return sorted([*weights, FROZEN, THRESHOLDS, METRICS, PROVENANCE, GATES, GOLDEN, CARD])
+    return sorted([*weights, FROZEN, THRESHOLDS, METRICS, PROVENANCE, GATES, GOLDEN, CARD, *optional])
 
 
 def sha256(path: Path) -> str:
@@ -80,9 +91,15 @@ class FolderContents:
 
 
 def contents_of(folder: Path) -> FolderContents:
-    """Everything below a folder, relative to it, except the ledger of `lensctl sync`; links are not followed."""
+    """Everything below a folder, relative to it, except the ledger of `lensctl sync` and what Hugging Face adds.
+
+    Links are not followed.
+    """
     files, odd = [], []
     for root, folders, names in os.walk(folder):
+        if Path(root) == folder:
+            folders[:] = [name for name in folders if name not in OF_THE_HUB or (folder / name).is_symlink()]
+            names = [name for name in names if name not in OF_THE_HUB or (folder / name).is_symlink()]
         for name in [*folders, *names]:
             path = Path(root) / name
             relative = path.relative_to(folder).as_posix()

@@ -13,6 +13,13 @@ MOCK = (
     "> nothing about the sky: do not use it for a lens search.\n"
 )
 
+HUB_LICENCES = {
+    *("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "gpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0"),
+    *("cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-4.0"),
+}
+"""Usual licences by the names that the Hugging Face Hub knows, those of SPDX in small letters
+(huggingface.co/docs/hub/repositories-licenses)."""
+
 ERRORS = {
     "ECE, bins of equal width": "ece_equal_width",
     "ECE, bins of equal mass": "ece_equal_mass",
@@ -39,6 +46,7 @@ def text(
     thresholds: Sequence[Mapping[str, Any]],
     allowed: Mapping[str, Any] | None,
     size: int,
+    licence: str = "",
 ) -> str:
     """The model card.
 
@@ -56,6 +64,8 @@ def text(
         reason and gates, if failed gates were waived.
     size : int
         Side in pixels of the cutouts that model.pt2 takes.
+    licence : str
+        SPDX identifier, if the folder has CITATION.cff and LICENSE.
     """
     headline = metrics["headline"]
     mock = MOCK + "\n" if metrics["mock"] else ""
@@ -65,7 +75,7 @@ def text(
     program = "model.pt2" if members == 1 else "member-0/model.pt2"
     average = "" if members == 1 else f"\nAn ensemble of {members}: the logit is the mean of the members' logits.\n"
     return f"""---
-{_front_matter(model, digest, metrics)}---
+{_front_matter(model, digest, metrics, licence)}---
 
 # Strong-lens finder {name(model, digest)}
 
@@ -125,7 +135,7 @@ has no threshold.
 The prevalence of lenses in training is not that of the sky, so p is not the probability that a galaxy is a lens.
 Positives are candidates from earlier searches, so recall is recall of similar lenses. Details of this model are in
 `metrics.json`, `frozen.json` and `provenance.json`.
-"""
+{_credit(licence)}"""
 
 
 def _survey(model: Mapping[str, Any]) -> str:
@@ -138,7 +148,27 @@ def _listed(bands: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(bands[:-1]), bands[-1])))
 
 
-def _front_matter(model: Mapping[str, Any], digest: str, metrics: Mapping[str, Any]) -> str:
+def _credit(licence: str) -> str:
+    if not licence:
+        return ""
+    return f"""
+## Citation and licence
+
+Cite it as [CITATION.cff](CITATION.cff) says. It is under the licence {licence}, whose text is in [LICENSE](LICENSE).
+"""
+
+
+def _licence(spdx: str) -> dict[str, str]:
+    """The licence in the words of the Hub, which refuses identifiers that are not its own."""
+    if not spdx:
+        return {}
+    known = spdx.lower().removesuffix("-only").removesuffix("-or-later")
+    if known in HUB_LICENCES:
+        return {"license": known}
+    return {"license": "other", "license_name": known, "license_link": "LICENSE"}
+
+
+def _front_matter(model: Mapping[str, Any], digest: str, metrics: Mapping[str, Any], licence: str) -> str:
     import yaml
 
     headline = metrics["headline"]
@@ -156,6 +186,7 @@ def _front_matter(model: Mapping[str, Any], digest: str, metrics: Mapping[str, A
     kind_of_data = "legacy-survey-cutouts" if survey in BUILT_IN else f"{survey}-cutouts"
     dataset = {"type": kind_of_data, "name": f"manifest {metrics['manifest_digest']}", "split": "test"}
     values = {
+        **_licence(licence),
         "library_name": "pytorch",
         "pipeline_tag": "image-classification",
         "tags": ["astronomy", "strong-gravitational-lensing", "lensctl", *(["mock-data"] if metrics["mock"] else [])],

@@ -138,7 +138,8 @@ def check(found: Snapshot, key: PublicKey) -> SignatureVerdict:
     config = verifying.Config().use_elliptic_key_verifier(public_key=key.path)
     try:
         signed = _statement(bundle)
-        ignored = [name for name in NOT_SIGNED if name not in signed]  # other tools also sign SHA256SUMS
+        left_out = (*NOT_SIGNED, *layout.OF_THE_HUB)
+        ignored = [name for name in left_out if name not in signed]  # other tools also sign SHA256SUMS
         config.set_hashing_config(hashing.Config().set_ignored_paths(paths=ignored, ignore_git_paths=False))
         with temporary_folder("signature") as private, contextlib.redirect_stdout(io.StringIO()):
             copy = private / layout.SIGNATURE  # the bytes of the statement above, whatever happens to the folder

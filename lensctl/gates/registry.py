@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,6 +59,11 @@ class Gate:
     def meaning(self) -> str:
         """First line of the function's docstring."""
         return (self.judge.__doc__ or "").strip().split("\n")[0]
+
+    @property
+    def text(self) -> str:
+        """All of the function's docstring: what the gate judges, and how."""
+        return inspect.cleandoc(self.judge.__doc__ or "")
 
     def fields(self) -> Mapping[str, dataclasses.Field[Any]]:
         """Settings by name."""

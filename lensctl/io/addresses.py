@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from lensctl.rules.errors import InputError
@@ -32,6 +33,11 @@ class Address:
     def sent(self, url: str) -> str:
         """A URL below `base`, as it is sent."""
         return url if not self.query else f"{url}{'&' if '?' in url else '?'}{self.query}"
+
+
+def is_web(path: str | Path) -> bool:
+    """Whether a path is an address on a web server."""
+    return str(path).startswith(("http://", "https://"))
 
 
 def address_of(text: str, what: str) -> Address:

@@ -12,7 +12,7 @@ from lensctl.astro.lens_units import DEGREES, Lenses, refuse_other_units
 from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance.steps import Input, Step, common_survey, extend, is_alike
 from lensctl.io.reporter import SILENT, Receipt, Reporter
-from lensctl.io.storage import resumable
+from lensctl.io.storage import resumable, web
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.io.tables import lens_catalogs
 from lensctl.io.tables import sweeps as catalogs
@@ -41,6 +41,7 @@ def pool(
     exclude_arcsec: float | None = None,
     partition_by: Sequence[str] = (),
     skip_bad: int = 0,
+    downloads: str | Path | None = None,
     engine: str = "local",
     workers: int | None = None,
     format: str | None = None,
@@ -52,7 +53,7 @@ def pool(
     Parameters
     ----------
     sweeps : path or paths
-        Sweep or Tractor files, FITS or another table format; globs are allowed.
+        Sweep or Tractor files, FITS or another table format, on disk, S3 or a web server; globs are allowed but there.
     output : path
         Table or, with `partition_by` or Spark, folder to write; `-` is stdout.
     lenses : path or paths
@@ -65,6 +66,8 @@ def pool(
         Columns of a folder COLUMN=value.
     skip_bad : int
         Unreadable files that may be skipped.
+    downloads : path, optional
+        Folder that keeps files from web servers, for the next command or run.
     engine : str
         local or spark.
     workers : int, optional
@@ -91,7 +94,7 @@ def pool(
     catalogues = listed(lenses)
     if not catalogues:
         raise InputError("no lens catalogue is given", "add --lenses CATALOG, once per catalogue")
-    files = catalogs.catalog_files(listed(sweeps))
+    files = catalogs.catalog_files(listed(sweeps), downloads, report)
     if of.columns:
         criteria = criteria.on(catalogs.columns_of(files[0], of))
         for text in criteria.not_applied:
@@ -108,7 +111,7 @@ def pool(
         )
     begun = Step("pool", parameters, (catalogs.stamped_input(files), *sources), survey=of)
     if is_alike(chain_at(output), begun):
-        digests = catalogs.digests_of(files, workers)
+        digests = catalogs.digests_of(files, web.processes(files, workers))
         done = Step("pool", parameters, (catalogs.catalog_input(files, digests), *sources), survey=of)
         if made_by(output, done.id):
             report.say(f"{output} is up to date: nothing to do")
@@ -123,7 +126,7 @@ def pool(
         funnel, parts = Funnel(), list[Part]()
         try:
             with report.progress("catalogue files", len(files)) as advance:
-                chosen = select_all(files, folder, criteria, avoided, count=workers)
+                chosen = select_all(files, folder, criteria, avoided, count=web.processes(files, workers))
                 counted = _counted(in_order(_advancing(chosen, advance), files), funnel, parts)
                 finish = written(counted, target, partition_by, kind)
             _show(funnel, criteria, avoided, report)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-ASKED = ("ra", "dec", "size", "layer", "pixscale", "bands")
+ASKED = ("ra", "dec", "size", "layer", "pixscale", "bands", "ralo", "rahi", "declo", "dechi")
 """What lensctl asks the cutout service; any other value in an address may be a token or a signature."""
 _SCHEME = r"(\b[A-Za-z][A-Za-z0-9+.-]{0,20}://)"
 _USER = re.compile(_SCHEME + r"(?:[^\s/?#\"]{0,999}@|[^\s/?#@:\"]{0,99}:(?!\d{1,5}(?:[/?#\s\"]|$))[^\s\"]{0,999}@)")
@@ -39,6 +39,11 @@ def printable(text: str) -> str:
     So are bytes of a name on disk that are not UTF-8, which Python keeps as surrogates.
     """
     return _UNSEEN.sub(lambda found: _code(found[0]), text)
+
+
+def shown(text: str) -> str:
+    """A text as people see it: without secrets in addresses, and with nothing that a terminal would obey."""
+    return printable(without_secrets(text))
 
 
 def _code(letter: str) -> str:

@@ -130,6 +130,16 @@ def sample(
     return made
 
 
+HEADINGS = {
+    "available_n1": "N1 in pool",
+    "available_n2": "N2 in pool",
+    "taken_n1": "N1 taken",
+    "taken_n2": "N2 taken",
+    "filled_from": "filled from",
+}
+"""Of columns of the strata, where people read them."""
+
+
 _DEFAULTS = {name: each.default for name, each in inspect.signature(sample).parameters.items()}
 
 
@@ -141,7 +151,8 @@ def _show(drawn: Draw, report: Reporter, *, strict: bool, explain: bool) -> None
     """Show the table of strata and what was left out; InputError if a stratum falls short and `strict` is set."""
     if drawn.strata is not None:
         rows = (list(row.values()) for row in drawn.strata.to_pylist())
-        report.table("Strata", drawn.strata.column_names, rows)
+        names = [HEADINGS.get(name, name.replace("_bin", " bin")) for name in drawn.strata.column_names]
+        report.table("Strata", names, rows)
     for note in drawn.notes:
         report.say(note)
     if explain:

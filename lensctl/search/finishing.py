@@ -230,10 +230,11 @@ def _unseen(lenses: pa.Table, training: Training) -> NDArray[np.bool_]:
 
 
 def _lists(folder: Path, leaders: pa.Table, chain: Chain) -> None:
-    """The list of candidates in three formats; FITS holds ASCII alone."""
+    """The list of candidates in three formats, of which FITS holds ASCII alone, and as regions."""
     write_table(stamp(leaders, chain), str(folder / "candidates.parquet"))
     write_table(stamp(leaders, chain), str(folder / "candidates.vot"))
     write_table(stamp(in_ascii(leaders), chain), str(folder / "candidates.fits"))
+    write_table(leaders, str(folder / "candidates.reg"))
 
 
 def in_ascii(table: pa.Table) -> pa.Table:

@@ -11,8 +11,10 @@ from typing import Any
 from lensctl.io.provenance.steps import Chain, survey_of, to_list
 
 DIGEST_SHOWN = 12
+INDENT = "      "
 LONGEST_PARAMETER = 60
-WIDTH = 120
+WIDTH = 78
+"""Of the lines of a chain, which stand two characters in."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,18 @@ def chain_lines(chain: Chain) -> list[str]:
     for step in reversed(chain):
         settings = [f"{key}={_brief(value)}" for key, value in step.parameters.items() if value not in (None, "")]
         lines.append(f"[{number[step.id]}] {step.command} {step.id[:DIGEST_SHOWN]}  lensctl {step.version}")
-        lines += textwrap.wrap("  ".join(settings), WIDTH, initial_indent="      ", subsequent_indent="      ")
+        lines += textwrap.wrap(
+            "  ".join(settings),
+            WIDTH,
+            initial_indent=INDENT,
+            subsequent_indent=INDENT,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
         for source in step.inputs:
             made_by = number.get(source.step or "")
             origin = f"← [{made_by}]" if made_by else short(source.digest)
-            lines.append(f"      {source.role}: {source.name} {origin}")
+            lines.append(f"{INDENT}{source.role}: {source.name} {origin}")
     return lines
 
 

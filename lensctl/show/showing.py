@@ -93,10 +93,9 @@ def show(
 def _tell(name: str, found: Description, report: Reporter) -> None:
     """Print the description for people."""
     report.say(f"{name}: {found.kind}")
-    texts = {name: _text(value) for name, value in found.values.items() if value not in (None, "", [])}
-    width = max(map(len, texts), default=0)
-    for key, value in texts.items():
-        report.say(f"  {key:{width}}  {value}")
+    report.table(
+        "", ("", ""), [(key, _text(value)) for key, value in found.values.items() if value not in (None, "", [])]
+    )
     for listing in found.listings:
         if listing.rows:
             report.table(listing.title, listing.columns, listing.rows)

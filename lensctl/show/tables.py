@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from lensctl.rules.survey import Survey
 
+LONGEST_CELL = 18
 DIGESTED_ROWS = 1_000_000
 """Larger tables are not read to compute a digest."""
 
@@ -63,7 +64,7 @@ def table_facts(path: str, head: int, where: str = "", format: str | None = None
     chain = chain_of(columns, path)
     survey = survey_of(chain)
     counts = {name: counted(classes[name].to_pylist()) for name in classes_of(survey) if name in classes.column_names}
-    listings = [_columns(columns, first, survey)]
+    listings = [_columns(columns, survey), _first(first)]
     if counts:
         listings.insert(0, Rows("Classes", ("column", "rows"), _counts(counts)))
     listed = schema.describe(columns.names, survey)
@@ -82,18 +83,21 @@ def _counts(counts: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
     return [(name, as_text(values)) for name, values in counts.items()]
 
 
-def _columns(columns: pa.Schema, first: pa.Table, survey: Survey) -> Rows:
-    """One row per column: type, unit, first values and meaning."""
-    rows = []
-    for name, _, unit, meaning in schema.describe(columns.names, survey):
-        values = [_cell(value) for value in first[name].to_pylist()]
-        rows.append((name, str(columns.field(name).type), unit, *values, meaning))
-    shown = [f"row {i}" for i in range(first.num_rows)]
-    return Rows("Columns", ("column", "type", "unit", *shown, "meaning"), rows)
+def _columns(columns: pa.Schema, survey: Survey) -> Rows:
+    """One row per column: type, unit and meaning."""
+    described = schema.describe(columns.names, survey)
+    rows = [(name, str(columns.field(name).type), unit, meaning) for name, _, unit, meaning in described]
+    return Rows("Columns", ("column", "type", "unit", "meaning"), rows)
+
+
+def _first(first: pa.Table) -> Rows:
+    """One row per column: its first values."""
+    rows = [(name, *map(_cell, first[name].to_pylist())) for name in first.column_names]
+    return Rows("First rows", ("column", *(f"row {i}" for i in range(first.num_rows))), rows if first.num_rows else [])
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= 24 else text[:23] + "…"
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"

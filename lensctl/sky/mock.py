@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from lensctl.io.workers import cores, each
 from lensctl.rules.errors import InputError
 from lensctl.rules.split import SPLITS
 from lensctl.sky import about, catalogs, coadds, lens_catalog
+from lensctl.sky.lenses import TIERS
 from lensctl.sky.objects.styles import DEFAULT, Style, style_of
 from lensctl.sky.pointings import Pointing, Size, plan
 from lensctl.sky.window import Columns, build, lens_facts
@@ -108,6 +109,22 @@ def make(
     return made
 
 
+def _totals(made: MockSurvey) -> list[tuple[Any, ...]]:
+    """Objects of each kind and lenses of each grade, by split and in all, each group with its sum."""
+
+    def row(name: str, counts: Sequence[int]) -> tuple[Any, ...]:
+        return (name, *counts, sum(counts))
+
+    def group(column: str, wanted: Sequence[str], before: str, whole: str) -> list[tuple[Any, ...]]:
+        found = made.counts(column, "split")
+        counts = {value: [found[value, split] for split in SPLITS] for value in wanted}
+        sums = [sum(column) for column in zip(*counts.values(), strict=True)]
+        return [*(row(f"{before}{value}", each) for value, each in counts.items()), row(whole, sums)]
+
+    kinds = sorted({kind for (kind,) in made.counts("kind")})
+    return group("kind", kinds, "", "all objects") + group("grade", [*TIERS], "lenses, ", "all lenses")
+
+
 def _make_window(root: Path, seed: int, pointing: Pointing) -> tuple[int, NDArray[Any], Columns]:
     """Make one window and write its coadds; returns its index, Tractor rows and truth."""
     window = build(seed, pointing)
@@ -177,12 +194,10 @@ def sky(
     chain = extend(Step("sky", {**vars(size), "style": style, "seed": seed}, survey=common_survey(survey)))
     with whole_folder(out_dir, "sky", overwrite) as part, report.progress("windows", None) as advance:
         made = make(part, size, seed=seed, workers=workers or cores(), chain=chain, style=drawn, advance=advance)
-    by_kind, by_grade = made.counts("kind", "split"), made.counts("grade", "split")
-    report.table(
-        "A mock sky: nothing in it is real",
-        ("kind", *SPLITS),
-        [(kind, *(by_kind[kind, split] for split in SPLITS)) for kind in sorted({kind for kind, _ in by_kind})]
-        + [(f"lenses, {g}", *(by_grade[g, s] for s in SPLITS)) for g in ("confident", "probable")],
+    report.table(f"{out_dir}: a mock sky, nothing in it is real", ("kind", *SPLITS, "all"), _totals(made))
+    report.say(
+        f"{made.rows:,} objects in {len(made.pointings):,} bricks, {size.lenses:,} of them lenses; the lens catalogue "
+        f"has {made.catalogued_lenses:,} rows"
     )
     return {
         "command": "sky",

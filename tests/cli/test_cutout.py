@@ -158,15 +158,41 @@ def test_dry_run_counts_and_writes_nothing(here: Path, capsys: pytest.CaptureFix
 def test_dry_run_counts_rows_in_no_brick_of_a_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bricks = {"brickname": ["1500p020"], "ra1": [149.875], "ra2": [150.125], "dec1": [1.875], "dec2": [2.125]}
     Table(bricks).write("bricks.fits")
-    command = ["cutout", "t.parquet", "v.zarr", "--source", "viewer", "--rate", "2", "--dry-run"]
-    assert main(command) == 0
-    assert "outside_footprint" not in json.loads(capsys.readouterr().out)
-    assert main([*command, "--survey-bricks", "bricks.fits"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["rows"], said["outside_footprint"]) == (12, 4)
-    assert said["hours"] == round(12 / 2 / 3600, 2)
-    assert main([*command, "--survey-bricks", "t.parquet"]) == 2
-    assert "t.parquet" in capsys.readouterr().err
+    with serving() as service:
+        command = ["cutout", "t.parquet", "v.zarr", "--source", "viewer", "--url", service.url, "--dry-run"]
+        assert main(command) == 0
+        assert "outside_footprint" not in json.loads(capsys.readouterr().out)
+        assert main([*command, "--survey-bricks", "bricks.fits"]) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert (said["rows"], said["outside_footprint"]) == (12, 4)
+        assert main([*command, "--survey-bricks", "t.parquet"]) == 2
+        assert "t.parquet" in capsys.readouterr().err
+
+
+def test_dry_run_of_the_viewer_tells_hours_by_the_rate_of_twenty_answers(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = np.arange(5000)
+    rows = {"galaxy_id": [f"x_{i}" for i in number], "ra": 150 + number / 4096, "dec": 2 + number / 8192}
+    pq.write_table(pa.table(rows), "many.parquet")
+    command = ["cutout", "many.parquet", "v.zarr", "--source", "viewer", "--size", "15", "--dry-run"]
+    with serving() as service:
+        service.delay = 0.1
+        assert main([*command, "--url", service.url, "--connections", "1"]) == 0
+        asked = [float(query["ra"]) for query in service.queries]
+        service.down = True
+        patience = ("--patience", "1", "--connections", "1")
+        assert main([*command, "--url", service.url, *patience]) == 0
+    out, err = capsys.readouterr()
+    measured, without = map(json.loads, out.splitlines())
+    assert (len(asked), asked[0], asked[-1]) == (20, 150.0, rows["ra"][-1])
+    assert measured["measured_rows"] == 20
+    assert 2.0 < measured["rows_per_second"] < 10.0
+    assert measured["hours"] == pytest.approx(5000 / measured["rows_per_second"] / 3600, rel=0.05)
+    assert without["rows"] == 5000
+    assert "hours" not in without
+    assert "hours are not told: the cutout service does not respond" in err
+    assert not Path("v.zarr").exists()
 
 
 def test_settings_from_a_file_give_way_to_options(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

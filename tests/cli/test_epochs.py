@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 
 from lensctl.cli import epochs, report
 from lensctl.cli.epochs import Forecast, LogLines
@@ -84,3 +87,28 @@ def test_an_epoch_is_a_line_and_each_line_of_a_note_has_its_member(capsys):
     first, *notes = capsys.readouterr().err.splitlines()
     assert first.startswith("member 1, epoch 1 of 30: train loss 0.500, val loss 0.500, train AUC 0.500, precision")
     assert notes == ["member 1, a warning", "member 1, of two lines"]
+
+
+def test_the_live_table_fits_80_columns_and_breaks_no_word(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    table = epochs.LiveTable(3)
+    for member in range(3):
+        for epoch in (9, 10):
+            known = METRICS | {"epoch": epoch, "lr": 9.1e-4, "val_auc": 0.9}
+            table.event(TrainProgress(member, epoch, 30, 100, 100, metrics=known))
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(table._render())
+    lines = stream.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    words = {word for line in lines for word in line.split()}
+    assert words >= {word for name in ("member", "epoch", "lr", *epochs.SHOWN.values()) for word in name.split()}
+    assert "…" not in stream.getvalue()
+    assert stream.getvalue().count("9.1e-04") == 6
+
+
+@pytest.mark.parametrize(("term", "kind"), [("dumb", LogLines), ("xterm", epochs.LiveTable)])
+def test_a_dumb_terminal_gets_lines(monkeypatch, term, kind):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", term)
+    with epochs.training_display(1, visible=True) as display:
+        assert isinstance(display, kind)

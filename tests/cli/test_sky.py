@@ -134,3 +134,17 @@ def test_a_sky_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch, capsys)
 def test_help_has_an_example(capsys):
     assert main(["sky", "--help"]) == 0
     assert "Example: lensctl sky sky --galaxies 2000" in capsys.readouterr().out
+
+
+def test_people_are_told_the_totals(tmp_path, capsys):
+    assert main(["sky", str(tmp_path / "sky"), "--galaxies", "40", "--lenses", "4", "--workers", "1"]) == 0
+    said = capsys.readouterr()
+    made = json.loads(said.out)
+    rows = {" ".join(words[:-4]): [int(n) for n in words[-4:]] for words in map(str.split, said.err.splitlines())
+            if len(words) > 4 and words[-1].isdigit()}  # fmt: skip
+    assert rows["all objects"][-1] == made["rows"]
+    assert rows["all lenses"][-1] == made["lenses"] == 4
+    assert all(row[-1] == sum(row[:-1]) for row in rows.values())
+    kinds = [row for name, row in rows.items() if "all" not in name and "lenses" not in name]
+    assert [sum(column) for column in zip(*kinds, strict=True)] == rows["all objects"]
+    assert f"{made['rows']} objects in {made['bricks']} bricks, 4 of them lenses" in said.err

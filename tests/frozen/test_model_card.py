@@ -68,3 +68,27 @@ def test_the_card_says_a_level_in_the_words_of_its_evaluation(judged, words, bun
     text = model_card.text(facts["model"], facts["model_digest"], metrics, points, None, 41)
     assert words in text
     assert ("excess ECE, bins of equal mass" in text) is ("verdict" in judged)
+
+
+@pytest.mark.parametrize(
+    ("spdx", "facts"),
+    [
+        ("", {}),
+        ("MIT", {"license": "mit"}),
+        ("CC-BY-4.0", {"license": "cc-by-4.0"}),
+        ("GPL-3.0-or-later", {"license": "gpl-3.0"}),
+        ("CERN-OHL-P-2.0", {"license": "other", "license_name": "cern-ohl-p-2.0", "license_link": "LICENSE"}),
+    ],
+)
+def test_the_hubs_own_library_reads_the_card_with_its_licence_and_results(bundle, spdx, facts):
+    hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
+    frozen, metrics = (json.loads((bundle / "frozen" / f"{name}.json").read_text()) for name in ("frozen", "metrics"))
+    points = json.loads((bundle / "frozen" / "thresholds.json").read_text())["points"]
+    text = model_card.text(frozen["model"], frozen["model_digest"], metrics, points, None, 64, spdx)
+    data = hub.ModelCard(text).data
+    known = data.to_dict()
+    assert {key: value for key, value in known.items() if key.startswith("license")} == facts
+    assert ("LICENSE](LICENSE)" in text) == bool(spdx)
+    assert data.library_name == "pytorch"
+    assert {result.metric_type for result in data.eval_results} >= {"recall", "roc_auc"}
+    assert all(result.dataset_name.startswith("manifest ") for result in data.eval_results)

@@ -26,7 +26,7 @@ from lensctl.io.tables.files import write_table
 from lensctl.learning.networks import architectures
 from lensctl.search import search
 from lensctl.train import train
-from tests.toys import attaching, catalogs, coadds, frozen, npz_folders, pixels
+from tests.toys import attaching, catalogs, coadds, fits_cutouts, frozen, npz_folders, pixels
 from tests.toys.freezing import signed_bundle
 from tests.toys.nulls import null_scores
 from tests.toys.small_sky import SURVEYS
@@ -116,6 +116,12 @@ def _coadds(folder: Path) -> None:
     write_table(coadds.objects(BRICK, 1), str(folder / "object.parquet"))
     place = coadds.objects(BRICK, 1).to_pylist()[0]
     (folder / "answer.fits").write_bytes(answer(place["ra"], place["dec"], 11, "grz", "ls-dr10", 0.262))
+    (folder / "handed").mkdir()
+    header = fits_cutouts.header_of(place["ra"], place["dec"], 9, 0.262)
+    fits_cutouts.write_cube(folder / "handed" / "1.fits", pixels.images(1)[0], header)
+    fits_cutouts.write_compressed(folder / "handed" / "2.fits", pixels.images(1)[0], header, "grz")
+    handed = {"galaxy_id": ["1", "2"], "ra": [place["ra"]] * 2, "dec": [place["dec"]] * 2}
+    pq.write_table(pa.table(handed), folder / "handed.parquet")
 
 
 def _cutouts(folder: Path) -> None:

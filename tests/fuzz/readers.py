@@ -29,6 +29,7 @@ NPZ = ("io/cutouts/npz.py", "io/cutouts/npz_metadata.py")
 CHECKPOINT, STEPS, SHOW = "learning/networks/checkpoint.py", "io/provenance/steps.py", "show/folders.py"
 POOL = "--lenses lenses.csv --workers 1"
 CUT = "cutout objects.parquet out.zarr --size 9 --workers 1"
+HANDED = "cutout handed.parquet out.zarr --source fits --root handed --size 9 --workers 1"
 SCORED = "s.zarr"
 SEARCH = "search frozen objects.parquet found --root fz --max-empty 1 --workers 1 --device cpu --keep 2"
 SEARCHED = SEARCH.replace(" found ", " begun-search ")
@@ -91,6 +92,8 @@ READERS = {
         "cutout object.parquet out.zarr --url http://127.0.0.1:PORT --size 11 --tries 1",
         ("io/imaging/viewer_response.py",),
     ),
+    "FITS cutout": Reader("handed/1.fits", HANDED, ("io/cutouts/fits_file.py", "io/imaging/fits_cutouts.py")),
+    "FITS cutout, compressed": Reader("handed/2.fits", HANDED, ("io/cutouts/fits_file.py",)),
     "store": Reader("plain.zarr/zarr.json", "export plain.zarr out --workers 1", STORE, mutate=damaged_json),
     "store's images": Reader(
         "plain.zarr/images/zarr.json", "export plain.zarr out --workers 1", STORE, mutate=damaged_json

@@ -40,6 +40,10 @@ def test_the_candidates_are_one_table_in_three_formats(out):
         ids = [text.decode() if isinstance(text, bytes) else str(text) for text in table["galaxy_id"]]
         assert ids == ours["galaxy_id"].to_pylist()
         assert str(table["ra"].unit) == "deg"
+    regions = pytest.importorskip("regions", reason="the package regions is not installed")
+    circles = regions.Regions.read(out / "candidates.reg", format="ds9")
+    names = [circle.meta["text"].split()[0] for circle in circles]
+    assert names == ours["galaxy_id"].to_pylist()
 
 
 def test_mocpy_opens_the_coverage_and_it_holds_what_it_says(out):

@@ -101,7 +101,8 @@ class Server(http.server.ThreadingHTTPServer):
     login : tuple of str, optional
         Header and query without which it gives nothing.
     faults : dict
-        For a name's ending: how many answers are bad still, and how: a status, `hang`, or `break` off in the middle.
+        For a name's ending: how many answers are bad still, and how: a status, perhaps with seconds to wait, `hang`,
+        `break` off in the middle, `html`, `empty`, `packed`, or `endless`: half the content, and no length said.
     """
 
     daemon_threads = True
@@ -154,15 +155,20 @@ class Answers(http.server.SimpleHTTPRequestHandler):
             self.over()
             self.send_error(401)
             return
-        if fault.isdigit() or not file.is_file():
+        status, _, wait = fault.partition(" ")
+        if status.isdigit() or not file.is_file():
             self.over()
-            self.send_error(int(fault or 404))
+            self.send_response(int(status or 404))
+            for name, value in {"Retry-After": wait, "Content-Length": "0"}.items():
+                if value:
+                    self.send_header(name, value)
+            self.end_headers()
             return
         if fault == "hang":
             self.server.ended.wait(20)
             return
         time.sleep(self.server.delay_seconds)
-        content = file.read_bytes()
+        content = {"html": b"<html><body>Down</body></html>", "empty": b""}.get(fault, file.read_bytes())
         size, (start, stop) = len(content), (0, len(content))
         asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
         if asked and self.server.ranges:
@@ -171,7 +177,12 @@ class Answers(http.server.SimpleHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{size}" if start < size else f"bytes */{size}")
         else:
             self.send_response(200)
-        self.send_header("Content-Length", str(max(stop - start, 0)))
+        if fault == "endless":
+            stop, self.close_connection = size // 2, True
+        else:
+            self.send_header("Content-Length", str(max(stop - start, 0)))
+        if fault == "packed":
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("ETag", f'"{os.stat(file).st_mtime_ns:x}"')
         self.end_headers()
         body = content[start:stop]

@@ -15,7 +15,10 @@ import numpy as np
 from aiohttp import web
 from astropy.io import fits
 
+from tests.toys.mock_sky_service import MockSky
+
 LAYERS = {"ls-dr10": ("LegacySurvey", "DR10"), "ls-dr9": ("LegacySurvey", "DR9"), "sdss": ("SDSS", "DR14")}
+BOX = ("ralo", "rahi", "declo", "dechi")
 HTML = "<html><body><h1>Server Error (500)</h1></body></html>"
 
 
@@ -46,6 +49,7 @@ def answer(ra: float, dec: float, size: int, bands: str, layer: str, pixscale: f
 class Service:
     """What the server does.
 
+    It shows noise, or the `sky` that it is given (`mock_sky_service.MockSky`), of which it gives catalogue rows too.
     `faults[ra]` are bad answers still to be given for a position, one a request; `always[ra]` is the one that it
     gives for ever. `down` refuses everyone, `down_after` everyone after so many requests, `login` (the header and the
     token) whoever does not give both.
@@ -64,6 +68,10 @@ class Service:
         self.times: list[float] = []
         self.at_once = self.most_at_once = 0
         self.url = ""
+        self.sky: MockSky | None = None
+        self.boxes: list[dict[str, str]] = []
+        self.box_faults: list[str] = []
+        self.boxes_at_once = self.most_boxes_at_once = 0
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         self.at_once += 1
@@ -96,7 +104,37 @@ class Service:
         if not set(bands) <= set("griz"):
             bands = "griz"
         fault = self.faults[ra].pop(0) if self.faults[ra] else self.always.get(ra, "")
+        if self.sky and not fault:
+            planes = self.sky.pixels(ra, dec, size, bands)
+            if planes is None:
+                return web.Response(status=500, text=HTML, content_type="text/html")
+            return web.Response(body=answer(ra, dec, size, bands, layer, pixscale, planes=planes))
         return await self._bad(request, fault, (ra, dec, size, bands, layer, pixscale))
+
+    async def catalog(self, request: web.Request) -> web.StreamResponse:
+        """The rows of a box of the sky, as `LAYER/cat.fits` gives them."""
+        query, layer = dict(request.query), request.match_info["layer"]
+        self.boxes.append(query)
+        self.boxes_at_once += 1
+        self.most_boxes_at_once = max(self.most_boxes_at_once, self.boxes_at_once)
+        try:
+            await asyncio.sleep(0.01)
+            if self.box_faults and (fault := self.box_faults.pop(0)):
+                return web.Response(
+                    status=int(fault), text=HTML, content_type="text/html", headers={"Retry-After": "0"}
+                )
+            if layer not in LAYERS:
+                return web.Response(text="no such layer")
+            if not set(BOX) <= set(query):
+                return web.Response(text="no ra,dec bbox")
+            rows = self.sky and self.sky.box(*(float(query[name]) for name in BOX))
+            if rows is None:
+                return web.Response(status=500, text=HTML, content_type="text/html")
+            stream = io.BytesIO()
+            fits.BinTableHDU(rows).writeto(stream)
+            return web.Response(body=stream.getvalue(), content_type="image/fits")
+        finally:
+            self.boxes_at_once -= 1
 
     async def _bad(self, request: web.Request, fault: str, what: tuple[float, float, int, str, str, float]):
         ra, dec, size, bands, layer, pixscale = what
@@ -175,6 +213,7 @@ def serving() -> Iterator[Service]:
         stop = asyncio.Event()
         app = web.Application()
         app.router.add_get("/viewer/fits-cutout", service.respond)
+        app.router.add_get("/viewer/{layer}/cat.fits", service.catalog)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

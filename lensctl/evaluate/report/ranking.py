@@ -9,7 +9,7 @@ from typing import Any
 
 from lensctl.evaluate.report.unlabelled import Ranking
 from lensctl.io.html import pictures
-from lensctl.io.html.pages import environment
+from lensctl.io.html.pages import environment, page
 from lensctl.io.tables.csv_dress import for_people
 from lensctl.io.tables.files import write_table
 
@@ -41,15 +41,13 @@ def write(ranking: Ranking, folder: Path, read: pictures.Read | None, no_picture
 
 def render(ranking: Ranking, images: Sequence[str], no_pictures: str = "") -> str:
     """The report as HTML; `images` are data URIs of cutouts in order of rank, or none."""
-    return (
-        environment("lensctl.evaluate.report")
-        .get_template("ranking.html")
-        .render(
-            m=ranking.metrics,
-            cards=_cards(ranking, images),
-            no_pictures="" if images else no_pictures,
-            in_viewer=ranking.survey.in_legacy_surveys,
-        )
+    return page(
+        environment("lensctl.evaluate.report"),
+        "ranking.html",
+        m=ranking.metrics,
+        cards=_cards(ranking, images),
+        no_pictures="" if images else no_pictures,
+        in_viewer=ranking.survey.in_legacy_surveys,
     )
 
 

@@ -63,6 +63,11 @@ def prove(folder: str | Path, *, device: str = "auto", key: PublicKey | None = N
         Not a folder; no such device.
     """
     folder = Path(folder)
+    if folder.is_file():
+        unpack = f"unzip {folder.name}" if folder.suffix == ".zip" else f"tar -xf {folder.name}"
+        raise InputError(
+            f"{folder} is a file, not a folder", f"unpack an archive with `{unpack}`, and verify its folder"
+        )
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder", "name a folder written by `lensctl freeze`")
     return check_all(snapshot.take(folder), _places(device), key)
@@ -139,7 +144,8 @@ def check_listed_files(found: Snapshot) -> Iterator[Check]:
     listed, members = set(facts["files"]), int(facts["model"]["members"])
     if not 1 <= members <= len(listed):
         raise ValueError(f"{members} members, but {len(listed)} files")
-    wanted = set(layout.expected_files(members)) - set(layout.NOT_IN_FROZEN)
+    optional = sorted(listed & set(layout.OPTIONAL))
+    wanted = set(layout.expected_files(members, optional)) - set(layout.NOT_IN_FROZEN)
     yield checks.none(GATE, "it holds what a frozen model holds", sorted(wanted ^ listed), len(wanted))
 
 

@@ -311,7 +311,11 @@ def npz_files(folder: str | Path) -> list[Path]:
     with os.scandir(folder) as entries:
         names = sorted(e.name for e in entries if e.name.endswith(".npz") and not e.name.startswith("."))
     if not names:
-        raise InputError(f"{folder}: holds no .npz files", "name a cutout store, or a folder of .npz")
+        is_fits = any(entry.suffix == ".fits" for entry in Path(folder).iterdir())
+        of_fits = "FITS cutouts become a store by `lensctl cutout TABLE STORE --source fits --root DIR`"
+        raise InputError(
+            f"{folder}: holds no .npz files", of_fits if is_fits else "name a cutout store, or a folder of .npz"
+        )
     for name in names:
         refuse_undecoded(name)
     return [Path(folder) / name for name in names]

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lensctl.io.addresses import is_web
 from lensctl.io.fits.header import BLOCK, Header, count_of, data_bytes, read_header
 from lensctl.io.fits.packed_tables import GZIP_MAGIC, as_unpacked, is_packed, packed_tiles
 from lensctl.io.fits.table_columns import FitsColumn, columns_of
 from lensctl.io.provenance.steps import KEY
+from lensctl.io.storage import web
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.temporary import temporary_folder
 from lensctl.rules import schema
@@ -176,7 +178,7 @@ class _Packed(Reading):
 
 @contextmanager
 def open_fits_table(path: str) -> Iterator[Reading]:
-    """Open the table of a FITS file; S3 objects are fetched to a temporary file first.
+    """Open the table of a FITS file; objects on S3 or a web server are fetched to a temporary file.
 
     Raises
     ------
@@ -185,7 +187,9 @@ def open_fits_table(path: str) -> Iterator[Reading]:
     """
     with ExitStack() as stack:
         local = path
-        if is_s3(path):
+        if is_web(path):
+            local = str(stack.enter_context(web.fetched(path)))
+        elif is_s3(path):
             from lensctl.io.storage import s3
 
             local = str(stack.enter_context(temporary_folder("catalogue")) / path.rsplit("/", 1)[-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,9 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 if TYPE_CHECKING:
     from lensctl.rules.survey import Survey
 
+CONTENTS = "<!-- contents -->"
+TITLE = re.compile(r'<section id="([\w-]+)"[^>]*>\s*<h2>(.*?)</h2>')
+"""Of a section: its id and its heading."""
 VIEWER = "https://www.legacysurvey.org/viewer?ra={ra:.6f}&dec={dec:.6f}&layer={layer}&zoom=16"
 
 
@@ -42,6 +46,13 @@ def environment(package: str) -> Environment:
     )
     made.filters.update(number=number, interval=interval, begin=lambda text: text[:1].upper() + text[1:])
     return made
+
+
+def page(made: Environment, template: str, **values: Any) -> str:
+    """A page: a template with values, and with links to its sections where it has `contents()`."""
+    html = made.get_template(template).render(**values)
+    links = "".join(f'<li><a href="#{name}">{title}</a></li>\n' for name, title in TITLE.findall(html))
+    return html.replace(CONTENTS, f'<nav class="contents screen" aria-label="Contents">\n<ul>\n{links}</ul>\n</nav>', 1)
 
 
 def viewer_link(ra: float, dec: float, survey: Survey) -> str:

@@ -20,9 +20,8 @@ from lensctl.io.cutouts.layout import EXTRAS
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.io.imaging.brick_reader import Box, Memory, OpenBrick, Pixels, planes_of, reason_of
 from lensctl.io.imaging.bricks import BRICK, BRICK_COLUMN, Root, bricks_of, release_of_layer
-from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.imaging.roots import open_root
-from lensctl.io.imaging.source import CUT_COLUMNS, Advance, Cuts, Task, complete
+from lensctl.io.imaging.source import CUT_COLUMNS, Advance, Cuts, Task, Unanswered, complete
 from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey

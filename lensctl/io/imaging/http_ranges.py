@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from lensctl import __version__
 from lensctl.io.addresses import address_of
-from lensctl.io.imaging.errors import Unanswered
+from lensctl.io.imaging.source import Unanswered
 from lensctl.io.storage import s3
 from lensctl.io.storage.retry import RetryPolicy
 from lensctl.io.storage.s3 import is_s3

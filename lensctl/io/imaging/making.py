@@ -15,8 +15,16 @@ from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import Store, is_store, open_store
 from lensctl.io.cutouts.writer import StoreWriter
 from lensctl.io.imaging.bricks import BRICK_COLUMN, bricks_at
-from lensctl.io.imaging.errors import NothingAnswered
-from lensctl.io.imaging.source import BEFORE, Advance, CutoutSource, Each, make_by, tasks, transient_failures
+from lensctl.io.imaging.source import (
+    BEFORE,
+    Advance,
+    CutoutSource,
+    Each,
+    NothingAnswered,
+    make_by,
+    tasks,
+    transient_failures,
+)
 from lensctl.io.provenance.steps import Chain
 from lensctl.io.storage import resumable, s3
 from lensctl.io.storage.growing_folders import begin_folder, is_begun

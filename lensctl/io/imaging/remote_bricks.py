@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from lensctl.io.fits.header import LONGEST_HEADER, MAGIC, find_image
 from lensctl.io.fits.tiles import Mask, Spans, merged_spans, spans_needed, table_bytes, tile_spans
 from lensctl.io.imaging.bricks import BRICK_TABLES, REGIONS, bases_of, file_names, read_bricks
-from lensctl.io.imaging.errors import Unanswered
 from lensctl.io.imaging.http_ranges import NoRanges, Objects, Version
 from lensctl.io.imaging.local_bricks import FitsFile, refuse_not_2d, refuse_short
+from lensctl.io.imaging.source import Unanswered
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, Input, from_json, step_input
 from lensctl.io.temporary import temporary_folder

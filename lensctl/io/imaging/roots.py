@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from lensctl.io.addresses import is_web
 from lensctl.io.imaging.bricks import Root
 from lensctl.io.imaging.local_bricks import LocalBricks
 from lensctl.io.storage.s3 import is_s3
@@ -24,13 +23,8 @@ def open_root(root: str, survey: Survey = LS_DR10, *, at_once: int = 8, timeout:
     tries : int
         Maximum requests per object.
     """
-    if is_s3(root) or is_http(root):
+    if is_s3(root) or is_web(root):
         from lensctl.io.imaging.remote_bricks import RemoteBricks
 
         return RemoteBricks(root, survey, at_once=at_once, timeout=timeout, tries=tries)
     return LocalBricks(root, survey)
-
-
-def is_http(root: str | Path) -> bool:
-    """Whether a root is on a web server."""
-    return str(root).startswith(("http://", "https://"))

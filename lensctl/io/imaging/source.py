@@ -16,6 +16,7 @@ from lensctl.io.cutouts.layout import ORIGIN_COLUMNS, Layout, index_rows
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.cutouts.writer import ShardWriter
 from lensctl.rules import quality
+from lensctl.rules.errors import ServiceError
 from lensctl.rules.survey import Survey
 
 if TYPE_CHECKING:
@@ -27,6 +28,26 @@ TRANSIENT = ("pending", "http_error", "timeout", "bad_file", "missing_brick")
 
 CUT_COLUMNS = ("status", *ORIGIN_COLUMNS)
 """Columns of the index that a source fills in; None where it has nothing to say."""
+
+
+class NothingAnswered(ServiceError):
+    """A service answered no request at all: there is nothing of it to keep."""
+
+
+class Unanswered(Exception):
+    """A remote source did not deliver what was requested; a transient failure.
+
+    Attributes
+    ----------
+    status : str
+        http_error or timeout.
+    http_status : int, optional
+        HTTP status of the response, if any.
+    """
+
+    def __init__(self, status: str, reason: str, http_status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status, self.http_status = status, http_status
 
 
 @dataclass(frozen=True)

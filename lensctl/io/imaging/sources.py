@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from lensctl.io import workers
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.imaging.bricks import release_of_layer
 from lensctl.io.imaging.source import CutoutSource
 from lensctl.io.provenance.steps import Chain, Input
+from lensctl.io.storage.atomic import local_folder
 from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
 
 PUBLIC_VIEWER = "https://www.legacysurvey.org/viewer"
-USUAL_ROWS_PER_SECOND = 20.0
-"""Of the cutout service for each connection, to foretell how long a run takes."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,11 @@ class SourceOptions:
     Parameters
     ----------
     root : str, optional
-        Of coadds: folder, `s3://` or `http(s)://`.
+        Of coadds: folder, `s3://` or `http(s)://`. Of FITS cutouts: folder.
+    files : str, optional
+        Of FITS cutouts: see `FitsSource`.
+    zero_point : str, optional
+        Of FITS cutouts: AB magnitude of one count, of all bands or each.
     url : str
         Of the cutout service.
     layer : str, optional
@@ -49,6 +53,8 @@ class SourceOptions:
     """
 
     root: str | None = None
+    files: str | None = None
+    zero_point: str | None = None
     url: str = PUBLIC_VIEWER
     layer: str | None = None
     pixel_scale_arcsec: float | None = None
@@ -73,15 +79,18 @@ class OpenedSource:
         What a step records of it.
     inputs, chains
         Its provenance, if it has any.
-    rows_per_second : float, optional
-        Expected, if known.
+    processes : int
+        That cut at the same time.
+    fastest : float, optional
+        Greatest number of rows a second that its options allow.
     """
 
     source: CutoutSource
     parameters: Mapping[str, Any]
     inputs: tuple[Input, ...] = ()
     chains: tuple[Chain, ...] = ()
-    rows_per_second: float | None = None
+    processes: int = 1
+    fastest: float | None = None
 
 
 def _coadd(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSource:
@@ -111,14 +120,14 @@ def _coadd(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSour
     origin = opened.origin()
     planes = {"planes": list(layout.planes)} if layout.planes else {}
     inputs, chains = ((origin[0],), (origin[1],)) if origin else ((), ())
-    return OpenedSource(source, {"root": opened.name, **planes}, inputs, chains)
+    return OpenedSource(source, {"root": opened.name, **planes}, inputs, chains, options.workers or workers.cores())
 
 
 def _viewer(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSource:
     """The cutout service, with a clock and random numbers."""
-    from lensctl.io.imaging.backoff import Pace
     from lensctl.io.imaging.viewer import ViewerSource
     from lensctl.io.imaging.viewer_response import CutoutRequest
+    from lensctl.io.storage.backoff import Pace
     from lensctl.io.storage.retry import RetryPolicy
 
     if layout.planes:
@@ -134,16 +143,37 @@ def _viewer(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSou
     source = ViewerSource(
         request, pace, lambda: datetime.now(UTC), options.connections, options.timeout, options.max_empty
     )
-    expected = options.rate or USUAL_ROWS_PER_SECOND * options.connections
     parameters = {"url": request.url, **asked}
-    return OpenedSource(source, parameters, rows_per_second=expected)
+    return OpenedSource(source, parameters, fastest=options.rate)
 
 
-SOURCES: Mapping[str, Callable[[SourceOptions, Layout, Survey], OpenedSource]] = {"viewer": _viewer, "coadd": _coadd}
+def _fits(options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSource:
+    """FITS cutouts that somebody else has made."""
+    from lensctl.io.cutouts.fits_file import FitsForm, zero_points_of
+    from lensctl.io.imaging.fits_cutouts import NAMES, FitsSource
+
+    if options.root is None:
+        raise InputError("no folder of FITS cutouts is given", "add --root FOLDER, the one that holds the files")
+    if layout.planes:
+        raise InputError("FITS cutouts are read for their images alone", "leave out --planes")
+    points = None if options.zero_point is None else zero_points_of(options.zero_point, survey.bands)
+    form = FitsForm(survey, layout.size, points)
+    folder = local_folder(options.root, "FITS cutouts are read from")
+    source = FitsSource(str(folder), form, options.files or NAMES, options.workers, options.max_empty)
+    return OpenedSource(source, {"root": folder.absolute().name, "files": source.names, "zero_point": points})
+
+
+SOURCES: Mapping[str, Callable[[SourceOptions, Layout, Survey], OpenedSource]] = {
+    "viewer": _viewer,
+    "coadd": _coadd,
+    "fits": _fits,
+}
 
 
 def open_source(name: str, options: SourceOptions, layout: Layout, survey: Survey) -> OpenedSource:
     """Open a source by name; InputError for an unknown name, or options it cannot use."""
     if name not in SOURCES:
-        raise InputError(f"no source '{name}'{nearest(name, SOURCES)}", f"use {' or '.join(SOURCES)}")
+        raise InputError(f"no source '{name}'{nearest(name, SOURCES)}", f"use {', '.join(SOURCES)}")
+    if name != "fits" and (options.files or options.zero_point):
+        raise InputError("--files and --zero-point are of FITS cutouts", "add --source fits, or leave them out")
     return SOURCES[name](options, layout, survey)

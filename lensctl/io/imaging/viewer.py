@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from lensctl import __version__
 from lensctl.io import event_loop
 from lensctl.io.cutouts.writer import ShardWriter
-from lensctl.io.imaging.backoff import CircuitBreaker, Pace
-from lensctl.io.imaging.errors import NothingAnswered
-from lensctl.io.imaging.source import BEFORE, CUT_COLUMNS, Advance, Cuts, Task, complete
-from lensctl.io.imaging.viewer_response import MANY, Answer, CutoutRequest, judge, retry_after_seconds, shown_layer
+from lensctl.io.imaging.source import BEFORE, CUT_COLUMNS, Advance, Cuts, NothingAnswered, Task, complete
+from lensctl.io.imaging.viewer_response import MANY, Answer, CutoutRequest, judge, shown_layer
+from lensctl.io.storage.backoff import CircuitBreaker, Pace, retry_after_seconds
 from lensctl.rules import quality
 from lensctl.rules.acceptance import MAX_EMPTY
 from lensctl.rules.errors import InputError, ServiceError, first_line

@@ -5,12 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import parsedate_to_datetime
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -228,14 +223,3 @@ def shown_layer(request: CutoutRequest, ra: float, dec: float) -> str:
     """The layer a position is really shown from: in the north, where the survey has no images, another one."""
     northern = request.layer == request.survey.layer and bool(request.survey.is_north(ra, dec))
     return request.survey.northern_layer if northern else request.layer
-
-
-def retry_after_seconds(headers: Mapping[str, Any], now: datetime) -> float | None:
-    """Seconds of a Retry-After header, a number or a date; None if missing or invalid."""
-    value = str(headers.get("Retry-After", "")).strip()
-    if re.fullmatch(r"[0-9]{1,9}", value):
-        return float(value)
-    try:
-        return max((parsedate_to_datetime(value) - now).total_seconds(), 0.0)
-    except (ValueError, TypeError, OverflowError):
-        return None

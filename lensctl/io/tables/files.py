@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lensctl.io.addresses import is_web
+from lensctl.io.regions import to_regions
 from lensctl.io.storage.atomic import refuse_outputs, whole_file
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables import units
@@ -16,7 +18,7 @@ from lensctl.io.tables.astropy_tables import from_ecsv, from_votable, to_fits, t
 from lensctl.io.tables.csv_dress import undressed
 from lensctl.io.tables.declared_types import conform
 from lensctl.io.tables.parquet import parquet_dataset
-from lensctl.io.tables.paths import files_of, filesystem_of, format_of, readable
+from lensctl.io.tables.paths import files_of, filesystem_of, format_of, readable, refuse_written_only
 from lensctl.io.unpacking import read_parquet_dataset, read_parquet_file, refuse_nested, sound, without_repeats
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError, first_line
@@ -56,6 +58,9 @@ def read_table(
     """
     kind = format_of(path, format)
     where = "stdin" if path == "-" else path
+    refuse_written_only(kind, where)
+    if is_web(path):
+        raise InputError(f"{path}: only catalogues are read from a web server", "download it, and name the file")
     with readable(path):
         if path == "-":
             table = _READERS[kind](_stdin())
@@ -205,7 +210,7 @@ def refuse_lists(output: str, format: str | None = None) -> None:
 def refuse_rows(table: pa.Table, output: str, format: str | None = None) -> None:
     """Raise InputError, before long work, if the format of an output does not hold the values of some rows."""
     kind = output_format(output, format)
-    if kind in ("csv", "fits", "vot"):
+    if kind in ("csv", "fits", "vot", "reg"):
         _WRITERS[kind](table.schema, table.to_batches(max_chunksize=ROW_GROUP_ROWS), io.BytesIO())
 
 
@@ -315,6 +320,7 @@ _WRITERS: dict[str, _Writer] = {
     "ndjson": _to_ndjson,
     "fits": to_fits,
     "vot": to_votable,
+    "reg": to_regions,
 }
 
 

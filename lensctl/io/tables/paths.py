@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lensctl.io.addresses import is_web
+from lensctl.io.storage import web
 from lensctl.io.storage.incomplete import INCOMPLETE
 from lensctl.io.storage.s3 import is_s3
 from lensctl.rules.errors import InputError, LensctlError, first_line
@@ -35,7 +37,11 @@ SUFFIXES = {
     ".fit": "fits",
     ".vot": "vot",
     ".ecsv": "ecsv",
+    ".reg": "reg",
 }
+
+WRITTEN_ONLY = ("reg",)
+"""Formats that hold a part of a table, and are not read."""
 
 
 HATS = re.compile(r"Norder=(\d+)/(?:Dir=\d+/)?(Npix=\d+[^/]*(?:/[^/]+)?)$")
@@ -53,15 +59,21 @@ def format_of(path: str, format: str | None = None) -> str:
         return format
     if path == "-":
         return "arrow"
-    name = path.rstrip("/").rsplit("/", 1)[-1].lower()
+    name = web.name_of(path).lower() if is_web(path) else path.rstrip("/").rsplit("/", 1)[-1].lower()
     for ending in sorted(SUFFIXES, key=len, reverse=True):
         if name.endswith(ending):
             return SUFFIXES[ending]
     other = re.search(r"\.[a-z]\w*$", name)
-    if other and not path.endswith("/") and not (not is_s3(path) and Path(path).is_dir()):
+    if other and not path.endswith("/") and not (not is_s3(path) and not is_web(path) and Path(path).is_dir()):
         known = ", ".join(SUFFIXES)
         raise InputError(f"{path}: ending {other[0]} is none of a table's", f"use {known}, or say its --format")
     return "parquet"
+
+
+def refuse_written_only(kind: str, path: str) -> None:
+    """Raise InputError for a format that is not read."""
+    if kind in WRITTEN_ONLY:
+        raise InputError(f"{path}: regions are written, and not read", "name the table that they were made from")
 
 
 def files_of(path: str) -> list[str]:
@@ -79,6 +91,8 @@ def found_at(path: str) -> list[tuple[str, str]]:
     """
     if is_s3(path):
         return _s3_files(path)
+    if is_web(path):
+        return [(file, "") for file in web.files_at(path)]
     found = _local_files(path)
     for file, _ in found:
         refuse_undecoded(file)
@@ -103,6 +117,8 @@ def _local_files(path: str) -> list[tuple[str, str]]:
 
 def base_name(path: str) -> str:
     """Name of a file without its folder; of a file of a HATS catalogue, with the order that tells it from another."""
+    if is_web(path):
+        return web.name_of(path)
     pixel = HATS.search(path)
     return f"Norder={pixel[1]}-{pixel[2].replace('/', '-')}" if pixel else path.rsplit("/", 1)[-1]
 

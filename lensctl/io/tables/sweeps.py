@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.astro import brick_names
 from lensctl.io import workers
+from lensctl.io.addresses import is_web
 from lensctl.io.fits.tables import BATCH_ROWS, open_fits_table
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Input
+from lensctl.io.reporter import SILENT, Reporter
+from lensctl.io.storage import web
 from lensctl.io.storage.s3 import is_s3
 from lensctl.io.tables import catalog_columns, units
 from lensctl.io.tables.catalog_columns import PRIMARY, CatalogBatch, NamedBatch
@@ -46,8 +49,10 @@ Values = Callable[[str], "NDArray[Any]"]
 """Returns a column of the rows under consideration, by name."""
 
 
-def catalog_files(paths: Sequence[str]) -> list[str]:
+def catalog_files(paths: Sequence[str], downloads: str | Path | None = None, report: Reporter = SILENT) -> list[str]:
     """All catalogue files at some paths, sorted; duplicate file names are an error.
+
+    Those on web servers are fetched into `downloads`, and returned as files there, if it is given.
 
     Raises InputError if a path matches nothing.
     """
@@ -55,7 +60,7 @@ def catalog_files(paths: Sequence[str]) -> list[str]:
     for first, second in itertools.pairwise(found):
         if base_name(first) == base_name(second):
             raise InputError(f"{first} and {second} have the same name", "name each catalogue file once")
-    return found
+    return found if downloads is None else web.kept(found, downloads, report)
 
 
 def catalog_input(paths: Sequence[str], digested: Sequence[str] | None = None) -> Input:
@@ -71,7 +76,7 @@ def catalog_input(paths: Sequence[str], digested: Sequence[str] | None = None) -
 
 
 def stamped_input(paths: Sequence[str]) -> Input:
-    """The same files as one input before they are read: from names, sizes and times (on S3, ETags)."""
+    """The same files as one input before they are read: from names, sizes and times (on S3 and web servers, ETags)."""
     with ThreadPoolExecutor(LISTED_AT_ONCE) as threads:
         return _input_of(paths, list(threads.map(_stamp, paths)))
 
@@ -83,7 +88,10 @@ def _input_of(paths: Sequence[str], stamps: Sequence[str]) -> Input:
 
 
 def digest(path: str) -> str:
-    """SHA-256 of a catalogue file's bytes, local or on S3."""
+    """SHA-256 of a catalogue file's bytes, wherever it is; a list of checksums need not be checked again."""
+    known = web.sha256_of(path) if is_web(path) else None
+    if known:
+        return f"sha256:{known}"
     with _local(path) as local:
         return digests.of_file(local)
 
@@ -103,13 +111,19 @@ def _stamp(path: str) -> str:
         from lensctl.io.storage import s3
 
         return s3.stamp(path)
+    if is_web(path):
+        return web.stamp(path)
     status = Path(path).stat()
     return f"{status.st_size} bytes, {status.st_mtime_ns} ns"
 
 
 @contextmanager
 def _local(path: str) -> Iterator[str]:
-    """A local path to the file: itself, or a temporary copy of an S3 object."""
+    """A local path to the file: itself, or a temporary copy of an object on S3 or a web server."""
+    if is_web(path):
+        with web.fetched(path) as copy:
+            yield str(copy)
+        return
     if not is_s3(path):
         yield path
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lensctl.astro.sky_area import Area
 from lensctl.io.cutouts.store import open_store
 from lensctl.io.html import figures, pictures
-from lensctl.io.html.pages import environment, viewer_link
+from lensctl.io.html.pages import environment, page, viewer_link
 from lensctl.rules.quality import OK
 from lensctl.rules.survey import Survey
 from lensctl.search.report import sky_map
@@ -77,20 +77,18 @@ def render(
     missed = [] if of_missed is None else of_missed.to_pylist()
     missed.sort(key=lambda row: (row["tier"] or "~", row["name"]))
     recall = {} if made["known_lenses"] is None else _by_place(made["known_lenses"]["recall"])
-    return (
-        environment("lensctl.search.report")
-        .get_template("search.html")
-        .render(
-            m=made,
-            funnel=_funnel(made),
-            sky=sky,
-            recall=recall,
-            missed=missed[:MISSED_SHOWN],
-            missed_in_all=len(missed),
-            cards=_cards(shown, images, survey),
-            in_viewer=survey.in_legacy_surveys,
-            step=made["provenance"][-1],
-        )
+    return page(
+        environment("lensctl.search.report"),
+        "search.html",
+        m=made,
+        funnel=_funnel(made),
+        sky=sky,
+        recall=recall,
+        missed=missed[:MISSED_SHOWN],
+        missed_in_all=len(missed),
+        cards=_cards(shown, images, survey),
+        in_viewer=survey.in_legacy_surveys,
+        step=made["provenance"][-1],
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.injection.variations import CONTROLS
-from lensctl.io.html.pages import environment
+from lensctl.io.html.pages import environment, page
 from lensctl.rules import acceptance
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def render(shown: Contents) -> str:
     made = environment("lensctl.selection.report")
     made.filters["brief"] = brief
     facts = shown.facts
-    return made.get_template("selection.html").render(
+    return page(
+        made,
+        "selection.html",
         m=facts,
         t={name: shown.tables.get(name, []) for name in ("controls", "sensitivity", "closure", "parent")},
         axes=shown.axes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 
 from lensctl.evaluate.evaluation import evaluation_of
 from lensctl.evaluate.report.gallery import galleries_shown
-from lensctl.evaluate.report.html import render
+from lensctl.evaluate.report.html import render, said
+from lensctl.evaluate.report.plots import PLOTS
 from lensctl.io.html.pages import number
 from tests.evaluate.toys import QUICK, column, rescored, write
 from tests.toys.manifests import with_rows
+from tests.toys.pages import Page, faults
 from tests.toys.scores import restamped, toy_scores
 
 
@@ -55,10 +58,29 @@ def test_the_report_is_one_file_that_fetches_nothing(tmp_path, found):
     assert reader.open == []
     assert all(source.startswith("data:image/") for source in reader.fetched)
     assert len([source for source in reader.fetched if source.startswith("data:image/jpeg")]) == len(reader.ids)
-    assert all(link.startswith("https://www.legacysurvey.org/viewer?ra=") for link in reader.links)
+    assert all(link.startswith(("https://www.legacysurvey.org/viewer?ra=", "#")) for link in reader.links)
     assert found.tables["top"]["galaxy_id"][0].as_py() in reader.ids
     assert "url(" not in html
     assert "@import" not in html
+
+
+def test_those_who_hear_the_report_or_use_keys_alone_find_everything(tmp_path, found, wide):
+    html = (write(tmp_path, found) / "report.html").read_text()
+    assert faults(html) == []
+    assert faults(render(wide, {}, {})) == []
+    read = Page(html)
+    assert len(read.captions) > 15
+    auc = number(found.metrics["ranking"]["test"]["auc"]["value"], 4)
+    assert f"ROC curves: the AUC on test is {auc}." in read.alts
+    assert any(alt.startswith("Colour cutout of a lens of tier A, with p 0.") for alt in read.alts)
+
+
+@pytest.mark.parametrize("plot", PLOTS)
+def test_every_plot_has_a_caption_and_says_what_is_seen(found, plot):
+    caption, seen = said(plot, found)
+    assert len(caption.split()) > 4
+    assert re.search(r"\d", seen)
+    assert "None" not in seen + caption
 
 
 def test_without_pixels_the_report_says_so(found):

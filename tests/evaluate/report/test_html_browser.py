@@ -14,7 +14,7 @@ from lensctl.evaluate.evaluation import Choices, evaluation_of
 from lensctl.evaluate.report import folder, plots
 from lensctl.io.tables.files import read_table, write_table
 from tests.toys import catalogs as toys
-from tests.toys.browsers import needs_browser
+from tests.toys.browsers import STRANDED, needs_browser
 from tests.toys.scores import toy_pixels, toy_scores
 
 pytestmark = needs_browser
@@ -145,6 +145,38 @@ def test_keys_grade_move_on_and_take_back(opened):
     assert page.locator("#graded-count").inner_text().endswith("galaxies graded: A 1, B 1, C 0, not 1")
 
 
+def test_a_key_that_grades_moves_on_to_the_next_gallery_and_an_arrow_skips_none(opened):
+    page = opened()
+    cards = page.locator(".galaxy")
+    first = page.locator('[data-gallery="top 20"] .galaxy').count()
+    assert cards.count() > first + 2
+    cards.nth(first - 1).focus()
+    page.keyboard.press("a")
+    page.keyboard.press("n")
+    assert [cards.nth(k).get_attribute("data-grade") for k in (first - 1, first)] == ["A", "not"]
+    seen = [page.evaluate(HERE)]
+    for _ in range(cards.count()):
+        page.keyboard.press("ArrowRight")
+        seen.append(page.evaluate(HERE))
+    last = cards.count() - 1
+    assert seen == [*range(first + 1, last + 1), *[last] * (len(seen) - (last - first))]
+    for _ in range(cards.count()):
+        page.keyboard.press("ArrowLeft")
+    assert page.evaluate(HERE) == 0
+
+
+HERE = "[...document.querySelectorAll('.galaxy')].indexOf(document.activeElement)"
+
+
+def test_links_of_the_contents_lead_to_their_sections(opened):
+    page = opened()
+    for link in page.locator(".contents a").all():
+        link.click()
+        title = page.locator(page.evaluate("location.hash") + " h2")
+        assert title.inner_text() == link.inner_text()
+        assert title.evaluate("(title) => title.getBoundingClientRect().top < innerHeight")
+
+
 def test_a_galaxy_has_its_grade_in_every_gallery_that_shows_it(opened):
     page = opened()
     twice = page.evaluate(
@@ -266,7 +298,12 @@ def test_on_a_phone_nothing_but_wide_tables_scrolls_sideways_and_a_tap_grades(op
     )
     assert too_wide == []
     button = card(page, 0).get_by_role("button", name="not")
-    assert button.bounding_box()["height"] >= 28
+    small = page.evaluate(
+        """() => [...document.querySelectorAll(".keys button, .bar button, .contents a")]
+        .map((each) => each.getBoundingClientRect()).filter((box) => box.height < 44).length"""
+    )
+    assert small == 0
+    assert button.bounding_box()["width"] >= 44
     button.tap()
     assert grade_of(page, 0) == "not"
 
@@ -278,6 +315,7 @@ def test_on_paper_every_gallery_is_open_and_nothing_is_there_to_press(opened, tm
     page.emulate_media(media="print")
     assert not page.locator(".bar").is_visible()
     assert not page.locator(".keys").first.is_visible()
+    assert page.evaluate(STRANDED) == []
     said = "(k) => getComputedStyle(document.querySelectorAll('.galaxy')[k], '::after').content"
     assert "graded" in page.evaluate(said, 0)
     assert page.evaluate(said, 1) == "none"

@@ -13,6 +13,7 @@ import pytest
 from lensctl.evaluate.report import ranking
 from lensctl.evaluate.report.unlabelled import is_unlabelled, ranking_of
 from lensctl.rules.errors import InputError
+from tests.toys.pages import faults
 
 
 def scores(count: int = 30) -> pa.Table:
@@ -39,6 +40,11 @@ def test_rows_are_ranked_by_logit_and_those_without_one_are_counted():
     (point,) = found.metrics["thresholds"]["points"]
     assert point == {"name": "p=0.5", "logit": 0.0, "rows": int((logits >= 0).sum())}
     assert "headline" not in found.metrics
+
+
+def test_those_who_hear_the_report_or_use_keys_alone_find_everything():
+    found = ranking_of(scores(), 10)
+    assert faults(ranking.render(found, ["data:,"] * found.table.num_rows)) == []
 
 
 def test_only_scores_without_any_label_are_unlabelled():

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import open_store
 from lensctl.io.cutouts.writer import ShardWriter
-from lensctl.io.imaging.backoff import Pace
 from lensctl.io.imaging.making import MadeStore, make
 from lensctl.io.imaging.viewer import ViewerSource
-from lensctl.io.imaging.viewer_response import CutoutRequest, judge, retry_after_seconds, shown_layer
+from lensctl.io.imaging.viewer_response import CutoutRequest, judge, shown_layer
 from lensctl.io.provenance.steps import Step
+from lensctl.io.storage.backoff import Pace, retry_after_seconds
 from lensctl.io.storage.retry import RetryPolicy
 from lensctl.rules.errors import InputError, ServiceError
 from lensctl.rules.survey import LS_DR10, Survey

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lensctl.io.imaging.viewer_response import CutoutRequest, judge, retry_after_seconds
+from lensctl.io.imaging.viewer_response import CutoutRequest, judge
+from lensctl.io.storage.backoff import retry_after_seconds
 from lensctl.rules.survey import LS_DR10
 from tests.toys.viewer_server import answer
 

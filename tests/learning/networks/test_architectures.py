@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -35,16 +36,22 @@ MULTIPLICATIONS_64_PX = {
 """Millions a cutout, as docs/science/training.md and the help of `train` have them."""
 
 
+@functools.cache
+def built(arch: str) -> torch.nn.Module:
+    """One network for all tests that only look at it."""
+    return build(arch).eval()
+
+
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_parameter_counts_are_those_published(arch):
-    assert sum(parameter.numel() for parameter in build(arch).parameters()) == COUNTS[arch]
+    assert sum(parameter.numel() for parameter in built(arch).parameters()) == COUNTS[arch]
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_the_cost_of_a_cutout_is_the_one_that_help_and_docs_state(arch):
     from torch.utils.flop_counter import FlopCounterMode
 
-    network = build(arch).eval()
+    network = built(arch)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, 3, 64, 64))
     million = counter.get_total_flops() / 2e6
@@ -56,7 +63,7 @@ def test_the_cost_of_a_cutout_is_the_one_that_help_and_docs_state(arch):
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("size", [64, 101])
 def test_any_crop_gives_one_logit_each(arch, size):
-    network = build(arch).eval()
+    network = built(arch)
     with torch.inference_mode():
         logits = network(torch.zeros(2, 3, size, size).to(memory_format=torch.channels_last))
     assert logits.shape == (2, 1)
@@ -66,7 +73,7 @@ def test_any_crop_gives_one_logit_each(arch, size):
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("bands", [1, 4])
 def test_any_number_of_bands_changes_the_first_layer_alone(arch, bands):
-    network, usual = build(arch, bands=bands).eval(), build(arch).state_dict()
+    network, usual = build(arch, bands=bands).eval(), built(arch).state_dict()
     differ = [name for name, weights in network.state_dict().items() if weights.shape != usual[name].shape]
     assert len(differ) == 1
     shape = usual[differ[0]].shape
@@ -77,13 +84,13 @@ def test_any_number_of_bands_changes_the_first_layer_alone(arch, bands):
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_weights_lie_channels_last_as_the_pixels_do(arch):
-    kernels = [p for p in build(arch).parameters() if p.dim() == 4]
+    kernels = [p for p in built(arch).parameters() if p.dim() == 4]
     assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_the_last_layer_is_found_by_its_name(arch):
-    network = build(arch)
+    network = built(arch)
     heads, names = architectures.head_weights(network), list(network.state_dict())
     assert sorted(heads) == sorted(names[-2:])
 
@@ -102,7 +109,7 @@ def test_dropout_acts_in_training_only_and_keeps_the_names_of_the_weights(arch):
 def test_the_smallest_crop_that_is_let_pass_gives_a_logit(arch):
     side = architectures.LEAST_CROP.get(arch, 16)
     with torch.inference_mode():
-        assert build(arch).eval()(torch.zeros(1, 3, side, side)).shape == (1, 1)
+        assert built(arch)(torch.zeros(1, 3, side, side)).shape == (1, 1)
 
 
 def test_an_unknown_architecture_is_named_with_the_near_one():

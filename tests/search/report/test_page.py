@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lensctl.io.html.pages import number
 from lensctl.rules.survey import LS_DR10
 from lensctl.search import search
 from lensctl.search.report import page
 from tests.toys import searches
+from tests.toys.pages import Page, faults
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
 
@@ -40,6 +42,17 @@ def test_it_holds_every_figure_and_a_picture_of_each_system(out):
     assert "http://" not in text.replace("http://www.w3.org", "")
     assert "localStorage" in text  # grades are kept
     assert 'data-ref="visual inspection of a search with frozen"' in text
+
+
+def test_those_who_hear_it_or_use_keys_alone_find_everything(out):
+    text = (out / "report.html").read_text()
+    assert faults(text) == []
+    alts = Page(text).alts
+    assert (
+        f"Map of the sky: {number(searches.summary(out)['area']['searched_deg2'], 2)} square degrees searched"
+        in alts[0]
+    )
+    assert alts[1].startswith("Colour cutout of candidate 1, with p ")
 
 
 def test_known_lenses_are_named_and_what_was_missed_is_listed(out):

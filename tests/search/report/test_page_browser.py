@@ -11,7 +11,7 @@ from lensctl.rules.survey import LS_DR10
 from lensctl.search import search
 from lensctl.search.report import page as of_page
 from tests.toys import searches
-from tests.toys.browsers import needs_browser
+from tests.toys.browsers import STRANDED, needs_browser
 
 pytestmark = [
     needs_browser,
@@ -49,8 +49,14 @@ def test_it_fits_the_screen_fetches_nothing_and_is_graded_by_keys(report, browse
     for key in ("a", "n"):
         page.keyboard.press(key)
     grades = [cards.nth(k).get_attribute("data-grade") for k in range(3)]
+    heights = "[...document.querySelectorAll('.keys button')].map((each) => each.getBoundingClientRect().height)"
+    least = min(page.evaluate(heights))
+    page.emulate_media(media="print")
+    stranded = page.evaluate(STRANDED)
     page.close()
     assert wide == seen
     assert grades == ["A", "not", None]
+    assert stranded == []
+    assert width > 600 or least >= 44
     assert wrong == []
     assert [url for url in fetched if not url.startswith(("file:", "data:"))] == []

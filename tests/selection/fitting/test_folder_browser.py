@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.toys.browsers import needs_browser
+from tests.toys.browsers import STRANDED, needs_browser
 
 pytestmark = needs_browser
 
@@ -64,6 +64,7 @@ def test_tables_sort_and_paper_has_everything(opened):
     head.locator("button").click()
     assert head.evaluate(values) == sorted(head.evaluate(values))
     page.emulate_media(media="print")
+    assert page.evaluate(STRANDED) == []
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open])").count() == 0
     assert page.pdf(format="A4").startswith(b"%PDF")

@@ -10,7 +10,7 @@ import pytest
 from lensctl.rules.survey import LS_DR10
 from lensctl.selection.p_det.axes import physical_axes
 from lensctl.selection.report import page
-from tests.toys.pages import Page
+from tests.toys.pages import Page, faults
 
 NASTY = '"><script>alert(1)</script>'
 AXES = physical_axes(LS_DR10)
@@ -57,7 +57,11 @@ def test_names_in_the_data_are_text(contents):
     read = Page(html)
     assert read.open == []
     assert read.tags.count("script") == 1
-    assert all(read.alts)
+    assert faults(html) == []
+
+
+def test_those_who_hear_it_or_use_keys_alone_find_everything(contents):
+    assert faults(page.render(contents)) == []
 
 
 def test_what_was_not_given_is_said_in_a_sentence(contents):

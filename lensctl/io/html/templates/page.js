@@ -33,8 +33,12 @@ const grade = (card, value) => {
   grades[card.dataset.galaxyId] = value;  // "" also removes a grade that came with the page
   keep();
 };
-const shown = () => cards.filter((card) => card.closest("details").open);
-const go = (card, step) => shown().at(Math.max(0, shown().indexOf(card) + step))?.focus();
+const go = (card, step) => {
+  const next = cards[cards.indexOf(card) + step];
+  if (!next) return;
+  next.closest("details").open = true;  // so that no gallery is skipped
+  next.focus();
+};
 for (const card of cards) {
   const keys = document.createElement("div");
   keys.className = "keys";

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
 
 from lensctl.io.storage.retry import POLICY, RetryPolicy
 from lensctl.rules.errors import ServiceError
@@ -129,3 +133,14 @@ class CircuitBreaker:
     def tasks(self) -> list[asyncio.Task[None]]:
         """Background tasks, to be cancelled at the end."""
         return [self._prober] if self._prober is not None else []
+
+
+def retry_after_seconds(headers: Mapping[str, Any], now: datetime) -> float | None:
+    """Seconds of a Retry-After header, a number or a date; None if missing or invalid."""
+    value = str(headers.get("Retry-After", "")).strip()
+    if re.fullmatch(r"[0-9]{1,9}", value):
+        return float(value)
+    try:
+        return max((parsedate_to_datetime(value) - now).total_seconds(), 0.0)
+    except (ValueError, TypeError, OverflowError):
+        return None
