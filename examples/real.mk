@@ -1,4 +1,4 @@
-# The same pipeline on the real DR10; needs internet access. docs/howto/real-dr10.md says what it costs and how to begin.
+# The same pipeline on the real DR10; needs internet access and the sweeps. See docs/howto/real-dr10.md.
 #
 #   make -f examples/real.mk plan          rows, hours and disk, as far as they can be told by now
 #   make -n -f examples/real.mk            the same, and every command that is still to be run
