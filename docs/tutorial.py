@@ -25,6 +25,8 @@ ENDS, RESULTS = "Outputs in ", "Result on "
 """What follows the last command: a table of the receipts, which are on the page already, and the results."""
 PROGRESS = re.compile(r"^[\w ]+: (?:[\d,]+(?: of [\d,]+)?, [\d,]+/s|epoch \d+ of \d+, batch)|^[\d,.]+ cutouts/s over ")
 """A line now and then, of how far a command has come, and how fast."""
+RULE = re.compile(r"^─+\s*$")
+"""The line below the head of a table."""
 TOLD_BY_MAKE = re.compile(r"^make(\[\d+\])?: ")
 LONGEST = 100
 
@@ -76,15 +78,23 @@ def block(of: dict[str, str], words: str, rows: int = 1000, lines: tuple[int, in
 
 
 def rows_cut(lines: list[str], rows: int) -> list[str]:
-    """The same lines with at most so many rows of each table, and … in place of the others."""
+    """The same lines with at most so many rows of each table, and … in place of the others.
+
+    The rows of a table stand between a rule and an empty line.
+    """
     kept: list[str] = []
-    count = 0
+    count = -1
     for line in lines:
-        count = count + 1 if line.startswith("│") else 0
+        if RULE.match(line):
+            count = 0
+        elif not line.strip():
+            count = -1
+        elif count >= 0:
+            count += 1
         if count <= rows:
             kept.append(line)
         elif count == rows + 1:
-            kept.append(f"│ …{' ' * (len(line) - 4)}│")
+            kept.append("…")
     return kept
 
 

@@ -4,12 +4,14 @@ python docs/reference/commands.py > docs/reference/commands.md
 """
 
 import importlib
+import inspect
 import re
 import sys
 
 import typer
 
 from lensctl.cli.command import app
+from lensctl.cli.help import EXAMPLE, example, in_call, option_row
 from lensctl.cli.main import COMMANDS
 
 HEAD = """# Commands
@@ -17,7 +19,7 @@ HEAD = """# Commands
 Made from `--help` by `python docs/reference/commands.py > docs/reference/commands.md`; a test compares it. What all
 commands share (paths, formats, exit codes, settings files) is on the [reference page](index.md)."""
 
-SHARED = {"--config", "--quiet", "--help"}
+SHARED = {"config", "quiet", "help"}
 """Options of every command: said once, on top."""
 
 
@@ -31,32 +33,39 @@ def escaped(text: str) -> str:
 def described(text: str) -> list[str]:
     """The paragraphs of a help text, its example as a block."""
     lines = []
-    for paragraph in text.split("\n\n"):
-        found = re.match(r"(?:\x08\n)?Example: (.*)", paragraph, re.DOTALL)
-        lines += ["", *(["```", found[1], "```"] if found else [escaped(paragraph)])]
+    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text).strip()):
+        if paragraph.startswith(EXAMPLE):
+            lines += ["", "```", *example(paragraph.removeprefix(EXAMPLE), 100), "```"]
+        else:
+            lines += ["", escaped(paragraph)]
     return lines
 
 
-def table(title: str, records: list[tuple[str, str]]) -> list[str]:
-    """A table of arguments or options, without those that all commands share."""
-    rows = [record for record in records if not SHARED & set(re.findall(r"--[\w-]+", record[0]))]
-    code = [(name.replace("|", "\\|"), escaped(" ".join(meaning.split()))) for name, meaning in rows]
-    return ["", f"| {title} | |", "|---|---|", *(f"| `{name}` | {meaning} |" for name, meaning in code)] if rows else []
+def table(title: str, rows: list[tuple[str, str]]) -> list[str]:
+    """A table of arguments or options."""
+    cells = [(name.replace("|", "\\|"), escaped(" ".join(meaning.split()))) for name, meaning in rows]
+    return ["", f"| {title} | |", "|---|---|", *(f"| `{name}` | {meaning} |" for name, meaning in cells)]
 
 
 def command(name: str, of: typer.core.TyperCommand) -> list[str]:
     """The section of one command."""
     context = of.context_class(of, info_name=name)
-    usage = of.get_usage(context).removeprefix("Usage: ")
-    usage = re.sub(r"[{}]", "", " ".join(usage.split())).replace("......", "...")
-    lines = ["", f"{'##' if name.count(' ') == 1 else '###'} {name}", "", f"`{usage}`", *described(of.help or "")]
-    for kind in ("argument", "option"):
-        own = (parameter for parameter in of.params if parameter.param_type_name == kind)
-        found = [record for parameter in own if (record := parameter.get_help_record(context))]
-        lines += table(kind, found)
-    for each, sub in sorted(getattr(of, "commands", {}).items()):
-        if not sub.hidden:
-            lines += command(f"{name} {each}", sub)
+    subs = {each: sub for each, sub in sorted(getattr(of, "commands", {}).items()) if not sub.hidden}
+    arguments = [each for each in of.params if each.param_type_name == "argument"]
+    called = "COMMAND [ARGS]..." if subs else " ".join(map(in_call, arguments))
+    lines = ["", f"{'##' if name.count(' ') == 1 else '###'} {name}", "", f"`{name} [OPTIONS] {called}`"]
+    lines += described(of.help or "")
+    lists: dict[str, list[tuple[str, str]]] = {}
+    if arguments and not subs:
+        lists["argument"] = [(each.display_name_raw, each.help or "") for each in arguments]
+    for each in of.params:
+        if each.param_type_name == "option" and not each.hidden and each.name not in SHARED:
+            panel = getattr(each, "rich_help_panel", None) or "option"
+            lists.setdefault(panel, []).append(option_row(each, context))
+    for title, rows in lists.items():
+        lines += table(title, rows)
+    for each, sub in subs.items():
+        lines += command(f"{name} {each}", sub)
     return lines
 
 

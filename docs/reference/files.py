@@ -100,8 +100,8 @@ FOLDERS = """
 `golden.npz` (inputs that a frozen model is verified with), `val_scores.parquet` (the rows of val that thresholds come from); of \
 an ensemble in `member-0/`, `member-1/`, … |
 | evaluation | `evaluate` | `metrics.json`, `report.html`, `tables/` (parquet and CSV), `plots/` (PNG and PDF) |
-| frozen model | `freeze` | {frozen}; of an ensemble the weights in `member-0/`, …; `{signature}` where signed; `{sums}` |
-| search | `search` | `candidates.parquet`, `.fits`, `.vot`; `candidates.zarr`; `scores/` by HEALPix pixel, or a HATS catalogue; \
+| frozen model | `freeze` | {frozen}; of an ensemble the weights in `member-0/`, …; `CITATION.cff` and `LICENSE` where given; `{signature}` where signed; `{sums}` |
+| search | `search` | `candidates.parquet`, `.fits`, `.vot`, `.reg`; `candidates.zarr`; `scores/` by HEALPix pixel, or a HATS catalogue; \
 `searched.moc.fits`, `lost.moc.fits`; `known_lenses.parquet`; `search.json`; `report.html` |
 | selection function | `selection fit` | `selection.json`, `report.html`, `tables/`, `plots/` with maps as FITS too, `evaluate.py` \
 and `golden.csv`, which need numpy alone |

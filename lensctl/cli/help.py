@@ -70,7 +70,7 @@ def page(
     """
     width = min(report.width(sys.stdout), WIDEST)
     given = [each for each in command.get_params(context) if each.param_type_name == "argument"]
-    called = " ".join(map(_in_call, given)) if arguments is None else arguments
+    called = " ".join(map(in_call, given)) if arguments is None else arguments
     usage = f"Usage: {name or context.command_path} [OPTIONS] {called}"
     parts = ["\n".join(_lines(usage, width, "", " " * 7)), *_paragraphs(text, width)]
     lists: dict[str, list[tuple[str, str]]] = {}
@@ -80,19 +80,19 @@ def page(
     for each in command.get_params(context):
         if each.param_type_name == "option" and not each.hidden and each.name not in left_out:
             panel = getattr(each, "rich_help_panel", None) or "Options"
-            lists.setdefault(panel, []).append(_option(each, context))
+            lists.setdefault(panel, []).append(option_row(each, context))
     parts += ["\n".join([f"{title}:", *_listed(rows, width)]) for title, rows in lists.items() if rows]
     return "\n\n".join(parts)
 
 
-def _in_call(argument: Any) -> str:
+def in_call(argument: Any) -> str:
     """An argument in the line that says how to call a command."""
     name = argument.display_name_raw.removesuffix("...")
     many = "..." if argument.nargs != 1 or argument.display_name_raw.endswith("...") else ""
     return f"{name}{many}" if argument.required else f"[{name}{many}]"
 
 
-def _option(option: Any, context: Any) -> tuple[str, str]:
+def option_row(option: Any, context: Any) -> tuple[str, str]:
     """An option with what stands for its value, and its meaning, default and bounds."""
     if option.metavar is None and not option.is_flag:
         option.metavar = _value(option.type_descriptor.annotation)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,14 @@ lensctl pool 'a b' demo/pool.parquet --lenses l.csv --overwrite \\
   | tee demo/receipts/3-pool.json
 windows: 45, 1/s
 Funnel
-┏━━━━━━┓
-│ one  │
-│ two  │
-│ tree │
-└──────┘
+number
+──────
+one
+two
+three
+four
+
+all said
 {"command": "pool", "digest": "sha256:%s", "seconds": 1.5}
 lensctl gate pool demo/pool.parquet > demo/gates/pool.jsonl
 training: epoch 1 of 8, batch 13 of 23, 22 cutouts/s, 0:08:13 left
@@ -64,9 +68,9 @@ def test_a_transcript_is_read_command_by_command_and_the_last_run_counts():
     assert end == tutorial.SUMMARY
     assert tutorial.block(of, "pool", 2).splitlines() == [
         "$ lensctl pool 'a b' demo/pool.parquet --lenses l.csv",
-        "Funnel", "┏━━━━━━┓", "│ one  │", "│ two  │", "│ …    │", "└──────┘",
+        *("Funnel", "number", "──────", "one", "two", "…", "", "all said"),
         '{"command": "pool", "digest": "sha256:0123456789ab…", "seconds": 1.5}',
-    ]  # fmt: skip
+    ]
     assert tutorial.block(of, "pool", lines=(1, 1)).splitlines()[1:3] == ["Funnel", "…"]
     assert (
         tutorial.block(of, "summary").splitlines()[1] == f"│ report to open │ …/demo/evaluation/report.html{15 * ' '} │"
@@ -120,7 +124,7 @@ def timeless(block: str) -> str:
 def shape(block: str) -> list[object]:
     """What a block has on every machine: the command, the columns of tables, the keys of the receipt."""
     lines = block.splitlines()
-    heads = [re.findall(r"[\w.,%]+", line) for line in lines if line.startswith("┃")]
+    heads = [re.findall(r"[\w.,%]+", head) for head, line in pairwise(lines) if tutorial.RULE.match(line)]
     keys = [sorted(json.loads(line)) for line in lines if line.startswith("{")]
     return [[line for line in lines if line.startswith(("$ ", "    --"))], heads, keys]
 
