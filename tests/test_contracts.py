@@ -76,7 +76,7 @@ RESUMED = {"pool", "cutout", "inject", "sync", "search"}  # the same again is "n
 
 def shell(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a line as a person would, with lensctl on the path."""
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "200", **env}
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "80", **env}
     return subprocess.run(
         ["bash", "-c", f"set -o pipefail; {line}"],
         cwd=folder,
@@ -130,6 +130,13 @@ def test_the_example_in_the_help_works_and_stdout_is_json_lines(pipeline, name):
         assert len(lines) == 1
         assert lines[0]["command"] == name
         assert "seconds" in lines[0]
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_the_tables_of_an_example_fit_80_columns(pipeline, name):
+    """What is longer is a sentence: the cells of a row are two blanks apart."""
+    _, said = pipeline
+    assert [line for line in said[name].stderr.splitlines() if len(line) > 80 and "  " in line.strip()] == []
 
 
 def tree(path: Path) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ import json
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,12 +46,12 @@ def _merged(context: typer.Context, given: list[str]) -> list[str]:
 class GateHelp(HelpCommand):
     """Help on all gates in brief, or on those that are named before --help at length."""
 
-    def parse_args(self, context: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, context: Any, args: list[str]) -> list[str]:
         """Remember what is named, because help is given before arguments are read."""
         context.meta[NAMED] = args[0] if args and not args[0].startswith("-") else ""
         return super().parse_args(context, args)
 
-    def get_help(self, context: typer.Context) -> str:
+    def get_help(self, context: Any) -> str:
         """The help text."""
         from lensctl.gates import registry
 

@@ -132,7 +132,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
     from lensctl.cli.tables import drawn
 
     console = Console(stderr=True, width=width(), highlight=False, markup=False, emoji=False)
-    console.print(drawn(title, columns, rows, width()), *([""] if any(columns) else []), sep="\n")
+    console.print(drawn(title, columns, rows, width()), "", sep="\n")
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def train(
             rich_help_panel=RECIPE,
         ),
     ] = 64,
-    normalise: Annotated[str, typer.Option(help=NORMALISATIONS, rich_help_panel=RECIPE)] = "bands",
+    normalise: Annotated[str, typer.Option(help=NORMALISATIONS, rich_help_panel=RECIPE)] = "asinh",
     epochs: Annotated[
         int | None,
         typer.Option(
@@ -139,13 +139,14 @@ def train(
         ),
     ] = "1.0",
     positive_share: Annotated[
-        float | None,
+        str,
         typer.Option(
+            metavar="F|data",
             help="Fraction of lenses in each batch, 0.5 for balanced ones; lenses repeat, and p comes out too high "
-            "until it is calibrated. Default: as in the data.",
+            "until it is calibrated. data: as in the data, needed with --pos-weight.",
             rich_help_panel=DATA,
         ),
-    ] = None,
+    ] = "0.3",
     samples_per_epoch: Annotated[
         int | None, typer.Option(help="Rows per epoch; default: all.", rich_help_panel=DATA)
     ] = None,

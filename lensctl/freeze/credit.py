@@ -57,12 +57,12 @@ def read_credit(citation: str | Path | None, licence: str | Path | None, *, need
 
 
 def _read(path: str | Path) -> bytes:
-    refuse_device(path)
     try:
+        refuse_device(path)
         with open(path, "rb") as file:
             data = file.read(LARGEST_BYTES + 1)
         data.decode()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({first_line(error)})", "give a text file") from error
     if len(data) > LARGEST_BYTES:
         raise InputError(f"{path}: longer than any citation or licence", "give the file itself")

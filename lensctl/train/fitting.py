@@ -300,7 +300,7 @@ def _order(label: NDArray[np.float32], config: TrainConfig, length: Length, seed
         length.batch,
         seed=seed,
         epoch=epoch,
-        positive_share=config.positive_share,
+        positive_share=config.share,
         samples=length.samples,
     )
 

@@ -18,7 +18,7 @@ from lensctl.learning.networks.run_files import RUN
 from lensctl.learning.training import recipes
 from lensctl.learning.training.distributed import ALONE, Team
 from lensctl.learning.training.recipes import DEFAULT
-from lensctl.learning.training.settings import Resources, TrainConfig, weight_from
+from lensctl.learning.training.settings import WORDS, Resources, TrainConfig, number_or
 from lensctl.learning.training.trackers import TRACKERS, refuse_missing
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
@@ -149,8 +149,9 @@ def _config(settings: dict[str, Any]) -> TrainConfig:
         if name not in known:
             raise InputError(f"no setting '{name}' of training{nearest(name, known)}", f"use {', '.join(known)}")
     changed = dict(settings)
-    if "pos_weight" in changed:
-        changed["pos_weight"] = weight_from(str(changed["pos_weight"]))
+    for name, word in WORDS.items():
+        if name in changed:
+            changed[name] = number_or(word, str(changed[name]), name)
     if "without_ref" in changed:
         changed["without_ref"] = tuple(changed["without_ref"])
     return TrainConfig(**changed)

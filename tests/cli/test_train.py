@@ -286,7 +286,9 @@ def test_a_finished_run_is_resumed_by_doing_nothing_and_else_refused(here, strai
         (["m.parquet", "run", "--recipe", "plans"], "no recipe 'plans' (did you mean 'plan'?)"),
         (["m.parquet", "run", "--init", "m.parquet", "--without-ref", "paper one"], "say it with --init-trained-on"),
         (["m.parquet", "run", "--cutouts-seen", "9", "--samples-per-epoch", "9"], "both say how long an epoch is"),
-        (["m.parquet", "run", "--pos-weight", "heavy"], "pos_weight = heavy"),
+        (["m.parquet", "run", "--pos-weight", "heavy"], "pos_weight = heavy is neither a number nor 'balanced'"),
+        (["m.parquet", "run", "--pos-weight", "2"], "pos_weight = 2.0 and positive_share = 0.3 both favour lenses"),
+        (["m.parquet", "run", "--positive-share", "half"], "positive_share = half is neither a number nor 'data'"),
         (["m.parquet", "run", "--epoch", "3"], "--epoch"),
         (["m.parquet", "run", "--config", "typo.yaml"], "no setting 'epoch' (did you mean 'epochs'?)"),
         (["m.parquet", "run", "--track", "tensorbord"], "did you mean 'tensorboard'"),
@@ -354,12 +356,12 @@ def test_a_tracker_gets_the_metrics_of_each_epoch(here, monkeypatch):
 
 def test_the_options_are_the_recipes_fields_with_its_defaults():
     from lensctl.cli.train import train
-    from lensctl.learning.training.settings import TrainConfig, weight_from
+    from lensctl.learning.training.settings import WORDS, TrainConfig, number_or
 
     options = inspect.signature(train).parameters
     for field in fields(TrainConfig):
         given = options[field.name].default
-        given = weight_from(given) if field.name == "pos_weight" else given
+        given = number_or(WORDS[field.name], given, field.name) if field.name in WORDS else given
         assert (tuple(given) if isinstance(given, list) else given) == field.default, field.name
 
 

@@ -26,7 +26,7 @@ SMALL = (
     "SAMPLE=--negatives-per-positive 2",
     "CUTOUT=--rate 1000 --patience 1 --tries 3",
     "GATES=--set pool.min_rows=100 --set pixels.max_failed=0.1 --set shortcut.min_positives=10",
-    "TRAIN=--epochs 2 --samples-per-epoch 128 --threads 1",
+    "TRAIN=--epochs 6 --samples-per-epoch 256 --batch-size 16 --crop 40 --threads 1",
 )
 """A small mock sky instead of the real one, and no need to be polite to it."""
 

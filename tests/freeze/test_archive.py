@@ -175,7 +175,7 @@ def test_a_rerun_with_overwrite_makes_the_archive_later_and_leaves_the_model_as_
 def test_verify_says_how_to_unpack_an_archive(tmp_path, capfd):
     (tmp_path / "f.tar.gz").touch()
     assert main(["verify", str(tmp_path / "f.tar.gz")]) == 2
-    assert "unpack an archive with `tar -xf f.tar.gz`, and verify its folder" in capfd.readouterr().err
+    assert "unpack it with `tar -xf f.tar.gz`, and verify its folder" in capfd.readouterr().err
 
 
 def test_what_the_hub_adds_to_a_folder_is_no_change_and_anything_else_is(packed, tmp_path):

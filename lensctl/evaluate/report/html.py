@@ -83,8 +83,11 @@ def said(plot: str, evaluation: Evaluation) -> tuple[str, str]:
             )
         case _:
             rows = [row for row in evaluation.tables["strata"].to_pylist() if row["recall"] is not None]
-            ends = sorted(rows, key=lambda row: (row["recall"], str(row["group"])))[:: max(len(rows) - 1, 1)]
-            seen = "Recall by stratum: " + " to ".join(f"{number(row['recall'])} for {row['group']}" for row in ends)
+            rows.sort(key=lambda row: (row["recall"], str(row["group"])))
+            lowest_highest = rows[:1] + rows[1:][-1:]
+            seen = "Recall by stratum: " + " to ".join(
+                f"{number(row['recall'])} for {row['group']}" for row in lowest_highest
+            )
     return caption, f"{seen}."
 
 

@@ -63,11 +63,9 @@ def prove(folder: str | Path, *, device: str = "auto", key: PublicKey | None = N
         Not a folder; no such device.
     """
     folder = Path(folder)
-    if folder.is_file():
-        unpack = f"unzip {folder.name}" if folder.suffix == ".zip" else f"tar -xf {folder.name}"
-        raise InputError(
-            f"{folder} is a file, not a folder", f"unpack an archive with `{unpack}`, and verify its folder"
-        )
+    if folder.is_file() and folder.name.endswith((".tar.gz", ".tgz", ".zip")):
+        unpack = "unzip" if folder.suffix == ".zip" else "tar -xf"
+        raise InputError(f"{folder} is an archive", f"unpack it with `{unpack} {folder.name}`, and verify its folder")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder", "name a folder written by `lensctl freeze`")
     return check_all(snapshot.take(folder), _places(device), key)

@@ -244,7 +244,7 @@ def kept(paths: Sequence[str], folder: str | Path, report: Reporter = SILENT) ->
         file = _place(url, Path(folder))
         async with free:
             if not file.exists():
-                file.parent.mkdir(parents=True, exist_ok=True)
+                _make_folder(file.parent, folder)
                 with whole_file(file, overwrite=True) as part:
                     await _fetch(url, part)
         advance(1)
@@ -264,6 +264,13 @@ def kept(paths: Sequence[str], folder: str | Path, report: Reporter = SILENT) ->
     with report.progress("downloads", len(urls)) as advance:
         there = dict(zip(urls, event_loop.run(each()), strict=True)) if urls else {}
     return [there.get(path, path) for path in paths]
+
+
+def _make_folder(path: Path, downloads: str | Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise InputError(f"{downloads} is, or holds, a file where a folder must be", "name another folder") from error
 
 
 def _place(url: str, folder: Path) -> Path:

@@ -21,6 +21,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         "lr_end": 1e-5,
         "weight_decay": 0.01,
         "ema": 0.0,
+        "positive_share": "data",
         "label_smoothing": 0.0,
         "rotate": True,
         "flip": True,

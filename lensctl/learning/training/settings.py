@@ -16,7 +16,9 @@ from lensctl.learning.training.length import EPOCHS, Length, length_of
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
 
-BALANCED = "balanced"
+BALANCED, AS_IN_DATA = "balanced", "data"
+WORDS: Mapping[str, str] = {"pos_weight": BALANCED, "positive_share": AS_IN_DATA}
+"""Settings that are a number or this word."""
 LEAST_STEPS = 1500
 """Three times the 510 steps after which runs were seen to improve still; see docs/science/training.md."""
 UNRECORDED = {"cutouts_seen": None, "ema": 0.0, "label_smoothing": 0.0, "init_trained_on": None}
@@ -46,8 +48,8 @@ class TrainConfig:
         Epochs without improvement before training stops; see early_stopping.judge_epoch.
     pos_weight : float or "balanced"
         Factor on the weight of lenses; "balanced" gives both classes the same total weight.
-    positive_share : float, optional
-        Fraction of lenses in each batch; as in the data if None.
+    positive_share : float or "data"
+        Fraction of lenses in each batch; "data" is theirs among the training rows. Not with a `pos_weight`.
     tier_b_target : float
         Target of tier B lenses in the loss.
     label_smoothing : float
@@ -70,7 +72,7 @@ class TrainConfig:
     arch: str = "resnet18"
     dropout: float = 0.0
     crop: int = 64
-    normalise: str = "bands"
+    normalise: str = "asinh"
     epochs: int | None = None
     cutouts_seen: int | None = None
     least_steps: int = LEAST_STEPS
@@ -83,7 +85,7 @@ class TrainConfig:
     ema: float = 0.0
     patience: int = 8
     pos_weight: float | str = 1.0
-    positive_share: float | None = None
+    positive_share: float | str = 0.3
     samples_per_epoch: int | None = None
     tier_b_target: float = 1.0
     label_smoothing: float = 0.0
@@ -105,8 +107,11 @@ class TrainConfig:
             value = getattr(self, name)
             if value not in allowed:
                 raise InputError(f"no {name} '{value}'{nearest(str(value), allowed)}", f"use {', '.join(allowed)}")
+        for name, word in WORDS.items():
+            if getattr(self, name) != word and not isinstance(getattr(self, name), int | float):
+                raise _neither(word, getattr(self, name), name)
         for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
+            value = self.share if name == "positive_share" else getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise InputError(f"{name} = {value} is outside {low:g} to {high:g}", "see `lensctl train --help`")
         if self.crop < LEAST_CROP.get(self.arch, 0):
@@ -119,11 +124,14 @@ class TrainConfig:
             raise InputError("cutouts_seen and samples_per_epoch both say how long an epoch is", "give one of them")
         if self.init_trained_on is not None and not 0 < len(self.init_trained_on.strip()) <= MOST_TEXT:
             raise InputError(f"init_trained_on is not a text of 1 to {MOST_TEXT} characters", "name the data in words")
-        if self.pos_weight != BALANCED and not (
-            isinstance(self.pos_weight, int | float) and 0 < self.pos_weight < math.inf
-        ):
+        if not isinstance(self.pos_weight, str) and not 0 < self.pos_weight < math.inf:
             raise InputError(
                 f"pos_weight = {self.pos_weight} is not a valid weight", f"use a number above 0, or {BALANCED}"
+            )
+        if self.pos_weight != 1 and self.share is not None:
+            raise InputError(
+                f"pos_weight = {self.pos_weight} and positive_share = {self.positive_share} both favour lenses",
+                f"give one of them: a weight with --positive-share {AS_IN_DATA}",
             )
         if self.fold is not None:
             Fold.parse(self.fold)
@@ -135,7 +143,12 @@ class TrainConfig:
             idle.add("least_steps")
         kept = {name: value for name, value in vars(self).items() if name not in idle}
         epochs = self.epochs if self.has_floor else self.epochs or EPOCHS
-        return {**kept, "epochs": epochs, "without_ref": list(self.without_ref)}
+        return {**kept, "positive_share": self.share, "epochs": epochs, "without_ref": list(self.without_ref)}
+
+    @property
+    def share(self) -> float | None:
+        """Fraction of lenses in each batch; None if it is that of the data."""
+        return None if self.positive_share == AS_IN_DATA else float(self.positive_share)
 
     @property
     def has_floor(self) -> bool:
@@ -159,16 +172,18 @@ class TrainConfig:
         return Augmentation(self.rotate, self.flip, self.shift, self.noise, self.blur)
 
 
-def weight_from(text: str) -> float | str:
-    """Parse `--pos-weight`: a number or "balanced"; InputError otherwise."""
-    if text == BALANCED:
+def number_or(word: str, text: str, name: str) -> float | str:
+    """Parse a setting that is a number or a word; InputError otherwise."""
+    if text == word:
         return text
     try:
         return float(text)
     except ValueError as error:
-        raise InputError(
-            f"pos_weight = {text} is not a valid weight", f"use a number above 0, or {BALANCED}"
-        ) from error
+        raise _neither(word, text, name) from error
+
+
+def _neither(word: str, value: object, name: str) -> InputError:
+    return InputError(f"{name} = {value} is neither a number nor '{word}'", "see `lensctl train --help`")
 
 
 _RANGES: Mapping[str, tuple[float, float]] = {

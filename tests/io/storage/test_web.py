@@ -88,6 +88,11 @@ def test_what_is_kept_is_not_fetched_again_and_a_stop_goes_on(tmp_path, server, 
     assert sorted(server.asked_for()) == [LIST, LIST, "sweep-0.fits", "sweep-1.fits", "sweep-1.fits"]
 
 
+def test_a_file_where_the_folder_of_downloads_should_be_is_named(tmp_path, server, capsys):
+    assert pool(tmp_path, f"{server.url}/sweep-0.fits", more=("--downloads", tmp_path / "lenses.csv")) == 2
+    assert "lenses.csv is, or holds, a file where a folder must be" in capsys.readouterr().err
+
+
 def test_a_list_of_checksums_names_the_files_and_tells_their_digests(tmp_path, server):
     files = catalog_files([f"{server.url}/{LIST}"])
     assert [web.name_of(file) for file in files] == ["sweep-0.fits", "sweep-1.fits"]

@@ -24,7 +24,7 @@ from lensctl.rules.errors import InputError
         ({"pos_weight": -1.0}, "pos_weight = -1.0 is not a valid weight"),
         ({"pos_weight": float("nan")}, "pos_weight = nan is not a valid weight"),
         ({"pos_weight": float("inf")}, "pos_weight = inf is not a valid weight"),
-        ({"pos_weight": "balance"}, "pos_weight = balance is not a valid weight"),
+        ({"pos_weight": "balance"}, "pos_weight = balance is neither a number nor 'balanced'"),
         ({"fold": "6/5"}, "not a fold"),
     ],
 )
