@@ -9,12 +9,12 @@ from lensctl.gates import registry
 
 HEAD = """# Gates and their settings
 
-Made from the gates by `python docs/reference/gates.py > docs/reference/gates.md`; a test compares it. `lensctl gate NAME
---help` says the same of one gate, `lensctl gate list` of all, those of installed packages included. Any setting can be
-changed with `--set GATE.KEY=VALUE` or under `set:` in a `--config` file. Defaults are those of ls-dr10; what follows
-from the survey, such as the shares of the splits, follows the survey of the input. Why the limits are what they are: [gates](../science/gates.md),
-[evaluation](../science/evaluation.md), [injection](../science/injection.md), [selection](../science/selection.md). What
-a line of a gate holds: [files](files.md#lines-of-a-gate)."""
+Made from the gates by `python docs/reference/gates.py > docs/reference/gates.md`; a test compares it. `lensctl gate
+NAME --help` says the same of one gate, `lensctl gate list` of all, those of installed packages included. Any setting
+can be changed with `--set GATE.KEY=VALUE` or under `set:` in a `--config` file. Defaults are those of ls-dr10; what
+follows from the survey, such as the shares of the splits, follows the survey of the input. Why the limits are what they
+are: [gates](../science/gates.md), [evaluation](../science/evaluation.md), [injection](../science/injection.md),
+[selection](../science/selection.md). What a line of a gate holds: [files](files.md#lines-of-a-gate)."""
 
 
 def page() -> list[str]:
