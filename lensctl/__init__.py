@@ -1,3 +1,3 @@
 """lensctl: from a survey on disk to a verified, frozen strong-lens finder."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -180,7 +180,7 @@ def test_the_import_of_the_command_is_light():
 
 
 FINDINGS = [
-    Finding(SOFTWARE, "lensctl", True, "0.1.0"),
+    Finding(SOFTWARE, "lensctl", True, "0.2.0"),
     *(Finding(SOFTWARE, name, True, "1.0", package=True) for name in ("duckdb", "torch", "zarr")),
     Finding("machine", "GPU", False, "none", "training is slow"),
     Finding("machine", "memory", None, "8 GiB"),

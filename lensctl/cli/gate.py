@@ -25,9 +25,7 @@ NAMED = "lensctl.gates named before --help"
 OF_SOME = ("level", "crop")
 """Options that only some gates have."""
 LONGEST_MEANING = 64
-OF_SURVEY = (
-    "Limits that follow from the survey are those of the survey that the input names; those below are of ls-dr10."
-)
+OF_SURVEY = "Limits that follow from the survey are those of the survey that the input names; those below are of {}."
 FILES = {
     "POOL": "pool.parquet",
     "MANIFEST": "manifest.parquet",
@@ -54,6 +52,7 @@ class GateHelp(HelpCommand):
     def get_help(self, context: Any) -> str:
         """The help text."""
         from lensctl.gates import registry
+        from lensctl.rules.survey import LS_DR10
 
         named = context.meta[NAMED]
         if not named or named == registry.LIST:
@@ -61,10 +60,11 @@ class GateHelp(HelpCommand):
         gates = [registry.find(part) for part in dict.fromkeys(part.strip() for part in named.split(","))]
         left_out = {key for key in OF_SOME if not any(key in gate.fields() for gate in gates)} | {"name", "inputs"}
         limits = [row for gate in gates for row in _limits(gate)]
+        of_survey = OF_SURVEY.format(LS_DR10.name) if limits else ""
         return page(
             self,
             context,
-            "\n\n".join([*(gate.text for gate in gates), OF_SURVEY if limits else "", _example(gates[0])]),
+            "\n\n".join([*(gate.text for gate in gates), of_survey, _example(gates[0])]),
             {"Limits, each --set GATE.KEY=VALUE": limits},
             gates[0].inputs,
             f"lensctl gate {named}",
@@ -86,7 +86,7 @@ def _in_brief() -> Iterator[tuple[str, str]]:
 
 
 def _limits(gate: Gate) -> Iterator[tuple[str, str]]:
-    """A gate's settings with their defaults in ls-dr10, and their meanings."""
+    """A gate's settings with their defaults in LS_DR10, and their meanings."""
     from lensctl.gates import registry
     from lensctl.rules.survey import LS_DR10
 
