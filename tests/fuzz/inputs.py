@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from lensctl.emr import wheel
 from lensctl.emr.proof import Output, StepRecord
 from lensctl.io.cutouts import npz_folder
 from lensctl.io.cutouts.store import open_store
@@ -44,6 +45,8 @@ def make(folder: Path, factory: pytest.TempPathFactory) -> None:
     _cutouts(folder)
     _models(folder, factory)
     _notes(folder)
+    with zipfile.ZipFile(folder / "toy.whl", "w") as archive:
+        archive.writestr(wheel.LAUNCHER, "")
     with contextlib.chdir(folder):
         _journals()
 
