@@ -110,8 +110,8 @@ def add_a_file(folder):
 
 
 def add_a_hidden_file(folder):
-    (folder / ".gitattributes").write_text("")
-    return ".gitattributes"
+    (folder / ".hidden").write_text("")
+    return ".hidden"
 
 
 def take_a_file(folder):

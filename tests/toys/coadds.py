@@ -6,6 +6,7 @@ import functools
 import http.server
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -119,6 +120,11 @@ class Server(http.server.ThreadingHTTPServer):
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
         self.ended = threading.Event()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that left in the middle of an answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class Answers(http.server.SimpleHTTPRequestHandler):

@@ -161,7 +161,7 @@ def test_another_crop_or_normalisation_fails_on_the_golden_logits(folder):
     before = (folder / layout.FROZEN).read_bytes()
     for change in (
         lambda model: model.update(crop=12),
-        lambda model: model["normalisation"].update(mean=[9.0, 9.0, 9.0], std=[0.1, 0.1, 0.1]),
+        lambda model: model["normalisation"].update(kind="bands", mean=[9.0, 9.0, 9.0], std=[0.1, 0.1, 0.1]),
     ):
         facts = json.loads(before)
         change(facts["model"])
