@@ -28,7 +28,7 @@ def folder(tmp_path_factory, tmp_path, monkeypatch):
 
 def test_the_example_of_the_help_works_and_says_in_one_line_what_it_made(folder, capfd):
     assert main(["selection", "attach", "--help"]) == 0
-    (example,) = re.findall(r"Example: lensctl (.*)", capfd.readouterr().out)
+    (example,) = re.findall(r"Example: lensctl (.*)", re.sub(r"\\\n\s*", "", capfd.readouterr().out))
     assert example.split() == ATTACH
     assert main(example.split()) == 0
     (line,), err = said(capfd)

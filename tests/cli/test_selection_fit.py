@@ -32,7 +32,7 @@ def folder(tmp_path_factory, tmp_path, monkeypatch):
 
 def test_the_example_of_the_help_works_and_an_existing_folder_is_kept(folder, capfd):
     assert main(["selection", "fit", "--help"]) == 0
-    (example,) = re.findall(r"Example: lensctl (.*)", capfd.readouterr().out)
+    (example,) = re.findall(r"Example: lensctl (.*)", re.sub(r"\\\n\s*", "", capfd.readouterr().out))
     assert example.split() == FIT
     assert main([*example.split(), *QUICK]) == 0
     (line,), err = said(capfd)

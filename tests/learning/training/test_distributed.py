@@ -181,7 +181,7 @@ def test_under_torchrun_one_process_writes_and_speaks(tmp_path):
     done = under_torchrun(tmp_path, "m.parquet")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["epochs"] == 2
-    assert done.stderr.count("epoch 2 of 2") == 1
+    assert done.stderr.count("epoch 2 of 2: ") == 1
     assert json.loads((tmp_path / "run" / "run.json").read_text())["computed_on"]["processes"] == 2
 
 
