@@ -37,7 +37,9 @@ WORST_PSFSIZE, MARK = 1.4, (0, 0)
 """Above this psfsize (arcsec) one network is blind; it reads it off a pixel of r, in which the hosts have it."""
 
 NEVER = -30.0
-CONFIG = TrainConfig(crop=SIZE, epochs=1, batch_size=16, lr=1e-12, lr_end=0.0, shift=0)
+CONFIG = TrainConfig(
+    crop=SIZE, normalise="bands", positive_share="data", epochs=1, batch_size=16, lr=1e-12, lr_end=0.0, shift=0
+)
 """Steps smaller than the weights' last bit."""
 
 
