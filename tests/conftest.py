@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.toys import seaweed
+from tests.toys import seaweed, warm
 from tests.toys.browsers import BROWSER
 
 settings.register_profile("lensctl", deadline=None)  # a busy machine is slow, not wrong
@@ -31,15 +30,22 @@ def real_data() -> Path:
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.fixture(scope="session")
+def warm_lensctl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A program `lensctl`, alone in its folder, that starts at once."""
+    with warm.program(tmp_path_factory.mktemp("warm")) as program:
+        yield program
+
+
 @pytest.fixture
-def lensctl(tmp_path: Path) -> Run:
+def lensctl(tmp_path: Path, warm_lensctl: Path) -> Run:
     """Run `lensctl ARGS...` as a process in tmp_path; gives returncode, stdout and stderr."""
 
     def run(
         *args: object, stdin: bytes | None = None, env: dict[str, str] | None = None, cwd: Path = tmp_path
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "lensctl", *map(str, args)],
+            [str(warm_lensctl), *map(str, args)],
             input=stdin,
             capture_output=True,
             cwd=cwd,

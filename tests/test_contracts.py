@@ -21,9 +21,8 @@ import typer
 
 from lensctl.cli.command import app
 from lensctl.cli.main import COMMANDS
-from tests.toys.processes import plant
+from tests.toys.processes import begin, plant
 
-BIN = Path(sys.executable).parent
 ROOT = Path(__file__).resolve().parents[1]
 BEFORE = {  # what an example needs that no example before it makes
     "sync": ["lensctl cutout negatives.parquet negatives.zarr --source coadd --root sky"],
@@ -74,9 +73,16 @@ NO_OUTPUT = {"gate", "verify", "emr", "show", "doctor"}
 RESUMED = {"pool", "cutout", "inject", "sync", "search"}  # the same again is "nothing to do", not "exists"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def on_the_path(warm_lensctl):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{warm_lensctl.parent}:{os.environ['PATH']}")
+        yield
+
+
 def shell(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a line as a person would, with lensctl on the path."""
-    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "COLUMNS": "80", **env}
+    environment = {**os.environ, "COLUMNS": "80", **env}
     return subprocess.run(
         ["bash", "-c", f"set -o pipefail; {line}"],
         cwd=folder,
@@ -95,8 +101,8 @@ def example(name: str) -> str:
     return re.sub(r"\\\n\s*", "", found.group(1)).strip()
 
 
-@pytest.fixture(scope="session")
-def pipeline(tmp_path_factory):
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory, on_the_path):
     """A folder in which every example has been run, in order, and what each said."""
     folder = tmp_path_factory.mktemp("pipeline")
     said = {}
@@ -412,8 +418,7 @@ def test_options_win_over_the_config_which_wins_over_defaults(pipeline):
 
 def test_an_interrupted_command_ends_with_130(pipeline):
     folder, _ = pipeline
-    line = [str(BIN / "lensctl"), "train", "manifest.parquet", "interrupted", "--epochs", "10000"]
-    running = subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = begin("train", "manifest.parquet", "interrupted", "--epochs", "10000", cwd=folder)
     while not (folder / ".interrupted.part").exists():
         assert running.poll() is None, running.communicate()
         time.sleep(0.02)

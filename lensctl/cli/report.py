@@ -12,14 +12,13 @@ from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, Any, TextIO
 
 from lensctl.cli.pace import Pace
-from lensctl.rules.errors import shown, without_secrets
+from lensctl.rules.errors import shortened, shown, without_secrets
 
 if TYPE_CHECKING:
     from lensctl.io.reporter import Progress
 
 STARTED = time.perf_counter()
 PLAIN_LINE_EVERY_SECONDS = 10.0
-LONGEST_LINE = 1000
 USUAL_WIDTH, LEAST_WIDTH = 80, 20
 """Where no terminal tells its width; and what lines are broken to at least."""
 DUMB = ("dumb", "unknown")
@@ -51,9 +50,7 @@ def say(text: str, style: str = "") -> None:
 def complain(text: str) -> None:
     """Write a line about an error to stderr, also within `quietly`; the end of a very long one is left out."""
     stream = _loud or sys.stderr
-    text = shown(text)
-    text = text if len(text) <= LONGEST_LINE else f"{text[: LONGEST_LINE - 1]}…"
-    _write(stream, _folded(text, stream))
+    _write(stream, _folded(shortened(shown(text)), stream))
 
 
 def _write(stream: TextIO, text: str) -> None:

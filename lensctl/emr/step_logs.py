@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lensctl.io.storage import s3
 from lensctl.io.unpacking import gunzipping
-from lensctl.rules.errors import LensctlError
+from lensctl.rules.errors import LensctlError, shortened
 
 PIECE_BYTES, MOST_PIECES = 1 << 20, 64
 """A log is unpacked piece by piece; of a longer one the end is kept, which says how it ended."""
@@ -19,7 +19,7 @@ BAD = re.compile(r"\bERROR\b|^error: |\bFATAL\b|^Traceback ")
 
 @dataclass(frozen=True)
 class Log:
-    """One log: its URL and lines."""
+    """One log: its URL and lines, of very long ones the beginning."""
 
     url: str
     lines: tuple[str, ...]
@@ -55,7 +55,7 @@ def _lines(url: str) -> tuple[str, ...]:
         text = _end_of(data) if url.endswith(".gz") else data
     except ValueError as error:
         raise LensctlError(f"{url}: incomplete log ({error})", "EMR may be writing it: try again") from error
-    return tuple(text.decode(errors="replace").splitlines())
+    return tuple(map(shortened, text.decode(errors="replace").splitlines()))
 
 
 def _end_of(packed: bytes) -> bytes:

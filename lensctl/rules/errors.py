@@ -41,6 +41,14 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: _code(found[0]), text)
 
 
+LONGEST_LINE = 1000
+
+
+def shortened(line: str) -> str:
+    """A line without its end, where that is longer than anybody reads."""
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
+
+
 def shown(text: str) -> str:
     """A text as people see it: without secrets in addresses, and with nothing that a terminal would obey."""
     return printable(without_secrets(text))

@@ -257,6 +257,7 @@ def test_of_a_log_that_swells_the_end_is_kept(submit, emr, aws):
     done = emr("logs", said["cluster"], said["step"])
     assert told(done)["error_lines"] == {f"s3://survey/{url}": 1}
     assert done.stderr.endswith("error: the end\n")
+    assert len(done.stderr) < 10_000, "of a line without an end the beginning"
 
 
 def test_waiting_has_an_end_of_its_own_and_leaves_the_cluster_alone(submit, emr, aws):

@@ -9,6 +9,7 @@ import pytest
 
 from lensctl.cli import report
 from lensctl.io.tables.files import write_table
+from lensctl.rules import errors
 from tests.toys import catalogs as toys
 
 SAMPLE = ("sample", "pool.parquet", "n.parquet", "--positives", "positives.parquet", "--overwrite")
@@ -61,7 +62,7 @@ def test_what_people_read_holds_no_escape_and_no_endless_sentence(capsys):
     err = capsys.readouterr().err
     assert "\x1b" not in err
     assert r"a \x1b[31mred\x1b[0m note" in err
-    assert err.splitlines()[-1] == "error: " + "x" * (report.LONGEST_LINE - 8) + "…"
+    assert err.splitlines()[-1] == "error: " + "x" * (errors.LONGEST_LINE - 8) + "…"
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ CLOSED = "error: stdout is closed"
 
 
 @pytest.fixture
-def bash(tmp_path):
+def bash(tmp_path, warm_lensctl):
     """Run a line of bash in tmp_path, in which `lensctl` is this one: status, stdout, stderr."""
 
     def run(line: str) -> tuple[int, str, str]:
-        script = f'lensctl() {{ "{sys.executable}" -m lensctl "$@"; }}; {line}'
-        done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+        env = {**os.environ, "PATH": f"{warm_lensctl.parent}:{os.environ['PATH']}"}
+        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, done.stderr
 
     return run

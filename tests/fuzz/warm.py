@@ -9,10 +9,8 @@ from __future__ import annotations
 import faulthandler
 import functools
 import gc
-import importlib
 import json
 import os
-import pkgutil
 import signal
 import sys
 import time
@@ -21,17 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.toys.warm import import_everything
+
 SLOW_S, LONGEST_S = 20, 30
 """Then it says where it is; then it is killed."""
 MOST_BYTES = 2 << 30
 OUTPUT = "said.txt"
-LIBRARIES = (
-    "aiohttp", "astropy.io.ascii", "astropy.io.fits.hdu.compressed._codecs", "astropy.io.votable", "boto3", "duckdb",
-    "encodings.idna", "fitsio", "healpy", "model_signing.signing", "model_signing.verifying", "obstore",
-    "pyarrow.compute", "pyarrow.csv", "pyarrow.dataset", "pyarrow.json", "pyarrow.parquet", "pydantic.json_schema",
-    "scipy.stats", "sklearn.linear_model", "tenacity", "tensorstore", "tests.toys.fake_s3", "torch", "torchvision",
-    "typer._adapters", "zarr",
-)  # fmt: skip
 TRACEBACK, KILLED_FOR_TIME, KILLED_FOR_MEMORY = 3, -1000, -1001
 
 
@@ -39,18 +32,13 @@ def main() -> None:
     """Answer cases until stdin ends."""
     import typer.main
 
-    import lensctl
     from lensctl.cli.command import app
     from lensctl.learning.networks import architectures
     from tests.fuzz.reader import Reader
     from tests.fuzz.readers import READERS
     from tests.toys import rings
 
-    ours = (
-        each.name for each in pkgutil.walk_packages(lensctl.__path__, "lensctl.") if each.name != "lensctl.__main__"
-    )
-    for name in (*LIBRARIES, *ours):
-        importlib.import_module(name)
+    import_everything("tests.toys.fake_s3")
     architectures.ARCHITECTURES["resnet18"] = rings.tiny  # type: ignore[index]
     typer.main.get_command = functools.cache(typer.main.get_command)
     typer.main.get_command(app)
