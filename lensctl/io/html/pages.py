@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ def interval(figure: Mapping[str, Any], digits: int = 3) -> str:
     return f"{number(figure['low'], digits)} to {number(figure['high'], digits)}"
 
 
+@functools.cache
 def environment(package: str) -> Environment:
     """Templates of a package, and those that all pages share: macros.html, style.css, page.js."""
     made = Environment(
