@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,13 +41,17 @@ def warm_lensctl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def lensctl(tmp_path: Path, warm_lensctl: Path) -> Run:
-    """Run `lensctl ARGS...` as a process in tmp_path; gives returncode, stdout and stderr."""
+    """Run `lensctl ARGS...` as a process in tmp_path; gives returncode, stdout and stderr.
+
+    With packages of its own (PYTHONPATH) in `env` it is started anew.
+    """
 
     def run(
         *args: object, stdin: bytes | None = None, env: dict[str, str] | None = None, cwd: Path = tmp_path
     ) -> subprocess.CompletedProcess[str]:
+        is_warm = env is None or env.get("PYTHONPATH") == os.environ.get("PYTHONPATH")
         done = subprocess.run(
-            [str(warm_lensctl), *map(str, args)],
+            [*([str(warm_lensctl)] if is_warm else [sys.executable, "-m", "lensctl"]), *map(str, args)],
             input=stdin,
             capture_output=True,
             cwd=cwd,
