@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import importlib
 import json
 import os
 import subprocess
@@ -418,6 +419,7 @@ def installed(tmp_path, monkeypatch):
             files.writestr(f"{info}/RECORD", "")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", site, wheel]
         subprocess.run(pip, check=True, capture_output=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+        importlib.invalidate_caches()
         return {**os.environ, "PYTHONPATH": str(site)}
 
     yield install
