@@ -31,7 +31,7 @@ def test_what_inject_makes_passes(honest):
     ids=lambda options: "-".join(options.values()),
 )
 def test_controls_and_variations_pass(tmp_path, options):
-    assert failed(judge("injection", make_injections(tmp_path, **options))) == []
+    assert failed(judge("injection", make_injections(tmp_path, count=12, **options))) == []
 
 
 def blurred(pixels, columns):
