@@ -39,6 +39,14 @@ def warm_lensctl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield program
 
 
+@pytest.fixture(scope="module")
+def on_the_path(warm_lensctl: Path) -> Iterator[None]:
+    """For as long as a test file lasts, shells and make find this lensctl, and the Python and programs beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{warm_lensctl.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}")
+        yield
+
+
 @pytest.fixture
 def lensctl(tmp_path: Path, warm_lensctl: Path) -> Run:
     """Run `lensctl ARGS...` as a process in tmp_path; gives returncode, stdout and stderr.

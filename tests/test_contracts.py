@@ -24,6 +24,7 @@ from lensctl.cli.main import COMMANDS
 from tests.toys.processes import begin, plant
 
 ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.usefixtures("on_the_path")
 BEFORE = {  # what an example needs that no example before it makes
     "sync": ["lensctl cutout negatives.parquet negatives.zarr --source coadd --root sky"],
     "inject": [
@@ -71,13 +72,6 @@ SOME = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.soak]) fo
 NO_OUTPUT = {"gate", "verify", "emr", "show", "doctor"}
 """Commands that say something on stdout, and make nothing by their example."""
 RESUMED = {"pool", "cutout", "inject", "sync", "search"}  # the same again is "nothing to do", not "exists"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def on_the_path(warm_lensctl):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{warm_lensctl.parent}:{os.environ['PATH']}")
-        yield
 
 
 def shell(line: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,10 @@ from tests.toys.mock_sky_service import MockSky
 from tests.toys.viewer_server import serving
 
 EVENING = Path(__file__).resolve().parents[2] / "examples" / "evening"
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed"),
+    pytest.mark.usefixtures("on_the_path"),
+]
 
 SMALL = (
     "SAMPLE=--negatives-per-positive 2",
@@ -32,9 +34,8 @@ SMALL = (
 
 
 def make(work: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     line = ["make", "-f", EVENING / "Makefile", f"WORK={work}", *words]
-    return subprocess.run(line, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path})
+    return subprocess.run(line, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -36,19 +34,17 @@ def a_lens(folder: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, on_the_path):
     """A folder with what somebody has of a survey, and in work/ what the Makefile has made of it."""
     folder = tmp_path_factory.mktemp("own")
     own_survey.make(folder, galaxies=420, lens_count=120)
     (folder / "gates.yaml").write_text("set:\n  - pool.min_rows=100\n")
     damaged = folder / "cutouts" / f"{a_lens(folder)}.fits"
     damaged.write_bytes(damaged.read_bytes()[:7000])
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     given = ("CATALOG=catalog.csv", "LENSES=lenses.csv", "CUTOUTS=cutouts", "GATES=gates.yaml")
     done = subprocess.run(
         ["make", "-f", EXAMPLE / "Makefile", *given, *SMALL, "CUTOUT=--max-failed 0.05 --workers 1"],
         cwd=folder,
-        env={**os.environ, "PATH": path},
         capture_output=True,
         text=True,
         check=False,

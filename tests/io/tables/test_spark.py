@@ -24,7 +24,7 @@ from tests.toys import catalogs as toys
 JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ
 needs_java = pytest.mark.skipif(not JAVA, reason="Spark needs Java, and there is none here")
 
-ROWS = 2_000_000
+BOTH = pytest.mark.parametrize("rows", [200_000, pytest.param(2_000_000, marks=pytest.mark.soak)])
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +59,21 @@ def test_the_rule_is_that_of_the_vectors(cluster, tmp_path):
 
 
 @needs_java
-def test_two_million_rows_give_the_same_file_as_on_one_machine(lensctl, tmp_path):
-    survey_pool.make(tmp_path / "pool", ROWS)
+@BOTH
+def test_many_rows_give_the_same_file_as_on_one_machine(lensctl, tmp_path, rows):
+    survey_pool.make(tmp_path / "pool", rows)
     survey_pool.positives(tmp_path / "positives.parquet")
-    some = pq.read_table(tmp_path / "pool" / "part-001.parquet", columns=["ra", "dec"]).slice(0, 400)
+    some = pq.read_table(tmp_path / "pool" / "part-000.parquet", columns=["ra", "dec"]).slice(0, 400)
     write_table(some, str(tmp_path / "lenses.parquet"))
-    command = "sample pool {} --positives positives.parquet --negatives-per-positive 20 --lenses lenses.parquet"
+    each = rows // 100_000
+    command = f"sample pool {{}} --positives positives.parquet --negatives-per-positive {each} --lenses lenses.parquet"
     said = {}
     for engine in ("duckdb", "spark"):
         done = lensctl(*command.format(f"{engine}.parquet").split(), "--engine", engine)
         assert done.returncode == 0, done.stderr
         said[engine] = json.loads(done.stdout)
     assert said["spark"]["near_lenses"] == said["duckdb"]["near_lenses"] >= 400
-    assert said["spark"]["rows"] == said["duckdb"]["rows"] == 20 * survey_pool.POSITIVES
+    assert said["spark"]["rows"] == said["duckdb"]["rows"] == each * survey_pool.POSITIVES
     assert (tmp_path / "spark.parquet").read_bytes() == (tmp_path / "duckdb.parquet").read_bytes()
     assert chain_of(read_table(str(tmp_path / "spark.parquet")))[-1].command == "sample"
 
@@ -128,8 +130,9 @@ def test_pool_and_sample_are_on_s3(lensctl, bucket, tmp_path):
 
 
 @needs_java
-def test_a_pool_of_two_million_catalogue_rows_is_that_of_one_machine(lensctl, tmp_path):
-    pool_speed.write_sweeps(tmp_path, files=4, rows=ROWS // 4)
+@BOTH
+def test_a_pool_of_many_catalogue_rows_is_that_of_one_machine(lensctl, tmp_path, rows):
+    pool_speed.write_sweeps(tmp_path, files=4, rows=rows // 4)
     write_table(pa.table({"ra": [5.0, 15.0], "dec": [2.5, 2.5], "name": ["a", "b"]}), str(tmp_path / "lenses.csv"))
     said = {}
     for engine, output in (("local", "here.parquet"), ("spark", "there")):
@@ -137,7 +140,7 @@ def test_a_pool_of_two_million_catalogue_rows_is_that_of_one_machine(lensctl, tm
         assert done.returncode == 0, done.stderr
         said[engine] = {**json.loads(done.stdout), "output": "", "seconds": 0}
     assert said["spark"] == said["local"]
-    assert said["local"]["read"] == ROWS
+    assert said["local"]["read"] == rows
     assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [f"part-{n:05d}.parquet" for n in range(4)]
     here, there = (read_table(str(tmp_path / name)) for name in ("here.parquet", "there"))
     assert there.equals(here), "row for row"
