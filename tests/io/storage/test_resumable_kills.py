@@ -12,6 +12,7 @@ import pytest
 
 from lensctl.io.storage.atomic import whole_file
 from lensctl.io.storage.resumable import job, whole_folder
+from tests.toys.cases import first
 
 STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.scandir", "os.listdir", "fcntl.flock",
          "ctypes.dlopen", "shutil.rmtree", "os.link"}  # fmt: skip
@@ -66,7 +67,7 @@ def content(path: Path) -> set[bytes]:
     return {path.read_bytes()} if path.is_file() else {file.read_bytes() for file in path.iterdir()}
 
 
-@pytest.mark.parametrize("make", [a_file, a_folder, a_job, a_file_by_a_job])
+@pytest.mark.parametrize("make", first(2, [a_file_by_a_job, a_folder, a_file, a_job]))
 @pytest.mark.parametrize("before", [None, b"old"])
 def test_the_same_command_again_ends_well_and_leaves_nothing(tmp_path, make, before):
     for step in range(1, 200):
