@@ -36,10 +36,18 @@ from lensctl.search import search
 from tests.benchmarks.coadd_speed import SCALE_DEG, SIDE, make_brick
 from tests.toys import rings
 
-BRICKS, PER_BRICK, CROP, WORKERS, ROUNDS = 24, 190, 64, 2, 3
+BRICKS, PER_BRICK, CROP, WORKERS, ROUNDS = 48, 190, 64, 2, 3
 LIMIT = 1.1
 TIMES, LIMIT_MB = (1, 3, 10), 1536
 MARGIN_PX = 60
+ONCE = """
+import os
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from pathlib import Path
+from tests.benchmarks import search_speed
+search_speed.search_whole(Path({!r}), None, "tiny")
+"""
+"""No module, whose imports (torch) the processes that cut would import again: `lensctl` is none either."""
 
 
 def figures() -> Iterator[dict[str, object]]:
@@ -94,7 +102,7 @@ def score_alone(here: Path, table: pa.Table) -> None:
         scorer.member_logits(block[: table.num_rows - start])
 
 
-def search_whole(here: Path, table: pa.Table, name: str = "resnet18") -> None:
+def search_whole(here: Path, _: pa.Table | None, name: str = "resnet18") -> None:
     shutil.rmtree(here / "out", ignore_errors=True)
     with patch("lensctl.frozen.proof.checks.proven_with_thresholds", lambda *_, **__: (model(name), [])):
         search("frozen", here / "t.parquet", here / "out", root=here / "sky", keep=100, workers=WORKERS)
@@ -111,8 +119,7 @@ def model(name: str = "resnet18") -> ScoringModel:
 def memory(here: Path, times: int) -> dict[str, object]:
     """The most that a search and its processes hold together, of `times` as many galaxies."""
     table = make_table(here / "t.parquet", PER_BRICK * times)
-    line = [sys.executable, "-m", "tests.benchmarks.search_speed", str(here)]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", ONCE.format(str(here))], stdout=subprocess.DEVNULL)
     peak = [0.0]
     watching = threading.Thread(target=watch, args=(process.pid, peak))
     watching.start()
@@ -185,8 +192,3 @@ def make_table(path: Path, per_brick: int) -> pa.Table:
     table = pa.table({"galaxy_id": ids, "brickname": bricks, "ra": ra, "dec": offsets[1].reshape(-1)})
     write_table(table, str(path), overwrite=True)
     return table
-
-
-if __name__ == "__main__":
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    search_whole(Path(sys.argv[1]), pa.table({}), "tiny")
