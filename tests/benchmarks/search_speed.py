@@ -36,7 +36,7 @@ from lensctl.search import search
 from tests.benchmarks.coadd_speed import SCALE_DEG, SIDE, make_brick
 from tests.toys import rings
 
-BRICKS, PER_BRICK, CROP, WORKERS, ROUNDS = 48, 190, 64, 2, 3
+BRICKS, PER_BRICK, CROP, WORKERS, ROUNDS = 96, 190, 64, 2, 2
 LIMIT = 1.1
 TIMES, LIMIT_MB = (1, 3, 10), 1536
 MARGIN_PX = 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -71,8 +72,6 @@ def test_a_search_killed_twenty_times_is_resumed_to_the_same_bytes(here):
             kills += 1
         else:
             assert folder_digest("out") == wanted
-            import shutil
-
             shutil.rmtree(here / "out")
     search("frozen", "t.parquet", "out", root="sky", device="cpu", workers=2, keep=30, hats=True, lenses="lenses.csv")
     assert folder_digest("out") == wanted
