@@ -16,7 +16,7 @@ import lensctl
 from lensctl.io import programs
 from lensctl.io.provenance import digests
 from lensctl.rules.config import json_value
-from lensctl.rules.errors import InputError, LensctlError
+from lensctl.rules.errors import InputError, LensctlError, shortened
 
 EPOCH = "315532800"
 """Timestamp of every file in the wheel, so that the same code gives the same digest."""
@@ -54,7 +54,9 @@ class Checkout:
         done = programs.run(["env", *settings, *pip, "--wheel-dir", str(into), str(copy)])
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message from pip"])[-1]
-            raise LensctlError(f"cannot build the wheel: {last[:200]}", "build it yourself, and give it as --wheel")
+            raise LensctlError(
+                f"cannot build the wheel: {shortened(last, 200)}", "build it yourself, and give it as --wheel"
+            )
         return next(into.glob("lensctl-*.whl"))
 
 

@@ -44,9 +44,10 @@ def printable(text: str) -> str:
 LONGEST_LINE = 1000
 
 
-def shortened(line: str) -> str:
-    """A line without its end, where that is longer than anybody reads."""
-    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 1]}…"
+def shortened(line: str, most: int = LONGEST_LINE) -> str:
+    """A line without its end, where that is longer than anybody reads, and without secrets, which a cut would hide."""
+    line = without_secrets(line)
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def shown(text: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lensctl.io.provenance.steps import Chain, survey_of, to_list
+from lensctl.rules.errors import shortened
 
 DIGEST_SHOWN = 12
 INDENT = "      "
@@ -123,7 +124,7 @@ def _brief(value: Any) -> str:
         text = "{…}" if value else "{}"
     else:
         text = " ".join(str(value).split())
-    return text if len(text) <= LONGEST_PARAMETER else text[:LONGEST_PARAMETER] + "…"
+    return shortened(text, LONGEST_PARAMETER)
 
 
 def counted(values: Iterable[Any]) -> dict[str, int]:

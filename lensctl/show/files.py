@@ -15,7 +15,7 @@ from lensctl.io.fits.table_columns import MOST_COLUMNS
 from lensctl.io.fits.tables import PROVENANCE, fits_errors
 from lensctl.io.provenance.steps import Chain, from_json, from_list
 from lensctl.rules.config import json_value
-from lensctl.rules.errors import InputError
+from lensctl.rules.errors import InputError, shortened
 from lensctl.show.description import Description, Rows
 
 TELLING = (
@@ -178,7 +178,9 @@ def other_facts(path: str) -> Description:
         return Description("binary file", {"bytes": size, "begins_with": begin[:16].hex(" ")})
     with open(path, "rb") as file:
         lines = sum(1 for _ in file)
-    rows = [(number, line[:LONGEST_LINE]) for number, line in enumerate(text.splitlines()[:FIRST_LINES], start=1)]
+    rows = [
+        (number, shortened(line, LONGEST_LINE)) for number, line in enumerate(text.splitlines()[:FIRST_LINES], start=1)
+    ]
     return Description("text", {"bytes": size, "lines": lines}, [Rows("First lines", ("line", "text"), rows)])
 
 

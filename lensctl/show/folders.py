@@ -12,7 +12,7 @@ from lensctl.io.provenance.steps import from_json, from_list
 from lensctl.io.tables.files import read_table
 from lensctl.io.tables.paths import files_of, readable
 from lensctl.rules.config import json_value
-from lensctl.rules.errors import InputError
+from lensctl.rules.errors import InputError, shortened
 from lensctl.show.description import Description, Rows
 
 
@@ -245,4 +245,4 @@ def _numbers(metrics: Any) -> list[tuple[str, Any]]:
 
 def _text(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
-    return text if len(text) <= 100 else text[:99] + "…"
+    return shortened(text, 100)

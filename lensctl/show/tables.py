@@ -12,6 +12,7 @@ from lensctl.io.tables.parquet import parquet_dataset
 from lensctl.io.tables.paths import format_of, readable
 from lensctl.io.unpacking import read_parquet_dataset, sound
 from lensctl.rules import schema
+from lensctl.rules.errors import shortened
 from lensctl.show.description import Description, Rows, as_text, counted
 
 if TYPE_CHECKING:
@@ -100,4 +101,4 @@ def _cell(value: Any) -> str:
     if value is None:
         return "–"
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
+    return shortened(text, LONGEST_CELL)

@@ -242,12 +242,15 @@ def test_a_step_that_fails_is_told_with_its_last_lines(submit, emr, aws):
     said = told(submit(*SAMPLE))
     held = aws.cluster(said["cluster"])
     held.state, held.steps[0].state = "TERMINATING", "FAILED"
-    lines = "\n".join(["one", *["noise"] * 30, "error: pool: strata fall short: SER by 3"])
+    cut = "x" * 984 + " s3://me:hunter2@bucket/key"
+    lines = "\n".join(["one", *["noise"] * 30, cut, "error: pool: strata fall short: SER by 3"])
     aws.put(f"emr/logs/{said['cluster']}/steps/{said['step']}/stderr.gz", gzip.compress(lines.encode()))
     done = emr("wait", said["cluster"], said["step"])
     refused(done, f"step {said['step']} of cluster {said['cluster']} is FAILED", f"steps/{said['step']}")
     assert "error: pool: strata fall short" in done.stderr
     assert "one\n" not in done.stderr, "only the last lines"
+    assert "x" * 984 in done.stderr
+    assert "hunter" not in done.stderr, "nor what a cut uncovers"
 
 
 def test_of_a_log_that_swells_the_end_is_kept(submit, emr, aws):

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from matplotlib.image import imread
 
+from lensctl.io.tables.files import write_table
 from tests.toys import catalogs as toys
 from tests.toys import manifests as gate_toys
 from tests.toys import pixels
@@ -95,3 +96,12 @@ def test_tables_and_stores_on_s3_are_shown(lensctl, manifest, bucket):
     assert (table.returncode, receipt(table)["rows"], receipt(table)["cutouts"]) == (0, 60, 24), table.stderr
     store = lensctl("show", f"s3a://{bucket}/made/cutouts.zarr")
     assert (store.returncode, receipt(store)["kind"]) == (0, "cutout store"), store.stderr
+
+
+def test_a_cut_through_an_address_uncovers_no_password(lensctl, tmp_path):
+    write_table(pa.table({"galaxy_id": ["https://me:hunter2@host/x"]}), str(tmp_path / "t.parquet"))
+    (tmp_path / "t.txt").write_text("x" * 141 + " https://me:hunter2@host/x\n")
+    for file in ("t.parquet", "t.txt"):
+        done = lensctl("show", file)
+        assert done.returncode == 0, done.stderr
+        assert "hunter" not in done.stderr + done.stdout

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lensctl.rules.errors import InputError, first_line, printable, without_secrets
+from lensctl.rules.errors import InputError, first_line, printable, shortened, without_secrets
 
 FIT = {
     "https://www.legacysurvey.org/viewer": None,
@@ -66,3 +66,13 @@ def test_a_long_text_is_read_in_time():
 def test_what_a_terminal_would_obey_is_shown_as_its_code(text, shown):
     assert printable(text) == shown
     assert "\x1b" not in first_line(ValueError(text))
+
+
+@pytest.mark.parametrize(
+    "address", ["https://me:hunter2@host/x", "s3://me:hunter2@host/x", "https://host/x?token=hunter2"]
+)
+def test_a_cut_through_an_address_does_not_uncover_its_secret(address):
+    for before in range(40):
+        assert "hunter" not in shortened("x" * before + " " + address + " " + "y" * 40, 40)
+    assert shortened("x" * 41, 40) == "x" * 39 + "…"
+    assert shortened("x" * 40, 40) == "x" * 40

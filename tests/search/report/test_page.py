@@ -39,6 +39,8 @@ def test_it_holds_every_figure_and_a_picture_of_each_system(out):
             assert re.search(rf"no score: {status.replace('_', ' ')}</td><td[^>]*>{count}<", text)
     for point in made["thresholds"]:
         assert point["name"].replace("fpr=", "FPR ").replace("=", " = ") in text
+        if point["per_deg2"] and (point["per_deg2"]["value"] or 0) >= 100:
+            assert f">{point['per_deg2']['value']:,.0f}" in text, "no decimals that say nothing"
     assert "http://" not in text.replace("http://www.w3.org", "")
     assert "localStorage" in text  # grades are kept
     assert 'data-ref="visual inspection of a search with frozen"' in text
