@@ -33,9 +33,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")
-def warm_lensctl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A program `lensctl`, alone in its folder, that starts at once."""
-    with warm.program(tmp_path_factory.mktemp("warm")) as program:
+def warm_lensctl() -> Iterator[Path]:
+    """A program `lensctl`, of a folder with no other program, that starts at once."""
+    with warm.program() as program:
         yield program
 
 

@@ -12,10 +12,12 @@ import json
 import os
 import pkgutil
 import select
+import shlex
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,7 +32,7 @@ LIBRARIES = (
 )  # fmt: skip
 """What commands import while they run."""
 
-CLIENT = """#!{python} -IS
+CLIENT = """
 import json, os, socket, sys
 
 streams = []
@@ -55,17 +57,18 @@ os._exit(status) if status >= 0 else os.kill(os.getpid(), -status)
 
 
 @contextmanager
-def program(folder: Path) -> Iterator[Path]:
-    """A `lensctl` in a folder, for as long as its warm process runs."""
-    place = str(folder / "warm.socket")
-    script = folder / "lensctl"
-    script.write_text(CLIENT.format(python=sys.executable, place=place))
-    script.chmod(0o755)
-    command = [sys.executable, "-m", "tests.toys.warm", place]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as server:
-        assert server.stdout
-        assert server.stdout.readline() == b"ready\n", "the warm process did not start"
-        yield script  # leaving closes its stdin, and it ends
+def program() -> Iterator[Path]:
+    """A `lensctl`, of a folder with no other program, for as long as its warm process runs."""
+    with tempfile.TemporaryDirectory(prefix="lensctl-", dir="/tmp") as folder:  # the path of a socket must be short
+        place, client, script = f"{folder}/socket", Path(folder, "client.py"), Path(folder, "lensctl")
+        client.write_text(CLIENT.format(place=place))
+        script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {client} "$@"\n')
+        script.chmod(0o755)
+        command = [sys.executable, "-m", "tests.toys.warm", place]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as server:
+            assert server.stdout
+            assert server.stdout.readline() == b"ready\n", "the warm process did not start"
+            yield script  # leaving closes its stdin, and it ends
 
 
 def import_everything(*more: str) -> None:
