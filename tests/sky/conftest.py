@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +28,23 @@ def sky(tmp_path_factory, chain) -> Sky:
     return Sky(place, LS_DR10, pointings.plan(SEED, SMALL))
 
 
-@pytest.fixture(scope="session", params=["griz", "vis-yjh"])
-def other(request, tmp_path_factory) -> Sky:
+@pytest.fixture(scope="session")
+def others(tmp_path_factory) -> Callable[[str], Sky]:
+    """Makes the sky of a survey once, whatever the order in which tests ask for it."""
+
+    @functools.cache
+    def made(name: str) -> Sky:
+        place, survey = tmp_path_factory.mktemp(name), example(name)
+        mock.make(place, SMALLEST, seed=SEED, workers=1, chain=extend(Step("sky", {"seed": SEED}, survey=survey)))
+        return Sky(place, survey, pointings.plan(SEED, SMALLEST, survey))
+
+    return made
+
+
+@pytest.fixture(params=["griz", "vis-yjh"])
+def other(request, others) -> Sky:
     """A sky of another survey than the default."""
-    place, survey = tmp_path_factory.mktemp(request.param), example(request.param)
-    mock.make(place, SMALLEST, seed=SEED, workers=1, chain=extend(Step("sky", {"seed": SEED}, survey=survey)))
-    return Sky(place, survey, pointings.plan(SEED, SMALLEST, survey))
+    return others(request.param)
 
 
 @pytest.fixture(scope="session")
