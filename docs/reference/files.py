@@ -12,6 +12,8 @@ from lensctl.io.cutouts.npz import PROVENANCE, REQUIRED
 from lensctl.io.cutouts.npz_metadata import KEYS, WRITTEN, carried
 from lensctl.rules import schema
 from lensctl.rules.checks import Check
+from lensctl.rules.columns import galaxies, lenses, results
+from lensctl.rules.columns.column import Column
 from lensctl.rules.quality import STATUSES
 from lensctl.rules.survey import LS_DR10
 
@@ -27,60 +29,77 @@ Arrow's; in FITS and VOTable they are the nearest there are. Every input is cast
 and null, NaN, infinity and empty text are unknown."""
 
 GROUPS = (
-    ("Identity", "Every table of galaxies.", schema.IDENTITY),
+    ("Identity", "Every table of galaxies.", galaxies.IDENTITY),
     (
         "From the catalogue",
         "`crossmatch` and `pool` take these from Tractor files or sweeps, by their names and units there.",
-        schema.MEASURED,
+        galaxies.MEASURED,
     ),
-    ("Derived", "Added by `pool` and `crossmatch`; the last two by `sample`.", schema.DERIVED),
-    ("Positives", "Added by `crossmatch`; `tier` and `sample_weight` by `sample` to negatives too.", schema.POSITIVE),
-    ("Hosts", "Added by `hosts`.", schema.HOST),
-    ("Cutouts", "`index.parquet` of a store; the manifest has `status` and `cutout_ok`.", schema.CUTOUT),
-    ("Manifest", "Added by `manifest`, beside the columns above.", schema.MANIFEST),
+    ("Derived", "Added by `pool` and `crossmatch`; the last two by `sample`.", galaxies.DERIVED),
+    ("Positives", "Added by `crossmatch`; `tier` and `sample_weight` by `sample` to negatives too.", galaxies.POSITIVE),
+    ("Hosts", "Added by `hosts`.", galaxies.HOST),
+    ("Cutouts", "`index.parquet` of a store; the manifest has `status` and `cutout_ok`.", results.CUTOUT),
+    ("Manifest", "Added by `manifest`, beside the columns above.", results.MANIFEST),
     (
         "Scores",
         "Added by `score`, which carries every column of its input; `logit_0`, `logit_1`, … are the members of an "
         "ensemble, and `embedding` a list of fixed length, what enters the last layer.",
-        schema.SCORED,
+        results.SCORED,
     ),
-    ("Search", "`candidates.parquet` and `scores/` of a search, beside the columns of its tables.", schema.SEARCHED),
-    ("What is seen of arcs", "Added by `selection observe` and `selection measure`.", schema.OBSERVED),
-)
+    ("Search", "`candidates.parquet` and `scores/` of a search, beside the columns of its tables.", results.SEARCHED),
+    ("Known lenses", "`known_lenses.parquet` of a search, beside `ra`, `dec`, `tier`, `ref`, `rank`, `logit` and `status`.",
+     lenses.KNOWN),
+    ("What is seen of arcs", "Added by `selection observe` and `selection measure`.", results.OBSERVED),
+    ("Injections", "`index.parquet` of a store of `inject`, and `selection measure`; `selection population` has those that it "
+     "draws.", lenses.INJECTED),
+    ("Populations", "Of `selection population`, beside columns of injections and of hosts.", lenses.POPULATION),
+    ("Detected", "Added by `selection apply`.", lenses.DETECTED),
+    ("The truth of a mock survey", "`truth.parquet` of `sky`, beside columns of the catalogue and, of a lens, of injections.",
+     lenses.TRUTH),
+)  # fmt: skip
 
-INJECTED = (
-    schema.Column("host_id", "string", "galaxy_id of the host; galaxy_id is host_id#k"),
-    schema.Column("k", "int64", "Number of the injection into this host, from 0"),
-    schema.Column("control", "string", "Control (`--control`); empty for an injection"),
-    schema.Column("vary", "string", "Assumption that was varied (`--vary`); empty for the standard"),
-    schema.Column("theta_e", "double", "Einstein radius, by area", "arcsec"),
-    schema.Column("lens_q", "double", "Axis ratio of the mass, minor over major"),
-    schema.Column("lens_phi", "double", "Angle of its major axis, from +x (west) towards +y (north)", "rad"),
-    schema.Column("gamma1", "double", "External shear along the axes"),
-    schema.Column("gamma2", "double", "External shear at 45 degrees to them"),
-    schema.Column("source_x", "double", "Position of the source, to the right (west)", "arcsec"),
-    schema.Column("source_y", "double", "Position of the source, up (north)", "arcsec"),
-    schema.Column("source_r_half", "double", "Half-light radius of the source along its major axis", "arcsec"),
-    schema.Column("source_n", "double", "Sersic index of the source"),
-    schema.Column("source_q", "double", "Axis ratio of the source, minor over major"),
-    schema.Column("source_phi", "double", "Angle of its major axis, as lens_phi", "rad"),
-    schema.Column("source_model", "string", "sersic, clumpy or stamps"),
-    schema.Column("n_images", "int64", "Number of images of the source's centre"),
-    schema.Column("psf_beta", "double", "Exponent of the Moffat that the arcs were convolved with"),
-    schema.Column("gain_{band}", "double", "Gain of the host's coadd in {band}", "electron/nanomaggy"),
-    schema.Column("source_mag_{band}", "double", "Magnitude of the unlensed source in {band}", "mag"),
-    schema.Column("lensed_mag_{band}", "double", "Magnitude of all images in {band}, before extinction", "mag"),
-    schema.Column("arc_mag_{band}", "double", "The same as observed, with extinction", "mag"),
-    schema.Column("arc_snr_{band}", "double", "Signal-to-noise of the arcs, sqrt(sum light^2 invvar), in {band}"),
-    schema.Column("arc_peak_{band}", "double", "Brightest pixel of the arcs in {band}", "nanomaggy"),
-    schema.Column("arc_contrast_{band}", "double", "The same over the host in that pixel"),
-    schema.Column("magnification", "double", "Flux of all images over that of the source, in the detection band"),
-    schema.Column("source_{bluer}_minus_{redder}", "double", "First colour of the source", "mag"),
-    schema.Column("delta_{bluer}_minus_{redder}", "double", "First colour of the arcs less that of the host", "mag"),
-    schema.Column("gain_source", "string", "Where the gain is from, band by band: measured, or nominal"),
-    schema.Column("design_digest", "string", "Digest of the design that was drawn from"),
-)
-"""What `inject` adds to the index; tests/docs/test_made_pages.py holds it to an injected store."""
+TABLES = {
+    "Tables of an evaluation": ("`tables/` of `evaluate`. Ends of intervals are `…low` and `…high`, 95 %.", {
+        "levels": ("criteria of each level", "level, criterion, value, low, high, n, few (ten events or fewer), why "
+                   "(there is no interval), text (a bound), limit, verdict"),
+        "thresholds": ("thresholds, chosen on val", "name, target_fpr, logit, p; on val found of lenses, false of others; text"),
+        "strata": ("figures of each group of test", "by (the column), group, lenses, others; recall, fpr and auc, each with _low, "
+                   "_high, _few, _why"),
+        "reliability": ("bins of the reliability diagrams", "of (p or calibrated p), bins (equal width or equal mass), low, high "
+                        "(ends of the bin), n, lenses, mean_p, observed, observed_low, observed_high (share of lenses)"),
+        "roc": ("points of the ROC of each split", "split, logit, fpr, recall, recall_low, recall_high"),
+        "purity_completeness": ("on test, as it is; purity_completeness_sky at `--prevalence`",
+                                "logit, completeness, purity, purity_low, purity_high"),
+        "top": ("highest scores of test", "rank, viewer (address of a picture); of the scores galaxy_id, ra, dec, label, tier, "
+                "type, nobs_{depth}_bin, confuser_category, ref, psfsize_{depth}, psfdepth_{depth}, logit, p"),
+        "mistakes": ("the same of lenses scored low and others scored high", "list (which of them), and the columns of top"),
+        "test_scores": ("scores of test, for a comparison", "galaxy_id, label, split, tier, healpix_128, logit, p, "
+                        "confuser_category"),
+        "val_scores": ("scores that thresholds were chosen on", "galaxy_id, label, logit"),
+    }),
+    "Tables of a selection function": ("`tables/` of `selection fit`, a row for each threshold. p is a share found.", {
+        "cells": ("shares of the injections found in cells", "threshold, axis, low, high, second (another axis, or empty), "
+                  "second_low, second_high, k (found), n, n_eff, p, p_low, p_high, why (there is no figure)"),
+        "controls": ("controls beside the injections they change", "control, meaning, threshold, n, lost, detected, p, p_low, "
+                     "p_high, p_unchanged (of those injections), difference, difference_low, difference_high, most_from_host "
+                     "(greatest change of a logit from the host's own)"),
+        "sensitivity": ("variations of the injector's assumptions", "vary, group (the assumption), threshold, n, p_standard, "
+                        "p_varied, shift, shift_low, shift_high, logit_shift (the shift as one of the logit of p_det)"),
+        "closure": ("closure on real lenses", "lenses (which), threshold, n, pixels, unobserved (no observables), outside (the "
+                    "support), recall, p_mean (mean p_det), difference, standard_error"),
+        "closure_lenses": ("the same, lens by lens", "galaxy_id, tier, threshold, logit, detected, p_det, p_low, p_high, inside"),
+        "failure_modes": ("where most is missed", "threshold, by (population or design), axis, low, high, second, second_low, "
+                          "second_high, weight (share of all in the cell), p, p_low, p_high, missed (its share of what is missed)"),
+        "failures": ("injections without a score", "reason, rows, hosts"),
+        "parent": ("known lenses that meet the pool's criteria", "tier, value (the share), low, high, n, events, interval (its "
+                   "kind), why, text, few"),
+        "draws": ("draws of the coefficients of p_det", "threshold, round, coefficients"),
+        "injections": ("what was fitted", "columns of injections, scores and observables; logit_host (without arcs), delta_logit"),
+        "hosts": ("hosts without arcs", "columns of cutouts, scores and observables"),
+        "real": ("real lenses", "columns of the scores, and observables"),
+    }),
+}  # fmt: skip
+"""What the tables of the two folders hold; tests/docs/test_made_pages.py compares it with what is written."""
 
 STORE = """
 ## Cutout store
@@ -115,7 +134,7 @@ The columns and keys {luck}
 differ from run to run. Digests leave them out; no other column, and no file, holds a clock, a host name or an absolute path."""
 
 
-def columns(of: Iterable[schema.Column]) -> list[str]:
+def columns(of: Iterable[Column]) -> list[str]:
     """A table of columns."""
     rows = (f"| `{each.name}` | {each.type} | {each.unit} | {each.meaning} |" for each in of)
     return ["", "| column | type | unit | meaning |", "|---|---|---|---|", *rows]
@@ -163,6 +182,10 @@ def npz() -> list[str]:
     ]
 
 
+JSON = {"str": "string", "bool": "true or false", "int": "number", "float or None": "number or null",
+        "float, int, str or None": "number, string or null", "tuple of str": "array of strings"}  # fmt: skip
+
+
 def gate_lines() -> list[str]:
     """The keys of one line of a gate."""
     text = (Check.__doc__ or "").split("----------\n")[1]
@@ -178,10 +201,10 @@ def gate_lines() -> list[str]:
     for line in text.splitlines():
         if line.startswith("    ") and not line.startswith("     ") and " : " in line:
             name, kind = line.strip().split(" : ")
-            lines.append(f"| {', '.join(f'`{each}`' for each in name.split(', '))} | {kind} | |")
+            lines.append(f"| {', '.join(f'`{each}`' for each in name.split(', '))} | {JSON[kind]} | |")
         elif line.strip():
             lines[-1] = lines[-1].removesuffix(" |") + f" {line.strip()} |"
-    return [*lines, "| `gate_version` | int | version of what gates judge; `freeze` refuses an older one |"]
+    return [*lines, "| `gate_version` | number | Version of what gates judge; `freeze` refuses an older one |"]
 
 
 def page() -> list[str]:
@@ -189,8 +212,9 @@ def page() -> list[str]:
     lines = [HEAD]
     for title, says, of in GROUPS:
         lines += ["", f"## {title}", "", says, *columns(of)]
-    says = "`index.parquet` of a store of `inject`, and `selection measure`; `selection population` has those that it draws."
-    lines += ["", "## Injections", "", says, *columns(INJECTED)]
+    for title, (says, tables) in TABLES.items():
+        lines += ["", f"## {title}", "", says, "", "| table | what | columns |", "|---|---|---|"]
+        lines += [f"| `{name}` | {what} | {those} |" for name, (what, those) in tables.items()]
     lines += [*store(), *npz(), *gate_lines()]
     frozen, luck = (
         ", ".join(f"`{name}`" for name in expected_files(1)),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Step, chain_of, extend, is_mock, last_step, step_input
+from lensctl.rules.columns.results import EMBEDDING
 from lensctl.rules.errors import InputError
-from lensctl.rules.schema import EMBEDDING
 from lensctl.rules.split import ROLE
 from lensctl.rules.survey import Survey
 

@@ -17,6 +17,7 @@ from lensctl.injection import observables
 from lensctl.rules import checks, sampling_rule, schema
 from lensctl.rules.acceptance import MOST_ARC_AUC, MOST_ARTEFACT_AUC
 from lensctl.rules.checks import Check
+from lensctl.rules.columns import results
 from lensctl.rules.errors import InputError
 from lensctl.stats.auc import auc_of_pairs, auc_within
 from lensctl.stats.fits import classifier
@@ -255,7 +256,7 @@ def _read(table: pa.Table, where: str, survey: Survey) -> _Rows:
         kind: np.stack([numbers(table, name) for name in names], axis=1).reshape(len(pixel), len(names))
         for kind, names in kinds.items()
     }
-    if schema.EMBEDDING in table.column_names:
+    if results.EMBEDDING in table.column_names:
         values[EMBEDDING] = embeddings.of(table, where)
     mag = {band: numbers(table, f"obs_mag_{band}") for band in survey.bands}
     colours = [mag[bluer] - mag[redder] for bluer, redder in survey.colours]
@@ -279,13 +280,13 @@ def _plain(table: pa.Table) -> NDArray[np.bool_]:
 def _as_lenses_hosts(table: pa.Table, seed: int) -> NDArray[np.bool_]:
     """Rows that are kept so that hosts are like those of lenses: each host with a chance in proportion to its weight.
 
-    The chance is that of MD5("seed:host_id"), so that injections of a host stay or go together.
+    The chance is that of the host, so that injections of a host stay or go together.
     """
     if "host_weight" not in table.column_names:
         return np.ones(table.num_rows, bool)
     weight = np.nan_to_num(numbers(table, "host_weight"))
     hosts = texts(table, "host_id" if "host_id" in table.column_names else "galaxy_id")
-    drawn = np.array([int(sampling_rule.order_key(_host(id), seed)[:13], 16) / 16**13 for id in hosts.tolist()])
+    drawn = np.array([int(sampling_rule.draw_key("thin", _host(id), seed)[:13], 16) / 16**13 for id in hosts.tolist()])
     return np.asarray(drawn.reshape(-1) * weight.max(initial=0.0) < weight)
 
 
@@ -308,4 +309,4 @@ def _joined(one: _Rows, other: _Rows) -> _Rows:
 
 def _half(ids: NDArray[np.str_], seed: int) -> NDArray[np.bool_]:
     """Whether a row is in the first half: by its host, so that rows of one host stay together."""
-    return np.array([sampling_rule.order_key(_host(id), seed) < "8" for id in ids.tolist()], bool)
+    return np.array([sampling_rule.draw_key("half", _host(id), seed) < "8" for id in ids.tolist()], bool)

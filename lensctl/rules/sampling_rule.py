@@ -23,6 +23,14 @@ def order_key(galaxy_id: str, seed: int) -> str:
     return hashlib.md5(f"{seed}:{galaxy_id}".encode(), usedforsecurity=False).hexdigest()
 
 
+def draw_key(purpose: str, galaxy_id: str, seed: int) -> str:
+    """Sort key of one galaxy for a draw among rows that the rule has chosen: 32 hex digits, each as likely.
+
+    `order_key` of the same seed will not do: chosen rows are those of the lowest keys.
+    """
+    return order_key(f"{purpose}:{galaxy_id}", seed)
+
+
 def order_sql(column: str, seed: int) -> str:
     """The same key as SQL for DuckDB, Spark and Postgres."""
     return f"md5(concat('{int(seed)}:', {column}))"

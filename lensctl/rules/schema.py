@@ -1,12 +1,15 @@
-"""All table columns, declared once: name, type, unit, meaning."""
+"""The columns of a survey's tables, and what a table must have of them."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lensctl.rules.columns.column import Column
+from lensctl.rules.columns.galaxies import DERIVED, HOST, IDENTITY, MEASURED, POSITIVE
+from lensctl.rules.columns.lenses import DETECTED, INJECTED, KNOWN, POPULATION, TRUTH
+from lensctl.rules.columns.results import CUTOUT, MANIFEST, OBSERVED, SCORED, SEARCHED
 from lensctl.rules.config import nearest
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10, Survey
@@ -15,155 +18,25 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column: Arrow type name, unit and meaning."""
-
-    name: str
-    type: str
-    meaning: str
-    unit: str = ""
-
-
-IDENTITY = (
-    Column("galaxy_id", "string", "brickname_objid, unique in a release"),
-    Column("brickname", "string", "Legacy Survey brick that owns the object"),
-    Column("objid", "int32", "Object number within its brick"),
-    Column("ra", "double", "Right ascension, ICRS, J2000", "deg"),
-    Column("dec", "double", "Declination, ICRS, J2000", "deg"),
-    Column("type", "string", "Tractor model: PSF, REX, EXP, DEV, SER or DUP"),
-)
-MEASURED = (
-    Column("nobs_{band}", "int16", "Exposures that cover the object in {band}"),
-    Column("flux_{band}", "float", "Model flux in {band}", "nanomaggy"),
-    Column("flux_w1", "float", "Model flux in WISE W1", "nanomaggy"),
-    Column("psfsize_{band}", "float", "FWHM of the Gaussian with the PSF's noise-equivalent area in {band}", "arcsec"),
-    Column("psfdepth_{band}", "float", "Inverse variance of a point source in {band}", "1/nanomaggy^2"),
-    Column("galdepth_{band}", "float", "Inverse variance of a small galaxy in {band}", "1/nanomaggy^2"),
-    Column("ebv", "float", "Galactic reddening E(B-V)", "mag"),
-    Column("maskbits", "int32", "Bits of the coadd maskbits map the object touches"),
-    Column("fitbits", "int16", "Bits that describe the fit"),
-    Column("mw_transmission_{band}", "float", "Galactic transmission in {band}"),
-    Column("shape_r", "float", "Half-light radius", "arcsec"),
-    Column("shape_e1", "float", "Ellipticity component 1"),
-    Column("shape_e2", "float", "Ellipticity component 2"),
-    Column("sersic", "float", "Sersic index"),
-    Column("z_phot", "float", "Photometric redshift"),
-)
-DERIVED = (
-    Column("mag_{band}", "float", "Observed AB magnitude in {band}, null where flux <= 0", "mag"),
-    Column("{bluer}_minus_{redder}", "float", "Observed colour mag_{bluer} - mag_{redder}", "mag"),
-    Column("{depth}_minus_w1", "float", "Observed colour mag_{depth} - mag_w1", "mag"),
-    Column("nobs_{depth}_bin", "string", "Bin of nobs_{depth}: 1-2, 3-5, 6-10, 11+"),
-    Column("type_bin", "string", "Tractor type as a stratum"),
-    Column("healpix_64", "int64", "HEALPix pixel, nside 64, nested"),
-    Column("healpix_128", "int64", "HEALPix pixel, nside 128, nested; decides the split"),
-    Column("split", "string", "train, val or test"),
-    Column("pool", "string", "N2 (hard confusers) or N1 (everything else)"),
-    Column("confuser_category", "string", "Hard-confuser class of an N2 row"),
-    Column("sweep_file", "string", "File the row was read from"),
-    Column("row_index", "int64", "Row within that file, from 0"),
-    Column("pipeline_version", "string", "lensctl version that made the row"),
-    Column("sampling_weight", "double", "Number of pool rows that a sampled row stands for"),
-    Column("mined", "string", "Round that added a negative: hard 1, control 1, and so on; null for other draws"),
-)
-POSITIVE = (
-    Column("lens_ra", "double", "Right ascension in the lens catalogue", "deg"),
-    Column("lens_dec", "double", "Declination in the lens catalogue", "deg"),
-    Column("sep_arcsec", "double", "Distance of the matched object from the catalogue position", "arcsec"),
-    Column("names", "string", "Names of the lens, joined by |"),
-    Column("ref", "string", "Discovery catalogue or paper"),
-    Column("grading", "string", "Grade in the lens catalogue"),
-    Column("tier", "string", "A or B for lenses, N1 or N2 for negatives, N0 for those of a uniform draw"),
-    Column("sample_weight", "double", "Weight of the row in the loss"),
-    Column("unstratified", "bool", "Type or bin of exposures without negatives"),
-)
-HOST = (
-    Column("host_weight", "double", "Weight that makes hosts resemble the train and val lenses, mean 1"),
-    Column("z_host", "float", "Redshift of a host"),
-    Column("z_source", "string", "Where z_host is from: z_phot or colour"),
-)
-CUTOUT = (
-    Column("status", "string", "ok, or why the cutout cannot be used"),
-    Column("cutout_ok", "bool", "All bands present, no NaN in the central fifth, inner pixels not empty"),
-    Column("has_nan", "bool", "Any NaN pixel"),
-    Column("nan_pixel_count", "int32", "NaN pixels in all bands"),
-    Column("bad_pixel_frac", "float", "Fraction of pixels that are NaN or infinite"),
-    *(
-        Column(f"{statistic}_{{band}}", "float", f"{statistic} of the finite {{band}} pixels", "nanomaggy")
-        for statistic in ("mean", "std", "p01", "p50", "p99")
-    ),
-    Column("zero_pixel_frac_{band}", "float", "Fraction of the inner {band} pixels that are 0, NaN or infinite"),
-    Column("source", "string", "viewer, coadd or npz"),
-    Column("release", "string", "Survey and version the pixels come from"),
-    Column("layer", "string", "Layer of the cutout service, or its equivalent"),
-    Column("pixel_scale_arcsec", "double", "Pixel scale", "arcsec"),
-    Column("url_or_brick", "string", "Where the pixels came from; relative to a disk root"),
-    Column("offset_x_px", "float", "Object minus centre of the central pixel, along x", "pixel"),
-    Column("offset_y_px", "float", "Object minus centre of the central pixel, along y", "pixel"),
-    Column("http_status", "int16", "Last HTTP status"),
-    Column("attempts", "int16", "Requests made"),
-    Column("seconds", "float", "Time taken", "s"),
-    Column("downloaded_at", "string", "Time of download, UTC"),
-    Column("error", "string", "Error message"),
-    Column("cutout_sha256", "string", "SHA-256 of the float32 little-endian pixels"),
-)
-MANIFEST = (
-    Column("cutout_path", "string", "Store or .npz, relative to the manifest's folder"),
-    Column("cutout_index", "int64", "Row in the store; null for an .npz"),
-    Column("label", "int8", "1 lens, 0 not a lens"),
-)
-SCORED = (
-    Column("logit", "double", "Model output; mean over the members of an ensemble"),
-    Column("p", "double", "Logistic function of logit"),
-    Column("role", "string", "What the model took the row for: its split, or calibrate (val kept for thresholds)"),
-)
-EMBEDDING = "embedding"
-"""Column of `score --embedding`: what enters a model's last layer, a list of fixed length."""
-
-SEARCHED = (
-    Column("region", "string", "north or south, where a survey has two; empty elsewhere"),
-    Column("_healpix_29", "int64", "HEALPix pixel, order 29, nested"),
-    Column("seen_in_training", "string", "Why the model may know the row: train, val, its box reaches them, manifest"),
-    Column("rank", "int64", "Place in the list of candidates, from 1"),
-    Column("members", "string", "Candidates of one system, the leading one first, joined by |"),
-    Column("n_members", "int32", "Number of candidates of the system"),
-    Column("known_lens", "string", "Names of the known lens at this place, joined by |"),
-    Column("known_tier", "string", "Tier of the known lens"),
-    Column("known_ref", "string", "Where the known lens was published"),
-    Column("known_sep_arcsec", "double", "Distance of the known lens", "arcsec"),
-    Column("q_random", "double", "Expected false share of the list down to the row, if all searched were random"),
-    Column("q_lookalike", "double", "The same, if all searched were look-alikes of lenses"),
-    Column("q_classes", "double", "The same, by the confuser classes of what was searched"),
-)
-
-OBSERVED = (
-    Column("obs_theta", "double", "Radius of the annulus where arcs stand out most", "arcsec"),
-    Column("obs_snr_{bluest}", "double", "Score of the arcs there: sum over scatter of the sky, in {bluest}"),
-    Column(
-        "obs_contrast", "double", "Mean brightness of the arcs there over that of the lens's core, of the bluest band"
-    ),
-    Column("obs_delta_{bluest}_minus_{second}", "double", "Colour there less that of the lens's core", "mag"),
-    Column("obs_asymmetry", "double", "How unlike the arcs are to themselves turned by 180 degrees, 0 to 2"),
-    Column("obs_mag_{band}", "double", "Magnitude within 1.5 arcsec in {band}, of the cutout", "mag"),
-    Column("art_noise_{band}", "double", "Scatter of blank {band} pixels", "nanomaggy"),
-    Column("art_sharpness_{depth}", "double", "{depth} flux within 0.4 arcsec over that within 0.8"),
-    Column("art_nan_frac", "double", "Fraction of pixels that are NaN or infinite"),
-    Column("art_zero_frac", "double", "Fraction of pixels that are exactly 0"),
-    Column("art_offset_px", "double", "Distance of the {depth} light's centre from the middle", "pixel"),
-)
-
 _TEMPLATES = (*IDENTITY, *MEASURED, *DERIVED, *POSITIVE, *HOST, *CUTOUT, *MANIFEST, *SCORED, *SEARCHED, *OBSERVED)
+_WRITTEN = (*INJECTED, *POPULATION, *DETECTED, *KNOWN, *TRUTH)
+"""Columns of tables that lensctl makes; in others such names mean what they like, and are not cast."""
 
 
 @functools.lru_cache(maxsize=8)
 def columns(survey: Survey = LS_DR10) -> Mapping[str, Column]:
     """All columns of a survey by name, in the order in which tables have them."""
-    return {
-        column.name: column
-        for template in _TEMPLATES
-        for column in (_filled(template, v) for v in _roles(template, survey))
-    }
+    return _named(_TEMPLATES, survey)
+
+
+@functools.lru_cache(maxsize=8)
+def _written(survey: Survey) -> Mapping[str, Column]:
+    return {**_named(_WRITTEN, survey), **columns(survey)}
+
+
+def _named(templates: Iterable[Column], survey: Survey) -> dict[str, Column]:
+    filled = (_filled(template, roles) for template in templates for roles in _roles(template, survey))
+    return {column.name: column for column in filled}
 
 
 def _roles(template: Column, survey: Survey) -> Iterator[dict[str, str]]:
@@ -293,4 +166,4 @@ def _at(where: str) -> str:
 def describe(names: Iterable[str], survey: Survey = LS_DR10) -> list[tuple[str, str, str, str]]:
     """Name, type, unit and meaning of columns, for people; empty for unknown columns."""
     unknown = Column("", "", "")
-    return [(name, (c := columns(survey).get(name, unknown)).type, c.unit, c.meaning) for name in names]
+    return [(name, (c := _written(survey).get(name, unknown)).type, c.unit, c.meaning) for name in names]

@@ -13,6 +13,7 @@ from lensctl.gates.realism import Settings, verdict
 from lensctl.injection import observables
 from lensctl.io.provenance import digests
 from lensctl.io.tables.files import read_table
+from lensctl.rules import sampling_rule
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import LS_DR10
 from lensctl.stats.intervals import Estimate
@@ -115,8 +116,13 @@ def test_hosts_are_thinned_to_be_like_those_of_lenses(tmp_path):
     assert failed(judge("realism", make(tmp_path / "t", injections=unweighted), given=FOLDS)) == [P1]
 
 
+def chosen(count, of=40_000):
+    """Hosts as `lensctl hosts` chooses them: those of the lowest keys."""
+    return sorted((f"h{i}" for i in range(of)), key=lambda id: sampling_rule.order_key(id, 42))[:count]
+
+
 def test_the_share_of_hosts_that_is_kept_is_that_of_their_weight():
-    hosts = [f"h{i // 5}" for i in range(10_000)]
+    hosts = [id for id in chosen(2_000) for _ in range(5)]
     weight = np.where(np.arange(10_000) // 5 % 4 == 0, 4.0, 1.0)
     table = pa.table({"galaxy_id": [f"{h}#{i % 5}" for i, h in enumerate(hosts)], "host_weight": weight})
     kept = realism._as_lenses_hosts(table, 42)
@@ -232,7 +238,7 @@ def test_rows_that_are_no_lenses_may_be_of_any_split(tmp_path):
 
 
 def test_halves_keep_the_injections_of_a_host_together(tmp_path):
-    ids = np.array(rows_of(500, "injections", 0)["galaxy_id"])
+    ids = np.array([f"{id}#{k}" for id in chosen(100) for k in range(5)])
     half = realism._half(ids, 42)
     assert 0.35 < half.mean() < 0.65
     assert len({(id.partition("#")[0], h) for id, h in zip(ids.tolist(), half.tolist(), strict=True)}) == 100

@@ -20,6 +20,18 @@ def test_key_vectors(vector):
     assert sampling_rule.order_key(vector["galaxy_id"], vector["seed"]) == vector["key"]
 
 
+def test_a_draw_among_chosen_rows_takes_each_as_likely():
+    """Of two classes other shares were chosen, by the lowest keys of the order; they stay in proportion."""
+    all_of = {kind: sorted((f"{kind}{i}" for i in range(20_000)), key=order) for kind in "ab"}
+    chosen = all_of["a"][:4_000] + all_of["b"][:12_000]
+    drawn = sorted(chosen, key=lambda id: sampling_rule.draw_key("test", id, 42))[:2_000]
+    assert sum(id[0] == "a" for id in drawn) == pytest.approx(500, abs=80)
+
+
+def order(id):
+    return sampling_rule.order_key(id, 42)
+
+
 counts = st.dictionaries(st.tuples(st.text("ab", min_size=1, max_size=3)), st.integers(0, 50), min_size=1)
 
 

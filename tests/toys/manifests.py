@@ -17,8 +17,6 @@ from lensctl.rules import quality, split
 from lensctl.rules.strata import nobs_bin
 from lensctl.rules.survey import LS_DR10, Survey
 
-"""A survey that has nothing in common with ls-dr10 that can differ."""
-
 
 def toy_positions(n: int, seed: int, survey: Survey = LS_DR10) -> tuple[np.ndarray, np.ndarray]:
     """Positions all over the sky whose splits have the survey's shares, in an order that mixes them."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lensctl.rules.columns.results import EMBEDDING
 from lensctl.rules.errors import InputError
-from lensctl.rules.schema import EMBEDDING
 
 if TYPE_CHECKING:
     import pyarrow as pa

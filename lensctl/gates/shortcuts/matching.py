@@ -150,14 +150,14 @@ def balance(place: Floats, kind: NDArray[np.str_], positives: Ints, positive: In
 
 
 def drawn(ids: NDArray[np.str_], stratum: Ints, rows: Ints, wanted: Mapping[int, int], seed: int) -> Ints:
-    """The first `wanted` rows of each stratum in the order of MD5("seed:galaxy_id"); sorted."""
+    """`wanted` rows of each stratum, drawn among those that `sample` has chosen; sorted."""
     taken: list[Ints] = []
     for value in np.unique(stratum[rows]):
         members = rows[stratum[rows] == value]
         first = heapq.nsmallest(
             wanted.get(int(value), 0),
             members.tolist(),
-            key=lambda row: (sampling_rule.order_key(str(ids[row]), seed), ids[row]),
+            key=lambda row: (sampling_rule.draw_key("shortcut", str(ids[row]), seed), ids[row]),
         )
         taken.append(np.array(first, np.int64))
     return np.sort(np.concatenate(taken)) if taken else np.zeros(0, np.int64)

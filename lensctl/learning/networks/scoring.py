@@ -14,8 +14,8 @@ from lensctl.learning.data.row_selection import NAN, NOT_OK, refold
 from lensctl.learning.networks.checkpoint import ScoringModel, fold_of
 from lensctl.learning.networks.scorer import Scorer
 from lensctl.rules import schema
+from lensctl.rules.columns.results import EMBEDDING
 from lensctl.rules.errors import InputError
-from lensctl.rules.schema import EMBEDDING
 from lensctl.rules.split import CALIBRATE, ROLE, SEED, calibrates
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from lensctl.io.html.pictures import data_uri
 from lensctl.io.provenance import digests
 from lensctl.io.tables.csv_dress import for_people
 from lensctl.io.tables.files import write_table
-from lensctl.rules.schema import EMBEDDING
+from lensctl.rules.columns.results import EMBEDDING
 from lensctl.selection.fitting.measured import TABLES_FOR_PEOPLE
 from lensctl.selection.fitting.plots import figures, slug, values_at
 from lensctl.selection.p_det.evaluate_file import golden, text_of

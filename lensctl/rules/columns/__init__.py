@@ -1,0 +1,1 @@
+"""Columns of tables, declared once: name, type, unit, meaning."""
