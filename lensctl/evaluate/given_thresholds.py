@@ -102,7 +102,7 @@ def _of_frozen(folder: Path) -> Given:
     for check in check_files(found):
         if not check.passed:
             detail = ", ".join(check.offenders) or check.value
-            raise InputError(f"{folder}: was changed ({check.check}: {detail})", f"see `lensctl verify {folder.name}`")
+            raise InputError(f"{folder}: fails at '{check.check}' ({detail})", f"see `lensctl verify {folder}`")
     facts, kept = json_value(found[layout.FROZEN]), json_value(found[layout.THRESHOLDS])
     where = f"{folder}/{layout.THRESHOLDS}"
     lenses, others = (thresholds.unpack(kept["val_scores"][name], where) for name in ("lenses", "others"))

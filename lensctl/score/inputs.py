@@ -13,6 +13,7 @@ import numpy as np
 from lensctl.io.cutouts import cutout_paths
 from lensctl.io.cutouts.by_manifest import Cutouts, Origin, origin_of, root_of
 from lensctl.io.cutouts.store import open_store
+from lensctl.io.imaging.bricks import refuse_other_release, releases_of
 from lensctl.io.imaging.coadds import CoaddSource
 from lensctl.io.imaging.making import checked
 from lensctl.io.provenance import digests
@@ -120,7 +121,9 @@ def of_coadds(
     objects = read_table(input, format=format if input == "-" else None)
     chain = chain_of(objects, input)
     of = refuse_other_cutouts(model, (chain,), Origin((), (), ()), survey or (None if chain else model.card.survey))
-    rows = checked(objects, "stdin" if input == "-" else input, of)
+    where = "stdin" if input == "-" else input
+    rows = checked(objects, where, of)
+    refuse_other_release(rows, releases_of(model.card.layers), where)
     size = max(of.cutout_size_px, model.card.crop)
     coadds = CoaddSource(str(root), size, of, processes=workers, max_empty=max_empty)
     opened = coadds.open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shutil
 import unicodedata
@@ -27,7 +28,7 @@ from lensctl.rules.quality import OK
 from lensctl.search import hats, known, summary
 from lensctl.search.blocks import Block, NothingScored, Scores, results_schema
 from lensctl.search.known import KnownLenses, Sightings
-from lensctl.search.merging import Totals, partitions
+from lensctl.search.merging import Totals, partitions, refuse_repeated
 from lensctl.search.null import GivenNull, Searched, with_q
 from lensctl.search.report import page
 from lensctl.search.rows import Plan
@@ -148,11 +149,14 @@ def _scores(place: GrowingFolder, folder: Path, work: Finish) -> Totals:
     of_block = results_schema(work.source.survey, work.rescorer.members)
     counts: dict[int, int] = {}
     columns = None
-    for pixel, table in partitions(place, work.blocks, place.parts(), of_block, work.training, work.name):
+    parts = functools.partial(partitions, place, work.blocks, place.parts(), of_block, work.training, work.name)
+    for pixel, table in parts():
         stamped = stamp(table, work.chain)
         hats.write_pixel(folder / "scores", pixel, stamped)
         totals.add(table)
         counts[pixel], columns = table.num_rows, stamped.schema
+    if (twice := totals.twice()).size:
+        refuse_repeated((table for _, table in parts()), twice, work.name)
     if totals.rows != rows:
         raise RuntimeError(f"{totals.rows} rows were searched of {rows}")
     if not totals.statuses[OK]:
@@ -230,7 +234,7 @@ def _unseen(lenses: pa.Table, training: Training) -> NDArray[np.bool_]:
 
 
 def _lists(folder: Path, leaders: pa.Table, chain: Chain) -> None:
-    """The list of candidates in three formats, of which FITS holds ASCII alone, and as regions."""
+    """The list of candidates in three formats (FITS strings are ASCII), and as regions."""
     write_table(stamp(leaders, chain), str(folder / "candidates.parquet"))
     write_table(stamp(leaders, chain), str(folder / "candidates.vot"))
     write_table(stamp(in_ascii(leaders), chain), str(folder / "candidates.fits"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from lensctl.io.temporary import temporary_folder
 from lensctl.rules.errors import InputError
 from lensctl.search.blocks import as_bytes, blocks_of, scored_rows, task_of, with_rows
 from lensctl.search.planning import planned
+from lensctl.search.rows import Plan, read_chunk
 
 if TYPE_CHECKING:
     from lensctl.search.preparing import Search
@@ -72,10 +74,21 @@ def _counted(ready: Search, place: GrowingFolder, device: str, threads: int | No
         "files": len(plans),
         "rows": rows,
         "blocks": len(blocks),
-        "bricks": sum(plan.bricks for plan in plans),
+        "bricks": _bricks(place, plans),
         "bytes_to_read": round(reading.bytes * rows / measured),
         "measured_rows": measured,
         "rows_per_second": round(measured / max(together, 1e-9), 1),
         "hours": round(rows * together / measured / 3600, 3),
         "disk_bytes": round(COPIES * kept_bytes * rows / measured + cutouts),
     }
+
+
+def _bricks(place: GrowingFolder, plans: Sequence[Plan]) -> int:
+    """Bricks with a row; files of neighbouring sky share some."""
+    found: set[tuple[str, str]] = set()
+    for plan in plans:
+        for chunk in range(plan.chunks):
+            rows = read_chunk(place, plan.file, chunk).select(["region", "brickname"]).group_by(["region", "brickname"])
+            named = rows.aggregate([])
+            found.update(zip(*(named[name].to_pylist() for name in named.column_names), strict=True))
+    return len(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from lensctl.stats.calibration import logistic
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 FRONT = (
     "galaxy_id", "region", "brickname", "ra", "dec", PIXEL, "healpix_128", "split", "seen_in_training", "status",
@@ -42,8 +43,10 @@ class Totals:
         Rows by status, and those that the model may know by why.
     above : Counter
         Scored rows at or above each threshold, by its name.
-    bricks : Counter
-        Bricks by whether a row in them was scored ("searched"), or none ("lost").
+    bricks : dict
+        Whether a row in a brick was scored, by region and name.
+    ids : list of (N,) int64
+        Hashes of region and galaxy_id, partition by partition, to see an id that stands twice.
     """
 
     cells: CellCounts
@@ -54,7 +57,8 @@ class Totals:
     statuses: Counter[str] = field(default_factory=Counter)
     seen: Counter[str] = field(default_factory=Counter)
     above: Counter[str] = field(default_factory=Counter)
-    bricks: Counter[str] = field(default_factory=Counter)
+    bricks: dict[tuple[str, str], bool] = field(default_factory=dict)
+    ids: list[NDArray[np.int64]] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -75,12 +79,19 @@ class Totals:
         of_brick = rows.select(["region", "brickname"]).append_column("n", pa.array(scored.astype(np.int64)))
         found = of_brick.group_by(["region", "brickname"]).aggregate([("n", "sum")])
         named = found.filter(pc.is_valid(found["brickname"]))
-        self.bricks.update("searched" if count else "lost" for count in named["n_sum"].to_pylist())
+        for region, brick, count in zip(*(named[name].to_pylist() for name in named.column_names), strict=True):
+            self.bricks[region, brick] = self.bricks.get((region, brick), False) or count > 0
+        self.ids.append(_hashes(rows))
         self.sightings.add(rows)
         with_score = rows.filter(pc.is_valid(rows["logit"]))
         self.top.add(with_score)
         if self.searched is not None:
             self.searched.add(with_score)
+
+    def twice(self) -> NDArray[np.int64]:
+        """Hashes that occur more than once."""
+        every = np.sort(np.concatenate(self.ids)) if self.ids else np.zeros(0, np.int64)
+        return np.unique(every[1:][every[1:] == every[:-1]])
 
 
 def partitions(
@@ -105,7 +116,7 @@ def partitions(
     Raises
     ------
     InputError
-        An id that stands in two rows of one region.
+        An id that stands in two rows of one region and partition; see `refuse_repeated` for those of several.
     """
     import pyarrow as pa
 
@@ -135,6 +146,23 @@ def with_flags(rows: pa.Table, training: Training) -> pa.Table:
     members = [name for name in columns if name.startswith("logit_")]
     rest = [name for name in columns if name not in FRONT and name not in members]
     return pa.table({name: columns[name] for name in (*FRONT, *members, *rest)})
+
+
+def refuse_repeated(made: Iterable[pa.Table], hashes: NDArray[np.int64], name: str) -> None:
+    """Raise InputError if an id of these hashes stands in two rows of one region, wherever these are on the sky."""
+    found: Counter[tuple[str, str]] = Counter()
+    for rows in made:
+        again = rows.select(["region", "galaxy_id"]).filter(np.isin(_hashes(rows), hashes))
+        found.update(zip(*(again[column].to_pylist() for column in again.column_names), strict=True))
+    twice = sorted(id for (_, id), count in found.items() if count > 1)
+    if twice:
+        raise repeated_error(twice, name)
+
+
+def _hashes(rows: pa.Table) -> NDArray[np.int64]:
+    """Of region and galaxy_id: (N,); the same in this process only."""
+    named = zip(rows["region"].to_pylist(), rows["galaxy_id"].to_pylist(), strict=True)
+    return np.fromiter(map(hash, named), np.int64, rows.num_rows)
 
 
 def _refuse_repeated(rows: pa.Table, name: str) -> None:

@@ -1,4 +1,4 @@
-"""False discoveries of a search, from scored galaxies that are no lenses and that the model has not seen."""
+"""False discoveries of a search, from scored galaxies that are not lenses and that the model has not seen."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensctl.io.cutouts.by_manifest import Origin
-from lensctl.io.imaging.bricks import release_of_layer
+from lensctl.io.imaging.bricks import releases_of
 from lensctl.io.imaging.coadds import CoaddSource
 from lensctl.io.imaging.streaming import CutBlock, Window
 from lensctl.io.provenance import digests
@@ -74,7 +74,7 @@ class Search:
     @property
     def releases(self) -> tuple[str, ...]:
         """Data releases that the model was trained on, such as DR10; empty if unknown."""
-        return tuple(sorted({release for layer in self.model.card.layers if (release := release_of_layer(layer))}))
+        return releases_of(self.model.card.layers)
 
     def refuse_other(self, cut: CutBlock) -> None:
         """Raise InputError if coadds are of other layers or pixels than the model was trained on."""

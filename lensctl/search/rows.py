@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.astro import brick_names
 from lensctl.astro.sky_area import FULL_ORDER
-from lensctl.io.imaging.bricks import REGIONS, Root, bricks_of
+from lensctl.io.imaging.bricks import REGIONS, Root, bricks_of, refuse_other_release
 from lensctl.io.imaging.coadds import CoaddSource
 from lensctl.io.provenance.steps import Chain, from_json, to_json
 from lensctl.io.storage.growing_folders import GrowingFolder
@@ -59,8 +58,6 @@ class Plan:
         Rows removed by each criterion, by its text.
     pixels : list of (pixel, rows)
         How many rows are in each pixel of the partition, in order.
-    bricks : int
-        Number of bricks that rows are in.
     digest : str
         SHA-256 of the file.
     chain : Chain
@@ -71,7 +68,6 @@ class Plan:
     read: int
     lost: Counter[str]
     pixels: list[tuple[int, int]]
-    bricks: int
     digest: str
     chain: Chain = ()
     chunks: int = 0
@@ -120,13 +116,11 @@ class Planner:
             refuse_repeated(database, path)
             pixel = f"{PIXEL} >> {2 * (FULL_ORDER - PARTITION_ORDER)}"
             counts = database.query(f"SELECT {pixel} AS pixel, count(*) AS n FROM rows GROUP BY 1 ORDER BY 1")
-            of_bricks = database.query("SELECT count(*) AS n FROM (SELECT DISTINCT region, brickname FROM rows)")
             order = f"{pixel}, region, brickname, {PIXEL}, galaxy_id"
             _, rows = database.stream(f"SELECT * FROM rows ORDER BY {order}", CHUNK_ROWS)
             chunks = self._keep(number, rows)
-        bricks = int(of_bricks["n"][0].as_py())
         pixels = list(zip(counts["pixel"].to_pylist(), counts["n"].to_pylist(), strict=True))
-        plan = Plan(number, scan.read, lost, pixels, bricks, scan.digest, chain_at(path), chunks)
+        plan = Plan(number, scan.read, lost, pixels, scan.digest, chain_at(path), chunks)
         note = {**vars(plan), "chain": to_json(plan.chain)}
         self.place.put_part(_note(number), json.dumps(note).encode())
         return plan
@@ -174,21 +168,6 @@ def selected(
         if rows.num_rows:
             refuse_other_release(rows, releases, scan.path)
             yield _planned(rows, scan.path, of_region, known, survey)
-
-
-def refuse_other_release(rows: pa.Table, releases: Sequence[str], where: str) -> None:
-    """Raise InputError if rows are of a release that is not named: 10000 of a sweep is DR10, 9010 DR9."""
-    import pyarrow.compute as pc
-
-    if not releases or "release" not in rows.column_names:
-        return
-    for text in filter(None, pc.unique(rows["release"]).to_pylist()):
-        release = f"DR{int(text) // 1000}" if str(text).isdecimal() else str(text)
-        if re.fullmatch(r"DR\d+", release) and release not in releases:
-            raise InputError(
-                f"{where}: rows of {release}, the model was trained on {', '.join(releases)}",
-                "search the release that it was trained on",
-            )
 
 
 def _keep(values: sweeps.Values, *, criteria: Criteria, lost: Counter[str]) -> NDArray[np.bool_]:
@@ -293,8 +272,8 @@ def read_plan(place: GrowingFolder, number: int) -> Plan | None:
         note = json_value(data)
         pixels = [(int(pixel), int(count)) for pixel, count in note["pixels"]]
         chain = from_json(note["chain"], where)
-        read, bricks, chunks = (int(note[name]) for name in ("read", "bricks", "chunks"))
-        return Plan(number, read, Counter(note["lost"]), pixels, bricks, str(note["digest"]), chain, chunks)
+        read, chunks = (int(note[name]) for name in ("read", "chunks"))
+        return Plan(number, read, Counter(note["lost"]), pixels, str(note["digest"]), chain, chunks)
 
 
 def read_chunk(place: GrowingFolder, number: int, chunk: int) -> pa.Table:

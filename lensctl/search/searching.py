@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lensctl.io.clock import CLOCK
 from lensctl.io.imaging.making import part_of
+from lensctl.io.imaging.source import TRANSIENT
 from lensctl.io.paths import Paths, listed
 from lensctl.io.provenance.steps import Input, Step, extend, from_list, is_alike
 from lensctl.io.reporter import SILENT, Receipt, Reporter
@@ -92,7 +93,7 @@ def search(
     manifest : path or paths
         Training manifests; their rows of train and val are flagged.
     null : path or paths
-        Scores, by this model, of draws of galaxies that are no lenses and that it has not seen: for q-values.
+        Scores, by this model, of draws of galaxies that are not lenses and that it has not seen: for q-values.
     hats : bool
         Make `scores` a HATS catalogue.
     part, finish
@@ -143,8 +144,9 @@ def search(
         from lensctl.search.foreseeing import foreseen
 
         return foreseen(ready, device=device, threads=threads, report=report)
-    if not overwrite and _is_done(ready, workers):
+    if not overwrite and (done_before := _done_before(ready, workers)) is not None:
         report.say(f"{out} is up to date: nothing to do")
+        _warn(done_before, "--overwrite searches everything again", report)
         return {"command": "search", "output": out, "files": len(ready.files)}
     own = f"{of_part[0]}-of-{of_part[1]}" if of_part else None
     with begin_folder(out, ready.begun.as_dict(), overwrite=overwrite, afresh=overwrite, part=own) as place:
@@ -153,10 +155,11 @@ def search(
             blocks = ready.my_blocks(plans)
             if finish:
                 _refuse_undone(out, blocks, place.parts())
-                done = {"rows": sum(plan.rows for plan in plans)}
+                done: dict[str, Any] = {"rows": sum(plan.rows for plan in plans)}
             else:
                 done = streamed(ready, place, plans, blocks, device=device, threads=threads, report=report)
             if of_part:
+                _warn(done["status"], "run this part again before --finish", report)
                 return {"command": "search", "output": out, "part": part, **done}
             from lensctl.search.finishing import finish as finished
 
@@ -167,32 +170,44 @@ def search(
                 place.abandon()
             raise
     show(made, report)
-    return {"command": "search", "output": out, **counts(made), **{k: v for k, v in done.items() if k != "rows"}}
+    _warn(made["rows"]["status"], "--overwrite searches everything again", report)
+    own_of = {name: value for name, value in done.items() if name not in ("rows", "status")}
+    return {"command": "search", "output": out, **counts(made), **own_of}
 
 
 def _part(part: str | None, *, finish: bool, overwrite: bool, dry_run: bool) -> tuple[int, int] | None:
-    if part is None:
-        return None
-    if finish or overwrite or dry_run:
+    given = {"--part": part is not None, "--finish": finish, "--overwrite": overwrite, "--dry-run": dry_run}
+    named = [name for name, is_given in given.items() if is_given]
+    if len(named) > 1 and named[0] in ("--part", "--finish"):
         raise InputError(
-            "--part cannot be combined with --finish, --overwrite or --dry-run",
-            "make the parts, then run the command with --finish instead of --part",
+            f"{named[0]} cannot be combined with {named[1]}",
+            "make all parts with --part K/N, then run the same command with --finish instead",
         )
-    return part_of(part)
+    return None if part is None else part_of(part)
 
 
-def _is_done(ready: Search, count: int | None) -> bool:
-    """Whether the output was made by this very search."""
+def _warn(statuses: Mapping[str, int], what_to_do: str, report: Reporter) -> None:
+    """Tell of rows that have no score for a reason that may pass."""
+    failed = {status: n for status, n in statuses.items() if status in TRANSIENT}
+    if failed:
+        why = ", ".join(f"{n:,} {status}" for status, n in sorted(failed.items()))
+        report.say(f"{sum(failed.values()):,} rows failed for a reason that may pass ({why}): {what_to_do}")
+
+
+def _done_before(ready: Search, count: int | None) -> dict[str, int] | None:
+    """Rows by status of the output, if it was made by this very search."""
     path = f"{ready.out.rstrip('/')}/{SUMMARY}"
     try:
         data = s3.read_object(path) if is_s3(path) else Path(path).read_bytes()
-        chain = from_list(json_value(data)["provenance"], path)
-    except (OSError, ValueError, LookupError, TypeError, InputError):
-        return False
+        made = json_value(data)
+        chain = from_list(made["provenance"], path)
+        statuses = {str(status): int(n) for status, n in made["rows"]["status"].items()}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, InputError):
+        return None
     if not is_alike(chain, ready.begun):
-        return False
+        return None
     found = sweeps.catalog_input(ready.files, sweeps.digests_of(ready.files, count))
-    return chain[-1].id == _step(ready, found).id
+    return statuses if chain[-1].id == _step(ready, found).id else None
 
 
 def _step(ready: Search, tables: Input) -> Step:
@@ -221,14 +236,14 @@ def streamed(
     threads: int | None = None,
     report: Reporter = SILENT,
 ) -> dict[str, Any]:
-    """Make the blocks of this run that are not done; returns rows, and of those made now how many a second."""
+    """Make the blocks of this run that are not done; returns rows, those made now by status, and how many a second."""
     from lensctl.learning.networks.scorer import Scorer
     from lensctl.learning.out_of_memory import enough_memory
 
     todo = undone(blocks, place.parts())
     rows = sum(block.stop - block.start for block in blocks)
     now = sum(block.stop - block.start for block in todo)
-    lost: Counter[str] = Counter()
+    found: Counter[str] = Counter()
     if todo:
         scorer = Scorer(ready.model, device=device, threads=threads)
         started = CLOCK.now()
@@ -236,8 +251,9 @@ def streamed(
             shown(rows - now)
 
             def advance(statuses: Counter[str]) -> None:
-                lost.update({status: n for status, n in statuses.items() if status != OK})
-                shown(statuses.total(), ", ".join(f"{n:,} {status}" for status, n in lost.most_common()))
+                found.update(statuses)
+                lost = (f"{n:,} {status}" for status, n in found.most_common() if status != OK)
+                shown(statuses.total(), ", ".join(lost))
 
             stream(
                 place,
@@ -251,7 +267,7 @@ def streamed(
                 processes=ready.source.processes,
             )
         speed = {"rows_per_second": round(now / max(CLOCK.now() - started, 1e-9), 1)}
-    return {"rows": rows, "searched_now": now, **(speed if todo else {})}
+    return {"rows": rows, "searched_now": now, "status": dict(sorted(found.items())), **(speed if todo else {})}
 
 
 def _finish(ready: Search, plans: Sequence[Plan], blocks: Sequence[Block]) -> Finish:

@@ -104,7 +104,7 @@ def summary_of(
             "status": dict(sorted(totals.statuses.items())),
             "seen_in_training": dict(sorted(totals.seen.items())),
         },
-        "bricks": {"searched": totals.bricks["searched"], "lost": totals.bricks["lost"]},
+        "bricks": {"searched": sum(totals.bricks.values()), "lost": len(totals.bricks) - sum(totals.bricks.values())},
         "area": area.as_dict(),
         "thresholds": [_threshold(point, totals, area) for point in points],
         "candidates": _candidates(candidates),

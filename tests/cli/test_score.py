@@ -180,6 +180,22 @@ def test_a_table_is_scored_from_coadds_as_from_a_store_of_them(here, folder):
     assert str(folder) not in json.dumps(step.as_dict())
 
 
+def test_a_table_of_another_release_is_not_scored_from_coadds(here, folder, monkeypatch):
+    from lensctl.score import inputs
+    from tests.toys import searches
+
+    (folder / "older").mkdir()
+    searches.make(folder / "older")
+    rows = read_table(str(folder / "older" / "t.parquet"))
+    write_table(rows.append_column("release", pa.array([9010] * rows.num_rows)), str(folder / "older" / "dr9.parquet"))
+    monkeypatch.setattr(inputs, "releases_of", lambda layers: ("DR10",))
+    line = ("score", "run", "older/dr9.parquet", "no.parquet", "--source", "coadd", "--root", "older/sky")
+    status, out, err = here(*line, "--workers", 1, "--device", "cpu")
+    assert (status, out) == (2, "")
+    assert "older/dr9.parquet: rows of DR9, the model was trained on DR10" in err
+    assert not (folder / "no.parquet").exists()
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -52,7 +52,7 @@ def test_score_takes_a_frozen_model_only_if_it_verifies(folder, capfd):
     assert main(["score", "frozen", "manifest.parquet", "scores.parquet"]) == 0
     flip(folder / "frozen" / "thresholds.json", 100, 1)
     assert main(["score", "frozen", "manifest.parquet", "again.parquet"]) == 2
-    assert "frozen: verification failed (no file was touched: thresholds.json)" in capfd.readouterr().err
+    assert "frozen: verification failed at 'no file was touched' (thresholds.json)" in capfd.readouterr().err
     assert not (folder / "again.parquet").exists()
 
 
@@ -109,8 +109,8 @@ def test_score_takes_a_frozen_model_of_one_signer_alone(folder, capfd):
     assert (folder / "by-key.parquet").read_bytes() == (folder / "by-anyone.parquet").read_bytes()
     capfd.readouterr()
     for options, problem in (
-        (["out", "manifest.parquet", "no.parquet", "--key", "other/key.pub"], "(signature: made by another key)"),
-        (["frozen", "manifest.parquet", "no.parquet", "--key", "key.pub"], "(signature: not signed)"),
+        (["out", "manifest.parquet", "no.parquet", "--key", "other/key.pub"], "at 'signature' (made by another key)"),
+        (["frozen", "manifest.parquet", "no.parquet", "--key", "key.pub"], "at 'signature' (not signed)"),
         (["run", "manifest.parquet", "no.parquet", "--key", "key.pub"], "run: a run is not signed, but a key is given"),
         (["out", "manifest.parquet", "no.parquet", "--key", "nowhere"], "nowhere: cannot be read"),
     ):

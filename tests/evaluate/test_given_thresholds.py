@@ -132,7 +132,7 @@ def test_a_frozen_model_gives_its_thresholds_as_it_was_frozen_or_not_at_all(bund
     assert given.scaling.slope == facts["calibration"]["slope"]
     kept.chmod(0o644)
     kept.write_text(kept.read_text().replace('"split": "val"', '"split": "all"'))
-    with pytest.raises(InputError, match=r"was changed \(no file was touched: thresholds.json\)"):
+    with pytest.raises(InputError, match=r"fails at 'no file was touched' \(thresholds.json\)"):
         read_thresholds(str(tmp_path / "frozen"))
 
 

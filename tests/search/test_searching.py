@@ -19,6 +19,7 @@ from lensctl.score import score
 from lensctl.search import search
 from tests.toys import searches
 from tests.toys.folders import folder_digest
+from tests.toys.reporters import Saying
 
 pytestmark = pytest.mark.usefixtures("tiny_network")
 ONE = {"root": "sky", "device": "cpu", "workers": 1}
@@ -203,7 +204,7 @@ BAD = {
     "a frozen model that was changed": (
         None,
         {"frozen": "spoiled"},
-        "verification failed (no file was touched: thresholds",
+        "verification failed at 'no file was touched' (thresholds",
     ),
     "a run": (None, {"frozen": "run"}, "not a frozen model"),
     "no table": (None, {"tables": "nothing.parquet"}, "nothing.parquet: no such file"),
@@ -214,7 +215,8 @@ BAD = {
     "columns that criteria need": (None, {"criteria": "plan"}, "t.parquet: columns 'type', 'maskbits', "),
     "no threshold of this name": (None, {"threshold": "fpr=0.5"}, "the model has no threshold 'fpr=0.5'"),
     "no part": (None, {"part": "4/3"}, "'4/3' is not a part"),
-    "a part and a finish": (None, {"part": "1/3", "finish": True}, "--part cannot be combined"),
+    "a part and a finish": (None, {"part": "1/3", "finish": True}, "--part cannot be combined with --finish"),
+    "a finish and a dry run": (None, {"finish": True, "dry_run": True}, "--finish cannot be combined with --dry-run"),
     "an id twice": (("galaxy_id", lambda ids: [ids[0], ids[0], *ids[2:]]), {}, "1 values of 'galaxy_id' occur in more"),
     "a position that is none": (
         ("dec", lambda of: [of[0], float("nan"), *of[2:]]),
@@ -254,6 +256,51 @@ def test_a_table_of_another_release_is_refused(here, monkeypatch):
     monkeypatch.setattr(preparing.Search, "releases", ("DR10",))
     with pytest.raises(InputError, match=r"old.parquet: rows of DR9, the model was trained on DR10"):
         search("frozen", "old.parquet", "out", **ONE)
+
+
+def test_a_finish_never_removes_the_parts_that_it_was_to_finish(here):
+    search("frozen", "t.parquet", "out", part="1/2", **ONE)
+    parts = tree(Path(".out.part"))
+    with pytest.raises(InputError, match="--finish cannot be combined with --overwrite"):
+        search("frozen", "t.parquet", "out", finish=True, overwrite=True, **ONE)
+    assert tree(Path(".out.part")) == parts
+
+
+def test_rows_that_failed_for_a_reason_that_may_pass_are_told_of_a_part_and_of_what_is_done(here):
+    """Otherwise a scheduler's --finish would keep them lost, and nobody would know."""
+    heard = Saying()
+    said = search("frozen", "t.parquet", "out", part="1/1", report=heard, **ONE)
+    failed = said["status"]["missing_brick"]
+    told = f"{failed} rows failed for a reason that may pass ({failed} missing_brick): "
+    assert failed > 0
+    assert heard.said[-1] == f"{told}run this part again before --finish"
+    for more in ({"finish": True}, {}):
+        heard = Saying()
+        search("frozen", "t.parquet", "out", report=heard, **ONE, **more)
+        assert heard.said[-1] == f"{told}--overwrite searches everything again"
+
+
+def test_an_id_twice_in_one_region_is_refused_wherever_on_the_sky(here):
+    """In one partition of the sky, and in two."""
+    rows = read_table("t.parquet")
+    brick = np.array([id.startswith("1500p020") for id in rows["galaxy_id"].to_pylist()])
+    one, other = rows.filter(pa.array(brick)).slice(0, 1), rows.filter(pa.array(~brick))
+    other = other.filter(pa.array([id.startswith("0000m005") for id in other["galaxy_id"].to_pylist()])).slice(0, 3)
+    ids = [one["galaxy_id"][0].as_py(), *other["galaxy_id"].to_pylist()[1:]]
+    bricks = [id.partition("_")[0] for id in other["galaxy_id"].to_pylist()]
+    other = other.set_column(other.column_names.index("galaxy_id"), "galaxy_id", pa.array(ids))
+    write_table(one.append_column("brickname", pa.array(["1500p020"])), "a.parquet")
+    write_table(other.append_column("brickname", pa.array(bricks)), "b.parquet")
+    with pytest.raises(InputError, match="1500p020_"):
+        search("frozen", ["a.parquet", "b.parquet"], "out", **ONE)
+    assert not Path("out").exists()
+
+
+def test_a_dry_run_counts_a_brick_of_two_files_once(here):
+    rows = read_table("t.parquet")
+    for name, start in (("a", 0), ("b", rows.num_rows // 2)):
+        write_table(rows.slice(start, rows.num_rows // 2), f"{name}.parquet")
+    assert search("frozen", ["a.parquet", "b.parquet"], "out", dry_run=True, **ONE)["bricks"] == 4
 
 
 def test_a_threshold_keeps_all_rows_that_reach_it(here):

@@ -82,7 +82,7 @@ def evaluate(
     lenses : sequence of paths
         Catalogues: a row of `negatives` near one of their lenses is refused, as one near a lens of the scores is.
     manifest : path, optional
-        That the model was trained on: its galaxies of train and val are refused among `negatives` too.
+        The one that the model was trained on: its galaxies of train and val are refused among `negatives` too.
     all_rows : bool
         Judge every row, whatever its split, with `thresholds`: an outside labelled set.
     headline : str

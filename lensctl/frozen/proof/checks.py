@@ -99,7 +99,7 @@ def proven_snapshot(folder: str | Path, *, device: str = "auto", key: str | Path
         if not check.passed:
             detail = ", ".join(check.offenders) or check.value
             raise InputError(
-                f"{folder}: verification failed ({check.check}: {detail})", f"see `lensctl verify {folder.name}`"
+                f"{folder}: verification failed at '{check.check}' ({detail})", f"see `lensctl verify {folder}`"
             )
     return found
 

@@ -135,6 +135,29 @@ def release_of_layer(layer: str) -> str | None:
     return f"DR{found[1]}" if found else None
 
 
+def releases_of(layers: Sequence[str]) -> tuple[str, ...]:
+    """Data releases that some layers show, sorted; empty if no name has one."""
+    return tuple(sorted({release for layer in layers if (release := release_of_layer(layer))}))
+
+
+def refuse_other_release(rows: pa.Table, releases: Sequence[str], where: str) -> None:
+    """Raise InputError if rows are of a release that is not named: 10000 of a sweep is DR10, 9010 DR9.
+
+    With no release named, or none in the rows, nothing is known, and nothing refused.
+    """
+    import pyarrow.compute as pc
+
+    if not releases or "release" not in rows.column_names:
+        return
+    for text in filter(None, pc.unique(rows["release"]).to_pylist()):
+        release = f"DR{int(text) // 1000}" if str(text).isdecimal() else str(text)
+        if re.fullmatch(r"DR\d+", release) and release not in releases:
+            raise InputError(
+                f"{where}: rows of {release}, the model was trained on {', '.join(releases)}",
+                "take the release that it was trained on",
+            )
+
+
 def bricks_of(table: pa.Table, root: HasBrickTable) -> list[str | None]:
     """The brick of each row: from `brickname`, else the prefix of `galaxy_id`, else `ra` and `dec`; and its region.
 

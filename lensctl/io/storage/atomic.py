@@ -177,8 +177,10 @@ def replace_file(path: str | Path, pieces: Sequence[bytes | memoryview], *, flus
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         if flush:
             os.fsync(handle)
-    except OSError:
+    except OSError as error:
         os.unlink(part)
+        if error.filename is None:  # of writev and fsync, which know no name
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:
         os.close(handle)

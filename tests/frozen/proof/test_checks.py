@@ -230,12 +230,12 @@ def test_a_tool_takes_a_frozen_model_only_when_it_verifies(signed, signed_bundle
     assert model.digest == proven(signed).digest == json.loads((signed / layout.FROZEN).read_text())["model_digest"]
     with pytest.raises(InputError, match="run: not a frozen model"):
         proven(bundle / "run")
-    with pytest.raises(InputError, match=r"verification failed \(signature: not signed\)"):
+    with pytest.raises(InputError, match=r"verification failed at 'signature' \(not signed\)"):
         proven(bundle / "frozen", key=str(signed_bundle / "key.pub"))
     flip(signed / "golden.npz", 300, 1)
-    with pytest.raises(InputError, match=r"verification failed \(no file was touched: golden\.npz\)") as error:
+    with pytest.raises(InputError, match=r"verification failed at 'no file was touched' \(golden\.npz\)") as error:
         proven(signed)
-    assert error.value.fix == "see `lensctl verify signed`"
+    assert error.value.fix == f"see `lensctl verify {signed}`"
 
 
 def with_code(program: bytes, code: str) -> bytes:
