@@ -262,6 +262,11 @@ def with_column(rows: pa.Table, name: str, values: object) -> pa.Table:
         (lambda r: with_column(r, "flux_r", [-1.0, 1, 1, 1]), {}, "flux_r is negative or NaN for 1 of 4 hosts"),
         (lambda r: with_column(r, "flux_g", [float("nan"), 1, 1, 1]), {}, "flux_g is negative or NaN"),
         (lambda r: with_column(r, "galaxy_id", ["x_1", "x_2", "x_3", "x_4"]), {}, "4 of 4 hosts of .* have no cutout"),
+        (
+            lambda r: with_column(r, "dec", [r["dec"][0].as_py() + 0.01, *r["dec"].to_pylist()[1:]]),
+            {},
+            "1 of 4 cutouts lie elsewhere than their row says",
+        ),
         (lambda r: r, {"control": "nul"}, r"no control 'nul' \(did you mean 'null'\?\)"),
         (lambda r: r, {"vary": "psf"}, "no variation 'psf'"),
         (lambda r: r, {"noise": "loud"}, "--noise 'loud' does not exist"),

@@ -98,7 +98,10 @@ def cutout(
         typer.Option(metavar="FILE", help="Brick table; --dry-run counts rows outside it.", show_default=False),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what would be done, and how long by the rate of 20 cutouts.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Show what would be done, and how long it would take at a rate measured on some cutouts."
+        ),
     ] = False,
     workers: Workers = None,
     format: Format = None,

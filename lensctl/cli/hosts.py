@@ -27,7 +27,9 @@ def hosts(
     ] = None,
     survey: Survey = None,
     split: Annotated[str, typer.Option(help="Only galaxies of this split: train, val or test.")] = "test",
-    count: Annotated[int, typer.Option(min=1, help="Most hosts; more contain those of fewer.")] = 10_000,
+    count: Annotated[
+        int, typer.Option(min=1, help="Maximum number of hosts; a larger N includes those of a smaller.")
+    ] = 10_000,
     category: Annotated[
         str | None,
         typer.Option(

@@ -54,7 +54,7 @@ Survey = Annotated[
     typer.Option(
         "--survey",
         metavar="NAME",
-        help=f"Survey of inputs that name none: {', '.join(BUILT_IN)}, or a .yaml file; default the first.",
+        help=f"Survey of inputs that do not record theirs: {', '.join(BUILT_IN)}, or a .yaml file; default the first.",
         show_default=False,
     ),
 ]
@@ -63,7 +63,7 @@ Key = Annotated[
     typer.Option(
         "--key",
         metavar="PUB",
-        help="Public key (PEM) of whom the frozen model must be signed by; anything else is refused.",
+        help="Public key (PEM) of the signer; a model that its private key did not sign is refused.",
         show_default=False,
     ),
 ]

@@ -31,7 +31,7 @@ def sample(
             "--uniform",
             metavar="N",
             min=1,
-            help="Draw N rows instead, each of the pool as likely (tier N0).",
+            help="Draw N rows uniformly from the pool instead (tier N0).",
             show_default=False,
         ),
     ] = None,

@@ -67,7 +67,7 @@ def search(
         list[str],
         typer.Option(
             metavar="SCORES",
-            help="Scores of a draw of galaxies that are no lenses, by this model: candidates get q-values; repeatable.",
+            help="Scores, by this model, of galaxies that are not lenses: candidates get q-values; repeatable.",
             show_default=False,
         ),
     ] = [],  # noqa: B006

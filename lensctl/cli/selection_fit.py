@@ -34,6 +34,15 @@ def fit(
         list[str] | None,
         typer.Option("--control", metavar="TABLE", help="Injections of a control; repeatable.", show_default=False),
     ] = None,
+    control_hosts: Annotated[
+        str | None,
+        typer.Option(
+            "--control-hosts",
+            metavar="TABLE",
+            help="Scores of the hosts of control wrong-host without an arc; needed with it.",
+            show_default=False,
+        ),
+    ] = None,
     vary: Annotated[
         list[str] | None,
         typer.Option("--vary", metavar="TABLE", help="Injections of a variation; repeatable.", show_default=False),
@@ -52,7 +61,7 @@ def fit(
         typer.Option(
             "--manifest",
             metavar="MANIFEST",
-            help="That the model was trained on: its train and val are refused as hosts by id, too.",
+            help="Manifest of the model's training: galaxies of its train and val are refused as hosts by id too.",
             show_default=False,
         ),
     ] = None,
@@ -111,6 +120,7 @@ def fit(
         key=key,
         real=real,
         control=control or (),
+        control_hosts=control_hosts,
         vary=vary or (),
         positives=positives,
         manifest=manifest,

@@ -37,7 +37,7 @@ def selection(
 ) -> None:
     """Measure which lenses a frozen model finds, and use it.
 
-    Each has --help; docs/science/selection.md teaches what it is for.
+    Each has --help; docs/science/selection.md explains their use.
 
     Example: lensctl selection observe scored.parquet injected.zarr arcs.parquet
     """

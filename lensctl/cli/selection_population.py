@@ -20,7 +20,7 @@ def population(
     ],
     model: Annotated[str, typer.Option(help="Model of nature: sie-vdf.")] = "sie-vdf",
     count: Annotated[
-        int, typer.Option(min=1, max=100_000_000, help="Lenses; more begin with those of fewer.")
+        int, typer.Option(min=1, max=100_000_000, help="Number of lenses; a larger N begins with those of a smaller.")
     ] = 200_000,
     seed: Seed = 42,
     design: Annotated[

@@ -29,7 +29,7 @@ def sky(
     survey: Survey = None,
     style: Annotated[
         str,
-        typer.Option(help="default, or other: as different as can be, to judge what was chosen on the first."),
+        typer.Option(help="default, or other: deliberately different, to test what was chosen on the default."),
     ] = "default",
     seed: Seed = 42,
     workers: Workers = None,

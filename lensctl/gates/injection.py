@@ -19,7 +19,7 @@ from lensctl.io.cutouts.store import Store, open_store
 from lensctl.rules import checks, quality, schema
 from lensctl.rules.checks import Check
 from lensctl.rules.errors import InputError
-from lensctl.stats.intervals import Estimate
+from lensctl.stats.intervals import Estimate, Z
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -325,4 +325,4 @@ def _ratio(total: Floats, count: NDArray[np.int64]) -> Estimate:
         return Estimate(None)
     value = total.sum() / count.sum()
     error = np.sqrt(np.square(total - value * count).sum()) / count.sum()
-    return Estimate(float(value), float(value - 1.96 * error), float(value + 1.96 * error), len(total))
+    return Estimate(float(value), float(value - Z * error), float(value + Z * error), len(total))

@@ -39,7 +39,7 @@ class Inputs:
     root : Path, optional
         Folder that a manifest's cutout_path is relative to; default: the manifest's folder.
     survey : Survey or str, optional
-        Survey of inputs that name none, as a value, a name or a YAML file; default ls-dr10.
+        Survey of inputs that do not record theirs, as a value, a name or a YAML file; default ls-dr10.
 
     Attributes
     ----------

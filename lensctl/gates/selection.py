@@ -69,7 +69,8 @@ def _decided(row: Mapping[str, Any], limits: Settings) -> Check:
     if row["difference"] is None or row["n"] < limits.min_lenses:
         note = f"not told: {row['n']} lenses, fewer than {limits.min_lenses}; {ALIKE}"
         some = row["n"] > 0
-        return Check(GATE, name, some, row["difference"], limit=limit, n=row["n"], note=note, told=False)
+        low, high = (None, None) if row["standard_error"] is None else _interval(row, limits.level)
+        return Check(GATE, name, some, row["difference"], low, high, limit, row["n"], note=note, told=False)
     low, high = _interval(row, limits.level)
     reached = -limits.closure <= low and high <= limits.closure
     missed = low > limits.closure or high < -limits.closure

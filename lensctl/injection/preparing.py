@@ -19,6 +19,7 @@ from lensctl.injection.psf_images import read_psfs
 from lensctl.injection.stamps import read_stamps
 from lensctl.injection.variations import refuse_unknown
 from lensctl.io.clock import CLOCK
+from lensctl.io.cutouts.by_manifest import refuse_other_places
 from lensctl.io.cutouts.layout import Layout
 from lensctl.io.cutouts.store import Store, open_store
 from lensctl.io.imaging.making import checked
@@ -202,8 +203,9 @@ def _refuse_unfit(store: Store, survey: Survey) -> None:
 
 
 def _places(hosts: pa.Table, store: Store, where: str) -> NDArray[np.int64]:
-    """Row of each host in the store; InputError if one is missing."""
-    at = {id: row for row, id in enumerate(store.columns("galaxy_id")["galaxy_id"].to_pylist())}
+    """Row of each host in the store; InputError if one is missing, or its cutout lies elsewhere."""
+    known = store.columns("galaxy_id", "ra", "dec")
+    at = {id: row for row, id in enumerate(known["galaxy_id"].to_pylist())}
     ids = hosts["galaxy_id"].to_pylist()
     missing = [id for id in ids if id not in at]
     if missing:
@@ -211,7 +213,9 @@ def _places(hosts: pa.Table, store: Store, where: str) -> NDArray[np.int64]:
             f"{store.path}: {len(missing)} of {len(ids)} hosts of {where} have no cutout, such as {missing[0]}",
             "make the store of this table",
         )
-    return np.array([at[id] for id in ids], np.int64)
+    places = np.array([at[id] for id in ids], np.int64)
+    refuse_other_places(ids, hosts, known.take(places), f"{where} and {store.path}")
+    return places
 
 
 def _with_psfsize(hosts: pa.Table, store: Store, places: NDArray[np.int64], survey: Survey) -> pa.Table:

@@ -15,7 +15,7 @@ from lensctl.io.tables.files import read_table, refuse_tables, write_table
 from lensctl.rules import schema
 from lensctl.rules.errors import InputError
 from lensctl.selection.averages import Population, completeness
-from lensctl.selection.distributions import edges_of, intrinsic_and_selected
+from lensctl.selection.distributions import edges_of, intrinsic_and_selected, places
 from lensctl.selection.follow_up import BANDS, band_of, follow_up
 from lensctl.selection.loading import load_selection
 from lensctl.selection.p_det.axis_values import WEIGHT, axis_values, numbers, weights
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lensctl.rules.survey import Survey
-    from lensctl.selection.predicting import Prediction, Selection
+    from lensctl.selection.predicting import Prediction, Predictor, Selection
 
     Floats = NDArray[np.float64]
 
@@ -91,9 +91,10 @@ def apply(
         )
     whole = population_of(rows, values, faint, where)
     told = completeness(whole, found, fitted.selection, min_neff=min_neff)
-    shown = {name: distribution(rows, name, whole, found, where) for name in by}
-    for reason in told["reasons"]:
-        report.say(reason)
+    shown = {name: distribution(rows, name, whole, found, fitted.selection.predictor, where) for name in by}
+    _say(told, shown, report)
+    if fitted.exploratory:
+        report.say(f"{fitted.selection.threshold} is no frozen threshold, but exploratory: not for publication")
     parameters = {
         "threshold": fitted.selection.threshold,
         "by": list(by),
@@ -114,6 +115,7 @@ def apply(
         "inside": int(found.inside.sum()),
         "weighted": WEIGHT in rows.column_names,
         "threshold": fitted.selection.threshold,
+        "exploratory": fitted.exploratory,
         "completeness": told,
         **({"by": shown} if by else {}),
         **({"bands": counted(made)} if SCORE in rows.column_names else {}),
@@ -182,7 +184,7 @@ def population_of(rows: pa.Table, values: dict[str, Floats], faint: NDArray[np.b
 
 
 def distribution(
-    rows: pa.Table, name: str, population: Population, found: Prediction, where: str
+    rows: pa.Table, name: str, population: Population, found: Prediction, predictor: Predictor, where: str
 ) -> list[dict[str, Any]]:
     """The distribution of a column among the lenses inside the support, and among the found ones."""
     if name not in rows.column_names and name in population.values:
@@ -195,8 +197,40 @@ def distribution(
         return []
     values, weight = values[kept], population.weight[kept]
     edges = edges_of(values, weight, logarithmic=is_log(name) and bool((values > 0).all()))
+    place = places(values, edges)
     pixel = None if population.pixel is None else population.pixel[kept]
-    return intrinsic_and_selected(values, weight, found.p[kept], found.low[kept], found.high[kept], pixel, edges)
+    errors = predictor.share_errors({axis: each[kept] for axis, each in population.values.items()}, weight, place)
+    return intrinsic_and_selected(place, weight, found.p[kept], found.low[kept], found.high[kept], pixel, edges, errors)
+
+
+def _say(told: dict[str, Any], by: dict[str, list[dict[str, Any]]], report: Reporter) -> None:
+    """For people: the averages, distributions bin by bin, and reasons against them."""
+    named = {"plug_in": "by p_det", "importance": "by the injections, weighted"}
+    parts = ("within", "all")
+    rows = [(what, *(_interval(told[name][of]) for of in parts)) for name, what in named.items() if told[name]]
+    if rows:
+        report.table("Completeness", ("", "as bright as injected", "all lenses"), rows)
+    for name, bins in by.items():
+        columns = (name, "all lenses", "found lenses", "p_det")
+        report.table(
+            f"Lenses by {name}: which share of each distribution lies in the bin",
+            columns,
+            [
+                (
+                    f"{row['low']:.3g} to {row['high']:.3g}",
+                    *(_interval(row[of]) for of in ("intrinsic", "selected", "p_det")),
+                )
+                for row in bins
+            ],
+        )
+    for reason in told["reasons"]:
+        report.say(reason)
+
+
+def _interval(of: dict[str, Any]) -> str:
+    if of["value"] is None or of["low"] is None:
+        return "" if of["value"] is None else f"{of['value']:.3f}"
+    return f"{of['value']:.3f} ({of['low']:.3f}-{of['high']:.3f})"
 
 
 def counted(made: pa.Table) -> dict[str, int]:

@@ -50,7 +50,7 @@ def attach(
     gates : path or paths
         JSON lines of `gate selection` and `gate realism` on `selection_dir`.
     key : path, optional
-        Public key (PEM) of whom the frozen model must be signed by.
+        Public key (PEM) of the signer of the frozen model.
     sign : PrivateKey, optional
         Signs the folder; from `frozen.signature.private_key`. Without it the same inputs give the same bytes.
 

@@ -12,7 +12,7 @@ import numpy as np
 from lensctl.selection.p_det.axis_values import scaled
 from lensctl.stats.effective import effective_number
 from lensctl.stats.fits.density_ratio import density_ratio, evenly
-from lensctl.stats.intervals import LEVEL
+from lensctl.stats.intervals import LEVEL, Z
 from lensctl.stats.shares import too_few_pixels
 
 if TYPE_CHECKING:
@@ -30,12 +30,9 @@ MOST_OUTSIDE = 0.05
 MOST_ROWS = 40_000
 """Rows of equal weight that stand for the population where it is compared with the design."""
 
-Z = 1.959964
-"""Half width of a 95 % interval in standard errors."""
-
 BOX_MEAN = (
     "the share of the injections that were found: an average over the box of the design, which asks at every value "
-    "alike. Lenses are not spread so, and p_det differs over the box: it is no completeness"
+    "alike. Lenses are not spread so, and p_det differs over the box: it is not a completeness"
 )
 
 
@@ -118,8 +115,8 @@ def completeness(population: Population, found: Prediction, selection: Selection
     told["reasons"] += [average.why for average in (plug, other) if average.why]
     if told["agree"] is False:
         told["reasons"].append(
-            f"p_det gives {plug.value:.3f} and the injections {other.value:.3f}, farther apart than their intervals: "
-            "one of them does not describe this population; quote neither"
+            f"p_det gives {plug.value:.3f} and the injections {other.value:.3f}, further apart than their errors "
+            "allow: one of them does not describe this population; quote neither"
         )
     for name, average in (("plug_in", plug), ("importance", other)):
         told[name] = {"within": _plain(average, 1.0), "all": _plain(average, reached / whole)}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.stats.intervals import Resampling, percentile_interval
+from lensctl.stats.intervals import Resampling, Z, percentile_interval
 from lensctl.stats.shares import too_few_pixels
 
 if TYPE_CHECKING:
@@ -32,44 +32,67 @@ def edges_of(values: Floats, weight: Floats, *, logarithmic: bool, bins: int = B
     return np.unique(spaced)
 
 
+def places(values: Floats, edges: Floats) -> NDArray[np.int64]:
+    """Bin of each value between some edges, from 0: (N,)."""
+    return np.clip(np.searchsorted(edges, values, "right") - 1, 0, max(len(edges) - 2, 0))
+
+
 def intrinsic_and_selected(
-    values: Floats,
+    place: NDArray[np.int64],
     weight: Floats,
     p: Floats,
     low: Floats,
     high: Floats,
     pixel: NDArray[np.int64] | None,
     edges: Floats,
+    errors: Floats,
 ) -> list[dict[str, Any]]:
     """Share of all lenses and of the found ones in each bin, and p_det there, as plain values.
 
-    Intervals of the shares are those of a bootstrap over HEALPix pixels; those of p_det are its own.
+    Intervals of the shares are those of a bootstrap over HEALPix pixels, that of the found ones widened, in quadrature,
+    by the errors of p_det; those of p_det are its own.
 
     Parameters
     ----------
-    values, weight, p, low, high : (N,) float64
+    place : (N,) int
+        Bin of each lens, as of `places`.
+    weight, p, low, high : (N,) float64
         Inside the support.
     pixel : (N,) int, optional
-        Without pixels, or in too few, shares have no interval.
+        Without pixels rows are taken for independent; in too few, shares have no interval.
+    errors : (bins,) float64
+        Half width of the interval that errors of p_det give the share of found lenses.
     """
     count = max(len(edges) - 1, 1)
-    place = np.clip(np.searchsorted(edges, values, "right") - 1, 0, count - 1)
     mine = place[:, None] == np.arange(count)
     totals = np.concatenate([mine * weight[:, None], mine * (weight * p)[:, None]], axis=1)
     shares = _shares(totals.sum(axis=0)[None, :])[0]
-    few = "no HEALPix pixels in the table" if pixel is None else too_few_pixels(len(np.unique(pixel)))
-    drawn = None if few or pixel is None else _shares(Resampling(pixel).sums(totals))
+    few = "" if pixel is None else too_few_pixels(len(np.unique(pixel)))
+    own = [np.zeros(count), np.pad(errors, (0, count - len(errors)))]
+    ends = None if few else _ends(totals, shares, pixel, np.concatenate(own))
     rows = []
     for k in range(count):
         amount = float(totals[:, k].sum())
         row: dict[str, Any] = {"low": float(edges[k]), "high": float(edges[min(k + 1, len(edges) - 1)])}
         for name, column in (("intrinsic", k), ("selected", count + k)):
-            ends = (None, None) if drawn is None else percentile_interval(drawn[:, column])
-            row[name] = _plain(shares[column], *ends)
+            row[name] = _plain(shares[column], *((None, None) if ends is None else ends[:, column]))
         means = [float((weight * each)[mine[:, k]].sum() / amount) if amount else None for each in (p, low, high)]
         row["p_det"] = _plain(*means)
         rows.append({**row, **({"why": few} if few else {})})
     return rows
+
+
+def _ends(totals: Floats, shares: Floats, pixel: NDArray[np.int64] | None, errors: Floats) -> Floats:
+    """Lower and upper ends of the shares, each widened by its own error: (2, 2 K)."""
+    if pixel is None:
+        whole = np.repeat([half.sum() for half in np.split(totals, 2, axis=1)], totals.shape[1] // 2)
+        of_row = np.repeat([half.sum(axis=1) for half in np.split(totals, 2, axis=1)], totals.shape[1] // 2, axis=0).T
+        scatter = Z * np.sqrt(((totals - of_row * shares) ** 2).sum(axis=0)) / whole
+        low, high = shares - scatter, shares + scatter
+    else:
+        low, high = np.array([percentile_interval(of) for of in _shares(Resampling(pixel).sums(totals)).T]).T
+    ends = [shares - np.hypot(shares - low, errors), shares + np.hypot(high - shares, errors)]
+    return np.asarray(np.clip(ends, 0.0, 1.0), np.float64)
 
 
 def _shares(totals: Floats) -> Floats:

@@ -49,6 +49,7 @@ class Loaded:
     selection: Selection
     digest: str
     chain: Chain
+    exploratory: bool
 
 
 def load_selection(folder: str | Path, threshold: str | None) -> Loaded:
@@ -68,7 +69,7 @@ def load_selection(folder: str | Path, threshold: str | None) -> Loaded:
     asked = injections_of(table, axes, points[name], survey_of(chain), where)
     predictor, shift = predictor_of(found.facts, name, f"{folder}/{FACTS}")
     systematic = None if shift is None else LogitShift(predictor, shift)
-    return Loaded(Selection(name, axes, predictor, asked, systematic), found.digest, chain)
+    return Loaded(Selection(name, axes, predictor, asked, systematic), found.digest, chain, found.exploratory)
 
 
 def facts_of(found: SelectionFolder) -> tuple[dict[str, float], tuple[str, ...]]:

@@ -58,6 +58,9 @@ class Predictor(Protocol):
     def mean(self, values: Mapping[str, Floats], weight: Floats | None = None) -> Mean:
         """The weighted mean of p_det over rows."""
 
+    def share_errors(self, values: Mapping[str, Floats], weight: Floats, place: NDArray[np.int64]) -> Floats:
+        """Half width of the interval that errors of p_det give the share of found lenses in each bin."""
+
 
 @dataclass(frozen=True)
 class Injections:

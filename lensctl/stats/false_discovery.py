@@ -78,7 +78,7 @@ def groups_of(magnitude: ArrayLike, psf_arcsec: ArrayLike, magnitude_bins: int =
 
 @dataclass(frozen=True)
 class Null:
-    """Galaxies that are known to be no lenses, and that the model was not trained on.
+    """Galaxies known not to be lenses, and that the model was not trained on.
 
     Attributes
     ----------

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 LEVEL = 0.95
+Z = 1.959964
+"""Half width of a 95 % interval in standard errors."""
+
 FEW = 10
 """Metrics based on fewer events than this are flagged."""
 

@@ -74,7 +74,7 @@ def test_it_is_signed_by_a_key_and_asks_for_that_of_the_model(folder, capfd, mon
     assert main(["verify", "attached", "--key", "key.pub"]) == 0
     capfd.readouterr()
     assert main([*ATTACH[:4], "other", *ATTACH[5:], "--key", "key.pub"]) == 2
-    assert "error: frozen: verification failed (signature: not signed)" in said(capfd)[1]
+    assert "error: frozen: verification failed at 'signature' (not signed)" in said(capfd)[1]
     assert not (folder / "other").exists()
 
 

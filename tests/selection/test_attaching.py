@@ -77,7 +77,7 @@ def test_lines_of_two_files_do_as_well(folder):
 
 def test_it_is_signed_and_the_frozen_model_must_be_signed_where_keys_are_given(folder):
     private, public = frozen_toy.key_pair(folder)
-    with pytest.raises(InputError, match=r"frozen: verification failed \(signature: not signed\)"):
+    with pytest.raises(InputError, match=r"frozen: verification failed at 'signature' \(not signed\)"):
         attached(folder, key=public)
     assert attached(folder, sign=signature.private_key(private))["signed"]
     checks = {check["check"]: check for check in verify(folder / "out", key=public, device="cpu")["checks"]}
@@ -221,7 +221,7 @@ def lenient_realism(folder):
 
 
 REFUSED = {
-    touch_model: r"frozen: verification failed \(no file was touched: thresholds.json\)",
+    touch_model: r"frozen: verification failed at 'no file was touched' \(thresholds.json\)",
     run_for_model: r"frozen: not a frozen model",
     other_model: r"selection: was fitted to another model \(sha256:000000000000…\), not to frozen \(sha256:",
     exploratory: r"selection: is exploratory: a threshold was chosen after the model was frozen",

@@ -78,14 +78,14 @@ def test_averages_that_disagree_are_said_to():
     """A p_det that is wrong for this population: 0.2 too high."""
     told = told_for(selections.population(3, 8000), selections.selection(3, shift=0.2))
     assert told["agree"] is False
-    assert "farther apart than their intervals" in told["reasons"][0]
+    assert "further apart than their errors allow" in told["reasons"][0]
 
 
 def test_the_box_mean_is_what_was_found_and_never_called_completeness():
     told = told_of(1, n=2000, hosts=300)
     found = selections.injections(1, 300).detected
     assert told["box_mean"]["value"] == pytest.approx(found.mean(), abs=1e-6)
-    assert "it is no completeness" in told["box_mean"]["is"]
+    assert "it is not a completeness" in told["box_mean"]["is"]
 
 
 def test_rows_outside_do_not_count_in_the_average():

@@ -1,4 +1,4 @@
-"""Scored galaxies that are no lenses, of the test split, by some model: the null of a search."""
+"""Scored galaxies that are not lenses, of the test split, by some model: the null of a search."""
 
 from __future__ import annotations
 

@@ -42,6 +42,9 @@ class Exact:
         p = np.average(self.predict(values).p, weights=weight)
         return Mean(float(p), float(p) - self.half_width, float(p) + self.half_width)
 
+    def share_errors(self, values, weight, place) -> np.ndarray:
+        return np.full(int(place.max()) + 1, self.half_width)
+
     def predict(self, values):
         p = np.minimum(p_of(values) + self.shift, 1)
         inside = (values["theta_e"] >= 0.5) & (values["theta_e"] <= 3.5)

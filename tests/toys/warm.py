@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -57,14 +57,17 @@ os._exit(status) if status >= 0 else os.kill(os.getpid(), -status)
 
 
 @contextmanager
-def program() -> Iterator[Path]:
-    """A `lensctl`, of a folder with no other program, for as long as its warm process runs."""
+def program(*, is_tiny: bool = False) -> Iterator[Path]:
+    """A `lensctl`, of a folder with no other program, for as long as its warm process runs.
+
+    With `is_tiny` its ResNet-18 is the tiny network of `tests.toys.frozen`.
+    """
     with tempfile.TemporaryDirectory(prefix="lensctl-", dir="/tmp") as folder:  # the path of a socket must be short
         place, client, script = f"{folder}/socket", Path(folder, "client.py"), Path(folder, "lensctl")
         client.write_text(CLIENT.format(place=place))
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {client} "$@"\n')
         script.chmod(0o755)
-        command = [sys.executable, "-m", "tests.toys.warm", place]
+        command = [sys.executable, "-m", "tests.toys.warm", place, *(["tiny"] if is_tiny else [])]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as server:
             assert server.stdout
             assert server.stdout.readline() == b"ready\n", "the warm process did not start"
@@ -80,10 +83,19 @@ def import_everything(*more: str) -> None:
         importlib.import_module(name)
 
 
-def main(place: str) -> None:
+def main(place: str, network: str = "") -> None:
     """Fork for each command until stdin is closed."""
     import_everything()
-    gc.freeze()
+    with ExitStack() as stack:
+        if network == "tiny":
+            from tests.toys.frozen import tiny_network
+
+            stack.enter_context(tiny_network())
+        gc.freeze()
+        _serve(place)
+
+
+def _serve(place: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(place)
@@ -138,4 +150,4 @@ def _run(words: list[str]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

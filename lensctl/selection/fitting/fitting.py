@@ -37,6 +37,7 @@ def fit(
     key: str | Path | None = None,
     real: str | Path | None = None,
     control: Paths = (),
+    control_hosts: str | Path | None = None,
     vary: Paths = (),
     positives: str | Path | None = None,
     manifest: str | Path | None = None,
@@ -65,10 +66,12 @@ def fit(
         Observed scores with real lenses: those of tier A and B of the test split are for closure.
     control, vary : path or paths
         Injections of a control, and of a variation, a table each.
+    control_hosts : path, optional
+        Scores of the cutouts of other hosts, without an arc: needed with the control wrong-host.
     positives : path, optional
         Lenses with catalogue columns, for the share of them that the pool's criteria let through.
     manifest : path, optional
-        That the model was trained on: hosts in train or val of it are refused by id too.
+        The one that the model was trained on: its galaxies of train and val are refused as hosts by id too.
     cutouts : path, optional
         A store of injections of the tables, by `inject`, for pictures in the report.
     population : path, optional
@@ -101,9 +104,11 @@ def fit(
     if not parts:
         raise InputError("no table of injections", "give one or more of `lensctl selection measure`")
     of_hosts = read_scored(str(hosts), "hosts", model, OF_HOSTS)
-    held_out_sky.refuse_known_sky(of_hosts, model)
-    if manifest is not None:
-        held_out_sky.refuse_taught(of_hosts, str(manifest), model)
+    others = None if control_hosts is None else read_scored(str(control_hosts), "control hosts", model, OF_HOSTS)
+    for each in (of_hosts,) if others is None else (of_hosts, others):
+        held_out_sky.refuse_known_sky(each, model)
+        if manifest is not None:
+            held_out_sky.refuse_taught(each, str(manifest), model)
     axes = physical_axes(model.survey)
     injections = joined(parts, of_hosts, axes)
     controls = [read_scored(path, "control", model, OF_INJECTIONS) for path in listed(control)]
@@ -118,14 +123,14 @@ def fit(
         points,
         injections,
         of_hosts,
-        [paired(part, injections, "control") for part in controls],
+        [paired(part, injections, "control", others) for part in controls],
         [paired(part, injections, "vary") for part in variations],
         lenses,
         [] if positives is None else parent_factor(str(positives), model.chain, model.survey),
         exploratory,
         lost_in,
     )
-    sources = [*parts, of_hosts, *controls, *variations, *([] if lenses is None else [lenses])]
+    sources = [*parts, of_hosts, *controls, *variations, *(each for each in (others, lenses) if each is not None)]
     step = _step(model, sources, given, positives, manifest, shown, {"rounds": rounds, "seed": seed})
     chains = [source.chain for source in sources]
     chains += [lost_in.chain] if lost_in is not None else []
@@ -183,7 +188,9 @@ def _say(made: Measured, report: Reporter) -> None:
             for point in made.facts["thresholds"]
         ],
     )
-    report.say("the share of the box is no completeness: average p_det over a population by `lensctl selection apply`")
+    report.say(
+        "the share of the box is not a completeness: average p_det over a population by `lensctl selection apply`"
+    )
 
 
 def _receipt(made: Measured, out_dir: str) -> Receipt:

@@ -96,7 +96,6 @@ def measured(given: Given, chain: Chain, *, rounds: int, seed: int) -> Measured:
     values = {axis.name: given.injections.numbers(axis.name) for axis in axes}
     rows: dict[str, list[dict[str, Any]]] = {"controls": [], "sensitivity": [], "failure_modes": []}
     shifts: dict[str, float | None] = {}
-    host_logit = given.injections.numbers("logit_host")
     for fit in fits:
         p = fit.detection.predict(values).p
         own = [sensitivity_rows(pairs, fit, p) for pairs in given.variations]
@@ -104,7 +103,7 @@ def measured(given: Given, chain: Chain, *, rounds: int, seed: int) -> Measured:
         shifts[fit.threshold.name] = systematic(own)
         rows["sensitivity"] += own
         rows["failure_modes"] += failure_modes(fit, given.population)
-        rows["controls"] += [control_rows(pairs, fit, host_logit) for pairs in given.controls]
+        rows["controls"] += [control_rows(pairs, fit) for pairs in given.controls]
     closures, unclosed = _closures(given, fits, rounds=rounds, seed=seed)
     tables = _tables(given, fits, closures, rows)
     facts = _facts(given, fits, closures, shifts, [*left_out, *unclosed], chain)

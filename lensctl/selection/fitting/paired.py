@@ -12,6 +12,7 @@ import numpy as np
 
 from lensctl.injection.variations import CONTROLS
 from lensctl.rules.errors import InputError
+from lensctl.selection.fitting.scored import logits
 from lensctl.stats.fits.clustered import mean_by_pixel
 from lensctl.stats.shares import share_of_rows
 
@@ -39,6 +40,8 @@ class Pairs:
     logit : (P,) float64
     row : (P,) int64
         Of the injections; -1 for all where there is none, as for other hosts.
+    host_logit : (P,) float64
+        Of the row's host, without an arc.
     pixel : (P,) int64
     lost : int
         Rows without a score, or without a partner that has one.
@@ -48,18 +51,19 @@ class Pairs:
     where: str
     logit: Floats
     row: NDArray[np.int64]
+    host_logit: Floats
     pixel: NDArray[np.int64]
     lost: int
 
 
-def paired(part: Scored, injections: Injections, column: str) -> Pairs:
+def paired(part: Scored, injections: Injections, column: str, other_hosts: Scored | None = None) -> Pairs:
     """A control (`column` control) or a variation (vary) beside the injections.
 
     Raises
     ------
     InputError
         Rows of several or of none; of another draw than the injections, so that none, or not the parameters, are
-        shared.
+        shared; of other hosts, which are not all among `other_hosts`.
     """
     words = sorted({str(word) for word in part.table[column].to_pylist()})
     other = "vary" if column == "control" else "control"
@@ -69,9 +73,9 @@ def paired(part: Scored, injections: Injections, column: str) -> Pairs:
     place = {id: row for row, id in enumerate(injections.table["galaxy_id"].to_pylist())}
     row = np.array([place.get(id, -1) for id in part.table["galaxy_id"].to_pylist()], np.int64)
     logit = np.asarray(part.table["logit"].to_numpy(), np.float64)
-    scored = np.isfinite(logit)
     alone = words[0] == UNPAIRED
-    used = scored if alone else scored & (row >= 0)
+    host_logit = _of_other_hosts(part, other_hosts) if alone else injections.numbers("logit_host")[row]
+    used = np.isfinite(logit) & np.isfinite(host_logit) & (alone | (row >= 0))
     if not used.any():
         raise InputError(
             f"{part.where}: no row is of a host and number of the injections",
@@ -80,7 +84,25 @@ def paired(part: Scored, injections: Injections, column: str) -> Pairs:
     pixel = np.asarray(part.table["healpix_128"].to_numpy(), np.int64)
     if not alone:
         _refuse_other_draw(part, injections, np.flatnonzero(used), row[used], words[0])
-    return Pairs(words[0], part.where, logit[used], row[used], pixel[used], int((~used).sum()))
+    return Pairs(words[0], part.where, logit[used], row[used], host_logit[used], pixel[used], int((~used).sum()))
+
+
+def _of_other_hosts(part: Scored, hosts: Scored | None) -> Floats:
+    """Logit of each row's host without an arc: (N,), NaN without a score."""
+    if hosts is None:
+        raise InputError(
+            f"{part.where}: the hosts of control {UNPAIRED} have no scores: those found without an arc are unknown",
+            "give scores of their cutouts with --control-hosts",
+        )
+    known = dict(zip(hosts.table["galaxy_id"].to_pylist(), logits(hosts).tolist(), strict=True))
+    ids = part.table["host_id"].to_pylist()
+    missing = sorted({id for id in ids if id not in known})
+    if missing:
+        raise InputError(
+            f"{part.where}: {len(missing)} hosts are not in {hosts.where}, such as {missing[0]}",
+            "give scores of all of them, those without a good cutout too",
+        )
+    return np.array([known[id] for id in ids], np.float64)
 
 
 SAME = ("lens_phi", "gamma1", "gamma2", "source_phi")
@@ -102,8 +124,10 @@ def _refuse_other_draw(
                 )
 
 
-def control_rows(pairs: Pairs, fit: AtThreshold, host_logit: Floats) -> dict[str, Any]:
+def control_rows(pairs: Pairs, fit: AtThreshold) -> dict[str, Any]:
     """How often a control was detected, beside the injections that it changes, at one threshold.
+
+    Rows whose host is detected without an arc are left out, as such injections are.
 
     Returns
     -------
@@ -113,7 +137,7 @@ def control_rows(pairs: Pairs, fit: AtThreshold, host_logit: Floats) -> dict[str
     """
     level = fit.threshold.logit
     alone = (pairs.row < 0).all() or pairs.word == UNPAIRED
-    used = np.ones(len(pairs.row), bool) if alone else fit.kept[pairs.row]
+    used = pairs.host_logit < level if alone else fit.kept[pairs.row]
     detected = pairs.logit[used] >= level
     share = share_of_rows(detected, pairs.pixel[used])
     told: dict[str, Any] = {
@@ -132,17 +156,18 @@ def control_rows(pairs: Pairs, fit: AtThreshold, host_logit: Floats) -> dict[str
         "difference_high": None,
         "most_from_host": None,
     }
-    if alone or not used.any():
+    if not used.any():
+        return told
+    told["most_from_host"] = float(np.abs(pairs.logit[used] - pairs.host_logit[used]).max())
+    if alone:
         return told
     unchanged = fit.detected[pairs.row[used]]
     gap = mean_by_pixel(detected.astype(float) - unchanged, pairs.pixel[used])
-    from_host = np.abs(pairs.logit[used] - host_logit[pairs.row[used]])
     return told | {
         "p_unchanged": float(unchanged.mean()),
         "difference": gap.value,
         "difference_low": gap.low,
         "difference_high": gap.high,
-        "most_from_host": float(from_host.max()),
     }
 
 

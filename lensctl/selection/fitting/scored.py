@@ -122,8 +122,8 @@ def joined(parts: Sequence[Scored], hosts: Scored, axes: Sequence[Axis]) -> Inje
     at = _place_of(table["host_id"], hosts, where)
     if (table["healpix_128"].to_numpy() != hosts.table["healpix_128"].to_numpy()[at]).any():
         raise InputError(f"{where}: healpix_128 is not that of the hosts in {hosts.where}", "inject into these hosts")
-    logit_host = _logits(hosts)[at]
-    logit, usable = _logits(Scored(table, where, (), hosts.source)), _flags(table, "cutout_ok")
+    logit_host = logits(hosts)[at]
+    logit, usable = logits(Scored(table, where, (), hosts.source)), _flags(table, "cutout_ok")
     reason = np.full(table.num_rows, "", object)
     for axis in reversed(axes):
         values = np.asarray(table[axis.name].to_numpy(), np.float64)
@@ -187,7 +187,7 @@ def _flags(table: pa.Table, name: str) -> NDArray[np.bool_]:
     return np.asarray(table[name].fill_null(False).to_numpy(zero_copy_only=False), bool)
 
 
-def _logits(scored: Scored) -> NDArray[np.float64]:
+def logits(scored: Scored) -> NDArray[np.float64]:
     """Logits, NaN where there is no score; InputError for a score of a cutout that is not good, or an infinite one."""
     import pyarrow as pa
 

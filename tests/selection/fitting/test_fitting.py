@@ -19,7 +19,7 @@ from lensctl.rules.errors import InputError
 from lensctl.selection.fitting import frozen_model, measured
 from lensctl.selection.loading import load_selection
 from tests.toys import frozen as frozen_toy
-from tests.toys.measured_injections import at, fitted
+from tests.toys.measured_injections import at, fitted, places
 from tests.toys.reporters import Saying
 
 
@@ -250,6 +250,44 @@ def test_controls_of_another_draw_are_refused(tables, toy, model, tmp_path):
         write_table(toy.stamped(columns | change), str(tmp_path / "grey.parquet"), overwrite=True)
         with pytest.raises(InputError, match=message):
             fitted(tables, tmp_path / "out", model, control=tmp_path / "grey.parquet")
+
+
+@pytest.fixture(scope="module")
+def other_hosts(toy, tmp_path_factory):
+    """A folder with the control wrong-host, and scores of its hosts: of each tenth above the threshold."""
+    folder = tmp_path_factory.mktemp("wrong")
+    hosts = toy.host_columns()
+    names = {id: f"other_{id}" for id in hosts["galaxy_id"]}
+    hosts["galaxy_id"] = list(names.values())
+    hosts["logit"] = np.where(np.arange(len(names)) % 10 == 0, toy.level + 1, toy.level - 3)
+    wrong = toy.injection_columns(control="wrong-host")
+    wrong["galaxy_id"] = [f"other_{id}" for id in wrong["galaxy_id"]]
+    wrong["host_id"] = [names[id] for id in wrong["host_id"]]
+    toy.write(folder, wrong=toy.stamped(wrong), others=toy.stamped(hosts))
+    return folder
+
+
+def test_of_other_hosts_those_found_without_an_arc_are_taken_out(tables, other_hosts, model, tmp_path):
+    given = {"control": other_hosts / "wrong.parquet", "control_hosts": other_hosts / "others.parquet"}
+    fitted(tables, tmp_path / "out", model, **given)
+    (row,) = read_table(str(tmp_path / "out/tables/controls.parquet")).to_pylist()
+    assert (row["control"], row["n"], row["lost"]) == ("wrong-host", 2700, 0)
+    assert row["p_unchanged"] is None
+    assert row["most_from_host"] > 0
+
+
+def test_other_hosts_need_scores_and_lie_in_the_test_split(tables, other_hosts, toy, model, tmp_path):
+    control = {"control": other_hosts / "wrong.parquet"}
+    with pytest.raises(InputError, match="hosts of control wrong-host have no scores") as error:
+        fitted(tables, tmp_path / "out", model, **control)
+    assert "--control-hosts" in error.value.fix
+    with pytest.raises(InputError, match="600 hosts are not in .*hosts.parquet, such as other_host_0"):
+        fitted(tables, tmp_path / "out", model, **control, control_hosts=tables / "hosts.parquet")
+    ra, dec, pixel = places(600, 10, "train")
+    taught = toy.host_columns() | {"ra": ra, "dec": dec, "healpix_128": pixel}
+    write_table(toy.stamped(taught), str(tmp_path / "taught.parquet"))
+    with pytest.raises(InputError, match="taught.parquet: 600 of 600 hosts lie outside the test split of the model"):
+        fitted(tables, tmp_path / "out", model, **control, control_hosts=tmp_path / "taught.parquet")
 
 
 def test_an_existing_folder_is_refused_and_few_rounds_are(tables, model, tmp_path):

@@ -58,6 +58,21 @@ def test_the_mean_is_that_of_the_rows_and_its_interval_is_narrower(made, fitted)
     assert fitted.detection.mean(made.values).value == pytest.approx(found.p.mean())
 
 
+def test_the_error_of_a_share_of_found_lenses_is_that_of_the_draws(made, fitted):
+    from lensctl.selection.p_det.axes import transformed
+    from lensctl.stats.fits import penalised_logistic as regression
+
+    kept, weight = fitted.detection, np.linspace(1.0, 3.0, len(made.p))
+    place = np.digitize(made.values["theta_e"], [0.8, 1.2, 2.0])
+    design = kept.functions.matrix(transformed(AXES, made.values))
+    shares = []
+    for one in fitted.draws:
+        found = np.bincount(place, weight * regression.probability(design, one))
+        shares.append(found / found.sum())
+    told = kept.share_errors(made.values, weight, place) / kept.reach
+    assert told == pytest.approx(np.std(shares, axis=0), rel=0.15)
+
+
 def test_the_same_rows_give_the_same_bytes_and_another_seed_only_other_draws(made, fitted):
     again = detection.fit_detection(AXES, made.values, made.detected, made.pixel, rounds=200)
     assert again.detection.as_dict() == fitted.detection.as_dict()

@@ -84,7 +84,7 @@ def test_what_was_not_given_is_said_in_a_sentence(contents):
 def test_what_everyone_must_know_is_there_whatever_was_given(contents):
     html = " ".join(page.render(contents).split())
     for text in (
-        "the share of the box is no completeness",
+        "the share of the box is not a completeness",
         "found by networks like ours",
         "share one test split",
         "Put p_det under the integral",
