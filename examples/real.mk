@@ -1,6 +1,6 @@
 # The same pipeline on the real DR10; needs internet access and the sweeps. See docs/howto/real-dr10.md.
 #
-#   make -f examples/real.mk plan          rows, hours and disk, as far as they can be told by now
+#   make -f examples/real.mk plan          rows, hours and disk, as far as they are known
 #   make -n -f examples/real.mk            the same, and every command that is still to be run
 #   make -f examples/real.mk               everything; after a stop, the same command goes on
 #
@@ -53,7 +53,7 @@ plan:
 	+@if [ -e $(WORK)/pool.parquet -a -e $(WORK)/positives.parquet ]; then \
 	  lensctl sample $(WORK)/pool.parquet $(WORK)/negatives.parquet --positives $(WORK)/positives.parquet \
 	    --lenses $(WORK)/lenscat.csv $(SAMPLE) --dry-run --overwrite; \
-	else echo "negatives: their number is told once positives.parquet and pool.parquet are there" >&2; fi
+	else echo "negatives: their number is known once positives.parquet and pool.parquet are there" >&2; fi
 	+@for table in positives negatives; do if [ -e $(WORK)/$$table.parquet ]; then \
 	  lensctl cutout $(WORK)/$$table.parquet $(WORK)/$$table.zarr $(CUTOUT) --dry-run; \
 	else echo "cutouts: hours and disk are told once $$table.parquet is there" >&2; fi; done

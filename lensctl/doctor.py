@@ -120,7 +120,7 @@ def summary(findings: Sequence[Finding]) -> str:
     others = [finding for finding in findings if finding.topic != SOFTWARE and finding.ok is not None]
     no = sum(finding.ok is False for finding in others)
     first = f"lensctl does not work here: {', '.join(needed)}" if needed else "All that lensctl requires works"
-    return f"{first}; {no} of {len(others)} other checks say no, see above." if no else f"{first}."
+    return f"{first}; {no} of {len(others)} optional checks failed, see above." if no else f"{first}."
 
 
 def once(ask: Callable[[], Answer]) -> Callable[[], Answer]:

@@ -25,12 +25,13 @@ from tests.toys.processes import begin, plant
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.usefixtures("on_the_path")
+ONE = " --workers 1"  # a process more imports everything anew; what any number of them gives is a test of each command
 BEFORE = {  # what an example needs that no example before it makes
-    "sync": ["lensctl cutout negatives.parquet negatives.zarr --source coadd --root sky"],
+    "sync": [f"lensctl cutout negatives.parquet negatives.zarr --source coadd --root sky{ONE}"],
     "inject": [
-        "lensctl cutout hosts.parquet hosts.zarr --source coadd --root sky --planes invvar",
+        f"lensctl cutout hosts.parquet hosts.zarr --source coadd --root sky --planes invvar{ONE}",
     ],
-    "selection": ["lensctl score run injected.zarr scored.parquet"],
+    "selection": [f"lensctl score run injected.zarr scored.parquet{ONE}"],
     "freeze": [
         "lensctl gate pool pool.parquet --set pool.min_rows=10 > gates.jsonl || true",
         "lensctl gate splits,overlap,pixels,homogeneity,weights,shortcut manifest.parquet >> gates.jsonl || true",
@@ -42,9 +43,10 @@ ORDER = [
     "train", "score", "selection", "evaluate", "freeze", "verify", "search", "emr", "show", "doctor",
 ]  # fmt: skip
 ADDED = {  # so that it is quick: of an option given twice the last counts
-    "sky": " --galaxies 1200",
+    "sky": f" --galaxies 1200{ONE}",
     "train": " --epochs 2 --batch-size 64",
     "freeze": " --allow-failed 'a test on a very small sky'",
+    **dict.fromkeys(["crossmatch", "pool", "cutout", "inject", "export", "pack", "score", "search"], ONE),
 }
 VERDICT = {"gate"}  # a small sky may fail a gate: 0 and 1 are both an answer
 OUTPUT = {

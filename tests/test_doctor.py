@@ -192,7 +192,7 @@ def test_it_ends_with_one_line_that_fits_80_columns(monkeypatch, capsys):
     monkeypatch.setattr("lensctl.doctor.examine", lambda questions: FINDINGS)
     assert main(["doctor"]) == 0
     *table, last = capsys.readouterr().err.splitlines()
-    assert last == "All that lensctl requires works; 1 of 2 other checks say no, see above."
+    assert last == "All that lensctl requires works; 1 of 2 optional checks failed, see above."
     text = " ".join(" ".join(table).split())
     assert "required packages yes 3 of 3 installed" in text
     assert "duckdb" not in text

@@ -24,6 +24,10 @@ SURVEYS = ("griz", "vis-yjh")
 TRAINING = ("--arch", "shielded", "--crop", "48", "--epochs", "40", "--patience", "2", "--positive-share", "0.4")
 
 
+ONE = ("--workers", 1)
+"""A process more imports everything anew."""
+
+
 def done(*args: object) -> None:
     assert main([str(arg) for arg in args]) == 0, args
 
@@ -37,19 +41,19 @@ def made(tmp_path_factory):
         file = EXAMPLES / f"{name}.yaml"
         by_survey = ("--survey", file)
         sky = folder / "sky"
-        done("sky", sky, "--galaxies", 420, "--lenses", 120, *by_survey)
+        done("sky", sky, "--galaxies", 420, "--lenses", 120, *ONE, *by_survey)
         positives, negatives, pool = (folder / f"{part}.parquet" for part in ("positives", "negatives", "pool"))
-        done("crossmatch", sky / "lenses.csv", sky / "south/tractor/*/*.fits", positives, *by_survey)
-        done("pool", sky / "south/sweep/10.0/*.fits", pool, "--lenses", sky / "lenses.csv", *by_survey)
+        done("crossmatch", sky / "lenses.csv", sky / "south/tractor/*/*.fits", positives, *ONE, *by_survey)
+        done("pool", sky / "south/sweep/10.0/*.fits", pool, "--lenses", sky / "lenses.csv", *ONE, *by_survey)
         strata = ("--stratification-bins", "type=SER,DEV,REX")
         done("sample", pool, negatives, "--positives", positives, "--negatives-per-positive", 2, *strata)
         for table in (positives, negatives):
-            done("cutout", table, table.with_suffix(".zarr"), "--root", sky)
+            done("cutout", table, table.with_suffix(".zarr"), "--root", sky, *ONE)
         manifest = folder / "manifest.parquet"
         inputs = (positives, positives.with_suffix(".zarr"), "--negatives", negatives, negatives.with_suffix(".zarr"))
         done("manifest", manifest, "--positives", *inputs, "--keep-unstratified")
         done("train", manifest, folder / "run", *TRAINING, "--batch-size", 32)
-        done("score", folder / "run", manifest, folder / "scores.parquet")
+        done("score", folder / "run", manifest, folder / "scores.parquet", *ONE)
         done("evaluate", folder / "scores.parquet", folder / "evaluation")
         with redirect_stdout(io.StringIO()) as lines:
             main(["gate", "splits,overlap,pixels,weights,shortcut", str(manifest)])  # a sky as small passes not all
@@ -67,7 +71,7 @@ def made(tmp_path_factory):
 def test_every_output_is_of_the_survey_and_the_model_verifies(made, name, capsys):
     survey, folder = named_survey(str(EXAMPLES / f"{name}.yaml")), made[name]
     done("verify", folder / "frozen")
-    done("score", folder / "frozen", folder / "positives.zarr", folder / "again.parquet")
+    done("score", folder / "frozen", folder / "positives.zarr", folder / "again.parquet", *ONE)
     for table in ("positives", "pool", "negatives", "manifest", "scores", "again"):
         schema = pq.read_schema(folder / f"{table}.parquet")
         assert {step.survey for step in chain_of(schema)} == {survey}, table

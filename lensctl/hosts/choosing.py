@@ -80,7 +80,7 @@ class Draw:
     exclude_arcsec : float
         Least distance from every lens.
     count : int
-        Most hosts.
+        Maximum number of hosts.
     seed : int
     split : str
         In which the whole cutout of a host lies.

@@ -72,7 +72,7 @@ def hosts(
     split : str
         Only galaxies of this split.
     count : int
-        Most hosts; a larger count contains the hosts of a smaller one.
+        Maximum number of hosts; a larger count includes the hosts of a smaller one.
     category : str, optional
         Confuser classes, joined by commas, instead of the criteria of type and colour.
     exclude_arcsec : float

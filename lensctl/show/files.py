@@ -25,6 +25,8 @@ TELLING = (
 """Header cards that identify a FITS file."""
 FIRST_LINES = 5
 LONGEST_LINE = 160
+VERDICTS = {(True, True): "yes", (False, True): "NO", (True, False): "–", (False, False): "NO"}
+"""Of a gate's line, by whether it passed and has a limit; a dash of one that is only reported."""
 
 
 def fits_facts(path: str) -> Description:
@@ -107,12 +109,20 @@ def lines_facts(path: str) -> Description | None:
         lines = read_gate_results(Path(path))
     except InputError:
         return None
-    failed = [line for line in lines if not line["passed"]]
+    failed = sum(not line["passed"] for line in lines)
+    judged = sum(bool(line["limit"]) for line in lines)
     rows = [
-        (line["gate"], line["check"], "yes" if line["passed"] else "NO", line["value"], line["limit"], line["n"])
+        (
+            line["gate"],
+            line["check"],
+            VERDICTS[line["passed"], bool(line["limit"])],
+            line["value"],
+            line["limit"],
+            line["n"],
+        )
         for line in lines
     ]
-    values = {"lines": len(lines), "passed": len(lines) - len(failed), "failed": len(failed)}
+    values = {"lines": len(lines), "passed": judged - failed, "failed": failed, "reported only": len(lines) - judged}
     columns = ("gate", "check", "passed", "value", "limit", "n")
     return Description("gate lines", values, [Rows("Checks", columns, rows)], {"checks": lines})
 

@@ -171,7 +171,7 @@ def sky(
     survey : Survey or str, optional
         The survey, its name or its YAML file; default ls-dr10.
     style : str
-        default, or other: a sky as different as can be, to judge what was chosen on the first.
+        default, or other: a deliberately different sky, to test what was chosen on the default.
     seed : int
         The same seed and size give identical files.
     workers : int, optional

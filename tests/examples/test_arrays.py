@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lensctl.search import search
-from tests.toys import searches
+from tests.toys import searches, warm
 
 ARRAYS = Path(__file__).resolve().parents[2] / "examples" / "arrays"
 SBATCH = """#!{python}
@@ -45,13 +46,19 @@ print("job-11" if "--array-properties" in options else "job-12")
 """
 
 
+@pytest.fixture(scope="module")
+def tiny_lensctl() -> Iterator[Path]:
+    with warm.program(is_tiny=True) as program:
+        yield program
+
+
 @pytest.fixture
-def here(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(bundle: Path, tiny_lensctl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a survey, frozen/, and stand-ins of the scheduler and of lensctl with the tiny network in bin/."""
     searches.make(tmp_path)
     (tmp_path / "frozen").symlink_to(bundle / "frozen")
     (tmp_path / "bin").mkdir()
-    lensctl = f'#!/bin/bash\nexec {sys.executable} {searches.program(tmp_path)} "$@" --device cpu --keep 20\n'
+    lensctl = f'#!/bin/sh\nexec {tiny_lensctl} "$@" --device cpu --workers 1 --keep 20\n'
     programs = {"sbatch": SBATCH.format(python=sys.executable), "aws": AWS.format(python=sys.executable)}
     for name, text in {**programs, "lensctl": lensctl}.items():
         (tmp_path / "bin" / name).write_text(text)

@@ -143,7 +143,7 @@ The gate looks for what separates positives from negatives without lensing. Here
 all positives (or a share of them) of an honest set: {positives} positives with arcs and four times as many
 negatives, made-up galaxies of different sizes with neighbours at random, in cutouts of 101 px. The table is made by
 `make soak` (`tests/gates/test_shortcut_nuisances.py`); the first check that says no is named. A larger set sees
-smaller strengths: a check says no where the 95 % interval of its AUC lies beyond 0.60.
+weaker ones: a check says no where the 95 % interval of its AUC lies beyond 0.60.
 
 | nuisance | weak | middle | strong |
 |---|---|---|---|
