@@ -33,6 +33,7 @@ FLOORS = (
     ("learning/networks",),
     ("learning/training",),
     ("frozen/proof",),
+    ("comparing",),
     ("verb",),
     ("cli",),
 )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.astro import geometry
-from lensctl.gates.classes import NEGATIVE, POSITIVE, labels_of, numbers, texts
+from lensctl.comparing.arrays import numbers, texts
+from lensctl.gates.classes import NEGATIVE, POSITIVE, labels_of
 from lensctl.gates.registry import gate, setting
 from lensctl.rules import checks, schema
 from lensctl.rules.errors import InputError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.gates.classes import booleans, texts
+from lensctl.comparing.arrays import booleans, texts
 from lensctl.gates.registry import gate, setting
 from lensctl.gates.shortcuts import blocks
 from lensctl.io.cutouts.by_manifest import Cutouts

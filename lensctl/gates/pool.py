@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lensctl.gates.classes import texts
+from lensctl.comparing.arrays import texts
 from lensctl.gates.registry import gate, setting, split_share
 from lensctl.io.tables.sql import Database
 from lensctl.rules import checks, schema, split

@@ -6,77 +6,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from lensctl.comparing.realism import GATE, Limits, compared
+from lensctl.comparing.realism import TABLES as COMPARED
 from lensctl.frozen.selection_folder import TABLES, read_selection
-from lensctl.frozen.selection_level import ARCS, ARTEFACTS, AUC, EMBEDDING, auc_limit
-from lensctl.gates.classes import numbers, texts
 from lensctl.gates.registry import gate, setting
-from lensctl.gates.shortcuts import embeddings, matching
-from lensctl.injection import observables
-from lensctl.rules import checks, sampling_rule, schema
-from lensctl.rules.acceptance import MOST_ARC_AUC, MOST_ARTEFACT_AUC
 from lensctl.rules.checks import Check
-from lensctl.rules.columns import results
 from lensctl.rules.errors import InputError
-from lensctl.stats.auc import auc_of_pairs, auc_within
-from lensctl.stats.fits import classifier
-from lensctl.stats.intervals import Estimate, wilson
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from numpy.typing import NDArray
-
     from lensctl.gates.inputs import Inputs
-    from lensctl.rules.survey import Survey
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-
-GATE = "realism"
-NEEDED = ("real", "injections", "hosts")
-TOLD_MOST = 5
-LENSES_A_COMPONENT = 10
-"""Principal components of the embedding are as many as a tenth of the lenses."""
-
-ONE_KIND = "lens"
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Limits):
     """Limits of the realism gate."""
 
     max_artefact_auc: float = setting(
-        MOST_ARTEFACT_AUC, "artefacts fail if the interval is above this or below 1 minus this"
+        Limits.max_artefact_auc, "artefacts fail if the interval is above this or below 1 minus this"
     )
-    realistic: float = setting(0.70, "greatest AUC of arcs or embedding that is called realistic")
-    usable: float = setting(MOST_ARC_AUC, "arcs or embedding fail if the interval is above this")
-    min_lenses: int = setting(30, "minimum number of lenses, and of those matched", least=1)
-    min_matched: float = setting(0.10, "minimum fraction of lenses with a match")
-    partners: int = setting(5, "injections per lens", least=1)
-    mag: float = setting(0.3, "matching tolerance of the aperture magnitude, magnitudes", least=1e-3)
-    colour: float = setting(0.2, "matching tolerance of both aperture colours, magnitudes", least=1e-3)
-    folds: int = setting(5, "folds of HEALPix pixels", least=2)
-    seed: int = setting(42, "seed of the classifier and of the halves")
-
-    @property
-    def artefact_auc(self) -> tuple[float, float]:
-        """Range that the interval of the artefacts' AUC must overlap."""
-        return 1 - self.max_artefact_auc, self.max_artefact_auc
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Rows of a table: values of each kind of features (N, F), aperture magnitude and colours (N, 3), and pixels."""
-
-    ids: NDArray[np.str_]
-    pixel: Ints
-    place: Floats
-    values: dict[str, Floats]
-
-    def take(self, rows: NDArray[np.bool_] | Ints) -> _Rows:
-        values = {name: each[rows] for name, each in self.values.items()}
-        return _Rows(self.ids[rows], self.pixel[rows], self.place[rows], values)
+    realistic: float = setting(Limits.realistic, "greatest AUC of arcs or embedding that is called realistic")
+    usable: float = setting(Limits.usable, "arcs or embedding fail if the interval is above this")
+    min_lenses: int = setting(Limits.min_lenses, "minimum number of lenses, and of those matched", least=1)
+    min_matched: float = setting(Limits.min_matched, "minimum fraction of lenses with a match")
+    partners: int = setting(Limits.partners, "injections per lens", least=1)
+    mag: float = setting(Limits.mag, "matching tolerance of the aperture magnitude, magnitudes", least=1e-3)
+    colour: float = setting(Limits.colour, "matching tolerance of both aperture colours, magnitudes", least=1e-3)
+    folds: int = setting(Limits.folds, "folds of HEALPix pixels", least=2)
+    seed: int = setting(Limits.seed, "seed of the classifier and of the halves")
 
 
 @gate(GATE, inputs="SELECTION_DIR", settings=Settings)
@@ -90,223 +46,9 @@ def realism(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     to 0.90; above, completeness is conditional on this source model, and they fail where the whole interval is above.
     What the classifier finds between tiers A and B, and between halves of the injections and of the hosts, is beside.
     """
-    tables = _tables(inputs)
-    survey = inputs.survey
-    real, injected = (_read(tables[name], _where(inputs, name), survey) for name in ("real", "injections"))
-    hosts = _read(tables["hosts"], _where(inputs, "hosts"), survey) if _observed(tables["hosts"], survey) else None
-    is_real = _lenses(tables["real"])
-    lenses = real.take(is_real)
-    injections = injected.take(_plain(tables["injections"]) & _as_lenses_hosts(tables["injections"], limits.seed))
-    taught = lenses.ids[texts(tables["real"], "split")[is_real] != "test"]
-    yield checks.none(GATE, "lenses are of the test split", taught, len(lenses.ids))
-    yield checks.some(GATE, "lenses", len(lenses.ids), limits.min_lenses)
-    yield checks.some(GATE, "injections", len(injections.ids), limits.min_lenses)
-    yield checks.some(GATE, "hosts", tables["hosts"].num_rows)
-    if min(len(lenses.ids), len(injections.ids)) < limits.min_lenses:
-        return
-    both = _joined(lenses, injections)
-    scale = np.array([limits.mag, limits.colour, limits.colour])
-    kind = np.full(len(both.ids), ONE_KIND)
-    is_lens = np.arange(len(both.ids)) < len(lenses.ids)
-    positives, negatives = np.flatnonzero(is_lens), np.flatnonzero(~is_lens)
-    lens, partner = matching.match(both.place / scale, kind, positives, negatives, limits.partners)
-    matched = len(np.unique(lens))
-    share = wilson(matched, len(lenses.ids))
-    yield checks.share(GATE, "share of lenses matched in aperture magnitudes", share, (limits.min_matched, 1.0))
-    yield checks.some(GATE, "matched lenses", matched, limits.min_lenses)
-    if matched < limits.min_lenses:
-        return
-    yield from _judged(both, is_lens, lens, partner, survey, limits)
-    tier = texts(tables["real"], "tier")[is_real]
-    halves = injections.take(np.unique(partner) - len(lenses.ids))
-    yield from _reference("tier A against B", lenses, tier == "A", limits)
-    yield from _reference("injections against injections", halves, _half(halves.ids, limits.seed), limits)
-    if hosts is None:
-        note = "the hosts were not observed: give those of `selection observe` to `selection fit`"
-        yield Check(GATE, "reference, hosts against hosts", True, None, note=note)
-    else:
-        yield from _reference("hosts against hosts", hosts, _half(hosts.ids, limits.seed), limits)
-
-
-def _judged(
-    rows: _Rows, is_lens: NDArray[np.bool_], lens: Ints, partner: Ints, survey: Survey, limits: Settings
-) -> Iterator[Check]:
-    """P1, P2 and P3 of the matched pairs."""
-    estimate = _auc(rows, rows.values[ARTEFACTS], is_lens, lens, partner, limits)
-    told = _telling(rows.values[ARTEFACTS], features(survey)[ARTEFACTS], lens, partner, rows.pixel)
-    note = f"{classifier.NAME}, cross-validated over HEALPix pixels; tell most: {told}"
-    yield checks.meets(GATE, AUC[ARTEFACTS], estimate, limits.artefact_auc, note)
-    estimate = _auc(rows, rows.values[ARCS], is_lens, lens, partner, limits)
-    told = _telling(rows.values[ARCS], features(survey)[ARCS], lens, partner, rows.pixel)
-    yield verdict(AUC[ARCS], estimate, told, limits)
-    what = AUC[EMBEDDING]
-    if EMBEDDING not in rows.values:
-        yield Check(GATE, what, True, None, note="no embedding in both tables: score with --embedding")
-        return
-    used = np.union1d(lens, partner)
-    count = max(1, len(np.unique(lens)) // LENSES_A_COMPONENT)
-    found = embeddings.principal(rows.values[EMBEDDING][used], count)
-    parts = np.full((len(rows.ids), found.shape[1]), np.nan)
-    parts[used] = found
-    estimate = _auc(rows, parts, is_lens, lens, partner, limits)
-    names = [f"component {i + 1}" for i in range(found.shape[1])]
-    told = _telling(parts, names, lens, partner, rows.pixel)
-    yield verdict(what, estimate, f"{found.shape[1]} components; {told}", limits)
-
-
-def verdict(what: str, estimate: Estimate, told: str, limits: Settings) -> Check:
-    """Arcs or embedding: missed where the whole interval is above the limit; the note says what they are good for.
-
-    `told` of the check says whether the interval lies on one side of the limit.
-    """
-    value, low, high = estimate.value, estimate.low, estimate.high
-    limit = auc_limit(limits.usable)
-    if value is None:
-        note = "nothing to compare: no values in one class"
-        return Check(GATE, what, False, None, limit=limit, n=estimate.n, note=note)
-    if value <= limits.realistic:
-        note = "realistic"
-    elif value <= limits.usable:
-        note = f"usable; tell most: {told}"
-    else:
-        note = f"completeness is conditional on this source model; tell most: {told}"
-    least, most = value if low is None else low, value if high is None else high
-    is_told = least > limits.usable or most <= limits.usable
-    return Check(GATE, what, least <= limits.usable, value, low, high, limit, estimate.n, note=note, told=is_told)
-
-
-def _reference(what: str, rows: _Rows, first: NDArray[np.bool_], limits: Settings) -> Iterator[Check]:
-    """What the classifier tells between two parts of one class; reported."""
-    one = np.zeros(len(rows.ids))
-    for name in (ARTEFACTS, ARCS):
-        estimate = Estimate(None)
-        if min(first.sum(), (~first).sum()) > 0:
-            score, fold = classifier.out_of_fold(
-                rows.values[name], first, one + 1, rows.pixel, folds=limits.folds, seed=limits.seed
-            )
-            estimate = auc_within(score, first, fold, rows.pixel, fitted=True)
-        yield checks.meets(GATE, f"reference, {what}: AUC of {name}", estimate, None)
-
-
-def _auc(
-    rows: _Rows, values: Floats, is_lens: NDArray[np.bool_], lens: Ints, partner: Ints, limits: Settings
-) -> Estimate:
-    """AUC over matched pairs of the classifier's score, fitted without the row's HEALPix pixel."""
-    _, first, partners = np.unique(lens, return_inverse=True, return_counts=True)
-    share = np.bincount(partner, 1.0 / partners[first], len(rows.ids)).astype(float)
-    share[np.unique(lens)] = 1.0
-    used = np.flatnonzero(share)
-    score = np.full(len(rows.ids), np.nan)
-    score[used], _ = classifier.out_of_fold(
-        values[used], is_lens[used], share[used], rows.pixel[used], folds=limits.folds, seed=limits.seed
-    )
-    return auc_of_pairs(score, lens, partner, rows.pixel, fitted=True)
-
-
-def _telling(values: Floats, names: list[str], lens: Ints, partner: Ints, pixel: Ints) -> str:
-    """The five features whose own AUC is farthest from one half, with it."""
-    each = [
-        (auc_of_pairs(column, lens, partner, pixel).value, name) for column, name in zip(values.T, names, strict=True)
-    ]
-    known = sorted(((abs(value - 0.5), name, value) for value, name in each if value is not None), reverse=True)
-    return ", ".join(f"{name} {value:.2f}" for _, name, value in known[:TOLD_MOST])
-
-
-def features(survey: Survey) -> dict[str, list[str]]:
-    """Columns of each kind: artefacts of the pixels, and features of the arcs but for the magnitudes matched."""
-    names = observables.names(survey)
-    matched = [f"obs_mag_{band}" for band in survey.bands]
-    return {
-        ARTEFACTS: [name for name in names if name.startswith("art_")],
-        ARCS: [name for name in names if name.startswith("obs_") and name not in matched],
-    }
-
-
-def _tables(inputs: Inputs) -> dict[str, pa.Table]:
-    """The tables of a selection function that are compared; its digest becomes that of the input."""
     found = read_selection(inputs.path)
     inputs.set_digest(found.digest)
     if "real" not in found.tables:
         raise InputError(f"{found.where}: was fitted without real lenses", "fit again with --real TABLE")
-    tables = {name: found.table(name) for name in NEEDED}
-    schema.require(tables["real"], "tier", "split", where=_where(inputs, "real"))
-    return tables
-
-
-def _where(inputs: Inputs, name: str) -> str:
-    return f"{inputs.path}/{TABLES}/{name}.parquet"
-
-
-def _observed(table: pa.Table, survey: Survey) -> bool:
-    """Whether a table has any observables: hosts need none to be fitted."""
-    return bool(set(observables.names(survey)) & set(table.column_names))
-
-
-def _read(table: pa.Table, where: str, survey: Survey) -> _Rows:
-    """The rows of a table; InputError for columns that it lacks."""
-    kinds = features(survey)
-    magnitudes = [f"obs_mag_{band}" for band in survey.bands]
-    schema.require(table, "galaxy_id", "healpix_128", *kinds[ARTEFACTS], *kinds[ARCS], *magnitudes, where=where)
-    pixel = numbers(table, "healpix_128")
-    if not np.isfinite(pixel).all():
-        raise InputError(
-            f"{where}: healpix_128 is unknown for {int((~np.isfinite(pixel)).sum())} rows", "leave them out"
-        )
-    values = {
-        kind: np.stack([numbers(table, name) for name in names], axis=1).reshape(len(pixel), len(names))
-        for kind, names in kinds.items()
-    }
-    if results.EMBEDDING in table.column_names:
-        values[EMBEDDING] = embeddings.of(table, where)
-    mag = {band: numbers(table, f"obs_mag_{band}") for band in survey.bands}
-    colours = [mag[bluer] - mag[redder] for bluer, redder in survey.colours]
-    place = np.stack([mag[survey.depth_band], *colours], axis=1)
-    return _Rows(texts(table, "galaxy_id"), pixel.astype(np.int64), place, values)
-
-
-def _lenses(table: pa.Table) -> NDArray[np.bool_]:
-    return np.isin(texts(table, "tier"), ("A", "B"))
-
-
-def _plain(table: pa.Table) -> NDArray[np.bool_]:
-    """Rows that are no control and no variation."""
-    plain = np.ones(table.num_rows, bool)
-    for name in ("control", "vary"):
-        if name in table.column_names:
-            plain &= texts(table, name) == ""
-    return plain
-
-
-def _as_lenses_hosts(table: pa.Table, seed: int) -> NDArray[np.bool_]:
-    """Rows that are kept so that hosts are like those of lenses: each host with a chance in proportion to its weight.
-
-    The chance is that of the host, so that injections of a host stay or go together.
-    """
-    if "host_weight" not in table.column_names:
-        return np.ones(table.num_rows, bool)
-    weight = np.nan_to_num(numbers(table, "host_weight"))
-    hosts = texts(table, "host_id" if "host_id" in table.column_names else "galaxy_id")
-    drawn = np.array([int(sampling_rule.draw_key("thin", _host(id), seed)[:13], 16) / 16**13 for id in hosts.tolist()])
-    return np.asarray(drawn.reshape(-1) * weight.max(initial=0.0) < weight)
-
-
-def _host(id: str) -> str:
-    """The host of an injection, by its galaxy_id."""
-    return id.partition("#")[0]
-
-
-def _joined(one: _Rows, other: _Rows) -> _Rows:
-    shared = [name for name in one.values if name in other.values]
-    if EMBEDDING in shared and one.values[EMBEDDING].shape[1] != other.values[EMBEDDING].shape[1]:
-        raise InputError("real lenses and injections have embeddings of other lengths", "score both by one model")
-    return _Rows(
-        np.concatenate([one.ids, other.ids]),
-        np.concatenate([one.pixel, other.pixel]),
-        np.concatenate([one.place, other.place]),
-        {name: np.concatenate([one.values[name], other.values[name]]) for name in shared},
-    )
-
-
-def _half(ids: NDArray[np.str_], seed: int) -> NDArray[np.bool_]:
-    """Whether a row is in the first half: by its host, so that rows of one host stay together."""
-    return np.array([sampling_rule.draw_key("half", _host(id), seed) < "8" for id in ids.tolist()], bool)
+    names = {name: f"{inputs.path}/{TABLES}/{name}.parquet" for name in COMPARED}
+    yield from compared({name: found.table(name) for name in COMPARED}, names, inputs.survey, limits)

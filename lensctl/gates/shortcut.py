@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.gates.classes import booleans, numbers, texts
+from lensctl.comparing import matching
+from lensctl.comparing.arrays import booleans, numbers, texts
 from lensctl.gates.registry import gate, setting
-from lensctl.gates.shortcuts import blocks, brightness, matching, origins
+from lensctl.gates.shortcuts import blocks, brightness, origins
 from lensctl.gates.shortcuts.features import CENTROID, CORE_BRIGHTNESS, features_of
 from lensctl.io.cutouts.by_manifest import Cutouts
 from lensctl.rules import checks, schema

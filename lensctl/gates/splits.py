@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lensctl.astro import geometry
-from lensctl.gates.classes import NAMES, NEGATIVE, POSITIVE, integers, labels_of, numbers, texts
+from lensctl.comparing.arrays import integers, numbers, texts
+from lensctl.gates.classes import NAMES, NEGATIVE, POSITIVE, labels_of
 from lensctl.gates.registry import gate, setting, split_share
 from lensctl.rules import checks, schema, split
 from lensctl.rules.sampling_rule import SAME_OBJECT_ARCSEC

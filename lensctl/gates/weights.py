@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.gates.classes import numbers, texts
+from lensctl.comparing.arrays import numbers, texts
 from lensctl.gates.registry import gate, setting
 from lensctl.rules import checks, schema
 from lensctl.rules.derived import POOLS, UNIFORM

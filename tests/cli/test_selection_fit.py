@@ -39,7 +39,7 @@ def test_the_example_of_the_help_works_and_an_existing_folder_is_kept(folder, ca
     assert (line["command"], line["action"], line["output"]) == ("selection", "fit", "selection")
     assert (line["injections"], line["hosts"], line["exploratory"]) == (1500, 300, False)
     assert [point["name"] for point in line["thresholds"]] == ["p=0.5"]
-    assert "not a completeness" in err
+    assert "is not a completeness" in err
     first = content(folder / "selection")
     assert main([*FIT, *QUICK]) == 2
     assert "selection exists" in said(capfd)[1]

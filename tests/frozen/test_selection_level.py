@@ -55,7 +55,8 @@ def test_few_lenses_do_not_tell(n):
 
 def test_the_limits_are_those_that_the_gates_write(tmp_path):
     """By their defaults."""
-    from lensctl.gates.realism import Settings, verdict
+    from lensctl.comparing.realism import verdict
+    from lensctl.gates.realism import Settings
 
     assert LIMITS[AUC["arcs"]] == verdict("", Estimate(0.5, 0.4, 0.6), "", Settings()).limit
     artefacts = meets("realism", "", Estimate(0.5, 0.4, 0.6), Settings().artefact_auc)

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lensctl.gates import realism
-from lensctl.gates.realism import Settings, verdict
+from lensctl.comparing import realism
+from lensctl.comparing.realism import verdict
+from lensctl.gates.realism import Settings
 from lensctl.injection import observables
 from lensctl.io.provenance import digests
 from lensctl.io.tables.files import read_table

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lensctl.comparing.matching import MOST_USES
 from lensctl.gates import registry
 from lensctl.gates.inputs import Inputs
-from lensctl.gates.shortcuts.matching import MOST_USES
 from lensctl.rules.checks import Check
 from tests.toys.cases import first
 from tests.toys.manifests import galaxies, toy_manifest, with_store

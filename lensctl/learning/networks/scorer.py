@@ -10,6 +10,7 @@ import numpy as np
 from lensctl.io.cutouts.by_manifest import Origin
 from lensctl.io.provenance.steps import Chain, common_survey
 from lensctl.learning.networks import predict
+from lensctl.learning.networks.on_cpu import rewritten
 from lensctl.rules.errors import InputError
 from lensctl.rules.survey import Survey
 
@@ -48,6 +49,9 @@ class Scorer:
         self.model, self._tta = model, tta
         self._place = predict.pick_device(device, threads)
         self._networks = predict.modules(model, self._place)
+        if self._place.type == "cpu" and not embedding:
+            for each in self._networks:
+                each.network = rewritten(each.network, len(model.card.bands), model.card.crop)
         self.width = sum(predict.last_layer(network).in_features for network in self._networks) if embedding else 0
         """Length of an embedding; 0 if none is wanted."""
 

@@ -174,7 +174,7 @@ def _say(made: Measured, report: Reporter) -> None:
         report.say(f"{each['name']}: {each['why']}")
     report.table(
         "p_det by threshold",
-        ("threshold", "injections", "detected", "hosts above it", "share of the box", "ceiling", "design effect"),
+        ("threshold", "injections", "detected", "hosts above", "box share", "ceiling", "design effect"),
         [
             (
                 point["name"],

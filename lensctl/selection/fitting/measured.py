@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lensctl.comparing import realism
+from lensctl.injection import observables
 from lensctl.io.provenance import digests
 from lensctl.io.provenance.steps import Chain, stamp, to_list
 from lensctl.selection.fitting.closure import Closure, closed
@@ -107,6 +109,7 @@ def measured(given: Given, chain: Chain, *, rounds: int, seed: int) -> Measured:
     closures, unclosed = _closures(given, fits, rounds=rounds, seed=seed)
     tables = _tables(given, fits, closures, rows)
     facts = _facts(given, fits, closures, shifts, [*left_out, *unclosed], chain)
+    facts["realism"] = _realism(given, tables)
     facts["tables"] = {name: {"rows": t.num_rows, "digest": digests.of_table(t)} for name, t in sorted(tables.items())}
     stamped = {name: stamp(table, chain) for name, table in tables.items()}
     return Measured(facts, stamped, given, fits, closures)
@@ -152,6 +155,16 @@ def _tables(
     if given.real is not None:
         found["real"] = given.real.table.replace_schema_metadata()
     return found
+
+
+def _realism(given: Given, tables: Mapping[str, pa.Table]) -> list[dict[str, Any]]:
+    """What `lensctl gate realism` will say of these tables, for the report; nothing without lenses or observables."""
+    needed = set(observables.names(given.survey))
+    if given.real is None or any(not needed <= set(tables[name].column_names) for name in ("real", "injections")):
+        return []
+    shown = ("check", "value", "low", "high", "limit", "n", "passed", "note")
+    checks = realism.compared(tables, {name: name for name in realism.TABLES}, given.survey, realism.Limits())
+    return [{name: getattr(check, name) for name in shown} for check in checks]
 
 
 def _about(population: Population, fits: Sequence[AtThreshold]) -> dict[str, Any]:

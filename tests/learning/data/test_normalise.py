@@ -131,3 +131,13 @@ def test_fit_gives_the_bands_of_the_crop():
 def test_an_unknown_kind_is_refused():
     with pytest.raises(InputError, match="zscale"):
         normalise.fit("zscale", 64, [])
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 4096])
+def test_medians_by_numpy_have_the_bits_of_those_by_torch(length):
+    x = torch.randn((5, 3, length), generator=torch.Generator().manual_seed(length))
+    middle, deviation = normalise._median_and_mad(x)
+    assert torch.equal(middle, x.median(dim=-1).values)
+    assert torch.equal(deviation, (x - middle[..., None]).abs().median(dim=-1).values)
+    x[0, 0, 0] = torch.nan
+    assert torch.isnan(normalise._median_and_mad(x)[0]).tolist() == [[True, False, False], *[[False] * 3] * 4]

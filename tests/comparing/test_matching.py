@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lensctl.gates.shortcuts import matching
+from lensctl.comparing import matching
 
 
 @settings(deadline=None)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from lensctl.gates.shortcuts.embeddings import of, principal
+from lensctl.comparing.embeddings import of, principal
 from lensctl.rules.errors import InputError
 
 

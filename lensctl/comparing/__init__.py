@@ -1,0 +1,1 @@
+"""Two sets of galaxies compared: matched pairs, components of embeddings, injections beside real lenses."""
