@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 DEMO ?= demo
+# Two workers, a file at a time, in the order in which tests/conftest.py puts the files
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo compare test soak bench lint types docs pages tutorial setup clean help
 
@@ -21,10 +23,10 @@ compare: setup ## Train by two recipes on a mock survey and compare them, in wor
 	@$(MAKE) -f examples/compare.mk BIN="$(BIN)"
 
 test: setup ## Run the tests
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not soak" $(TWO)
 
 soak: setup ## Run the long tests too: many kills, thousands of faulty answers
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(TWO)
 
 bench: setup ## Measure speed and memory beside the peers
 	$(BIN)/python -m tests.benchmarks

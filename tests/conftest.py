@@ -31,6 +31,19 @@ def real_data() -> Path:
     return REAL_DATA
 
 
+LONGEST = (
+    "test_contracts.py", "test_pipeline.py", "test_evening.py", "test_own_survey.py", "test_notebook.py",
+    "test_growing_folders.py", "test_fitting.py", "test_shortcut_nuisances.py", "test_injection.py", "test_proof.py",
+    "test_uniform_plan.py", "test_searching_kills.py", "test_makefiles.py", "test_train.py", "test_folder_in_use.py",
+)  # fmt: skip
+"""Test files that take longest, which no worker should begin last."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

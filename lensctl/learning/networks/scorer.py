@@ -51,7 +51,7 @@ class Scorer:
         self._networks = predict.modules(model, self._place)
         if self._place.type == "cpu" and not embedding:
             for each in self._networks:
-                each.network = rewritten(each.network, len(model.card.bands), model.card.crop)
+                each.network = rewritten(each.network)
         self.width = sum(predict.last_layer(network).in_features for network in self._networks) if embedding else 0
         """Length of an embedding; 0 if none is wanted."""
 
