@@ -8,10 +8,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 DEMO ?= demo
+# Its pandas is another one than lensctl's libraries take
+LSDB := 'lsdb==0.11.1'
 # Two workers, a file at a time, in the order in which tests/conftest.py puts the files
 TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo compare test soak bench lint types docs pages tutorial setup clean help
+.PHONY: demo compare test readers soak bench lint types docs pages tutorial setup clean help
 
 help: ## Say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1|\2/' | column -t -s '|'
@@ -24,6 +26,9 @@ compare: setup ## Train by two recipes on a mock survey and compare them, in wor
 
 test: setup ## Run the tests
 	$(BIN)/python -m pytest -m "not soak" $(TWO)
+
+readers: setup $(VENV)-lsdb/.ready ## Let lsdb read what a search writes, in an environment of its own
+	LENSCTL_LSDB_PYTHON=$(abspath $(VENV))-lsdb/bin/python $(BIN)/python -m pytest tests/search/test_hats.py
 
 soak: setup ## Run the long tests too: many kills, thousands of faulty answers
 	$(BIN)/python -m pytest $(TWO)
@@ -58,6 +63,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "Installing lensctl and what it needs into $(VENV)/ (once; several GB with torch)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	@touch $@
+
+$(VENV)-lsdb/.ready:
+	$(PYTHON) -m venv $(VENV)-lsdb
+	$(VENV)-lsdb/bin/python -m pip install --quiet --disable-pip-version-check $(LSDB)
 	@touch $@
 
 clean: ## Remove the demo and the caches; the environment stays

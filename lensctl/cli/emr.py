@@ -14,7 +14,7 @@ from lensctl.cli.command import LOOK, command
 from lensctl.cli.emr_group import Cluster, CommandLine, Region, group
 
 Step = Annotated[
-    str | None, typer.Argument(metavar="[STEP]", help="Id of the step (default: the last one).", show_default=False)
+    str | None, typer.Argument(metavar="STEP", help="Id of the step (default: the last one).", show_default=False)
 ]
 
 

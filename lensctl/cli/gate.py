@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +23,6 @@ FAILED = 1
 NAMED = "lensctl.gates named before --help"
 OF_SOME = ("level", "crop")
 """Options that only some gates have."""
-LONGEST_MEANING = 64
 OF_SURVEY = "Limits that follow from the survey are those of the survey that the input names; those below are of {}."
 FILES = {
     "POOL": "pool.parquet",
@@ -79,10 +77,9 @@ def _in_brief() -> Iterator[tuple[str, str]]:
 
     for name in registry.names():
         try:
-            meaning = registry.find(name).meaning.partition(": ")[0].removesuffix(".")
+            yield name, registry.find(name).meaning.partition(": ")[0].removesuffix(".")
         except InputError:
-            meaning = "cannot be loaded; `lensctl gate list` says why"
-        yield name, textwrap.shorten(meaning, LONGEST_MEANING, placeholder=" …")
+            yield name, "cannot be loaded; `lensctl gate list` says why"
 
 
 def _limits(gate: Gate) -> Iterator[tuple[str, str]]:

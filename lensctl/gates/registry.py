@@ -257,6 +257,8 @@ def show(value: Any) -> str:
     """A setting's value as typed on the command line; NaN means that the level decides."""
     if isinstance(value, float) and math.isnan(value):
         return "the level's"
+    if isinstance(value, bool):
+        return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 

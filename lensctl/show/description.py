@@ -83,6 +83,17 @@ def plainly(value: Any) -> Any:
     return plainly(value.item()) if hasattr(value, "item") else str(value)
 
 
+def in_words(value: Any) -> str:
+    """A value as people write it: yes or no, numbers to six digits, lists with commas, a dash for nothing."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(in_words, value)) or "–"
+    return "–" if value in (None, "") else str(value)
+
+
 def short(digest: str | None) -> str:
     """The first characters of a digest."""
     if not digest:

@@ -13,7 +13,7 @@ from lensctl.io.tables.files import read_table
 from lensctl.io.tables.paths import files_of, readable
 from lensctl.rules.config import json_value
 from lensctl.rules.errors import InputError, shortened
-from lensctl.show.description import Description, Rows
+from lensctl.show.description import Description, Rows, in_words
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def frozen_facts(folder: Path) -> Description:
     values = {
         "arch": model.get("arch"),
         "members": model.get("members"),
-        "input": f"{frozen.get('input', {}).get('shape')} {frozen.get('input', {}).get('unit', '')}",
+        "input": f"{' x '.join(map(str, frozen.get('input', {}).get('shape') or ()))} {frozen.get('input', {}).get('unit', '')}",
         "mock": frozen.get("mock"),
         "model_digest": frozen.get("model_digest"),
         "manifest_digest": frozen.get("manifest_digest"),
@@ -244,5 +244,5 @@ def _numbers(metrics: Any) -> list[tuple[str, Any]]:
 
 
 def _text(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else in_words(value)
     return shortened(text, 100)

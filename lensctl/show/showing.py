@@ -10,7 +10,7 @@ from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import refuse_existing, whole_file
 from lensctl.rules.errors import InputError
 from lensctl.show import montage as cutouts
-from lensctl.show.description import Description, chain_lines
+from lensctl.show.description import Description, chain_lines, in_words
 from lensctl.show.identify import identify
 
 
@@ -106,10 +106,4 @@ def _tell(name: str, found: Description, report: Reporter) -> None:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else in_words(value)

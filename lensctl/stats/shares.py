@@ -49,7 +49,7 @@ def share_of_rows(taken: ArrayLike, pixel: ArrayLike, level: float = LEVEL) -> E
     effective = value * (1 - value) / variance if variance else float(n)
     effective = min(effective / _spread(pixels, level), n)
     low, high = clopper_pearson(value * effective, effective, level)
-    return Estimate(value, low, high, n, events, EXACT, text=counted(events, n, level))
+    return Estimate(value, low, high, n, events, EXACT, text=counted(events, n, level, effective))
 
 
 def weighted_share(taken: ArrayLike, weight: ArrayLike, pixel: ArrayLike, level: float = LEVEL) -> Estimate:
@@ -139,15 +139,19 @@ def clopper_pearson(events: float, n: float, level: float = LEVEL) -> tuple[floa
     return low, high
 
 
-def below(n: int, level: float = LEVEL) -> float:
+def below(n: float, level: float = LEVEL) -> float:
     """The fraction that is excluded, one-sided, where 0 of n were counted: the `rule of three`."""
     return float(-math.expm1(math.log(1 - level) / n)) if n else 1.0
 
 
-def counted(events: int, n: int, level: float = LEVEL) -> str:
-    """What is known where none or all were counted, such as "0 of 501: below 0.0060 at 95 %"; else empty."""
+def counted(events: int, n: int, level: float = LEVEL, effective: float | None = None) -> str:
+    """What is known where none or all were counted, such as "0 of 501: below 0.0060 at 95 %"; else empty.
+
+    The bound is that of `effective` independent rows, or of all.
+    """
     if n and events in (0, n):
-        side = f"below {rounded(below(n, level))}" if not events else f"above {rounded(1 - below(n, level))}"
+        most = below(n if effective is None else effective, level)
+        side = f"below {rounded(most)}" if not events else f"above {rounded(1 - most)}"
         return f"{events:,} of {n:,}: {side} at {100 * level:.3g} %"
     return ""
 

@@ -45,7 +45,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from pathlib import Path
 from tests.benchmarks import search_speed
-search_speed.search_whole(Path({!r}), None, "tiny")
+search_speed.search_whole(Path({!r}), None, "resnet18")
 """
 """No module, whose imports (torch) the processes that cut would import again: `lensctl` is none either."""
 

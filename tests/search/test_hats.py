@@ -40,7 +40,7 @@ def out(here: Path) -> Path:
 
 def test_lsdb_opens_the_scores_and_finds_them_whole(out):
     if not PYTHON or shutil.which(PYTHON) is None:
-        pytest.skip("lsdb is not installed; LENSCTL_LSDB_PYTHON names a python that has it")
+        pytest.skip("lsdb is not installed; run: make readers")
     done = subprocess.run([PYTHON, "-c", ASK, str(out / "scores")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     said = json.loads(done.stdout.splitlines()[-1])
