@@ -14,15 +14,23 @@ from torch import nn
 
 
 class Rewritten(nn.Module):
-    """A network in oneDNN's layout: (B, bands, crop, crop) to (B, 1), as the one that it was made of."""
+    """A network: (B, bands, crop, crop) to (B, 1).
 
-    def __init__(self, network: nn.Module) -> None:
+    Parameters
+    ----------
+    body : nn.Module
+        In oneDNN's layout, up to what enters the head.
+    head : nn.Module
+        As it was.
+    """
+
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.body, self.head = body, head
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Of plain tensors to plain tensors."""
-        logits: torch.Tensor = self.network(x.contiguous().to_mkldnn()).to_dense()
+        """Logits."""
+        logits: torch.Tensor = self.head(self.body(x.contiguous().to_mkldnn()).to_dense())
         return logits
 
 
@@ -38,4 +46,6 @@ def rewritten(network: nn.Module) -> nn.Module:
         warnings.simplefilter("ignore")  # torch warns of its own use of torch.jit
         from torch.utils.mkldnn import to_mkldnn
 
-        return Rewritten(to_mkldnn(fuse(copy.deepcopy(network).eval()))).eval()  # type: ignore[no-untyped-call]
+        body = copy.deepcopy(network).eval()
+        body.fc = nn.Identity()
+        return Rewritten(to_mkldnn(fuse(body)), network.fc).eval()  # type: ignore[no-untyped-call]

@@ -49,7 +49,7 @@ class Scorer:
         self.model, self._tta = model, tta
         self._place = predict.pick_device(device, threads)
         self._networks = predict.modules(model, self._place)
-        if self._place.type == "cpu" and not embedding:
+        if self._place.type == "cpu":
             for each in self._networks:
                 each.network = rewritten(each.network)
         self.width = sum(predict.last_layer(network).in_features for network in self._networks) if embedding else 0
