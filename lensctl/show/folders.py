@@ -129,11 +129,11 @@ def frozen_facts(folder: Path) -> Description:
     """A frozen model, as described by its own files; `lensctl verify` checks them."""
     frozen = read_json(folder / "frozen.json")
     thresholds = read_json(folder / "thresholds.json")
-    model = frozen.get("model") or {}
+    model, taken = frozen.get("model") or {}, frozen.get("input") or {}
     values = {
         "arch": model.get("arch"),
         "members": model.get("members"),
-        "input": f"{' x '.join(map(str, frozen.get('input', {}).get('shape') or ()))} {frozen.get('input', {}).get('unit', '')}",
+        "input": " x ".join(map(str, taken.get("shape") or ())) + f" {taken.get('unit', '')}",
         "mock": frozen.get("mock"),
         "model_digest": frozen.get("model_digest"),
         "manifest_digest": frozen.get("manifest_digest"),
