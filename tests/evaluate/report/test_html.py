@@ -142,7 +142,7 @@ def test_a_rate_that_is_not_resolved_and_a_count_of_none_are_shown_as_what_is_kn
     none = (column(scores, "split") == "test") & (scores["label"].to_numpy() == 0)
     clean = render(evaluation_of(restamped(rescored(scores, none, -20.0)), QUICK), {}, {})
     tile = clean.split("FPR at p = 0.5, all galaxies</span>")[1].split("</div>")[0]
-    assert tile == "<b>0 of 300</b><span>below 0.0099 at 95 %</span>"
+    assert tile == "<b>0 of 300</b><span>below 0.010 at 95 %</span>"
 
 
 @pytest.mark.parametrize("verdict", ["reached", "not told", "missed"])
