@@ -24,7 +24,7 @@ from tests.toys import catalogs as toys
 JAVA = shutil.which("java") is not None or "JAVA_HOME" in os.environ
 needs_java = pytest.mark.skipif(not JAVA, reason="Spark needs Java, and there is none here")
 
-BOTH = pytest.mark.parametrize("rows", [50_000, pytest.param(2_000_000, marks=pytest.mark.soak)])
+BOTH = pytest.mark.parametrize("rows", [200_000, pytest.param(2_000_000, marks=pytest.mark.soak)])
 
 
 @pytest.fixture(scope="module")
