@@ -16,11 +16,13 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import typer
 
 from lensctl.cli.command import app
 from lensctl.cli.main import COMMANDS
+from lensctl.rules import schema
 from tests.toys.processes import begin, plant
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -263,6 +265,16 @@ def test_no_output_holds_an_absolute_path_of_this_machine(pipeline, name):
     for file, content in tree(folder / OUTPUT[name]).items():
         assert str(folder).encode() not in content, file
         assert str(ROOT).encode() not in content, file
+
+
+def test_every_column_that_a_command_writes_has_its_meaning(pipeline):
+    """As `show` and docs/reference/files.md tell it; tables of an evaluation have theirs there, table by table."""
+    folder, _ = pipeline
+    files = [path for path in folder.rglob("*.parquet") if not {"south", "tables"} & set(path.parts)]
+    columns = {name for path in files for name in pq.read_schema(path).names}
+    told = {name for name, _, _, meaning in schema.describe(columns) if meaning}
+    assert len(told) > 80
+    assert [name for name in sorted(columns - told) if not re.match(r"meta_|logit_\d", name)] == []
 
 
 def test_every_command_is_tested_for_its_output_and_its_bad_inputs_or_says_why_not():
