@@ -38,7 +38,7 @@ def selection(receipts: list[dict[str, Any]]) -> Table:
     title = f"Selection function on mock hosts at {chosen}"
     table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
     box = next(point for point in fit["thresholds"] if point["name"] == chosen)["box_mean"]
-    table.add_row("share of the injections found", f"{box:.3f}: of the design's box, no completeness")
+    table.add_row("share of the injections found", f"{box:.3f}: of the design's box, not a completeness")
     table.add_row("completeness for", "isothermal lenses, sources brighter than 26, arcs as bright as injected")
     for name, what in (("plug_in", "  by p_det"), ("importance", "  by the injections, weighted")):
         of = found[name]
