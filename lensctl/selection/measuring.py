@@ -22,8 +22,7 @@ from lensctl.io.imaging.source import Task, index_of
 from lensctl.io.provenance.steps import Step, extend, stamp, step_input
 from lensctl.io.reporter import SILENT, Receipt, Reporter
 from lensctl.io.storage.atomic import exists_error, local_folder
-from lensctl.io.storage.growing_folders import GrowingFolder, begin_folder, is_begun
-from lensctl.io.storage.s3 import exists, is_s3
+from lensctl.io.storage.growing_folders import GrowingFolder, begin_folder, is_complete
 from lensctl.io.tables.files import made_by, parquet_writer
 from lensctl.io.tables.paths import SUFFIXES
 from lensctl.learning.networks.scorer import Scorer, refuse_other_cutouts
@@ -258,7 +257,7 @@ def _file(shard: int) -> str:
 
 def _is_finished(output: str, step: Step) -> bool:
     """Whether the output was made by the same job; InputError if it is something else."""
-    if is_begun(output) or not (exists(output) if is_s3(output) else Path(output).exists()):
+    if not is_complete(output):
         return False
     if not made_by(output, step.id):
         raise exists_error(output)

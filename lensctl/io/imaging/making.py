@@ -6,7 +6,6 @@ import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lensctl.astro import brick_names
@@ -26,9 +25,8 @@ from lensctl.io.imaging.source import (
     transient_failures,
 )
 from lensctl.io.provenance.steps import Chain
-from lensctl.io.storage import resumable, s3
-from lensctl.io.storage.growing_folders import begin_folder, is_begun
-from lensctl.io.storage.s3 import is_s3
+from lensctl.io.storage import resumable
+from lensctl.io.storage.growing_folders import begin_folder, is_begun, is_complete
 from lensctl.io.tables.declared_types import conform
 from lensctl.rules import quality, schema
 from lensctl.rules.errors import InputError, Unfinished
@@ -185,10 +183,8 @@ def _finished(path: str, chain: Chain, layout: Layout) -> Store | None:
 
     Raises InputError if there is another store, or something else.
     """
-    if is_begun(path):
-        return open_store(path, changing=True) if is_store(path) else None
-    if not (s3.exists(path) if is_s3(path) else Path(path).exists()):
-        return None
+    if not is_complete(path):
+        return open_store(path, changing=True) if is_begun(path) and is_store(path) else None
     if not is_store(path):
         raise InputError(f"{path} exists and is not a cutout store", "name another store, or use --overwrite")
     store = open_store(path)

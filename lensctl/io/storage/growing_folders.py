@@ -216,14 +216,15 @@ def begin_folder(
         other = earlier is not None and earlier != parameters
         if other and not overwrite and not _has_failed(path):
             raise resumable.other_parameters_error(path, earlier or {}, parameters, "--overwrite to start over")
-        if earlier is None and not overwrite and not again and s3.exists(path):
+        if earlier is None and not overwrite and not again and (found is not None or is_complete(path)):
             raise exists_error(path)
-        if earlier != parameters or afresh:
-            incomplete.mark(path, writer, over=found is not None or overwrite or again)
-            gone = path if other or afresh else f"{path}/{NOTES}"  # notes: left by a run killed just after finishing
-            s3.delete([name for name in s3.list_objects(gone) if not incomplete.is_mark(name)])
-        else:
+        if earlier == parameters and not afresh:
             s3.delete([f"{path}/{NOTES}/{FAILED_FILE}"])
+        else:
+            # notes: left by a run killed just after finishing; listed before others of this run can have made any
+            old = s3.list_objects(path if other or afresh else f"{path}/{NOTES}")
+            if incomplete.mark(path, writer, over=found is not None or overwrite, shared=part is not None or again):
+                s3.delete([name for name in old if not incomplete.is_mark(name)])
         try:
             yield GrowingOnS3(path, writer, again)
         except Exception as error:
@@ -240,3 +241,9 @@ def _has_failed(path: str) -> bool:
 def is_begun(path: str) -> bool:
     """Whether a growing folder exists at a path on S3."""
     return is_s3(path) and incomplete.writer_of(path) is not None
+
+
+def is_complete(path: str) -> bool:
+    """Whether something exists at a path that is not growing: asked last, as another process may begin it just now."""
+    exists = s3.exists(path) if is_s3(path) else Path(path).exists()
+    return exists and not is_begun(path)

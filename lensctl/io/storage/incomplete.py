@@ -27,20 +27,32 @@ def is_mark(key: str) -> bool:
     return key.rpartition("/")[2] == INCOMPLETE
 
 
-def mark(url: str, writer: bytes, *, over: bool = False) -> None:
-    """Mark a folder on S3 as incomplete, with its writer; `over` what exists there, or was begun by another.
+def mark(url: str, writer: bytes, *, over: bool = False, shared: bool = False) -> bool:
+    """Mark a folder on S3 as incomplete, with its writer; returns False if the same writer has done so just now.
 
-    Raises InputError if another writer has begun the folder, or made it just now.
+    Parameters
+    ----------
+    over : bool
+        Take over what exists there, or was begun by another.
+    shared : bool
+        Other processes of this writer may have begun, and have files there already.
+
+    Raises
+    ------
+    InputError
+        Another writer has begun the folder, or made it just now.
     """
     folder = _folder(url)
     if over:
         s3.write_object(_mark_of(folder), writer)
-    elif s3_create.create(_mark_of(folder), writer):
-        if len(s3.list_objects(folder)) > 1:  # another run has finished it meanwhile
-            unmark(folder, writer)
-            raise exists_error(url)
-    elif (other := writer_of(folder)) != writer:
-        raise _other_error(url, other)
+    elif not s3_create.create(_mark_of(folder), writer):
+        if (other := writer_of(folder)) != writer:
+            raise _other_error(url, other)
+        return False
+    elif not shared and len(s3.list_objects(folder)) > 1:  # another run has finished it meanwhile
+        unmark(folder, writer)
+        raise exists_error(url)
+    return True
 
 
 def writer_of(url: str) -> bytes | None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from lensctl.io.cutouts.store import open_store
-from lensctl.io.storage import s3
+from lensctl.io.storage import s3, s3_create
 from lensctl.io.storage.growing_folders import begin_folder
 from lensctl.io.tables.files import write_table
 from lensctl.rules.errors import InputError, ServiceError
@@ -138,6 +138,39 @@ def test_on_s3_work_that_failed_by_its_input_does_not_stand_in_the_way_of_the_me
         else:
             with pytest.raises(InputError, match="was started by another run: size was 1 and is 2"):
                 begin_folder(url, {"command": "cutout", "size": 2}).__enter__()
+
+
+PART = {"identity": {"command": "cutout", "size": 1}, "part": "2-of-2"}
+REQUESTS = ("read_object", "exists", "list_objects", "write_object", "delete")
+
+
+@pytest.mark.parametrize("turn", range(8))
+@pytest.mark.parametrize("again", [False, True])
+def test_on_s3_a_part_may_begin_at_any_moment_of_another_that_begins(bucket, tmp_path, monkeypatch, turn, again):
+    url, turns = f"s3://{bucket}/at-once", iter(range(8))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "here"))
+    if again:
+        s3.write_object(f"{url}/images", b"of an earlier run")
+
+    def in_turn(request):
+        def asked(*args):
+            if next(turns, None) == turn:
+                with monkeypatch.context() as other:
+                    other.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
+                    begin(PART["identity"], "1-of-2").put_part("a", b"1")
+            return request(*args)
+
+        return asked
+
+    def begin(identity, part):
+        with begin_folder(url, identity, again=again, part=part) as place:
+            return place
+
+    for module, names in ((s3, REQUESTS), (s3_create, ["create"])):
+        for name in names:
+            monkeypatch.setattr(module, name, in_turn(getattr(module, name)))
+    begin(**PART).put_part("b", b"2")
+    assert begin(**PART).parts() == {"a", "b"}
 
 
 def test_on_s3_what_another_took_over_is_neither_finished_nor_discarded(bucket, tmp_path, monkeypatch):
