@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from collections import Counter
 from graphlib import CycleError, TopologicalSorter
@@ -177,6 +178,15 @@ def test_sql_goes_through_its_door_alone(path):
 def test_torch_is_imported_only_where_pixels_become_scores(path):
     if verb(path) not in TORCH:
         assert not {"torch", "torchvision"} & {name.split(".")[0] for name in imports(path)}
+
+
+def test_processes_that_workers_start_do_without_torch():
+    """They import the module of what they run: torch is a quarter of a gigabyte, and seconds, in each of them."""
+    starts = [path for path in MODULES if {"lensctl.io.workers", "lensctl.io.workers.each"} & set(imports(path))]
+    assert len(starts) >= 10
+    names = ", ".join(map(dotted, starts))
+    code = f"import sys, {names}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 DRAWS = PACKAGE / "cli" / "tables.py"

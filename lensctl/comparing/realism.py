@@ -10,15 +10,16 @@ import numpy as np
 
 from lensctl.comparing import embeddings, matching
 from lensctl.comparing.arrays import numbers, texts
-from lensctl.frozen.selection_level import ARCS, ARTEFACTS, AUC, EMBEDDING, auc_limit
+from lensctl.frozen.selection_level import ARCS, ARTEFACTS, AUC, CENTRED, EMBEDDING, auc_limit
 from lensctl.injection import observables
 from lensctl.rules import checks, sampling_rule, schema
-from lensctl.rules.acceptance import MOST_ARC_AUC, MOST_ARTEFACT_AUC
+from lensctl.rules.acceptance import MOST_ARC_AUC, MOST_ARC_OFFSET_PX, MOST_ARTEFACT_AUC
 from lensctl.rules.checks import Check
 from lensctl.rules.columns import results
 from lensctl.rules.errors import InputError
 from lensctl.stats.auc import auc_of_pairs, auc_within
 from lensctl.stats.fits import classifier
+from lensctl.stats.fits.clustered import mean_by_pixel
 from lensctl.stats.intervals import Estimate, wilson
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Limits:
     """What is compared, and what is too much; `lensctl gate realism` says what each is."""
 
     max_artefact_auc: float = MOST_ARTEFACT_AUC
+    max_arc_offset_px: float = MOST_ARC_OFFSET_PX
     realistic: float = 0.70
     usable: float = MOST_ARC_AUC
     min_lenses: int = 30
@@ -134,6 +136,7 @@ def _judged(
     told = _telling(rows.values[ARTEFACTS], features(survey)[ARTEFACTS], lens, partner, rows.pixel)
     note = f"{classifier.NAME}, cross-validated over HEALPix pixels; tell most: {told}"
     yield checks.meets(GATE, AUC[ARTEFACTS], estimate, limits.artefact_auc, note)
+    yield from _centred(rows.take(~is_lens), features(survey)[ARTEFACTS], limits)
     estimate = _auc(rows, rows.values[ARCS], is_lens, lens, partner, limits)
     told = _telling(rows.values[ARCS], features(survey)[ARCS], lens, partner, rows.pixel)
     yield verdict(AUC[ARCS], estimate, told, limits)
@@ -150,6 +153,15 @@ def _judged(
     names = [f"component {i + 1}" for i in range(found.shape[1])]
     told = _telling(parts, names, lens, partner, rows.pixel)
     yield verdict(what, estimate, f"{found.shape[1]} components; {told}", limits)
+
+
+def _centred(injections: _Rows, names: list[str], limits: Limits) -> Iterator[Check]:
+    """Whether the arcs lie around their galaxies: they have no preferred direction, so that their mean offset is 0."""
+    most = limits.max_arc_offset_px
+    for check, name in zip(CENTRED, observables.ARC_CENTRE, strict=True):
+        offset = injections.values[ARTEFACTS][:, names.index(name)]
+        known = np.isfinite(offset)
+        yield checks.meets(GATE, check, mean_by_pixel(offset[known], injections.pixel[known]), (-most, most))
 
 
 def verdict(what: str, estimate: Estimate, told: str, limits: Limits) -> Check:

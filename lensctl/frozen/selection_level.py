@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lensctl.frozen.gate_results import Lines, missing_or_failed
-from lensctl.rules.acceptance import CLOSURE_LENSES, MOST_ARC_AUC, MOST_ARTEFACT_AUC, MOST_CLOSURE
+from lensctl.rules.acceptance import CLOSURE_LENSES, MOST_ARC_AUC, MOST_ARC_OFFSET_PX, MOST_ARTEFACT_AUC, MOST_CLOSURE
 from lensctl.stats.intervals import LEVEL as INTERVAL
 
 LEVEL = "selection"
@@ -17,7 +17,8 @@ DECIDES = "A+B"
 
 ARTEFACTS, ARCS, EMBEDDING = "artefacts", "arcs", "the model's embedding"
 AUC = {kind: f"P{i}: AUC of {kind}, matched" for i, kind in enumerate((ARTEFACTS, ARCS, EMBEDDING), start=1)}
-"""Checks of `gate realism` that judge, by what they judge."""
+CENTRED = tuple(f"P1: mean offset of injected arcs along {axis}, px" for axis in ("x", "y"))
+"""Checks of `gate realism` that judge, AUC by what they judge."""
 
 
 def closure_of(threshold: str, lenses: str = DECIDES) -> str:
@@ -40,7 +41,13 @@ def artefact_limit(most: float) -> str:
     return f"interval meets {1 - most:g}..{most:g}"
 
 
+def offset_limit(most: float) -> str:
+    """The limit of a check of the arcs' centre, as `checks.meets` writes it."""
+    return f"interval meets {-most:g}..{most:g}"
+
+
 LIMITS = {
+    **dict.fromkeys(CENTRED, offset_limit(MOST_ARC_OFFSET_PX)),
     AUC[ARTEFACTS]: artefact_limit(MOST_ARTEFACT_AUC),
     AUC[ARCS]: auc_limit(MOST_ARC_AUC),
     AUC[EMBEDDING]: auc_limit(MOST_ARC_AUC),

@@ -24,6 +24,9 @@ class Settings(Limits):
     max_artefact_auc: float = setting(
         Limits.max_artefact_auc, "artefacts fail if the interval is above this or below 1 minus this"
     )
+    max_arc_offset_px: float = setting(
+        Limits.max_arc_offset_px, "injected arcs fail if the interval of their mean offset is beyond this, pixels"
+    )
     realistic: float = setting(Limits.realistic, "greatest AUC of arcs or embedding that is called realistic")
     usable: float = setting(Limits.usable, "arcs or embedding fail if the interval is above this")
     min_lenses: int = setting(Limits.min_lenses, "minimum number of lenses, and of those matched", least=1)
@@ -42,9 +45,11 @@ def realism(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     A cross-validated classifier, that of the shortcut gate, is given the artefacts of the pixels (P1: noise, empty
     pixels, centring, sharpness), the features of the arcs (P2), and the model's embedding (P3, where there is one).
     Injections are first thinned to `host_weight`, where they have it, so that their hosts are like those of lenses.
-    Artefacts fail where their AUC lies wholly outside 0.40-0.60. Arcs and embedding are realistic up to 0.70, usable up
-    to 0.90; above, completeness is conditional on this source model, and they fail where the whole interval is above.
-    What the classifier finds between tiers A and B, and between halves of the injections and of the hosts, is beside.
+    Artefacts fail where their AUC lies wholly outside 0.40-0.60. Arcs have no preferred direction: injected ones fail
+    where their mean offset from their galaxies lies wholly beyond 1 px along either axis. Arcs and embedding are
+    realistic up to 0.70, usable up to 0.90; above, completeness is conditional on this source model, and they fail
+    where the whole interval is above. What the classifier finds between tiers A and B, and between halves of the
+    injections and of the hosts, is beside.
     """
     found = read_selection(inputs.path)
     inputs.set_digest(found.digest)

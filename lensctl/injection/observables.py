@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+FEWEST_ARC_PX, ARC_SIGMA = 5, 3.0
+"""Pixels that stand out by so many sigma are of an arc, where there are so many of them."""
+
+ARC_CENTRE = ("art_arc_x_px", "art_arc_y_px")
+
 INNER_ARCSEC, CORE_ARCSEC, APERTURE_ARCSEC = 0.4, 0.8, 1.5
 """Radii of the innermost light, of the lens's core, and of the aperture of magnitudes."""
 
@@ -28,7 +33,7 @@ SKY_ARCSEC = (8.384, 11.79)
 
 FEWEST_SKY_PX = 200
 MAD_TO_SIGMA = 1.4826
-BLOCK = 64
+BLOCK = 32
 
 
 def names(survey: Survey) -> tuple[str, ...]:
@@ -36,7 +41,7 @@ def names(survey: Survey) -> tuple[str, ...]:
     seen = ("obs_theta", f"obs_snr_{survey.colours[0][0]}", "obs_contrast", _delta(survey), "obs_asymmetry")
     magnitudes, noise = ([f"{name}_{band}" for band in survey.bands] for name in ("obs_mag", "art_noise"))
     return (*seen, *magnitudes, *noise, f"art_{survey.depth('sharpness')}", "art_nan_frac", "art_zero_frac",
-            "art_offset_px")  # fmt: skip
+            "art_offset_px", *ARC_CENTRE)  # fmt: skip
 
 
 def observe(images: NDArray[np.float32], psfsize: Floats, survey: Survey) -> dict[str, Floats]:
@@ -64,7 +69,9 @@ def observe(images: NDArray[np.float32], psfsize: Floats, survey: Survey) -> dic
         sum |D - D turned by 180 degrees| over sum |D|. `obs_mag_*` are magnitudes within 1.5 arcsec. `art_noise_*` is
         the scatter of blank sky (nanomaggies), `art_sharpness_*` the flux within 0.4 over that within 0.8 arcsec and
         `art_offset_px` the distance of the centre of light within 1.5 arcsec from the middle, both in the depth band;
-        `art_nan_frac` and `art_zero_frac` are fractions of pixels.
+        `art_arc_x_px` and `art_arc_y_px` the mean position, from the middle, of the pixels of D above 3 sigma_D between
+        0.6 arcsec and `obs_theta` plus a psfsize, where there are 5 of them; `art_nan_frac` and `art_zero_frac` are
+        fractions of pixels.
 
     Raises
     ------
@@ -159,6 +166,21 @@ def _arcs(pixels: Floats, psfsize: Floats, survey: Survey, at: _Regions) -> dict
         "obs_contrast": _over(_over(light.sum(axis=(1, 2)), count), core[:, first] / at.core.sum()),
         _delta(survey): colours[0] - colours[1],
         "obs_asymmetry": _over(abs(turned).sum(axis=(1, 2)), abs(light).sum(axis=(1, 2))),
+        **_arc_centre(excess > ARC_SIGMA * sigma[:, :, None], theta + broadest, at),
+    }
+
+
+def _arc_centre(bright: NDArray[np.bool_], within: Floats, at: _Regions) -> dict[str, Floats]:
+    """Mean position, pixels from the middle, of the bright pixels (N, S, S) from 0.6 arcsec to a radius (N,)."""
+    near = np.zeros((len(within), len(at.radius)), bool)
+    near[:, at.order] = (at.radius >= RADII_ARCSEC[0]) & (at.radius <= within[:, None])
+    arc = bright & near.reshape(bright.shape)
+    count = arc.sum(axis=(1, 2))
+    axis = np.arange(bright.shape[1]) - (bright.shape[1] - 1) / 2
+    sums = ((arc.sum(axis=along) * axis).sum(axis=1) for along in (1, 2))
+    return {
+        name: _over(np.asarray(total), np.where(count < FEWEST_ARC_PX, 0, count))
+        for name, total in zip(ARC_CENTRE, sums, strict=True)
     }
 
 

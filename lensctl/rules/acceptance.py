@@ -51,6 +51,9 @@ MOST_CLOSURE, CLOSURE_LENSES = 0.10, 100
 MOST_ARTEFACT_AUC, MOST_ARC_AUC = 0.60, 0.90
 """Greatest AUC by which artefacts, and arcs, of injections may be told from those of real lenses."""
 
+MOST_ARC_OFFSET_PX = 1.0
+"""Greatest mean offset of injected arcs from their galaxies along either axis."""
+
 REACHED, NOT_TOLD, MISSED = "reached", "not told", "missed"
 """What is known of a criterion: its interval lies wholly on the right side of the limit, on both sides, or wholly on
 the wrong one."""

@@ -55,7 +55,7 @@ def _counted(ready: Search, place: GrowingFolder, device: str, threads: int | No
     kept_bytes = 0
     for task, table in zip(tasks, first, strict=True):
         started = CLOCK.now()
-        cut = cut_block(ready.source, ready.window, task)
+        cut = cut_block(ready.source, ready.window, True, task)
         between = CLOCK.now()
         ready.refuse_other(cut)
         logits = np.full((table.num_rows, scorer.members), np.nan)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.frozen.proof.checks import proven
 from lensctl.injection import observables
 from lensctl.injection.preparing import TIMED_ROWS, Options, Prepared, prepare
 from lensctl.io import workers as processes
@@ -25,9 +24,6 @@ from lensctl.io.storage.atomic import exists_error, local_folder
 from lensctl.io.storage.growing_folders import GrowingFolder, begin_folder, is_complete
 from lensctl.io.tables.files import made_by, parquet_writer
 from lensctl.io.tables.paths import SUFFIXES
-from lensctl.learning.networks.scorer import Scorer, refuse_other_cutouts
-from lensctl.learning.networks.scoring import refuse_scores, with_scores
-from lensctl.learning.out_of_memory import enough_memory
 from lensctl.rules.errors import InputError, Unfinished
 
 if TYPE_CHECKING:
@@ -36,6 +32,7 @@ if TYPE_CHECKING:
 
     from lensctl.injection.into_cutouts import Injections
     from lensctl.io.cutouts.layout import Layout
+    from lensctl.learning.networks.scorer import Scorer
     from lensctl.rules.survey import Survey
 
 
@@ -100,6 +97,10 @@ def measure(
     InputError
         As of the three commands; an output of another job.
     """
+    from lensctl.frozen.proof.checks import proven  # torch, which the processes that inject do without
+    from lensctl.learning.networks.scorer import Scorer, refuse_other_cutouts
+    from lensctl.learning.out_of_memory import enough_memory
+
     model, hosts, store, output = str(model), str(hosts), str(store), str(output)
     _refuse_no_folder(output)
     of_part = None if part is None else part_of(part)
@@ -228,6 +229,8 @@ def _see(layout: Layout, crop: int, work: tuple[Injections, Task]) -> Seen:
 
 def scored(seen: Seen, scorer: Scorer) -> pa.Table:
     """The index with scores and observables, as `score` and `observe` would add them."""
+    from lensctl.learning.networks.scoring import refuse_scores, with_scores
+
     logits = np.full((len(seen.usable), scorer.members), np.nan)
     features = np.full((len(seen.usable), scorer.width), np.nan, np.float32)
     logits[seen.usable], features[seen.usable] = scorer.seen(seen.pixels)

@@ -43,12 +43,7 @@ def figures() -> Iterator[dict[str, object]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for times in TIMES:
-            # in a process of its own: what is started here is charged with the memory that this one holds
-            made = (folder / f"{times}", times * HOSTS)
-            maker = multiprocessing.get_context("spawn").Process(target=hosts, args=made)
-            maker.start()
-            maker.join()
-            assert maker.exitcode == 0
+            made_apart(folder / f"{times}", times * HOSTS)
         yield beside_lenstronomy(folder)
         yield growth(folder)
 
@@ -126,6 +121,14 @@ def difference(folder: Path) -> dict[str, float]:
     off = (abs(theirs - ours).max(axis=(1, 2)) / ours.max(axis=(1, 2))).max(axis=1)
     large = store.index["source_r_half"].to_numpy()[:PEER_ROWS] > LARGE_SOURCE_ARCSEC
     return {"large sources": round(float(np.median(off[large])), 4), "small": round(float(np.median(off[~large])), 4)}
+
+
+def made_apart(folder: Path, count: int) -> None:
+    """`hosts` in a process of its own: what is started here is charged with the memory that this one holds."""
+    maker = multiprocessing.get_context("spawn").Process(target=hosts, args=(folder, count))
+    maker.start()
+    maker.join()
+    assert maker.exitcode == 0
 
 
 def hosts(folder: Path, count: int) -> None:

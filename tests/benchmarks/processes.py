@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,45 @@ def timed(command: Sequence[str], env: dict[str, str] | None = None) -> Ran:
     if process.returncode:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}: {said.decode(errors='replace')[-2000:]}")
     return Ran(time.perf_counter() - started, usage.ru_maxrss / 1024)
+
+
+def most_held(command: Sequence[str]) -> float:
+    """Run a command to its end: the most megabytes that it and its descendants held at one time, shared ones once."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    peak = [0.0]
+    watching = threading.Thread(target=_watch, args=(process.pid, peak))
+    watching.start()
+    failed = process.wait()
+    watching.join()
+    if failed:
+        raise RuntimeError(f"{command[0]} ended with {failed}")
+    return peak[0]
+
+
+def _watch(pid: int, peak: list[float]) -> None:
+    """Keep the greatest sum of the proportional set sizes of a process and its descendants, in MB."""
+    while Path(f"/proc/{pid}").exists() and Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z":
+        peak[0] = max(peak[0], sum(map(_held, _tree(pid))))
+        time.sleep(0.1)
+
+
+def _tree(pid: int) -> list[int]:
+    found = [pid]
+    for at in found:
+        try:
+            tasks = [(task / "children").read_text().split() for task in Path(f"/proc/{at}/task").iterdir()]
+        except OSError:
+            continue
+        found += [int(child) for children in tasks for child in children]
+    return found
+
+
+def _held(pid: int) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 @contextlib.contextmanager

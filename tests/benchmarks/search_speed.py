@@ -1,7 +1,6 @@
 """A search beside cutting alone and scoring alone of the same galaxies, and its memory at 1, 3 and 10 times as many.
 
-Bricks are as large and compressed as the survey's. The network is a ResNet-18 with random weights; for memory it is a
-small one, because memory is not the network's.
+Bricks are as large and compressed as the survey's. The network is a ResNet-18 with random weights.
 """
 
 from __future__ import annotations
@@ -9,10 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +31,7 @@ from lensctl.learning.networks.checkpoint import ModelCard, ScoringModel
 from lensctl.learning.networks.scorer import Scorer
 from lensctl.search import search
 from tests.benchmarks.coadd_speed import SCALE_DEG, SIDE, make_brick
-from tests.toys import rings
+from tests.benchmarks.processes import most_held
 
 BRICKS, PER_BRICK, CROP, WORKERS, ROUNDS = 96, 190, 64, 2, 2
 LIMIT = 1.1
@@ -45,7 +42,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from pathlib import Path
 from tests.benchmarks import search_speed
-search_speed.search_whole(Path({!r}), None, "resnet18")
+search_speed.search_whole(Path({!r}), None)
 """
 """No module, whose imports (torch) the processes that cut would import again: `lensctl` is none either."""
 
@@ -102,16 +99,16 @@ def score_alone(here: Path, table: pa.Table) -> None:
         scorer.member_logits(block[: table.num_rows - start])
 
 
-def search_whole(here: Path, _: pa.Table | None, name: str = "resnet18") -> None:
+def search_whole(here: Path, _: pa.Table | None) -> None:
     shutil.rmtree(here / "out", ignore_errors=True)
-    with patch("lensctl.frozen.proof.checks.proven_with_thresholds", lambda *_, **__: (model(name), [])):
+    with patch("lensctl.frozen.proof.checks.proven_with_thresholds", lambda *_, **__: (model(), [])):
         search("frozen", here / "t.parquet", here / "out", root=here / "sky", keep=100, workers=WORKERS)
 
 
-def model(name: str = "resnet18") -> ScoringModel:
+def model() -> ScoringModel:
     """A network with random weights, as a frozen model is loaded."""
     torch.manual_seed(0)
-    network = architectures.build("resnet18").eval() if name == "resnet18" else rings.tiny(3, 0.0).eval()
+    network = architectures.build("resnet18").eval()
     card = ModelCard("resnet18", CROP, Normalisation("bands", mean=(0.02,) * 3, std=(0.1,) * 3))
     return ScoringModel((cast("Any", network),), card, "sha256:0", (Step("train", {}),), "frozen")
 
@@ -119,45 +116,13 @@ def model(name: str = "resnet18") -> ScoringModel:
 def memory(here: Path, times: int) -> dict[str, object]:
     """The most that a search and its processes hold together, of `times` as many galaxies."""
     table = make_table(here / "t.parquet", PER_BRICK * times)
-    process = subprocess.Popen([sys.executable, "-c", ONCE.format(str(here))], stdout=subprocess.DEVNULL)
-    peak = [0.0]
-    watching = threading.Thread(target=watch, args=(process.pid, peak))
-    watching.start()
-    if process.wait():
-        raise RuntimeError("the search failed")
-    watching.join()
+    peak = most_held([sys.executable, "-c", ONCE.format(str(here))])
     return {
         "what": f"memory of {table.num_rows} galaxies, {WORKERS} processes",
-        "peak_mb": round(peak[0]),
+        "peak_mb": round(peak),
         "limit_mb": LIMIT_MB,
-        "holds": peak[0] <= LIMIT_MB,
+        "holds": peak <= LIMIT_MB,
     }
-
-
-def watch(pid: int, peak: list[float]) -> None:
-    """Keep the greatest sum of the proportional set sizes of a process and its descendants, in MB."""
-    while Path(f"/proc/{pid}").exists() and Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] != "Z":
-        peak[0] = max(peak[0], sum(map(held, tree(pid))))
-        time.sleep(0.1)
-
-
-def tree(pid: int) -> list[int]:
-    found = [pid]
-    for at in found:
-        try:
-            tasks = [(task / "children").read_text().split() for task in Path(f"/proc/{at}/task").iterdir()]
-        except OSError:
-            continue
-        found += [int(child) for children in tasks for child in children]
-    return found
-
-
-def held(pid: int) -> float:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def make_sky(here: Path) -> None:

@@ -24,6 +24,7 @@ from tests.toys.selection_tables import make, rows_of, table_of
 P1, P2 = "P1: AUC of artefacts, matched", "P2: AUC of arcs, matched"
 P3 = "P3: AUC of the model's embedding, matched"
 MATCHED = "share of lenses matched in aperture magnitudes"
+CENTRED = [f"P1: mean offset of injected arcs along {axis}, px" for axis in "xy"]
 FOLDS = ("realism.folds=2",)
 
 
@@ -31,6 +32,15 @@ def shifted(*names, by):
     def plant(columns):
         for name in names:
             columns[name] = np.asarray(columns[name]) + by
+
+    return plant
+
+
+def scattered(name, by=0.0):
+    """Arcs whose positions scatter by 7 px, as those of lenses do, about a place of their own."""
+
+    def plant(columns):
+        columns[name] = 7 * np.asarray(columns[name]) + by
 
     return plant
 
@@ -54,6 +64,8 @@ def test_tables_that_are_alike_pass_and_are_realistic(tmp_path):
     [
         ({"injections": shifted("art_noise_g", by=1.5)}, [P1]),
         ({"injections": shifted("obs_delta_g_minus_r", "obs_theta", by=4)}, [P2]),
+        ({"injections": scattered("art_arc_x_px", by=2), "real": scattered("art_arc_x_px")}, CENTRED[:1]),
+        ({"injections": scattered("art_arc_y_px", by=-2), "real": scattered("art_arc_y_px")}, CENTRED[1:]),
         ({"injections": shifted("embedding", by=6)}, [P3]),
         ({"injections": shifted("obs_mag_z", "obs_mag_r", "obs_mag_g", by=6)}, [MATCHED, "matched lenses to judge"]),
         ({"real": lambda c: c.update(split=np.where(np.arange(150) == 7, "val", "test"))},

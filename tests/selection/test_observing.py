@@ -56,7 +56,8 @@ def test_every_row_has_what_is_seen_in_its_cutout(scored, tmp_path):
         image = store.read([ids.index(after["galaxy_id"][i].as_py())])
         expected = observables.observe(image, PSFSIZE[None].astype(np.float32).astype(float), LS_DR10)
         for name in NAMES:
-            assert after[name][i].as_py() == expected[name][0], name
+            found = after[name][i].as_py()
+            assert (found is None and np.isnan(expected[name][0])) or found == expected[name][0], name
     assert [step.command for step in chain_of(after)][-1] == "selection observe"
     assert {"inject", "score"} <= {step.command for step in chain_of(after)}
 
@@ -103,9 +104,12 @@ def test_rows_without_pixels_have_nulls_and_are_counted(copied, tmp_path):
     )
     gone = {"elsewhere_1", *failed.index["galaxy_id"].to_pylist()[:2]}
     seen = read_table(str(tmp_path / "seen.parquet"))
+    here = set(seen["galaxy_id"].to_pylist()) - gone
     for name in NAMES:
-        known = [value is not None for value in seen[name].to_pylist()]
-        assert known == [id not in gone for id in seen["galaxy_id"].to_pylist()], name
+        known = {id for id, value in zip(seen["galaxy_id"].to_pylist(), seen[name].to_pylist(), strict=True)
+                 if value is not None}  # fmt: skip
+        some = name in observables.ARC_CENTRE  # faint arcs have no place
+        assert known <= here if some else known == here, name
     assert receipt["left_out"] == {"missing_brick": 2, "not in the store": 1}
     assert receipt["observed"] == 9
     assert "nothing observed for 2 rows: missing_brick" in report.said

@@ -139,12 +139,13 @@ class Coadds:
     ) -> None:
         self.root, self.size, self.survey, self.layer, self.planes = root, size, survey, layer, planes
         self.bands = survey.bands
-        self._memory = Memory()
-        self._reuse = reuse
+        self._memory, self._keeps, self._reuse = Memory(), False, reuse
         self._last: dict[str, Pixels] = {}
         self._brick: OpenBrick | None = None
 
-    def cut(self, bricks: Sequence[str | None], ra: NDArray[np.float64], dec: NDArray[np.float64]) -> Cuts:
+    def cut(
+        self, bricks: Sequence[str | None], ra: NDArray[np.float64], dec: NDArray[np.float64], *, keep: bool = True
+    ) -> Cuts:
         """Cutouts of some objects.
 
         Parameters
@@ -153,6 +154,8 @@ class Coadds:
             The brick that owns each object, with its region where that must be told (`bricks.of_region`); None if none
             does.
         ra, dec : (N,) float64, degrees
+        keep : bool
+            Keep the pixels of the last brick, 52 MB a band, for the next cut; else one band at a time is held.
 
         Returns
         -------
@@ -161,7 +164,7 @@ class Coadds:
             cannot be made are NaN, with a status and the reason. A missing or damaged additional plane does not fail
             a cutout: it holds its fill value, and is named in `error`.
         """
-        count = len(bricks)
+        count, self._keeps = len(bricks), keep and self.root.at_once == 1
         images = self._filled("", (count, self.size, self.size, len(self.bands)), "float32", np.nan)
         extras = {name: self._extra(name, count) for name in self.planes}
         cuts = Cuts(images, {name: [None] * count for name in CUT_COLUMNS}, extras)
@@ -256,12 +259,11 @@ class Coadds:
         """An open brick, the kept one if it is the same; None if it has no image."""
         kept = self._brick
         if kept is not None and (kept.name, kept.folder) == (name, folder):
-            self._brick = None
+            self._brick, kept.keeps = None, self._keeps
             return kept
         brick = await OpenBrick.open(self.root, name, folder, self.bands, self.planes)
         if brick is not None:
-            brick.folder = folder
-            brick.memory, brick.keeps = self._memory, self.root.at_once == 1
+            brick.folder, brick.memory, brick.keeps = folder, self._memory, self._keeps
         return brick
 
     def _keep(self, brick: OpenBrick | None) -> None:
@@ -344,6 +346,5 @@ class Coadds:
 
 def _set(cuts: Cuts, rows: Sequence[int] | NDArray[np.int64], **values: Any) -> None:
     for name, value in values.items():
-        column = cuts.columns[name]
         for row in rows:
-            column[row] = value
+            cuts.columns[name][row] = value

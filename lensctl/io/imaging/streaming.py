@@ -145,12 +145,15 @@ def cut_blocks(
         Central pixels of each side that are handed over.
     """
     _cutter.cache_clear()  # files may have changed since
-    yield from workers.each(functools.partial(cut_block, source, Window(source.size, crop)), tasks, processes)
+    is_alone = (processes or workers.cores()) == 1
+    yield from workers.each(functools.partial(cut_block, source, Window(source.size, crop), is_alone), tasks, processes)
 
 
-def cut_block(source: CoaddSource, window: Window, task: CutTask) -> CutBlock:
-    """The cutouts of one task."""
-    cuts = _cutter(dataclasses.replace(source, size=window.side)).cut(task.bricks, task.ra, task.dec)
+def cut_block(source: CoaddSource, window: Window, is_alone: bool, task: CutTask) -> CutBlock:
+    """The cutouts of one task by one process, which is alone or one of several."""
+    # one of several has the next rows of its last brick only if that brick is full of them
+    keep = is_alone or len(set(task.bricks)) == 1
+    cuts = _cutter(dataclasses.replace(source, size=window.side)).cut(task.bricks, task.ra, task.dec, keep=keep)
     recorded = np.array([*cuts.columns["status"], None], object)[:-1]
     status = np.where(recorded.astype(bool), recorded, window.status(cuts.images, source.max_empty))
     error = list(cuts.columns["error"])
@@ -160,7 +163,8 @@ def cut_block(source: CoaddSource, window: Window, task: CutTask) -> CutBlock:
     if window.side < source.size:
         beyond = np.flatnonzero(np.isin(status.astype(str), ("missing_band", "outside_footprint")) & has_brick)
         if len(beyond):  # what is not read decides
-            whole = _cutter(source).cut([task.bricks[row] for row in beyond], task.ra[beyond], task.dec[beyond])
+            bricks = [task.bricks[row] for row in beyond]
+            whole = _cutter(source).cut(bricks, task.ra[beyond], task.dec[beyond], keep=keep)
             measured = quality.status_within(whole.images, *_squares(source.size), source.max_empty)
             status[beyond] = [known or found for known, found in zip(whole.columns["status"], measured, strict=True)]
             images = images.copy()

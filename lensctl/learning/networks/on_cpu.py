@@ -7,10 +7,12 @@ other networks have layers that they do not know.
 from __future__ import annotations
 
 import copy
+import itertools
 import warnings
 
 import torch
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class Rewritten(nn.Module):
@@ -40,12 +42,16 @@ def rewritten(network: nn.Module) -> nn.Module:
 
     if not isinstance(network, ResNet) or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return network
-    from torch.fx.experimental.optimization import fuse
-
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own use of torch.jit
         from torch.utils.mkldnn import to_mkldnn
 
-        body = copy.deepcopy(network).eval()
+        shared = {id(tensor): tensor for tensor in itertools.chain(network.parameters(), network.buffers())}
+        body = copy.deepcopy(network, shared).eval()  # the modules alone: weights are many megabytes
         body.fc = nn.Identity()
-        return Rewritten(to_mkldnn(fuse(body)), network.fc).eval()  # type: ignore[no-untyped-call]
+        for parent in list(body.modules()):
+            for (name, layer), (follower, norm) in itertools.pairwise(list(parent.named_children())):
+                if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    setattr(parent, name, to_mkldnn(fuse_conv_bn_eval(layer, norm)))  # type: ignore[no-untyped-call]
+                    setattr(parent, follower, nn.Identity())
+        return Rewritten(body, network.fc).eval()

@@ -72,4 +72,6 @@ OBSERVED = (
     Column("art_nan_frac", "double", "Fraction of pixels that are NaN or infinite"),
     Column("art_zero_frac", "double", "Fraction of pixels that are exactly 0"),
     Column("art_offset_px", "double", "Distance of the {depth} light's centre from the middle", "pixel"),
+    Column("art_arc_x_px", "double", "Mean position of the arcs' bright pixels, columns from the middle", "pixel"),
+    Column("art_arc_y_px", "double", "Mean position of the arcs' bright pixels, rows from the middle", "pixel"),
 )

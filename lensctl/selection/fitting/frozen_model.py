@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lensctl.frozen import layout
-from lensctl.frozen.proof.checks import proven_snapshot
 from lensctl.io.provenance.steps import Chain, from_json, last_step, step_input, survey_of
 from lensctl.rules.config import as_written, json_value, nearest
 from lensctl.rules.errors import InputError
@@ -121,6 +120,8 @@ def read_frozen(folder: str | Path, key: str | Path | None) -> FrozenModel:
 
     Raises InputError where it does not verify, or is not signed by `key`, or has no threshold.
     """
+    from lensctl.frozen.proof.checks import proven_snapshot  # torch
+
     found = proven_snapshot(folder, device="cpu", key=key)
     with as_written(str(folder), "see `lensctl verify`"):
         facts, kept = json_value(found[layout.FROZEN]), json_value(found[layout.THRESHOLDS])

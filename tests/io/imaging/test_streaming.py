@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,7 @@ def task(number: int = 0, brick: str | None = "1500p020", count: int = 40, sprea
 @pytest.mark.parametrize("brick", ["1500p020", "1502p020", "1505p020", None])
 def test_a_block_is_the_centre_of_whole_cutouts_and_their_status(sky, brick, max_empty):
     source, of = CoaddSource(str(sky), max_empty=max_empty), task(brick=brick)
-    found = cut_block(source, Window(101, 40), of)
+    found = cut_block(source, Window(101, 40), True, of)
     cuts = Coadds(LocalBricks(sky)).cut(of.bricks, of.ra, of.dec)
     measured = quality.measure(cuts.images, "grz", max_empty)["status"]
     status = [known or seen for known, seen in zip(cuts.columns["status"], measured, strict=True)]
@@ -81,14 +82,26 @@ def test_blocks_come_whole_from_any_number_of_processes(sky, processes):
     wanted = [task(k, spread_px=100.0 + k) for k in range(4)]
     found = {cut.number: cut for cut in cut_blocks(source, 16, iter(wanted), processes)}
     for of in wanted:
-        alone = cut_block(source, Window(101, 16), of)
+        alone = cut_block(source, Window(101, 16), True, of)
         assert np.array_equal(found[of.number].images, alone.images)
         assert found[of.number].status.tolist() == alone.status.tolist()
 
 
+def test_of_a_brick_that_is_not_kept_one_band_is_held_at_a_time(sky):
+    of, held, images = task(count=400, spread_px=160.0), {}, {}
+    for keep in (True, False):
+        cutter = Coadds(LocalBricks(sky), size=16)
+        tracemalloc.start()
+        images[keep] = cutter.cut(of.bricks, of.ra, of.dec, keep=keep).images
+        held[keep] = tracemalloc.get_traced_memory()[0] - images[keep].nbytes
+        tracemalloc.stop()
+    assert np.array_equal(images[True], images[False], equal_nan=True)
+    assert held[False] < 0.4 * held[True]
+
+
 def test_blocks_are_scored_in_order_in_another_thread_while_the_next_are_cut(sky):
     source = CoaddSource(str(sky))
-    cuts = [cut_block(source, Window(101, 16), task(k, spread_px=250.0)) for k in range(5)]
+    cuts = [cut_block(source, Window(101, 16), True, task(k, spread_px=250.0)) for k in range(5)]
     asked, threads = [], set()
 
     def one_by_one():
@@ -109,7 +122,7 @@ def test_blocks_are_scored_in_order_in_another_thread_while_the_next_are_cut(sky
 
 
 def test_an_error_of_the_scoring_reaches_the_caller(sky):
-    cuts = [cut_block(CoaddSource(str(sky)), Window(101, 16), task(spread_px=20.0))]
+    cuts = [cut_block(CoaddSource(str(sky)), Window(101, 16), True, task(spread_px=20.0))]
 
     def fail(images):
         raise ValueError("no")
