@@ -136,7 +136,7 @@ def _judged(
     told = _telling(rows.values[ARTEFACTS], features(survey)[ARTEFACTS], lens, partner, rows.pixel)
     note = f"{classifier.NAME}, cross-validated over HEALPix pixels; tell most: {told}"
     yield checks.meets(GATE, AUC[ARTEFACTS], estimate, limits.artefact_auc, note)
-    yield from _centred(rows.take(~is_lens), features(survey)[ARTEFACTS], limits)
+    yield from _centred(rows.take(~is_lens), features(survey)[ARCS], limits)
     estimate = _auc(rows, rows.values[ARCS], is_lens, lens, partner, limits)
     told = _telling(rows.values[ARCS], features(survey)[ARCS], lens, partner, rows.pixel)
     yield verdict(AUC[ARCS], estimate, told, limits)
@@ -159,7 +159,7 @@ def _centred(injections: _Rows, names: list[str], limits: Limits) -> Iterator[Ch
     """Whether the arcs lie around their galaxies: they have no preferred direction, so that their mean offset is 0."""
     most = limits.max_arc_offset_px
     for check, name in zip(CENTRED, observables.ARC_CENTRE, strict=True):
-        offset = injections.values[ARTEFACTS][:, names.index(name)]
+        offset = injections.values[ARCS][:, names.index(name)]
         known = np.isfinite(offset)
         yield checks.meets(GATE, check, mean_by_pixel(offset[known], injections.pixel[known]), (-most, most))
 

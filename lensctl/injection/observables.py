@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FEWEST_ARC_PX, ARC_SIGMA = 5, 3.0
 """Pixels that stand out by so many sigma are of an arc, where there are so many of them."""
 
-ARC_CENTRE = ("art_arc_x_px", "art_arc_y_px")
+ARC_CENTRE = ("obs_arc_x_px", "obs_arc_y_px")
 
 INNER_ARCSEC, CORE_ARCSEC, APERTURE_ARCSEC = 0.4, 0.8, 1.5
 """Radii of the innermost light, of the lens's core, and of the aperture of magnitudes."""
@@ -40,8 +40,8 @@ def names(survey: Survey) -> tuple[str, ...]:
     """Names of the columns that `observe` gives, in its order: `obs_*`, seen of the arc; `art_*`, of the pixels."""
     seen = ("obs_theta", f"obs_snr_{survey.colours[0][0]}", "obs_contrast", _delta(survey), "obs_asymmetry")
     magnitudes, noise = ([f"{name}_{band}" for band in survey.bands] for name in ("obs_mag", "art_noise"))
-    return (*seen, *magnitudes, *noise, f"art_{survey.depth('sharpness')}", "art_nan_frac", "art_zero_frac",
-            "art_offset_px", *ARC_CENTRE)  # fmt: skip
+    others = (f"art_{survey.depth('sharpness')}", "art_nan_frac", "art_zero_frac", "art_offset_px")
+    return (*seen, *ARC_CENTRE, *magnitudes, *noise, *others)
 
 
 def observe(images: NDArray[np.float32], psfsize: Floats, survey: Survey) -> dict[str, Floats]:
@@ -66,12 +66,12 @@ def observe(images: NDArray[np.float32], psfsize: Floats, survey: Survey) -> dic
         In the order of `names`; NaN where there is nothing to measure it on. `obs_theta` (arcsec) and `obs_snr_*` are
         those of the annulus of the highest S/N; there `obs_contrast` is the mean of D over that of the bluest band
         within 0.8 arcsec, `obs_delta_*` the colour less that within 0.8 arcsec (mag), `obs_asymmetry`
-        sum |D - D turned by 180 degrees| over sum |D|. `obs_mag_*` are magnitudes within 1.5 arcsec. `art_noise_*` is
-        the scatter of blank sky (nanomaggies), `art_sharpness_*` the flux within 0.4 over that within 0.8 arcsec and
-        `art_offset_px` the distance of the centre of light within 1.5 arcsec from the middle, both in the depth band;
-        `art_arc_x_px` and `art_arc_y_px` the mean position, from the middle, of the pixels of D above 3 sigma_D between
-        0.6 arcsec and `obs_theta` plus a psfsize, where there are 5 of them; `art_nan_frac` and `art_zero_frac` are
-        fractions of pixels.
+        sum |D - D turned by 180 degrees| over sum |D|. `obs_arc_x_px` and `obs_arc_y_px` are the mean position, from
+        the middle, of the pixels of D above 3 sigma_D between 0.6 arcsec and `obs_theta` plus a psfsize, where there
+        are 5 of them. `obs_mag_*` are magnitudes within 1.5 arcsec. `art_noise_*` is the scatter of blank sky
+        (nanomaggies), `art_sharpness_*` the flux within 0.4 over that within 0.8 arcsec and `art_offset_px` the
+        distance of the centre of light within 1.5 arcsec from the middle, both in the depth band; `art_nan_frac` and
+        `art_zero_frac` are fractions of pixels.
 
     Raises
     ------

@@ -64,8 +64,8 @@ def test_tables_that_are_alike_pass_and_are_realistic(tmp_path):
     [
         ({"injections": shifted("art_noise_g", by=1.5)}, [P1]),
         ({"injections": shifted("obs_delta_g_minus_r", "obs_theta", by=4)}, [P2]),
-        ({"injections": scattered("art_arc_x_px", by=2), "real": scattered("art_arc_x_px")}, CENTRED[:1]),
-        ({"injections": scattered("art_arc_y_px", by=-2), "real": scattered("art_arc_y_px")}, CENTRED[1:]),
+        ({"injections": scattered("obs_arc_x_px", by=2), "real": scattered("obs_arc_x_px")}, CENTRED[:1]),
+        ({"injections": scattered("obs_arc_y_px", by=-2), "real": scattered("obs_arc_y_px")}, CENTRED[1:]),
         ({"injections": shifted("embedding", by=6)}, [P3]),
         ({"injections": shifted("obs_mag_z", "obs_mag_r", "obs_mag_g", by=6)}, [MATCHED, "matched lenses to judge"]),
         ({"real": lambda c: c.update(split=np.where(np.arange(150) == 7, "val", "test"))},

@@ -20,10 +20,10 @@ from tests.toys.judging import failed, judge
 DECIDES = "p=0.5: recall less mean p_det of A+B"
 ARTEFACTS, ARCS = "P1: AUC of artefacts, matched", "P2: AUC of arcs, matched"
 NETWORK = "peak"
-NOT_SEEN = ("none", "flux * 1.5", "arcs 2 px off")
-"""Brighter arcs are arcs that the design has too, and score like them. Arcs beside their galaxy have lost no light and
-no height, so that a network of the highest pixel finds them as often, and the annuli are as wide as the shift.
-"""
+NOT_SEEN = ("none", "flux * 1.5")
+"""Brighter arcs are arcs that the design has too, and score like them."""
+
+CENTRED = "P1: mean offset of injected arcs along x, px"
 
 
 class Judged:
@@ -68,14 +68,15 @@ def many(tmp_path_factory):
 
 @pytest.mark.soak
 @pytest.mark.parametrize("fault", planted.FAULTS)
-def test_faults_of_an_injector_are_seen_by_one_of_the_gates_but_for_two(many, fault):
+def test_faults_of_an_injector_are_seen_by_one_of_the_gates_but_for_one(many, fault):
     checks = many.of(fault)
     assert read_table(str(many.real)).num_rows >= 900
     missed = set(failed(checks.values()))
     if fault in NOT_SEEN:
-        assert not missed & {DECIDES, ARTEFACTS, ARCS}
+        assert not missed & {DECIDES, ARTEFACTS, ARCS, CENTRED}
     else:
         assert missed
+    assert (CENTRED in missed) == (fault == "arcs 2 px off")
 
 
 def test_flux_that_is_not_that_of_the_table_is_seen_by_the_gate_of_injections(tmp_path):

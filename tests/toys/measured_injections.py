@@ -125,16 +125,9 @@ def observed(made: known_detection.Injections, random: np.random.Generator) -> d
     }
     columns |= {f"obs_mag_{band}": v["mag_z"] + 0.5 for band in LS_DR10.bands}
     columns |= {f"art_noise_{band}": random.normal(1, 0.1, n) for band in LS_DR10.bands}
+    columns |= {name: random.normal(0, 7, n) for name in ("obs_arc_x_px", "obs_arc_y_px")}
     return columns | {
-        name: np.zeros(n)
-        for name in (
-            "art_sharpness_z",
-            "art_nan_frac",
-            "art_zero_frac",
-            "art_offset_px",
-            "art_arc_x_px",
-            "art_arc_y_px",
-        )
+        name: np.zeros(n) for name in ("art_sharpness_z", "art_nan_frac", "art_zero_frac", "art_offset_px")
     }
 
 

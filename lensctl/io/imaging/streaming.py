@@ -150,10 +150,8 @@ def cut_blocks(
 
 
 def cut_block(source: CoaddSource, window: Window, is_alone: bool, task: CutTask) -> CutBlock:
-    """The cutouts of one task by one process, which is alone or one of several."""
-    # one of several has the next rows of its last brick only if that brick is full of them
-    keep = is_alone or len(set(task.bricks)) == 1
-    cuts = _cutter(dataclasses.replace(source, size=window.side)).cut(task.bricks, task.ra, task.dec, keep=keep)
+    """The cutouts of one task. A process that is alone has the next one too, which may begin in the last brick."""
+    cuts = _cutter(dataclasses.replace(source, size=window.side)).cut(task.bricks, task.ra, task.dec, keep=is_alone)
     recorded = np.array([*cuts.columns["status"], None], object)[:-1]
     status = np.where(recorded.astype(bool), recorded, window.status(cuts.images, source.max_empty))
     error = list(cuts.columns["error"])
@@ -164,7 +162,7 @@ def cut_block(source: CoaddSource, window: Window, is_alone: bool, task: CutTask
         beyond = np.flatnonzero(np.isin(status.astype(str), ("missing_band", "outside_footprint")) & has_brick)
         if len(beyond):  # what is not read decides
             bricks = [task.bricks[row] for row in beyond]
-            whole = _cutter(source).cut(bricks, task.ra[beyond], task.dec[beyond], keep=keep)
+            whole = _cutter(source).cut(bricks, task.ra[beyond], task.dec[beyond], keep=is_alone)
             measured = quality.status_within(whole.images, *_squares(source.size), source.max_empty)
             status[beyond] = [known or found for known, found in zip(whole.columns["status"], measured, strict=True)]
             images = images.copy()
