@@ -12,7 +12,7 @@ import lensctl
 from lensctl.io.tables import files as files_module
 from tests.fuzz.readers import READERS
 
-USUAL, SOAK, AT_ONCE = 10, 200, 5
+USUAL, SOAK, AT_ONCE = 5, 200, 5
 """Damages of each file, of all its readers together; and how many one process reads, one after the other."""
 READ_BY = Counter(reader.file for reader in READERS.values())
 PARSES = re.compile(

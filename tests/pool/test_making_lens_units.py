@@ -68,7 +68,7 @@ def test_lenses_near_nothing_are_said(tmp_path):
     )
 
 
-@pytest.mark.parametrize("engine", ["local", pytest.param("spark", marks=JAVA)])
+@pytest.mark.parametrize("engine", ["local", pytest.param("spark", marks=[JAVA, pytest.mark.soak])])
 def test_each_catalogue_is_judged_for_itself(tmp_path, engine):
     """Good lenses beside them, and all over the sky, do not hide those in hours or near nothing."""
     good = tmp_path / "good.csv"

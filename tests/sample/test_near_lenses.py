@@ -47,7 +47,7 @@ def test_nothing_near_a_lens_is_drawn_wherever_it_lies():
     [
         ("hours", (1 / 15, 1.0), "duckdb"),
         ("radians", (np.pi / 180, np.pi / 180), "duckdb"),
-        pytest.param("radians", (np.pi / 180, np.pi / 180), "spark", marks=JAVA),
+        pytest.param("radians", (np.pi / 180, np.pi / 180), "spark", marks=[JAVA, pytest.mark.soak]),
         pytest.param("hours", (1 / 15, 1.0), "spark", marks=[JAVA, pytest.mark.soak]),
     ],
 )
