@@ -62,7 +62,8 @@ TABLES = {
     "Tables of an evaluation": ("`tables/` of `evaluate`. Ends of intervals are `…low` and `…high`, 95 %.", {
         "levels": ("criteria of each level", "level, criterion, value, low, high, n, few (ten events or fewer), why "
                    "(there is no interval), text (a bound), limit, verdict"),
-        "thresholds": ("thresholds, chosen on val", "name, target_fpr, logit, p; on val found of lenses, false of others; text"),
+        "thresholds": ("thresholds, chosen on val", "name, target_fpr, logit, p, found, lenses, false, others (found of the lenses "
+                       "of val, and taken of its others), text"),
         "strata": ("figures of each group of test", "by (the column), group, lenses, others; recall, fpr and auc, each with _low, "
                    "_high, _few, _why"),
         "reliability": ("bins of the reliability diagrams", "of (p or calibrated p), bins (equal width or equal mass), low, high "

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 
+import pyarrow.parquet as pq
 import pytest
 
 from lensctl.cli.main import COMMANDS
+from lensctl.evaluate import evaluate
 from lensctl.io.cutouts.store import open_store
 from lensctl.rules import schema
 from tests.docs.pages import DOCS
+from tests.toys import attaching
+from tests.toys import frozen as frozen_toy
 from tests.toys.injections import make_injections
 
 MADE = ("reference/commands", "reference/gates", "reference/files")
@@ -44,3 +49,34 @@ def test_every_column_of_an_injected_store_is_on_the_page(tmp_path):
     types = {name.format(**role): kind for name, kind in known for role in roles}
     found = {field.name: str(field.type) for field in store.index.schema if not field.name.startswith("meta_")}
     assert {name: kind for name, kind in found.items() if types.get(name) != kind} == {}
+
+
+def test_the_tables_of_an_evaluation_have_the_columns_on_the_page(tmp_path):
+    with frozen_toy.tiny_network():
+        frozen_toy.make(tmp_path)
+    evaluate(tmp_path / "scores.parquet", tmp_path / "whole", rounds=100)
+    compare(tmp_path / "whole" / "tables", page()["Tables of an evaluation"][1])
+
+
+def test_the_tables_of_a_selection_function_have_the_columns_on_the_page(tmp_path_factory):
+    folder = attaching.fitted_bundle(tmp_path_factory) / "selection" / "tables"
+    compare(folder, page()["Tables of a selection function"][1])
+
+
+def page() -> dict:
+    """TABLES of docs/reference/files.py."""
+    return runpy.run_path(str(DOCS / "reference" / "files.py"), run_name="files")["TABLES"]
+
+
+def compare(folder, tables):
+    """Every table that is written is on the page with its columns, and those have no others."""
+    written = {path.stem: set(pq.read_schema(path).names) for path in folder.glob("*.parquet")}
+    assert set(written) <= set(tables)
+    for name, columns in written.items():
+        text = tables[name][1].replace("{depth}", "z")
+        listed = set(re.findall(r"[a-z]\w*", re.sub(r"\([^)]*\)", "", text)))
+        if "columns of" not in text:
+            ends = "" if "each with" not in text else "(_low|_high|_few|_why)$"
+            assert {re.sub(ends, "", column) for column in columns} <= listed, name
+        if not re.search("columns of|each with", text):
+            assert listed <= columns, name
