@@ -36,8 +36,9 @@ def search(
     ] = "none",
     max_empty: MaxEmpty = MAX_EMPTY,
     keep: Annotated[
-        int, typer.Option(min=1, max=10_000_000, help="Candidates: the rows with the highest logits.")
-    ] = 5000,
+        int | None,
+        typer.Option(min=1, max=10_000_000, help="Candidates: the rows with the highest logits; by default 5000."),
+    ] = None,
     threshold: Annotated[
         str | None,
         typer.Option(

@@ -47,7 +47,7 @@ def search(
     survey: Survey | str | None = None,
     criteria: str = NO_CRITERIA,
     max_empty: float = MAX_EMPTY,
-    keep: int = KEEP,
+    keep: int | None = None,
     threshold: str | None = None,
     lenses: Paths = (),
     manifest: Paths = (),
@@ -84,8 +84,8 @@ def search(
         The survey, its name or its YAML file; default the model's.
     criteria : str
         A preset of the survey's criteria, or `none`.
-    keep : int
-        Rows with the highest logits that are candidates.
+    keep : int, optional
+        Rows with the highest logits that are candidates; 5000 if neither this nor `threshold` is given.
     threshold : str, optional
         Instead: all rows that reach this frozen threshold, by name.
     lenses : path or paths
@@ -120,6 +120,8 @@ def search(
     of_part = _part(part, finish=finish, overwrite=overwrite, dry_run=dry_run)
     if source != "coadd":
         raise InputError(f"no source '{source}' to search", "use coadd: a service cuts too slowly for a search")
+    if keep is not None and threshold is not None:
+        raise InputError(f"--keep {keep} and --threshold {threshold} both say which rows are kept", "give one of them")
     if root is None:
         raise InputError("no folder of coadds is given", "add --root FOLDER, the one that holds coadd/")
     ready = prepared(
@@ -130,7 +132,7 @@ def search(
         survey=survey,
         criteria=criteria,
         max_empty=max_empty,
-        wanted=(keep, threshold),
+        wanted=(keep or KEEP, threshold),
         lenses=listed(lenses),
         manifests=listed(manifest),
         nulls=listed(null),

@@ -248,6 +248,12 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(here, bundle, case):
     assert sorted(path.name for path in here.iterdir()) == before
 
 
+def test_two_ways_to_say_what_is_kept_are_refused(here):
+    with pytest.raises(InputError, match=r"--keep 20 and --threshold fpr=0.01 both say which rows are kept"):
+        search("frozen", "t.parquet", "out", keep=20, threshold="fpr=0.01", **ONE)
+    assert not Path("out").exists()
+
+
 def test_a_table_of_another_release_is_refused(here, monkeypatch):
     from lensctl.search import preparing
 
