@@ -10,10 +10,10 @@ import numpy as np
 
 from lensctl.comparing import embeddings, matching
 from lensctl.comparing.arrays import numbers, texts
-from lensctl.frozen.selection_level import ARCS, ARTEFACTS, AUC, CENTRED, EMBEDDING, auc_limit
+from lensctl.frozen.selection_level import ARCS, ARTEFACTS, AUC, BRIGHT, CENTRED, EMBEDDING, auc_limit
 from lensctl.injection import observables
 from lensctl.rules import checks, sampling_rule, schema
-from lensctl.rules.acceptance import MOST_ARC_AUC, MOST_ARC_OFFSET_PX, MOST_ARTEFACT_AUC
+from lensctl.rules.acceptance import MOST_ARC_AUC, MOST_ARC_OFFSET_PX, MOST_ARTEFACT_AUC, MOST_BRIGHTER
 from lensctl.rules.checks import Check
 from lensctl.rules.columns import results
 from lensctl.rules.errors import InputError
@@ -21,6 +21,7 @@ from lensctl.stats.auc import auc_of_pairs, auc_within
 from lensctl.stats.fits import classifier
 from lensctl.stats.fits.clustered import mean_by_pixel
 from lensctl.stats.intervals import Estimate, wilson
+from lensctl.stats.shares import share_of_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +39,8 @@ LENSES_A_COMPONENT = 10
 """Principal components of the embedding are as many as a tenth of the lenses."""
 
 ONE_KIND = "lens"
+BRIGHT_MAG, SMALL_ARCSEC, TOLERANCE = 23.0, 1.0, 1.05
+"""Arcs whose flux is compared, by Einstein radius those of which an aperture holds most; how much more may be noise."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Limits:
 
     max_artefact_auc: float = MOST_ARTEFACT_AUC
     max_arc_offset_px: float = MOST_ARC_OFFSET_PX
+    max_brighter: float = MOST_BRIGHTER
     realistic: float = 0.70
     usable: float = MOST_ARC_AUC
     min_lenses: int = 30
@@ -117,6 +121,7 @@ def compared(
     if matched < limits.min_lenses:
         return
     yield from _judged(both, is_lens, lens, partner, survey, limits)
+    yield _as_bright_as_told(tables["injections"], tables["hosts"], survey, limits)
     tier = texts(tables["real"], "tier")[is_real]
     halves = injections.take(np.unique(partner) - len(lenses.ids))
     yield from _reference("tier A against B", lenses, tier == "A", limits)
@@ -162,6 +167,29 @@ def _centred(injections: _Rows, names: list[str], limits: Limits) -> Iterator[Ch
         offset = injections.values[ARCS][:, names.index(name)]
         known = np.isfinite(offset)
         yield checks.meets(GATE, check, mean_by_pixel(offset[known], injections.pixel[known]), (-most, most))
+
+
+def _as_bright_as_told(injections: pa.Table, hosts: pa.Table, survey: Survey, limits: Limits) -> Check:
+    """Whether injecting added at most as much light within 1.5 arcsec as the table gives the whole arc."""
+    band = survey.colours[0][0]
+    added, told, seen = f"obs_mag_{band}", f"arc_mag_{band}", _plain(injections)
+    if not {"host_id", "theta_e", told} <= {*injections.column_names} or added not in hosts.column_names:
+        return Check(GATE, BRIGHT, True, None, note="needs injections by lensctl, and hosts that were observed")
+    before = dict(zip(texts(hosts, "galaxy_id").tolist(), _flux(hosts, added).tolist(), strict=True))
+    host = np.array([before.get(id, np.nan) for id in texts(injections, "host_id").tolist()], float)
+    ratio = (_flux(injections, added) - host) / _flux(injections, told)
+    arcs = (numbers(injections, told) < BRIGHT_MAG) & (numbers(injections, "theta_e") < SMALL_ARCSEC)
+    known = seen & np.isfinite(ratio) & arcs
+    if not known.any():
+        note = f"no arc is brighter than {BRIGHT_MAG:g} in {band} and within {SMALL_ARCSEC:g} arcsec"
+        return Check(GATE, BRIGHT, True, None, note=note)
+    pixel = numbers(injections, "healpix_128")[known].astype(np.int64)
+    return checks.meets(GATE, BRIGHT, share_of_rows(ratio[known] > TOLERANCE, pixel), (0.0, limits.max_brighter))
+
+
+def _flux(table: pa.Table, name: str) -> Floats:
+    """Nanomaggies of a column of magnitudes."""
+    return np.asarray(10 ** (0.4 * (22.5 - numbers(table, name))))
 
 
 def verdict(what: str, estimate: Estimate, told: str, limits: Limits) -> Check:

@@ -6,7 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lensctl.frozen.gate_results import Lines, missing_or_failed
-from lensctl.rules.acceptance import CLOSURE_LENSES, MOST_ARC_AUC, MOST_ARC_OFFSET_PX, MOST_ARTEFACT_AUC, MOST_CLOSURE
+from lensctl.rules.acceptance import (
+    CLOSURE_LENSES,
+    MOST_ARC_AUC,
+    MOST_ARC_OFFSET_PX,
+    MOST_ARTEFACT_AUC,
+    MOST_BRIGHTER,
+    MOST_CLOSURE,
+)
 from lensctl.stats.intervals import LEVEL as INTERVAL
 
 LEVEL = "selection"
@@ -18,6 +25,7 @@ DECIDES = "A+B"
 ARTEFACTS, ARCS, EMBEDDING = "artefacts", "arcs", "the model's embedding"
 AUC = {kind: f"P{i}: AUC of {kind}, matched" for i, kind in enumerate((ARTEFACTS, ARCS, EMBEDDING), start=1)}
 CENTRED = tuple(f"P1: mean offset of injected arcs along {axis}, px" for axis in ("x", "y"))
+BRIGHT = "P1: share of injections brighter than their table says"
 """Checks of `gate realism` that judge, AUC by what they judge."""
 
 
@@ -48,6 +56,7 @@ def offset_limit(most: float) -> str:
 
 LIMITS = {
     **dict.fromkeys(CENTRED, offset_limit(MOST_ARC_OFFSET_PX)),
+    BRIGHT: f"interval meets 0..{MOST_BRIGHTER:g}",
     AUC[ARTEFACTS]: artefact_limit(MOST_ARTEFACT_AUC),
     AUC[ARCS]: auc_limit(MOST_ARC_AUC),
     AUC[EMBEDDING]: auc_limit(MOST_ARC_AUC),

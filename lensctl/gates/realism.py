@@ -27,6 +27,9 @@ class Settings(Limits):
     max_arc_offset_px: float = setting(
         Limits.max_arc_offset_px, "injected arcs fail if the interval of their mean offset is beyond this, pixels"
     )
+    max_brighter: float = setting(
+        Limits.max_brighter, "injections fail if more than this share is brighter than the table says"
+    )
     realistic: float = setting(Limits.realistic, "greatest AUC of arcs or embedding that is called realistic")
     usable: float = setting(Limits.usable, "arcs or embedding fail if the interval is above this")
     min_lenses: int = setting(Limits.min_lenses, "minimum number of lenses, and of those matched", least=1)
@@ -46,10 +49,11 @@ def realism(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     pixels, centring, sharpness), the features of the arcs (P2), and the model's embedding (P3, where there is one).
     Injections are first thinned to `host_weight`, where they have it, so that their hosts are like those of lenses.
     Artefacts fail where their AUC lies wholly outside 0.40-0.60. Arcs have no preferred direction: injected ones fail
-    where their mean offset from their galaxies lies wholly beyond 1 px along either axis. Arcs and embedding are
-    realistic up to 0.70, usable up to 0.90; above, completeness is conditional on this source model, and they fail
-    where the whole interval is above. What the classifier finds between tiers A and B, and between halves of the
-    injections and of the hosts, is beside.
+    where their mean offset from their galaxies lies wholly beyond 1 px along either axis. An aperture cannot hold more
+    light than was added: arcs within 1 arcsec fail where more than 2 % are brighter, host taken off, than their
+    magnitude says. Arcs and embedding are realistic up to 0.70, usable up to 0.90; above, completeness is conditional on
+    this source model, and they fail where the whole interval is above. What the classifier finds between tiers A and B,
+    and between halves of the injections and of the hosts, is beside.
     """
     found = read_selection(inputs.path)
     inputs.set_digest(found.digest)

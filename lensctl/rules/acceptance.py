@@ -54,6 +54,9 @@ MOST_ARTEFACT_AUC, MOST_ARC_AUC = 0.60, 0.90
 MOST_ARC_OFFSET_PX = 1.0
 """Greatest mean offset of injected arcs from their galaxies along either axis."""
 
+MOST_BRIGHTER = 0.02
+"""Greatest share of injections, of Einstein radii below 1 arcsec, with more light within 1.5 arcsec than was added."""
+
 REACHED, NOT_TOLD, MISSED = "reached", "not told", "missed"
 """What is known of a criterion: its interval lies wholly on the right side of the limit, on both sides, or wholly on
 the wrong one."""

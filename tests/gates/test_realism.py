@@ -25,6 +25,7 @@ P1, P2 = "P1: AUC of artefacts, matched", "P2: AUC of arcs, matched"
 P3 = "P3: AUC of the model's embedding, matched"
 MATCHED = "share of lenses matched in aperture magnitudes"
 CENTRED = [f"P1: mean offset of injected arcs along {axis}, px" for axis in "xy"]
+BRIGHT = "P1: share of injections brighter than their table says"
 FOLDS = ("realism.folds=2",)
 
 
@@ -108,6 +109,29 @@ def test_faults_of_injection_fail_the_check_that_sees_them(tmp_path, fault, want
     if "flux" in fault:
         assert checks[P2].value > 0.58
         assert "obs_snr_g" in checks[P2].note or checks[P2].note == "realistic"
+
+
+@pytest.mark.parametrize(("times", "wanted"), [(1.0, []), (1.5, [BRIGHT])])
+def test_more_light_than_was_added_is_seen(tmp_path, times, wanted):
+    """Half to all of an arc's light lies in the aperture, so that of one half as bright again some is too much."""
+    light = np.random.default_rng(3)
+    mag_host, ids = light.uniform(19, 21, 500), [f"hosts_{h}" for h in range(500)]
+
+    def hosts(columns):
+        columns["obs_mag_g"] = mag_host
+
+    def injections(columns):
+        count = len(columns["galaxy_id"])
+        host, mag = np.arange(count) // 5, light.uniform(20, 24, count)
+        within = times * light.uniform(0.5, 1.0, count) * 10 ** (0.4 * (22.5 - mag))
+        columns["host_id"] = np.array(ids)[host]
+        columns["arc_mag_g"], columns["theta_e"] = mag, light.uniform(0.5, 1.5, count)
+        columns["obs_mag_g"] = 22.5 - 2.5 * np.log10(within + 10 ** (0.4 * (22.5 - mag_host[host])))
+
+    folder = make(tmp_path / "s", hosts_count=500, injections=injections, hosts=hosts)
+    found = {check.check: check for check in judge("realism", folder, given=(*FOLDS, "realism.colour=9"))}
+    assert [name for name in failed(found.values()) if name == BRIGHT] == wanted
+    assert found[BRIGHT].n == pytest.approx(2500 * 3 / 8, rel=0.1), "of arcs brighter than 23, within 1 arcsec"
 
 
 def test_hosts_are_thinned_to_be_like_those_of_lenses(tmp_path):

@@ -24,7 +24,7 @@ from tests.toys.measured_injections import Toy, fitted
 
 NAME = "p=0.5"
 TABLES = ("injections", "hosts", "real", "draws", "cells", "closure")
-LINES = 10
+LINES = 11
 """Of the gates of a small bundle."""
 
 _MADE: dict[str, Path] = {}
