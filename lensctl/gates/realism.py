@@ -51,9 +51,9 @@ def realism(inputs: Inputs, limits: Settings) -> Iterator[Check]:
     Artefacts fail where their AUC lies wholly outside 0.40-0.60. Arcs have no preferred direction: injected ones fail
     where their mean offset from their galaxies lies wholly beyond 1 px along either axis. An aperture cannot hold more
     light than was added: arcs within 1 arcsec fail where more than 2 % are brighter, host taken off, than their
-    magnitude says. Arcs and embedding are realistic up to 0.70, usable up to 0.90; above, completeness is conditional on
-    this source model, and they fail where the whole interval is above. What the classifier finds between tiers A and B,
-    and between halves of the injections and of the hosts, is beside.
+    magnitude says. Arcs and embedding are realistic up to 0.70, usable up to 0.90; above, completeness is conditional
+    on this source model, and they fail where the whole interval is above. What the classifier finds between tiers A
+    and B, and between halves of the injections and of the hosts, is beside.
     """
     found = read_selection(inputs.path)
     inputs.set_digest(found.digest)
