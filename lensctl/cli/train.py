@@ -182,13 +182,13 @@ def train(
         bool, typer.Option(help="Random rotations by multiples of 90 degrees.", rich_help_panel=AUGMENTATION)
     ] = True,
     flip: Annotated[bool, typer.Option(help="Random flips.", rich_help_panel=AUGMENTATION)] = True,
-    shift: Annotated[int, typer.Option(help="Maximum shift, pixels; at most 5.", rich_help_panel=AUGMENTATION)] = 5,
+    shift: Annotated[int, typer.Option(help="Maximum shift, pixels; at most 5.", rich_help_panel=AUGMENTATION)] = 2,
     noise: Annotated[
         float, typer.Option(help="Maximum added noise, in background sigma; at most 0.1.", rich_help_panel=AUGMENTATION)
-    ] = 0.1,
+    ] = 0.05,
     blur: Annotated[
         float, typer.Option(help="Maximum Gaussian blur sigma, pixels.", rich_help_panel=AUGMENTATION)
-    ] = 0.5,
+    ] = 0.25,
     device: Device = "auto",
     threads: RecordedThreads = 2,
     amp: Annotated[

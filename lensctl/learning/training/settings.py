@@ -91,9 +91,9 @@ class TrainConfig:
     label_smoothing: float = 0.0
     rotate: bool = True
     flip: bool = True
-    shift: int = 5
-    noise: float = 0.1
-    blur: float = 0.5
+    shift: int = 2
+    noise: float = 0.05
+    blur: float = 0.25
     amp: bool = True
     seed: int = 42
     fold: str | None = None
