@@ -18,8 +18,6 @@ from tests.toys.browsers import BROWSER
 settings.register_profile("lensctl", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("lensctl")
 
-WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // WORKERS, 1)))  # before torch is imported
 os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "toys" / "spark"))
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

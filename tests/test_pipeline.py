@@ -21,7 +21,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples" / "surveys"
 SURVEYS = ("griz", "vis-yjh")
 """Survey files in examples/surveys."""
 
-TRAINING = ("--arch", "shielded", "--crop", "32", "--epochs", "12", "--patience", "2", "--positive-share", "0.4")
+TRAINING = ("--arch", "shielded", "--crop", "48", "--epochs", "16", "--patience", "2", "--positive-share", "0.4")
 
 
 ONE = ("--workers", 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs/science/selection.md").read_text()
+PAGE, DETAILS = ((ROOT / f"docs/science/{name}.md").read_text() for name in ("selection", "selection-in-detail"))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,9 @@ def test_the_integral_recovers_the_truth_and_the_wrong_ways_do_not(example):
 def test_the_page_names_every_assumption_with_its_default():
     from lensctl.selection.sie_vdf import Assumptions
 
-    row = {name: line for line in PAGE.splitlines() if line.startswith("| `") for name in line.split("|")[1].split("`")}
+    row = {
+        name: line for line in DETAILS.splitlines() if line.startswith("| `") for name in line.split("|")[1].split("`")
+    }
     for name, value in vars(Assumptions()).items():
         defaults = [float(each) for each in row[name].split("|")[2].split(",")]
         assert value in defaults, name
