@@ -50,7 +50,8 @@ def server(folder: Path, volume_mb: int = 64) -> Iterator[S3Server]:
     ports = [f"-{name}.port={port}" for name, port in zip(names, free[::2], strict=True)]
     ports += [f"-{name}.port.grpc={port}" for name, port in zip(names, free[1::2], strict=True)]
     size = f"-master.volumeSizeLimitMB={volume_mb}"
-    quiet = ["-master.telemetry=false", size, "-volume.max=0", "-volume.preStopSeconds=0"]
+    # a bucket takes seven volumes, which are empty files: their number must not follow the free disk
+    quiet = ["-master.telemetry=false", size, "-volume.max=4000", "-volume.preStopSeconds=0"]
     s3 = ["-s3", f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     here = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={folder / 'data'}"]
     endpoint = f"http://127.0.0.1:{free[6]}"
