@@ -174,7 +174,8 @@ def _as_bright_as_told(injections: pa.Table, hosts: pa.Table, survey: Survey, li
     band = survey.colours[0][0]
     added, told, seen = f"obs_mag_{band}", f"arc_mag_{band}", _plain(injections)
     if not {"host_id", "theta_e", told} <= {*injections.column_names} or added not in hosts.column_names:
-        return Check(GATE, BRIGHT, True, None, note="needs injections by lensctl, and hosts that were observed")
+        note = "needs injections by lensctl, and hosts that were observed"
+        return Check(GATE, BRIGHT, True, None, note=note, told=False)
     before = dict(zip(texts(hosts, "galaxy_id").tolist(), _flux(hosts, added).tolist(), strict=True))
     host = np.array([before.get(id, np.nan) for id in texts(injections, "host_id").tolist()], float)
     ratio = (_flux(injections, added) - host) / _flux(injections, told)
@@ -182,7 +183,7 @@ def _as_bright_as_told(injections: pa.Table, hosts: pa.Table, survey: Survey, li
     known = seen & np.isfinite(ratio) & arcs
     if not known.any():
         note = f"no arc is brighter than {BRIGHT_MAG:g} in {band} and within {SMALL_ARCSEC:g} arcsec"
-        return Check(GATE, BRIGHT, True, None, note=note)
+        return Check(GATE, BRIGHT, True, None, note=note, told=False)
     pixel = numbers(injections, "healpix_128")[known].astype(np.int64)
     return checks.meets(GATE, BRIGHT, share_of_rows(ratio[known] > TOLERANCE, pixel), (0.0, limits.max_brighter))
 

@@ -14,6 +14,7 @@ from lensctl.rules.acceptance import (
     MOST_BRIGHTER,
     MOST_CLOSURE,
 )
+from lensctl.rules.checks import meets_limit
 from lensctl.stats.intervals import LEVEL as INTERVAL
 
 LEVEL = "selection"
@@ -44,20 +45,10 @@ def auc_limit(most: float) -> str:
     return f"interval not above {most:g}"
 
 
-def artefact_limit(most: float) -> str:
-    """The limit of the check of artefacts, as `checks.meets` writes it."""
-    return f"interval meets {1 - most:g}..{most:g}"
-
-
-def offset_limit(most: float) -> str:
-    """The limit of a check of the arcs' centre, as `checks.meets` writes it."""
-    return f"interval meets {-most:g}..{most:g}"
-
-
 LIMITS = {
-    **dict.fromkeys(CENTRED, offset_limit(MOST_ARC_OFFSET_PX)),
-    BRIGHT: f"interval meets 0..{MOST_BRIGHTER:g}",
-    AUC[ARTEFACTS]: artefact_limit(MOST_ARTEFACT_AUC),
+    **dict.fromkeys(CENTRED, meets_limit(-MOST_ARC_OFFSET_PX, MOST_ARC_OFFSET_PX)),
+    BRIGHT: meets_limit(0.0, MOST_BRIGHTER),
+    AUC[ARTEFACTS]: meets_limit(1 - MOST_ARTEFACT_AUC, MOST_ARTEFACT_AUC),
     AUC[ARCS]: auc_limit(MOST_ARC_AUC),
     AUC[EMBEDDING]: auc_limit(MOST_ARC_AUC),
 }

@@ -172,9 +172,8 @@ def _arcs(pixels: Floats, psfsize: Floats, survey: Survey, at: _Regions) -> dict
 
 def _arc_centre(bright: NDArray[np.bool_], within: Floats, at: _Regions) -> dict[str, Floats]:
     """Mean position, pixels from the middle, of the bright pixels (N, S, S) from 0.6 arcsec to a radius (N,)."""
-    near = np.zeros((len(within), len(at.radius)), bool)
-    near[:, at.order] = (at.radius >= RADII_ARCSEC[0]) & (at.radius <= within[:, None])
-    arc = bright & near.reshape(bright.shape)
+    least = RADII_ARCSEC[0]
+    arc = bright & _ring((least + within) / 2, within - least, at, bright.shape)
     count = arc.sum(axis=(1, 2))
     axis = np.arange(bright.shape[1]) - (bright.shape[1] - 1) / 2
     sums = ((arc.sum(axis=along) * axis).sum(axis=1) for along in (1, 2))

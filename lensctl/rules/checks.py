@@ -199,8 +199,13 @@ def meets(
     passed = value is not None and math.isfinite(value) and (value if low is None else low) <= bounds[1]
     passed = passed and value is not None and (value if high is None else high) >= bounds[0]
     shown = () if passed else tuple(map(str, itertools.islice(offenders, OFFENDERS_SHOWN)))
-    limit = f"interval meets {bounds[0]:g}..{bounds[1]:g}"
+    limit = meets_limit(*bounds)
     return Check(gate, check, passed, value, low, high, limit, estimate.n, shown, note=note)
+
+
+def meets_limit(low: float, high: float) -> str:
+    """The limit of a check that an interval overlaps these bounds."""
+    return f"interval meets {low:g}..{high:g}"
 
 
 def _plain(value: Any) -> Any:

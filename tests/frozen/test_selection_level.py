@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lensctl.frozen.selection_level import AUC, LIMITS, closure_limit, closure_of, shortfalls
+from lensctl.frozen.selection_level import AUC, BRIGHT, CENTRED, LIMITS, closure_limit, closure_of, shortfalls
 from lensctl.rules.checks import Check, meets
 from lensctl.stats.intervals import Estimate
+from tests.toys import selection_tables
+from tests.toys.judging import judge
 
 DIGEST, NAMES = "sha256:1", ("fpr=0.01", "fpr=0.001")
 
@@ -61,3 +63,6 @@ def test_the_limits_are_those_that_the_gates_write(tmp_path):
     assert LIMITS[AUC["arcs"]] == verdict("", Estimate(0.5, 0.4, 0.6), "", Settings()).limit
     artefacts = meets("realism", "", Estimate(0.5, 0.4, 0.6), Settings().artefact_auc)
     assert LIMITS[AUC["artefacts"]] == artefacts.limit == "interval meets 0.4..0.6"
+    checks = {check.check: check for check in judge("realism", selection_tables.make(tmp_path / "s"))}
+    assert {name: checks[name].limit for name in CENTRED} == {name: LIMITS[name] for name in CENTRED}
+    assert not checks[BRIGHT].told, "there is no magnitude of the arcs"

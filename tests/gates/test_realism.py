@@ -10,6 +10,7 @@ import pytest
 
 from lensctl.comparing import realism
 from lensctl.comparing.realism import verdict
+from lensctl.frozen.selection_level import LIMITS
 from lensctl.gates.realism import Settings
 from lensctl.injection import observables
 from lensctl.io.provenance import digests
@@ -131,6 +132,7 @@ def test_more_light_than_was_added_is_seen(tmp_path, times, wanted):
     folder = make(tmp_path / "s", hosts_count=500, injections=injections, hosts=hosts)
     found = {check.check: check for check in judge("realism", folder, given=(*FOLDS, "realism.colour=9"))}
     assert [name for name in failed(found.values()) if name == BRIGHT] == wanted
+    assert found[BRIGHT].limit == LIMITS[BRIGHT]
     assert found[BRIGHT].n == pytest.approx(2500 * 3 / 8, rel=0.1), "of arcs brighter than 23, within 1 arcsec"
 
 
