@@ -5,7 +5,8 @@
 
 `p_det` gives NaN where no injections lie near; `predict` gives p_det, its 95 % interval and `inside` of every row;
 `average` gives the weighted mean of a population with its interval. Use p_det under an integral over a population, and
-never 1 / p_det as a weight where it is below 0.1. Rows of golden.csv are reproduced to 1e-6.
+never 1 / p_det as a weight where it is below 0.1. `predict` reproduces the rows of golden.csv to 1e-6,
+those outside the support among them; `p_det` does with extrapolate=True.
 """
 
 from __future__ import annotations
