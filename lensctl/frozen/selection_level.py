@@ -15,6 +15,7 @@ from lensctl.rules.acceptance import (
     MOST_CLOSURE,
 )
 from lensctl.rules.checks import meets_limit
+from lensctl.stats.fits.clustered import student_interval
 from lensctl.stats.intervals import LEVEL as INTERVAL
 
 LEVEL = "selection"
@@ -38,6 +39,11 @@ def closure_of(threshold: str, lenses: str = DECIDES) -> str:
 def closure_limit(most: float, level: float) -> str:
     """The limit of a check that decides whether p_det closes."""
     return f"{100 * level:.3g} % interval inside +-{most:g}"
+
+
+def closure_interval(row: Mapping[str, Any], level: float = INTERVAL) -> tuple[float, float]:
+    """The interval of a difference in a table of closure, that has one: Student's of the pixels of its lenses."""
+    return student_interval(row["difference"], row["standard_error"], row["pixels"], level)
 
 
 def auc_limit(most: float) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lensctl.frozen import selection_level
 from lensctl.frozen.selection_folder import TABLES, read_selection
+from lensctl.frozen.selection_level import closure_interval
 from lensctl.gates.registry import gate, setting
 from lensctl.rules import acceptance, checks, schema
 from lensctl.rules.checks import Check
@@ -66,12 +67,11 @@ def selection(inputs: Inputs, limits: Settings) -> Iterator[Check]:
 def _decided(row: Mapping[str, Any], limits: Settings) -> Check:
     name = selection_level.closure_of(row["threshold"])
     limit = selection_level.closure_limit(limits.closure, limits.level)
-    if row["difference"] is None or row["n"] < limits.min_lenses:
+    low, high = (None, None) if row["standard_error"] is None else closure_interval(row, limits.level)
+    if low is None or high is None or row["n"] < limits.min_lenses:
         note = f"not told: {row['n']} lenses, fewer than {limits.min_lenses}; {ALIKE}"
         some = row["n"] > 0
-        low, high = (None, None) if row["standard_error"] is None else _interval(row, limits.level)
         return Check(GATE, name, some, row["difference"], low, high, limit, row["n"], note=note, told=False)
-    low, high = _interval(row, limits.level)
     reached = -limits.closure <= low and high <= limits.closure
     missed = low > limits.closure or high < -limits.closure
     word = "reached" if reached else "missed" if missed else "not told"
@@ -84,7 +84,7 @@ def _compared(row: Mapping[str, Any], level: float) -> Check:
     name, value = selection_level.closure_of(row["threshold"], row["lenses"]), row["difference"]
     if value is None:
         return Check(GATE, name, True, None, n=row["n"], note="too few lenses inside the support")
-    low, high = _interval(row, level)
+    low, high = closure_interval(row, level)
     return Check(GATE, name, True, value, low, high, n=row["n"], note=_about(row))
 
 
@@ -97,16 +97,8 @@ def _part(row: Mapping[str, Any], level: float, enough: bool) -> Check:
     if not enough:
         note = f"not told: too few lenses of tier A and B; {check.note}"
         return dataclasses.replace(check, limit=limit, note=note, told=False)
-    low, high = _interval(row, level)
+    low, high = closure_interval(row, level)
     return dataclasses.replace(check, passed=low <= 0 <= high, limit=limit)
-
-
-def _interval(row: Mapping[str, Any], level: float) -> tuple[float, float]:
-    """Student's interval of as many pixels."""
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(max(row["pixels"] - 1, 1), (1 + level) / 2)) * row["standard_error"]
-    return row["difference"] - half, row["difference"] + half
 
 
 def _about(row: Mapping[str, Any]) -> str:

@@ -21,6 +21,8 @@ from lensctl.rules.split import SPLITS
 
 ARCHIVE = Path(__file__).with_name("lensctl-0.1.0.tar.xz")
 LOGIT_TOLERANCE = 1e-3  # as for golden logits: other processors round otherwise
+FIT_TOLERANCE = 1e-8
+"""Of calibrated p: where an optimiser stops differs by 6e-10 between processors."""
 DECIDES = ("gate", "passed", "limit", "n")
 REPLACED = {
     "no object within 1 arcsec in two splits": "no two rows within 1 arcsec",
@@ -59,11 +61,11 @@ def same_table(path: Path, expected: Path, *, but: tuple[str, ...] = ()) -> None
         assert ours[name].equals(theirs[name]) or _close(ours[name], theirs[name]), name
 
 
-def _close(ours: pa.ChunkedArray, theirs: pa.ChunkedArray) -> bool:
+def _close(ours: pa.ChunkedArray, theirs: pa.ChunkedArray, rtol: float = 1e-13) -> bool:
     """Whether numbers are the same but for their last bits, which processors round differently; NaN like NaN."""
     if not pa.types.is_floating(ours.type) or ours.is_null().to_pylist() != theirs.is_null().to_pylist():
         return False
-    return np.allclose(ours.to_numpy(), theirs.to_numpy(), rtol=1e-13, atol=0, equal_nan=True)
+    return np.allclose(ours.to_numpy(), theirs.to_numpy(), rtol=rtol, atol=0, equal_nan=True)
 
 
 def images(store: Path) -> np.ndarray:
@@ -161,14 +163,15 @@ def test_its_scores_evaluate_to_the_same_figures(lensctl, old, tmp_path):
     for table in sorted((old / "evaluation" / "tables").glob("*.parquet")):
         if table.stem not in ("levels", "thresholds"):  # judged and chosen by other rules
             new = tmp_path / "evaluation" / "tables" / table.name
-            same_values(new, table, but=("_low", "_high", "_few"))
+            rtol = FIT_TOLERANCE if table.stem == "reliability" else 1e-13
+            same_values(new, table, but=("_low", "_high", "_few"), rtol=rtol)
 
 
-def same_values(path: Path, expected: Path, but: tuple[str, ...]) -> None:
+def same_values(path: Path, expected: Path, but: tuple[str, ...], rtol: float) -> None:
     """Columns of the older table, but for those of intervals, stand unchanged in the newer one, row by row."""
     ours, theirs = pq.read_table(path), pq.read_table(expected)
     for name in (name for name in theirs.column_names if not name.endswith(but)):
-        assert ours[name].equals(theirs[name]) or _close(ours[name], theirs[name]), name
+        assert ours[name].equals(theirs[name]) or _close(ours[name], theirs[name], rtol), name
 
 
 def test_its_thresholds_are_given_by_the_rule_of_today(lensctl, old, tmp_path):

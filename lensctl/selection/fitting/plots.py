@@ -12,9 +12,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullLocator
 
+from lensctl.frozen.selection_level import closure_interval
 from lensctl.io.html.figures import SETTINGS
 from lensctl.rules.acceptance import MOST_CLOSURE
-from lensctl.stats.intervals import Z
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -207,7 +207,7 @@ def _closure(figure: Figure, measured: Measured) -> None:
     for number, (point, colour) in enumerate(zip(points, _colours(), strict=False)):
         own = [row for row in rows if row["threshold"] == point]
         place = [names.index(row["lenses"]) + 0.14 * (number - (len(points) - 1) / 2) for row in own]
-        error = [Z * row["standard_error"] for row in own]
+        error = [closure_interval(row)[1] - row["difference"] for row in own]
         axes.errorbar([row["difference"] for row in own], place, xerr=error, fmt="o", ms=4, color=colour, label=point)
     axes.axvline(0, color=GREY, lw=0.8)
     axes.axvspan(-MOST_CLOSURE, MOST_CLOSURE, color=GREY, alpha=0.12, lw=0)

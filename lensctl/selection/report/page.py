@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lensctl.frozen.selection_level import closure_interval
 from lensctl.injection.variations import CONTROLS
 from lensctl.io.html.pages import environment, page
 from lensctl.rules import acceptance
@@ -85,7 +86,8 @@ def render(shown: Contents) -> str:
         made,
         "selection.html",
         m=facts,
-        t={name: shown.tables.get(name, []) for name in ("controls", "sensitivity", "closure", "parent")},
+        t={name: shown.tables.get(name, []) for name in ("controls", "sensitivity", "parent")},
+        closure=[{**row, **_interval(row)} for row in shown.tables.get("closure", [])],
         axes=shown.axes,
         plots=shown.plots,
         held=shown.held,
@@ -97,6 +99,12 @@ def render(shown: Contents) -> str:
         embedded=shown.embedded,
         limits=acceptance,
     )
+
+
+def _interval(row: Mapping[str, Any]) -> dict[str, float | None]:
+    """The difference in a row of closure as a figure."""
+    ends = (None, None) if row["standard_error"] is None else closure_interval(row)
+    return dict(zip(("value", "low", "high"), (row["difference"], *ends), strict=True))
 
 
 def worst(modes: Sequence[Mapping[str, Any]], threshold: str) -> dict[str, list[Mapping[str, Any]]]:

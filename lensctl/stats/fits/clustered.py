@@ -26,8 +26,6 @@ def mean_by_pixel(values: ArrayLike, pixel: ArrayLike, level: float = LEVEL) -> 
     pixel : (N,) int
         HEALPix pixel of each row.
     """
-    from scipy.special import stdtrit
-
     rows = np.asarray(values, np.float64)
     if not len(rows):
         return Estimate(None, why="no rows")
@@ -35,14 +33,31 @@ def mean_by_pixel(values: ArrayLike, pixel: ArrayLike, level: float = LEVEL) -> 
     pixels = len(np.unique(np.asarray(pixel)))
     if pixels < MIN_PIXELS:
         return Estimate(mean, None, None, len(rows), why=too_few_pixels(pixels))
-    half = float(stdtrit(pixels - 1, (1 + level) / 2)) * error_of_mean(rows - mean, pixel)
-    return Estimate(mean, mean - half, mean + half, len(rows), interval=STUDENT)
+    low, high = student_interval(mean, error_of_mean(rows - mean, pixel), pixels, level)
+    return Estimate(mean, low, high, len(rows), interval=STUDENT)
 
 
-def error_of_mean(residuals: ArrayLike, pixel: ArrayLike) -> float:
-    """Standard error of the mean of rows whose residuals from it are given, those of a pixel being alike."""
+def student_interval(value: float, error: float, pixels: float, level: float = LEVEL) -> tuple[float, float]:
+    """Student's interval of a value whose standard error is that of the scatter between so many pixels."""
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(max(pixels - 1, 1), (1 + level) / 2)) * error
+    return value - half, value + half
+
+
+def error_of_mean(residuals: ArrayLike, pixel: ArrayLike, weight: ArrayLike | None = None) -> float:
+    """Standard error of the mean of rows whose residuals from it are given, those of a pixel being alike.
+
+    Parameters
+    ----------
+    residuals : (N,) float64
+    pixel : (N,) int
+    weight : (N,) float64, optional
+        Of each row in the mean; default 1.
+    """
     values = np.asarray(residuals, np.float64)
+    shares = np.ones(len(values)) if weight is None else np.asarray(weight, np.float64)
     _, place = np.unique(np.asarray(pixel), return_inverse=True)
-    sums = np.bincount(place, values)
+    sums = np.bincount(place, shares * values)
     clusters = len(sums)
-    return math.sqrt(float((sums**2).sum()) * clusters / max(clusters - 1, 1)) / len(values)
+    return math.sqrt(float((sums**2).sum()) * clusters / max(clusters - 1, 1)) / float(shares.sum())
