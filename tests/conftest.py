@@ -89,6 +89,14 @@ def lensctl(tmp_path: Path, warm_lensctl: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    from lensctl.emr import wheel
+
+    return wheel.checkout().wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[seaweed.S3Server]:
     """A real S3 server for the whole run."""
     if seaweed.program() is None:

@@ -21,7 +21,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples" / "surveys"
 SURVEYS = ("griz", "vis-yjh")
 """Survey files in examples/surveys."""
 
-TRAINING = ("--arch", "shielded", "--crop", "48", "--epochs", "16", "--patience", "2", "--positive-share", "0.4")
+TRAINING = ("--arch", "resnet18", "--crop", "48", "--epochs", "3", "--positive-share", "0.4", "--threads", "1")
 
 
 ONE = ("--workers", 1)
@@ -52,7 +52,7 @@ def made(tmp_path_factory):
         manifest = folder / "manifest.parquet"
         inputs = (positives, positives.with_suffix(".zarr"), "--negatives", negatives, negatives.with_suffix(".zarr"))
         done("manifest", manifest, "--positives", *inputs, "--keep-unstratified")
-        done("train", manifest, folder / "run", *TRAINING, "--batch-size", 32)
+        done("train", manifest, folder / "run", *TRAINING, "--batch-size", 16)
         done("score", folder / "run", manifest, folder / "scores.parquet", *ONE)
         done("evaluate", folder / "scores.parquet", folder / "evaluation")
         with redirect_stdout(io.StringIO()) as lines:

@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from lensctl.emr import machines, wheel, work
+from lensctl.emr import machines, work
 from lensctl.io.provenance import digests
 from lensctl.rules.survey import LS_DR10
 from lensctl.rules.survey_file import named_survey
@@ -22,11 +22,6 @@ JOBS = {
     "sample": SAMPLE,
     "cutout": ("cutout", "s3://survey/drawn.parquet", "s3://survey/cut.zarr", "--root", "s3://survey/coadds"),
 }
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    return wheel.checkout().wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,11 @@ import os
 import pyarrow as pa
 import pytest
 
-from lensctl.emr import wheel
 from lensctl.io.tables.files import write_table
 from tests.toys import catalogs as toys
 from tests.toys import coadds
 from tests.toys import emr as emr_toy
 from tests.toys.emr import told
-
-
-@pytest.fixture(scope="package")
-def built(tmp_path_factory):
-    return wheel.checkout().wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="package")

@@ -52,8 +52,8 @@ LINES = {
 FIRST = {"emr submit": " --wheel toy.whl"}
 """Given before the option that is tried: building a wheel takes longer than all else."""
 NEEDS = {"cutout": " answer.fits fz", "train": " s.zarr", "score": " s.zarr", "search": " fz"}
-OF_NUMBERS, OF_TEXTS = ("inf", "-1"), ("",)
-MORE_NUMBERS, MORE_TEXTS = ("nan", "0", "1e308", str(10**30), ""), ("x", "-1", "nan", "=", "1e308=1e308")
+OF_NUMBERS, OF_TEXTS = ("inf",), ("",)
+MORE_NUMBERS, MORE_TEXTS = ("-1", "nan", "0", "1e308", str(10**30), ""), ("x", "-1", "nan", "=", "1e308=1e308")
 """Values of all tests, and those of the long ones."""
 FREE = ("config", "quiet", "help", "overwrite", "checkout", "staging", "bucket")
 """Options that take no value, or one that is a place to look at."""

@@ -65,7 +65,7 @@ def test_with_overwrite_the_last_wins_whole(here, lensctl, stopped):
 
 def test_killed_at_any_time_the_same_command_works_and_nothing_stays(here, lensctl):
     choose = random.Random(7)
-    for _ in range(4):
+    for _ in range(2):
         kill_after(choose.uniform(0.5, 4.0), begin(*SAMPLE, cwd=here))
         assert lensctl(*SAMPLE, "--overwrite").returncode == 0
         assert sorted(os.listdir(here)) == ["o.parquet", "pool.parquet", "positives.parquet"]

@@ -43,7 +43,7 @@ def test_of_two_at_once_the_second_is_refused_by_name_and_the_folder_is_of_the_f
 
 def test_killed_at_any_time_the_same_command_works_and_nothing_stays(here, lensctl):
     choose = random.Random(7)
-    for _ in range(3):
+    for _ in range(2):
         kill_after(choose.uniform(1.0, 5.0), begin("evaluate", "bad.parquet", "ev", *ROUNDS, cwd=here))
         assert lensctl("evaluate", "good.parquet", "ev", *ROUNDS, "--overwrite").returncode == 0
         assert sorted(os.listdir(here)) == ["bad.parquet", "ev", "good.parquet"]

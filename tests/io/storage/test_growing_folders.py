@@ -236,6 +236,7 @@ def test_one_part_is_made_by_one_process_and_the_whole_by_none_meanwhile(here, l
             assert (refused.returncode, "being made by another process" in refused.stderr) == (2, True), refused.stderr
 
 
+@pytest.mark.soak  # every time, tests/emr/test_proof.py makes a store there
 @pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java, and there is none here")
 def test_on_spark_straight_to_s3_it_is_the_same_store(here, lensctl, bucket):
     pytest.importorskip("pyspark", reason="Spark is not installed (pip install 'lensctl[spark]')")

@@ -119,6 +119,7 @@ def test_a_stream_is_not_for_spark(cluster):
         cluster.scan("pool", "-", NEEDED)
 
 
+@pytest.mark.soak  # every time, tests/emr/test_proof.py draws a sample there
 @needs_java
 def test_pool_and_sample_are_on_s3(lensctl, bucket, tmp_path):
     write_table(toys.pool(2000), f"s3://{bucket}/pool/part-0.parquet")
