@@ -58,11 +58,14 @@ def of_store(
     base = root_of(output, root) if output != "-" or root is not None else None
     try:
         named = None if base is None else cutout_paths.relative(input, base)
-    except InputError as error:
+    except InputError:
         if root is not None:
             raise
         named = None
-        report.say(f"the scores name no cutouts: {input} is not below their folder ({error.fix})")
+        report.say(
+            f"the scores name no cutouts: {input} is not below their folder; to see them, add --root with a folder that "
+            "holds the store, here and in show and evaluate"
+        )
     if named is not None:
         table = with_cutout_paths(table, named)
     _tell(store.recorded.note, check, report)

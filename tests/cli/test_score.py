@@ -145,6 +145,7 @@ def test_scores_of_a_store_elsewhere_name_no_cutouts_and_it_is_said(here, folder
     status, _, err = here("score", "run", "s.zarr", tmp_path / "away.parquet")
     assert status == 0, err
     assert "the scores name no cutouts" in err
+    assert "add --root with a folder that holds the store" in err
     assert "cutout_path" not in read_table(str(tmp_path / "away.parquet")).column_names
     status, _, err = here("score", "run", "s.zarr", tmp_path / "named.parquet", "--root", ".")
     assert status == 0, err
