@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from lensctl.frozen.selection_level import closure_interval
 from lensctl.rules.survey import LS_DR10
 from lensctl.selection.p_det.axes import physical_axes
 from lensctl.selection.report import page
@@ -122,3 +123,14 @@ def test_ranges_are_those_of_the_injections():
     row = page.ranges(AXES, values)[1]
     assert (row["axis"], row["unit"]) == ("arc_mag_r", "mag")
     assert [row[name] for name in ("least", "p5", "p50", "p95", "greatest")] == [0, 5, 50, 95, 100]
+
+
+def test_the_interval_of_a_closure_is_that_of_the_gate(contents):
+    """Student's of ten degrees of freedom, +-0.111, and not 1.96 errors; without an error there is none."""
+    row = {"lenses": "A+B", "threshold": "x", "n": 40, "pixels": 11, "outside": 0, "unobserved": 0, "recall": 0.7}
+    row |= {"p_mean": 0.6, "difference": 0.1, "standard_error": 0.05}
+    alone = {**row, "lenses": "A", "difference": None, "standard_error": None}
+    plots = {**contents.plots, "closure": "data:image/svg+xml;base64,"}
+    html = page.render(dataclasses.replace(contents, tables={"closure": [row, alone]}, plots=plots))
+    assert "−0.011 to 0.211" in html
+    assert closure_interval(row) == pytest.approx((0.1 - 2.228139 * 0.05, 0.1 + 2.228139 * 0.05))
