@@ -63,8 +63,8 @@ def of_store(
             raise
         named = None
         report.say(
-            f"the scores name no cutouts: {input} is not below their folder; to see them, add --root with a folder that "
-            "holds the store, here and in show and evaluate"
+            f"the scores name no cutouts: {input} is not below their folder; to see them, add --root with a folder "
+            "that holds the store, here and in show and evaluate"
         )
     if named is not None:
         table = with_cutout_paths(table, named)

@@ -124,7 +124,7 @@ def told(done):
 def refused(done, *words):
     """Whether a command ended with 2, one error and its remedy, nothing on stdout."""
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
     said = done.stderr[done.stderr.index("error: ") :]
     assert "  fix: " in said
     for word in words:

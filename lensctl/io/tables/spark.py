@@ -7,6 +7,7 @@ Executors read parquet row groups and write the output with the same code as a s
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -211,6 +212,7 @@ def _session() -> SparkSession:
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         raise InputError("Spark needs Java, which was not found", "install Java 17, or set JAVA_HOME")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    logging.getLogger().addFilter(_is_not_said_elsewhere)
     try:
         session = (
             SparkSession.builder.appName("lensctl")
@@ -223,6 +225,11 @@ def _session() -> SparkSession:
         raise LensctlError(f"Spark did not start: {first_line(error)}", "see its messages above") from error
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def _is_not_said_elsewhere(record: logging.LogRecord) -> bool:
+    """Not what py4j logs, with a traceback, of a signal or an error while Java works: it raises the same."""
+    return not str(record.msg).endswith("while sending command.")
 
 
 @contextmanager

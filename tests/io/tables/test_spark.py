@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -111,6 +112,25 @@ def test_what_an_executor_cannot_do_is_said_in_one_sentence_and_leaves_nothing(c
     with pytest.raises(InputError, match="never come to this machine"):
         cluster.write_located(CHOSEN, "-", (), rows=planned.rows, overwrite=False, format=None)
     assert [path.name for path in tmp_path.iterdir()] == ["pool.parquet"]
+
+
+@needs_java
+def test_a_signal_while_java_works_shows_no_traceback(cluster, caplog):
+    """py4j logs one, and raises what the signal raised."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            cluster._session.range(10**12).selectExpr("sum(id * id)").collect()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        cluster._session.sparkContext.cancelAllJobs()
+    assert caplog.text == ""
 
 
 @needs_java
