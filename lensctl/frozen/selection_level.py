@@ -15,8 +15,8 @@ from lensctl.rules.acceptance import (
     MOST_CLOSURE,
 )
 from lensctl.rules.checks import meets_limit
-from lensctl.stats.fits.clustered import student_interval
 from lensctl.stats.intervals import LEVEL as INTERVAL
+from lensctl.stats.intervals import student_interval
 
 LEVEL = "selection"
 CLOSURE, REALISM = "selection", "realism"

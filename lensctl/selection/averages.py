@@ -11,9 +11,9 @@ import numpy as np
 
 from lensctl.selection.p_det.axis_values import scaled
 from lensctl.stats.effective import effective_number
-from lensctl.stats.fits.clustered import error_of_mean, student_interval
+from lensctl.stats.fits.clustered import error_of_mean
 from lensctl.stats.fits.density_ratio import density_ratio, evenly
-from lensctl.stats.intervals import LEVEL
+from lensctl.stats.intervals import LEVEL, logit_interval, student_half_width
 from lensctl.stats.shares import too_few_pixels
 
 if TYPE_CHECKING:
@@ -163,9 +163,7 @@ def importance(ratio: Floats, detected: NDArray[np.bool_], cluster: NDArray[np.g
         why = f"no interval: {'all' if value else 'none'} of those that stand for this population were found"
     if why or half is None:
         return Average(value, None, None, why=f"the injections: {why}")
-    middle, reach = math.log(value / (1 - value)), half / (value * (1 - value))
-    low, high = (1 / (1 + math.exp(-end)) for end in (middle - reach, middle + reach))
-    return Average(value, low, high, "of scatter between pixels or hosts")
+    return Average(value, *logit_interval(value, half), "of scatter between pixels or hosts")
 
 
 def clustered_half_width(weight: Floats, residual: Floats, cluster: NDArray[np.generic]) -> tuple[float | None, str]:
@@ -175,8 +173,7 @@ def clustered_half_width(weight: Floats, residual: Floats, cluster: NDArray[np.g
     """
     if why := too_few_pixels(len(np.unique(cluster))):
         return None, why
-    _, high = student_interval(0.0, error_of_mean(residual, cluster, weight), effective_number(weight, cluster))
-    return high, ""
+    return student_half_width(error_of_mean(residual, cluster, weight), effective_number(weight, cluster)), ""
 
 
 def agree(one: Average, other: Average) -> bool | None:

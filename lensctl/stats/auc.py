@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.stats.intervals import LEVEL, Estimate, placements, wilson
+from lensctl.stats.intervals import Estimate, logit_interval, placements, student_half_width, wilson
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,18 +120,13 @@ def _clustered(influence: Floats, rows: Ints, pixel: Ints) -> float:
 
 
 def _estimate(value: float, variance: float, lens_pixel: Ints, n: int, lenses: int) -> Estimate:
-    from scipy.special import stdtrit  # Student's t; scipy.stats takes a second to import
-
     if not variance:
         if 0 < value < 1:  # every pair a tie
             return Estimate(value, value, value, n, lenses)
         edge = wilson(lenses if value == 1 else 0, lenses)
         return Estimate(value, edge.low, edge.high, n, lenses)
     pixels = len(np.unique(lens_pixel))
-    half = float(stdtrit(max(pixels - 1, 1), (1 + LEVEL) / 2)) * math.sqrt(variance)
+    half = student_half_width(math.sqrt(variance), pixels)
     if not 0 < value < 1:
         return Estimate(value, max(0.0, value - half), min(1.0, value + half), n, lenses)
-    scale = value * (1 - value)
-    logit = math.log(value / (1 - value))
-    low, high = (1 / (1 + math.exp(-min(max(logit + sign * half / scale, -700), 700))) for sign in (-1, 1))
-    return Estimate(value, low, high, n, lenses)
+    return Estimate(value, *logit_interval(value, half), n, lenses)

@@ -18,6 +18,9 @@ LEVEL = 0.95
 Z = 1.959964
 """Half width of a 95 % interval in standard errors."""
 
+MOST_LOGIT = 700.0
+"""The exponential of a larger one overflows."""
+
 FEW = 10
 """Metrics based on fewer events than this are flagged."""
 
@@ -100,9 +103,29 @@ def delong(label: ArrayLike, score: ArrayLike, level: float = LEVEL) -> Estimate
         return Estimate(auc, edge.low, edge.high, n, events)
     if events < 2 or not variance:
         return Estimate(auc, None, None, n, events)
-    logit = math.log(auc / (1 - auc))
-    half = _quantile(level) * math.sqrt(variance) / (auc * (1 - auc))
-    return Estimate(auc, _logistic(logit - half), _logistic(logit + half), n, events)
+    return Estimate(auc, *logit_interval(auc, _quantile(level) * math.sqrt(variance)), n, events)
+
+
+def student_interval(value: float, error: float, pixels: float, level: float = LEVEL) -> tuple[float, float]:
+    """Student's interval of a value whose standard error is that of the scatter between so many pixels."""
+    half = student_half_width(error, pixels, level)
+    return value - half, value + half
+
+
+def student_half_width(error: float, pixels: float, level: float = LEVEL) -> float:
+    """How far Student's interval reaches to each side; `pixels` need not be a whole number."""
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
+
+    return float(stdtrit(max(pixels - 1, 1), (1 + level) / 2)) * error
+
+
+def logit_interval(value: float, half: float) -> tuple[float, float]:
+    """The interval of a share between 0 and 1 that reaches `half` to each side of it, made even in its logit."""
+    middle, reach = math.log(value / (1 - value)), half / (value * (1 - value))
+    low, high = (
+        1 / (1 + math.exp(-min(max(end, -MOST_LOGIT), MOST_LOGIT))) for end in (middle - reach, middle + reach)
+    )
+    return low, high
 
 
 def delong_difference(label: ArrayLike, score: ArrayLike, against: ArrayLike, level: float = LEVEL) -> Estimate:
@@ -300,7 +323,3 @@ POISSON = _poisson()
 
 def _quantile(level: float) -> float:
     return NormalDist().inv_cdf((1 + level) / 2)
-
-
-def _logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-x))

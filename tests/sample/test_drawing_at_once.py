@@ -63,9 +63,10 @@ def test_with_overwrite_the_last_wins_whole(here, lensctl, stopped):
     assert len(list(here.glob(".o.parquet.*.part"))) == 1, "that of the first run, which is alive"
 
 
-def test_killed_at_any_time_the_same_command_works_and_nothing_stays(here, lensctl):
+@pytest.mark.parametrize("kills", [2, pytest.param(4, marks=pytest.mark.soak)])
+def test_killed_at_any_time_the_same_command_works_and_nothing_stays(here, lensctl, kills):
     choose = random.Random(7)
-    for _ in range(2):
+    for _ in range(kills):
         kill_after(choose.uniform(0.5, 4.0), begin(*SAMPLE, cwd=here))
         assert lensctl(*SAMPLE, "--overwrite").returncode == 0
         assert sorted(os.listdir(here)) == ["o.parquet", "pool.parquet", "positives.parquet"]

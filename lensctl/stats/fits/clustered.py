@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lensctl.stats.intervals import LEVEL, Estimate
+from lensctl.stats.intervals import LEVEL, Estimate, student_interval
 from lensctl.stats.shares import MIN_PIXELS, too_few_pixels
 
 if TYPE_CHECKING:
@@ -35,14 +35,6 @@ def mean_by_pixel(values: ArrayLike, pixel: ArrayLike, level: float = LEVEL) -> 
         return Estimate(mean, None, None, len(rows), why=too_few_pixels(pixels))
     low, high = student_interval(mean, error_of_mean(rows - mean, pixel), pixels, level)
     return Estimate(mean, low, high, len(rows), interval=STUDENT)
-
-
-def student_interval(value: float, error: float, pixels: float, level: float = LEVEL) -> tuple[float, float]:
-    """Student's interval of a value whose standard error is that of the scatter between so many pixels."""
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(max(pixels - 1, 1), (1 + level) / 2)) * error
-    return value - half, value + half
 
 
 def error_of_mean(residuals: ArrayLike, pixel: ArrayLike, weight: ArrayLike | None = None) -> float:

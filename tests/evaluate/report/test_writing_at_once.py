@@ -41,9 +41,10 @@ def test_of_two_at_once_the_second_is_refused_by_name_and_the_folder_is_of_the_f
     assert sorted(os.listdir(here)) == ["alone", "bad.parquet", "ev", "good.parquet"]
 
 
-def test_killed_at_any_time_the_same_command_works_and_nothing_stays(here, lensctl):
+@pytest.mark.parametrize("kills", [2, pytest.param(3, marks=pytest.mark.soak)])
+def test_killed_at_any_time_the_same_command_works_and_nothing_stays(here, lensctl, kills):
     choose = random.Random(7)
-    for _ in range(2):
+    for _ in range(kills):
         kill_after(choose.uniform(1.0, 5.0), begin("evaluate", "bad.parquet", "ev", *ROUNDS, cwd=here))
         assert lensctl("evaluate", "good.parquet", "ev", *ROUNDS, "--overwrite").returncode == 0
         assert sorted(os.listdir(here)) == ["bad.parquet", "ev", "good.parquet"]
