@@ -212,7 +212,9 @@ def _session() -> SparkSession:
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
         raise InputError("Spark needs Java, which was not found", "install Java 17, or set JAVA_HOME")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    logging.getLogger().addFilter(_is_not_said_elsewhere)
+    # py4j logs, with tracebacks, what it raises as well: of a signal or an error while Java works
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_is_not_raised_as_well)
     try:
         session = (
             SparkSession.builder.appName("lensctl")
@@ -227,8 +229,8 @@ def _session() -> SparkSession:
     return session
 
 
-def _is_not_said_elsewhere(record: logging.LogRecord) -> bool:
-    """Not what py4j logs, with a traceback, of a signal or an error while Java works: it raises the same."""
+def _is_not_raised_as_well(record: logging.LogRecord) -> bool:
+    """Not what py4j gives to the root logger, not to its own."""
     return not str(record.msg).endswith("while sending command.")
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,9 +117,11 @@ def test_what_an_executor_cannot_do_is_said_in_one_sentence_and_leaves_nothing(c
 
 @needs_java
 def test_a_signal_while_java_works_shows_no_traceback(cluster, caplog):
-    """py4j logs one, and raises what the signal raised."""
+    """py4j logs one, and raises what the signal raised; one more when its connection is gone by then."""
 
     def stop(*_):
+        client = cluster._session.sparkContext._gateway._gateway_client
+        client.get_thread_connection().socket.shutdown(socket.SHUT_WR)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, stop)
