@@ -129,7 +129,7 @@ def test_on_s3_too_only_what_differs_is_copied_and_deleted(source, bucket):
 
 @pytest.mark.parametrize("fault", ["slowdown", "reset", "short", "flip"])
 def test_what_fails_in_passing_is_asked_for_again(fake: FakeS3, tmp_path, fault):
-    fake.objects = {f"p/{i}": noise(50_000, i) for i in range(12)}
+    fake.objects = {f"p/{i}": noise(50_000, i) for i in range(4)}
     fake.fault = lambda method, key, n: fault if n == 0 and (key or fault in ("slowdown", "reset")) else None
     outcome = run("s3://b/p", tmp_path / "target")
     assert outcome.failed == {}
