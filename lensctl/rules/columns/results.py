@@ -73,5 +73,5 @@ OBSERVED = (
     Column("art_sharpness_{depth}", "double", "{depth} flux within 0.4 arcsec over that within 0.8"),
     Column("art_nan_frac", "double", "Fraction of pixels that are NaN or infinite"),
     Column("art_zero_frac", "double", "Fraction of pixels that are exactly 0"),
-    Column("art_offset_px", "double", "Distance from the middle of the {depth} light within 0.4 arcsec", "pixel"),
+    Column("art_offset_px", "double", "How far off the middle the {depth} light within 0.4 arcsec is centred", "pixel"),
 )
